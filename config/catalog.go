@@ -1,0 +1,141 @@
+// Package config is what an operator may say, in plain Go: the catalog, the
+// site's addresses, the names of headers, with their defaults and the reasons
+// why something is refused. It knows nothing of Caddy, and no secret passes
+// through it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// MaxCredits is the largest number of credits that anything can give: 2^53-1.
+const MaxCredits int64 = 1<<53 - 1
+
+// MaxQuantity is how many pieces of a product one checkout may buy.
+const MaxQuantity = 1000
+
+// longestPeriod bounds every period that a product names. It keeps dates within
+// what RFC 3339 can write.
+const longestPeriod = 100 * 366 * 24 * time.Hour
+
+// Product is an entry of the catalog: what Dodo sells, and what buying it gives.
+type Product struct {
+	// Name is how the site and its customers call the product in requests. Up
+	// to 64 of: lower-case letters, digits, "-", "_".
+	Name string `json:"name"`
+	// ID is Dodo's id of the product (pdt_…), from Dodo's dashboard.
+	ID string `json:"id"`
+	// Credits given for each piece bought. Default: 0, none.
+	Credits int64 `json:"credits,omitempty"`
+	// CreditsExpire is how long after the payment those credits can be spent.
+	// Default: 0, they never expire.
+	CreditsExpire Duration `json:"credits_expire,omitempty"`
+	// Plan that buying the product gives access to. Up to 64 letters, digits,
+	// "-", "_"; the word "none" is taken. Default: no plan.
+	Plan string `json:"plan,omitempty"`
+	// Lasts is for how long each piece gives the plan. Default: 0, without end.
+	Lasts Duration `json:"lasts,omitempty"`
+	// Title and Description are shown to customers instead of Dodo's own name
+	// and description. Default: Dodo's.
+	Title       string `json:"title,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Hidden keeps the product out of the public list; it can still be bought
+	// by its name. Default: shown.
+	Hidden bool `json:"hidden,omitempty"`
+}
+
+var (
+	productName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+	productID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	planName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+)
+
+// Validate says what is wrong with the product, naming the setting.
+func (p Product) Validate() error {
+	switch {
+	case !productName.MatchString(p.Name):
+		return fmt.Errorf("product %q: the name must be 1 to 64 lower-case letters, digits, '-' or '_'", p.Name)
+	case p.ID == "":
+		return fmt.Errorf("product %s: id is missing; it is the product's id at Dodo (pdt_…)", p.Name)
+	case !productID.MatchString(p.ID):
+		return fmt.Errorf("product %s: id %q is not an id of a Dodo product", p.Name, p.ID)
+	case p.Credits < 0 || p.Credits > MaxCredits:
+		return fmt.Errorf("product %s: credits must be between 1 and %d", p.Name, MaxCredits)
+	case p.Credits > MaxCredits/MaxQuantity:
+		return fmt.Errorf("product %s: credits × the largest quantity (%d) must not exceed %d", p.Name, MaxQuantity, MaxCredits)
+	case p.Credits == 0 && p.Plan == "":
+		return fmt.Errorf("product %s: gives nothing; set credits, plan or both", p.Name)
+	case p.Plan != "" && !planName.MatchString(p.Plan):
+		return fmt.Errorf("product %s: plan %q must be 1 to 64 letters, digits, '-' or '_'", p.Name, p.Plan)
+	case p.Plan == "none":
+		return fmt.Errorf("product %s: plan cannot be called none, the word for having no plan", p.Name)
+	case p.Credits == 0 && p.CreditsExpire != 0:
+		return fmt.Errorf("product %s: credits_expire without credits", p.Name)
+	case p.Plan == "" && p.Lasts != 0:
+		return fmt.Errorf("product %s: lasts without plan", p.Name)
+	}
+	if err := p.CreditsExpire.validate(); err != nil {
+		return fmt.Errorf("product %s: credits_expire %w", p.Name, err)
+	}
+	if err := p.Lasts.validate(); err != nil {
+		return fmt.Errorf("product %s: lasts %w", p.Name, err)
+	}
+	return nil
+}
+
+// Catalog is what the site sells, in the operator's order.
+type Catalog struct {
+	products []Product
+	byName   map[string]int
+	byID     map[string]int
+}
+
+// NewCatalog validates the products. There must be at least one; names are
+// unique, and so are Dodo's ids, because a payment names nothing else.
+func NewCatalog(products []Product) (Catalog, error) {
+	if len(products) == 0 {
+		return Catalog{}, errors.New("no product is configured; the catalog needs at least one")
+	}
+	c := Catalog{
+		products: append([]Product(nil), products...),
+		byName:   make(map[string]int, len(products)),
+		byID:     make(map[string]int, len(products)),
+	}
+	for i, p := range c.products {
+		if err := p.Validate(); err != nil {
+			return Catalog{}, err
+		}
+		if _, taken := c.byName[p.Name]; taken {
+			return Catalog{}, fmt.Errorf("product %s: the name is used twice", p.Name)
+		}
+		if j, taken := c.byID[p.ID]; taken {
+			return Catalog{}, fmt.Errorf("product %s: id %s is product %s already", p.Name, p.ID, c.products[j].Name)
+		}
+		c.byName[p.Name], c.byID[p.ID] = i, i
+	}
+	return c, nil
+}
+
+// Products are all entries, in the operator's order. Not to be changed.
+func (c Catalog) Products() []Product { return c.products }
+
+// Named finds a product by the operator's name for it.
+func (c Catalog) Named(name string) (Product, bool) {
+	i, ok := c.byName[name]
+	if !ok {
+		return Product{}, false
+	}
+	return c.products[i], true
+}
+
+// ByID finds a product by Dodo's id.
+func (c Catalog) ByID(id string) (Product, bool) {
+	i, ok := c.byID[id]
+	if !ok {
+		return Product{}, false
+	}
+	return c.products[i], true
+}

@@ -1,0 +1,143 @@
+package entitlement
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// ErrUnknownProduct says that a cart names a product without known terms.
+var ErrUnknownProduct = errors.New("product is not in the catalog")
+
+// Terms is what buying one piece of a product gives. They are frozen into an
+// object when it is first applied (or earlier, into its order), so that a later
+// change of the catalog never changes what somebody already bought.
+type Terms struct {
+	Credits       int64         `json:"credits,omitempty"`        // per piece
+	CreditsExpire time.Duration `json:"credits_expire,omitempty"` // after the payment; 0: never
+	Plan          string        `json:"plan,omitempty"`
+	Lasts         time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
+}
+
+// Pass is access to a plan that one purchase gives. Passes of one plan follow
+// each other in the order of their payments, see [Account.Snapshot].
+type Pass struct {
+	Plan   string        `json:"plan"`
+	PaidAt time.Time     `json:"paid_at"`
+	Lasts  time.Duration `json:"lasts,omitempty"` // 0: without end
+}
+
+// Standing is what an object contributes to an account besides credits. The
+// zero value contributes nothing.
+type Standing struct {
+	// Paid: the object alone makes has_paid true, because it bought something
+	// that is not a plan.
+	Paid bool `json:"paid,omitempty"`
+	// PaidAt is when the payment in force was made; zero when none is.
+	PaidAt time.Time `json:"paid_at,omitzero"`
+	Passes []Pass    `json:"passes,omitempty"`
+}
+
+// IsZero reports whether the object contributes nothing.
+func (s Standing) IsZero() bool { return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 }
+
+// Effect is everything that an object contributes to its account.
+type Effect struct {
+	Grants   []ledger.Target
+	Standing Standing
+}
+
+// Effect is what the payment with the given id gives under terms (by Dodo
+// product id): a pure function, the same for every order in which the facts
+// behind it arrived. Every line of the cart that ever gave a grant is named in
+// Grants, with amount 0 when it gives nothing now.
+//
+// A cart line without terms is left out and reported by [ErrUnknownProduct],
+// beside the effect of the other lines; an amount beyond 2^53-1 is
+// [ledger.ErrRange] and no effect at all.
+func (p Payment) Effect(id string, terms map[string]Terms) (Effect, error) {
+	if p.Status != PaymentSucceeded || p.Subscription != "" {
+		return Effect{}, nil
+	}
+	refunded, full := p.Refunded()
+	var (
+		e       Effect
+		unknown error
+	)
+	for i, line := range p.Cart {
+		t, ok := terms[line.ProductID]
+		if !ok {
+			unknown = fmt.Errorf("cart line %d: %w", i, ErrUnknownProduct)
+			continue
+		}
+		if t.Credits > 0 {
+			target, err := p.grant(id, i, t, refunded, full)
+			if err != nil {
+				return Effect{}, fmt.Errorf("cart line %d: %w", i, err)
+			}
+			e.Grants = append(e.Grants, target)
+		}
+		if !full {
+			e.Standing.add(p.CreatedAt, t, line.Quantity)
+		}
+	}
+	return e, unknown
+}
+
+// grant is credits × quantity, less the share that was refunded, rounded down.
+func (p Payment) grant(id string, line int, t Terms, refunded int64, full bool) (ledger.Target, error) {
+	quantity := p.Cart[line].Quantity
+	if quantity < 0 || t.Credits > ledger.Max/max(quantity, 1) {
+		return ledger.Target{}, ledger.ErrRange
+	}
+	target := ledger.Target{
+		ID:        Ref{KindPayment, id}.String() + "/" + strconv.Itoa(line),
+		Amount:    t.Credits * quantity,
+		CreatedAt: p.CreatedAt,
+	}
+	if t.CreditsExpire > 0 {
+		target.ExpiresAt = p.CreatedAt.Add(t.CreditsExpire)
+	}
+	switch {
+	case full:
+		target.Amount = 0
+	case refunded > 0:
+		target.Amount = share(target.Amount, p.Total-refunded, p.Total)
+	}
+	return target, nil
+}
+
+// share is floor(amount × part / whole) for 0 <= part <= whole, whole > 0,
+// through 128 bits so that the product cannot overflow.
+func share(amount, part, whole int64) int64 {
+	hi, lo := bits.Mul64(uint64(amount), uint64(part))
+	q, _ := bits.Div64(hi, lo, uint64(whole))
+	return int64(q)
+}
+
+// add counts one cart line of a payment in force. A line of several pieces of a
+// plan is one pass that lasts as long as all of them.
+func (s *Standing) add(paidAt time.Time, t Terms, quantity int64) {
+	if quantity <= 0 {
+		return
+	}
+	s.PaidAt = paidAt
+	if t.Plan == "" {
+		s.Paid = true
+		return
+	}
+	s.Passes = append(s.Passes, Pass{Plan: t.Plan, PaidAt: paidAt, Lasts: times(t.Lasts, quantity)})
+}
+
+// times is d × n, held to the longest duration there is (about 292 years).
+func times(d time.Duration, n int64) time.Duration {
+	const longest = time.Duration(1<<63 - 1)
+	if d > 0 && n > int64(longest/d) {
+		return longest
+	}
+	return d * time.Duration(n)
+}

@@ -1,0 +1,22 @@
+package entitlement
+
+// Kind is a kind of object that belongs to an account.
+type Kind string
+
+// The kinds of object. Facts speak about payments; sessions and customers only
+// lead from a payment to its account; the sign-up is ours.
+const (
+	KindPayment  Kind = "payment"
+	KindSession  Kind = "session"
+	KindCustomer Kind = "customer"
+	KindSignup   Kind = "signup"
+)
+
+// Ref names one object: its kind and, for objects at Dodo, Dodo's id for it.
+type Ref struct {
+	Kind Kind
+	ID   string
+}
+
+// String is "kind:id", the object's name in the store and in entries.
+func (r Ref) String() string { return string(r.Kind) + ":" + r.ID }

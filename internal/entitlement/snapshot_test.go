@@ -1,0 +1,88 @@
+package entitlement_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// pass is a standing of a plan bought some days after noon.
+func pass(plan string, boughtAfter, lasts time.Duration) entitlement.Standing {
+	at := noon.Add(boughtAfter)
+	return entitlement.Standing{PaidAt: at, Passes: []entitlement.Pass{{Plan: plan, PaidAt: at, Lasts: lasts}}}
+}
+
+func TestSnapshot(t *testing.T) {
+	type standings = map[string]entitlement.Standing
+	for name, c := range map[string]struct {
+		standings standings
+		after     time.Duration
+		want      entitlement.Snapshot
+	}{
+		"nobody": {
+			want: entitlement.Snapshot{Plan: "none", PlanStatus: "none"},
+		},
+		"bought something": {
+			standings: standings{"a": {Paid: true, PaidAt: noon}},
+			want:      entitlement.Snapshot{HasPaid: true, Plan: "none", PlanStatus: "none", PaymentDate: noon},
+		},
+		"a plan runs": {
+			standings: standings{"a": pass("pro", 0, 30*day)},
+			want:      entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(30 * day), PaymentDate: noon},
+		},
+		"until the last nanosecond": {
+			standings: standings{"a": pass("pro", 0, 30*day)}, after: 30*day - 1,
+			want: entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(30 * day), PaymentDate: noon},
+		},
+		"and no longer": {
+			standings: standings{"a": pass("pro", 0, 30*day)}, after: 30 * day,
+			want: entitlement.Snapshot{Plan: "none", PlanStatus: "expired", PlanExpiresAt: noon.Add(30 * day), PaymentDate: noon},
+		},
+		"bought again while it runs": {
+			standings: standings{"a": pass("pro", 0, 30*day), "b": pass("pro", 10*day, 30*day)}, after: 59 * day,
+			want: entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(60 * day), PaymentDate: noon.Add(10 * day)},
+		},
+		"bought again after it ended": {
+			standings: standings{"a": pass("pro", 0, 30*day), "b": pass("pro", 40*day, 30*day)}, after: 41 * day,
+			want: entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(70 * day), PaymentDate: noon.Add(40 * day)},
+		},
+		"a plan without end outlasts another": {
+			standings: standings{"a": pass("pro", 0, 30*day), "b": pass("life", 0, 0)}, after: 400 * day,
+			want: entitlement.Snapshot{HasPaid: true, Plan: "life", PlanStatus: "active", PaymentDate: noon},
+		},
+		"the plan that runs longer": {
+			standings: standings{"a": pass("pro", 0, 30*day), "b": pass("basic", 0, 60*day)},
+			want:      entitlement.Snapshot{HasPaid: true, Plan: "basic", PlanStatus: "active", PlanExpiresAt: noon.Add(60 * day), PaymentDate: noon},
+		},
+		"paid on a clock ahead of ours": {
+			standings: standings{"a": pass("pro", time.Minute, 30*day)},
+			want:      entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(30*day + time.Minute), PaymentDate: noon.Add(time.Minute)},
+		},
+		"longer than dates can be written": {
+			standings: standings{"a": {Passes: []entitlement.Pass{{Plan: "pro", PaidAt: noon, Lasts: 1<<63 - 1}, {Plan: "pro", PaidAt: time.Date(9990, 1, 1, 0, 0, 0, 0, time.UTC), Lasts: 1<<63 - 1}}}},
+			want:      entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := entitlement.Account{Standings: c.standings}.Snapshot(noon.Add(c.after))
+			if got != c.want {
+				t.Errorf("\n got %+v\nwant %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSnapshotCountsUnexpiredCredits(t *testing.T) {
+	account, _, err := ledger.Account{}.Apply([]ledger.Target{
+		{ID: "a", Amount: 9, ExpiresAt: noon.Add(time.Hour)}, {ID: "b", Amount: 2},
+	}, "", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := entitlement.Account{Ledger: account}
+	if before, after := a.Snapshot(noon).Credits, a.Snapshot(noon.Add(time.Hour)).Credits; before != 11 || after != 2 {
+		t.Errorf("credits %d before and %d after the expiry", before, after)
+	}
+}

@@ -1,0 +1,225 @@
+// Package store says what dodogate keeps, by operation. The two stores,
+// redisstore and boltstore, do the same things in the same words; storetest
+// holds them to it.
+//
+// Everything that changes an account is one atomic step. Every operation may be
+// repeated, by its caller or by a database client that lost a reply, and changes
+// nothing twice; where that needs an identity, the operation carries one.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// Sentinels. Everything else that a store returns wraps [ErrUnavailable], unless
+// the caller's context ended first or the caller broke the contract.
+var (
+	// ErrUnavailable: the store could not be reached or could not write. What
+	// was asked may or may not have happened; repeating it is safe.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrNotFound: there is no such order or event.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the object changed since the caller read it. Read it again.
+	ErrConflict = errors.New("object changed meanwhile")
+	// ErrTooManyOrders: the account has [MaxOpenOrders] open orders.
+	ErrTooManyOrders = errors.New("too many open orders")
+)
+
+// Store keeps accounts, objects, orders and the journal. Its methods may be
+// called at the same time from many goroutines and, on Redis, processes. Times
+// that it writes come from its own clock, in UTC milliseconds.
+type Store interface {
+	Accounts
+	Owners
+	Orders
+	Journal
+	// Ping reports whether the store can serve, by a cheap round trip.
+	Ping(ctx context.Context) error
+}
+
+// Accounts keeps ledgers, and the merged objects behind them.
+type Accounts interface {
+	// Account reads what entitlements follow from. An account that was never
+	// written is empty, not an error.
+	Account(ctx context.Context, account string) (entitlement.Account, error)
+	// Object reads the merged state of an object of the account, and its
+	// version. An object that was never written has version 0 and no state.
+	Object(ctx context.Context, account string, ref entitlement.Ref) (Object, error)
+	// Commit writes an object's new state with everything that follows from it,
+	// in one atomic step, and returns the entries that it added.
+	//
+	// It returns ErrConflict when the object's version is not c.Version, so a
+	// repeat of a commit that went through is a conflict; and ledger.ErrRange
+	// when a grant or the balance would leave its range. Both change nothing.
+	Commit(ctx context.Context, c Commit) ([]ledger.Entry, error)
+	// Entries reads up to limit entries of the account's ledger with a number
+	// above after, oldest first. No more than 1,000 are returned.
+	Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error)
+}
+
+// Object is the merged state of one object. State is JSON that the store does
+// not look into.
+type Object struct {
+	Version int64 // 1 after the first commit, then one more for each
+	State   []byte
+}
+
+// Commit is one object's new state and what it gives.
+type Commit struct {
+	Account string
+	Object  entitlement.Ref
+	Version int64  // the version that State was computed from
+	State   []byte // becomes version Version+1
+	Effect  entitlement.Effect
+	Cause   string // for the entries: the event's id, or the use case's name
+	// Order, when not nil, moves one of the account's orders along. An order
+	// that the store does not have is passed over; one that is paid stays paid.
+	Order *OrderResult
+}
+
+// OrderResult is what became of an order.
+type OrderResult struct {
+	ID        string
+	State     OrderState
+	PaymentID string
+}
+
+// Owners binds things at Dodo to accounts.
+type Owners interface {
+	// Claim binds what ref names to the account unless it is bound already, and
+	// returns the account that it is bound to. The first claim wins, for ever.
+	Claim(ctx context.Context, ref entitlement.Ref, account string) (owner string, err error)
+	// Owner returns the account that ref is bound to; "" when it is not.
+	Owner(ctx context.Context, ref entitlement.Ref) (account string, err error)
+}
+
+// OrderState is how far an order has come.
+type OrderState string
+
+// The order states. An order is open until a payment says otherwise; failed and
+// cancelled describe the last attempt, after which the customer may try again.
+const (
+	OrderOpen      OrderState = "open"
+	OrderPaid      OrderState = "paid"
+	OrderFailed    OrderState = "failed"
+	OrderCancelled OrderState = "cancelled"
+)
+
+// Order is our record of one wish to buy.
+type Order struct {
+	ID        string                       `json:"id"` // unguessable
+	Account   string                       `json:"account"`
+	Product   string                       `json:"product"` // the catalog's name
+	Quantity  int64                        `json:"quantity"`
+	Terms     map[string]entitlement.Terms `json:"terms"` // by Dodo product id, as promised when it was made
+	ReturnTo  string                       `json:"return_to"`
+	Email     string                       `json:"email,omitempty"` // verified by the site's login, else empty
+	State     OrderState                   `json:"state"`
+	CreatedAt time.Time                    `json:"created_at"`
+	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session
+	// Known once the session exists:
+	SessionID   string `json:"session_id,omitempty"`
+	CheckoutURL string `json:"checkout_url,omitempty"`
+	// Known once a payment was made for it:
+	PaymentID string `json:"payment_id,omitempty"`
+}
+
+// MaxOpenOrders is how many unpaid, unexpired orders an account may have.
+const MaxOpenOrders = 50
+
+// Key is the idempotency key of a request that makes an order.
+type Key struct {
+	// Hash names the key within the account; empty when the caller sent none.
+	Hash string
+	// Fingerprint is a digest of what was asked.
+	Fingerprint string
+	// Lease is how long the caller may take before another may take over.
+	Lease time.Duration
+	// Keep is how long a finished key is remembered.
+	Keep time.Duration
+}
+
+// Start is how CreateOrder began.
+type Start string
+
+// The ways to begin.
+const (
+	// Created: the order is new and the caller must open or drop it.
+	Created Start = "created"
+	// Resumed: an earlier caller with this key did not finish in its lease. The
+	// order returned is that caller's; this caller must open or drop it.
+	Resumed Start = "resumed"
+	// Replayed: the key is finished, the order returned is its result.
+	Replayed Start = "replayed"
+	// Running: the key is in use by a caller whose lease has not run out.
+	Running Start = "running"
+	// Mismatched: the key was used for something else.
+	Mismatched Start = "mismatched"
+)
+
+// Orders keeps orders with their idempotency keys. Unpaid orders are forgotten
+// at least 30 days after their expiry; paid ones never are.
+type Orders interface {
+	// CreateOrder stores o, unless key says that it was asked for before. The
+	// order returned is the one to go on with. Check of the key, count of open
+	// orders (ErrTooManyOrders) and storing are one step. A repeat with the same
+	// order id is answered like the first.
+	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
+	// OpenOrder stores the session of an order and finishes its key. An order
+	// that has a session keeps it. It returns ErrNotFound when the order was
+	// dropped.
+	OpenOrder(ctx context.Context, o Order, key Key) error
+	// DropOrder forgets an order without a session and its key, so that the key
+	// can be used again. Dropping what is not there does nothing.
+	DropOrder(ctx context.Context, o Order, key Key) error
+	// Order reads one of the account's orders, or ErrNotFound.
+	Order(ctx context.Context, account, id string) (Order, error)
+	// OpenOrders reads the account's orders that have a session, are not paid
+	// and have not expired, newest first, at most [MaxOpenOrders].
+	OpenOrders(ctx context.Context, account string) ([]Order, error)
+}
+
+// EventState is what became of an event.
+type EventState string
+
+// The event states.
+const (
+	EventReceived EventState = "received" // stored, not applied yet
+	EventApplied  EventState = "applied"  // folded; it may have changed nothing
+	EventIgnored  EventState = "ignored"  // of a type without an effect
+	EventParked   EventState = "parked"   // about money, could not be applied yet
+)
+
+// Event is one webhook delivery's content, named by its webhook-id.
+type Event struct {
+	ID         string     `json:"id"`
+	Type       string     `json:"type"`
+	Body       []byte     `json:"body"` // exactly as received, the newest delivery's
+	State      EventState `json:"state"`
+	Reason     string     `json:"reason,omitempty"`  // why it is parked
+	Object     string     `json:"object,omitempty"`  // the object that it speaks about ([entitlement.Ref.String])
+	Account    string     `json:"account,omitempty"` // the account that it was applied to
+	ReceivedAt time.Time  `json:"received_at"`       // of the first delivery
+	Deliveries int64      `json:"deliveries"`        // how many times it was recorded
+}
+
+// Journal keeps every authentic event, so that nothing acknowledged is lost.
+type Journal interface {
+	// Record stores an event before it is applied. When the id is known, the
+	// newer body and one more delivery are stored and the rest is left as it
+	// is. The event as it is stored now is returned.
+	Record(ctx context.Context, e Event) (Event, error)
+	// Settle notes what became of an event: its State, Reason, Object and
+	// Account. Parked events can be found by Parked until they are settled
+	// otherwise. It returns ErrNotFound for an id that was never recorded.
+	Settle(ctx context.Context, e Event) error
+	// Parked reads the events parked under an object, at most 100, oldest first.
+	Parked(ctx context.Context, object string) ([]Event, error)
+	// Event reads one event, or ErrNotFound.
+	Event(ctx context.Context, id string) (Event, error)
+}
