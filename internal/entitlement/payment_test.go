@@ -35,6 +35,12 @@ func line(product string, quantity int64) entitlement.Line {
 	return entitlement.Line{ProductID: product, Quantity: quantity}
 }
 
+var payment1 = entitlement.Ref{Kind: entitlement.KindPayment, ID: "pay_1"}
+
+func about(p entitlement.Payment) entitlement.Fact {
+	return entitlement.Fact{Ref: payment1, Payment: p}
+}
+
 // refund is a fact that knows nothing but one refund.
 func refund(id string, status entitlement.RefundStatus, amount int64, full bool) entitlement.Payment {
 	return entitlement.Payment{Refunds: map[string]entitlement.Refund{
@@ -133,9 +139,9 @@ func TestRefundInAnotherCurrency(t *testing.T) {
 func TestCatalogChangesNothingBought(t *testing.T) {
 	ten := func(string) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 10}, true }
 	ninety := func(string) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 90}, true }
-	bought := entitlement.PaymentRecord{}.Fold(paid(line("pdt_pack", 1)), ten)
-	refunded := bought.Fold(refund("r", entitlement.RefundSucceeded, 300, false), ninety)
-	e, err := refunded.Effect("pay_1", bought)
+	bought := entitlement.Record{}.Fold(about(paid(line("pdt_pack", 1))), ten)
+	refunded := bought.Fold(about(refund("r", entitlement.RefundSucceeded, 300, false)), ninety)
+	e, err := refunded.Effect(payment1, bought)
 	if err != nil || grants(e) != "[payment:pay_1/0=6]" {
 		t.Errorf("%s, %v", grants(e), err)
 	}
@@ -204,14 +210,14 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 	var want string
 	permute(story, func(order []entitlement.Payment) {
 		var (
-			record  entitlement.PaymentRecord
+			record  entitlement.Record
 			account ledger.Account
 			effect  entitlement.Effect
 			err     error
 		)
 		for _, fact := range append(order, order[0]) {
-			next := record.Fold(fact, func(id string) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
-			if effect, err = next.Effect("pay_1", record); err != nil {
+			next := record.Fold(about(fact), func(id string) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
+			if effect, err = next.Effect(payment1, record); err != nil {
 				t.Fatal(err)
 			}
 			if account, _, err = account.Apply(effect.Grants, "", noon); err != nil {

@@ -1,0 +1,287 @@
+package dodo
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dodopayments/dodopayments-go/option"
+)
+
+// sender makes a call of the SDK with the options that hand us the answer as it
+// is.
+type sender func(context.Context, ...option.RequestOption) error
+
+const (
+	maxAttempts = 3
+	maxAnswer   = 4 << 20  // bytes of an answer
+	maxRefusal  = 64 << 10 // bytes read of an error's body
+	firstPause  = 500 * time.Millisecond
+)
+
+// call makes one call to Dodo, repeated when that can help, within one deadline.
+//
+// Everything that a [Client] calls may be repeated: reads, and the creation of
+// checkouts, where a second session does no harm. Calls that move money need a
+// rule of their own (FACTS 1.5).
+func (c *Client) call(ctx context.Context, op string, send sender) (reply, error) {
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		body, failed := c.attempt(ctx, send)
+		if failed == nil {
+			return open(op, attempt, body)
+		}
+		err := &Error{
+			Op: op, Status: failed.status, Code: failed.code, Attempts: attempt,
+			RetryAfter: failed.retryAfter, kind: failed.kind, why: failed.why, cause: ended(caller),
+		}
+		pause := c.pause(attempt, failed.retryAfter)
+		deadline, _ := ctx.Deadline()
+		if !failed.again || attempt == maxAttempts || ctx.Err() != nil || pause >= time.Until(deadline) {
+			return reply{}, err
+		}
+		c.log.LogAttrs(ctx, slog.LevelInfo, "dodo call failed, trying again", slog.String("op", op),
+			slog.Int("attempt", attempt), slog.Int("status", failed.status), slog.String("code", failed.code),
+			slog.String("reason", failed.why), slog.Duration("pause", pause))
+		if c.sleep(ctx, pause) != nil {
+			err.cause = ended(caller)
+			return reply{}, err
+		}
+	}
+}
+
+// errOurs marks a deadline that is not the caller's.
+var errOurs = errors.New("the client's own deadline")
+
+// ended is how the caller's context ended, or nil.
+func ended(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errOurs) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// pause doubles with each attempt, less up to half of it by chance, and is never
+// shorter than Dodo asks for.
+func (c *Client) pause(attempt int, retryAfter time.Duration) time.Duration {
+	pause := firstPause << (attempt - 1)
+	pause -= time.Duration(c.jitter() * float64(pause/2))
+	return max(pause, retryAfter)
+}
+
+// sleep is the default of [Options.Sleep].
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attempt sends once. What the SDK itself finds fault with is not looked at
+// further than to see that it failed: its errors can hold the API key
+// (RELIABILITY 6.3).
+func (c *Client) attempt(ctx context.Context, send sender) ([]byte, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout/2)
+	defer cancel()
+	var (
+		body   []byte
+		failed *failure
+	)
+	err := send(ctx, option.WithResponseBodyInto(&body), option.WithMiddleware(
+		func(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+			res, err := next(req)
+			if err != nil {
+				failed = lost(err)
+				return nil, failed
+			}
+			defer func() { _ = res.Body.Close() }()
+			if failed = screen(res); failed != nil {
+				return nil, failed
+			}
+			return res, nil
+		}))
+	switch {
+	case failed != nil: // also where the SDK says only that time is up
+		return nil, failed
+	case err != nil && ctx.Err() != nil:
+		return nil, lost(ctx.Err())
+	case err != nil:
+		return nil, &failure{kind: ErrBadAnswer, why: "the SDK could not handle the call"}
+	}
+	return body, nil
+}
+
+// failure is why one attempt failed.
+type failure struct {
+	kind       error
+	why        string // our own words
+	status     int
+	code       string
+	retryAfter time.Duration
+	again      bool // another attempt may help
+}
+
+func (f *failure) Error() string { return f.why }
+
+// screen stands between the network and the SDK: it lets only complete JSON
+// answers of a bearable size through, in memory, and makes a failure of
+// everything else. So the SDK never makes an error out of a response.
+func screen(res *http.Response) *failure {
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return refused(res)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	_ = res.Body.Close()
+	bad := &failure{kind: ErrBadAnswer, status: res.StatusCode}
+	switch {
+	case err != nil:
+		if isLost(err) {
+			return lost(err)
+		}
+		bad.why, bad.again = "cut short or garbled", true
+	case len(body) > maxAnswer:
+		bad.why = "too long"
+	case !isJSON(res.Header.Get("Content-Type")):
+		bad.why = "not JSON by its content type"
+	default:
+		res.Body = io.NopCloser(bytes.NewReader(body))
+		return nil
+	}
+	return bad
+}
+
+// isLost tells a connection that broke or ran out of time from one that brought
+// something that is not HTTP.
+func isLost(err error) bool {
+	var broken net.Error
+	return errors.As(err, &broken) || errors.Is(err, context.Canceled)
+}
+
+func isJSON(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+}
+
+// lost describes an attempt without an answer. The transport's own words are
+// not passed on: they can quote what the other side sent.
+func lost(err error) *failure {
+	f := &failure{kind: ErrUnavailable, why: "connection lost", again: true}
+	var (
+		dns  *net.DNSError
+		op   *net.OpError
+		cert *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		f.why = "no answer in time"
+	case errors.Is(err, context.Canceled):
+		f.why, f.again = "given up by the caller", false
+	case errors.As(err, &dns):
+		f.why = "the host name does not resolve"
+	case errors.As(err, &cert):
+		f.why, f.again = "its certificate is not trusted", false
+	case errors.Is(err, http.ErrSchemeMismatch):
+		f.why, f.again = "it speaks http, not https", false
+	case errors.As(err, &op) && op.Op == "dial":
+		f.why = "cannot connect"
+	case strings.Contains(err.Error(), "malformed"): // an error of net/http without a type
+		f.kind, f.why = ErrBadAnswer, "not an HTTP answer"
+	}
+	return f
+}
+
+// refused describes an answer that is not a success (FACTS 1.3).
+func refused(res *http.Response) *failure {
+	f := &failure{kind: ErrRejected, status: res.StatusCode, retryAfter: retryAfter(res.Header)}
+	if res.StatusCode < 400 {
+		f.kind, f.why = ErrBadAnswer, "a redirect or no final answer"
+		return f
+	}
+	f.code = errorCode(res)
+	switch s := res.StatusCode; {
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		f.kind = ErrUnauthorized
+	case s == http.StatusNotFound:
+		f.kind = ErrNotFound
+	case s == http.StatusRequestTimeout, s == http.StatusTooManyRequests, s >= 500:
+		f.kind, f.again = ErrUnavailable, true
+	}
+	return f
+}
+
+// errorCode reads Dodo's code out of an error's body, if it is there.
+func errorCode(res *http.Response) string {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+	if err != nil || checkJSON(body) != nil {
+		return ""
+	}
+	code := readObject("", body, &faults{}).text("code")
+	if !isCode(code) {
+		return ""
+	}
+	return code
+}
+
+// retryAfter reads both forms of the header (RFC 9110, 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	const longest = 24 * time.Hour
+	value := h.Get("Retry-After")
+	var wait time.Duration
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		wait = time.Until(at)
+	}
+	return min(max(wait, 0), longest)
+}
+
+// reply is a JSON object that Dodo sent, to be read by field name.
+type reply struct {
+	fields
+	op       string
+	attempts int
+}
+
+func open(op string, attempts int, body []byte) (reply, error) {
+	body = bytes.TrimSpace(body)
+	a := reply{op: op, attempts: attempts}
+	if err := checkJSON(body); err != nil {
+		return a, a.bad(err.Error(), nil)
+	}
+	a.fields = readObject("", body, &faults{})
+	return a, nil
+}
+
+// err is what was wrong with the fields that were read. Its words name fields
+// and quote nothing.
+func (a reply) err() error {
+	if err := a.faults.err(); err != nil {
+		return a.bad("", err)
+	}
+	return nil
+}
+
+func (a reply) bad(why string, cause error) *Error {
+	return &Error{Op: a.op, Status: http.StatusOK, Attempts: a.attempts, kind: ErrBadAnswer, why: why, cause: cause}
+}
+
+// notAnID answers for Dodo, which has no object of such an id. It must not
+// become part of a path.
+func notAnID(op string) *Error {
+	return &Error{Op: op, kind: ErrNotFound, why: "not an id"}
+}

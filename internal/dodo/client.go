@@ -1,0 +1,178 @@
+package dodo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	dodopayments "github.com/dodopayments/dodopayments-go"
+	"github.com/dodopayments/dodopayments-go/option"
+)
+
+// Mode is one of Dodo's two worlds, each with its own keys, products and webhook
+// secrets.
+type Mode string
+
+// The modes.
+const (
+	TestMode Mode = "test_mode"
+	LiveMode Mode = "live_mode"
+)
+
+func (m Mode) baseURL() string {
+	switch m {
+	case "", TestMode:
+		return "https://test.dodopayments.com"
+	case LiveMode:
+		return "https://live.dodopayments.com"
+	default:
+		return ""
+	}
+}
+
+// Options of a [Client]. Everything but APIKey may be left zero.
+type Options struct {
+	// APIKey is sent as a bearer token. It never appears in a log or an error.
+	APIKey string
+	// Mode decides BaseURL where that is empty; the default is [TestMode].
+	Mode Mode
+	// BaseURL is the API's address, for a simulator.
+	BaseURL string
+	// Timeout bounds an operation with all its attempts; 10 s. One attempt takes
+	// at most half of it, so that a lost connection leaves time for another.
+	Timeout time.Duration
+	// HTTPClient replaces the client's own connections. Redirects are not followed
+	// with it either.
+	HTTPClient *http.Client
+	// Logger is told about attempts that are repeated; nil discards.
+	Logger *slog.Logger
+	// Sleep waits between attempts, until d has passed or ctx ends; nil waits in
+	// real time.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Jitter draws from [0,1), so that many clients do not come back at once; nil
+	// is random.
+	Jitter func() float64
+}
+
+// Client asks Dodo's API, through Dodo's SDK for addresses, authentication and
+// request bodies. Answers are read by our own lenient reader, and attempts are
+// repeated here, not by the SDK: that would obey any Retry-After and give up on
+// numbers that come as strings (FACTS 1.7, 3.9). It may be used by many
+// goroutines at once.
+type Client struct {
+	checkouts *dodopayments.CheckoutSessionService
+	payments  *dodopayments.PaymentService
+	products  *dodopayments.ProductService
+	http      *http.Client
+	plainHTTP bool // the API itself is http: a simulator
+	timeout   time.Duration
+	log       *slog.Logger
+	sleep     func(context.Context, time.Duration) error
+	jitter    func() float64
+}
+
+// New returns a client, or an error that says which option cannot be used. It
+// makes no call.
+func New(o Options) (*Client, error) {
+	key := strings.TrimSpace(o.APIKey)
+	if key == "" {
+		return nil, errors.New("no api key")
+	}
+	if !isVisible(key) {
+		return nil, errors.New("the api key has characters that a header cannot carry")
+	}
+	base, err := parseBaseURL(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		http:      o.HTTPClient,
+		plainHTTP: base.Scheme == "http",
+		timeout:   o.Timeout,
+		log:       o.Logger,
+		sleep:     o.Sleep,
+		jitter:    o.Jitter,
+	}
+	c.setDefaults()
+	// The services are made one by one because dodopayments.NewClient adds what
+	// it finds in DODO_PAYMENTS_* variables, and a header from there would be sent.
+	opts := []option.RequestOption{
+		option.WithHTTPClient(c.http),
+		option.WithBaseURL(base.String()),
+		option.WithBearerToken(key),
+		option.WithMaxRetries(0),
+	}
+	c.checkouts = dodopayments.NewCheckoutSessionService(opts...)
+	c.payments = dodopayments.NewPaymentService(opts...)
+	c.products = dodopayments.NewProductService(opts...)
+	return c, nil
+}
+
+func (c *Client) setDefaults() {
+	if c.timeout <= 0 {
+		c.timeout = 10 * time.Second
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.sleep == nil {
+		c.sleep = sleep
+	}
+	if c.jitter == nil {
+		c.jitter = rand.Float64 //nolint:gosec // nobody gains by guessing a pause
+	}
+	if c.http == nil {
+		c.http = &http.Client{Transport: newTransport()}
+	}
+	still := *c.http
+	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.http = &still
+}
+
+// Close closes idle connections. Calls under way go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// newTransport keeps a few connections for bursts of checkouts. It honours the
+// usual proxy variables of the environment, like Caddy does.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           16,
+		MaxIdleConnsPerHost:    16,
+		MaxConnsPerHost:        64,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    5 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// parseBaseURL does not quote the address, which might hold a password.
+func parseBaseURL(o Options) (*url.URL, error) {
+	address := o.BaseURL
+	if address == "" {
+		address = o.Mode.baseURL()
+	}
+	if address == "" {
+		return nil, fmt.Errorf("mode is %q, want %q or %q", o.Mode, TestMode, LiveMode)
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
+		return nil, errors.New("base url is not an absolute http or https address")
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return nil, errors.New("base url may not have a user, query or fragment")
+	}
+	return u, nil
+}
+
+// isVisible reports whether s is visible ASCII only.
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}

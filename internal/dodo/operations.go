@@ -1,0 +1,247 @@
+package dodo
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	dodopayments "github.com/dodopayments/dodopayments-go"
+	"github.com/dodopayments/dodopayments-go/option"
+	"github.com/dodopayments/dodopayments-go/shared"
+)
+
+// Checkout is what to sell, to whom, and where the customer goes afterwards.
+type Checkout struct {
+	ProductID string // Dodo's id
+	Quantity  int64
+	ReturnURL string // after success and failure alike
+	CancelURL string // of the back button; empty: no button
+	// DiscountCodes are tried in this order.
+	DiscountCodes []string
+	Customer      Customer
+	Metadata      map[string]string // see [Prover.Metadata]
+}
+
+// Customer fills in the checkout's form. Without an e-mail there is none.
+type Customer struct{ Email, Name string }
+
+// Session is a hosted checkout.
+type Session struct {
+	ID  string
+	URL string // absolute; for the customer's browser
+}
+
+// CreateCheckout makes a checkout session. Dodo knows no idempotency key (FACTS
+// 1.5): when an answer is lost, the repeat makes a second session, and the first
+// one is never shown to anybody.
+func (c *Client) CreateCheckout(ctx context.Context, checkout Checkout) (Session, error) {
+	const op = "create checkout"
+	params := dodopayments.CheckoutSessionNewParams{CheckoutSessionRequest: checkout.request()}
+	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.checkouts.New(ctx, params, raw...)
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	session := Session{ID: answer.wantID("session_id"), URL: answer.text("checkout_url")}
+	if !c.isCheckoutURL(session.URL) {
+		answer.refuse("checkout_url", "is no address to send a customer to")
+	}
+	if err := answer.err(); err != nil {
+		return Session{}, err
+	}
+	return session, nil
+}
+
+func (checkout Checkout) request() dodopayments.CheckoutSessionRequestParam {
+	request := dodopayments.CheckoutSessionRequestParam{
+		ProductCart: dodopayments.F([]dodopayments.ProductItemReqParam{{
+			ProductID: dodopayments.F(checkout.ProductID),
+			Quantity:  dodopayments.F(checkout.Quantity),
+		}}),
+	}
+	if checkout.ReturnURL != "" {
+		request.ReturnURL = dodopayments.F(checkout.ReturnURL)
+	}
+	if checkout.CancelURL != "" {
+		request.CancelURL = dodopayments.F(checkout.CancelURL)
+	}
+	if len(checkout.DiscountCodes) > 0 {
+		request.DiscountCodes = dodopayments.F(checkout.DiscountCodes)
+	}
+	if checkout.Customer.Email != "" {
+		customer := dodopayments.NewCustomerParam{Email: dodopayments.F(checkout.Customer.Email)}
+		if checkout.Customer.Name != "" {
+			customer.Name = dodopayments.F(checkout.Customer.Name)
+		}
+		request.Customer = dodopayments.F[dodopayments.CustomerRequestUnionParam](customer)
+	}
+	if len(checkout.Metadata) > 0 {
+		metadata := make(dodopayments.MetadataParam, len(checkout.Metadata))
+		for k, v := range checkout.Metadata {
+			metadata[k] = shared.UnionString(v)
+		}
+		request.Metadata = dodopayments.F(metadata)
+	}
+	return request
+}
+
+// isCheckoutURL: a browser is sent there, so it must be what it looks like.
+// Plain http only where the API is plain http itself, which is a simulator.
+func (c *Client) isCheckoutURL(address string) bool {
+	if len(address) > 2048 || !isVisible(address) || strings.Contains(address, `\`) {
+		return false
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.User != nil || u.Hostname() == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && c.plainHTTP
+}
+
+// SessionState is how far a checkout session has come. PaymentID and
+// PaymentStatus are empty until the customer reaches the payment (FACTS 2.2).
+type SessionState struct {
+	ID            string
+	PaymentID     string
+	PaymentStatus string // in lower case
+}
+
+// Session reads a checkout session.
+func (c *Client) Session(ctx context.Context, id string) (SessionState, error) {
+	const op = "read checkout session"
+	if !isWord(id, maxID) {
+		return SessionState{}, notAnID(op)
+	}
+	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.checkouts.Get(ctx, id, raw...)
+		return err
+	})
+	if err != nil {
+		return SessionState{}, err
+	}
+	state := SessionState{ID: answer.id("id"), PaymentID: answer.id("payment_id"), PaymentStatus: answer.word("payment_status")}
+	if state.ID != id {
+		answer.refuse("id", "is not the one that was asked for")
+	}
+	if err := answer.err(); err != nil {
+		return SessionState{}, err
+	}
+	return state, nil
+}
+
+// Payment reads a payment, by the same reader as webhooks. A payment that cannot
+// be understood is both [ErrBadAnswer] and [ErrUnclear].
+func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
+	const op = "read payment"
+	if !isWord(id, maxID) {
+		return Fact{}, notAnID(op)
+	}
+	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.payments.Get(ctx, id, raw...)
+		return err
+	})
+	if err != nil {
+		return Fact{}, err
+	}
+	fact := readPayment(answer.fields, "", time.Time{})
+	if fact.Ref.ID != id {
+		answer.refuse("payment_id", "is not the one that was asked for")
+	}
+	if err := answer.err(); err != nil {
+		return Fact{}, err
+	}
+	return fact, nil
+}
+
+// Product is a product as Dodo sells it.
+type Product struct {
+	ID          string
+	Name        string
+	Description string
+	Price       int64  // minor units of Currency
+	Currency    string // ISO 4217; empty when Dodo did not say
+	Recurring   bool
+}
+
+// The paging of lists (FACTS 1.6): numbered from 0, at most 100 a page, and no
+// total. The SDK's own paging skips a page.
+const (
+	pageSize = 100
+	maxPages = 50
+)
+
+// Products reads all products that are not archived.
+func (c *Client) Products(ctx context.Context) ([]Product, error) {
+	const op = "list products"
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errOurs) // for all pages
+	defer cancel()
+	var products []Product
+	seen := make(map[string]bool)
+	for page := range int64(maxPages) {
+		items, err := c.productPage(ctx, op, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range items {
+			if !seen[p.ID] { // a page can move while the next one is read
+				seen[p.ID] = true
+				products = append(products, p)
+			}
+		}
+		if len(items) < pageSize {
+			return products, nil
+		}
+	}
+	return nil, &Error{Op: op, Attempts: 1, kind: ErrBadAnswer, why: fmt.Sprintf("no end after %d pages", maxPages)}
+}
+
+func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Product, error) {
+	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.products.List(ctx, dodopayments.ProductListParams{
+			PageNumber: dodopayments.F(page),
+			PageSize:   dodopayments.F[int64](pageSize),
+		}, raw...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer.raw("items") == nil {
+		answer.refuse("items", "is missing")
+	}
+	items := answer.list("items", pageSize)
+	products := make([]Product, 0, len(items))
+	for _, item := range items {
+		products = append(products, readProduct(item))
+	}
+	if err := answer.err(); err != nil {
+		return nil, err
+	}
+	return products, nil
+}
+
+// readProduct reads an item of the list of products (FACTS 2.8). The price is
+// there twice, and either place may be empty.
+func readProduct(item fields) Product {
+	p := Product{
+		ID:          item.wantID("product_id"),
+		Name:        item.text("name"),
+		Description: item.text("description"),
+		Currency:    item.currency("currency"),
+	}
+	p.Recurring, _ = item.flag("is_recurring")
+	detail := item.hints("price_detail")
+	if p.Currency == "" {
+		p.Currency = detail.currency("currency")
+	}
+	price, said := item.whole("price")
+	if !said {
+		price, _ = detail.whole("price")
+	}
+	p.Price = price
+	return p
+}

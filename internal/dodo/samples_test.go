@@ -1,0 +1,237 @@
+package dodo_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// samples says for every file of testdata/webhook-samples what is decoded: the
+// event's type, and the fact or nil where events of that type have no effect.
+var samples = map[string]struct {
+	kind string
+	fact *dodo.Fact
+}{
+	"abandoned_checkout.detected.json":                                   {"abandoned_checkout.detected", nil},
+	"abandoned_checkout.recovered.json":                                  {"abandoned_checkout.recovered", nil},
+	"credit.added.json":                                                  {"credit.added", nil},
+	"credit.balance_low.json":                                            {"credit.balance_low", nil},
+	"credit.deducted.json":                                               {"credit.deducted", nil},
+	"credit.expired.json":                                                {"credit.expired", nil},
+	"credit.manual_adjustment.json":                                      {"credit.manual_adjustment", nil},
+	"credit.overage_charged.json":                                        {"credit.overage_charged", nil},
+	"credit.overage_reset.json":                                          {"credit.overage_reset", nil},
+	"credit.rolled_over.json":                                            {"credit.rolled_over", nil},
+	"credit.rollover_forfeited.json":                                     {"credit.rollover_forfeited", nil},
+	"dispute.accepted.json":                                              {"dispute.accepted", nil},
+	"dispute.cancelled.json":                                             {"dispute.cancelled", nil},
+	"dispute.challenged.json":                                            {"dispute.challenged", nil},
+	"dispute.expired.json":                                               {"dispute.expired", nil},
+	"dispute.lost.json":                                                  {"dispute.lost", nil},
+	"dispute.opened.json":                                                {"dispute.opened", nil},
+	"dispute.won.json":                                                   {"dispute.won", nil},
+	"dunning.recovered.json":                                             {"dunning.recovered", nil},
+	"dunning.started.json":                                               {"dunning.started", nil},
+	"entitlement_grant.created.json":                                     {"entitlement_grant.created", nil},
+	"entitlement_grant.delivered.json":                                   {"entitlement_grant.delivered", nil},
+	"entitlement_grant.failed.json":                                      {"entitlement_grant.failed", nil},
+	"entitlement_grant.revoked.json":                                     {"entitlement_grant.revoked", nil},
+	"license_key.created.json":                                           {"license_key.created", nil},
+	"payment.cancelled.json":                                             {"payment.cancelled", oneOff(entitlement.PaymentCancelled)},
+	"payment.failed.json":                                                {"payment.failed", oneOff(entitlement.PaymentFailed)},
+	"payment.processing.json":                                            {"payment.processing", oneOff(entitlement.PaymentProcessing)},
+	"payment.succeeded.json":                                             {"payment.succeeded", oneOff(entitlement.PaymentSucceeded)},
+	"payout.created.json":                                                {"payout.created", nil},
+	"payout.failed.json":                                                 {"payout.failed", nil},
+	"payout.in_progress.json":                                            {"payout.in_progress", nil},
+	"payout.on_hold.json":                                                {"payout.on_hold", nil},
+	"payout.success.json":                                                {"payout.success", nil},
+	"refund.failed.json":                                                 {"refund.failed", refund(entitlement.RefundFailed, 400, true)},
+	"refund.succeeded.json":                                              {"refund.succeeded", refund(entitlement.RefundSucceeded, 400, true)},
+	"subscription.active.json":                                           {"subscription.active", nil},
+	"subscription.cancelled.json":                                        {"subscription.cancelled", nil},
+	"subscription.expired.json":                                          {"subscription.expired", nil},
+	"subscription.failed.json":                                           {"subscription.failed", nil},
+	"subscription.on_hold.json":                                          {"subscription.on_hold", nil},
+	"subscription.past_due.json":                                         {"subscription.past_due", nil},
+	"subscription.paused.json":                                           {"subscription.paused", nil},
+	"subscription.plan_changed.json":                                     {"subscription.plan_changed", nil},
+	"subscription.renewed.json":                                          {"subscription.renewed", nil},
+	"subscription.unpaused.json":                                         {"subscription.unpaused", nil},
+	"subscription.update_payment_method.json":                            {"subscription.update_payment_method", nil},
+	"subscription.updated.json":                                          {"subscription.updated", nil},
+	"variants/cli/dispute.accepted.json":                                 {"dispute.accepted", nil},
+	"variants/cli/dispute.cancelled.json":                                {"dispute.cancelled", nil},
+	"variants/cli/dispute.challenged.json":                               {"dispute.challenged", nil},
+	"variants/cli/dispute.expired.json":                                  {"dispute.expired", nil},
+	"variants/cli/dispute.lost.json":                                     {"dispute.lost", nil},
+	"variants/cli/dispute.opened.json":                                   {"dispute.opened", nil},
+	"variants/cli/dispute.won.json":                                      {"dispute.won", nil},
+	"variants/cli/license_key.created.json":                              {"license_key.created", nil},
+	"variants/cli/payment.cancelled.json":                                {"payment.cancelled", fromCLI()},
+	"variants/cli/payment.failed.json":                                   {"payment.failed", fromCLI()},
+	"variants/cli/payment.processing.json":                               {"payment.processing", fromCLI()},
+	"variants/cli/payment.succeeded.json":                                {"payment.succeeded", fromCLI()},
+	"variants/cli/refund.failed.json":                                    {"refund.failed", refundFromCLI()},
+	"variants/cli/refund.succeeded.json":                                 {"refund.succeeded", refundFromCLI()},
+	"variants/cli/subscription.active.json":                              {"subscription.active", nil},
+	"variants/cli/subscription.cancelled.json":                           {"subscription.cancelled", nil},
+	"variants/cli/subscription.expired.json":                             {"subscription.expired", nil},
+	"variants/cli/subscription.failed.json":                              {"subscription.failed", nil},
+	"variants/cli/subscription.on_hold.json":                             {"subscription.on_hold", nil},
+	"variants/cli/subscription.plan_changed.json":                        {"subscription.plan_changed", nil},
+	"variants/cli/subscription.renewed.json":                             {"subscription.renewed", nil},
+	"variants/cli/subscription.updated.json":                             {"subscription.updated", nil},
+	"variants/credit.added.amounts-as-numbers.json":                      {"credit.added", nil},
+	"variants/dispute.opened.without-customer.json":                      {"dispute.opened", nil},
+	"variants/entitlement_grant.created.discord-pending.json":            {"entitlement_grant.created", nil},
+	"variants/entitlement_grant.created.openapi-example.json":            {"entitlement_grant.created", nil},
+	"variants/entitlement_grant.delivered.digital-files.json":            {"entitlement_grant.delivered", nil},
+	"variants/entitlement_grant.delivered.feature-flag.json":             {"entitlement_grant.delivered", nil},
+	"variants/entitlement_grant.delivered.openapi-example.json":          {"entitlement_grant.delivered", nil},
+	"variants/entitlement_grant.failed.openapi-example.json":             {"entitlement_grant.failed", nil},
+	"variants/entitlement_grant.revoked.openapi-example.json":            {"entitlement_grant.revoked", nil},
+	"variants/payment.failed.subscription-renewal.json":                  {"payment.failed", renewal(entitlement.PaymentFailed)},
+	"variants/payment.succeeded.late-delivery-after-partial-refund.json": {"payment.succeeded", lateDelivery()},
+	"variants/payment.succeeded.sparse-nulls.json":                       {"payment.succeeded", oneOff(entitlement.PaymentSucceeded)},
+	"variants/payment.succeeded.subscription-first-charge.json":          {"payment.succeeded", firstCharge(1000)},
+	"variants/payment.succeeded.subscription-renewal.json":               {"payment.succeeded", renewal(entitlement.PaymentSucceeded)},
+	"variants/payment.succeeded.trial-zero-amount.json":                  {"payment.succeeded", firstCharge(0)},
+	"variants/refund.succeeded.partial.json":                             {"refund.succeeded", refund(entitlement.RefundSucceeded, 150, false)},
+	"variants/subscription.active.with-credits-as-numbers.json":          {"subscription.active", nil},
+	"variants/subscription.active.with-credits.json":                     {"subscription.active", nil},
+	"variants/subscription.updated.cancel-scheduled.json":                {"subscription.updated", nil},
+	"variants/unknown-event-type.json":                                   {"widget.frobbed", nil},
+}
+
+func TestDecodeSamples(t *testing.T) {
+	root := filepath.Join("testdata", "webhook-samples")
+	files := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".json" {
+			return err
+		}
+		files++
+		name := filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator)))
+		t.Run(name, func(t *testing.T) {
+			want, ok := samples[name]
+			if !ok {
+				t.Fatal("the table does not say what this file decodes to")
+			}
+			body, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := dodo.Decode(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Type != want.kind || got.BusinessID == "" || got.Timestamp.IsZero() {
+				t.Errorf("event %q of %q at %v, want %q", got.Type, got.BusinessID, got.Timestamp, want.kind)
+			}
+			if !reflect.DeepEqual(got.Fact, want.fact) {
+				t.Errorf("fact\n%+v\nwant\n%+v", got.Fact, want.fact)
+			}
+			if dodo.KnownType(got.Type) != (name != "variants/unknown-event-type.json") {
+				t.Errorf("KnownType(%q) = %t", got.Type, dodo.KnownType(got.Type))
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files != len(samples) {
+		t.Errorf("%d files, but the table has %d rows", files, len(samples))
+	}
+}
+
+func payment(id string) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindPayment, ID: id}
+}
+
+func moment(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func oneOff(status entitlement.PaymentStatus) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_2IjeQm4hqU6RA4Z4kwDee"), Payment: entitlement.Payment{
+			Status: status, Total: 400, Currency: "USD",
+			Cart:      []entitlement.Line{{ProductID: "pdt_e9mUw084cWnu0tz", Quantity: 1}},
+			CreatedAt: moment("2025-08-04T05:30:31.152232Z"),
+		}},
+		Clues: dodo.Clues{SessionID: "cks_stst1231", CustomerID: "cus_8VbC6JDZzPEqfB", CustomerEmail: "test@acme.com"},
+	}
+}
+
+func lateDelivery() *dodo.Fact {
+	f := oneOff(entitlement.PaymentSucceeded)
+	f.Payment.Refunds = map[string]entitlement.Refund{
+		"ref_nUV0DuvmVgeKJVbS04L0y": {Status: entitlement.RefundSucceeded, Amount: 150, Currency: "USD"},
+	}
+	return f
+}
+
+func firstCharge(total int64) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_2IjeQm4hqU6RA4Z4kwDee"), Payment: entitlement.Payment{
+			Status: entitlement.PaymentSucceeded, Total: total, Currency: "USD",
+			Subscription: "sub_7EeHq2ewQuadropD2ra", CreatedAt: moment("2025-08-04T05:30:31.152232Z"),
+		}},
+		Clues: dodo.Clues{
+			Metadata:  map[string]string{"order_id": "order_123", "user_id": "u_42"},
+			SessionID: "cks_Gi6KGJ2zFJo9rq9Ukifwa", CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K",
+			CustomerEmail: "test@acme.com", SubscriptionID: "sub_7EeHq2ewQuadropD2ra",
+		},
+	}
+}
+
+func renewal(status entitlement.PaymentStatus) *dodo.Fact {
+	f := firstCharge(1000)
+	f.Ref.ID = "pay_3JkfRn5irV7SB5A5lxEff"
+	f.Payment.Status, f.Payment.CreatedAt = status, moment("2025-09-04T05:31:02.410311Z")
+	f.Clues.SessionID = ""
+	return f
+}
+
+func refund(status entitlement.RefundStatus, amount int64, full bool) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_aTkzUDRuc7Rb3kVJXE17z"), Payment: entitlement.Payment{Refunds: map[string]entitlement.Refund{
+			"ref_nUV0DuvmVgeKJVbS04L0y": {Status: status, Amount: amount, Currency: "USD", Full: full},
+		}}},
+		Clues: dodo.Clues{CustomerID: "cus_123", CustomerEmail: "jane@example.com"},
+	}
+}
+
+// fromCLI: the trigger command's payments say "succeeded" whatever their type.
+func fromCLI() *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_test"), Payment: entitlement.Payment{
+			Status: entitlement.PaymentSucceeded, Total: 400, Currency: "USD",
+			Cart:      []entitlement.Line{{ProductID: "pdt_test", Quantity: 1}},
+			CreatedAt: moment("2026-03-20T00:00:00Z"),
+		}},
+		Clues: dodo.Clues{SessionID: "cks_123", CustomerID: "cus_test", CustomerEmail: "john.doe@example.com"},
+	}
+}
+
+func refundFromCLI() *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_test"), Payment: entitlement.Payment{Refunds: map[string]entitlement.Refund{
+			"ref_test": {Status: entitlement.RefundSucceeded, Amount: 400, Currency: "USD", Full: true},
+		}}},
+		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com"},
+	}
+}

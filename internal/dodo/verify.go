@@ -1,0 +1,227 @@
+package dodo
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// What [Verifier.Verify] says of a delivery that is not to be believed.
+var (
+	// ErrSignature: not signed, or not by a secret that is configured. 401.
+	ErrSignature = errors.New("webhook signature does not verify")
+	// ErrStale: sent too long ago or too far in the future. 401. When every
+	// delivery is stale, the host's clock is wrong.
+	ErrStale = errors.New("webhook timestamp is too far from now")
+	// ErrMalformed: headers or body that Dodo does not send. 400. [Decode]
+	// returns it too.
+	ErrMalformed = errors.New("malformed")
+)
+
+// tolerance is how far a delivery's timestamp may be from now, both ways, as in
+// all reference libraries (RELIABILITY 1.1).
+const tolerance = 300 * time.Second
+
+// maxSignatures bounds the candidates in one header. A sender signs once for
+// each live secret, which are two during a rotation.
+const maxSignatures = 16
+
+// Delivery is one verified webhook delivery.
+type Delivery struct {
+	ID     string    // the event's id: the same on every retry and replay of it
+	SentAt time.Time // of this attempt, UTC; a retry has a later one
+}
+
+// Verifier checks that webhooks come from Dodo, by Standard Webhooks v1 (FACTS
+// 3.1). It may be used by many goroutines at once.
+type Verifier struct {
+	keys  []*standardwebhooks.Webhook
+	clock func() time.Time
+}
+
+// NewVerifier accepts what any one of the secrets signed, so that a secret can
+// be rotated. It refuses secrets that are weak or malformed; the error names a
+// secret by its position, never by its value. A nil clock is [time.Now].
+func NewVerifier(secrets []string, clock func() time.Time) (*Verifier, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("no webhook secret")
+	}
+	if clock == nil {
+		clock = time.Now
+	}
+	v := &Verifier{clock: clock}
+	for i, secret := range secrets {
+		key, err := parseSecret(secret)
+		if err != nil {
+			return nil, fmt.Errorf("webhook secret %d: %w", i+1, err)
+		}
+		wh, err := standardwebhooks.NewWebhookRaw(key)
+		if err != nil {
+			return nil, fmt.Errorf("webhook secret %d: not usable", i+1)
+		}
+		v.keys = append(v.keys, wh)
+	}
+	return v, nil
+}
+
+// Verify reports who sent body: a delivery of Dodo, or [ErrSignature],
+// [ErrStale] or [ErrMalformed]. body is the exact bytes received.
+//
+// The library alone would not do (RELIABILITY 1.2): it takes the first of
+// repeated headers, any id and any spelling of a number, and reads the clock of
+// the host. So the headers are judged here, and only the signature there.
+func (v *Verifier) Verify(h http.Header, body []byte) (Delivery, error) {
+	signed, err := readHeaders(h)
+	if err != nil {
+		return Delivery{}, err
+	}
+	sentAt, err := v.fresh(signed.timestamp)
+	if err != nil {
+		return Delivery{}, err
+	}
+	if !v.signed(signed, body) {
+		return Delivery{}, ErrSignature
+	}
+	// With an id without a dot, this closes the re-cutting of "id.time.body" at
+	// other dots (RELIABILITY 1.1).
+	if len(body) == 0 || body[0] != '{' {
+		return Delivery{}, fmt.Errorf("%w: body is not a JSON object", ErrMalformed)
+	}
+	return Delivery{ID: signed.id, SentAt: sentAt}, nil
+}
+
+// fresh compares whole seconds, so that both ends of the window are the same.
+func (v *Verifier) fresh(timestamp string) (time.Time, error) {
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: webhook-timestamp", ErrMalformed)
+	}
+	sentAt := time.Unix(seconds, 0).UTC()
+	if time.Unix(v.clock().Unix(), 0).Sub(sentAt).Abs() > tolerance {
+		return time.Time{}, ErrStale
+	}
+	return sentAt, nil
+}
+
+// signed asks the library about each secret. It is handed our own reading of the
+// headers, and the timestamp was judged already.
+func (v *Verifier) signed(s signedHeaders, body []byte) bool {
+	h := make(http.Header, 3)
+	h.Set(standardwebhooks.HeaderWebhookID, s.id)
+	h.Set(standardwebhooks.HeaderWebhookTimestamp, s.timestamp)
+	h.Set(standardwebhooks.HeaderWebhookSignature, s.signatures)
+	for _, key := range v.keys {
+		if key.VerifyIgnoringTimestamp(body, h) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// signedHeaders are the three headers of a delivery, each of its proper form.
+type signedHeaders struct{ id, timestamp, signatures string }
+
+// readHeaders takes the webhook-* headers or, only where there are none at all,
+// their svix-* aliases. The two sets are never mixed.
+func readHeaders(h http.Header) (signedHeaders, error) {
+	prefix := "Webhook-"
+	if !anyHeader(h, prefix) {
+		prefix = "Svix-"
+	}
+	var (
+		s   signedHeaders
+		err error
+	)
+	if s.id, err = oneHeader(h, prefix+"Id"); err != nil {
+		return s, err
+	}
+	if s.timestamp, err = oneHeader(h, prefix+"Timestamp"); err != nil {
+		return s, err
+	}
+	if s.signatures, err = oneHeader(h, prefix+"Signature"); err != nil {
+		return s, err
+	}
+	switch {
+	case !isWord(s.id, 256):
+		return s, fmt.Errorf("%w: webhook-id", ErrMalformed)
+	case !isTimestamp(s.timestamp):
+		return s, fmt.Errorf("%w: webhook-timestamp", ErrMalformed)
+	}
+	s.signatures, err = candidates(s.signatures)
+	return s, err
+}
+
+func anyHeader(h http.Header, prefix string) bool {
+	for _, name := range []string{"Id", "Timestamp", "Signature"} {
+		if _, ok := h[prefix+name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// oneHeader refuses a repeated header: of two ids, which one is it?
+func oneHeader(h http.Header, name string) (string, error) {
+	switch values := h[name]; {
+	case len(values) > 1:
+		return "", fmt.Errorf("%w: %s appears more than once", ErrMalformed, strings.ToLower(name))
+	case len(values) == 0 || values[0] == "":
+		return "", fmt.Errorf("%w: no %s", ErrSignature, strings.ToLower(name))
+	default:
+		return values[0], nil
+	}
+}
+
+// isTimestamp: plain digits, because the library writes the number anew before
+// it signs, and so would accept other spellings of the one that was signed.
+func isTimestamp(s string) bool {
+	if len(s) == 0 || len(s) > 12 || s[0] == '0' {
+		return false
+	}
+	return strings.Trim(s, "0123456789") == ""
+}
+
+// candidates keeps the entries of a signature header that are "version,base64"
+// and nothing more, space-separated as the library reads them.
+func candidates(header string) (string, error) {
+	var kept []string
+	count := 0
+	for entry := range strings.SplitSeq(header, " ") {
+		if entry == "" {
+			continue
+		}
+		if count++; count > maxSignatures {
+			return "", fmt.Errorf("%w: more than %d signatures", ErrMalformed, maxSignatures)
+		}
+		if strings.Count(entry, ",") == 1 {
+			kept = append(kept, entry)
+		}
+	}
+	if len(kept) == 0 {
+		return "", ErrSignature
+	}
+	return strings.Join(kept, " "), nil
+}
+
+// isWord reports whether s is 1 to most characters of A-Z, a-z, 0-9, "_" and
+// "-". Dodo's ids are; so is nothing that could mean something to a key, a path
+// or a log.
+func isWord(s string, most int) bool {
+	if len(s) == 0 || len(s) > most {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
