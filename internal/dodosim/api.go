@@ -1,0 +1,105 @@
+package dodosim
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxBody bounds a request. A cart with all its metadata takes a tenth of it.
+const maxBody = 1 << 20
+
+// endpoint answers one API call: with a value to encode, or an *Error. Whatever it
+// returns must not change any more, see snapshot.
+type endpoint func(*http.Request) (any, error)
+
+// apiCall names a route for the counters. The zero value is every unknown route.
+type apiCall struct{ method, path string }
+
+// api counts a call, lets a fault have it, and otherwise serves it.
+func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.calls[route]++
+		fault, hit := s.takeFault()
+		s.mu.Unlock()
+		if hit {
+			s.misbehave(w, r, fault, do)
+			return
+		}
+		s.serve(w, r, do)
+	}
+}
+
+// serve checks the key, calls the endpoint and writes its answer.
+func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
+	if !s.authorized(r) {
+		writeJSON(w, http.StatusUnauthorized, refuse(codeUnauthorized, "the API key is missing or wrong"))
+		return
+	}
+	answer, err := do(r)
+	if err == nil {
+		writeJSON(w, http.StatusOK, answer)
+		return
+	}
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok {
+		s.logger().Error("answering an API call", "error", err)
+		refusal = refuse(codeInternal, "the simulator failed; its log says why")
+	}
+	writeJSON(w, refusal.Status, refusal)
+}
+
+func (s *Simulator) authorized(r *http.Request) bool {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer") &&
+		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.options.APIKey)) == 1
+}
+
+// readJSON decodes a request body. Fields that the simulator does not know are
+// tolerated, as Dodo tolerates those of newer SDKs. What is no JSON is 400, what does
+// not fit is 422.
+func readJSON[T any](r *http.Request) (T, *Error) {
+	var request T
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return request, malformed(http.StatusBadRequest, "the body could not be read")
+	}
+	if len(body) > maxBody {
+		return request, malformed(http.StatusRequestEntityTooLarge, "the body is too large")
+	}
+	err = json.Unmarshal(body, &request)
+	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case ok:
+		return request, refuse(codeInvalidBody, "%q has the wrong type or range", mismatch.Field)
+	case err != nil:
+		return request, malformed(http.StatusBadRequest, "the body is not JSON")
+	}
+	return request, nil
+}
+
+func malformed(status int, message string) *Error {
+	return &Error{Status: status, Code: codeInvalidBody, Message: message}
+}
+
+// snapshot encodes an object that may change once s.mu, which the caller holds, is free.
+func snapshot(object any) (any, error) {
+	encoded, err := json.Marshal(object)
+	return json.RawMessage(encoded), err
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	var buffer bytes.Buffer
+	if err := json.NewEncoder(&buffer).Encode(body); err != nil {
+		status = http.StatusInternalServerError
+		buffer.Reset()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(buffer.Bytes()) // the client may be gone
+}

@@ -1,0 +1,210 @@
+package dodosim
+
+import (
+	"net/http"
+)
+
+// checkoutRequest is the part of POST /checkouts that the simulator acts on (FACTS 2.1).
+// Pointers tell an absent field from an empty one.
+type checkoutRequest struct {
+	ProductCart     []cartRequest    `json:"product_cart"`
+	Customer        *customerRequest `json:"customer"`
+	BillingAddress  *billing         `json:"billing_address"`
+	BillingCurrency *string          `json:"billing_currency"`
+	ReturnURL       *string          `json:"return_url"`
+	CancelURL       *string          `json:"cancel_url"`
+	Metadata        metadata         `json:"metadata"`
+	DiscountCodes   []string         `json:"discount_codes"`
+	DiscountCode    *string          `json:"discount_code"`
+	Confirm         bool             `json:"confirm"`
+	PaymentMethodID *string          `json:"payment_method_id"`
+	Flags           flags            `json:"feature_flags"`
+}
+
+type cartRequest struct {
+	ProductID          *string `json:"product_id"`
+	Quantity           *int32  `json:"quantity"`
+	Addons             []any   `json:"addons"`
+	CreditEntitlements []any   `json:"credit_entitlements"`
+}
+
+// customerRequest is an existing customer by id, or a new one by e-mail. With both, the
+// id wins: UNCONFIRMED.
+type customerRequest struct {
+	CustomerID *string `json:"customer_id"`
+	Email      *string `json:"email"`
+	Name       *string `json:"name"`
+	Phone      *string `json:"phone_number"`
+}
+
+// flags are the feature flags that change what the page does. The two about editing have
+// no documented default; here they are on, since without an address nobody could pay.
+type flags struct {
+	AllowDiscountCode       *bool `json:"allow_discount_code"`
+	AlwaysCreateNewCustomer *bool `json:"always_create_new_customer"`
+	AllowEditingEmail       *bool `json:"allow_customer_editing_email"`
+	AllowEditingName        *bool `json:"allow_customer_editing_name"`
+}
+
+type checkoutResponse struct {
+	SessionID   string  `json:"session_id"`
+	CheckoutURL *string `json:"checkout_url"`
+}
+
+// createCheckout answers POST /checkouts.
+func (s *Simulator) createCheckout(r *http.Request) (any, error) {
+	request, refusal := readJSON[checkoutRequest](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	session, refusal := s.newSession(request)
+	if refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	refusal = s.attachCustomer(session, request.Customer)
+	if refusal == nil {
+		s.sessions[session.id] = session
+	}
+	s.mu.Unlock()
+	if refusal != nil {
+		return nil, refusal
+	}
+	s.logger().Info("checkout session created",
+		"session", session.id, "total", session.bill.total, "currency", session.bill.currency)
+	return checkoutResponse{
+		SessionID:   session.id,
+		CheckoutURL: new(s.publicURL(r) + "/session/" + session.id),
+	}, nil
+}
+
+// newSession checks a request and makes its session, which nobody knows of yet.
+func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
+	cart, refusal := request.cart()
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := request.check(); refusal != nil {
+		return nil, refusal
+	}
+	codes, refusal := s.findDiscounts(request.codes())
+	if refusal != nil {
+		return nil, refusal
+	}
+	priced, refusal := s.price(cart, codes)
+	if refusal != nil {
+		return nil, refusal
+	}
+	now := s.now()
+	session := &session{
+		id:        newID("cks_"),
+		created:   now,
+		expires:   now.Add(sessionLife),
+		cart:      cart,
+		bill:      priced,
+		billing:   billing{Country: "US"}, // the page does not ask for it
+		metadata:  request.Metadata.orEmpty(),
+		returnURL: text(request.ReturnURL),
+		cancelURL: text(request.CancelURL),
+
+		allowCode: !denied(request.Flags.AllowDiscountCode),
+		editEmail: !denied(request.Flags.AllowEditingEmail),
+		editName:  !denied(request.Flags.AllowEditingName),
+		alwaysNew: allowed(request.Flags.AlwaysCreateNewCustomer),
+	}
+	if request.BillingAddress != nil {
+		session.billing = *request.BillingAddress
+	}
+	return session, nil
+}
+
+// cart checks the lines and returns them as payments will show them.
+func (request checkoutRequest) cart() ([]cartItem, *Error) {
+	switch {
+	case request.ProductCart == nil:
+		return nil, refuse(codeInvalidBody, "product_cart is required")
+	case len(request.ProductCart) == 0:
+		return nil, refuse(codeCartEmpty, "product_cart is empty")
+	case len(request.ProductCart) > maxCartLines:
+		return nil, refuse(codeInvalidParameters, "product_cart has more than %d lines", maxCartLines)
+	}
+	var cart []cartItem
+	for _, item := range request.ProductCart {
+		switch {
+		case item.ProductID == nil || item.Quantity == nil:
+			return nil, refuse(codeInvalidBody, "each line of product_cart needs product_id and quantity")
+		case *item.Quantity < 1:
+			return nil, refuse(codeInvalidQuantity, "quantity must be at least 1")
+		case len(item.Addons) > 0 || len(item.CreditEntitlements) > 0:
+			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons and no credit entitlements")
+		}
+		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity})
+	}
+	return cart, nil
+}
+
+// check covers the rest of the request. What the simulator cannot play is refused, so
+// that nobody takes silence for support.
+func (request checkoutRequest) check() *Error {
+	if request.Confirm || request.PaymentMethodID != nil {
+		return refuse(codeUnsupportedAction, "the simulator plays no confirmed sessions and no saved payment methods")
+	}
+	if request.DiscountCode != nil && request.DiscountCodes != nil {
+		return refuse(codeInvalidParameters, "discount_code and discount_codes exclude each other")
+	}
+	if request.BillingAddress != nil && !knownCountry(request.BillingAddress.Country) {
+		return refuse(codeUnsupportedCountry, "billing_address.country must be an ISO 3166-1 alpha-2 code")
+	}
+	// Only effective with adaptive currency, which the simulator does not have.
+	if request.BillingCurrency != nil && !knownCurrency(*request.BillingCurrency) {
+		return refuse(codeUnsupportedMoney, "billing_currency must be an ISO 4217 code")
+	}
+	for name, target := range map[string]*string{"return_url": request.ReturnURL, "cancel_url": request.CancelURL} {
+		// Dodo also takes the URLs of apps; a browser cannot open those from here.
+		if target != nil && checkWebURL(*target) != nil {
+			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
+		}
+	}
+	return request.Metadata.check()
+}
+
+func (request checkoutRequest) codes() []string {
+	if request.DiscountCode != nil {
+		return []string{*request.DiscountCode}
+	}
+	return request.DiscountCodes
+}
+
+// attachCustomer records who the merchant says will pay. The caller holds s.mu.
+func (s *Simulator) attachCustomer(session *session, request *customerRequest) *Error {
+	switch {
+	case request == nil:
+		return nil
+	case request.CustomerID != nil:
+		known, ok := s.customers[*request.CustomerID]
+		if !ok {
+			return refuse(codeNotFound, "there is no customer %s", *request.CustomerID)
+		}
+		session.customer = &known
+		session.buyer = buyer{email: known.Email, name: known.Name, phone: known.Phone}
+		session.editEmail, session.editName = false, false
+		return nil
+	case request.Email == nil:
+		return refuse(codeInvalidBody, "customer needs customer_id or email")
+	case !validEmail(*request.Email):
+		return refuse(codeInvalidParameters, "customer.email must be an e-mail address")
+	}
+	session.buyer = buyer{email: *request.Email, name: text(request.Name), phone: request.Phone}
+	return nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func denied(flag *bool) bool { return flag != nil && !*flag }
+
+func allowed(flag *bool) bool { return flag != nil && *flag }

@@ -1,0 +1,192 @@
+package dodosim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// retryTable is the wait before each attempt: 8 attempts in total, the first at once
+// (FACTS 3.1).
+var retryTable = [...]time.Duration{
+	0,
+	5 * time.Second,
+	5 * time.Minute,
+	30 * time.Minute,
+	2 * time.Hour,
+	5 * time.Hour,
+	10 * time.Hour,
+	10 * time.Hour,
+}
+
+const (
+	// attemptTimeout bounds an attempt, from connecting to the end of the answer.
+	attemptTimeout = 15 * time.Second
+	// maxOnTheWire bounds the webhooks that are being sent at a time, maxUnsettled those
+	// that wait for their turn, a release or a retry. Both are the simulator's own.
+	maxOnTheWire = 8
+	maxUnsettled = 10_000
+	// maxAnswer is read of an answer, so that the connection can be used again.
+	maxAnswer = 64 << 10
+)
+
+// deliver works through the retry table, in the background, until the event is
+// acknowledged. Events overtake each other freely, as Dodo's do.
+func (s *Simulator) deliver(e *event) {
+	outcome := EventFailed
+	for _, wait := range retryTable {
+		if !s.sleep(wait) || !s.awaitRelease() {
+			outcome = EventUnsent
+			break
+		}
+		if s.acknowledged(e) { // by Redeliver, in the meantime
+			outcome = EventDelivered
+			break
+		}
+		if d, err := s.attempt(s.ctx, e, e.ID); err == nil && d.Acknowledged() {
+			outcome = EventDelivered
+			break
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsettled--
+	if e.State == EventPending {
+		e.State = outcome
+	}
+	s.signal()
+}
+
+// sleep waits, and reports whether the simulator is still open after that.
+func (s *Simulator) sleep(wait time.Duration) bool {
+	if wait > 0 {
+		select {
+		case <-s.options.After(wait):
+		case <-s.ctx.Done():
+		}
+	}
+	return s.ctx.Err() == nil
+}
+
+// awaitRelease waits while webhooks are held, and reports whether the simulator is still
+// open after that.
+func (s *Simulator) awaitRelease() bool {
+	s.mu.Lock()
+	released := s.released
+	s.mu.Unlock()
+	select {
+	case <-released:
+	case <-s.ctx.Done():
+	}
+	return s.ctx.Err() == nil
+}
+
+func (s *Simulator) acknowledged(e *event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.State == EventDelivered
+}
+
+// attempt sends the event once and records how that went. The error is of what kept it
+// from being sent at all; a refused or lost delivery is in the Delivery.
+func (s *Simulator) attempt(ctx context.Context, e *event, webhookID string) (Delivery, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return Delivery{}, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	e.Attempts++
+	d := Delivery{EventID: e.ID, Type: e.Type, WebhookID: webhookID, Attempt: e.Attempts, At: s.now()}
+	var err error
+	d.Body, err = s.body(e)
+	s.mu.Unlock()
+	if err != nil {
+		return Delivery{}, fmt.Errorf("encode webhook: %w", err)
+	}
+	if d.Header, err = s.sign(d); err != nil {
+		return Delivery{}, err
+	}
+	d.Status, d.Err = s.post(ctx, d)
+	s.record(e, d)
+	return d, nil
+}
+
+// sign makes the headers of an attempt (FACTS 3.1). The timestamp is the attempt's, so
+// that a late retry still verifies.
+func (s *Simulator) sign(d Delivery) (http.Header, error) {
+	webhook, err := standardwebhooks.NewWebhook(s.options.WebhookSecret)
+	if err != nil {
+		return nil, errors.New("sign webhook: the secret is not base64") // err may quote it
+	}
+	signature, err := webhook.Sign(d.WebhookID, d.At, d.Body)
+	if err != nil {
+		return nil, fmt.Errorf("sign webhook: %w", err)
+	}
+	header := make(http.Header)
+	header.Set("Content-Type", "application/json")
+	header.Set("User-Agent", "dodogate-simulator") // Dodo's is UNCONFIRMED
+	header.Set(standardwebhooks.HeaderWebhookID, d.WebhookID)
+	header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(d.At.Unix(), 10))
+	header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	return header, nil
+}
+
+// post sends an attempt and returns the status of the answer, which must be complete in
+// time to count.
+func (s *Simulator) post(ctx context.Context, d Delivery) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.options.WebhookURL, bytes.NewReader(d.Body))
+	if err != nil {
+		return 0, errors.New("the webhook URL cannot be used")
+	}
+	request.Header = d.Header.Clone()
+	answer, err := s.options.HTTPClient.Do(request)
+	if err != nil {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // without the URL, which may carry a token
+		}
+		return 0, err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)); err != nil {
+		return 0, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer.StatusCode, nil
+}
+
+func (s *Simulator) record(e *event, d Delivery) {
+	log := s.logger().With("webhook_id", d.WebhookID, "type", d.Type, "attempt", d.Attempt)
+	switch {
+	case d.Acknowledged():
+		log.Info("webhook delivered", "status", d.Status)
+	case d.Err != nil:
+		log.Warn("webhook not delivered", "error", d.Err)
+	default:
+		log.Warn("webhook not acknowledged", "status", d.Status)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deliveries = append(s.deliveries, d)
+	e.tried = true
+	if d.Acknowledged() && d.WebhookID == e.ID {
+		e.State = EventDelivered
+	}
+	s.signal()
+}
+
+// signal wakes those who wait for events to change. The caller holds s.mu.
+func (s *Simulator) signal() {
+	close(s.progress)
+	s.progress = make(chan struct{})
+}

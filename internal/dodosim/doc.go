@@ -1,0 +1,33 @@
+// Package dodosim plays Dodo Payments: an [http.Handler] that sells the products
+// of a small catalog through checkout sessions, shows the hosted checkout page,
+// refunds, and reports everything by signed webhooks, well enough that Dodo's own
+// SDKs work against it with only the base URL changed.
+//
+// It has two uses. A developer runs it (through the Caddy directive
+// dodo_simulator) and clicks through a purchase with no account at Dodo and no
+// network. A Go test runs it under [net/http/httptest] and, through the back doors
+// ([Simulator.Pay], [Simulator.Refund], [Simulator.HoldWebhooks],
+// [Simulator.Redeliver], [Simulator.DeliverAs], [Simulator.SetFault],
+// [Simulator.Calls]), decides what happens, in which order, and what goes wrong.
+//
+// State lives in memory, is never trimmed, and is lost on exit, on purpose: money
+// that a simulator remembers would one day be taken for real, and a test that
+// depends on yesterday's run is no test.
+//
+// # What it is faithful to
+//
+// Objects carry every field that Dodo's published API description requires, and
+// every answer and webhook is validated against that description by this package's
+// tests. Behaviour follows the project's fact sheet on Dodo (FACTS, cited by
+// section). Where that sheet says UNCONFIRMED, the simulator still has to do
+// something; each such choice is a comment where it is made and a line in
+// docs/simulator.md. The ones that a client is most likely to lean on by mistake:
+//
+//   - each try to pay makes a payment of its own, so a declined and a successful
+//     try in one session have different payment ids;
+//   - a missing object is 404 NOT_FOUND, though the API description lists 500;
+//   - a refund succeeds at once, with no time spent as pending;
+//   - there is no tax, and no currency is ever converted.
+//
+// One-time products only: subscriptions are for a later version.
+package dodosim

@@ -1,0 +1,115 @@
+package dodosim
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// EventState is how far an event has come.
+type EventState string
+
+// The states of an event. Pending is the only one that is left on its own.
+const (
+	// EventPending has attempts ahead of it, now or after a wait or a hold.
+	EventPending EventState = "pending"
+	// EventDelivered was acknowledged with a 2xx.
+	EventDelivered EventState = "delivered"
+	// EventFailed has used up the retry table, or was one too many to be queued.
+	EventFailed EventState = "failed"
+	// EventUnsent has nowhere to go: there is no Options.WebhookURL, or the simulator
+	// was closed.
+	EventUnsent EventState = "unsent"
+)
+
+// Event is something that happened, as the merchant is told of it.
+type Event struct {
+	// ID is the webhook-id: the same on every attempt. "msg_…" is a guess, Dodo's form is
+	// UNCONFIRMED (FACTS 1.8).
+	ID string
+	// Type is one of FACTS 3.3, such as "payment.succeeded".
+	Type string
+	// ObjectID is the payment or refund that it is about.
+	ObjectID string
+	// At is when it happened.
+	At time.Time
+	// State and Attempts tell how delivery went; attempts by Redeliver count too.
+	State    EventState
+	Attempts int
+}
+
+// Delivery is one attempt to deliver an event.
+type Delivery struct {
+	// EventID and Type are those of the event. WebhookID is the header that went out,
+	// another one only with [Simulator.DeliverAs].
+	EventID, Type, WebhookID string
+	// Attempt counts from 1 per event.
+	Attempt int
+	// At is when it was sent, the time in its signature.
+	At time.Time
+	// Header and Body are what was sent, to the byte.
+	Header http.Header
+	Body   []byte
+	// Status is the HTTP status of the answer, 0 if none came; Err then says why.
+	Status int
+	Err    error
+}
+
+// Acknowledged reports whether the receiver took the event: any 2xx, nothing else, so a
+// redirect is a failure too (FACTS 3.1).
+func (d Delivery) Acknowledged() bool { return d.Status >= 200 && d.Status <= 299 }
+
+// subject is an object that events are about.
+type subject interface {
+	objectID() string
+	payload() any // the object with its payload_type
+}
+
+// event is an Event with the object that it is about. Guarded by [Simulator.mu].
+type event struct {
+	Event
+	about subject
+	tried bool // an attempt has ended
+}
+
+// envelope is a webhook's body (FACTS 3.2).
+type envelope struct {
+	BusinessID string    `json:"business_id"`
+	Type       string    `json:"type"`
+	Timestamp  time.Time `json:"timestamp"`
+	Data       any       `json:"data"`
+}
+
+// emit records that something happened and starts to tell the merchant. The caller holds
+// s.mu.
+func (s *Simulator) emit(eventType string, about subject) {
+	e := &event{about: about, Event: Event{
+		ID:       newID("msg_"),
+		Type:     eventType,
+		ObjectID: about.objectID(),
+		At:       s.now(),
+		State:    EventPending,
+	}}
+	s.events = append(s.events, e)
+	switch {
+	case s.options.WebhookURL == "" || s.ctx.Err() != nil:
+		e.State = EventUnsent
+	case s.unsettled >= maxUnsettled:
+		e.State = EventFailed
+		s.logger().Error("webhook dropped: too many are undelivered", "webhook_id", e.ID, "type", e.Type)
+	default:
+		s.unsettled++
+		s.background.Go(func() { s.deliver(e) })
+	}
+}
+
+// body encodes the event with its object as it is now, not as it was when the event
+// happened: Dodo delivers the latest state (FACTS 3.1). The caller holds s.mu.
+func (s *Simulator) body(e *event) ([]byte, error) {
+	return json.Marshal(envelope{
+		BusinessID: s.business,
+		Type:       e.Type,
+		Timestamp:  e.At,
+		Data:       e.about.payload(),
+	})
+}

@@ -1,0 +1,28 @@
+package dodosim
+
+import "crypto/rand"
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newID makes an id that looks like Dodo's: the prefix and 21 base-62 characters,
+// about 125 bits (FACTS 1.8). It has to be unguessable, because whoever knows a
+// session id can open its page.
+func newID(prefix string) string {
+	const length = 21
+	// Bytes from 248 up would favour the first characters of the alphabet.
+	const fair = 256 / len(base62) * len(base62)
+	id := append(make([]byte, 0, len(prefix)+length), prefix...)
+	var random [2 * length]byte
+	for {
+		_, _ = rand.Read(random[:]) // never fails, and never reads less (crypto/rand)
+		for _, b := range random {
+			if int(b) >= fair {
+				continue
+			}
+			id = append(id, base62[int(b)%len(base62)])
+			if len(id) == len(prefix)+length {
+				return string(id)
+			}
+		}
+	}
+}

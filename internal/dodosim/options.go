@@ -1,0 +1,204 @@
+package dodosim
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Options say what a [Simulator] sells, who may call it and where its webhooks go.
+type Options struct {
+	// APIKey is the bearer key that API calls must carry. Required.
+	APIKey string
+
+	// WebhookURL is where signed webhooks go. Empty: events are recorded, see
+	// [Simulator.Events], but none is sent.
+	WebhookURL string
+
+	// WebhookSecret signs them: base64 of 24 to 64 bytes, after an optional
+	// "whsec_" (Standard Webhooks). Required with WebhookURL.
+	WebhookSecret string
+
+	// PublicURL is where customers reach the simulator, and so the beginning of every
+	// checkout_url. Empty: taken from each API request's Host.
+	PublicURL string
+
+	// Products is the catalog. At least one.
+	Products []Product
+
+	// Discounts are the codes that customers and merchants may use.
+	Discounts []Discount
+
+	// SendProcessing sends payment.processing before each payment's final event. How
+	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
+	SendProcessing bool
+
+	// Clock tells the time: of objects, of session expiry, and of signatures. It is
+	// called from several goroutines. Default: time.Now.
+	Clock func() time.Time
+
+	// After waits between the attempts of a webhook and for [Fault.Delay].
+	// Default: time.After.
+	After func(time.Duration) <-chan time.Time
+
+	// HTTPClient sends webhooks. Whatever it says about redirects and time-outs, none
+	// is followed and an attempt ends after 15 s (FACTS 3.1). Default: a client of
+	// its own.
+	HTTPClient *http.Client
+
+	// Logger gets one line for each session, payment, refund and delivery, with ids
+	// and amounts but no e-mail, body or secret. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Product is something that the simulator sells, once: a one-time price.
+type Product struct {
+	// ID is the product id, "pdt_…" by Dodo's habit; any text without spaces will do.
+	ID string
+	// Name is what customers read. Default: the ID.
+	Name string
+	// Description is a sentence for customers. Optional.
+	Description string
+	// Price is for one piece, in minor units of Currency. 0 is free.
+	Price int
+	// Currency is an ISO 4217 code in upper case that Dodo knows, such as "USD".
+	Currency string
+}
+
+// Discount is a code that makes a cart cheaper by a share of its total.
+type Discount struct {
+	// Code is what the customer types, 3 characters or more; case does not matter.
+	Code string
+	// BasisPoints is the share, 1 to 10000: 540 is 5.4 %, 10000 makes it free.
+	BasisPoints int
+}
+
+// Errors of New, for callers that want to tell them apart from a typing error in the
+// catalog.
+var (
+	// ErrNoAPIKey says that Options.APIKey is empty or not usable in a header.
+	ErrNoAPIKey = errors.New("an API key of visible characters is required")
+	// ErrWebhookSecret says that Options.WebhookSecret is missing or too weak. A Standard
+	// Webhooks library accepts an empty secret without a word (FACTS 3.1).
+	ErrWebhookSecret = errors.New("the webhook secret must be base64 of 24 to 64 bytes, after an optional whsec_")
+)
+
+// complete fills in the defaults and reports the first thing that cannot be used.
+func (o Options) complete() (Options, error) {
+	if o.APIKey == "" || strings.ContainsFunc(o.APIKey, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return o, ErrNoAPIKey
+	}
+	if o.WebhookURL != "" {
+		if err := checkWebURL(o.WebhookURL); err != nil {
+			return o, fmt.Errorf("webhook URL: %w", err)
+		}
+		if !usableSecret(o.WebhookSecret) {
+			return o, ErrWebhookSecret
+		}
+	}
+	if o.PublicURL != "" {
+		if err := checkWebURL(o.PublicURL); err != nil {
+			return o, fmt.Errorf("public URL: %w", err)
+		}
+		if strings.ContainsAny(o.PublicURL, "?#") {
+			return o, errors.New("public URL: must not have a query or fragment")
+		}
+		o.PublicURL = strings.TrimRight(o.PublicURL, "/")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.HTTPClient = strictClient(o.HTTPClient)
+
+	var err error
+	if o.Products, err = completeProducts(o.Products); err != nil {
+		return o, err
+	}
+	o.Discounts, err = completeDiscounts(o.Discounts)
+	return o, err
+}
+
+func completeProducts(products []Product) ([]Product, error) {
+	if len(products) == 0 {
+		return nil, errors.New("at least one product is required")
+	}
+	complete := make([]Product, 0, len(products))
+	seen := make(map[string]bool)
+	for _, p := range products {
+		switch {
+		case p.ID == "" || strings.ContainsFunc(p.ID, unicode.IsSpace) || strings.Contains(p.ID, "/"):
+			return nil, fmt.Errorf("product id %q: must be text without spaces or slashes", p.ID)
+		case seen[p.ID]:
+			return nil, fmt.Errorf("product %s: defined twice", p.ID)
+		case p.Price < 0 || p.Price > math.MaxInt32:
+			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
+		case !knownCurrency(p.Currency):
+			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
+		}
+		if p.Name == "" {
+			p.Name = p.ID
+		}
+		seen[p.ID] = true
+		complete = append(complete, p)
+	}
+	return complete, nil
+}
+
+func completeDiscounts(discounts []Discount) ([]Discount, error) {
+	complete := make([]Discount, 0, len(discounts))
+	seen := make(map[string]bool)
+	for _, d := range discounts {
+		d.Code = strings.ToUpper(strings.TrimSpace(d.Code)) // Dodo stores them so (FACTS 2.10)
+		switch {
+		case len(d.Code) < 3:
+			return nil, fmt.Errorf("discount code %q: must have 3 characters or more", d.Code)
+		case seen[d.Code]:
+			return nil, fmt.Errorf("discount code %s: defined twice", d.Code)
+		case d.BasisPoints < 1 || d.BasisPoints > fullDiscount:
+			return nil, fmt.Errorf("discount code %s: %d is not between 1 and %d basis points", d.Code, d.BasisPoints, fullDiscount)
+		}
+		seen[d.Code] = true
+		complete = append(complete, d)
+	}
+	return complete, nil
+}
+
+// checkWebURL refuses what a browser or an HTTP client could not open.
+func checkWebURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("cannot be parsed") // err would repeat the URL, which may carry a token
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("must be absolute, with http or https and a host")
+	}
+	return nil
+}
+
+func usableSecret(secret string) bool {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	return err == nil && len(key) >= 24 && len(key) <= 64
+}
+
+// strictClient is client, or a new one, that takes a redirect for an answer.
+func strictClient(client *http.Client) *http.Client {
+	strict := http.Client{}
+	if client != nil {
+		strict = *client
+	}
+	strict.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &strict
+}

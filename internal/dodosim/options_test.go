@@ -1,0 +1,51 @@
+package dodosim_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+)
+
+func TestOptions(t *testing.T) {
+	for name, change := range map[string]func(*dodosim.Options){
+		"no key":               func(o *dodosim.Options) { o.APIKey = "" },
+		"key with a space":     func(o *dodosim.Options) { o.APIKey = "a b" },
+		"no products":          func(o *dodosim.Options) { o.Products = nil },
+		"no product id":        func(o *dodosim.Options) { o.Products[0].ID = "" },
+		"product twice":        func(o *dodosim.Options) { o.Products[1].ID = o.Products[0].ID },
+		"negative price":       func(o *dodosim.Options) { o.Products[0].Price = -1 },
+		"price past int32":     func(o *dodosim.Options) { o.Products[0].Price = 1 << 31 },
+		"unknown currency":     func(o *dodosim.Options) { o.Products[0].Currency = "usd" },
+		"short code":           func(o *dodosim.Options) { o.Discounts[0].Code = "ab" },
+		"code twice":           func(o *dodosim.Options) { o.Discounts[0].Code = " tenth" },
+		"no discount":          func(o *dodosim.Options) { o.Discounts[0].BasisPoints = 0 },
+		"more than all":        func(o *dodosim.Options) { o.Discounts[0].BasisPoints = 10001 },
+		"relative webhook":     func(o *dodosim.Options) { o.WebhookURL, o.WebhookSecret = "/webhook", secret },
+		"webhook by ftp":       func(o *dodosim.Options) { o.WebhookURL, o.WebhookSecret = "ftp://a.example", secret },
+		"no secret":            func(o *dodosim.Options) { o.WebhookURL = "http://a.example" },
+		"empty secret":         func(o *dodosim.Options) { o.WebhookURL, o.WebhookSecret = "http://a.example", "whsec_" },
+		"short secret":         func(o *dodosim.Options) { o.WebhookURL, o.WebhookSecret = "http://a.example", "whsec_c2hvcnQ=" },
+		"secret not base64":    func(o *dodosim.Options) { o.WebhookURL, o.WebhookSecret = "http://a.example", secret+"!" },
+		"relative public URL":  func(o *dodosim.Options) { o.PublicURL = "sim.example" },
+		"public URL and query": func(o *dodosim.Options) { o.PublicURL = "http://sim.example?a" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			change(&o)
+			_, err := dodosim.New(o)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if strings.Contains(err.Error(), secret[6:]) {
+				t.Error("the secret is in", err)
+			}
+		})
+	}
+	o := options()
+	o.WebhookURL = "http://a.example"
+	if _, err := dodosim.New(o); !errors.Is(err, dodosim.ErrWebhookSecret) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,97 @@
+package dodosim
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// list is the body of every page-number list: nothing but the items (FACTS 1.6).
+type list[T any] struct {
+	Items []T `json:"items"`
+}
+
+// window is one page of a list, numbered from 0.
+type window struct{ number, size int }
+
+const (
+	defaultPageSize = 10
+	maxPageSize     = 100
+	// maxPageNumber stands for the cap on deep paging that Dodo has and does not tell.
+	maxPageNumber = 10_000
+)
+
+// slicePage cuts one page out of the whole list. Past the end it is empty.
+func slicePage[T any](all []T, w window) []T {
+	from := min(w.number*w.size, len(all))
+	return all[from:min(from+w.size, len(all))]
+}
+
+// query reads query parameters and keeps the first refusal.
+type query struct {
+	values  url.Values
+	refusal *Error
+}
+
+func (q *query) text(name string) string { return q.values.Get(name) }
+
+// page reads page_number and page_size. Too large a size is refused rather than cut,
+// as the API description has it where it lists a 422.
+func (q *query) page() window {
+	return window{
+		number: q.number("page_number", 0, maxPageNumber),
+		size:   q.number("page_size", defaultPageSize, maxPageSize),
+	}
+}
+
+func (q *query) number(name string, absent, highest int) int {
+	raw := q.values.Get(name)
+	if raw == "" {
+		return absent
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < 0 || n > highest {
+		q.refuse(name, "must be a whole number from 0 to %d", highest)
+		return absent
+	}
+	return n
+}
+
+func (q *query) boolean(name string) bool {
+	switch q.values.Get(name) {
+	case "", "false":
+		return false
+	case "true":
+		return true
+	}
+	q.refuse(name, "must be true or false")
+	return false
+}
+
+// instant is zero when the parameter is absent.
+func (q *query) instant(name string) time.Time {
+	raw := q.values.Get(name)
+	if raw == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, raw)
+	if err != nil {
+		q.refuse(name, "must be an RFC 3339 time")
+	}
+	return t
+}
+
+// oneOf accepts a value of the set or none.
+func (q *query) oneOf(name string, known map[string]bool) string {
+	raw := q.values.Get(name)
+	if raw != "" && !known[raw] {
+		q.refuse(name, "has no such value")
+	}
+	return raw
+}
+
+func (q *query) refuse(name, format string, args ...any) {
+	if q.refusal == nil {
+		q.refusal = refuse(codeInvalidQuery, name+" "+format, args...)
+	}
+}

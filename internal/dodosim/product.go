@@ -1,0 +1,133 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+// price is the one_time_price of FACTS 2.8.
+type price struct {
+	Type                  string `json:"type"`
+	Currency              string `json:"currency"`
+	Price                 int    `json:"price"`
+	Discount              int    `json:"discount"`
+	PurchasingPowerParity bool   `json:"purchasing_power_parity"`
+	PayWhatYouWant        bool   `json:"pay_what_you_want"`
+	SuggestedPrice        *int   `json:"suggested_price"`
+	TaxInclusive          *bool  `json:"tax_inclusive"`
+}
+
+// productObject is a product as GET /products/{id} shows it.
+type productObject struct {
+	ProductID          string    `json:"product_id"`
+	BusinessID         string    `json:"business_id"`
+	BrandID            string    `json:"brand_id"`
+	Name               string    `json:"name"`
+	Description        *string   `json:"description"`
+	Image              *string   `json:"image"`
+	Price              price     `json:"price"`
+	IsRecurring        bool      `json:"is_recurring"`
+	TaxCategory        string    `json:"tax_category"`
+	LicenseKeyEnabled  bool      `json:"license_key_enabled"`
+	Metadata           metadata  `json:"metadata"`
+	CreditEntitlements []any     `json:"credit_entitlements"`
+	Entitlements       []any     `json:"entitlements"`
+	CreatedAt          time.Time `json:"created_at"`
+	UpdatedAt          time.Time `json:"updated_at"`
+}
+
+// productItem is a product as GET /products lists it.
+type productItem struct {
+	ProductID    string    `json:"product_id"`
+	BusinessID   string    `json:"business_id"`
+	Name         string    `json:"name"`
+	Description  *string   `json:"description"`
+	Image        *string   `json:"image"`
+	Price        int       `json:"price"`
+	Currency     string    `json:"currency"`
+	PriceDetail  price     `json:"price_detail"`
+	IsRecurring  bool      `json:"is_recurring"`
+	TaxCategory  string    `json:"tax_category"`
+	TaxInclusive *bool     `json:"tax_inclusive"`
+	Metadata     metadata  `json:"metadata"`
+	Entitlements []any     `json:"entitlements"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// taxCategory is the same for every product: the simulator knows no tax.
+const taxCategory = "digital_products"
+
+func (p Product) price() price {
+	return price{Type: "one_time_price", Currency: p.Currency, Price: p.Price}
+}
+
+func (p Product) description() *string {
+	if p.Description == "" {
+		return nil
+	}
+	return &p.Description
+}
+
+func (s *Simulator) findProduct(id string) (Product, *Error) {
+	for _, p := range s.options.Products {
+		if p.ID == id {
+			return p, nil
+		}
+	}
+	return Product{}, refuse(codeNotFound, "there is no product %s", id)
+}
+
+// getProduct answers GET /products/{id}.
+func (s *Simulator) getProduct(r *http.Request) (any, error) {
+	p, refusal := s.findProduct(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	return productObject{
+		ProductID:          p.ID,
+		BusinessID:         s.business,
+		BrandID:            s.brand,
+		Name:               p.Name,
+		Description:        p.description(),
+		Price:              p.price(),
+		TaxCategory:        taxCategory,
+		Metadata:           metadata{},
+		CreditEntitlements: []any{},
+		Entitlements:       []any{},
+		CreatedAt:          s.started,
+		UpdatedAt:          s.started,
+	}, nil
+}
+
+// listProducts answers GET /products, in the order of the catalog.
+func (s *Simulator) listProducts(r *http.Request) (any, error) {
+	q := query{values: r.URL.Query()}
+	window := q.page()
+	recurring, archived, brand := q.boolean("recurring"), q.boolean("archived"), q.text("brand_id")
+	if q.refusal != nil {
+		return nil, q.refusal
+	}
+	items := []productItem{}
+	for _, p := range s.options.Products {
+		// One-time, unarchived products are all there are.
+		if recurring || archived || (brand != "" && brand != s.brand) {
+			break
+		}
+		items = append(items, productItem{
+			ProductID:    p.ID,
+			BusinessID:   s.business,
+			Name:         p.Name,
+			Description:  p.description(),
+			Price:        p.Price,
+			Currency:     p.Currency,
+			PriceDetail:  p.price(),
+			TaxCategory:  taxCategory,
+			Metadata:     metadata{},
+			Entitlements: []any{},
+			CreatedAt:    s.started,
+			UpdatedAt:    s.started,
+		})
+	}
+	return list[productItem]{Items: slicePage(items, window)}, nil
+}

@@ -1,0 +1,230 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// refundWindow is 30 days by Dodo's documentation (FACTS 2.9).
+	refundWindow    = 30 * 24 * time.Hour
+	maxRefundReason = 3000
+)
+
+// refund is the object of FACTS 2.9. It succeeds at once and never changes: how long
+// Dodo keeps one pending, and what its response then says, is UNCONFIRMED.
+type refund struct {
+	RefundID   string    `json:"refund_id"`
+	PaymentID  string    `json:"payment_id"`
+	BusinessID string    `json:"business_id"`
+	BrandID    string    `json:"brand_id"`
+	Status     string    `json:"status"`
+	Amount     int64     `json:"amount"` // of this refund, not the running total
+	Currency   string    `json:"currency"`
+	IsPartial  bool      `json:"is_partial"`
+	Reason     *string   `json:"reason"`
+	Customer   customer  `json:"customer"`
+	Metadata   metadata  `json:"metadata"` // its own: the payment's is not copied
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// refundItem is an entry of payment.refunds.
+type refundItem struct {
+	RefundID   string    `json:"refund_id"`
+	PaymentID  string    `json:"payment_id"`
+	BusinessID string    `json:"business_id"`
+	Status     string    `json:"status"`
+	Amount     int64     `json:"amount"`
+	Currency   string    `json:"currency"`
+	IsPartial  bool      `json:"is_partial"`
+	Reason     *string   `json:"reason"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// refundRequest is the body of POST /refunds. Without items everything that is left goes
+// back; tax_inclusive changes nothing, because there is no tax.
+type refundRequest struct {
+	PaymentID *string             `json:"payment_id"`
+	Items     []refundRequestItem `json:"items"`
+	Reason    *string             `json:"reason"`
+	Metadata  metadata            `json:"metadata"`
+}
+
+// refundRequestItem names a line by its product id; no amount means all that is left.
+type refundRequestItem struct {
+	ItemID *string `json:"item_id"`
+	Amount *int64  `json:"amount"`
+}
+
+// createRefund answers POST /refunds.
+func (s *Simulator) createRefund(r *http.Request) (any, error) {
+	request, refusal := readJSON[refundRequest](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	switch {
+	case request.PaymentID == nil:
+		return nil, refuse(codeInvalidBody, "payment_id is required")
+	case utf8.RuneCountInString(text(request.Reason)) > maxRefundReason:
+		return nil, refuse(codeInvalidParameters, "reason has more than %d characters", maxRefundReason)
+	}
+	if refusal := request.Metadata.check(); refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, refusal := s.findPayment(*request.PaymentID)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := p.refundable(s.now()); refusal != nil {
+		return nil, refusal
+	}
+	shares, refusal := p.sharesOf(request.Items)
+	if refusal != nil {
+		return nil, refusal
+	}
+	made := s.refund(p, shares, request.Reason, request.Metadata.orEmpty())
+	return snapshot(made)
+}
+
+// refundable says whether anything of the payment can go back.
+func (p *payment) refundable(now time.Time) *Error {
+	switch {
+	case p.Status != Succeeded:
+		return refuse(codeNotSucceeded, "payment %s has not succeeded", p.PaymentID)
+	case p.TotalAmount == 0:
+		return refuse(codeZeroAmountRefund, "payment %s is of zero amount", p.PaymentID)
+	case p.refunded == p.TotalAmount:
+		return refuse(codeAlreadyRefunded, "payment %s is already refunded", p.PaymentID)
+	case now.Sub(p.CreatedAt) > refundWindow:
+		return refuse(codeRefundTooLate, "refunds are possible for %d days", int(refundWindow.Hours()/24))
+	}
+	return nil
+}
+
+// sharesOf turns the request's items into what goes back of each of the payment's lines.
+func (p *payment) sharesOf(items []refundRequestItem) ([]int64, *Error) {
+	shares := make([]int64, len(p.lines))
+	if items == nil {
+		for i, l := range p.lines {
+			shares[i] = l.paid - l.refunded
+		}
+		return shares, nil
+	}
+	if len(items) == 0 {
+		return nil, refuse(codeNothingToRefund, "items is empty; leave it out to refund everything")
+	}
+	var total int64
+	named := make(map[int]bool)
+	for _, item := range items {
+		i, amount, refusal := p.shareOf(item)
+		if refusal != nil {
+			return nil, refusal
+		}
+		if named[i] {
+			return nil, refuse(codeLineDuplicate, "item %s is named twice", *item.ItemID)
+		}
+		named[i] = true
+		shares[i] = amount
+		if total += amount; total > p.TotalAmount-p.refunded {
+			return nil, refuse(codeRefundTooHigh, "only %d of the payment is left", p.TotalAmount-p.refunded)
+		}
+	}
+	for i, l := range p.lines {
+		if shares[i] > l.paid-l.refunded {
+			return nil, refuse(codeLineTooHigh, "only %d of item %s is left", l.paid-l.refunded, l.product.ID)
+		}
+	}
+	return shares, nil
+}
+
+// shareOf finds the line that an item names, and how much of it is asked for.
+func (p *payment) shareOf(item refundRequestItem) (int, int64, *Error) {
+	if item.ItemID == nil {
+		return 0, 0, refuse(codeInvalidBody, "each item needs item_id")
+	}
+	for i, l := range p.lines {
+		left := l.paid - l.refunded
+		switch {
+		case l.product.ID != *item.ItemID:
+			continue
+		case left == 0:
+			return 0, 0, refuse(codeLineRefunded, "nothing of item %s is left", *item.ItemID)
+		case item.Amount == nil:
+			return i, left, nil
+		case *item.Amount < 1:
+			return 0, 0, refuse(codeLineTooLow, "the amount of item %s must be at least 1", *item.ItemID)
+		}
+		return i, *item.Amount, nil
+	}
+	return 0, 0, refuse(codeLineNotFound, "the payment has no item %s", *item.ItemID)
+}
+
+// refund gives shares of the payment's lines back. That the remainder after a partial
+// refund counts as partial too, while the payment then says full, is UNCONFIRMED. The
+// caller holds s.mu and has made sure that the shares are there.
+func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta metadata) *refund {
+	var amount int64
+	for i, share := range shares {
+		p.lines[i].refunded += share
+		amount += share
+	}
+	p.refunded += amount
+	made := &refund{
+		RefundID:   newID("ref_"),
+		PaymentID:  p.PaymentID,
+		BusinessID: s.business,
+		BrandID:    s.brand,
+		Status:     "succeeded",
+		Amount:     amount,
+		Currency:   p.Currency,
+		IsPartial:  amount < p.TotalAmount,
+		Reason:     reason,
+		Customer:   p.Customer,
+		Metadata:   meta,
+		CreatedAt:  s.now(),
+	}
+	p.Refunds = append(p.Refunds, refundItem{
+		RefundID:   made.RefundID,
+		PaymentID:  made.PaymentID,
+		BusinessID: made.BusinessID,
+		Status:     made.Status,
+		Amount:     made.Amount,
+		Currency:   made.Currency,
+		IsPartial:  made.IsPartial,
+		Reason:     made.Reason,
+		CreatedAt:  made.CreatedAt,
+	})
+	p.RefundStatus = new("partial")
+	if p.refunded == p.TotalAmount {
+		p.RefundStatus = new("full")
+	}
+	p.UpdatedAt = new(made.CreatedAt)
+	s.refunds[made.RefundID] = made
+	s.emit("refund.succeeded", made)
+	s.logger().Info("refund made", "refund", made.RefundID, "payment", p.PaymentID,
+		"amount", amount, "currency", p.Currency)
+	return made
+}
+
+func (r *refund) payload() any {
+	return struct {
+		*refund
+		PayloadType string `json:"payload_type"`
+	}{r, "Refund"}
+}
+
+func (r *refund) objectID() string { return r.RefundID }
+
+// getRefund answers GET /refunds/{id}.
+func (s *Simulator) getRefund(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, ok := s.refunds[r.PathValue("id")]
+	if !ok {
+		return nil, refuse(codeNotFound, "there is no refund %s", r.PathValue("id"))
+	}
+	return snapshot(made)
+}

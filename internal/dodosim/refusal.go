@@ -1,0 +1,90 @@
+package dodosim
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Error is a refusal in Dodo's words: the body of an API error (FACTS 1.3), and what
+// the back doors return where the API would have refused.
+type Error struct {
+	// Status is the HTTP status.
+	Status int `json:"-"`
+	// Code is one of Dodo's codes, such as CHECKOUT_SESSION_CONSUMED.
+	Code string `json:"code"`
+	// Message is a sentence for a developer. Dodo's own wording is not published, so
+	// nobody should compare it.
+	Message string `json:"message"`
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// The codes that the simulator answers with. The spelling of codeCartEmpty is Dodo's.
+const (
+	codeUnauthorized       = "UNAUTHORIZED"
+	codeNotFound           = "NOT_FOUND"
+	codeInvalidBody        = "INVALID_REQUEST_BODY"
+	codeInvalidParameters  = "INVALID_REQUEST_PARAMETERS"
+	codeInvalidQuery       = "INVALID_QUERY_PARAMS"
+	codeUnsupportedAction  = "UNSUPPORTED_ACTION"
+	codeInternal           = "INTERNAL_SERVER_ERROR"
+	codeTooManyKeys        = "MAXIMUM_KEYS_REACHED"
+	codeIntegerConversion  = "INTEGER_CONVERSION_FAILURE"
+	codeCartEmpty          = "PRODUCT_CART_EMTPY"
+	codeInvalidQuantity    = "INVALID_QUANTITY"
+	codeUnsupportedCountry = "UNSUPPORTED_COUNTRY"
+	codeUnsupportedMoney   = "UNSUPPORTED_CURRENCY"
+	codeInvalidDiscount    = "INVALID_DISCOUNT_CODE"
+	codeSessionConsumed    = "CHECKOUT_SESSION_CONSUMED"
+	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
+	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
+	codeAlreadyRefunded    = "PAYMENT_ALREADY_REFUNDED"
+	codeZeroAmountRefund   = "ZERO_AMOUNT_PAYMENT_REFUND_NOT_ALLOWED"
+	codeRefundTooLate      = "REFUND_WINDOW_EXPIRED"
+	codeRefundTooHigh      = "REFUND_AMOUNT_EXCEEDS_PAID_AMOUNT"
+	codeNothingToRefund    = "NOTHING_TO_REFUND"
+	codeLineDuplicate      = "DUPLICATE_LINE_ITEMS_IN_REQUEST"
+	codeLineNotFound       = "LINE_ITEM_NOT_FOUND"
+	codeLineRefunded       = "LINE_ITEM_FULLY_REFUNDED"
+	codeLineTooHigh        = "LINE_ITEM_REFUND_AMOUNT_TOO_HIGH"
+	codeLineTooLow         = "LINE_ITEM_REFUND_AMOUNT_TOO_LOW"
+)
+
+// statusOf pairs each code with its HTTP status. Dodo prints codes without statuses, so
+// most pairs are UNCONFIRMED (FACTS 1.3). The rule used here: 422 for what is well
+// formed but wrong, the most common validation status of the API description; 400 for
+// what cannot be parsed and, by the documentation's table, for refund parameters.
+var statusOf = map[string]int{
+	codeUnauthorized:       http.StatusUnauthorized,
+	codeNotFound:           http.StatusNotFound,
+	codeInvalidBody:        http.StatusUnprocessableEntity,
+	codeInvalidParameters:  http.StatusUnprocessableEntity,
+	codeInvalidQuery:       http.StatusUnprocessableEntity,
+	codeUnsupportedAction:  http.StatusUnprocessableEntity,
+	codeInternal:           http.StatusInternalServerError,
+	codeTooManyKeys:        http.StatusUnprocessableEntity,
+	codeIntegerConversion:  http.StatusUnprocessableEntity,
+	codeCartEmpty:          http.StatusUnprocessableEntity,
+	codeInvalidQuantity:    http.StatusUnprocessableEntity,
+	codeUnsupportedCountry: http.StatusUnprocessableEntity,
+	codeUnsupportedMoney:   http.StatusUnprocessableEntity,
+	codeInvalidDiscount:    http.StatusUnprocessableEntity,
+	codeSessionConsumed:    http.StatusConflict,
+	codeSessionExpired:     http.StatusGone,
+	codeNotSucceeded:       http.StatusBadRequest,
+	codeAlreadyRefunded:    http.StatusBadRequest,
+	codeZeroAmountRefund:   http.StatusBadRequest,
+	codeRefundTooLate:      http.StatusBadRequest,
+	codeRefundTooHigh:      http.StatusBadRequest,
+	codeNothingToRefund:    http.StatusBadRequest,
+	codeLineDuplicate:      http.StatusBadRequest,
+	codeLineNotFound:       http.StatusBadRequest,
+	codeLineRefunded:       http.StatusBadRequest,
+	codeLineTooHigh:        http.StatusBadRequest,
+	codeLineTooLow:         http.StatusBadRequest,
+}
+
+// refuse makes the Error of a code.
+func refuse(code, format string, args ...any) *Error {
+	return &Error{Status: statusOf[code], Code: code, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,110 @@
+package dodosim
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// sessionLife is how long a session can be paid (FACTS 2.1).
+const sessionLife = 24 * time.Hour
+
+// session is one checkout: a cart on its way to at most one successful payment. All but
+// the id and the times are guarded by [Simulator.mu].
+type session struct {
+	id               string
+	created, expires time.Time
+
+	cart      []cartItem
+	bill      bill
+	billing   billing
+	metadata  metadata
+	returnURL string // "": the page itself says how it went
+	cancelURL string // "": no way back is shown
+
+	allowCode, editEmail, editName, alwaysNew bool
+
+	buyer    buyer     // what the merchant prefilled, then what the customer typed
+	customer *customer // once known: attached by the merchant, or made by the first try
+	last     *payment  // the latest try; a success is always the last
+}
+
+// checkoutStatus is the body of GET /checkouts/{id} (FACTS 2.2).
+type checkoutStatus struct {
+	ID            string         `json:"id"`
+	CreatedAt     time.Time      `json:"created_at"`
+	CustomerEmail *string        `json:"customer_email"`
+	CustomerName  *string        `json:"customer_name"`
+	PaymentID     *string        `json:"payment_id"`
+	PaymentStatus *PaymentStatus `json:"payment_status"`
+}
+
+// getCheckout answers GET /checkouts/{id}. An expired session looks like an open one:
+// nothing in Dodo's answer tells them apart.
+func (s *Simulator) getCheckout(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, refusal := s.findSession(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	status := checkoutStatus{ID: session.id, CreatedAt: session.created}
+	if session.buyer.email != "" {
+		status.CustomerEmail = new(session.buyer.email)
+	}
+	if session.buyer.name != "" {
+		status.CustomerName = new(session.buyer.name)
+	}
+	if session.last != nil {
+		status.PaymentID = new(session.last.PaymentID)
+		status.PaymentStatus = new(session.last.Status)
+	}
+	return status, nil
+}
+
+// findSession looks a session up. The caller holds s.mu.
+func (s *Simulator) findSession(id string) (*session, *Error) {
+	session, ok := s.sessions[id]
+	if !ok {
+		return nil, refuse(codeNotFound, "there is no checkout session %s", id)
+	}
+	return session, nil
+}
+
+// usable says whether the session can still be paid. The caller holds s.mu.
+func (session *session) usable(now time.Time) *Error {
+	switch {
+	case session.paid():
+		return refuse(codeSessionConsumed, "this checkout session has been paid")
+	case !now.Before(session.expires):
+		return refuse(codeSessionExpired, "this checkout session has expired")
+	}
+	return nil
+}
+
+func (session *session) paid() bool {
+	return session.last != nil && session.last.Status == Succeeded
+}
+
+// redirect is where the browser goes after the latest try: the merchant's return_url
+// with the parameters of FACTS 2.3, or "" without a return_url or a try. The merchant's
+// own query stays as it is, byte for byte, in front.
+func (session *session) redirect() string {
+	if session.returnURL == "" || session.last == nil {
+		return ""
+	}
+	target, err := url.Parse(session.returnURL)
+	if err != nil { // cannot happen: newSession parsed it
+		return ""
+	}
+	added := url.Values{
+		"payment_id": {session.last.PaymentID},
+		"status":     {string(session.last.Status)},
+		"email":      {session.last.Customer.Email},
+	}.Encode()
+	if target.RawQuery != "" {
+		added = target.RawQuery + "&" + added
+	}
+	target.RawQuery = added
+	return target.String()
+}

@@ -1,0 +1,149 @@
+package dodosim
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Simulator is Dodo Payments in a box. Make one with [New], serve it as a handler, and
+// [Simulator.Close] it. All methods may be called at the same time.
+type Simulator struct {
+	options  Options // complete, and not changed any more
+	business string
+	brand    string
+	started  time.Time
+	handler  http.Handler
+	log      atomic.Pointer[slog.Logger]
+
+	// ctx ends with Close; background counts what Close waits for; slots bounds how many
+	// webhooks are on the wire at a time.
+	ctx        context.Context
+	cancel     context.CancelFunc
+	background sync.WaitGroup
+	slots      chan struct{}
+
+	mu               sync.Mutex // guards all below and what it points to
+	sessions         map[string]*session
+	payments         map[string]*payment
+	paymentOrder     []*payment // oldest first
+	refunds          map[string]*refund
+	customers        map[string]customer
+	customersByEmail map[string]customer // in lower case; the most recent
+	discountIDs      map[string]string   // by code
+	discountUses     map[string]int      // by code
+
+	events     []*event
+	deliveries []Delivery
+	unsettled  int           // events with attempts ahead of them
+	released   chan struct{} // closed unless webhooks are held
+	progress   chan struct{} // closed and replaced when an event changes state
+
+	fault      Fault
+	faultsLeft int
+	calls      map[apiCall]int
+}
+
+// New makes a simulator, or says which of its options cannot be used.
+func New(options Options) (*Simulator, error) {
+	options, err := options.complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &Simulator{
+		options:          options,
+		business:         newID("bus_"),
+		brand:            newID("brnd_"),
+		slots:            make(chan struct{}, maxOnTheWire),
+		sessions:         make(map[string]*session),
+		payments:         make(map[string]*payment),
+		refunds:          make(map[string]*refund),
+		customers:        make(map[string]customer),
+		customersByEmail: make(map[string]customer),
+		discountIDs:      make(map[string]string),
+		discountUses:     make(map[string]int),
+		released:         make(chan struct{}),
+		progress:         make(chan struct{}),
+		calls:            make(map[apiCall]int),
+	}
+	s.started = s.now()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.log.Store(options.Logger)
+	close(s.released)
+	for _, d := range options.Discounts {
+		s.discountIDs[d.Code] = newID("dsc_")
+	}
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Close stops the sender, abandons what it had not delivered, and waits until nothing of
+// it runs any more. The handler goes on answering; no event is sent after Close.
+func (s *Simulator) Close() error {
+	s.mu.Lock() // no event can start its sender between these two
+	s.cancel()
+	s.mu.Unlock()
+	s.background.Wait()
+	return nil
+}
+
+// SetLogger replaces Options.Logger, for a host that outlives its own logger. nil
+// silences the simulator.
+func (s *Simulator) SetLogger(logger *slog.Logger) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s.log.Store(logger)
+}
+
+// ServeHTTP serves Dodo's API and the hosted checkout page.
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handler.ServeHTTP(w, r)
+}
+
+func (s *Simulator) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /session/{id}", s.showPage)
+	mux.HandleFunc("POST /session/{id}", s.submitPage)
+	for _, route := range []struct {
+		method, path string
+		do           endpoint
+	}{
+		{"POST", "/checkouts", s.createCheckout},
+		{"GET", "/checkouts/{id}", s.getCheckout},
+		{"GET", "/payments", s.listPayments},
+		{"GET", "/payments/{id}", s.getPayment},
+		{"GET", "/products", s.listProducts},
+		{"GET", "/products/{id}", s.getProduct},
+		{"POST", "/refunds", s.createRefund},
+		{"GET", "/refunds/{id}", s.getRefund},
+	} {
+		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
+	}
+	mux.HandleFunc("/", s.api(apiCall{}, func(*http.Request) (any, error) {
+		return nil, refuse(codeNotFound, "the simulator has no such route")
+	}))
+	return mux
+}
+
+// now is the time in the precision of Dodo's timestamps (FACTS 1.8).
+func (s *Simulator) now() time.Time {
+	return s.options.Clock().UTC().Truncate(time.Microsecond)
+}
+
+func (s *Simulator) logger() *slog.Logger { return s.log.Load() }
+
+// publicURL is the beginning of links to the simulator, without a slash at its end.
+func (s *Simulator) publicURL(r *http.Request) string {
+	switch {
+	case s.options.PublicURL != "":
+		return s.options.PublicURL
+	case r.TLS != nil:
+		return "https://" + r.Host
+	default:
+		return "http://" + r.Host
+	}
+}
