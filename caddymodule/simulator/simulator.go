@@ -210,7 +210,7 @@ func resolve(repl *caddy.Replacer, setting, value string) (string, error) {
 
 // poolKey identifies a simulator by all of its settings, without showing them.
 func poolKey(options dodosim.Options) (string, error) {
-	settings, err := json.Marshal(struct {
+	settings, err := json.Marshal(struct { //nolint:gosec // it is hashed at once
 		APIKey, WebhookURL, WebhookSecret, PublicURL string
 		Products                                     []dodosim.Product
 		Discounts                                    []dodosim.Discount

@@ -125,7 +125,7 @@ func (c *Client) setDefaults() {
 		c.sleep = sleep
 	}
 	if c.jitter == nil {
-		c.jitter = rand.Float64 //nolint:gosec // nobody gains by guessing a pause
+		c.jitter = rand.Float64 // nobody gains by guessing a pause
 	}
 	if c.http == nil {
 		c.http = &http.Client{Transport: newTransport()}

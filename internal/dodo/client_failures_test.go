@@ -28,7 +28,7 @@ func checkError(t *testing.T, err, want error) {
 		return
 	}
 	for _, s := range sentinels {
-		if errors.Is(err, s) != (s == want) {
+		if errors.Is(err, s) != errors.Is(want, s) {
 			t.Errorf("error %v, want %v and nothing else", err, want)
 		}
 	}
@@ -41,7 +41,7 @@ func html(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(status)
-		io.WriteString(w, "<html>PLANTED_IN_BODY</html>")
+		_, _ = io.WriteString(w, "<html>PLANTED_IN_BODY</html>")
 	}
 }
 
@@ -62,7 +62,7 @@ func wire(text string) http.HandlerFunc {
 		if err != nil {
 			panic(err)
 		}
-		io.WriteString(conn, text)
+		_, _ = io.WriteString(conn, text)
 		conn.Close()
 	}
 }
@@ -170,7 +170,7 @@ func TestFailures(t *testing.T) {
 
 // wrong leaves the content type to whoever wraps it.
 func wrong(body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
 }
 
 func TestRetryAfterIsTold(t *testing.T) {

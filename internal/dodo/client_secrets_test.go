@@ -28,7 +28,7 @@ func TestNothingLeaks(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("X-Echo", r.Header.Get("Authorization"))
 			w.WriteHeader(status)
-			fmt.Fprintf(w, `{"code":"PLANTED %s","message":%q}`, r.Header.Get("Authorization"), r.Header)
+			_, _ = fmt.Fprintf(w, `{"code":"PLANTED %s","message":%q}`, r.Header.Get("Authorization"), r.Header)
 		}
 	}
 	for name, handler := range map[string]http.HandlerFunc{

@@ -10,7 +10,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// ErrUnclear: authentic, as far as Dodo's signature goes, but about money in a
+// ErrUnclear says of an event: authentic, as far as Dodo's signature goes, but about money in a
 // way that cannot be understood. To be kept and looked at by a human, not to be
 // refused: Dodo would only send it again.
 var ErrUnclear = errors.New("cannot be understood")
@@ -85,7 +85,7 @@ func (f fields) payload(kind string) fields {
 func readPayment(data fields, eventType string, happenedAt time.Time) Fact {
 	p := entitlement.Payment{
 		Status:        entitlement.PaymentStatus(data.word("status")),
-		Currency:      data.currency("currency"),
+		Currency:      data.currency(),
 		Cart:          readCart(data),
 		Subscription:  readSubscription(data),
 		CreatedAt:     data.time("created_at"),
@@ -168,7 +168,7 @@ func readRefunds(data fields) map[string]entitlement.Refund {
 // has the same fields (FACTS 2.5, 2.9). The amount may be absent: 0.
 func readOneRefund(data fields) (id string, r entitlement.Refund) {
 	r.Status = entitlement.RefundStatus(data.word("status"))
-	r.Currency = data.currency("currency")
+	r.Currency = data.currency()
 	r.Amount, _ = data.whole("amount")
 	if partial, said := data.flag("is_partial"); said {
 		r.Full = !partial

@@ -138,7 +138,8 @@ func (f fields) word(name string) string {
 }
 
 // currency is an ISO 4217 code in upper case, or "".
-func (f fields) currency(name string) string {
+func (f fields) currency() string {
+	const name = "currency"
 	s := f.text(name)
 	if s != "" && !isWord(s, 8) {
 		f.refuse(name, "is not a currency")

@@ -231,12 +231,12 @@ func readProduct(item fields) Product {
 		ID:          item.wantID("product_id"),
 		Name:        item.text("name"),
 		Description: item.text("description"),
-		Currency:    item.currency("currency"),
+		Currency:    item.currency(),
 	}
 	p.Recurring, _ = item.flag("is_recurring")
 	detail := item.hints("price_detail")
 	if p.Currency == "" {
-		p.Currency = detail.currency("currency")
+		p.Currency = detail.currency()
 	}
 	price, said := item.whole("price")
 	if !said {

@@ -45,7 +45,7 @@ func TestFaultAnswers(t *testing.T) {
 				if answer.StatusCode != fault.Status || string(body) != fault.Body {
 					t.Error(answer.StatusCode, string(body))
 				}
-				if wanted := fault.Header["retry-after"]; wanted != nil && answer.Header.Get("Retry-After") != wanted[0] {
+				if wanted := fault.Header["retry-after"]; wanted != nil && answer.Header.Get("Retry-After") != wanted[0] { //nolint:staticcheck // a key as a caller may write it
 					t.Error(answer.Header)
 				}
 				if wanted := fault.Header["Content-Type"]; wanted != nil && answer.Header.Get("Content-Type") != wanted[0] {
