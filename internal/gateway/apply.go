@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// result is what became of a fact.
+type result struct {
+	outcome Outcome
+	account string // where it was applied
+	reason  string // why it was parked
+}
+
+func parked(account, reason string) result {
+	return result{outcome: Parked, account: account, reason: reason}
+}
+
+// apply finds the account that a fact belongs to and commits what follows from
+// it. cause names the fact in the account's entries. A payment takes along what
+// was parked for it, each time anew, so that a crash in between loses nothing.
+func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string) (result, error) {
+	r, err := g.fold(ctx, fact, cause)
+	if err == nil && r.account != "" && fact.Describes() {
+		err = g.unpark(ctx, fact.Ref)
+	}
+	return r, err
+}
+
+func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string) (result, error) {
+	found, err := g.find(ctx, fact)
+	if err != nil {
+		return result{}, fmt.Errorf("find account: %w", err)
+	}
+	if found.account == "" {
+		return parked("", ReasonUnknownAccount), nil
+	}
+	return g.commit(ctx, fact, found, cause)
+}
+
+// commitTries is how often a commit is computed anew because another one came
+// first. Each loss means that somebody else's fact about the object was
+// committed, so this ends unless facts keep coming in faster than commits.
+const commitTries = 64
+
+// commit folds the fact into its object and writes the new state together with
+// the difference that it makes.
+func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, error) {
+	for range commitTries {
+		object, err := g.Store.Object(ctx, found.account, fact.Ref)
+		if err != nil {
+			return result{}, fmt.Errorf("read object: %w", err)
+		}
+		var prior entitlement.Record
+		if object.Version > 0 {
+			if err := json.Unmarshal(object.State, &prior); err != nil {
+				return result{}, fmt.Errorf("decode object %s: %w", fact.Ref, err)
+			}
+		}
+		next := prior.Fold(fact.Fact, g.termsFor(found.order))
+		effect, err := next.Effect(fact.Ref, prior)
+		if errors.Is(err, ledger.ErrRange) {
+			return parked(found.account, ReasonOutOfRange), nil
+		}
+		done := result{outcome: Applied, account: found.account}
+		if errors.Is(err, entitlement.ErrUnknownProduct) {
+			done = parked(found.account, ReasonUnknownProduct)
+		}
+		state, err := json.Marshal(next)
+		if err != nil {
+			return result{}, fmt.Errorf("encode object %s: %w", fact.Ref, err)
+		}
+		if object.Version > 0 && bytes.Equal(state, object.State) {
+			if done.outcome == Applied {
+				done.outcome = Duplicate
+			}
+			return done, nil
+		}
+		_, err = g.Store.Commit(ctx, store.Commit{
+			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
+			Effect: effect, Cause: cause, Order: orderResult(found.order, fact),
+		})
+		switch {
+		case err == nil:
+			return done, nil
+		case errors.Is(err, ledger.ErrRange):
+			return parked(found.account, ReasonOutOfRange), nil
+		case !errors.Is(err, store.ErrConflict):
+			return result{}, fmt.Errorf("commit: %w", err)
+		}
+	}
+	return result{}, fmt.Errorf("commit %s: %w: too much contention", fact.Ref, store.ErrUnavailable)
+}
+
+// termsFor looks up what buying a product gives: what was promised when the
+// order was made, else what the catalog says now.
+func (g *Gateway) termsFor(order *store.Order) func(string) (entitlement.Terms, bool) {
+	return func(productID string) (entitlement.Terms, bool) {
+		if order != nil {
+			if t, ok := order.Terms[productID]; ok {
+				return t, true
+			}
+		}
+		p, ok := g.Catalog.ByID(productID)
+		return termsOf(p), ok
+	}
+}
+
+func orderResult(order *store.Order, fact dodo.Fact) *store.OrderResult {
+	if order == nil {
+		return nil
+	}
+	r := &store.OrderResult{ID: order.ID, PaymentID: fact.Ref.ID}
+	switch fact.Payment.Status {
+	case entitlement.PaymentSucceeded:
+		r.State = store.OrderPaid
+	case entitlement.PaymentFailed:
+		r.State = store.OrderFailed
+	case entitlement.PaymentCancelled:
+		r.State = store.OrderCancelled
+	default:
+		return nil
+	}
+	return r
+}

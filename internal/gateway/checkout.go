@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// What a checkout can be refused for, beside [store.ErrUnavailable],
+// [store.ErrTooManyOrders], [config.ErrReturnTo] and the sentinels of package
+// dodo.
+var (
+	ErrAnonymous      = errors.New("checkout needs a login")
+	ErrUnknownProduct = errors.New("no such product")
+	ErrChoice         = errors.New("name one of product, credits or plan")
+	ErrQuantity       = fmt.Errorf("quantity must be between 1 and %d", config.MaxQuantity)
+	ErrDiscountCode   = errors.New("discount code is not accepted")
+	ErrNoPublicURL    = errors.New("public_url is not configured and the request's host is not a loopback one")
+	ErrKeyRunning     = errors.New("a request with this idempotency key is still running")
+	ErrKeyMismatch    = errors.New("the idempotency key was used for another request")
+)
+
+// CheckoutRequest is a wish to buy. Price, credits and account are not in it:
+// they come from the catalog, Dodo and the login.
+type CheckoutRequest struct {
+	// Product by name; or the number of Credits, or the Plan, of the one
+	// product that fits.
+	Product string
+	Credits int64
+	Plan    string
+
+	Quantity       int64  // 1 to [config.MaxQuantity]
+	ReturnTo       string // must be allowed; empty: the default
+	DiscountCode   string // optional
+	IdempotencyKey string // optional
+
+	// Where the request came in, for links back to us.
+	Scheme, Host, BasePath string
+}
+
+// How long a checkout may take, and how long its key is held for it: longer, so
+// that two never work on one order at once.
+const (
+	checkoutDeadline = 15 * time.Second
+	keyLease         = 30 * time.Second
+	keyKeep          = 48 * time.Hour
+	sessionLife      = 24 * time.Hour // FACTS 2.1
+	cleanUpDeadline  = 2 * time.Second
+)
+
+var (
+	orderID      = regexp.MustCompile(`^ord_[A-Za-z0-9_-]{22}$`)
+	discountCode = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+)
+
+// Checkout makes an order and a checkout session for it, and returns the order
+// with the address to send the customer to.
+//
+// The order is stored before Dodo is called, so that a repeat under the same key
+// goes on with the same order; when Dodo fails the order is dropped and the key
+// is free again.
+func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order store.Order, err error) {
+	defer func() { g.Observer.CheckoutEnded(err) }()
+	order, err = g.plan(who, req)
+	if err != nil {
+		return store.Order{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkoutDeadline)
+	defer cancel()
+
+	key := keyOf(order, req)
+	order, start, err := g.Store.CreateOrder(ctx, order, key)
+	if err != nil {
+		return store.Order{}, err
+	}
+	switch start {
+	case store.Replayed:
+		return order, nil
+	case store.Running:
+		return store.Order{}, ErrKeyRunning
+	case store.Mismatched:
+		return store.Order{}, ErrKeyMismatch
+	case store.Created, store.Resumed:
+	}
+	return g.openSession(ctx, who, req, order, key)
+}
+
+// plan checks the wish and makes an order of it, without storing it.
+func (g *Gateway) plan(who Identity, req CheckoutRequest) (store.Order, error) {
+	switch {
+	case who.Account == "":
+		return store.Order{}, ErrAnonymous
+	case len(who.Account) > MaxAccount:
+		return store.Order{}, ErrAccount
+	}
+	product, err := g.choose(req)
+	if err != nil {
+		return store.Order{}, err
+	}
+	if req.Quantity < 1 || req.Quantity > config.MaxQuantity {
+		return store.Order{}, ErrQuantity
+	}
+	if req.DiscountCode != "" && !discountCode.MatchString(req.DiscountCode) {
+		return store.Order{}, ErrDiscountCode
+	}
+	base, ok := g.Site.Base(req.Scheme, req.Host)
+	if !ok {
+		return store.Order{}, ErrNoPublicURL
+	}
+	landing, err := g.Site.Landing(req.ReturnTo, base)
+	if err != nil {
+		return store.Order{}, err
+	}
+	now := g.Clock()
+	order := store.Order{
+		ID: newOrderID(), Account: who.Account, Product: product.Name, Quantity: req.Quantity,
+		Terms:    map[string]entitlement.Terms{product.ID: termsOf(product)},
+		ReturnTo: landing, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(sessionLife),
+	}
+	if who.EmailVerified {
+		order.Email = who.Email
+	}
+	return order, nil
+}
+
+// choose finds the product: by name, or the only one that fits.
+func (g *Gateway) choose(req CheckoutRequest) (config.Product, error) {
+	named := 0
+	for _, given := range []bool{req.Product != "", req.Credits != 0, req.Plan != ""} {
+		if given {
+			named++
+		}
+	}
+	if named != 1 {
+		return config.Product{}, ErrChoice
+	}
+	if req.Product != "" {
+		if p, ok := g.Catalog.Named(req.Product); ok {
+			return p, nil
+		}
+		return config.Product{}, ErrUnknownProduct
+	}
+	var fitting []config.Product
+	for _, p := range g.Catalog.Products() {
+		if p.Plan == req.Plan && (req.Plan != "" || p.Credits == req.Credits) {
+			fitting = append(fitting, p)
+		}
+	}
+	if len(fitting) != 1 {
+		return config.Product{}, ErrUnknownProduct
+	}
+	return fitting[0], nil
+}
+
+func termsOf(p config.Product) entitlement.Terms {
+	return entitlement.Terms{
+		Credits: p.Credits, CreditsExpire: p.CreditsExpire.Std(),
+		Plan: p.Plan, Lasts: p.Lasts.Std(),
+	}
+}
+
+// openSession makes the session at Dodo and stores it in the order.
+func (g *Gateway) openSession(ctx context.Context, who Identity, req CheckoutRequest, order store.Order, key store.Key) (store.Order, error) {
+	session, err := g.Provider.CreateCheckout(ctx, g.checkoutOf(who, req, order))
+	// From here on the client may leave; what is begun is finished.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpDeadline)
+	defer cancel()
+	if err != nil {
+		if dropErr := g.Store.DropOrder(ctx, order, key); dropErr != nil {
+			g.Logger.Warn("order of a failed checkout could not be dropped; its key is free after the lease",
+				"order", order.ID, "error", dropErr)
+		}
+		return store.Order{}, checkoutError(err)
+	}
+	order.SessionID, order.CheckoutURL = session.ID, session.URL
+	ref := entitlement.Ref{Kind: entitlement.KindSession, ID: session.ID}
+	if _, err := g.Store.Claim(ctx, ref, order.Account); err != nil {
+		return store.Order{}, err
+	}
+	if err := g.Store.OpenOrder(ctx, order, key); err != nil {
+		return store.Order{}, err
+	}
+	return order, nil
+}
+
+func (g *Gateway) checkoutOf(who Identity, req CheckoutRequest, order store.Order) dodo.Checkout {
+	product, _ := g.Catalog.Named(order.Product)
+	base, _ := g.Site.Base(req.Scheme, req.Host)
+	back := base + req.BasePath + "/return?order=" + url.QueryEscape(order.ID)
+	c := dodo.Checkout{
+		ProductID: product.ID,
+		Quantity:  order.Quantity,
+		ReturnURL: back,
+		CancelURL: back + "&cancelled=1",
+		Customer:  dodo.Customer{Email: who.Email, Name: who.Name},
+		Metadata:  g.Prover.Metadata(order.ID, order.Account, order.Product),
+	}
+	if req.DiscountCode != "" {
+		c.DiscountCodes = []string{req.DiscountCode}
+	}
+	return c
+}
+
+// checkoutError tells a refused discount code, which the customer can mend, from
+// everything else that Dodo refuses (FACTS 1.3).
+func checkoutError(err error) error {
+	var said *dodo.Error
+	if errors.Is(err, dodo.ErrRejected) && errors.As(err, &said) && strings.Contains(said.Code, "DISCOUNT") {
+		return ErrDiscountCode
+	}
+	return err
+}
+
+func newOrderID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return "ord_" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// keyOf is the idempotency key of a request. The fingerprint covers everything
+// that the customer chose.
+func keyOf(order store.Order, req CheckoutRequest) store.Key {
+	key := store.Key{Lease: keyLease, Keep: keyKeep}
+	if req.IdempotencyKey != "" {
+		key.Hash = digest("checkout", req.IdempotencyKey)
+		key.Fingerprint = digest(order.Product, strconv.FormatInt(order.Quantity, 10), order.ReturnTo, req.DiscountCode)
+	}
+	return key
+}
+
+// digest is a hash of the parts, each with its length, so that no two lists of
+// parts run together.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

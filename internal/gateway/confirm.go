@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Confirm asks Dodo how one of the account's own orders stands, applies what
+// Dodo says, and returns the order as it is then. The caller's word grants
+// nothing; anybody else's order is [store.ErrNotFound].
+//
+// Dodo is asked at most once in a few seconds for an order, whoever asks, and
+// within a budget for all of them; beyond it the order is returned as we know
+// it, and the webhook or the next call brings it further. So it is when ctx ends
+// before Dodo has answered; what Dodo then says is applied all the same.
+func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order, error) {
+	order, err := g.Order(ctx, account, id)
+	if err != nil || order.State == store.OrderPaid || order.SessionID == "" {
+		return order, err
+	}
+	done := g.confirms.DoChan(order.ID, func() (any, error) {
+		if !g.cooldowns.pass(order.ID, g.Clock()) || !g.budget.Allow() {
+			return nil, nil
+		}
+		return nil, g.reread(context.WithoutCancel(ctx), order)
+	})
+	select {
+	case read := <-done:
+		if read.Err != nil {
+			return order, read.Err
+		}
+	case <-ctx.Done():
+		return order, nil
+	}
+	return g.Order(ctx, account, id)
+}
+
+// reread applies what Dodo says about the payment of an order's session.
+func (g *Gateway) reread(ctx context.Context, order store.Order) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
+	defer cancel()
+	fact, err := g.readSession(ctx, order.SessionID)
+	if errors.Is(err, dodo.ErrNotFound) {
+		return nil // nothing is paid that Dodo does not know of
+	}
+	if err != nil {
+		return err
+	}
+	_, err = g.apply(ctx, fact, "confirm:"+order.ID)
+	return err
+}
+
+// readSession reads the payment of a session, as far as there is one.
+func (g *Gateway) readSession(ctx context.Context, id string) (dodo.Fact, error) {
+	session, err := g.Provider.Session(ctx, id)
+	if err != nil {
+		return dodo.Fact{}, err
+	}
+	if session.PaymentID == "" {
+		return dodo.Fact{}, dodo.ErrNotFound
+	}
+	fact, err := g.Provider.Payment(ctx, session.PaymentID)
+	if err == nil && fact.Clues.SessionID == "" {
+		fact.Clues.SessionID = id // Dodo just said so
+	}
+	return fact, err
+}
+
+// cooldowns lets each name pass once in a while. It forgets what has cooled
+// down, so it holds no more names than pass within that while.
+type cooldowns struct {
+	every time.Duration
+	mu    sync.Mutex
+	last  map[string]time.Time
+}
+
+const cooldownsSwept = 1024
+
+func (c *cooldowns) pass(name string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last, ok := c.last[name]; ok && now.Sub(last) < c.every {
+		return false
+	}
+	if len(c.last) >= cooldownsSwept {
+		for n, last := range c.last {
+			if now.Sub(last) >= c.every {
+				delete(c.last, n)
+			}
+		}
+	}
+	c.last[name] = now
+	return true
+}

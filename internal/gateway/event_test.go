@@ -1,0 +1,331 @@
+package gateway_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+func TestPurchase(t *testing.T) {
+	each(t, settings{}, func(t *testing.T, w *world) {
+		w.has("alice", 0, false)
+		order := w.order("alice", "pack10")
+		pending, err := w.Pending(t.Context(), "alice")
+		must(t, err)
+		if len(pending) != 1 || pending[0].ID != order.ID {
+			t.Errorf("pending %+v", pending)
+		}
+		_, err = w.sim.Pay(order.SessionID, goodCard)
+		must(t, err)
+		w.flush()
+		w.has("alice", 10, true)
+		w.entries("alice", 10)
+		order, err = w.Order(t.Context(), "alice", order.ID)
+		must(t, err)
+		if order.State != store.OrderPaid || order.PaymentID == "" {
+			t.Errorf("order %+v", order)
+		}
+		if pending, err = w.Pending(t.Context(), "alice"); err != nil || len(pending) != 0 {
+			t.Errorf("still pending: %+v, %v", pending, err)
+		}
+		w.has("bob", 0, false)
+	})
+}
+
+func TestDeclineThenSuccess(t *testing.T) {
+	each(t, settings{}, func(t *testing.T, w *world) {
+		order := w.order("alice", "pack10")
+		_, err := w.sim.Pay(order.SessionID, badCard)
+		must(t, err)
+		w.flush()
+		w.has("alice", 0, false)
+		failed, err := w.Order(t.Context(), "alice", order.ID)
+		must(t, err)
+		if failed.State != store.OrderFailed {
+			t.Errorf("after a decline the order is %s", failed.State)
+		}
+		_, err = w.sim.Pay(order.SessionID, goodCard)
+		must(t, err)
+		w.flush()
+		w.has("alice", 10, true)
+		w.deliver(w.event("payment.failed")) // late: money that arrived stays
+		w.has("alice", 10, true)
+		paid, err := w.Order(t.Context(), "alice", order.ID)
+		must(t, err)
+		if paid.State != store.OrderPaid {
+			t.Errorf("after the payment the order is %s", paid.State)
+		}
+	})
+}
+
+// TestDuplicates: one payment is one grant, however many deliveries it has, in
+// parallel, under two ids, through two gateways.
+func TestDuplicates(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		w.buy("alice", "pack10")
+		event := w.event("payment.succeeded")
+		var deliveries sync.WaitGroup
+		for i := range 100 {
+			deliveries.Go(func() {
+				id := event
+				if i%2 == 1 {
+					id = event + "_again"
+				}
+				if d, err := w.sim.DeliverAs(t.Context(), event, id); err != nil || !d.Acknowledged() {
+					t.Errorf("delivery %d: %d, %v", i, d.Status, err)
+				}
+			})
+		}
+		deliveries.Wait()
+		w.has("alice", 10, true)
+		w.entries("alice", 10)
+		if n := w.seen.count("payment.succeeded", gateway.Applied); n != 1 {
+			t.Errorf("%d deliveries were applied", n)
+		}
+		if n := w.seen.count("payment.succeeded", gateway.Duplicate); n != 99 {
+			t.Errorf("%d deliveries were duplicates", n)
+		}
+		record, err := w.store.Event(t.Context(), event)
+		must(t, err)
+		if record.Deliveries != 50 || record.State != store.EventApplied || record.Account != "alice" {
+			t.Errorf("journal: %+v", record)
+		}
+	})
+}
+
+func TestRefunds(t *testing.T) {
+	t.Run("full", func(t *testing.T) {
+		each(t, settings{}, func(t *testing.T, w *world) {
+			payment := w.buy("alice", "pack9")
+			_, err := w.sim.Refund(payment, 0)
+			must(t, err)
+			w.flush()
+			w.has("alice", 0, false)
+		})
+	})
+	t.Run("a third, then the rest", func(t *testing.T) {
+		each(t, settings{}, func(t *testing.T, w *world) {
+			payment := w.buy("alice", "pack9")
+			w.flush()
+			_, err := w.sim.Refund(payment, 300)
+			must(t, err)
+			w.flush()
+			w.has("alice", 6, true)
+			_, err = w.sim.Refund(payment, 0)
+			must(t, err)
+			w.flush()
+			w.has("alice", 0, false)
+			w.entries("alice", 9, -3, -6)
+		})
+	})
+	t.Run("plan", func(t *testing.T) {
+		each(t, settings{}, func(t *testing.T, w *world) {
+			payment := w.buy("alice", "pro30")
+			w.flush()
+			if s, err := w.Entitlement(t.Context(), "alice"); err != nil || s.Plan != "pro" || !s.HasPaid {
+				t.Errorf("%+v, %v", s, err)
+			}
+			_, err := w.sim.Refund(payment, 0)
+			must(t, err)
+			w.flush()
+			if s, err := w.Entitlement(t.Context(), "alice"); err != nil || s.Plan != "none" || s.HasPaid {
+				t.Errorf("after the refund: %+v, %v", s, err)
+			}
+		})
+	})
+}
+
+// TestRefundBeforePayment: a refund waits for its payment, and the end is the
+// same as in the other order.
+func TestRefundBeforePayment(t *testing.T) {
+	for name, c := range map[string]struct {
+		amount  int
+		credits int64
+		paid    bool
+	}{"a third": {300, 6, true}, "all": {0, 0, false}} {
+		t.Run(name, func(t *testing.T) {
+			each(t, settings{hold: true}, func(t *testing.T, w *world) {
+				payment := w.buy("alice", "pack9")
+				_, err := w.sim.Refund(payment, c.amount)
+				must(t, err)
+				refund := w.event("refund.succeeded")
+				w.deliver(refund)
+				w.has("alice", 0, false)
+				record, err := w.store.Event(t.Context(), refund)
+				must(t, err)
+				if record.State != store.EventParked || record.Reason != gateway.ReasonUnknownAccount {
+					t.Errorf("the refund is %s, %s", record.State, record.Reason)
+				}
+				w.deliver(w.event("payment.succeeded"))
+				w.has("alice", c.credits, c.paid)
+				if record, err = w.store.Event(t.Context(), refund); err != nil || record.State != store.EventApplied {
+					t.Errorf("then the refund is %s, %v", record.State, err)
+				}
+			})
+		})
+	}
+}
+
+// TestRefundRacesPayment: whichever comes second sees the other.
+func TestRefundRacesPayment(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		for range 20 {
+			payment := w.buy("alice", "pack9")
+			_, err := w.sim.Refund(payment, 0)
+			must(t, err)
+			paid, refunded := w.event("payment.succeeded"), w.event("refund.succeeded")
+			var both sync.WaitGroup
+			both.Go(func() { w.deliver(paid) })
+			both.Go(func() { w.deliver(refunded) })
+			both.Wait()
+			w.has("alice", 0, false)
+			if record, err := w.store.Event(t.Context(), refunded); err != nil || record.State != store.EventApplied {
+				t.Fatalf("the refund is %s, %v", record.State, err)
+			}
+		}
+	})
+}
+
+// TestForeignMetadata: what a payment link's metadata says proves nothing.
+func TestForeignMetadata(t *testing.T) {
+	each(t, settings{}, func(t *testing.T, w *world) {
+		other, err := dodo.NewProver([][]byte{dodo.DeriveKey("some other key")})
+		must(t, err)
+		client := w.Provider
+		session, err := client.CreateCheckout(t.Context(), dodo.Checkout{
+			ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",
+			Metadata: other.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "mallory", "pack10"),
+		})
+		must(t, err)
+		_, err = w.sim.Pay(session.ID, goodCard)
+		must(t, err)
+		w.flush()
+		w.has("mallory", 0, false)
+		if n := w.seen.count("payment.succeeded", gateway.Parked); n != 1 {
+			t.Errorf("%d events were parked", n)
+		}
+	})
+}
+
+// TestLostStore: an order's proof finds the account in an empty store.
+func TestLostStore(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	w.buy("alice", "pack10")
+	w.store = openBolt(t)
+	w.Gateway = w.newGateway(settings{})
+	w.deliver(w.event("payment.succeeded"))
+	w.has("alice", 10, true)
+}
+
+// TestUnknownProduct: what the catalog does not have is parked, and applied when
+// it is delivered again after the product was added.
+func TestUnknownProduct(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		session, err := w.Provider.CreateCheckout(t.Context(), dodo.Checkout{
+			ProductID: "pdt_unlisted", Quantity: 2, ReturnURL: "http://localhost:8080/",
+			Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
+		})
+		must(t, err)
+		_, err = w.sim.Pay(session.ID, goodCard)
+		must(t, err)
+		event := w.event("payment.succeeded")
+		w.deliver(event)
+		w.has("alice", 0, false)
+		record, err := w.store.Event(t.Context(), event)
+		must(t, err)
+		if record.State != store.EventParked || record.Reason != gateway.ReasonUnknownProduct {
+			t.Errorf("the event is %s, %s", record.State, record.Reason)
+		}
+		w.Gateway = w.newGateway(settings{products: append([]config.Product{{Name: "unlisted", ID: "pdt_unlisted", Credits: 4}}, products...)})
+		w.deliver(event)
+		w.has("alice", 8, true)
+		w.deliver(event)
+		w.has("alice", 8, true)
+	})
+}
+
+// TestCatalogChange: an order keeps what was promised when it was made.
+func TestCatalogChange(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		w.buy("alice", "pack10")
+		w.Gateway = w.newGateway(settings{products: []config.Product{{Name: "pack10", ID: "pdt_pack10", Credits: 99}}})
+		w.deliver(w.event("payment.succeeded"))
+		w.has("alice", 10, true)
+	})
+}
+
+// TestStoreDown: nothing is acknowledged that was not stored, and the retry
+// applies exactly once.
+func TestStoreDown(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	w.buy("alice", "pack10")
+	event := w.event("payment.succeeded")
+	good := w.store
+	broken := openBolt(t).(interface {
+		store.Store
+		Close() error
+	})
+	must(t, broken.Close())
+	w.store = broken
+	w.Gateway = w.newGateway(settings{})
+	if d, err := w.sim.Redeliver(t.Context(), event); err != nil || d.Acknowledged() {
+		t.Fatalf("answered %d, %v", d.Status, err)
+	}
+	if _, err := w.Entitlement(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("entitlement without a store: %v", err)
+	}
+	w.store = good
+	w.Gateway = w.newGateway(settings{})
+	w.deliver(event)
+	w.deliver(event)
+	w.has("alice", 10, true)
+	w.entries("alice", 10)
+}
+
+func TestOtherEvents(t *testing.T) {
+	each(t, settings{}, func(t *testing.T, w *world) {
+		for eventType, want := range map[string]gateway.Outcome{
+			"subscription.renewed": gateway.Ignored,
+			"dispute.opened":       gateway.Ignored,
+			"never.heard_of":       gateway.Ignored,
+			"payment.succeeded":    gateway.Parked, // data says nothing
+		} {
+			id := "msg_" + strings.ReplaceAll(eventType, ".", "_")
+			header, body := signed(t, id, `{"type":"`+eventType+`","data":null,"timestamp":"2026-11-21T12:00:00Z","business_id":"bus_1"}`)
+			outcome, err := w.HandleEvent(t.Context(), header, body)
+			if err != nil || outcome != want {
+				t.Errorf("%s: %s, %v; want %s", eventType, outcome, err, want)
+			}
+			record, err := w.store.Event(t.Context(), id)
+			if err != nil || record.Type != eventType || string(record.Body) != string(body) {
+				t.Errorf("%s in the journal: %+v, %v", eventType, record, err)
+			}
+		}
+	})
+}
+
+func TestRefusedDeliveries(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{})
+	header, body := signed(t, "msg_forged", `{"type":"payment.succeeded"}`)
+	if _, err := w.HandleEvent(t.Context(), header, append(body, ' ')); !errors.Is(err, dodo.ErrSignature) {
+		t.Errorf("another body: %v", err)
+	}
+	header, body = signed(t, "msg_broken", `{"type":"payment.succeeded"`)
+	if _, err := w.HandleEvent(t.Context(), header, body); !errors.Is(err, dodo.ErrMalformed) {
+		t.Errorf("not JSON: %v", err)
+	}
+	for _, id := range []string{"msg_forged", "msg_broken"} {
+		if _, err := w.store.Event(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s was stored: %v", id, err)
+		}
+	}
+	if w.seen.refused != 2 {
+		t.Errorf("%d refusals were reported", w.seen.refused)
+	}
+}

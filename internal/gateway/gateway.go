@@ -1,0 +1,155 @@
+// Package gateway holds the use cases: what happens when somebody asks, buys,
+// returns, or when Dodo calls. It knows the store and the provider by their
+// interfaces, and neither HTTP routes nor Caddy.
+//
+// The path of a credit: [Gateway.Checkout] makes an order and a session at
+// Dodo; the customer pays there; [Gateway.HandleEvent] (or [Gateway.Confirm],
+// whichever is first) brings the payment as a fact; apply finds the account,
+// folds the fact into the payment and commits the effect; [Gateway.Entitlement]
+// shows it to the next request.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Provider is what the use cases ask of Dodo. Its errors are the sentinels of
+// package dodo. Every method returns within its own deadline.
+type Provider interface {
+	// CreateCheckout makes a checkout session. Repeating it makes another one,
+	// which is harmless until both are paid.
+	CreateCheckout(ctx context.Context, c dodo.Checkout) (dodo.Session, error)
+	// Session reads how far a checkout session has come.
+	Session(ctx context.Context, id string) (dodo.SessionState, error)
+	// Payment reads a payment as a fact.
+	Payment(ctx context.Context, id string) (dodo.Fact, error)
+	// Products reads the products that are for sale, with their prices.
+	Products(ctx context.Context) ([]dodo.Product, error)
+}
+
+// Observer counts what happened. Its methods must be cheap and not block.
+type Observer interface {
+	// EventSettled: an event of the given type was handled.
+	EventSettled(eventType string, outcome Outcome)
+	// EventRefused: a delivery was not authentic, or not JSON.
+	EventRefused(err error)
+	// CheckoutEnded: a checkout was created (nil) or not.
+	CheckoutEnded(err error)
+}
+
+// Options are the parts of a gateway. All are needed.
+type Options struct {
+	Catalog config.Catalog
+	Site    config.Site
+	// SignupCredits are granted to an account once, when it is first seen.
+	SignupCredits int64
+	Store         store.Store
+	Provider      Provider
+	Verifier      *dodo.Verifier
+	Prover        *dodo.Prover
+	Observer      Observer
+	Logger        *slog.Logger
+	Clock         func() time.Time
+}
+
+// Gateway runs the use cases. Its methods may be called concurrently.
+type Gateway struct {
+	Options
+	confirms  singleflight.Group // by order id
+	budget    *rate.Limiter      // of reads that customers can cause
+	cooldowns cooldowns          // by order id
+	prices    priceList
+}
+
+// Reads at Dodo that customers can cause are held to a fraction of the 240
+// calls a minute that a new business has (FACTS 1.4).
+const (
+	confirmsPerSecond = 2
+	confirmBurst      = 20
+	confirmCooldown   = 2 * time.Second
+	confirmDeadline   = 15 * time.Second
+)
+
+// New makes a gateway.
+func New(o Options) *Gateway {
+	return &Gateway{
+		Options:   o,
+		budget:    rate.NewLimiter(confirmsPerSecond, confirmBurst),
+		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
+	}
+}
+
+// MaxAccount is the longest account id, in bytes.
+const MaxAccount = 256
+
+// ErrAccount says that a login gave an id that cannot name an account.
+var ErrAccount = errors.New("account id is longer than 256 bytes")
+
+// Identity is who makes a request, as the site's login says. The zero value is
+// an anonymous visitor.
+type Identity struct {
+	Account       string // opaque, at most [MaxAccount] bytes; empty: anonymous
+	Email         string // as the login knows it; may be empty
+	EmailVerified bool   // the login vouches for Email
+	Name          string
+}
+
+// Entitlement is what the account may do now. An account that was never seen
+// gets its sign-up credits first.
+func (g *Gateway) Entitlement(ctx context.Context, account string) (entitlement.Snapshot, error) {
+	if len(account) > MaxAccount {
+		return entitlement.Snapshot{}, ErrAccount
+	}
+	a, err := g.Store.Account(ctx, account)
+	if err != nil {
+		return entitlement.Snapshot{}, err
+	}
+	if g.SignupCredits > 0 && a.Ledger.Seq == 0 {
+		if a, err = g.signUp(ctx, account); err != nil {
+			return entitlement.Snapshot{}, err
+		}
+	}
+	return a.Snapshot(g.Clock()), nil
+}
+
+// signUp grants the sign-up credits. Only the first commit of the sign-up finds
+// version 0, so they are given once however many requests are the first.
+func (g *Gateway) signUp(ctx context.Context, account string) (entitlement.Account, error) {
+	grant := ledger.Target{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}
+	_, err := g.Store.Commit(ctx, store.Commit{
+		Account: account,
+		Object:  entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"},
+		State:   []byte("{}"),
+		Effect:  entitlement.Effect{Grants: []ledger.Target{grant}},
+		Cause:   "signup",
+	})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return entitlement.Account{}, err
+	}
+	return g.Store.Account(ctx, account)
+}
+
+// Order reads one of the account's own orders; [store.ErrNotFound] for any other.
+func (g *Gateway) Order(ctx context.Context, account, id string) (store.Order, error) {
+	if account == "" || !orderID.MatchString(id) {
+		return store.Order{}, store.ErrNotFound
+	}
+	return g.Store.Order(ctx, account, id)
+}
+
+// Pending are the account's orders that are waiting to be paid, newest first.
+func (g *Gateway) Pending(ctx context.Context, account string) ([]store.Order, error) {
+	return g.Store.OpenOrders(ctx, account)
+}

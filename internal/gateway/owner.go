@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// owner is whom an object belongs to.
+type owner struct {
+	account string       // empty: nothing says whose it is
+	order   *store.Order // the order that it was bought by, where we have it
+}
+
+// find says whose a fact is, and binds its object to that account for ever
+// (DESIGN 6.2): by what it is bound to already; by our proof in its metadata; by
+// the checkout session that we made; by the customer, if the site's login
+// vouched for that customer's e-mail address before.
+func (g *Gateway) find(ctx context.Context, fact dodo.Fact) (owner, error) {
+	claim, proven := g.Prover.Claim(fact.Clues.Metadata)
+	account, err := g.Store.Owner(ctx, fact.Ref)
+	if err != nil {
+		return owner{}, err
+	}
+	found := owner{account: account}
+	if account == "" {
+		found, err = g.bind(ctx, fact, claim, proven)
+		if err != nil || found.account == "" {
+			return owner{}, err
+		}
+	}
+	if proven && claim.Account != found.account {
+		g.Logger.Error("a payment carries a proof for another account than the one that it is bound to",
+			"object", fact.Ref.String(), "order", claim.Order)
+		proven = false
+	}
+	orderID := ""
+	if proven {
+		orderID = claim.Order
+	}
+	found.order, err = g.orderOf(ctx, found.account, orderID, fact.Clues.SessionID)
+	if err != nil {
+		return owner{}, err
+	}
+	return found, g.bindCustomer(ctx, found, fact)
+}
+
+// bind follows the clues of an object that has no account yet. A fact that does
+// not describe the payment itself, such as a refund, has no metadata to prove
+// anything, so it binds nothing: it waits for its payment.
+func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim dodo.Claim, proven bool) (owner, error) {
+	if !fact.Describes() {
+		return owner{}, nil
+	}
+	account := ""
+	if proven {
+		account = claim.Account
+	}
+	for _, clue := range []entitlement.Ref{
+		{Kind: entitlement.KindSession, ID: fact.Clues.SessionID},
+		{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID},
+	} {
+		if account != "" || clue.ID == "" {
+			continue
+		}
+		var err error
+		if account, err = g.Store.Owner(ctx, clue); err != nil {
+			return owner{}, err
+		}
+	}
+	if account == "" {
+		return owner{}, nil
+	}
+	bound, err := g.Store.Claim(ctx, fact.Ref, account)
+	if err != nil {
+		return owner{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
+	}
+	return owner{account: bound}, nil
+}
+
+// orderOf reads the order that a payment was made for, by its id or, where the
+// metadata got lost, by its session among the account's open orders.
+func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*store.Order, error) {
+	if id != "" {
+		order, err := g.Store.Order(ctx, account, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		}
+		return &order, err
+	}
+	if session == "" {
+		return nil, nil
+	}
+	open, err := g.Store.OpenOrders(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	for _, order := range open {
+		if order.SessionID == session {
+			return &order, nil
+		}
+	}
+	return nil, nil
+}
+
+// bindCustomer remembers whose a customer at Dodo is, for later payments that
+// carry nothing of ours. Dodo names customers by the e-mail address typed at the
+// checkout, which anybody can type; so only the address that the site's login
+// vouched for counts.
+func (g *Gateway) bindCustomer(ctx context.Context, found owner, fact dodo.Fact) error {
+	if found.order == nil || found.order.Email == "" || found.order.Email != fact.Clues.CustomerEmail || fact.Clues.CustomerID == "" {
+		return nil
+	}
+	_, err := g.Store.Claim(ctx, entitlement.Ref{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID}, found.account)
+	return err
+}

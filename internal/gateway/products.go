@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+)
+
+// Offer is a product as customers see it.
+type Offer struct {
+	config.Product
+	Title       string // the operator's, else Dodo's, else the name
+	Description string // the operator's, else Dodo's
+	// Price in minor units of Currency; Priced is false where Dodo does not sell
+	// the product or cannot be asked.
+	Price    int64
+	Currency string
+	Priced   bool
+}
+
+// Prices change seldom and only in Dodo's dashboard.
+const (
+	pricesFresh = 5 * time.Minute
+	pricesRetry = 10 * time.Second
+)
+
+// Offers are the products that are not hidden, in the operator's order, with
+// Dodo's price as of a few minutes ago. When Dodo cannot be asked the last known
+// price is given, or none.
+func (g *Gateway) Offers(ctx context.Context) []Offer {
+	prices := g.prices.get(g.Clock, func() (map[string]dodo.Product, error) {
+		return g.readPrices(context.WithoutCancel(ctx))
+	})
+	var offers []Offer
+	for _, p := range g.Catalog.Products() {
+		if p.Hidden {
+			continue
+		}
+		sold, priced := prices[p.ID]
+		offers = append(offers, Offer{
+			Product:     p,
+			Title:       cmp.Or(p.Title, sold.Name, p.Name),
+			Description: cmp.Or(p.Description, sold.Description),
+			Price:       sold.Price, Currency: sold.Currency, Priced: priced,
+		})
+	}
+	return offers
+}
+
+func (g *Gateway) readPrices(ctx context.Context) (map[string]dodo.Product, error) {
+	sold, err := g.Provider.Products(ctx)
+	if err != nil {
+		g.Logger.Warn("prices could not be read", "error", err)
+		return nil, err
+	}
+	prices := make(map[string]dodo.Product, len(sold))
+	for _, p := range sold {
+		prices[p.ID] = p
+	}
+	return prices, nil
+}
+
+// priceList remembers prices by Dodo product id. One caller at a time reads them;
+// the others make do with the last ones, so that none waits for a Dodo that hangs.
+type priceList struct {
+	mu      sync.Mutex
+	prices  map[string]dodo.Product
+	next    time.Time // when to read again
+	reading bool
+}
+
+func (l *priceList) get(clock func() time.Time, read func() (map[string]dodo.Product, error)) map[string]dodo.Product {
+	if known, fresh := l.begin(clock()); fresh {
+		return known
+	}
+	prices, err := read()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = false
+	if err != nil {
+		l.next = clock().Add(pricesRetry)
+		return l.prices
+	}
+	l.prices, l.next = prices, clock().Add(pricesFresh)
+	return l.prices
+}
+
+// begin returns what is known, and whether that will do; else the caller reads.
+func (l *priceList) begin(now time.Time) (known map[string]dodo.Product, fresh bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reading || now.Before(l.next) {
+		return l.prices, true
+	}
+	l.reading = true
+	return nil, false
+}

@@ -1,0 +1,231 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+const (
+	apiKey   = "test_key_of_the_gateway"
+	secret   = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	goodCard = "4242424242424242"
+	badCard  = "4000000000000002"
+)
+
+// world is a gateway on a real store, with the simulated Dodo before and behind
+// it, all over HTTP.
+type world struct {
+	*gateway.Gateway
+	sim   *dodosim.Simulator
+	store store.Store
+	seen  *observed
+	t     *testing.T
+}
+
+// settings are what a test may change about its world.
+type settings struct {
+	products      []config.Product
+	signupCredits int64
+	hold          bool // keep webhooks until the test sends them
+}
+
+var products = []config.Product{
+	{Name: "pack10", ID: "pdt_pack10", Credits: 10},
+	{Name: "pack9", ID: "pdt_pack9", Credits: 9},
+	{Name: "pro30", ID: "pdt_pro30", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour)},
+	{Name: "secret", ID: "pdt_secret", Credits: 77, Hidden: true},
+}
+
+// each runs a test against both stores.
+func each(t *testing.T, with settings, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("bolt", func(t *testing.T) { test(t, newWorld(t, openBolt(t), with)) })
+	t.Run("redis", func(t *testing.T) { test(t, newWorld(t, openRedis(t, redistest.Start(t).Addr), with)) })
+}
+
+func openBolt(t *testing.T) store.Store {
+	s, err := boltstore.Open(filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func openRedis(t *testing.T, addr string) store.Store {
+	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func newWorld(t *testing.T, s store.Store, with settings) *world {
+	t.Helper()
+	w := &world{store: s, seen: &observed{}, t: t}
+	hook := httptest.NewServer(http.HandlerFunc(w.receive))
+	t.Cleanup(hook.Close)
+	sim, err := dodosim.New(dodosim.Options{
+		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret,
+		Products: []dodosim.Product{
+			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
+			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},
+			{ID: "pdt_pro30", Name: "Pro", Price: 1900, Currency: "USD"},
+			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},
+		},
+		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sim.Close() })
+	sim.HoldWebhooks(with.hold)
+	w.sim = sim
+	w.Gateway = w.newGateway(with)
+	return w
+}
+
+// newGateway is one more gateway on the same store and the same Dodo.
+func (w *world) newGateway(with settings) *gateway.Gateway {
+	w.t.Helper()
+	api := httptest.NewServer(w.sim)
+	w.t.Cleanup(api.Close)
+	if with.products == nil {
+		with.products = products
+	}
+	catalog, err := config.NewCatalog(with.products)
+	must(w.t, err)
+	site, err := config.NewSite("", nil)
+	must(w.t, err)
+	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL})
+	must(w.t, err)
+	verifier, err := dodo.NewVerifier([]string{secret}, time.Now)
+	must(w.t, err)
+	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
+	must(w.t, err)
+	return gateway.New(gateway.Options{
+		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, Store: w.store,
+		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
+		Logger: slog.New(slog.DiscardHandler), Clock: time.Now,
+	})
+}
+
+// receive is where the simulator's webhooks arrive.
+func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		_, err = w.HandleEvent(r.Context(), r.Header, body)
+	}
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wish is a request for one piece of a product.
+func wish(product string) gateway.CheckoutRequest {
+	return gateway.CheckoutRequest{Product: product, Quantity: 1, Scheme: "http", Host: "localhost:8080", BasePath: "/payments"}
+}
+
+func who(account string) gateway.Identity { return gateway.Identity{Account: account} }
+
+// order checks out one piece of a product.
+func (w *world) order(account, product string) store.Order {
+	w.t.Helper()
+	order, err := w.Checkout(w.t.Context(), who(account), wish(product))
+	must(w.t, err)
+	return order
+}
+
+// buy checks out and pays, and returns the payment's id. Its webhooks are held
+// or under way.
+func (w *world) buy(account, product string) string {
+	w.t.Helper()
+	attempt, err := w.sim.Pay(w.order(account, product).SessionID, goodCard)
+	must(w.t, err)
+	return attempt.PaymentID
+}
+
+// event finds the newest event of a type.
+func (w *world) event(eventType string) string {
+	w.t.Helper()
+	events := w.sim.Events()
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Type == eventType {
+			return events[i].ID
+		}
+	}
+	w.t.Fatalf("no %s in %d events", eventType, len(events))
+	return ""
+}
+
+// deliver sends an event once and wants it acknowledged.
+func (w *world) deliver(eventID string) {
+	w.t.Helper()
+	d, err := w.sim.Redeliver(w.t.Context(), eventID)
+	must(w.t, err)
+	if !d.Acknowledged() {
+		w.t.Fatalf("event %s was answered with %d", eventID, d.Status)
+	}
+}
+
+// settle waits for the webhooks that are under way.
+func (w *world) flush() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	must(w.t, w.sim.Flush(ctx))
+}
+
+// has wants the account's credits and has_paid.
+func (w *world) has(account string, credits int64, paid bool) {
+	w.t.Helper()
+	s, err := w.Entitlement(w.t.Context(), account)
+	must(w.t, err)
+	if s.Credits != credits || s.HasPaid != paid {
+		w.t.Errorf("%s has %d credits, paid %v; want %d, %v", account, s.Credits, s.HasPaid, credits, paid)
+	}
+}
+
+// entries wants the amounts of the account's entries, which explain its balance.
+func (w *world) entries(account string, want ...int64) {
+	w.t.Helper()
+	entries, err := w.store.Entries(w.t.Context(), account, 0, 100)
+	must(w.t, err)
+	var got []int64
+	for _, e := range entries {
+		got = append(got, e.Amount)
+	}
+	if len(got) != len(want) {
+		w.t.Errorf("%s has entries of %v, want %v", account, got, want)
+		return
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			w.t.Errorf("%s has entries of %v, want %v", account, got, want)
+			return
+		}
+	}
+}

@@ -1,0 +1,241 @@
+// Package httpapi serves the routes under the base path (DESIGN 5): one file for
+// each route, all of them thin over the use cases of package gateway. It knows
+// net/http and neither Caddy nor the stores.
+//
+//	request ─ path.go: is it ours? ─ api.go: which route, may it? ─ body.go: what is asked
+//	        ─ checkout.go, confirm.go, … : the use case ─ problem.go: what went wrong
+//
+// Whoever hosts an [API] asks [API.Owns] for every request, passes no request on
+// that is ours, and says by [WithIdentity] who is asking.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// DefaultBasePath is where the routes are unless [Options] say otherwise.
+const DefaultBasePath = "/payments"
+
+// Options are the parts of an [API].
+type Options struct {
+	// Gateway runs the use cases. Required.
+	Gateway *gateway.Gateway
+	// BasePath is where the routes are, such as "/payments" or "/api/billing":
+	// plain segments of letters, digits, "-", "_", "~" and inner dots. Upper and
+	// lower case are the same. Default: [DefaultBasePath].
+	BasePath string
+	// Logger is told about failures that are not the client's. Default: none.
+	Logger *slog.Logger
+}
+
+// API serves the routes under the base path. It may be used by many goroutines
+// at once.
+type API struct {
+	gateway *gateway.Gateway
+	base    basePath
+	routes  map[string]route // by the path below base
+	origins *http.CrossOriginProtection
+	logger  *slog.Logger
+}
+
+// New makes an API, or says which option cannot be used.
+func New(o Options) (*API, error) {
+	if o.Gateway == nil {
+		return nil, errors.New("no gateway")
+	}
+	if o.BasePath == "" {
+		o.BasePath = DefaultBasePath
+	}
+	base, err := newBasePath(o.BasePath)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger}
+	a.routes = a.allRoutes()
+	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
+	if public, ok := o.Gateway.Site.Base("", ""); ok {
+		if err := a.origins.AddTrustedOrigin(public); err != nil {
+			return nil, fmt.Errorf("trust public_url: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// identityKey is the context key of [WithIdentity].
+type identityKey struct{}
+
+// WithIdentity says who makes a request. A request without it is anonymous.
+func WithIdentity(ctx context.Context, who gateway.Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, who)
+}
+
+// signedIn is who makes the request, [gateway.ErrAnonymous] when nobody says,
+// and [gateway.ErrAccount] for a login that names no account.
+func signedIn(ctx context.Context) (gateway.Identity, error) {
+	who, _ := ctx.Value(identityKey{}).(gateway.Identity)
+	switch {
+	case who.Account == "":
+		return gateway.Identity{}, gateway.ErrAnonymous
+	case len(who.Account) > gateway.MaxAccount:
+		return gateway.Identity{}, gateway.ErrAccount
+	}
+	return who, nil
+}
+
+// route is one address below the base path.
+type route struct {
+	method string // GET includes HEAD
+	// change: it changes something, so it must come from the site itself and not
+	// be a replay of somebody else's request.
+	change bool
+	serve  func(http.ResponseWriter, *http.Request) error
+}
+
+const webhookRoute = "/webhook"
+
+func (a *API) allRoutes() map[string]route {
+	return map[string]route{
+		"/checkout":        {method: http.MethodPost, change: true, serve: a.checkout},
+		"/confirm":         {method: http.MethodPost, change: true, serve: a.confirm},
+		"/products":        {method: http.MethodGet, serve: a.products},
+		"/return":          {method: http.MethodGet, serve: a.landing},
+		"/status":          {method: http.MethodGet, serve: a.status},
+		webhookRoute:       {method: http.MethodPost, serve: a.webhook},
+		webhookRoute + "/": {method: http.MethodPost, serve: a.webhook},
+	}
+}
+
+// ServeHTTP answers every request, those that are not ours with a 404.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	name := a.base.route(r.URL.Path)
+	at, known := a.routes[name]
+	if !known {
+		a.fail(w, r, errNoRoute)
+		return
+	}
+	if err := a.admit(w, r, at); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if err := at.serve(w, r); err != nil {
+		a.fail(w, r, err)
+	}
+}
+
+// admit judges what can be judged before anything is read.
+func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
+	allow := at.method
+	if allow == http.MethodGet {
+		allow = "GET, HEAD"
+	}
+	if r.Method != at.method && (r.Method != http.MethodHead || at.method != http.MethodGet) {
+		w.Header().Set("Allow", allow)
+		return errMethod
+	}
+	if !at.change {
+		return nil
+	}
+	// Early data can be sent again by anybody on the way. Whatever the header
+	// says, it says that (RFC 8470, 5.1).
+	if len(r.Header.Values("Early-Data")) > 0 {
+		return errTooEarly
+	}
+	if a.origins.Check(r) != nil {
+		return errCrossOrigin
+	}
+	return nil
+}
+
+// fail answers with what went wrong, and logs what is not the client's doing.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	a.logFailure(r, ProblemOf(err), err)
+	WriteError(w, r, err)
+}
+
+func (a *API) logFailure(r *http.Request, p Problem, err error) {
+	if p.Status < http.StatusInternalServerError {
+		return
+	}
+	level := slog.LevelError
+	if r.Context().Err() != nil { // the client left, and that is why
+		level = slog.LevelDebug
+	}
+	name := a.base.route(r.URL.Path)
+	if _, known := a.routes[name]; !known {
+		name = "other"
+	}
+	a.logger.Log(r.Context(), level, "request failed", "route", name, "code", p.Code, "error", err)
+}
+
+// serveJSON runs a use case for whoever is signed in, and answers with what it
+// returns.
+func serveJSON[Answer any](w http.ResponseWriter, r *http.Request, use func(context.Context, gateway.Identity) (Answer, error)) error {
+	who, err := signedIn(r.Context())
+	if err != nil {
+		return err
+	}
+	answer, err := use(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// change is a state-changing route: what it takes, what it does, and where the
+// sender of a form goes then.
+type change[Answer any] struct {
+	takes  fields
+	run    func(context.Context, gateway.Identity) (Answer, error)
+	status int
+	next   func(Answer) string
+}
+
+// serveChange answers JSON with JSON, and a form with a redirect.
+func serveChange[Answer any](w http.ResponseWriter, r *http.Request, c change[Answer]) error {
+	who, err := signedIn(r.Context())
+	if err != nil {
+		return err
+	}
+	isForm, err := readFields(w, r, c.takes)
+	if err != nil {
+		return err
+	}
+	answer, err := c.run(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	if !isForm {
+		return writeJSON(w, c.status, answer)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", c.next(answer))
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// writeJSON writes an answer that nobody may keep, unless its route said so.
+func writeJSON(w http.ResponseWriter, status int, answer any) error {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+	return nil
+}

@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// checkoutAnswer is what POST /checkout returns.
+type checkoutAnswer struct {
+	OrderID     string    `json:"order_id"`
+	SessionID   string    `json:"session_id"`
+	CheckoutURL string    `json:"checkout_url"` // where to send the customer
+	Product     string    `json:"product"`
+	ExpiresAt   time.Time `json:"expires_at"` // of the checkout session
+}
+
+const quantityField = "quantity"
+
+// checkout serves POST /checkout:
+//
+//	{"product": "pack10"}            a product by its name; or instead
+//	{"credits": 10}, {"plan": "pro"} the one product that fits; and, optional,
+//	 "quantity": 1                   whole number from 1 to 1000
+//	 "return_to": "https://…"        where to land afterwards, if the site allows it
+//	 "discount_code": "…"
+//
+// There are no other fields: price, product id, amounts and account never come
+// from the client. With an Idempotency-Key, a repeat gets the first answer.
+func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	req := gateway.CheckoutRequest{
+		Quantity: 1, IdempotencyKey: key,
+		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
+	}
+	return serveChange(w, r, change[checkoutAnswer]{
+		takes: fields{
+			"product": &req.Product, "credits": &req.Credits, "plan": &req.Plan,
+			quantityField: &req.Quantity, "return_to": &req.ReturnTo, "discount_code": &req.DiscountCode,
+		},
+		run: func(ctx context.Context, who gateway.Identity) (checkoutAnswer, error) {
+			order, err := a.gateway.Checkout(ctx, who, req)
+			return checkoutAnswer{
+				OrderID: order.ID, SessionID: order.SessionID, CheckoutURL: order.CheckoutURL,
+				Product: order.Product, ExpiresAt: order.ExpiresAt.UTC(),
+			}, err
+		},
+		status: http.StatusCreated,
+		next:   func(made checkoutAnswer) string { return made.CheckoutURL },
+	})
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}

@@ -1,0 +1,7 @@
+package httpapi
+
+// ReadJSON reads an object with the fields text and number, for the fuzz target.
+func ReadJSON(body []byte) (text string, number int64, err error) {
+	err = fields{"text": &text, "number": &number}.readJSON(body)
+	return text, number, err
+}

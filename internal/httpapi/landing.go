@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// The query of GET /return. What Dodo adds to it (status, payment_id, email, …)
+// is a hint that anybody can forge (FACTS 2.3); it is neither read nor shown.
+const (
+	orderParam     = "order"
+	cancelledParam = "cancelled" // "1" behind the checkout's back button
+	tryParam       = "try"       // how often the page has refreshed itself
+)
+
+// How long the page waits before each time that it refreshes itself, in seconds.
+// Then it stops and says so.
+var (
+	// An order that is not paid yet: two minutes in all. Dodo is not asked more
+	// often than the gateway allows, however many pages are open.
+	processingWaits = []int{2, 2, 3, 3, 5, 8, 13, 20, 30, 30}
+	// No order that this visitor can see. Coming back from Dodo is a cross-site
+	// navigation, which leaves a SameSite=Strict cookie of the login behind; the
+	// page's own refresh brings it along.
+	unknownWaits = []int{1, 2, 3}
+)
+
+// pagePatience is how long a page waits for Dodo before it shows what is known.
+const pagePatience = 3 * time.Second
+
+const forwardWait = 5 // seconds before a paid order leads on
+
+// orderState is what pages/order.html shows.
+type orderState string
+
+const (
+	stateChecking   orderState = "checking"   // it is not known yet who asks
+	stateSignIn     orderState = "sign_in"    // still not
+	stateProcessing orderState = "processing" // open, and soon paid
+	stateLate       orderState = "late"       // open, and nothing came
+	statePaid       orderState = "paid"
+	stateFailed     orderState = "failed"
+	stateCancelled  orderState = "cancelled"
+)
+
+var orderTitles = map[orderState]string{
+	stateChecking:   "Checking your order",
+	stateSignIn:     "Please sign in",
+	stateProcessing: "Confirming your payment",
+	stateLate:       "Still waiting for your payment",
+	statePaid:       "Payment confirmed",
+	stateFailed:     "Payment not completed",
+	stateCancelled:  "Checkout not completed",
+}
+
+// orderPage is the data of pages/order.html. Empty addresses have no link.
+type orderPage struct {
+	State   orderState
+	Title   string
+	Refresh *refresh
+
+	Product  string // what it is about, for people
+	Quantity int64
+	Credits  int64 // that it gives
+	Plan     string
+	Balance  *int64 // the account's credits now; nil: not known
+
+	Continue string // the landing place
+	Checkout string // where it can still be paid
+	Again    string // this page, from the beginning
+	Home     string // the site
+}
+
+// landing serves GET /return, where Dodo sends the customer after a checkout. It
+// asks Dodo itself and believes nothing in the address. A JSON client gets what
+// POST /confirm gives.
+//
+// Somebody else's order, none at all, and a visitor who is not signed in look the
+// same: a page that tries again and then asks to sign in, always 200, because the
+// page is there whatever it is about.
+func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
+	varyByAccept(w.Header())
+	v := readVisit(r.URL.Query())
+	if wants(r) == wantsJSON {
+		return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (orderAnswer, error) {
+			return a.confirmed(ctx, who, v.order)
+		})
+	}
+	who, err := signedIn(r.Context())
+	var order store.Order
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), pagePatience)
+		order, err = a.gateway.Confirm(ctx, who.Account, v.order)
+		cancel()
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, gateway.ErrAnonymous):
+		writePage(w, http.StatusOK, "order", v.unknown())
+		return nil
+	case err != nil && order.ID == "":
+		return err
+	case err != nil: // Dodo could not say; what we know is shown, and soon asked again
+		a.logger.Warn("order could not be confirmed", "order", order.ID, "error", err)
+	}
+	writePage(w, http.StatusOK, "order", a.orderPage(r.Context(), v, order))
+	return nil
+}
+
+// visit is what the query says.
+type visit struct {
+	order     string
+	cancelled bool
+	try       int
+}
+
+func readVisit(query url.Values) visit {
+	v := visit{order: query.Get(orderParam), cancelled: query.Get(cancelledParam) == "1"}
+	const most = 64 // more than any id of ours, and little to carry along
+	if len(v.order) > most {
+		v.order = ""
+	}
+	if try, err := strconv.Atoi(query.Get(tryParam)); err == nil && try > 0 {
+		v.try = try
+	}
+	return v
+}
+
+// address is this page's own address at the given try.
+func (v visit) address(try int) string {
+	query := url.Values{orderParam: {v.order}}
+	if v.cancelled {
+		query.Set(cancelledParam, "1")
+	}
+	if try > 0 {
+		query.Set(tryParam, strconv.Itoa(try))
+	}
+	return "?" + query.Encode()
+}
+
+// next is when to look again; nil when it was often enough.
+func (v visit) next(waits []int) *refresh {
+	if v.try >= len(waits) {
+		return nil
+	}
+	return &refresh{Seconds: waits[v.try], URL: v.address(v.try + 1)}
+}
+
+// unknown is the page of an order that this visitor cannot see, if it exists.
+func (v visit) unknown() orderPage {
+	p := orderPage{State: stateChecking, Refresh: v.next(unknownWaits), Again: v.address(0), Home: "/"}
+	if p.Refresh == nil {
+		p.State = stateSignIn
+	}
+	p.Title = orderTitles[p.State]
+	return p
+}
+
+// orderPage is the page of the visitor's own order.
+func (a *API) orderPage(ctx context.Context, v visit, order store.Order) orderPage {
+	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: home(order.ReturnTo)}
+	product, _ := a.gateway.Catalog.Named(order.Product)
+	p.Product = cmp.Or(product.Title, order.Product)
+	for _, t := range order.Terms {
+		p.Credits += t.Credits * order.Quantity
+		p.Plan = t.Plan
+	}
+	if a.gateway.Clock().Before(order.ExpiresAt) {
+		p.Checkout = order.CheckoutURL
+	}
+	switch order.State {
+	case store.OrderPaid:
+		p.State, p.Checkout, p.Continue = statePaid, "", order.ReturnTo
+		p.Refresh = &refresh{Seconds: forwardWait, URL: order.ReturnTo}
+		if now, err := a.gateway.Entitlement(ctx, order.Account); err == nil {
+			p.Balance = &now.Credits
+		}
+	case store.OrderFailed:
+		p.State = stateFailed
+	case store.OrderCancelled:
+		p.State = stateCancelled
+	default:
+		p.State, p.Refresh = stateProcessing, v.next(processingWaits)
+		switch {
+		case v.cancelled:
+			p.State, p.Refresh = stateCancelled, nil
+		case p.Refresh == nil:
+			p.State = stateLate
+		}
+	}
+	p.Title = orderTitles[p.State]
+	return p
+}
+
+// home is the front page of the site that an order leads back to. Its landing
+// place is only for those who paid: an app may take a visit there for success.
+func home(returnTo string) string {
+	u, err := url.Parse(returnTo)
+	if err != nil || u.Host == "" {
+		return "/"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
+}

@@ -1,0 +1,350 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"html"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodosim"
+)
+
+// look is what somebody sees on GET /return.
+type look struct {
+	title   string
+	links   map[string]string // address by text
+	refresh string            // address
+	wait    int               // seconds, when there is a refresh
+	text    string            // the page
+}
+
+var (
+	heading = regexp.MustCompile(`<h1>(.*?)…?</h1>`)
+	anchor  = regexp.MustCompile(`<a (?:class="button" )?href="([^"]*)">(.*?)</a>`)
+	meta    = regexp.MustCompile(`<meta http-equiv="refresh" content="(\d+);url=([^"]*)">`)
+)
+
+func (s *site) look(target, account string) look {
+	s.t.Helper()
+	a := s.get(target).by(account).asBrowser().do()
+	page := a.page(200)
+	checkPage(s.t, a)
+	if got := a.Header().Get("Vary"); got != "Accept" {
+		s.t.Errorf("Vary %q", got)
+	}
+	l := look{text: page, links: map[string]string{}, title: heading.FindStringSubmatch(page)[1]}
+	for _, m := range anchor.FindAllStringSubmatch(page, -1) {
+		l.links[m[2]] = html.UnescapeString(m[1])
+	}
+	if m := meta.FindStringSubmatch(page); m != nil {
+		l.wait, _ = strconv.Atoi(m[1])
+		l.refresh = html.UnescapeString(m[2])
+	}
+	return l
+}
+
+// follow looks again and again, as the page itself would, and returns the last
+// look, how often it looked and how many seconds that took.
+func (s *site) follow(target, account string) (last look, looks, seconds int) {
+	s.t.Helper()
+	at, err := url.Parse(target)
+	must(s.t, err)
+	for looks = 1; ; looks++ {
+		last = s.look(at.String(), account)
+		if last.refresh == "" || looks > 30 {
+			return last, looks, seconds
+		}
+		to, err := url.Parse(last.refresh)
+		must(s.t, err)
+		if to.IsAbs() {
+			return last, looks, seconds
+		}
+		at = at.ResolveReference(to)
+		seconds += last.wait
+		s.clock.pass(time.Duration(last.wait) * time.Second)
+	}
+}
+
+func (l look) check(t *testing.T, title string, links map[string]string) {
+	t.Helper()
+	if l.title != title {
+		t.Errorf("title %q, want %q", l.title, title)
+	}
+	if !reflect.DeepEqual(l.links, links) {
+		t.Errorf("links %v, want %v", l.links, links)
+	}
+}
+
+const dodoAdds = "&status=succeeded&payment_id=pay_forged&email=mallory%40example.com&subscription_id=sub_x"
+
+func TestReturnPaid(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10","quantity":2}`)
+	s.pay(session, dodosim.CardVisa)
+	for _, query := range []string{"", dodoAdds, "&cancelled=1", "&try=99", "&status=failed"} {
+		l := s.look("/payments/return?order="+order+query, alice)
+		l.check(t, "Payment confirmed", map[string]string{"Continue": public + "/app?payment=success"})
+		if l.refresh != public+"/app?payment=success" || l.wait != 5 {
+			t.Errorf("refresh to %q in %d s", l.refresh, l.wait)
+		}
+		for _, part := range []string{
+			"<strong>2 × Ten &lt;credits&gt; &amp; more</strong> is yours", "<dt>Credits bought</dt><dd>20</dd>", "<dt>Credits you have now</dt><dd>20</dd>",
+		} {
+			if !strings.Contains(l.text, part) {
+				t.Errorf("no %s in %s", part, l.text)
+			}
+		}
+		if strings.Contains(l.text, "mallory") || strings.Contains(l.text, "forged") || strings.Contains(l.text, "Plan") {
+			t.Errorf("%s", l.text)
+		}
+	}
+}
+
+func TestReturnPaidPlan(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pro","return_to":"https://docs.example/done/a;b?d=e&f=%22g%22;h,i"}`)
+	s.pay(session, dodosim.CardVisa)
+	const to = "https://docs.example/done/a;b?d=e&f=%22g%22;h,i"
+	l := s.look("/payments/return?order="+order, alice)
+	l.check(t, "Payment confirmed", map[string]string{"Continue": to})
+	if l.refresh != to {
+		t.Errorf("refresh to %q", l.refresh)
+	}
+	if !strings.Contains(l.text, "<strong>pro</strong>") || !strings.Contains(l.text, "<dt>Plan</dt><dd>pro</dd>") {
+		t.Error(l.text)
+	}
+}
+
+// The webhook may be late or lost: the page asks Dodo.
+func TestReturnFindsThePayment(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	s.sim.HoldWebhooks(true)
+	attempt := s.pay(session, dodosim.CardVisa)
+	back, err := url.Parse(attempt.RedirectURL)
+	must(t, err)
+	if got := s.look(back.RequestURI(), alice).title; got != "Payment confirmed" {
+		t.Errorf("title %q", got)
+	}
+	if !strings.Contains(back.RequestURI(), order) {
+		t.Errorf("Dodo leads to %s", back)
+	}
+}
+
+// Nothing that the address says makes an order paid.
+func TestReturnProcessing(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	at := "/payments/return?order=" + order
+	checkout := "https://checkout.dodo.example/session/" + session
+	l := s.look(at+dodoAdds, alice)
+	l.check(t, "Confirming your payment", map[string]string{
+		"Not paid yet? Return to the checkout": checkout, "Check again": "?order=" + order, "Back to the site": public + "/",
+	})
+	if l.refresh != "?order="+order+"&try=1" || l.wait != 2 {
+		t.Errorf("refresh to %q in %d s", l.refresh, l.wait)
+	}
+	if strings.Contains(l.text, "mallory") || strings.Contains(l.text, "forged") {
+		t.Error(l.text)
+	}
+
+	last, looks, seconds := s.follow(at, alice)
+	last.check(t, "Still waiting for your payment", map[string]string{
+		"Not paid yet? Return to the checkout": checkout, "Check again": "?order=" + order, "Back to the site": public + "/",
+	})
+	if looks != 11 || seconds < 100 || seconds > 130 {
+		t.Errorf("looked %d times in %d s", looks, seconds)
+	}
+	for _, odd := range []string{"&try=1000000", "&try=99999999999999999999", "&try=-1", "&try=x", "&try="} {
+		if title := s.look(at+odd, alice).title; title != "Still waiting for your payment" && title != "Confirming your payment" {
+			t.Errorf("%s: %q", odd, title)
+		}
+	}
+
+	s.clock.pass(25 * time.Hour)
+	if l := s.look(at, alice); l.links["Not paid yet? Return to the checkout"] != "" {
+		t.Errorf("links to a checkout that has expired: %v", l.links)
+	}
+}
+
+func TestReturnWhileDodoIsDown(t *testing.T) {
+	s := newSite(t, nil)
+	order, _ := s.order(alice, `{"product":"pack10"}`)
+	s.sim.SetFault(dodosim.Fault{Status: 500}, 3)
+	if got := s.look("/payments/return?order="+order, alice).title; got != "Confirming your payment" {
+		t.Errorf("title %q", got)
+	}
+	if log := s.log.String(); !strings.Contains(log, "order could not be confirmed") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestReturnWithoutStore(t *testing.T) {
+	s := newSite(t, nil)
+	order, _ := s.order(alice, `{"product":"pack10"}`)
+	must(t, s.store.Close())
+	a := s.get("/payments/return?order=" + order).by(alice).asBrowser().do()
+	if page := a.page(503); !strings.Contains(page, "store_unavailable") || !strings.Contains(page, "Try again") {
+		t.Error(page)
+	}
+	checkPage(t, a)
+}
+
+func TestReturnCancelled(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	l := s.look("/payments/return?order="+order+"&cancelled=1", alice)
+	// The landing place may stand for success, so it is not where a cancelled
+	// checkout leads.
+	l.check(t, "Checkout not completed", map[string]string{
+		"Return to the checkout": "https://checkout.dodo.example/session/" + session, "Check again": "?cancelled=1&order=" + order, "Back to the site": public + "/",
+	})
+	if l.refresh != "" || strings.Contains(l.text, "payment=success") {
+		t.Error(l.text)
+	}
+	for _, other := range []string{"&cancelled=0", "&cancelled=", "&cancelled=true", "&Cancelled=1"} {
+		if title := s.look("/payments/return?order="+order+other, alice).title; title != "Confirming your payment" {
+			t.Errorf("%s: %q", other, title)
+		}
+	}
+
+	// Dodo says so itself.
+	s.signed("m", fmt.Sprintf(`{"type":"payment.cancelled","timestamp":"2026-11-21T12:00:00Z","data":{
+		"payload_type":"Payment","payment_id":"pay_1","status":"cancelled","checkout_session_id":%q,"total_amount":999,"currency":"USD",
+		"created_at":"2026-11-21T12:00:00Z","product_cart":[{"product_id":"pdt_pack10","quantity":1}],"metadata":{},"customer":{"customer_id":"cus_1"}}}`, session)).do().json(200)
+	if title := s.look("/payments/return?order="+order, alice).title; title != "Checkout not completed" {
+		t.Errorf("title %q", title)
+	}
+}
+
+func TestReturnFailed(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	s.pay(session, dodosim.CardDeclined)
+	for query, again := range map[string]string{"order=" + order: "?order=" + order, "order=" + order + "&cancelled=1": "?cancelled=1&order=" + order} {
+		l := s.look("/payments/return?"+query+"&status=succeeded", alice)
+		l.check(t, "Payment not completed", map[string]string{
+			"Try again": "https://checkout.dodo.example/session/" + session, "Check again": again, "Back to the site": public + "/",
+		})
+		if l.refresh != "" || strings.Contains(strings.ToLower(l.text), "declin") {
+			t.Error(l.text)
+		}
+	}
+	// The next attempt succeeds.
+	s.pay(session, dodosim.CardVisa)
+	if title := s.look("/payments/return?order="+order, alice).title; title != "Payment confirmed" {
+		t.Errorf("title %q", title)
+	}
+}
+
+func TestReturnFailedAndExpired(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	s.pay(session, dodosim.CardDeclined)
+	s.clock.pass(25 * time.Hour)
+	s.look("/payments/return?order="+order, alice).check(t, "Payment not completed",
+		map[string]string{"Check again": "?order=" + order, "Back to the site": public + "/"})
+}
+
+// Who may not see an order does not learn whether it exists.
+func TestReturnOfUnknownOrders(t *testing.T) {
+	s := newSite(t, nil)
+	order, _ := s.order(alice, `{"product":"pack10"}`)
+	const made = "ord_AAAAAAAAAAAAAAAAAAAAAA"
+	page := func(account, id, query string) string {
+		a := s.get("/payments/return?order=" + id + query).by(account).asBrowser().do()
+		checkPage(t, a)
+		return strings.ReplaceAll(a.page(200), id, made)
+	}
+	for _, query := range []string{"", "&try=1", "&try=2", "&try=3", "&try=77", "&cancelled=1"} {
+		s.untouched(func() {
+			want := page("", order, query)
+			for who, got := range map[string]string{
+				"bob": page(bob, order, query), "bob, made up": page(bob, made, query), "nobody, made up": page("", made, query), "alice, made up": page(alice, made, query),
+			} {
+				if got != want {
+					t.Errorf("%s sees on %q:\n%s\nwant\n%s", who, query, got, want)
+				}
+			}
+		})
+	}
+	last, looks, seconds := s.follow("/payments/return?order="+order+dodoAdds, "")
+	last.check(t, "Please sign in", map[string]string{"Check again": "?order=" + order, "Back to the site": "/"})
+	if looks != 4 || seconds != 6 {
+		t.Errorf("looked %d times in %d s", looks, seconds)
+	}
+
+	// The first navigation back from Dodo brings no SameSite=Strict cookie; the
+	// page's own refresh does.
+	first := s.look("/payments/return?order="+order+"&cancelled=1", "")
+	if first.title != "Checking your order" || first.wait != 1 {
+		t.Errorf("%q, again in %d s", first.title, first.wait)
+	}
+	if title := s.look("/payments/return"+first.refresh, alice).title; title != "Checkout not completed" {
+		t.Errorf("title %q", title)
+	}
+}
+
+func TestReturnEscapes(t *testing.T) {
+	s := newSite(t, nil)
+	for _, query := range []string{
+		"", "order=", "order=" + url.QueryEscape(`"><script>alert(1)</script>`), "order=javascript:alert(1)", "order=%00%ff", "order=https://evil.example",
+		"order=" + strings.Repeat("x", 5000), "order=a&order=b", "order=;url=https://evil.example", "order=%zz", "a;b", "order=" + url.QueryEscape("x\r\nSet-Cookie: a=b"),
+	} {
+		for _, account := range []string{"", alice} {
+			l := s.look("/payments/return?"+query, account)
+			if l.title != "Checking your order" || len(l.text) > 6000 {
+				t.Errorf("%.50q: %q, %d bytes", query, l.title, len(l.text))
+			}
+			for _, to := range append([]string{l.refresh}, l.links["Check again"]) {
+				if !strings.HasPrefix(to, "?order=") || strings.ContainsAny(to, "<>\"'; \n") {
+					t.Errorf("%.50q leads to %q", query, to)
+				}
+			}
+		}
+	}
+}
+
+func TestReturnAsJSON(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	get := func(account, id string) answer {
+		return s.get("/payments/return?cancelled=1&order="+id).by(account).with("Accept", "application/json").do()
+	}
+	want := map[string]any{"order_id": order, "status": "open", "product": "pack10", "return_to": public + "/app?payment=success"}
+	if got := get(alice, order).json(200); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	s.pay(session, dodosim.CardVisa)
+	want["status"] = "paid"
+	a := get(alice, order)
+	if got := a.json(200); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if vary, cache := a.Header().Get("Vary"), a.Header().Get("Cache-Control"); vary != "Accept" || cache != "no-store" {
+		t.Errorf("Vary %q, Cache-Control %q", vary, cache)
+	}
+	get(bob, order).problem(404, "order_not_found")
+	get(alice, "ord_AAAAAAAAAAAAAAAAAAAAAA").problem(404, "order_not_found")
+	get(alice, "").problem(404, "order_not_found")
+	get("", order).problem(401, "unauthenticated")
+}
+
+// What an operator may call things does no harm to a page either.
+func TestReturnEscapesTitles(t *testing.T) {
+	const nasty = `</title><script>alert("1")</script><a href='x'>{{.}}`
+	s := newSite(t, func(set *setting) {
+		set.products = []config.Product{{Name: "pack10", ID: "pdt_pack10", Credits: 10, Title: nasty}}
+	})
+	order, _ := s.order(alice, `{"product":"pack10"}`)
+	l := s.look("/payments/return?order="+order, alice)
+	if !strings.Contains(l.text, html.EscapeString(nasty)) {
+		t.Error(l.text)
+	}
+}

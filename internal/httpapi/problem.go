@@ -1,0 +1,191 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Problem is an answer that says what went wrong (RFC 9457).
+type Problem struct {
+	Status int
+	// Code names the problem for programs; it never changes its meaning.
+	Code string
+	// Detail is a sentence for people, without anything secret.
+	Detail string
+	// RetryAfter is when to come again, in whole seconds; 0 does not say.
+	RetryAfter time.Duration
+	// Members are added to the JSON form. Those that Problem itself writes win.
+	Members map[string]any
+}
+
+// What this package itself refuses requests for.
+var (
+	errNoRoute     = errors.New("no such route")
+	errMethod      = errors.New("method not allowed")
+	errTooEarly    = errors.New("early data")
+	errCrossOrigin = errors.New("request comes from another site")
+	errMediaType   = errors.New("unsupported media type")
+	errTooLarge    = errors.New("body is too large")
+	errRequest     = errors.New("invalid request")
+	errKey         = errors.New("invalid idempotency key")
+)
+
+// refusal is one of the sentinels with a sentence of its own for the sender.
+type refusal struct {
+	sentinel error
+	detail   string
+}
+
+func refuse(sentinel error, format string, args ...any) error {
+	return &refusal{sentinel, fmt.Sprintf(format, args...)}
+}
+
+func (r *refusal) Error() string { return r.sentinel.Error() + ": " + r.detail }
+func (r *refusal) Unwrap() error { return r.sentinel }
+
+// problems maps sentinels to answers; the first that fits counts.
+//
+// 400 is for what is wrong in itself, 422 for what is well formed and does not
+// fit this site: its catalog, its landing places, its discounts, an earlier
+// request. 502 is Dodo's no, which is for the operator to mend; 503 passes.
+// An unknown product is not a 404, because the address was right.
+var problems = []struct {
+	sentinel     error
+	status       int
+	code, detail string
+}{
+	{gateway.ErrAnonymous, 401, "unauthenticated", "Sign in first."},
+	{gateway.ErrAccount, 500, "account_invalid", "The site's login gave an account id that cannot be used."},
+	{gateway.ErrUnknownProduct, 422, "unknown_product", "There is no such product, or not exactly one that fits."},
+	{gateway.ErrChoice, 400, "invalid_request", "Name exactly one of product, credits and plan."},
+	{gateway.ErrQuantity, 400, "invalid_quantity", fmt.Sprintf("quantity must be a whole number from 1 to %d.", config.MaxQuantity)},
+	{gateway.ErrDiscountCode, 422, "discount_code_invalid", "discount_code cannot be used for this purchase."},
+	{gateway.ErrNoPublicURL, 500, "public_url_missing", "The site's own address is not configured (public_url)."},
+	{gateway.ErrKeyRunning, 409, "idempotency_key_in_use", "A request with this Idempotency-Key is still running."},
+	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
+	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
+	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
+	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
+	{store.ErrUnavailable, 503, "store_unavailable", "Accounts cannot be reached right now. Try again shortly."},
+
+	{dodo.ErrSignature, 401, "webhook_signature_invalid", "The webhook signature does not verify."},
+	{dodo.ErrStale, 401, "webhook_timestamp_stale", "The webhook timestamp is too far from this server's clock."},
+	{dodo.ErrMalformed, 400, "webhook_malformed", "The webhook is malformed."},
+	{dodo.ErrUnavailable, 503, "provider_unavailable", "The payment provider cannot be reached right now. Try again shortly."},
+	{dodo.ErrBadAnswer, 502, "provider_bad_answer", "The payment provider's answer could not be used."},
+	{dodo.ErrRejected, 502, "provider_rejected", "The payment provider refused the request."},
+	{dodo.ErrNotFound, 502, "provider_rejected", "The payment provider does not know what was asked for."},
+	{dodo.ErrUnauthorized, 502, "provider_rejected", "The payment provider refused this site's credentials."},
+
+	{errNoRoute, 404, "not_found", "There is nothing at this address."},
+	{errMethod, 405, "method_not_allowed", "This address does not know this method; see the Allow header."},
+	{errTooEarly, 425, "too_early", "Send this again once the connection is established."},
+	{errCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
+	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
+	{errTooLarge, 413, "body_too_large", "The body is too large."},
+	{errRequest, 400, "invalid_request", "The request is not valid."},
+	{errKey, 400, "invalid_idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare."},
+
+	// Last, because the errors above may wrap them.
+	{context.DeadlineExceeded, 503, "timeout", "This took too long. Try again shortly."},
+	{context.Canceled, 503, "timeout", "The request was given up."},
+}
+
+// retries says, by code, when to come again.
+var retries = map[string]time.Duration{
+	"idempotency_key_in_use": time.Second,
+	"too_many_open_orders":   time.Minute,
+	"store_unavailable":      5 * time.Second,
+	"provider_unavailable":   10 * time.Second,
+	"timeout":                5 * time.Second,
+}
+
+// ProblemOf is how err is answered; internal (500) when nothing else fits.
+func ProblemOf(err error) Problem {
+	for _, row := range problems {
+		if errors.Is(err, row.sentinel) {
+			p := Problem{Status: row.status, Code: row.code, Detail: row.detail, RetryAfter: retries[row.code]}
+			return p.about(err)
+		}
+	}
+	return Problem{Status: 500, Code: "internal", Detail: "Something went wrong on this site."}
+}
+
+// about adds what err says beyond its sentinel, as far as it may be told: our own
+// sentences, Dodo's error code (FACTS 1.3), and how long Dodo wants to be left alone.
+func (p Problem) about(err error) Problem {
+	if own, ok := errors.AsType[*refusal](err); ok {
+		p.Detail = own.detail
+	}
+	failed, ok := errors.AsType[*dodo.Error](err)
+	switch {
+	case !ok:
+	case p.Code == "provider_rejected" && failed.Code != "":
+		p.Members = map[string]any{"provider_code": failed.Code}
+	case p.Code == "provider_unavailable":
+		p.RetryAfter = min(max(failed.RetryAfter, p.RetryAfter), time.Hour)
+	}
+	return p
+}
+
+// WriteError answers with what went wrong, as a small page for a browser and as
+// application/problem+json for everybody else. It logs nothing.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	WriteProblem(w, r, ProblemOf(err))
+}
+
+// WriteProblem is [WriteError] for a problem that is not an error.
+func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
+	varyByAccept(w.Header())
+	if wants(r) != wantsHTML {
+		p.writeJSON(w)
+		return
+	}
+	p.writeHeader(w)
+	writePage(w, p.Status, "problem", problemPage{
+		Title: http.StatusText(p.Status), Detail: p.Detail, Code: p.Code,
+		Again: r.Method == http.MethodGet && p.Status >= http.StatusInternalServerError,
+	})
+}
+
+func (p Problem) writeHeader(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		seconds := (p.RetryAfter + time.Second - 1) / time.Second
+		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+}
+
+// writeJSON writes the problem without a type, which stands for about:blank; the
+// title is the status's own name then (RFC 9457, 4.2.1).
+func (p Problem) writeJSON(w http.ResponseWriter) {
+	p.writeHeader(w)
+	members := maps.Clone(p.Members)
+	if members == nil {
+		members = make(map[string]any)
+	}
+	members["status"], members["title"] = p.Status, http.StatusText(p.Status)
+	members["code"], members["detail"] = p.Code, p.Detail
+	body, err := json.Marshal(members)
+	if err != nil { // Members of the caller that JSON cannot say
+		p.Members = nil
+		p.writeJSON(w)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,55 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/dodogate/dodogate/config"
+)
+
+// productsAnswer is what GET /products returns.
+type productsAnswer struct {
+	Products []productAnswer `json:"products"`
+}
+
+// productAnswer is a product as anybody may see it. Periods are written as in
+// the operator's configuration, "30d" or "36h0m0s".
+type productAnswer struct {
+	Product     string `json:"product"` // the name to buy it by
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	// Price in minor units of Currency; both null while Dodo's price is unknown.
+	Price         *int64           `json:"price"`
+	Currency      *string          `json:"currency"`
+	Credits       int64            `json:"credits"`        // for each piece
+	CreditsExpire *config.Duration `json:"credits_expire"` // null: never
+	Plan          *string          `json:"plan"`           // null: no plan
+	Lasts         *config.Duration `json:"lasts"`          // of the plan; null: without end
+}
+
+// products serves GET /products. It needs no login, so shared caches may keep it
+// for the minute in which prices hardly change.
+func (a *API) products(w http.ResponseWriter, r *http.Request) error {
+	answer := productsAnswer{Products: []productAnswer{}}
+	for _, o := range a.gateway.Offers(r.Context()) {
+		p := productAnswer{
+			Product: o.Name, Title: o.Title, Description: o.Description,
+			Credits: o.Credits, CreditsExpire: unlessZero(o.CreditsExpire),
+			Plan: unlessZero(o.Plan), Lasts: unlessZero(o.Lasts),
+		}
+		if o.Priced {
+			p.Price, p.Currency = &o.Price, unlessZero(o.Currency)
+		}
+		answer.Products = append(answer.Products, p)
+	}
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// unlessZero is nil, null in JSON, for the zero value.
+func unlessZero[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,337 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+)
+
+const (
+	public = "https://shop.example"
+	apiKey = "test-key"
+	secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	alice  = "alice"
+	bob    = "bob"
+)
+
+// site is everything from the routes down to the disk, with a simulated Dodo.
+type site struct {
+	t     *testing.T
+	api   *httpapi.API
+	store *boltstore.Store
+	sim   *dodosim.Simulator
+	clock *clock
+	log   *lockedBuffer
+}
+
+// setting is what a test may want otherwise.
+type setting struct {
+	publicURL string
+	returnTo  []string
+	products  []config.Product
+	basePath  string
+	signup    int64
+}
+
+func newSite(t *testing.T, change func(*setting)) *site {
+	t.Helper()
+	set := setting{
+		publicURL: public,
+		returnTo:  []string{public + "/app?payment=success", "https://docs.example/done"},
+		products:  catalog(),
+	}
+	if change != nil {
+		change(&set)
+	}
+	s := &site{t: t, clock: newClock(), log: &lockedBuffer{}}
+	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+
+	var err error
+	s.store, err = boltstore.Open(filepath.Join(t.TempDir(), "store.db"), boltstore.Options{Clock: s.clock.Now})
+	must(t, err)
+	t.Cleanup(func() { _ = s.store.Close() })
+	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gateway(set), BasePath: set.basePath, Logger: logger})
+	must(t, err)
+	return s
+}
+
+func catalog() []config.Product {
+	return []config.Product{
+		{Name: "pack10", ID: "pdt_pack10", Credits: 10, Title: "Ten <credits> & more"},
+		{
+			Name: "pro", ID: "pdt_pro", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour),
+			Credits: 500, CreditsExpire: config.Duration(36 * time.Hour),
+		},
+		{Name: "unsold", ID: "pdt_unsold", Plan: "gold"},
+		{Name: "secret", ID: "pdt_secret", Credits: 7, Hidden: true},
+		{Name: "twin1", ID: "pdt_twin1", Credits: 99},
+		{Name: "twin2", ID: "pdt_twin2", Credits: 99},
+	}
+}
+
+// in is the site for a subtest.
+func (s *site) in(t *testing.T) *site {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// gateway is the real one, over the store and the simulator.
+func (s *site) gateway(set setting) *gateway.Gateway {
+	t := s.t
+	t.Helper()
+	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }))
+	t.Cleanup(hooks.Close)
+	var err error
+	s.sim, err = dodosim.New(dodosim.Options{
+		APIKey: apiKey, WebhookURL: hooks.URL + "/payments/webhook", WebhookSecret: secret,
+		PublicURL: "https://checkout.dodo.example",
+		Products: []dodosim.Product{
+			{ID: "pdt_pack10", Name: "Pack", Description: "Ten credits", Price: 999, Currency: "USD"},
+			{ID: "pdt_pro", Name: "Pro", Price: 0, Currency: "EUR"},
+			{ID: "pdt_secret", Price: 1, Currency: "USD"},
+		},
+		Discounts: []dodosim.Discount{{Code: "HALF", BasisPoints: 5000}},
+		Clock:     s.clock.Now,
+		After:     func(time.Duration) <-chan time.Time { return nil }, // no retries, no delays
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = s.sim.Close() })
+	dodoAPI := httptest.NewServer(s.sim)
+	t.Cleanup(dodoAPI.Close)
+	client, err := dodo.New(dodo.Options{
+		APIKey: apiKey, BaseURL: dodoAPI.URL,
+		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	})
+	must(t, err)
+	t.Cleanup(client.Close)
+
+	verifier, err := dodo.NewVerifier([]string{secret}, s.clock.Now)
+	must(t, err)
+	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
+	must(t, err)
+	catalog, err := config.NewCatalog(set.products)
+	must(t, err)
+	where, err := config.NewSite(set.publicURL, set.returnTo)
+	must(t, err)
+	return gateway.New(gateway.Options{
+		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: s.store, Provider: client,
+		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: s.clock.Now,
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deaf observes nothing.
+type deaf struct{}
+
+func (deaf) EventSettled(string, gateway.Outcome) {}
+func (deaf) EventRefused(error)                   {}
+func (deaf) CheckoutEnded(error)                  {}
+
+// clock stands still until it is told otherwise.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+// call is a request in the making.
+type call struct {
+	*http.Request
+	site *site
+}
+
+// call makes a request of an anonymous visitor to the site.
+func (s *site) call(method, target, body string) call {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Host = "shop.example"
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return call{r, s}
+}
+
+func (s *site) get(target string) call { return s.call("GET", target, "") }
+
+func (s *site) post(target, body string) call { return s.call("POST", target, body) }
+
+// by says who makes the request.
+func (c call) by(account string) call {
+	c.Request = c.WithContext(httpapi.WithIdentity(c.Context(), gateway.Identity{Account: account}))
+	return c
+}
+
+// with adds a header line; Content-Type is replaced.
+func (c call) with(name, value string) call {
+	if name == "Content-Type" {
+		c.Header.Del(name)
+	}
+	c.Header.Add(name, value)
+	return c
+}
+
+const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+// asForm is what a browser sends for a form of the site.
+func (c call) asForm() call {
+	return c.with("Content-Type", "application/x-www-form-urlencoded").with("Accept", browser).
+		with("Origin", public).with("Sec-Fetch-Site", "same-origin")
+}
+
+func (c call) asBrowser() call { return c.with("Accept", browser) }
+
+func (c call) do() answer {
+	w := httptest.NewRecorder()
+	c.site.api.ServeHTTP(w, c.Request)
+	return answer{c.site.t, w}
+}
+
+// answer is a response.
+type answer struct {
+	t *testing.T
+	*httptest.ResponseRecorder
+}
+
+// json decodes the body of a response that must have the status.
+func (a answer) json(status int) map[string]any {
+	a.t.Helper()
+	if a.Code != status {
+		a.t.Fatalf("status %d, want %d: %s", a.Code, status, a.Body)
+	}
+	if got := a.Header().Get("Content-Type"); got != "application/json" {
+		a.t.Errorf("Content-Type %q", got)
+	}
+	if got := a.Header().Get("X-Content-Type-Options"); got != "nosniff" {
+		a.t.Errorf("X-Content-Type-Options %q", got)
+	}
+	var m map[string]any
+	d := json.NewDecoder(bytes.NewReader(a.Body.Bytes()))
+	d.UseNumber()
+	must(a.t, d.Decode(&m))
+	return m
+}
+
+// problem checks that the response is a problem, and returns its members.
+func (a answer) problem(status int, code string) map[string]any {
+	a.t.Helper()
+	if got := a.Header().Get("Content-Type"); got != "application/problem+json" {
+		a.t.Fatalf("status %d, Content-Type %q, want a problem: %s", a.Code, got, a.Body)
+	}
+	var m map[string]any
+	must(a.t, json.Unmarshal(a.Body.Bytes(), &m))
+	if a.Code != status || m["code"] != code {
+		a.t.Errorf("%d %v, want %d %s: %s", a.Code, m["code"], status, code, a.Body)
+	}
+	if m["status"] != float64(a.Code) || m["title"] != http.StatusText(a.Code) || m["detail"] == "" {
+		a.t.Errorf("status %v, title %v, detail %v", m["status"], m["title"], m["detail"])
+	}
+	for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if got := a.Header().Get(name); got != want {
+			a.t.Errorf("%s %q, want %q", name, got, want)
+		}
+	}
+	return m
+}
+
+// page checks the headers of a page and returns its text.
+func (a answer) page(status int) string {
+	a.t.Helper()
+	if got := a.Header().Get("Content-Type"); a.Code != status || got != "text/html; charset=utf-8" {
+		a.t.Fatalf("status %d %q, want a page with %d: %s", a.Code, got, status, a.Body)
+	}
+	return a.Body.String()
+}
+
+// untouched runs f and fails when that made a call to Dodo or a change in the store.
+func (s *site) untouched(f func()) {
+	s.t.Helper()
+	calls, written := s.sim.Calls("", ""), s.store.Stats().Operations
+	f()
+	if n := s.sim.Calls("", "") - calls; n != 0 {
+		s.t.Errorf("%d calls to Dodo, want none", n)
+	}
+	if n := s.store.Stats().Operations - written; n != 0 {
+		s.t.Errorf("%d changes in the store, want none", n)
+	}
+}
+
+// order checks out and returns what was answered.
+func (s *site) order(account, body string) (orderID, sessionID string) {
+	s.t.Helper()
+	m := s.post("/payments/checkout", body).by(account).do().json(http.StatusCreated)
+	return m["order_id"].(string), m["session_id"].(string)
+}
+
+// pay pays a session; its webhooks are delivered when pay returns, unless held.
+func (s *site) pay(session, card string) dodosim.Attempt {
+	s.t.Helper()
+	attempt, err := s.sim.Pay(session, card)
+	must(s.t, err)
+	must(s.t, s.sim.Flush(s.t.Context()))
+	return attempt
+}
+
+// signed is a webhook delivery, signed now.
+func (s *site) signed(id, body string) call {
+	s.t.Helper()
+	key, err := standardwebhooks.NewWebhook(secret)
+	must(s.t, err)
+	signature, err := key.Sign(id, s.clock.Now(), []byte(body))
+	must(s.t, err)
+	return s.post("/payments/webhook", body).with("Webhook-Id", id).
+		with("Webhook-Timestamp", strconv.FormatInt(s.clock.Now().Unix(), 10)).with("Webhook-Signature", signature)
+}
