@@ -81,6 +81,11 @@ func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutReques
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkoutDeadline)
 	defer cancel()
+	// The first request of an account may be this one, and once it has bought
+	// something it is not new any more.
+	if _, err := g.Entitlement(ctx, who.Account); err != nil {
+		return store.Order{}, err
+	}
 
 	key := keyOf(order, req)
 	order, start, err := g.Store.CreateOrder(ctx, order, key)

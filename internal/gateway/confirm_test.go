@@ -105,6 +105,16 @@ func TestSignupCredits(t *testing.T) {
 	})
 }
 
+// TestSignupCreditsOfABuyer: an account that is new when it buys gets both.
+func TestSignupCreditsOfABuyer(t *testing.T) {
+	each(t, settings{signupCredits: 3}, func(t *testing.T, w *world) {
+		w.buy("alice", "pack10")
+		w.flush()
+		w.has("alice", 13, true)
+		w.entries("alice", 3, 10)
+	})
+}
+
 func TestOffers(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{})
 	w.sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 1)

@@ -1,0 +1,90 @@
+# Each target does one thing; `make` alone lists them.
+
+GO ?= go
+
+# Where goroutines meet: the packages that run under the race detector. The Caddy-heavy
+# ones are left out, compiling them for it takes minutes.
+RACE ?= ./config/... ./internal/...
+
+GOLANGCI_LINT_VERSION := v2.15.0
+linter := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# As xcaddy builds, so that both share what the go command has compiled.
+binary_flags := -trimpath -ldflags '-w -s' -tags nobadger,nomysql,nopgx
+
+# The demo's world: nothing secret, and nothing outside of this folder. The keys are for
+# the simulator; those in the environment win.
+demo_env := env XDG_DATA_HOME="$(CURDIR)/.demo/data" XDG_CONFIG_HOME="$(CURDIR)/.demo/config" \
+	DODO_PAYMENTS_API_KEY="$${DODO_PAYMENTS_API_KEY:-demo_api_key}" \
+	DODO_PAYMENTS_WEBHOOK_SECRET="$${DODO_PAYMENTS_WEBHOOK_SECRET:-whsec_ZG9kb2dhdGUtZGVtby1zZWNyZXQtZG8tbm90LXVzZSE=}"
+
+# Every Caddyfile that people may copy: those that git has, or would add.
+caddyfiles = $(shell git ls-files --cached --others --exclude-standard -- \
+	':(glob)**/Caddyfile*' ':(glob)**/*.Caddyfile' ':(exclude,glob)**/testdata/**')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: bin/dodogate ## start the demo at http://localhost:8080/ (building it takes minutes the first time)
+	@echo 'dodogate demo: open http://localhost:8080/ (Ctrl-C stops it)'
+	@exec $(demo_env) ./bin/dodogate run --config Caddyfile
+
+.PHONY: bin/dodogate
+bin/dodogate: # the binary with the simulator; go knows best what is up to date
+	CGO_ENABLED=0 $(GO) build $(binary_flags) -o $@ ./cmd/dodogate
+
+.PHONY: build
+build: ## build the production binary, ./bin/caddy, from xcaddy.json (without the simulator)
+	$(GO) run ./cmd/build -o bin/caddy
+
+.PHONY: test
+test: ## run all tests, after installing redis-server and the npm package that they need
+	@./.ci/deps
+	$(GO) test -timeout 10m ./...
+	@echo 'make test: everything passed'
+
+.PHONY: race
+race: ## run the tests with goroutines under the race detector
+	@./.ci/deps
+	$(GO) test -race -timeout 15m $(RACE)
+
+.PHONY: vet
+vet: ## run go vet
+	$(GO) vet ./...
+
+.PHONY: fmt-check
+fmt-check: ## find Go files that gofmt -s would change
+	@unformatted=$$(gofmt -s -l .) && \
+		{ test -z "$$unformatted" || { echo "gofmt -s -w these:" $$unformatted >&2; exit 1; }; }
+
+.PHONY: tidy-check
+tidy-check: ## find what go mod tidy would change
+	$(GO) mod tidy -diff
+
+.PHONY: lint
+lint: $(linter) ## run golangci-lint at the pinned version, building it when it is not there
+	$(linter) run ./...
+
+$(linter):
+	GOBIN="$(CURDIR)/bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv bin/golangci-lint $@
+
+.PHONY: validate
+validate: bin/dodogate ## check that every shipped Caddyfile is formatted and valid
+	@test -n '$(caddyfiles)' || { echo 'validate: found no Caddyfile' >&2; exit 1; }
+	@for f in $(caddyfiles); do \
+		echo "validate $$f"; \
+		./bin/dodogate fmt "$$f" >/dev/null || exit 1; \
+		log=$$($(demo_env) ./bin/dodogate validate --adapter caddyfile --config "$$f" 2>&1) || \
+			{ echo "$$log" >&2; exit 1; }; \
+	done
+
+.PHONY: xcaddy
+xcaddy: ## prove that production builds work, by xcaddy --with and by xcaddy.json
+	PRODUCTION_BUILD=1 $(GO) test -count=1 -timeout 20m -run TestProduction ./cmd/build
+
+.PHONY: clean
+clean: ## remove what these targets wrote, with the demo's data
+	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules

@@ -1,0 +1,214 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App holds what all sites share: the catalog, the connection to Dodo Payments,
+// the store and the metrics. Sites use it through `dodo_gateway` and
+// `dodo_webhook`.
+//
+// Every text may contain `{env.NAME}` and `{file./path}`, which are filled in
+// when the config is loaded and never written back, so that a secret is neither
+// in the adapted config nor in what the admin API shows. A placeholder that is
+// unset or empty is an error.
+type App struct {
+	// Dodo's mode: `test_mode` or `live_mode`. Keys, products and webhook
+	// secrets belong to one of the two. Default: `test_mode`.
+	Environment string `json:"environment,omitempty"`
+
+	// The API key, from Dodo's dashboard. Required, a secret.
+	APIKey string `json:"api_key,omitempty"`
+
+	// The address of Dodo's API, for a simulator. It must be https unless its
+	// host is a loopback one. Default: Dodo's own for the environment.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// The signing secrets (`whsec_…`) of the webhook endpoint; a delivery is
+	// believed when any of them signed it, so that a secret can be rotated. At
+	// least one is required. Secrets.
+	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
+
+	// Where customers reach the site, an origin such as
+	// `https://app.example.com`. Every absolute link begins with it. Without it,
+	// links are made only for requests to a loopback host.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// Where customers may land after a checkout: an address allows itself and
+	// everything below its path. The first is the default. Default: public_url.
+	ReturnTo []string `json:"return_to,omitempty"`
+
+	// Where accounts are kept. Default: `bolt`, a file in Caddy's data
+	// directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=dodo.stores inline_key=backend"`
+
+	// The catalog: what the site sells. At least one product is required.
+	Products []config.Product `json:"products,omitempty"`
+
+	// Credits for every account, given once when it is first seen. Default: 0.
+	SignupCredits int64 `json:"signup_credits,omitempty"`
+
+	// Keys of the proof by which a payment is matched to its order even after the
+	// store was lost: text of at least 24 bytes. The first signs, any is believed.
+	// Default: one that is derived from api_key. Secrets.
+	ProofSecrets []string `json:"proof_secrets,omitempty"`
+
+	gateway *gateway.Gateway
+	store   *handle
+	client  *dodo.Client
+	logger  *slog.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "dodo",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision makes everything that a request needs: apps start in random order,
+// so that requests may come before [App.Start]. It opens nothing, because
+// `caddy validate` provisions beside a running server.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Slogger()
+	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
+		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
+	}
+	options, err := a.options()
+	if err != nil {
+		return err
+	}
+	if a.store, err = a.loadStore(ctx); err != nil {
+		return err
+	}
+	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	options.SignupCredits = a.SignupCredits
+	options.Store = a.store
+	options.Observer = metrics
+	options.Logger = a.logger
+	options.Clock = time.Now
+	a.gateway = gateway.New(options)
+	return nil
+}
+
+// options makes the parts of the gateway that follow from settings.
+func (a *App) options() (o gateway.Options, err error) {
+	r := newResolver()
+	apiKey := r.must("api_key", a.APIKey)
+	client := dodo.Options{APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: a.logger}
+	environment := r.text("environment", a.Environment)
+	webhookSecrets := r.list("webhook_secret", a.WebhookSecrets)
+	proofSecrets := r.list("proof_secret", a.ProofSecrets)
+	publicURL, returnTo := r.text("public_url", a.PublicURL), r.list("return_to", a.ReturnTo)
+	products := resolveProducts(r, a.Products)
+	if r.err != nil {
+		return o, r.err
+	}
+	if client.Mode, err = modeOf(environment, client.BaseURL); err != nil {
+		return o, err
+	}
+	if a.client, err = dodo.New(client); err != nil {
+		return o, fmt.Errorf("api_key, base_url: %w", err)
+	}
+	o.Provider = a.client
+	if len(webhookSecrets) == 0 {
+		return o, errors.New("webhook_secret: is required")
+	}
+	if o.Verifier, err = dodo.NewVerifier(webhookSecrets, time.Now); err != nil {
+		return o, fmt.Errorf("webhook_secret: %w", err)
+	}
+	if o.Prover, err = dodo.NewProver(proofKeys(proofSecrets, apiKey)); err != nil {
+		return o, fmt.Errorf("proof_secret: %w", err)
+	}
+	if o.Site, err = config.NewSite(publicURL, returnTo); err != nil {
+		return o, err
+	}
+	if publicURL == "" && client.Mode == dodo.LiveMode {
+		a.logger.Warn("public_url is not set: nobody can check out but on a loopback host")
+	}
+	o.Catalog, err = config.NewCatalog(products)
+	return o, err
+}
+
+// resolveProducts fills in ids, which differ between Dodo's two modes.
+func resolveProducts(r *resolver, products []config.Product) []config.Product {
+	resolved := append([]config.Product(nil), products...)
+	for i := range resolved {
+		resolved[i].ID = r.text("id of product "+resolved[i].Name, resolved[i].ID)
+	}
+	return resolved
+}
+
+func proofKeys(secrets []string, apiKey string) [][]byte {
+	if len(secrets) == 0 {
+		return [][]byte{dodo.DeriveKey(apiKey)}
+	}
+	keys := make([][]byte, 0, len(secrets))
+	for _, secret := range secrets {
+		keys = append(keys, []byte(secret))
+	}
+	return keys
+}
+
+// storeModule is a guest in the namespace dodo.stores.
+type storeModule interface {
+	// pooled is the handle that the module took from the pool when it was
+	// provisioned. The module gives it back.
+	pooled() *handle
+}
+
+func (a *App) loadStore(ctx caddy.Context) (*handle, error) {
+	var (
+		guest any
+		err   error
+	)
+	if a.StoreRaw == nil {
+		guest, err = ctx.LoadModuleByID("dodo.stores.bolt", nil)
+	} else {
+		guest, err = ctx.LoadModule(a, "StoreRaw")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return guest.(storeModule).pooled(), nil
+}
+
+// Start opens the store, unless an earlier config or the first request did, so
+// that a store that cannot be used is refused here and not to customers.
+func (a *App) Start() error { return a.store.open(context.Background()) }
+
+// Stop has nothing to stop: what outlives requests is in the pool of stores.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets go of connections to Dodo. Calls of old requests go on.
+func (a *App) Cleanup() error {
+	if a.client != nil {
+		a.client.Close()
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"errors"
+	"path"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+)
+
+// parseGlobal sets up the app from the global option. The fields of [App] say
+// what each option means, those of [RedisStore] and [BoltStore] what a store
+// takes, and parseProduct what a product does. Syntax:
+//
+//	dodo {
+//		environment    test_mode | live_mode
+//		api_key        <key>
+//		base_url       <url>
+//		webhook_secret <secret>...
+//		public_url     <url>
+//		return_to      <url>...
+//		store          redis [<url>] { … } | bolt [<file>]
+//		product <name> { … }
+//		signup_credits <number>
+//		proof_secret   <secret>...
+//	}
+//
+// product can be repeated; api_key, webhook_secret and one product are required.
+// Write secrets as {env.NAME} or {file./path}: what is written as {$NAME} or in
+// full becomes part of the config that the admin API shows.
+func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // the option's name
+	if existing != nil {
+		return nil, d.Err("the global option dodo is given twice")
+	}
+	if d.NextArg() {
+		return nil, d.Err("the global option dodo takes no argument, only a block")
+	}
+	app, once := new(App), seen{}
+	for d.NextBlock(0) {
+		if d.Val() != "product" {
+			if err := once.add(d); err != nil {
+				return nil, err
+			}
+		}
+		if err := app.parseOption(d); err != nil {
+			return nil, err
+		}
+	}
+	return httpcaddyfile.App{Name: "dodo", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (a *App) parseOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "environment":
+		return parseEnvironment(d, &a.Environment)
+	case "api_key":
+		return readOne(d, &a.APIKey)
+	case "base_url":
+		return readOne(d, &a.BaseURL)
+	case "webhook_secret":
+		return readMany(d, &a.WebhookSecrets)
+	case "public_url":
+		return readOne(d, &a.PublicURL)
+	case "return_to":
+		return readMany(d, &a.ReturnTo)
+	case "store":
+		return a.parseStore(d)
+	case "product":
+		return a.parseProduct(d)
+	case "signup_credits":
+		return readCredits(d, 0, &a.SignupCredits)
+	case "proof_secret":
+		return readMany(d, &a.ProofSecrets)
+	default:
+		return d.Errf("unrecognized option '%s' of dodo", d.Val())
+	}
+}
+
+// parseEnvironment finds a wrong word at adapt time; a placeholder is judged when
+// it is resolved.
+func parseEnvironment(d *caddyfile.Dispenser, target *string) error {
+	if err := readOne(d, target); err != nil {
+		return err
+	}
+	switch word := *target; {
+	case word == string(dodo.TestMode), word == string(dodo.LiveMode), lonePlaceholder.MatchString(word):
+		return nil
+	default:
+		return d.Errf("environment must be %s or %s, not '%s'", dodo.TestMode, dodo.LiveMode, word)
+	}
+}
+
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("store takes the name of a backend: redis or bolt")
+	}
+	name := d.Val()
+	if name != "redis" && name != "bolt" {
+		return d.Errf("unrecognized store '%s'; there are redis and bolt", name)
+	}
+	guest, err := caddyfile.UnmarshalModule(d, "dodo.stores."+name)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(guest, "backend", name, nil)
+	return nil
+}
+
+func (a *App) parseProduct(d *caddyfile.Dispenser) error {
+	product, err := parseProduct(d)
+	if err != nil {
+		return err
+	}
+	for _, other := range a.Products {
+		if other.Name == product.Name {
+			return d.Errf("product %s is given twice", product.Name)
+		}
+	}
+	a.Products = append(a.Products, product)
+	return nil
+}
+
+// checkBasePath finds at adapt time what is most often wrong with a base path.
+func checkBasePath(p string) error {
+	if !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p {
+		return errors.New("the base path must be like /payments: it begins with a slash, is not the whole site, and is clean")
+	}
+	return nil
+}

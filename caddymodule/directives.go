@@ -1,0 +1,27 @@
+package caddymodule
+
+import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+// What the Caddyfile gains, and where directives run when a site names them
+// outside of a route block.
+//
+// dodo_webhook runs right after the rewriting directives and so before every
+// login, the old spelling basicauth and the plug-ins that are ordered around
+// basic_auth among them.
+//
+// dodo_gateway runs after both built-in logins, because it needs the identity, and
+// before request_header: whoever copies one of our headers there must not copy
+// what the client sent. handle, reverse_proxy and all that answers come after it.
+//
+// After inserts right behind its anchor, so of the directives that share an
+// anchor the one registered last runs first: whatever is to follow dodo_gateway
+// must be registered before it, here, in the reverse order of running.
+func init() {
+	httpcaddyfile.RegisterGlobalOption("dodo", parseGlobal)
+
+	httpcaddyfile.RegisterDirective("dodo_webhook", parseWebhook)
+	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.After, "try_files")
+
+	httpcaddyfile.RegisterDirective("dodo_gateway", parseGateway)
+	httpcaddyfile.RegisterDirectiveOrder("dodo_gateway", httpcaddyfile.After, "forward_auth")
+}

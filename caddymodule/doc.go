@@ -1,0 +1,30 @@
+// Package caddymodule is dodogate's glue to Caddy: config, lifecycle, headers.
+// No rule about money or access is here; those are in internal/gateway and below.
+//
+// # The map
+//
+//	global option dodo { }   app dodo                     app.go, caddyfile.go, product.go
+//	  store redis            dodo.stores.redis            store_redis.go
+//	  store bolt             dodo.stores.bolt             store_bolt.go
+//	dodo_gateway             http.handlers.dodo_gateway   gateway.go
+//	dodo_webhook             http.handlers.dodo_webhook   webhook.go
+//
+// A request of a site meets [Gateway]: headers.go and ownnames.go take away what
+// the client claims, identity.go finds out who it is, then either internal/httpapi
+// answers (below the base path) or the account is read, the headers are set, and
+// the site's next handler has its turn. placeholders.go shows the same to the
+// rest of the config. directives.go says which directive runs when.
+//
+// # Life
+//
+// Caddy provisions the next config before it stops the one that runs, starts apps
+// in random order, lets requests of the old config outlive its clean-up, and
+// provisions without starting for `caddy validate`. Hence:
+//
+//   - What a request needs is there after Provision; Start only opens the store,
+//     so that one that cannot be used is refused when the config is loaded.
+//   - Open stores belong to the process and are pooled (pool.go), and so do the
+//     metrics (metrics.go).
+//   - Secrets are resolved into what Provision makes, and into nothing that is
+//     ever written out (secrets.go).
+package caddymodule

@@ -1,0 +1,69 @@
+package caddymodule
+
+import (
+	"context"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// What tests look at, and break, from outside.
+
+// DrainTime is how long a store waits for who is at work.
+const DrainTime = drainTime
+
+// OpenStores counts the handles in the pool.
+func OpenStores() int {
+	n := 0
+	stores.Range(func(_, _ any) bool { n++; return true })
+	return n
+}
+
+// StoreUsers counts the configs that hold the handle of a bolt file.
+func StoreUsers(path string) int {
+	n, _ := stores.References("bolt:" + path)
+	return n
+}
+
+// BreakStores closes what the handles have open, behind their backs.
+func BreakStores() {
+	stores.Range(func(_, value any) bool {
+		h := value.(*handle)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.opened != nil {
+			_ = h.opened.Close()
+		}
+		return true
+	})
+}
+
+// Handle is a pooled handle.
+type Handle = handle
+
+// OpenStore is what a handle opens.
+type OpenStore = openStore
+
+// AcquireHandle takes a handle from the pool.
+func AcquireHandle(key string, opener func(context.Context) (OpenStore, error)) *Handle {
+	h, err := acquire(key, opener)
+	if err != nil {
+		panic(err) // no opener runs here
+	}
+	return h
+}
+
+// ReleaseHandle gives it back, and returns when it is closed.
+func ReleaseHandle(key string) error { return release(key) }
+
+// Open opens the handle's store.
+func (h *handle) Open() error { return h.open(context.Background()) }
+
+// Use is [handle.use].
+func (h *handle) Use() (store.Store, func(), error) { return h.use(context.Background()) }
+
+// Hold is [handle.hold].
+func (h *handle) Hold() (done func()) { return h.hold() }
+
+// OpenTime is how long an opening may take.
+const OpenTime time.Duration = openTime

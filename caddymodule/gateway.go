@@ -1,0 +1,231 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
+)
+
+func init() {
+	caddy.RegisterModule(Gateway{})
+}
+
+// Gateway tells the app behind it what each visitor has paid for, and serves the
+// payment routes. It needs the global option `dodo` (the app of that name).
+//
+// On every request it removes the entitlement headers that the client sent, in
+// any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
+// `-Plan`, `-Plan-Status`, `-Plan-Expires-At` and `-Stale`, each with exactly one
+// value. A request of somebody whose account cannot be read is answered with 503;
+// one without a login passes without asking the store.
+//
+// Requests for the base path, in any spelling, are answered here and never passed
+// on.
+//
+// Placeholders, for all handlers after this one and for access logs:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.dodo.account}` | The account's id, percent-encoded like the header and also where HTML or templates would read more into it; empty for anonymous
+// `{http.dodo.credits}` | Credits that can be spent
+// `{http.dodo.has_paid}` | `true` or `false`
+// `{http.dodo.plan}` | The plan that gives access, or `none`
+// `{http.dodo.plan_status}` | `active`, `expired` or `none`
+// `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
+type Gateway struct {
+	// Where the payment routes are, such as `/payments`: plain segments, no slash
+	// at the end. Default: `/payments`.
+	BasePath string `json:"base_path,omitempty"`
+
+	// The account's id, such as `{http.auth.user.id}`. It may be longer text with
+	// placeholders in it; if any of them is unknown or empty, nobody is logged in.
+	// An id of more than 256 bytes is refused. Required.
+	Account string `json:"account,omitempty"`
+
+	// The customer's e-mail address, which Dodo's checkout is filled in with. It
+	// never names an account. Default: none.
+	Email string `json:"email,omitempty"`
+
+	// Says `true` when the login vouches for the e-mail address. Needs email.
+	// Default: it does not.
+	EmailVerified string `json:"email_verified,omitempty"`
+
+	// The customer's name, which Dodo's checkout is filled in with. Default: none.
+	Name string `json:"name,omitempty"`
+
+	// What the names of the entitlement headers begin with: letters, digits and
+	// `-`, with `-` at the end. Default: `X-Entitlement-`.
+	HeaderPrefix string `json:"header_prefix,omitempty"`
+
+	app     *App
+	api     *httpapi.API
+	headers entitlementHeaders
+	logger  *slog.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Gateway) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.dodo_gateway",
+		New: func() caddy.Module { return new(Gateway) },
+	}
+}
+
+// Provision sets up the gateway.
+func (g *Gateway) Provision(ctx caddy.Context) (err error) {
+	g.logger = ctx.Slogger()
+	if err := g.validate(); err != nil {
+		return err
+	}
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix); err != nil {
+		return err
+	}
+	if g.app, err = configuredApp(ctx); err != nil {
+		return err
+	}
+	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, Logger: g.logger})
+	return err
+}
+
+// validate finds what is wrong with the settings themselves, at adapt time where
+// there is a file and a line to name.
+func (g *Gateway) validate() error {
+	if err := g.validateIdentity(); err != nil {
+		return err
+	}
+	_, err := config.NewHeaderNames(g.HeaderPrefix)
+	return err
+}
+
+// configuredApp is the app that the global option sets up. A config without it
+// is refused, instead of getting an empty one.
+func configuredApp(ctx caddy.Context) (*App, error) {
+	app, err := ctx.AppIfConfigured("dodo")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, fmt.Errorf("the global option dodo { … } is missing (apps.dodo in JSON): %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	g.headers.strip(r)
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	who, err := g.identity(repl)
+	if err != nil {
+		g.refuse(w, r, err)
+		return nil
+	}
+	v := newVisit(r.Context(), who.Account, g.app.gateway.Entitlement)
+	repl.Map(v.placeholder)
+	if g.api.Owns(r) {
+		g.serveAPI(w, r, who)
+		return nil
+	}
+	snapshot, err := v.read()
+	if err != nil {
+		g.refuse(w, r, err)
+		return nil
+	}
+	metrics.visited(who)
+	g.headers.set(r.Header, who.Account, snapshot)
+	return next.ServeHTTP(w, r)
+}
+
+// serveAPI answers a request for the base path, and keeps the store open until
+// that is done.
+func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.Identity) {
+	defer g.app.store.hold()()
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		// HTTP/3 lets requests in before the handshake is done, and anybody on the
+		// way can repeat those. This is how a proxy would tell (RFC 8470).
+		r.Header.Set("Early-Data", "1")
+	}
+	g.api.ServeHTTP(w, r.WithContext(httpapi.WithIdentity(r.Context(), who)))
+}
+
+// refuse answers a request whose account is not usable or cannot be read.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	metrics.refused(err)
+	level := slog.LevelError
+	if r.Context().Err() != nil { // the client left, and that is why
+		level = slog.LevelDebug
+	}
+	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
+	httpapi.WriteError(w, r, err)
+}
+
+// parseGateway sets up the gateway of a site from Caddyfile tokens. The fields of
+// [Gateway] say what each option means. Syntax:
+//
+//	dodo_gateway [<base path>] {
+//		account        <placeholder>
+//		email          <placeholder>
+//		email_verified <placeholder>
+//		name           <placeholder>
+//		header_prefix  <prefix>
+//	}
+//
+// It takes no matcher, because it must see every request of the site: a request
+// that passes by it keeps what the client claims to have paid for.
+func parseGateway(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	g := new(Gateway)
+	switch args := h.RemainingArgs(); {
+	case len(args) > 1:
+		return nil, h.Errf("dodo_gateway takes at most one argument, the base path, not %d", len(args))
+	case len(args) == 1:
+		g.BasePath = args[0]
+		if err := checkBasePath(g.BasePath); err != nil {
+			return nil, h.WrapErr(err)
+		}
+	}
+	once := seen{}
+	for h.NextBlock(0) {
+		if err := once.add(h.Dispenser); err != nil {
+			return nil, err
+		}
+		if err := g.parseOption(h); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.validate(); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	return h.NewRoute(nil, g), nil
+}
+
+func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
+	switch h.Val() {
+	case "account":
+		return readOne(h.Dispenser, &g.Account)
+	case "email":
+		return readOne(h.Dispenser, &g.Email)
+	case "email_verified":
+		return readOne(h.Dispenser, &g.EmailVerified)
+	case "name":
+		return readOne(h.Dispenser, &g.Name)
+	case "header_prefix":
+		return readOne(h.Dispenser, &g.HeaderPrefix)
+	default:
+		return h.Errf("unrecognized option '%s' of dodo_gateway", h.Val())
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Gateway)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gateway)(nil)
+)

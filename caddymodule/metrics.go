@@ -1,0 +1,120 @@
+package caddymodule
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// metrics count for the process. Every config has a registry of its own and each
+// gets the same collectors, so that counters go on over a reload.
+var metrics = newMeters()
+
+// meters are the metrics. Every label is from a closed set: none is, or follows
+// from, what a client, a customer or Dodo wrote.
+type meters struct {
+	events    *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	checkouts *prometheus.CounterVec
+	requests  *prometheus.CounterVec
+}
+
+func newMeters() *meters {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "dodogate", Name: name, Help: help}, labels)
+	}
+	return &meters{
+		events: counter("events_total",
+			"Webhook events handled, by type and by what became of them.", "type", "outcome"),
+		refusals: counter("events_refused_total",
+			"Webhook deliveries that were not believed, by reason.", "reason"),
+		checkouts: counter("checkouts_total",
+			"Checkouts asked for, by how that ended.", "result"),
+		requests: counter("requests_total",
+			"Requests to the site itself, by what was known of the account.", "account"),
+	}
+}
+
+func (m *meters) register(registry prometheus.Registerer) error {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests} {
+		if err := registry.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EventSettled implements [gateway.Observer].
+func (m *meters) EventSettled(eventType string, outcome gateway.Outcome) {
+	if !dodo.KnownType(eventType) {
+		eventType = "other"
+	}
+	m.events.WithLabelValues(eventType, string(outcome)).Inc()
+}
+
+// EventRefused implements [gateway.Observer].
+func (m *meters) EventRefused(err error) { m.refusals.WithLabelValues(labelOf(err)).Inc() }
+
+// CheckoutEnded implements [gateway.Observer].
+func (m *meters) CheckoutEnded(err error) { m.checkouts.WithLabelValues(labelOf(err)).Inc() }
+
+// visited counts a request that is passed on.
+func (m *meters) visited(who gateway.Identity) {
+	label := "known"
+	if who.Account == "" {
+		label = "anonymous"
+	}
+	m.requests.WithLabelValues(label).Inc()
+}
+
+// refused counts a request that is not passed on.
+func (m *meters) refused(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+
+// labelOf names an error; the first that fits counts.
+func labelOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	for _, row := range errorLabels {
+		if errors.Is(err, row.sentinel) {
+			return row.label
+		}
+	}
+	return "error"
+}
+
+var errorLabels = []struct {
+	sentinel error
+	label    string
+}{
+	{dodo.ErrSignature, "signature"},
+	{dodo.ErrStale, "stale"},
+	{dodo.ErrMalformed, "malformed"},
+
+	{gateway.ErrAnonymous, "anonymous"},
+	{gateway.ErrAccount, "account_invalid"},
+	{gateway.ErrUnknownProduct, "invalid"},
+	{gateway.ErrChoice, "invalid"},
+	{gateway.ErrQuantity, "invalid"},
+	{gateway.ErrDiscountCode, "discount_code"},
+	{config.ErrReturnTo, "return_to"},
+	{gateway.ErrNoPublicURL, "public_url_missing"},
+	{gateway.ErrKeyRunning, "key_running"},
+	{gateway.ErrKeyMismatch, "key_mismatch"},
+
+	{store.ErrTooManyOrders, "too_many_orders"},
+	{store.ErrUnavailable, "store_unavailable"},
+	{dodo.ErrUnavailable, "dodo_unavailable"},
+	{dodo.ErrBadAnswer, "dodo_refused"},
+	{dodo.ErrRejected, "dodo_refused"},
+	{dodo.ErrNotFound, "dodo_refused"},
+	{dodo.ErrUnauthorized, "dodo_unauthorized"},
+}
+
+// Interface guard
+var _ gateway.Observer = (*meters)(nil)

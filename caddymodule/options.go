@@ -1,0 +1,97 @@
+package caddymodule
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/dodogate/dodogate/config"
+)
+
+// The readers of options that the parsers share. d stands on the option's name;
+// every refusal names the option, the file and the line, and none quotes an
+// argument of an option that may be a secret.
+
+// seen refuses an option that is written twice in one block.
+type seen map[string]bool
+
+func (s seen) add(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if s[name] {
+		return d.Errf("%s is given twice", name)
+	}
+	s[name] = true
+	return nil
+}
+
+// readOne reads exactly one argument, which may not be empty.
+func readOne(d *caddyfile.Dispenser, target *string) error {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Errf("%s takes exactly one argument, not %d", name, len(args))
+	}
+	if args[0] == "" {
+		return d.Errf("%s is empty", name)
+	}
+	*target = args[0]
+	return nil
+}
+
+// readMany reads one or more arguments, none of which may be empty.
+func readMany(d *caddyfile.Dispenser, target *[]string) error {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s takes at least one argument", name)
+	}
+	for _, arg := range args {
+		if arg == "" {
+			return d.Errf("%s has an empty argument", name)
+		}
+	}
+	*target = args
+	return nil
+}
+
+// readNone refuses arguments.
+func readNone(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s takes no argument", name)
+	}
+	return nil
+}
+
+// readCredits reads a number of credits of at least least.
+func readCredits(d *caddyfile.Dispenser, least int64, target *int64) error {
+	name := d.Val()
+	var text string
+	if err := readOne(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || int64(n) < least || int64(n) > config.MaxCredits {
+		return d.Errf("%s must be a whole number of credits from %d to %d, not '%s'", name, least, config.MaxCredits, text)
+	}
+	*target = int64(n)
+	return nil
+}
+
+// readPeriod reads a period of time above zero.
+func readPeriod(d *caddyfile.Dispenser, target *config.Duration) error {
+	name := d.Val()
+	var text string
+	if err := readOne(d, &text); err != nil {
+		return err
+	}
+	period, err := config.ParseDuration(text)
+	if err != nil {
+		return d.Errf("%s: %w", name, err)
+	}
+	if period <= 0 {
+		return d.Errf("%s must be longer than zero", name)
+	}
+	*target = period
+	return nil
+}

@@ -1,0 +1,108 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"strings"
+)
+
+// ownNames are names of headers without case and without anything but letters
+// and digits. Backends differ in what they take for the same: CGI turns every
+// other character into an underscore.
+type ownNames map[string]struct{}
+
+func newOwnNames(names []string) ownNames {
+	own := make(ownNames, len(names))
+	for _, name := range names {
+		own[string(foldName(nil, name))] = struct{}{}
+	}
+	return own
+}
+
+func foldName(to []byte, name string) []byte {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			to = append(to, c+'a'-'A')
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			to = append(to, c)
+		}
+	}
+	return to
+}
+
+func (own ownNames) has(name string) bool {
+	var buf [128]byte // so that the usual name costs no allocation
+	_, ok := own[string(foldName(buf[:0], name))]
+	return ok
+}
+
+func (own ownNames) removeFrom(h http.Header) {
+	for name := range h {
+		if own.has(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// removeTokens removes our names from the comma-separated lines of a header. A
+// line without one stays as it is.
+func (own ownNames) removeTokens(h http.Header, name string) {
+	lines, found := h[name], false
+	for _, line := range lines {
+		found = found || own.hasToken(line)
+	}
+	if !found {
+		return
+	}
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if !own.hasToken(line) {
+			kept = append(kept, line)
+			continue
+		}
+		var tokens []string
+		for token := range strings.SplitSeq(line, ",") {
+			if !own.has(token) && strings.TrimSpace(token) != "" {
+				tokens = append(tokens, strings.TrimSpace(token))
+			}
+		}
+		if len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ", "))
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = kept
+}
+
+func (own ownNames) hasToken(line string) bool {
+	for token := range strings.SplitSeq(line, ",") {
+		if own.has(token) {
+			return true
+		}
+	}
+	return false
+}
+
+// trailerGuard is a body that removes our names from the request's trailers as
+// soon as they are there. net/http fills them in during the Read that finds the
+// end, and reverse_proxy copies them right after it, so no other moment will do.
+type trailerGuard struct {
+	io.ReadCloser
+	request *http.Request
+	own     ownNames
+}
+
+func (g *trailerGuard) Read(p []byte) (int, error) {
+	n, err := g.ReadCloser.Read(p)
+	if err != nil {
+		g.own.removeFrom(g.request.Trailer)
+	}
+	return n, err
+}
+
+// Interface guard
+var _ io.ReadCloser = (*trailerGuard)(nil)

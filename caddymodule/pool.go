@@ -1,0 +1,170 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// stores are the open stores of this process. A config takes a handle when it is
+// provisioned and gives it back when it is cleaned up, and the next config is
+// provisioned first, so a reload keeps what is open.
+var stores = caddy.NewUsagePool()
+
+// openStore is what a backend opens.
+type openStore interface {
+	store.Store
+	Close() error
+}
+
+// handle is one store, shared by every config that names the same resource. It
+// belongs to none of them: it holds no logger, context or metrics of a config.
+//
+// It opens when it is first needed, by [App.Start] or by a request that was
+// faster, so that `caddy validate` needs neither the database nor the lock on
+// the file that a running server has. A failed opening is tried again.
+//
+// Requests of an old config outlive its clean-up. So whoever is at work is
+// counted, and the store is closed once nobody is, or after drainTime. From then
+// on everything returns [store.ErrUnavailable].
+type handle struct {
+	// opener must not show what it opens when it is printed; a func does not.
+	opener func(context.Context) (openStore, error)
+
+	mu     sync.Mutex
+	opened openStore
+	users  int
+	idle   chan struct{} // not nil: somebody waits until nobody is at work
+	closed bool
+}
+
+const (
+	// openTime bounds the opening of a store.
+	openTime = 15 * time.Second
+	// drainTime is more than the longest use case takes, which is a checkout.
+	drainTime = 20 * time.Second
+)
+
+// acquire takes the handle with the given key from the pool. The key identifies
+// the resource and may be logged.
+func acquire(key string, opener func(context.Context) (openStore, error)) (*handle, error) {
+	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return &handle{opener: opener}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*handle), nil
+}
+
+// release gives a handle back. An empty key is one that was never acquired.
+func release(key string) error {
+	if key == "" {
+		return nil
+	}
+	_, err := stores.Delete(key)
+	return err
+}
+
+var errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+
+// open opens the store unless it is open.
+func (h *handle) open(ctx context.Context) error {
+	_, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	done()
+	return nil
+}
+
+// use returns the store, opened if need be. The caller must call done, and not
+// use the store after that.
+func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil, errClosed
+	}
+	if h.opened == nil {
+		// Others wait for this; whose request it is does not matter to them.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTime)
+		defer cancel()
+		opened, err := h.opener(ctx)
+		if err != nil {
+			return nil, nil, unavailable(err)
+		}
+		h.opened = opened
+	}
+	h.users++
+	return h.opened, h.done, nil
+}
+
+// hold keeps the store from being closed until done is called, so that a use
+// case of several steps is not cut in two. It does not open the store.
+func (h *handle) hold() (done func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.users++
+	return h.done
+}
+
+func (h *handle) done() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.users--
+	if h.users == 0 && h.idle != nil {
+		close(h.idle)
+		h.idle = nil
+	}
+}
+
+// Destruct closes the store. Whoever is at work may finish, also with steps that
+// have not begun yet, as long as drainTime has not passed.
+func (h *handle) Destruct() error {
+	late := time.NewTimer(drainTime)
+	defer late.Stop()
+	over := false
+	for {
+		h.mu.Lock()
+		if h.users == 0 || over {
+			h.closed = true
+			opened := h.opened
+			h.opened = nil
+			h.mu.Unlock()
+			if opened == nil {
+				return nil
+			}
+			return opened.Close()
+		}
+		if h.idle == nil {
+			h.idle = make(chan struct{})
+		}
+		idle := h.idle
+		h.mu.Unlock()
+		select {
+		case <-idle:
+		case <-late.C:
+			over = true
+		}
+	}
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
+// Interface guards
+var (
+	_ caddy.Destructor = (*handle)(nil)
+	_ store.Store      = (*handle)(nil)
+)

@@ -1,0 +1,104 @@
+package caddymodule_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// fakeStore is a store of which only the end is of interest.
+type fakeStore struct {
+	store.Store
+	closed bool
+}
+
+func (s *fakeStore) Close() error {
+	s.closed = true
+	return nil
+}
+
+func TestHandleOpensOnce(t *testing.T) {
+	opened := 0
+	opener := func(context.Context) (caddymodule.OpenStore, error) {
+		if opened++; opened == 1 {
+			return nil, errors.New("not yet")
+		}
+		return &fakeStore{}, nil
+	}
+	h := caddymodule.AcquireHandle("test", opener)
+	defer func() { _ = caddymodule.ReleaseHandle("test") }()
+	if opened != 0 {
+		t.Error("it is open before it is needed")
+	}
+	if _, err := h.Account(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("an operation on a store that does not open: %v", err)
+	}
+	for range 3 {
+		if err := h.Open(); err != nil {
+			t.Error(err)
+		}
+	}
+	if opened != 2 {
+		t.Errorf("opened %d times, want a second try and no more", opened)
+	}
+}
+
+func TestHandleDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeStore{}
+		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+		atWork := h.Hold()
+		_, done, err := h.Use()
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			done()
+			time.Sleep(time.Second)
+			if _, again, err := h.Use(); err != nil {
+				t.Errorf("the next step of who is at work: %v", err)
+			} else {
+				again()
+			}
+			atWork()
+		}()
+		if err := caddymodule.ReleaseHandle("test"); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(begin); waited != 2*time.Second || !fake.closed {
+			t.Errorf("closed %v after %v, want it as soon as the work is done", fake.closed, waited)
+		}
+		if err := h.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("after the end: %v", err)
+		}
+		if _, _, err := h.CreateOrder(t.Context(), store.Order{}, store.Key{}); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+func TestHandleDoesNotDrainForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeStore{}
+		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+		_, done, err := h.Use()
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := caddymodule.ReleaseHandle("test"); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(begin); waited != caddymodule.DrainTime || !fake.closed {
+			t.Errorf("closed %v after %v, want it after %v", fake.closed, waited, caddymodule.DrainTime)
+		}
+		done() // late, and harmless
+	})
+}

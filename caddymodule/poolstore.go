@@ -1,0 +1,172 @@
+package caddymodule
+
+import (
+	"context"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// A handle is a [store.Store]: each operation is passed on to the open store,
+// and counted while it runs. internal/store says what the operations do.
+
+// Ping implements [store.Store].
+func (h *handle) Ping(ctx context.Context) error {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.Ping(ctx)
+}
+
+// Account implements [store.Accounts].
+func (h *handle) Account(ctx context.Context, account string) (entitlement.Account, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return entitlement.Account{}, err
+	}
+	defer done()
+	return s.Account(ctx, account)
+}
+
+// Object implements [store.Accounts].
+func (h *handle) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Object{}, err
+	}
+	defer done()
+	return s.Object(ctx, account, ref)
+}
+
+// Commit implements [store.Accounts].
+func (h *handle) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.Commit(ctx, c)
+}
+
+// Entries implements [store.Accounts].
+func (h *handle) Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.Entries(ctx, account, after, limit)
+}
+
+// Claim implements [store.Owners].
+func (h *handle) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	return s.Claim(ctx, ref, account)
+}
+
+// Owner implements [store.Owners].
+func (h *handle) Owner(ctx context.Context, ref entitlement.Ref) (string, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	return s.Owner(ctx, ref)
+}
+
+// CreateOrder implements [store.Orders].
+func (h *handle) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Order{}, "", err
+	}
+	defer done()
+	return s.CreateOrder(ctx, o, key)
+}
+
+// OpenOrder implements [store.Orders].
+func (h *handle) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.OpenOrder(ctx, o, key)
+}
+
+// DropOrder implements [store.Orders].
+func (h *handle) DropOrder(ctx context.Context, o store.Order, key store.Key) error {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.DropOrder(ctx, o, key)
+}
+
+// Order implements [store.Orders].
+func (h *handle) Order(ctx context.Context, account, id string) (store.Order, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Order{}, err
+	}
+	defer done()
+	return s.Order(ctx, account, id)
+}
+
+// OpenOrders implements [store.Orders].
+func (h *handle) OpenOrders(ctx context.Context, account string) ([]store.Order, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.OpenOrders(ctx, account)
+}
+
+// Record implements [store.Journal].
+func (h *handle) Record(ctx context.Context, e store.Event) (store.Event, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Event{}, err
+	}
+	defer done()
+	return s.Record(ctx, e)
+}
+
+// Settle implements [store.Journal].
+func (h *handle) Settle(ctx context.Context, e store.Event) error {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.Settle(ctx, e)
+}
+
+// Parked implements [store.Journal].
+func (h *handle) Parked(ctx context.Context, object string) ([]store.Event, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.Parked(ctx, object)
+}
+
+// Event implements [store.Journal].
+func (h *handle) Event(ctx context.Context, id string) (store.Event, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Event{}, err
+	}
+	defer done()
+	return s.Event(ctx, id)
+}

@@ -1,0 +1,152 @@
+package caddymodule_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// onRedis is the usual app with another store.
+func onRedis(store string) string {
+	return strings.Replace(usualDodo, "bolt {{Dir}}/dodogate.db", store, 1)
+}
+
+func TestRedis(t *testing.T) {
+	b := newBench(t)
+	server := redistest.Start(t, "--requirepass", "MARK-redis-password")
+	t.Setenv("DODOGATE_TEST_REDIS", "MARK-redis-password")
+	config := caddyfile(onRedis("redis "+server.URL()+` {
+			password   {env.DODOGATE_TEST_REDIS}
+			key_prefix shop:
+			timeout    5s
+		}`), usualProxy)
+	b.mustLoad(config)
+	assertEntitlement(t, b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")), newcomer("alice"))
+	b.mustLoad(config)
+	b.mustLoad(strings.Replace(config, "signup_credits 3", "signup_credits 9", 1))
+	if n := caddymodule.OpenStores(); n != 1 {
+		t.Errorf("%d handles, want one over reloads", n)
+	}
+	assertEntitlement(t, b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")), newcomer("alice"))
+
+	// It goes away: who has an account waits, the config can still be changed.
+	server.Kill()
+	if a := b.do("GET", "/app", "", "X-Test-User", "alice"); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("without Redis: %d %s", a.status, a.body)
+	}
+	assertEntitlement(t, b.seen(b.do("GET", "/app", "")), anonymous)
+	b.mustLoad(config)
+
+	// Another store cannot be opened, and that is said without the password.
+	err := b.load(strings.Replace(config, "shop:", "other:", 1))
+	for _, want := range []string{"store redis", server.Addr} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("refused by %v, which does not say %q", err, want)
+		}
+	}
+	if err != nil {
+		assertUnmarked(t, "the error", err.Error(), []string{"MARK"})
+	}
+	if err := b.validate(strings.Replace(config, "shop:", "other:", 1)); err != nil {
+		t.Errorf("validate needs Redis: %v", err)
+	}
+}
+
+func TestRedisRefused(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "right", "--maxmemory-policy", "allkeys-lru")
+	for name, tt := range map[string]struct{ store, want string }{
+		"nobody there":        {"redis redis://127.0.0.1:1", "reach redis at 127.0.0.1:1"},
+		"wrong password":      {"redis redis://:MARK@" + server.Addr, "WRONGPASS"},
+		"it forgets balances": {"redis redis://:right@" + server.Addr, "maxmemory-policy"},
+		"braces in prefix":    {"redis redis://:right@" + server.Addr + " {\n\t\t\tkey_prefix \"a}\"\n\t\t}", "braces"},
+		"no url":              {"redis", "url: is required"},
+		"no such authority":   {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tca /nonexistent.pem\n\t\t\t}\n\t\t}", "tls ca: open /nonexistent.pem"},
+		"no authority in it":  {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tca {{Dir}}/junk\n\t\t\t}\n\t\t}", "tls ca: there is no certificate in"},
+		"no such certificate": {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tcertificate {{Dir}}/junk {{Dir}}/junk\n\t\t\t}\n\t\t}", "tls certificate: "},
+		"unset server name":   {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tserver_name {env.DODOGATE_TEST_UNSET}\n\t\t\t}\n\t\t}", "tls server_name: {env.DODOGATE_TEST_UNSET} is unset"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			if err := os.WriteFile(filepath.Join(b.Dir, "junk"), []byte("junk"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := b.load(caddyfile(onRedis(tt.store), usualProxy))
+			assertRefused(t, err, tt.want)
+			assertRefused(t, err, "redis")
+			if err != nil {
+				assertUnmarked(t, "the error", err.Error(), []string{"MARK"})
+			}
+			if n := caddymodule.OpenStores(); n != 0 {
+				t.Errorf("%d handles are left", n)
+			}
+		})
+	}
+}
+
+func TestRedisTLS(t *testing.T) {
+	b := newBench(t)
+	writeCertificate(t, b.Dir)
+	tlsAddr := freeAddress(t)
+	_, port, _ := net.SplitHostPort(tlsAddr)
+	redistest.Start(t, "--tls-port", port, "--tls-auth-clients", "yes", "--tls-ca-cert-file", filepath.Join(b.Dir, "cert.pem"),
+		"--tls-cert-file", filepath.Join(b.Dir, "cert.pem"), "--tls-key-file", filepath.Join(b.Dir, "key.pem"))
+	const block = ` {
+			timeout 5s
+			tls {
+				ca          {{Dir}}/cert.pem
+				certificate {{Dir}}/cert.pem {{Dir}}/key.pem
+				server_name redis.test
+			}
+		}`
+	b.mustLoad(caddyfile(onRedis("redis rediss://"+tlsAddr+block), usualProxy))
+	assertEntitlement(t, b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")), newcomer("alice"))
+
+	err := b.load(caddyfile(onRedis("redis rediss://"+tlsAddr+strings.Replace(block, "redis.test", "evil.test", 1)), usualProxy))
+	assertRefused(t, err, "evil.test")
+	err = b.load(caddyfile(onRedis("redis rediss://"+tlsAddr), usualProxy))
+	assertRefused(t, err, "certificate")
+}
+
+// writeCertificate makes a certificate for redis.test that is its own authority.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis.test"}, DNSNames: []string{"redis.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

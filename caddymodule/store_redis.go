@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+)
+
+func init() {
+	caddy.RegisterModule(RedisStore{})
+}
+
+// RedisStore keeps accounts in Redis: one server, a Sentinel group or a Cluster.
+// Sites on several machines can share it.
+//
+// `{env.NAME}` and `{file./path}` are filled in in all texts.
+type RedisStore struct {
+	// Where Redis is: `redis://[user[:password]@]host[:port][/database]`,
+	// `rediss://…` for TLS, or `unix:///path`. Parameters of the address:
+	// `cluster=true` for a Cluster, `master_name=<name>` where the hosts are
+	// Sentinels, `addr=host:port` for each further host. Required.
+	URL string `json:"url,omitempty"`
+
+	// The password, if it is not in the url, which it replaces. A secret.
+	Password string `json:"password,omitempty"`
+
+	// What every key begins with, so that several sites can share a server. No
+	// braces. Default: `dodogate:`.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	// How long an operation may take, with all its repeats. Default: 300ms.
+	Timeout config.Duration `json:"timeout,omitempty"`
+
+	// Turns TLS on, also for redis://, and says whom to trust. Default: off
+	// unless the url begins with rediss://.
+	TLS *RedisTLS `json:"tls,omitempty"`
+
+	key    string // in the pool; empty until acquired
+	handle *handle
+}
+
+// CaddyModule returns the Caddy module information.
+func (RedisStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "dodo.stores.redis",
+		New: func() caddy.Module { return new(RedisStore) },
+	}
+}
+
+// Provision takes the handle from the pool. It does not connect: `caddy validate`
+// comes here, too, and needs no Redis.
+func (s *RedisStore) Provision(caddy.Context) error {
+	r := newResolver()
+	options := redisstore.Options{
+		URL: r.must("url", s.URL), Password: r.text("password", s.Password), KeyPrefix: r.text("key_prefix", s.KeyPrefix),
+		Timeout: s.Timeout.Std(), Logger: processLogger(),
+	}
+	identity := []string{options.URL, options.Password, options.KeyPrefix, options.Timeout.String()}
+	if s.TLS != nil {
+		var err error
+		if options.TLS, err = s.TLS.load(r); err != nil {
+			return err
+		}
+		identity = append(identity, s.TLS.identity...)
+	}
+	switch {
+	case r.err != nil:
+		return r.err
+	case !hasAnyPrefix(options.URL, "redis://", "rediss://", "unix://"):
+		return errors.New("url must begin with redis://, rediss:// or unix:// (it is not shown, for it may hold a password)")
+	case options.Timeout < 0:
+		return errors.New("timeout must not be negative")
+	}
+	key := "redis:" + digest(identity)
+	handle, err := acquire(key, func(ctx context.Context) (openStore, error) { return openRedis(ctx, options) })
+	if err != nil {
+		return err
+	}
+	s.key, s.handle = key, handle
+	return nil
+}
+
+// openRedis connects; errors name the host and no password.
+func openRedis(ctx context.Context, options redisstore.Options) (openStore, error) {
+	s, err := redisstore.Open(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("store redis: %w", err)
+	}
+	return s, nil
+}
+
+func hasAnyPrefix(text string, prefixes ...string) bool {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// digest identifies a list of texts without telling them, so that it can be a key
+// that is logged.
+func digest(texts []string) string {
+	h := sha256.New()
+	for _, text := range texts {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (s *RedisStore) pooled() *handle { return s.handle }
+
+// Cleanup gives the handle back.
+func (s *RedisStore) Cleanup() error { return release(s.key) }
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
+//
+//	store redis [<url>] {
+//		url        <url>
+//		password   <password>
+//		key_prefix <prefix>
+//		timeout    <period>
+//		tls {
+//			ca          <file>...
+//			certificate <file> <key file>
+//			server_name <name>
+//		}
+//	}
+//
+// The url stands in one of the two places. A tls without a block trusts what the
+// machine trusts.
+func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the backend's name
+	once := seen{}
+	switch args := d.RemainingArgs(); {
+	case len(args) > 1:
+		return d.Errf("store redis takes at most one argument, a url, not %d", len(args))
+	case len(args) == 1 && args[0] == "":
+		return d.Err("store redis has an empty argument")
+	case len(args) == 1:
+		s.URL = args[0]
+		once["url"] = true
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		if err := s.parseOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *RedisStore) parseOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "url":
+		return readOne(d, &s.URL)
+	case "password":
+		return readOne(d, &s.Password)
+	case "key_prefix":
+		return readOne(d, &s.KeyPrefix)
+	case "timeout":
+		return readPeriod(d, &s.Timeout)
+	case "tls":
+		s.TLS = new(RedisTLS)
+		return s.TLS.parse(d)
+	default:
+		return d.Errf("unrecognized option '%s' of store redis", d.Val())
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*RedisStore)(nil)
+	_ caddy.CleanerUpper    = (*RedisStore)(nil)
+	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
+	_ storeModule           = (*RedisStore)(nil)
+)

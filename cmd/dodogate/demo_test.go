@@ -1,0 +1,317 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// TestMain lets the test binary be dodogate itself, so that the tests run real
+// processes and can kill them.
+func TestMain(m *testing.M) {
+	if os.Getenv("DODOGATE_TEST_RUN_MAIN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// demo is the shipped Caddyfile, running in a process of its own on free ports.
+type demo struct {
+	t               *testing.T
+	dir             string // Caddy's data, kept over restarts
+	config          string // the Caddyfile
+	site, simulator string // their addresses
+	process         *exec.Cmd
+	log             *os.File
+}
+
+// newDemo prepares the shipped Caddyfile, on ports of its own and with an extra
+// line in its dodo block, and starts it.
+func newDemo(t *testing.T, storeLine string) *demo {
+	t.Helper()
+	shipped, err := os.ReadFile("../../Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{t: t, dir: t.TempDir()}
+	text := string(shipped)
+	for _, port := range []string{"8080", "8081", "8090"} {
+		free := freePort(t)
+		switch port {
+		case "8080":
+			d.site = "http://localhost:" + free
+		case "8090":
+			d.simulator = "http://localhost:" + free
+		}
+		text = strings.ReplaceAll(text, "localhost:"+port, "localhost:"+free)
+	}
+	if storeLine != "" {
+		text = strings.Replace(text, "\tdodo {\n", "\tdodo {\n\t\t"+storeLine+"\n", 1)
+		if !strings.Contains(text, storeLine) {
+			t.Fatal("the shipped Caddyfile has no dodo block")
+		}
+	}
+	d.config = filepath.Join(d.dir, "Caddyfile")
+	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.start()
+	t.Cleanup(d.kill)
+	return d
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+const (
+	demoKey    = "demo_key_of_the_test"
+	demoSecret = "whsec_ZGVtbyBzZWNyZXQgb2YgdGhlIHRlc3QsIDMyIGI="
+)
+
+// start runs the demo and waits until the site answers.
+func (d *demo) start() {
+	d.t.Helper()
+	log, err := os.CreateTemp(d.dir, "log")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.log = log
+	d.process = exec.Command(os.Args[0], "run", "--config", d.config)
+	d.process.Env = append(os.Environ(), "DODOGATE_TEST_RUN_MAIN=1",
+		"XDG_DATA_HOME="+d.dir, "XDG_CONFIG_HOME="+d.dir,
+		"DODO_PAYMENTS_API_KEY="+demoKey, "DODO_PAYMENTS_WEBHOOK_SECRET="+demoSecret)
+	d.process.Stdout, d.process.Stderr = log, log
+	if err := d.process.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	for range 200 {
+		if resp, err := http.Get(d.site + "/payments/products"); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.t.Fatalf("the demo does not answer; it said:\n%s", d.said())
+}
+
+func (d *demo) said() string {
+	b, err := os.ReadFile(d.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// kill ends the process as a power cut would.
+func (d *demo) kill() {
+	_ = d.process.Process.Signal(syscall.SIGKILL)
+	_ = d.process.Wait()
+	_ = d.log.Close()
+}
+
+// customer is a browser without JavaScript.
+type customer struct {
+	*http.Client
+	d *demo
+}
+
+func (d *demo) customer() customer {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	c := customer{&http.Client{Jar: jar, Timeout: 20 * time.Second}, d}
+	c.page(d.site + "/") // gets the demo's login cookie
+	return c
+}
+
+// page reads a page, wherever it redirects to.
+func (c customer) page(address string) string {
+	c.d.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, address, http.NoBody)
+	if err != nil {
+		c.d.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	return c.body(c.Do(req))
+}
+
+// submit sends a form, as from a page at the address, and follows redirects.
+func (c customer) submit(address string, form url.Values) (body string, at *url.URL) {
+	c.d.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		c.d.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Origin", address[:strings.Index(address[8:], "/")+8])
+	resp, err := c.Do(req)
+	body = c.body(resp, err)
+	return body, resp.Request.URL
+}
+
+func (c customer) body(resp *http.Response, err error) string {
+	c.d.t.Helper()
+	if err != nil {
+		c.d.t.Fatalf("%v; the demo said:\n%s", err, c.d.said())
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		c.d.t.Fatal(err)
+	}
+	if resp.StatusCode >= 400 {
+		c.d.t.Fatalf("%s: %s\n%s\nthe demo said:\n%s", resp.Request.URL, resp.Status, b, c.d.said())
+	}
+	return string(b)
+}
+
+var cell = regexp.MustCompile(`id="(credits|has-paid|plan)">([^<]*)<`)
+
+// sees wants what the app behind the gateway shows: "credits has-paid plan".
+func (c customer) sees(want string) {
+	c.d.t.Helper()
+	var got []string
+	for _, m := range cell.FindAllStringSubmatch(c.page(c.d.site+"/"), -1) {
+		got = append(got, m[2])
+	}
+	if strings.Join(got, " ") != want {
+		c.d.t.Errorf("the app sees %q, want %q", got, want)
+	}
+}
+
+// buy clicks buy and pays with a card; it returns the page that the customer
+// comes back to once it has settled.
+func (c customer) buy(product, card string) string {
+	c.d.t.Helper()
+	_, checkout := c.submit(c.d.site+"/payments/checkout", url.Values{"product": {product}})
+	if !strings.HasPrefix(checkout.String(), c.d.simulator+"/session/cks_") {
+		c.d.t.Fatalf("the buy button leads to %s", checkout)
+	}
+	page, at := c.submit(checkout.String(), url.Values{"email": {"demo@example.com"}, "name": {"Demo"}, "card": {card}})
+	for range 100 {
+		if at.Path != "/payments/return" || !strings.Contains(page, "http-equiv=\"refresh\"") || strings.Contains(page, "Payment confirmed") {
+			return page
+		}
+		time.Sleep(50 * time.Millisecond)
+		page = c.page(at.String())
+	}
+	c.d.t.Fatal("the purchase never settles")
+	return ""
+}
+
+// TestDemo is the README's promise: buy in the demo, and the app sees it, also
+// after a crash.
+func TestDemo(t *testing.T) {
+	d := newDemo(t, "")
+	alice, bob := d.customer(), d.customer()
+	alice.sees("0 false none")
+	if page := alice.buy("pack10", "4000000000000002"); !strings.Contains(page, "Pay") {
+		t.Errorf("after a declined card:\n%s", page)
+	}
+	alice.sees("0 false none")
+	alice.buy("pack10", "4242424242424242")
+	alice.sees("10 true none")
+	alice.buy("pro30", "4242424242424242")
+	alice.sees("10 true pro")
+	bob.sees("0 false none")
+	d.kill()
+	d.start()
+	alice.sees("10 true pro")
+	bob.sees("0 false none")
+}
+
+// TestDemoOnRedis: the same on Redis, over a crash of either process.
+func TestDemoOnRedis(t *testing.T) {
+	redis := redistest.Start(t)
+	d := newDemo(t, "store redis redis://"+redis.Addr)
+	alice := d.customer()
+	alice.buy("pack10", "4242424242424242")
+	alice.sees("10 true none")
+	d.kill()
+	d.start()
+	alice.sees("10 true none")
+	redis.Kill()
+	resp, err := alice.Get(d.site + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("without its store the gateway answers %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	redis.Restart()
+	alice.sees("10 true none")
+	alice.buy("pack10", "4242424242424242")
+	alice.sees("20 true none")
+}
+
+// TestDemoByAPI is the README's curl transcript.
+func TestDemoByAPI(t *testing.T) {
+	d := newDemo(t, "")
+	call := func(method, path, body string) (int, map[string]any) {
+		t.Helper()
+		req, err := http.NewRequest(method, d.site+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Cookie", "demo_user=alice")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		answer := map[string]any{}
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		return resp.StatusCode, answer
+	}
+	status, order := call(http.MethodPost, "/payments/checkout", `{"product":"pack10"}`)
+	if status != http.StatusCreated {
+		t.Fatalf("checkout: %d %v", status, order)
+	}
+	resp, err := http.PostForm(fmt.Sprint(order["checkout_url"]), url.Values{"email": {"a@example.com"}, "name": {"Alice"}, "card": {"4242424242424242"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	status, confirmed := call(http.MethodPost, "/payments/confirm", fmt.Sprintf(`{"order_id":%q}`, order["order_id"]))
+	if status != http.StatusOK || confirmed["status"] != "paid" {
+		t.Errorf("confirm: %d %v", status, confirmed)
+	}
+	status, account := call(http.MethodGet, "/payments/status", "")
+	if status != http.StatusOK || account["credits"] != 10.0 || account["has_paid"] != true {
+		t.Errorf("status: %d %v", status, account)
+	}
+}
