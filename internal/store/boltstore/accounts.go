@@ -1,0 +1,239 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// maxEntries is the most that one call of Entries reads.
+const maxEntries = 1000
+
+// errEnough ends a scan early.
+var errEnough = errors.New("enough")
+
+// Account implements [store.Accounts].
+func (s *Store) Account(ctx context.Context, account string) (entitlement.Account, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return entitlement.Account{}, err
+	}
+	a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		b := accountOf(tx, account)
+		var err error
+		if a.Ledger, err = readLedger(b); err != nil {
+			return err
+		}
+		return b.scan(kindStanding, func(name, value []byte) error {
+			a.Standings[string(name)], err = record.ParseStanding(string(value))
+			return damaged(err)
+		})
+	})
+	if err != nil {
+		return entitlement.Account{}, err
+	}
+	return a, nil
+}
+
+// readLedger reads an account's ledger but for the grants of which nothing is
+// left.
+func readLedger(b bucket) (ledger.Account, error) {
+	a := ledger.Account{Seq: parseNumber(b.get(kindSeq, "")), Grants: make(map[string]ledger.Grant)}
+	err := b.scan(kindLive, func(name, value []byte) error {
+		g, err := record.ParseGrant(string(name), string(value))
+		a.Grants[g.ID] = g
+		return damaged(err)
+	})
+	return a, err
+}
+
+// Object implements [store.Accounts].
+func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+	if err := errors.Join(record.CheckAccount(account), record.CheckRef(ref)); err != nil {
+		return store.Object{}, err
+	}
+	var o store.Object
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		o = parseObject(accountOf(tx, account).get(kindObject, ref.String()))
+		return nil
+	})
+	return o, err
+}
+
+func parseObject(b []byte) store.Object {
+	if len(b) < 8 {
+		return store.Object{}
+	}
+	return store.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
+}
+
+// Commit implements [store.Accounts].
+func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+	c, err := record.CheckCommit(c)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	standing, err := record.Standing(c.Effect.Standing)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	w := commit{Commit: c, standing: standing, object: append(number(c.Version+1), c.State...)}
+	if c.Order != nil {
+		w.result = *c.Order
+	}
+	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, &w) })
+	if err != nil {
+		return nil, err
+	}
+	return w.entries, nil
+}
+
+// commit is a commit on its way into the file.
+type commit struct {
+	store.Commit
+	standing string
+	object   []byte
+	result   store.OrderResult
+
+	before, after ledger.Account
+	entries       []ledger.Entry
+	order         []byte // as it will be; nil when it stays as it is
+}
+
+func (s *Store) apply(tx *bolt.Tx, w *commit) error {
+	b := accountOf(tx, w.Account)
+	if parseObject(b.get(kindObject, w.Object.String())).Version != w.Version {
+		return fmt.Errorf("commit %s: %w", w.Object, store.ErrConflict)
+	}
+	if err := w.load(b); err != nil {
+		return err
+	}
+	var err error
+	w.after, w.entries, err = w.before.Apply(w.Effect.Grants, w.Cause, s.now())
+	if err != nil {
+		return fmt.Errorf("commit %s: %w", w.Object, err)
+	}
+	if b, err = accountFor(tx, w.Account); err != nil {
+		return err
+	}
+	return w.save(b)
+}
+
+// load reads what the commit builds on: the live grants, the others that it
+// names, and its order.
+func (w *commit) load(b bucket) error {
+	var err error
+	if w.before, err = readLedger(b); err != nil {
+		return err
+	}
+	for _, t := range w.Effect.Grants {
+		if value := b.get(kindClosed, t.ID); value != nil {
+			if w.before.Grants[t.ID], err = record.ParseGrant(t.ID, string(value)); err != nil {
+				return damaged(err)
+			}
+		}
+	}
+	if w.Order == nil {
+		return nil
+	}
+	order, err := readOrder(b, w.Account, w.result.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	if order.State == store.OrderPaid {
+		return nil
+	}
+	order.State = w.result.State
+	if w.result.PaymentID != "" {
+		order.PaymentID = w.result.PaymentID
+	}
+	w.order, err = record.Order(order)
+	return err
+}
+
+func (w *commit) save(b bucket) error {
+	errs := []error{
+		b.put(kindObject, w.Object.String(), w.object),
+		b.put(kindSeq, "", number(w.after.Seq)),
+		w.saveStanding(b),
+	}
+	for id, g := range w.after.Grants {
+		if g != w.before.Grants[id] {
+			errs = append(errs, saveGrant(b, g))
+		}
+	}
+	for _, e := range w.entries {
+		errs = append(errs, b.put(kindEntry, string(number(e.Seq)), []byte(record.Entry(e))))
+	}
+	if w.order != nil {
+		errs = append(errs, b.put(kindOrder, w.result.ID, w.order))
+		if w.result.State == store.OrderPaid {
+			errs = append(errs, b.remove(kindUnpaid, w.result.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *commit) saveStanding(b bucket) error {
+	if w.standing == "" {
+		return b.remove(kindStanding, w.Object.String())
+	}
+	return b.put(kindStanding, w.Object.String(), []byte(w.standing))
+}
+
+func saveGrant(b bucket, g ledger.Grant) error {
+	in, out := byte(kindLive), byte(kindClosed)
+	if g.Left == 0 {
+		in, out = out, in
+	}
+	return errors.Join(b.put(in, g.ID, []byte(record.Grant(g))), b.remove(out, g.ID))
+}
+
+// Entries implements [store.Accounts].
+func (s *Store) Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	limit = min(limit, maxEntries)
+	var entries []ledger.Entry
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		b := accountOf(tx, account)
+		if b.Bucket == nil || limit <= 0 {
+			return nil
+		}
+		c := b.Cursor()
+		from := slices.Concat([]byte{kindEntry}, number(max(after, 0)+1))
+		for k, v := c.Seek(from); k != nil && k[0] == kindEntry && len(entries) < limit; k, v = c.Next() {
+			e, err := record.ParseEntry(string(v))
+			if err != nil {
+				return damaged(err)
+			}
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// damaged says that the file holds what was never written to it.
+func damaged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}

@@ -1,0 +1,40 @@
+// Package boltstore keeps a store in one file of this machine, by bbolt.
+//
+// # Layout
+//
+//	meta      "format" → "1"
+//	accounts  account id → a bucket of that account, its keys by their first byte:
+//	            s            number of the last entry
+//	            g grant      grants of which something is left
+//	            t object     standings
+//	            c grant      grants of which nothing is left
+//	            e seq        entries, the number in 8 bytes, big endian
+//	            o object     version in 8 bytes and merged state
+//	            r order      orders, JSON
+//	            u order      unpaid orders: expiry in milliseconds
+//	            k hash       idempotency keys, JSON
+//	owners    object → account id
+//	events    event id → all of an event but its body, JSON
+//	bodies    event id → body, apart so that settling does not write it again
+//	parked    object, time of receipt, event id → nothing
+//
+// Grants, entries, standings and orders are in the form of package record. The
+// keys of an account are flat so that bbolt keeps a small account within a page
+// that it shares with others; s, g and t are neighbours and all that
+// [Store.Account] reads.
+//
+// # Writing
+//
+// One goroutine makes all changes. It takes the operations that are waiting,
+// runs them in one transaction and answers them when that is on disk, so that
+// the cost of an fsync is shared. An operation reads and decides before its
+// first write; what it refuses concerns it alone.
+//
+// An error of the disk is final for the handle: after a failed fsync, a later
+// one may succeed without the data being there. From then on every change is
+// refused, [Store.Ping] says why, and only opening the file anew helps. Reading
+// goes on.
+//
+// A caller whose context ends while its operation waits gets the context's
+// error; the operation may still happen.
+package boltstore

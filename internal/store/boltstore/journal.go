@@ -1,0 +1,175 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// maxParked is the most that one call of Parked reads.
+const maxParked = 100
+
+// eventRecord is all of an event but its id and body.
+type eventRecord struct {
+	Type       []byte `json:"type"`
+	State      []byte `json:"state"`
+	Reason     []byte `json:"reason,omitempty"`
+	Object     []byte `json:"object,omitempty"`
+	Account    []byte `json:"account,omitempty"`
+	ReceivedAt int64  `json:"received_at"` // milliseconds
+	Deliveries int64  `json:"deliveries"`
+}
+
+// Record implements [store.Journal]. The time of receipt is this store's, and a
+// new event is received, whatever e says.
+func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) {
+	if err := record.CheckEvent(e); err != nil {
+		return store.Event{}, fmt.Errorf("record event: %w", err)
+	}
+	e.Body = bytes.Clone(e.Body)
+	var stored store.Event
+	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) error {
+		known, err := readEvent(tx, e.ID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			known = e
+			known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
+		case err != nil:
+			return err
+		}
+		known.Body = e.Body
+		known.Deliveries++
+		stored = known
+		return errors.Join(saveEvent(tx, known), put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body))
+	})
+	if err != nil {
+		return store.Event{}, err
+	}
+	return stored, nil
+}
+
+// Settle implements [store.Journal].
+func (s *Store) Settle(ctx context.Context, e store.Event) error {
+	if err := record.CheckEvent(e); err != nil {
+		return fmt.Errorf("settle event: %w", err)
+	}
+	e.Body = nil
+	return s.update(ctx, 0, func(tx *bolt.Tx) error {
+		known, err := readEvent(tx, e.ID)
+		if err != nil {
+			return err
+		}
+		before := parkedKey(known)
+		parked := known.State == store.EventParked
+		known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
+		if err := saveEvent(tx, known); err != nil {
+			return err
+		}
+		index := tx.Bucket(bucketParked)
+		if parked {
+			if err := index.Delete(before); err != nil {
+				return writeError{err}
+			}
+		}
+		if known.State == store.EventParked {
+			return put(index, parkedKey(known), nil)
+		}
+		return nil
+	})
+}
+
+// Parked implements [store.Journal].
+func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error) {
+	if err := record.CheckNames(object); err != nil {
+		return nil, err
+	}
+	var events []store.Event
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		err := scan(tx.Bucket(bucketParked).Cursor(), parkedUnder(object), func(name, _ []byte) error {
+			if len(events) == maxParked {
+				return errEnough
+			}
+			e, err := readEventAndBody(tx, string(name[min(8, len(name)):]))
+			events = append(events, e)
+			return err
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// parkedUnder begins the key of every event parked under an object. The length
+// comes first, so that no object's name begins another's.
+func parkedUnder(object string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(object))), object...)
+}
+
+func parkedKey(e store.Event) []byte {
+	return append(append(parkedUnder(e.Object), number(e.ReceivedAt.UnixMilli())...), e.ID...)
+}
+
+// Event implements [store.Journal].
+func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
+	if err := record.CheckNames(id); err != nil {
+		return store.Event{}, err
+	}
+	var e store.Event
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		var err error
+		e, err = readEventAndBody(tx, id)
+		return err
+	})
+	if err != nil {
+		return store.Event{}, err
+	}
+	return e, nil
+}
+
+func readEventAndBody(tx *bolt.Tx, id string) (store.Event, error) {
+	e, err := readEvent(tx, id)
+	e.Body = bytes.Clone(tx.Bucket(bucketBodies).Get([]byte(id)))
+	return e, err
+}
+
+func readEvent(tx *bolt.Tx, id string) (store.Event, error) {
+	value := tx.Bucket(bucketEvents).Get([]byte(id))
+	if value == nil {
+		return store.Event{}, fmt.Errorf("event: %w", store.ErrNotFound)
+	}
+	var r eventRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return store.Event{}, damaged(fmt.Errorf("stored event is damaged: %w", err))
+	}
+	return store.Event{
+		ID: id, Type: string(r.Type), State: store.EventState(r.State), Reason: string(r.Reason),
+		Object: string(r.Object), Account: string(r.Account),
+		ReceivedAt: time.UnixMilli(r.ReceivedAt).UTC(), Deliveries: r.Deliveries,
+	}, nil
+}
+
+func saveEvent(tx *bolt.Tx, e store.Event) error {
+	value, err := json.Marshal(eventRecord{
+		Type: []byte(e.Type), State: []byte(e.State), Reason: []byte(e.Reason),
+		Object: []byte(e.Object), Account: []byte(e.Account),
+		ReceivedAt: e.ReceivedAt.UnixMilli(), Deliveries: e.Deliveries,
+	})
+	if err != nil {
+		return writeError{err}
+	}
+	return put(tx.Bucket(bucketEvents), []byte(e.ID), value)
+}

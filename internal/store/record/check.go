@@ -1,0 +1,120 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+const (
+	maxAccount = 256  // bytes, DESIGN 2
+	maxName    = 1024 // bytes of any other name; far below bbolt's limit of a key
+	lastYear   = 9999 // the last that RFC 3339 and so JSON can write
+)
+
+var (
+	errNoAccount   = errors.New("account id is empty")
+	errLongAccount = fmt.Errorf("account id is longer than %d bytes", maxAccount)
+	errLongName    = fmt.Errorf("name is longer than %d bytes", maxName)
+	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
+)
+
+// CheckAccount refuses ids that cannot name one account. The empty one is
+// refused because it is what a visitor has who has no account.
+func CheckAccount(id string) error {
+	switch {
+	case id == "":
+		return errNoAccount
+	case len(id) > maxAccount:
+		return errLongAccount
+	}
+	return nil
+}
+
+// CheckNames refuses names of objects, orders, keys, grants and events that are
+// longer than 1,024 bytes.
+func CheckNames(names ...string) error {
+	for _, name := range names {
+		if len(name) > maxName {
+			return errLongName
+		}
+	}
+	return nil
+}
+
+// CheckCommit refuses what no store can write, and returns c with the times of
+// its targets in UTC milliseconds. The slices of the result are its own.
+func CheckCommit(c store.Commit) (store.Commit, error) {
+	if err := CheckAccount(c.Account); err != nil {
+		return c, err
+	}
+	if err := CheckNames(c.Object.String(), c.Cause); err != nil {
+		return c, err
+	}
+	if c.Order != nil {
+		if err := CheckNames(c.Order.ID, c.Order.PaymentID); err != nil {
+			return c, err
+		}
+	}
+	targets := make([]ledger.Target, len(c.Effect.Grants))
+	for i, t := range c.Effect.Grants {
+		if err := CheckNames(t.ID); err != nil {
+			return c, err
+		}
+		var err1, err2 error
+		t.ExpiresAt, err1 = Time(t.ExpiresAt)
+		t.CreatedAt, err2 = Time(t.CreatedAt)
+		if err := errors.Join(err1, err2); err != nil {
+			return c, fmt.Errorf("grant %q: %w", t.ID, err)
+		}
+		targets[i] = t
+	}
+	c.Effect.Grants = targets
+	return c, nil
+}
+
+// CheckRef refuses a reference that is too long to be stored.
+func CheckRef(ref entitlement.Ref) error { return CheckNames(ref.String()) }
+
+// Time is t in UTC milliseconds; zero stays zero.
+func Time(t time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return time.Time{}, nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	if y := t.Year(); y < 1 || y > lastYear {
+		return time.Time{}, errTime
+	}
+	return t, nil
+}
+
+// Millis writes a time as UTC milliseconds since 1970, or "-" when it is zero.
+func Millis(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+// ParseMillis reads what Millis wrote.
+func ParseMillis(s string) (time.Time, error) {
+	if s == "-" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}, errDamaged("time", s)
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// errDamaged says that a stored value is not what this package wrote. Values
+// may be about people, so only a short piece of it is shown.
+func errDamaged(what, value string) error {
+	return fmt.Errorf("stored %s is damaged: %.40q", what, value)
+}

@@ -1,0 +1,15 @@
+package record
+
+import (
+	"errors"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// CheckEvent refuses an event whose names cannot be stored.
+func CheckEvent(e store.Event) error {
+	if e.ID == "" {
+		return errors.New("event id is empty")
+	}
+	return CheckNames(e.ID, e.Type, e.Object, e.Account)
+}

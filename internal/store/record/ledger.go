@@ -1,0 +1,107 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// Grant writes a grant, but for its id, as
+// "amount left lapsed expires created".
+func Grant(g ledger.Grant) string {
+	return fmt.Sprintf("%d %d %d %s %s", g.Amount, g.Left, g.Lapsed, Millis(g.ExpiresAt), Millis(g.CreatedAt))
+}
+
+// ParseGrant reads what Grant wrote.
+func ParseGrant(id, s string) (ledger.Grant, error) {
+	f := strings.Split(s, " ")
+	if len(f) != 5 {
+		return ledger.Grant{}, errDamaged("grant", s)
+	}
+	g := ledger.Grant{ID: id}
+	for i, to := range []*int64{&g.Amount, &g.Left, &g.Lapsed} {
+		n, err := strconv.ParseInt(f[i], 10, 64)
+		if err != nil || n < 0 || n > ledger.Max {
+			return ledger.Grant{}, errDamaged("grant", s)
+		}
+		*to = n
+	}
+	var err error
+	if g.ExpiresAt, err = ParseMillis(f[3]); err != nil {
+		return ledger.Grant{}, err
+	}
+	if g.CreatedAt, err = ParseMillis(f[4]); err != nil {
+		return ledger.Grant{}, err
+	}
+	return g, nil
+}
+
+// Entry writes an entry as "seq at kind amount balance n grantcause", where the
+// grant's id is the first n bytes of the rest.
+func Entry(e ledger.Entry) string {
+	return fmt.Sprintf("%d %s %s %d %d %d %s%s",
+		e.Seq, Millis(e.At), e.Kind, e.Amount, e.Balance, len(e.Grant), e.Grant, e.Cause)
+}
+
+// ParseEntry reads what Entry wrote.
+func ParseEntry(s string) (ledger.Entry, error) {
+	f := strings.SplitN(s, " ", 7)
+	if len(f) != 7 {
+		return ledger.Entry{}, errDamaged("entry", s)
+	}
+	e := ledger.Entry{Kind: ledger.Kind(f[2])}
+	var n int64
+	for i, to := range map[int]*int64{0: &e.Seq, 3: &e.Amount, 4: &e.Balance, 5: &n} {
+		var err error
+		if *to, err = strconv.ParseInt(f[i], 10, 64); err != nil {
+			return ledger.Entry{}, errDamaged("entry", s)
+		}
+	}
+	if n < 0 || n > int64(len(f[6])) {
+		return ledger.Entry{}, errDamaged("entry", s)
+	}
+	var err error
+	if e.At, err = ParseMillis(f[1]); err != nil {
+		return ledger.Entry{}, err
+	}
+	e.Grant, e.Cause = f[6][:n], f[6][n:]
+	return e, nil
+}
+
+// Standing writes a standing, its times in UTC milliseconds; one that
+// contributes nothing is "".
+func Standing(s entitlement.Standing) (string, error) {
+	if s.IsZero() {
+		return "", nil
+	}
+	var err error
+	if s.PaidAt, err = Time(s.PaidAt); err != nil {
+		return "", fmt.Errorf("standing: %w", err)
+	}
+	passes := make([]entitlement.Pass, len(s.Passes))
+	for i, p := range s.Passes {
+		if p.PaidAt, err = Time(p.PaidAt); err != nil {
+			return "", fmt.Errorf("pass of plan %q: %w", p.Plan, err)
+		}
+		passes[i] = p
+	}
+	s.Passes = passes
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "", fmt.Errorf("write standing: %w", err)
+	}
+	return string(b), nil
+}
+
+// ParseStanding reads what Standing wrote.
+func ParseStanding(s string) (entitlement.Standing, error) {
+	var st entitlement.Standing
+	if err := json.Unmarshal([]byte(s), &st); err != nil {
+		return st, errDamaged("standing", s)
+	}
+	return st, nil
+}

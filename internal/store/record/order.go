@@ -1,0 +1,58 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// CheckOrder refuses an order or a key that cannot be stored, and returns the
+// order with its times in UTC milliseconds.
+func CheckOrder(o store.Order, key store.Key) (store.Order, error) {
+	if err := CheckAccount(o.Account); err != nil {
+		return o, err
+	}
+	if o.ID == "" {
+		return o, errors.New("order id is empty")
+	}
+	if err := CheckNames(o.ID, key.Hash, key.Fingerprint); err != nil {
+		return o, err
+	}
+	var err1, err2 error
+	o.CreatedAt, err1 = Time(o.CreatedAt)
+	o.ExpiresAt, err2 = Time(o.ExpiresAt)
+	if err := errors.Join(err1, err2); err != nil {
+		return o, fmt.Errorf("order: %w", err)
+	}
+	return o, nil
+}
+
+// NewOrder is CheckOrder for an order that is to be made: it is open, and has
+// neither a session nor a payment.
+func NewOrder(o store.Order, key store.Key) (store.Order, error) {
+	o.State, o.SessionID, o.CheckoutURL, o.PaymentID = store.OrderOpen, "", "", ""
+	return CheckOrder(o, key)
+}
+
+// Order writes an order as JSON, but for its id and account: they are in the
+// name that it is stored under.
+func Order(o store.Order) ([]byte, error) {
+	o.ID, o.Account = "", ""
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("write order: %w", err)
+	}
+	return b, nil
+}
+
+// ParseOrder reads what Order wrote.
+func ParseOrder(account, id string, b []byte) (store.Order, error) {
+	var o store.Order
+	if err := json.Unmarshal(b, &o); err != nil {
+		return o, errDamaged("order", string(b))
+	}
+	o.Account, o.ID = account, id
+	return o, nil
+}

@@ -1,0 +1,208 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// maxEntries is the most that one call of Entries reads.
+const maxEntries = 1000
+
+var errRange = ledger.ErrRange
+
+// Account implements [store.Accounts].
+func (s *Store) Account(ctx context.Context, account string) (entitlement.Account, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return entitlement.Account{}, err
+	}
+	var a entitlement.Account
+	err := s.do(ctx, "read account", func(ctx context.Context) error {
+		fields, err := s.client.HGetAll(ctx, s.keysOf(account).account()).Result()
+		if err != nil {
+			return err
+		}
+		a, err = parseAccount(fields)
+		return err
+	})
+	return a, err
+}
+
+func parseAccount(fields map[string]string) (entitlement.Account, error) {
+	a := entitlement.Account{
+		Ledger:    ledger.Account{Grants: make(map[string]ledger.Grant)},
+		Standings: make(map[string]entitlement.Standing),
+	}
+	for field, value := range fields {
+		kind, name, _ := strings.Cut(field, ":")
+		var err error
+		switch kind {
+		case "seq":
+			a.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
+		case "g":
+			a.Ledger.Grants[name], err = record.ParseGrant(name, value)
+		case "s":
+			a.Standings[name], err = record.ParseStanding(value)
+		}
+		if err != nil {
+			return entitlement.Account{}, err
+		}
+	}
+	return a, nil
+}
+
+// Object implements [store.Accounts].
+func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+	if err := errors.Join(record.CheckAccount(account), record.CheckRef(ref)); err != nil {
+		return store.Object{}, err
+	}
+	var o store.Object
+	err := s.do(ctx, "read object", func(ctx context.Context) error {
+		fields, err := s.client.HGetAll(ctx, s.keysOf(account).object(ref)).Result()
+		if err != nil || len(fields) == 0 {
+			return err
+		}
+		o.State = []byte(fields["state"])
+		o.Version, err = strconv.ParseInt(fields["version"], 10, 64)
+		return err
+	})
+	if err != nil {
+		return store.Object{}, err
+	}
+	return o, nil
+}
+
+// Commit implements [store.Accounts]. When the reply to a commit is lost and
+// go-redis sends it again, the caller is told of a conflict, as after any
+// repeat.
+func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+	c, err := record.CheckCommit(c)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	standing, err := record.Standing(c.Effect.Standing)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	var entries []ledger.Entry
+	err = s.do(ctx, "commit "+c.Object.String(), func(ctx context.Context) error {
+		reply, err := s.run(ctx, commitScript, s.commitKeys(c), s.commitArgs(c, standing)...)
+		if err != nil {
+			return err
+		}
+		switch reply[0] {
+		case "conflict":
+			return fmt.Errorf("commit %s: %w", c.Object, store.ErrConflict)
+		case "range":
+			return fmt.Errorf("commit %s: set grant %q: %w", c.Object, reply[1], ledger.ErrRange)
+		}
+		entries, err = parseEntries(reply[1:])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+func (s *Store) commitKeys(c store.Commit) []string {
+	order := ""
+	if c.Order != nil {
+		order = c.Order.ID
+	}
+	k := s.keysOf(c.Account)
+	return []string{k.account(), k.closed(), k.entries(), k.object(c.Object), k.order(order), k.unpaid()}
+}
+
+func (s *Store) commitArgs(c store.Commit, standing string) []any {
+	var order store.OrderResult
+	if c.Order != nil {
+		order = *c.Order
+	}
+	args := []any{
+		s.now(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
+		c.Object.String(), standing, c.Cause, order.ID, string(order.State), order.PaymentID,
+	}
+	for _, t := range c.Effect.Grants {
+		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
+	}
+	return args
+}
+
+// Entries implements [store.Accounts].
+func (s *Store) Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	after, limit = max(after, 0), min(limit, maxEntries)
+	if limit <= 0 || after > ledger.Max {
+		limit = 0 // nothing, but the server is asked all the same
+		after = 1
+	}
+	var entries []ledger.Entry
+	err := s.do(ctx, "read entries", func(ctx context.Context) error {
+		texts, err := s.client.LRange(ctx, s.keysOf(account).entries(), after, after+int64(limit)-1).Result()
+		if err != nil {
+			return err
+		}
+		entries, err = parseEntries(texts)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+func parseEntries(texts []string) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	for _, text := range texts {
+		e, err := record.ParseEntry(text)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// Claim implements [store.Owners].
+func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
+	if err := errors.Join(record.CheckAccount(account), record.CheckRef(ref)); err != nil {
+		return "", err
+	}
+	var owner string
+	err := s.do(ctx, "claim "+ref.String(), func(ctx context.Context) error {
+		reply, err := s.run(ctx, claimScript, []string{s.ownerKey(ref)}, account)
+		if err == nil {
+			owner = reply[0]
+		}
+		return err
+	})
+	return owner, err
+}
+
+// Owner implements [store.Owners].
+func (s *Store) Owner(ctx context.Context, ref entitlement.Ref) (string, error) {
+	if err := record.CheckRef(ref); err != nil {
+		return "", err
+	}
+	var owner string
+	err := s.do(ctx, "read owner of "+ref.String(), func(ctx context.Context) error {
+		var err error
+		if owner, err = s.client.Get(ctx, s.ownerKey(ref)).Result(); errors.Is(err, redis.Nil) {
+			return nil
+		}
+		return err
+	})
+	return owner, err
+}

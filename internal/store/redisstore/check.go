@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errEviction says that the server is set to forget what matters.
+var errEviction = errors.New("it would drop balances when its memory is full: set maxmemory-policy to noeviction")
+
+// Check reports whether the server can be reached and may be trusted with money:
+// [store.ErrUnavailable] with its address when it cannot be reached, and an
+// error when its eviction policy may drop any key. It warns where the server
+// keeps no append-only file, and where it may drop keys that expire: with us,
+// orders that nobody paid and idempotency keys.
+func (s *Store) Check(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := s.forEachServer(limited, s.checkServer)
+	if err == nil || errors.Is(err, errEviction) {
+		return err
+	}
+	return s.unavailable(ctx, "reach redis at "+s.addrs, err)
+}
+
+// forEachServer runs check for the server, or for every master of a Cluster.
+func (s *Store) forEachServer(ctx context.Context, check func(context.Context, redis.Cmdable, string) error) error {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return check(ctx, s.client, s.addrs)
+	}
+	var one sync.Mutex
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		one.Lock()
+		defer one.Unlock()
+		return check(ctx, node, node.Options().Addr)
+	})
+}
+
+func (s *Store) checkServer(ctx context.Context, server redis.Cmdable, addr string) error {
+	if err := server.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	memory, err := server.Info(ctx, "memory").Result()
+	if err == nil {
+		var persistence string
+		persistence, err = server.Info(ctx, "persistence").Result()
+		memory += "\n" + persistence
+	}
+	if redis.HasErrorPrefix(err, "NOPERM") {
+		s.log.Warn("redis does not let us look at its settings; balances need maxmemory-policy noeviction and appendonly yes", "addr", addr)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch policy := infoField(memory, "maxmemory_policy"); {
+	case policy == "noeviction" || policy == "":
+	case strings.HasPrefix(policy, "volatile-"):
+		s.log.Warn("redis may forget unpaid orders and idempotency keys before their time when its memory is full",
+			"addr", addr, "maxmemory_policy", policy)
+	default:
+		return fmt.Errorf("redis at %s has maxmemory-policy %s: %w", addr, policy, errEviction)
+	}
+	if infoField(memory, "aof_enabled") == "0" {
+		s.log.Warn("redis keeps no append-only file: a restart may lose what was acknowledged; set appendonly to yes", "addr", addr)
+	}
+	return nil
+}
+
+// infoField is a field of what INFO returns, "" when it is not there.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,35 @@
+// Package redisstore keeps a store in Redis: one server, a Sentinel group or a
+// Cluster.
+//
+// # Keys
+//
+// Under the prefix, with every name percent-encoded, so that no name can end a
+// key early or move it to another slot:
+//
+//	{account}:account          hash: number of the last entry, live grants, standings
+//	{account}:closed           hash: grants of which nothing is left
+//	{account}:entries          list: entry n is the n-th element
+//	{account}:object:kind:id   hash: version, state
+//	{account}:order:id         hash; expires 30 days after the order unless it is paid
+//	{account}:unpaid           sorted set: ids of unpaid orders by expiry
+//	{account}:key:hash         hash: an idempotency key; expires
+//	owner:kind:id              string: account
+//	event:id                   hash: an event with its body
+//	parked:object              sorted set: ids of events by time of receipt
+//
+// All keys of an account share its hash tag, so that a script may touch them
+// together in a Cluster. [Store.Account] reads one key, which holds what counts
+// and not what is past.
+//
+// # Scripts
+//
+// Every change of an account is one script, in a .lua file of its own with its
+// contract above it. They are written so that a client may send them again after
+// a lost reply, which go-redis does by itself.
+//
+// # What is lost when
+//
+// Redis answers before its append-only file is on disk, unless appendfsync is
+// always, and before its replicas know: a failover or a power cut may lose what
+// was acknowledged last.
+package redisstore

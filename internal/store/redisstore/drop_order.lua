@@ -1,0 +1,20 @@
+-- DropOrder: forgets an order without a session, and the key that led to it.
+--
+-- KEYS  1 order    2 unpaid    3 key: see create_order.lua
+-- ARGV  1 order id    2 "1" when there is a key
+--
+-- Returns "ok".
+--
+-- Invariants: an order that has a session stays, and so does one that is paid;
+-- the latter's key is free all the same.
+
+local ORDER, UNPAID, KEY = KEYS[1], KEYS[2], KEYS[3]
+
+local stored = redis.call('HMGET', ORDER, 'state', 'session')
+if (stored[2] or '') ~= '' then return 'ok' end
+if stored[1] ~= 'paid' then
+  redis.call('DEL', ORDER)
+  redis.call('ZREM', UNPAID, ARGV[1])
+end
+if ARGV[2] == '1' and redis.call('HGET', KEY, 'order') == ARGV[1] then redis.call('DEL', KEY) end
+return 'ok'

@@ -1,0 +1,35 @@
+package redisstore
+
+import (
+	"net/url"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// accountKeys names the keys of one account. They share a hash tag.
+type accountKeys string
+
+func (s *Store) keysOf(account string) accountKeys {
+	return accountKeys(s.prefix + "{" + escape(account) + "}:")
+}
+
+func (k accountKeys) account() string { return string(k) + "account" }
+func (k accountKeys) closed() string  { return string(k) + "closed" }
+func (k accountKeys) entries() string { return string(k) + "entries" }
+func (k accountKeys) unpaid() string  { return string(k) + "unpaid" }
+
+func (k accountKeys) object(ref entitlement.Ref) string {
+	return string(k) + "object:" + escapeRef(ref)
+}
+func (k accountKeys) order(id string) string { return string(k) + "order:" + escape(id) }
+func (k accountKeys) key(hash string) string { return string(k) + "key:" + escape(hash) }
+
+func (s *Store) ownerKey(ref entitlement.Ref) string { return s.prefix + "owner:" + escapeRef(ref) }
+func (s *Store) eventKey(id string) string           { return s.prefix + "event:" + escape(id) }
+func (s *Store) parkedKey(object string) string      { return s.prefix + "parked:" + escape(object) }
+
+// escape writes a name so that it holds no brace or colon, and so that no two
+// names look alike afterwards.
+func escape(name string) string { return url.QueryEscape(name) }
+
+func escapeRef(ref entitlement.Ref) string { return escape(string(ref.Kind)) + ":" + escape(ref.ID) }

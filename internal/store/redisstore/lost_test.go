@@ -1,0 +1,340 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+func payment(id string) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindPayment, ID: id}
+}
+
+// give is a commit of so many credits by version 0 of an object.
+func give(account, object string, amount int64) store.Commit {
+	return store.Commit{
+		Account: account, Object: payment(object), State: []byte(`{}`), Cause: object,
+		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: object, Amount: amount}}},
+	}
+}
+
+func order(id string) store.Order {
+	return store.Order{ID: id, Account: "acc", Product: "pack10", Quantity: 1, ExpiresAt: time.Now().Add(time.Hour)}
+}
+
+var key = store.Key{Hash: "h", Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+
+// TestLostReply loses one reply of each operation after the server has done what
+// was asked, so that go-redis asks again by itself.
+func TestLostReply(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	warm(t, server)
+	for _, c := range lostReplies {
+		for nth := 1; nth <= c.replies; nth++ {
+			t.Run(fmt.Sprintf("%s, reply %d", c.name, nth), func(t *testing.T) {
+				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix})
+				if c.before != nil {
+					c.before(t, direct)
+				}
+				if err := s.Ping(t.Context()); err != nil { // so that it has a connection
+					t.Fatal(err)
+				}
+				lost := false
+				p.loseReplies(func(reply int) bool {
+					lost = lost || reply == nth
+					return reply == nth
+				})
+				c.do(t, s)
+				p.loseReplies(nil)
+				if !lost {
+					t.Fatal("no reply was lost")
+				}
+				if c.after != nil {
+					c.after(t, direct)
+				}
+			})
+		}
+	}
+}
+
+// warm makes the server know the scripts, so that the first reply is an answer.
+func warm(t *testing.T, server *redistest.Server) {
+	t.Helper()
+	s := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: "warm:"})
+	if _, err := s.Commit(t.Context(), give("acc", "pay_1", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Claim(t.Context(), payment("pay_1"), "acc"); err != nil {
+		t.Fatal(err)
+	}
+	creates("a", key, store.Created, "a")(t, s)
+	if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.OpenOrder(t.Context(), order("a"), key); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	records(1)(t, s)
+	settles(store.EventApplied)(t, s)
+}
+
+var lostReplies = []struct {
+	name              string
+	replies           int // of the operation, which are lost in turn
+	before, do, after func(*testing.T, store.Store)
+}{
+	{"commit", 1, nil,
+		func(t *testing.T, s store.Store) {
+			if _, err := s.Commit(t.Context(), give("acc", "pay_1", 7)); !errors.Is(err, store.ErrConflict) {
+				t.Fatalf("the repeat of a commit: %v", err)
+			}
+		},
+		func(t *testing.T, s store.Store) {
+			wantBalance(t, s, "acc", 7, 1)
+			if o, err := s.Object(t.Context(), "acc", payment("pay_1")); err != nil || o.Version != 1 {
+				t.Fatal(o, err)
+			}
+		}},
+	{"claim", 1, nil,
+		func(t *testing.T, s store.Store) {
+			if owner, err := s.Claim(t.Context(), payment("pay_1"), "acc"); err != nil || owner != "acc" {
+				t.Fatal(owner, err)
+			}
+		}, nil},
+	{"create order", 2, nil, creates("a", key, store.Created, "a"), countsOpen(1)},
+	{"create order without a key", 2, nil, creates("a", store.Key{}, store.Created, "a"), countsOpen(1)},
+	{"create order, resumed", 2,
+		creates("a", store.Key{Hash: "h", Fingerprint: "f"}, store.Created, "a"), creates("b", key, store.Resumed, "a"), countsOpen(1)},
+	{"open order", 1, creates("a", key, store.Created, "a"),
+		func(t *testing.T, s store.Store) {
+			o := order("a")
+			o.SessionID = "cks_1"
+			if err := s.OpenOrder(t.Context(), o, key); err != nil {
+				t.Fatal(err)
+			}
+		}, creates("b", key, store.Replayed, "a")},
+	{"drop order", 1, creates("a", key, store.Created, "a"),
+		func(t *testing.T, s store.Store) {
+			if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
+				t.Fatal(err)
+			}
+		}, creates("b", key, store.Created, "b")},
+	{"record", 1, nil, records(1), records(2)},
+	{"record again", 1, records(1), records(2), records(3)},
+	{"park", 4, records(1), settles(store.EventParked), parks(true)},
+	{"un-park", 3,
+		func(t *testing.T, s store.Store) { records(1)(t, s); settles(store.EventParked)(t, s) },
+		settles(store.EventApplied), parks(false)},
+}
+
+func creates(id string, key store.Key, want store.Start, first string) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		if o, how, err := s.CreateOrder(t.Context(), order(id), key); err != nil || how != want || o.ID != first {
+			t.Fatalf("%s with order %q, %v; want %s with %q", how, o.ID, err, want, first)
+		}
+	}
+}
+
+// countsOpen finds out by filling up how many open orders the store counts.
+func countsOpen(want int) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		for i := range store.MaxOpenOrders + 1 {
+			_, _, err := s.CreateOrder(t.Context(), order(fmt.Sprint("fill_", i)), store.Key{})
+			if errors.Is(err, store.ErrTooManyOrders) {
+				if got := store.MaxOpenOrders - i; got != want {
+					t.Fatalf("%d orders were open, want %d", got, want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Fatal("there is no limit")
+	}
+}
+
+func records(deliveries int64) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		e, err := s.Record(t.Context(), store.Event{ID: "msg_1", Type: "t", Body: []byte("body")})
+		if err != nil || e.Deliveries != deliveries {
+			t.Fatalf("%d deliveries, %v; want %d", e.Deliveries, err, deliveries)
+		}
+	}
+}
+
+func settles(state store.EventState) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: state, Object: "payment:a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// parks checks that the event is parked and found, or neither.
+func parks(want bool) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		events, err := s.Parked(t.Context(), "payment:a")
+		if err != nil || (len(events) == 1) != want {
+			t.Fatalf("parked: %v, %v, want %v", events, err, want)
+		}
+		e, err := s.Event(t.Context(), "msg_1")
+		if err != nil || (e.State == store.EventParked) != want {
+			t.Fatalf("event: %+v, %v, want parked: %v", e, err, want)
+		}
+	}
+}
+
+// wantBalance checks that so many entries of an account, without a gap, add up
+// to a balance.
+func wantBalance(t *testing.T, s store.Store, account string, balance int64, entries int) {
+	t.Helper()
+	var all []ledger.Entry
+	for {
+		page, err := s.Entries(t.Context(), account, int64(len(all)), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, page...); len(page) < 1000 {
+			break
+		}
+	}
+	var sum int64
+	for i, e := range all {
+		if sum += e.Amount; e.Seq != int64(i+1) || e.Balance != sum {
+			t.Fatalf("entry %d is %+v, the amounts add up to %d", i+1, e, sum)
+		}
+	}
+	a, err := s.Account(t.Context(), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Ledger.Balance(time.Now()); got != balance || sum != balance || len(all) != entries || a.Ledger.Seq != int64(entries) {
+		t.Fatalf("balance %d, sum %d, %d entries, seq %d; want %d by %d entries", got, sum, len(all), a.Ledger.Seq, balance, entries)
+	}
+}
+
+// TestManyLostReplies writes from many goroutines while every k-th reply is
+// lost. Callers do what the contract tells them to.
+func TestManyLostReplies(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	for _, k := range []int{3, 4, 5, 7, 10} {
+		t.Run(fmt.Sprint("every ", k), func(t *testing.T) {
+			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 5 * time.Second})
+			p.loseReplies(func(reply int) bool { return reply%k == 0 })
+			const workers, versions = 16, 12
+			var all sync.WaitGroup
+			for w := range workers {
+				all.Go(func() {
+					for v := range int64(versions) {
+						if err := commitUntil(t.Context(), s, fmt.Sprint("pay_", w), v); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			p.loseReplies(nil)
+			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+			wantBalance(t, direct, "acc", workers*versions, workers*versions)
+		})
+	}
+}
+
+// commitUntil brings an object from one version to the next and its grant to as
+// many credits, whatever is lost on the way.
+func commitUntil(ctx context.Context, s store.Store, object string, version int64) error {
+	c := give("acc", object, version+1)
+	c.Version = version
+	for range 200 {
+		_, err := s.Commit(ctx, c)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrConflict):
+			o, err := s.Object(ctx, "acc", c.Object)
+			if err == nil && o.Version > version {
+				return nil // it was ours: nobody else writes this object
+			}
+			if err == nil {
+				return fmt.Errorf("conflict at version %d of an object at %d", version, o.Version)
+			}
+		case !errors.Is(err, store.ErrUnavailable):
+			return err
+		}
+	}
+	return errors.New("200 times in vain")
+}
+
+// TestCutWhileSettling ends the store after each of the commands that parking
+// and un-parking are made of. An event that is parked is always found.
+func TestCutWhileSettling(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	states := []store.EventState{store.EventParked, store.EventApplied, store.EventParked, store.EventIgnored}
+	for requests := range 7 {
+		for last := range states {
+			t.Run(fmt.Sprintf("%d requests of %v", requests, states[:last+1]), func(t *testing.T) {
+				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+				records(1)(t, direct)
+				for _, state := range states[:last] {
+					settles(state)(t, direct)
+				}
+				p.cutAfter(requests)
+				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"})
+				p.mend()
+				e, eventErr := direct.Event(t.Context(), "msg_1")
+				found, parkedErr := direct.Parked(t.Context(), "payment:a")
+				if eventErr != nil || parkedErr != nil {
+					t.Fatal(eventErr, parkedErr)
+				}
+				if (e.State == store.EventParked) != (len(found) == 1) {
+					t.Fatalf("the event is %s and %d are found", e.State, len(found))
+				}
+				if err == nil && e.State != states[last] {
+					t.Fatalf("acknowledged as %s and is %s", states[last], e.State)
+				}
+				settles(states[last])(t, direct) // a repeat sets it right
+				parks(states[last] == store.EventParked)(t, direct)
+			})
+		}
+	}
+}
+
+func TestScriptFlush(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL()})
+	for v := range int64(20) {
+		server.MustDo("SCRIPT", "FLUSH")
+		c := give("acc", "pay_1", v+1)
+		c.Version = v
+		if _, err := s.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.MustDo("SCRIPT", "FLUSH")
+	records(1)(t, s)
+	wantBalance(t, s, "acc", 20, 20)
+}

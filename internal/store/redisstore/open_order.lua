@@ -1,0 +1,42 @@
+-- OpenOrder: stores the session of an order and finishes its key.
+--
+-- KEYS  1 order    2 unpaid    3 key: see create_order.lua
+-- ARGV  1 now, or "" for the server's time    2 order id    3 session    4 URL
+--       5 expiry, or "" to leave it    6 "1" when there is a key
+--       7 fingerprint    8 how long a finished key is kept
+--       9 how long an unpaid order is kept after its expiry
+--       Times in milliseconds.
+--
+-- Returns "ok" or "missing".
+--
+-- Invariants: an order that has a session keeps it. A key that leads to another
+-- order, or is finished, stays as it is.
+
+local ORDER, UNPAID, KEY = KEYS[1], KEYS[2], KEYS[3]
+local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
+local now = clock(ARGV[1])
+
+local stored = redis.call('HMGET', ORDER, 'state', 'session', 'expires')
+local state, session, expires = stored[1], stored[2], stored[3]
+if not state then return 'missing' end
+
+if (session or '') == '' then
+  if ARGV[5] ~= '' then expires = ARGV[5] end
+  redis.call('HSET', ORDER, 'session', ARGV[3], 'url', ARGV[4], 'expires', expires)
+  if state ~= 'paid' then
+    local live = int(math.max(tonumber(expires) - now, keep, 0) + retention)
+    redis.call('ZADD', UNPAID, expires, id)
+    redis.call('PEXPIRE', ORDER, live)
+    if redis.call('PTTL', UNPAID) < tonumber(live) then redis.call('PEXPIRE', UNPAID, live) end
+  end
+end
+
+if has_key then
+  local known = redis.call('HMGET', KEY, 'order', 'done', 'until')
+  local over = known[2] == '1' and tonumber(known[3]) <= now
+  if not known[1] or over or (known[1] == id and known[2] ~= '1') then
+    redis.call('HSET', KEY, 'order', id, 'by', id, 'fingerprint', ARGV[7], 'done', '1', 'until', int(now + keep))
+    redis.call('PEXPIRE', KEY, int(keep))
+  end
+end
+return 'ok'

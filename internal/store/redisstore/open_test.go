@@ -1,0 +1,251 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// secret is a password that must never be shown, with what makes URLs hard.
+const secret = "s3cr3t"
+
+func TestOpenRefusesURL(t *testing.T) {
+	for name, c := range map[string]struct{ url, want string }{
+		"empty":                 {"", "not of the form"},
+		"only a password":       {secret, "not of the form"},
+		"a scheme of it":        {secret + "://host", "not of the form"},
+		"http":                  {"http://:" + secret + "@host:6379", "not of the form"},
+		"a bad port":            {"redis://:" + secret + "@host:port", "not of the form"},
+		"a slash in the secret": {"redis://:a/" + secret + "@host:6379", "not of the form"},
+		"a hash in the secret":  {"redis://:a#" + secret + "@host:6379", "not of the form"},
+		"a bad escape":          {"redis://:%zz" + secret + "@host:6379", "not of the form"},
+		"a control character":   {"redis://:" + secret + "\x7f@host", "not of the form"},
+		"a space":               {"redis://:" + secret + " x@host", "not of the form"},
+		"no host":               {"redis:///0", "not of the form"},
+		"opaque":                {"redis:" + secret, "not of the form"},
+		"an unknown parameter":  {"redis://host?" + secret + "=1", "parameter"},
+		"a timeout":             {"redis://host?read_timeout=1", "parameter"},
+		"a database":            {"redis://host/" + secret, "database"},
+		"a negative database":   {"redis://host/-1", "database"},
+		"cluster and sentinel":  {"redis://host?cluster=true&master_name=" + secret, "both"},
+		"unix without a path":   {"unix://" + secret, "not of the form"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := redisstore.Open(t.Context(), redisstore.Options{URL: c.url, Password: secret})
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), secret) {
+				t.Fatalf("error is %q, want %q and no secret", err, c.want)
+			}
+		})
+	}
+}
+
+func TestOpenRefusesPrefix(t *testing.T) {
+	for _, prefix := range []string{"{", "}", "a{b}:"} {
+		if _, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://127.0.0.1:1", KeyPrefix: prefix}); err == nil ||
+			!strings.Contains(err.Error(), "braces") {
+			t.Errorf("prefix %q: %v", prefix, err)
+		}
+	}
+}
+
+func TestOpenUnreachable(t *testing.T) {
+	begin := time.Now()
+	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0"})
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), secret) {
+		t.Fatalf("error is %v", err)
+	}
+	if took := time.Since(begin); took > slack {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestPassword(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", secret)
+	for name, opts := range map[string]redisstore.Options{
+		"in the URL":            {URL: "redis://:" + secret + "@" + server.Addr},
+		"with a user":           {URL: "redis://default:" + secret + "@" + server.Addr},
+		"beside the URL":        {URL: server.URL(), Password: secret},
+		"instead of the URL's":  {URL: "redis://:other@" + server.Addr, Password: secret},
+		"with database and all": {URL: "redis://:" + secret + "@" + server.Addr + "/3", Password: secret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := open(t, opts).Commit(t.Context(), give("acc", name, 1)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for name, opts := range map[string]redisstore.Options{
+		"wrong":   {URL: "redis://:wrong-" + secret + "@" + server.Addr},
+		"missing": {URL: server.URL()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := redisstore.Open(t.Context(), opts)
+			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), server.Addr) || strings.Contains(err.Error(), secret) {
+				t.Fatalf("error is %v", err)
+			}
+		})
+	}
+}
+
+// TestErrorThatRepeatsThePassword: what is no Redis may repeat what it was sent,
+// as old ones do.
+func TestErrorThatRepeatsThePassword(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b := make([]byte, 4096)
+			for {
+				if _, err := c.Read(b); err != nil {
+					break
+				}
+				_, _ = c.Write([]byte("-ERR unknown command 'HELLO', with args beginning with: '2' 'auth' 'default' '" + secret + "'\r\n"))
+			}
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-ended })
+	_, err = redisstore.Open(t.Context(), redisstore.Options{URL: "redis://:" + secret + "@" + l.Addr().String()})
+	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "***") {
+		t.Fatalf("error is %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	server := redistest.Start(t)
+	for _, c := range []struct {
+		policy, aof   string
+		refused, logs string
+	}{
+		{"noeviction", "yes", "", ""},
+		{"noeviction", "no", "", "append-only"},
+		{"volatile-lru", "yes", "", "unpaid orders"},
+		{"volatile-ttl", "yes", "", "unpaid orders"},
+		{"allkeys-lru", "yes", "allkeys-lru", ""},
+		{"allkeys-lfu", "yes", "allkeys-lfu", ""},
+		{"allkeys-random", "no", "allkeys-random", ""},
+	} {
+		t.Run(c.policy+" "+c.aof, func(t *testing.T) {
+			server.MustDo("CONFIG", "SET", "maxmemory-policy", c.policy)
+			server.MustDo("CONFIG", "SET", "appendonly", c.aof)
+			var log bytes.Buffer
+			s, err := redisstore.Open(t.Context(), redisstore.Options{
+				URL: server.URL(), Timeout: patient, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if err == nil {
+				_ = s.Close()
+			}
+			if (err != nil) != (c.refused != "") || (err != nil && !strings.Contains(err.Error(), c.refused)) {
+				t.Errorf("error is %v, want %q", err, c.refused)
+			}
+			if err != nil && (!strings.Contains(err.Error(), server.Addr) || !strings.Contains(err.Error(), "noeviction")) {
+				t.Errorf("error is %v", err)
+			}
+			if (log.Len() > 0) != (c.logs != "") || !strings.Contains(log.String(), c.logs) {
+				t.Errorf("log is %q, want %q", log.String(), c.logs)
+			}
+		})
+	}
+}
+
+func TestSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redis.sock")
+	redistest.Start(t, "--unixsocket", path)
+	s := open(t, redisstore.Options{URL: "unix://" + path + "?db=2"})
+	if _, err := s.Commit(t.Context(), give("acc", "pay_1", 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	pool := certificate(t, dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	server := redistest.Start(t, "--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"),
+		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"))
+	secure := "127.0.0.1:" + port
+	trusting := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	for _, scheme := range []string{"redis://", "rediss://"} {
+		s := open(t, redisstore.Options{URL: scheme + secure, TLS: trusting})
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, opts := range map[string]redisstore.Options{
+		"an unknown certificate": {URL: "rediss://" + secure},
+		"a server without TLS":   {URL: server.URL(), TLS: trusting},
+		"a server with TLS":      {URL: "redis://" + secure},
+	} {
+		if _, err := redisstore.Open(t.Context(), opts); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// certificate makes a certificate for 127.0.0.1 that signs itself.
+func certificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: der},
+	} {
+		text := pem.EncodeToMemory(block)
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name == "cert.pem" && !pool.AppendCertsFromPEM(text) {
+			t.Fatal("no certificate")
+		}
+	}
+	return pool
+}

@@ -1,0 +1,219 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+const (
+	// retention is how long an unpaid order is kept after its expiry.
+	retention = 30 * 24 * time.Hour
+	// maxTurns is how often CreateOrder begins anew when the order that it is
+	// led to is gone by the time that it looks.
+	maxTurns = 3
+)
+
+// CreateOrder implements [store.Orders].
+func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+	o, err := record.NewOrder(o, key)
+	if err != nil {
+		return store.Order{}, "", fmt.Errorf("create order: %w", err)
+	}
+	value, err := record.Order(o)
+	if err != nil {
+		return store.Order{}, "", fmt.Errorf("create order: %w", err)
+	}
+	var result store.Order
+	var start store.Start
+	err = s.do(ctx, "create order", func(ctx context.Context) error {
+		var err error
+		for range maxTurns {
+			result, start, err = s.createOnce(ctx, o, key, value)
+			if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		return errors.New("orders of its key vanish")
+	})
+	if err != nil {
+		return store.Order{}, "", err
+	}
+	return result, start, nil
+}
+
+func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, value []byte) (store.Order, store.Start, error) {
+	reply, err := s.run(ctx, createOrderScript, s.orderKeys(o, key),
+		s.now(), o.ID, value, o.ExpiresAt.UnixMilli(), flag(key.Hash != ""), key.Fingerprint,
+		millis(key.Lease), millis(key.Keep), store.MaxOpenOrders, millis(retention))
+	if err != nil {
+		return store.Order{}, "", err
+	}
+	start := store.Start(reply[0])
+	switch start {
+	case "too many":
+		return store.Order{}, "", fmt.Errorf("create order: %w", store.ErrTooManyOrders)
+	case store.Running, store.Mismatched:
+		return store.Order{}, start, nil
+	}
+	result, err := s.readOrder(ctx, o.Account, reply[1])
+	if errors.Is(err, store.ErrNotFound) {
+		// The order was forgotten before its key: then so is the key.
+		o.ID = reply[1]
+		if _, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), o.ID, flag(key.Hash != "")); err != nil {
+			return store.Order{}, "", err
+		}
+	}
+	return result, start, err
+}
+
+func (s *Store) orderKeys(o store.Order, key store.Key) []string {
+	k := s.keysOf(o.Account)
+	return []string{k.order(o.ID), k.unpaid(), k.key(key.Hash)}
+}
+
+// OpenOrder implements [store.Orders]. The order's expiry is taken over with the
+// session, unless it is zero.
+func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+	o, err := record.CheckOrder(o, key)
+	if err != nil {
+		return fmt.Errorf("open order: %w", err)
+	}
+	expires := ""
+	if !o.ExpiresAt.IsZero() {
+		expires = record.Millis(o.ExpiresAt)
+	}
+	return s.do(ctx, "open order", func(ctx context.Context) error {
+		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key),
+			s.now(), o.ID, o.SessionID, o.CheckoutURL, expires, flag(key.Hash != ""), key.Fingerprint,
+			millis(key.Keep), millis(retention))
+		if err == nil && reply[0] == "missing" {
+			return fmt.Errorf("open order: %w", store.ErrNotFound)
+		}
+		return err
+	})
+}
+
+// DropOrder implements [store.Orders]. An order that is paid stays, but its key
+// is free.
+func (s *Store) DropOrder(ctx context.Context, o store.Order, key store.Key) error {
+	o, err := record.CheckOrder(o, key)
+	if err != nil {
+		return fmt.Errorf("drop order: %w", err)
+	}
+	return s.do(ctx, "drop order", func(ctx context.Context) error {
+		_, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), o.ID, flag(key.Hash != ""))
+		return err
+	})
+}
+
+// Order implements [store.Orders].
+func (s *Store) Order(ctx context.Context, account, id string) (store.Order, error) {
+	if err := errors.Join(record.CheckAccount(account), record.CheckNames(id)); err != nil {
+		return store.Order{}, err
+	}
+	var o store.Order
+	err := s.do(ctx, "read order", func(ctx context.Context) error {
+		var err error
+		o, err = s.readOrder(ctx, account, id)
+		return err
+	})
+	return o, err
+}
+
+func (s *Store) readOrder(ctx context.Context, account, id string) (store.Order, error) {
+	fields, err := s.client.HGetAll(ctx, s.keysOf(account).order(id)).Result()
+	if err != nil {
+		return store.Order{}, err
+	}
+	return parseOrder(account, id, fields)
+}
+
+func parseOrder(account, id string, fields map[string]string) (store.Order, error) {
+	if len(fields) == 0 {
+		return store.Order{}, fmt.Errorf("order: %w", store.ErrNotFound)
+	}
+	o, err := record.ParseOrder(account, id, []byte(fields["order"]))
+	if err != nil {
+		return store.Order{}, err
+	}
+	created, err1 := strconv.ParseInt(fields["created"], 10, 64)
+	expires, err2 := strconv.ParseInt(fields["expires"], 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return store.Order{}, err
+	}
+	o.CreatedAt, o.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC()
+	o.State = store.OrderState(fields["state"])
+	o.SessionID, o.CheckoutURL, o.PaymentID = fields["session"], fields["url"], fields["payment"]
+	return o, nil
+}
+
+// OpenOrders implements [store.Orders].
+func (s *Store) OpenOrders(ctx context.Context, account string) ([]store.Order, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	var orders []store.Order
+	err := s.do(ctx, "read open orders", func(ctx context.Context) error {
+		k := s.keysOf(account)
+		ids, err := s.run(ctx, openOrdersScript, []string{k.unpaid()}, s.now())
+		if err != nil {
+			return err
+		}
+		found, err := s.readHashes(ctx, ids, k.order)
+		if err != nil {
+			return err
+		}
+		for i, fields := range found {
+			o, err := parseOrder(account, ids[i], fields)
+			switch {
+			case errors.Is(err, store.ErrNotFound): // dropped meanwhile
+			case err != nil:
+				return err
+			case o.SessionID != "" && o.State != store.OrderPaid:
+				orders = append(orders, o)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(orders, func(a, b store.Order) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return orders[:min(len(orders), store.MaxOpenOrders)], nil
+}
+
+// readHashes reads the hashes of the given names in one round trip.
+func (s *Store) readHashes(ctx context.Context, names []string, key func(string) string) ([]map[string]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	replies := make([]*redis.MapStringStringCmd, len(names))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range names {
+			replies[i] = p.HGetAll(ctx, key(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := make([]map[string]string, len(names))
+	for i, reply := range replies {
+		if found[i], err = reply.Result(); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

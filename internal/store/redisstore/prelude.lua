@@ -1,0 +1,13 @@
+-- What stands before every script.
+
+-- clock returns the time in milliseconds: the given one, in tests, or else the
+-- server's. A script calls it once, for TIME may move within a script before
+-- Redis 7.2.
+local function clock(given)
+  if given ~= '' then return tonumber(given) end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+-- int writes a whole number as digits; tostring would write 1e+14.
+local function int(n) return string.format('%.0f', n) end

@@ -1,0 +1,91 @@
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed prelude.lua
+var prelude string
+
+//go:embed commit.lua
+var commitLua string
+
+//go:embed claim.lua
+var claimLua string
+
+//go:embed create_order.lua
+var createOrderLua string
+
+//go:embed open_order.lua
+var openOrderLua string
+
+//go:embed drop_order.lua
+var dropOrderLua string
+
+//go:embed open_orders.lua
+var openOrdersLua string
+
+//go:embed record.lua
+var recordLua string
+
+//go:embed settle.lua
+var settleLua string
+
+var (
+	commitScript      = redis.NewScript(prelude + commitLua)
+	claimScript       = redis.NewScript(prelude + claimLua)
+	createOrderScript = redis.NewScript(prelude + createOrderLua)
+	openOrderScript   = redis.NewScript(prelude + openOrderLua)
+	dropOrderScript   = redis.NewScript(prelude + dropOrderLua)
+	openOrdersScript  = redis.NewScript(prelude + openOrdersLua)
+	recordScript      = redis.NewScript(prelude + recordLua)
+	settleScript      = redis.NewScript(prelude + settleLua)
+)
+
+// run runs a script, by its digest or, where the server does not know it (any
+// more), by its text, and returns the strings that it returns.
+func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]string, error) {
+	reply, err := script.Run(ctx, s.client, keys, args...).Result()
+	if err != nil {
+		return nil, err
+	}
+	switch reply := reply.(type) {
+	case string:
+		return []string{reply}, nil
+	case []any:
+		texts := make([]string, len(reply))
+		for i, r := range reply {
+			text, ok := r.(string)
+			if !ok {
+				return nil, fmt.Errorf("script returned %T", r)
+			}
+			texts[i] = text
+		}
+		return texts, nil
+	default:
+		return nil, fmt.Errorf("script returned %T", reply)
+	}
+}
+
+// now is the time for a script, "" when Redis is to tell it.
+func (s *Store) now() string {
+	if s.clock == nil {
+		return ""
+	}
+	return strconv.FormatInt(s.clock().UnixMilli(), 10)
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(max(d, 0).Milliseconds(), 10) }
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,141 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Store is a [store.Store] in Redis. It is made by [Open].
+type Store struct {
+	client  redis.UniversalClient
+	addrs   string
+	prefix  string
+	timeout time.Duration
+	clock   func() time.Time
+	log     *slog.Logger
+	secrets []string
+}
+
+var _ store.Store = (*Store)(nil)
+
+// checkTimeout is how long Open waits for the server.
+const checkTimeout = 5 * time.Second
+
+// Open connects to Redis and checks by [Store.Check] that it can be used. No
+// error shows a password. The caller must [Store.Close] the store.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	if opts.Timeout <= 0 {
+		opts.Timeout = defaultTimeout
+	}
+	if opts.KeyPrefix == "" {
+		opts.KeyPrefix = defaultPrefix
+	}
+	if strings.ContainsAny(opts.KeyPrefix, "{}") {
+		return nil, errPrefix
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := opts.client()
+	if err != nil {
+		return nil, err
+	}
+	quiet()
+	s := &Store{
+		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
+		prefix: opts.KeyPrefix, timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
+	}
+	if client.Password != "" {
+		s.secrets = []string{client.Password}
+	}
+	if err := s.Check(ctx); err != nil {
+		return nil, errors.Join(err, s.client.Close())
+	}
+	return s, nil
+}
+
+// Close closes all connections. Later calls return [store.ErrUnavailable].
+func (s *Store) Close() error {
+	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+		return s.unavailable(context.Background(), "close redis", err)
+	}
+	return nil
+}
+
+// Ping asks the server whether it is there.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.do(ctx, "ping redis", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
+}
+
+// do runs what talks to Redis, within the store's timeout, and turns what goes
+// wrong into the store's words.
+func (s *Store) do(ctx context.Context, doing string, talk func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	err := talk(limited)
+	if err == nil || isOurs(err) {
+		return err
+	}
+	return s.unavailable(ctx, doing, err)
+}
+
+// isOurs reports whether an error is an answer of the store, not a failure.
+func isOurs(err error) bool {
+	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, errRange} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+// unavailable says what failed. The texts of other people's errors are kept, and
+// not the errors, so that our own timeout is not taken for the caller's.
+func (s *Store) unavailable(ctx context.Context, doing string, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return fmt.Errorf("%s: %w", doing, ended)
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return fmt.Errorf("%s: %w", doing, context.DeadlineExceeded)
+	}
+	if late, ok := errors.AsType[net.Error](err); (ok && late.Timeout()) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %s: no answer in time from redis at %s", store.ErrUnavailable, doing, s.addrs)
+	}
+	return fmt.Errorf("%w: %s: %s", store.ErrUnavailable, doing, s.redact(err))
+}
+
+// redact is an error's text without passwords: a server that does not know HELLO
+// repeats its arguments.
+func (s *Store) redact(err error) string {
+	text := err.Error()
+	for _, secret := range s.secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
+}
+
+// quiet sends what go-redis itself writes, a line on stderr for every failed
+// dial, to the debug level of the process's log. Our errors say the same. It
+// concerns every user of go-redis in the process, so it is done once.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(debugLog{}) })
+
+type debugLog struct{}
+
+func (debugLog) Printf(ctx context.Context, format string, args ...any) {
+	if slog.Default().Enabled(ctx, slog.LevelDebug) {
+		slog.DebugContext(ctx, "go-redis", "message", fmt.Sprintf(format, args...))
+	}
+}

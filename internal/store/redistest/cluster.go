@@ -1,0 +1,67 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const slots = 16384
+
+// StartSentinel starts a Sentinel that watches a master under a name and puts a
+// replica in its place half a second after it is gone.
+func StartSentinel(t testing.TB, master *Server, name string) *Server {
+	t.Helper()
+	return start(t, func(port, dir string) []string {
+		host, masterPort, _ := net.SplitHostPort(master.Addr)
+		config := fmt.Sprintf("bind 127.0.0.1\nport %[1]s\ndir %[2]s\nsentinel monitor %[3]s %[4]s %[5]s 1\n"+
+			"sentinel down-after-milliseconds %[3]s 500\nsentinel failover-timeout %[3]s 2000\n",
+			port, dir, name, host, masterPort)
+		file := filepath.Join(dir, "sentinel.conf")
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{file, "--sentinel"}
+	})
+}
+
+// StartCluster starts a Redis Cluster of n masters without replicas, and stops
+// it when t ends.
+func StartCluster(t testing.TB, n int) []*Server {
+	t.Helper()
+	nodes := make([]*Server, n)
+	for i := range nodes {
+		// The bus has a port of its own; the default is the port plus 10,000,
+		// which may be beyond the last one.
+		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		nodes[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000")
+		nodes[i].MustDo("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/n), strconv.Itoa((i+1)*slots/n-1))
+		host, port, _ := net.SplitHostPort(nodes[i].Addr)
+		for _, other := range nodes[:i] {
+			other.MustDo("CLUSTER", "MEET", host, port, bus)
+		}
+	}
+	for _, node := range nodes {
+		node.waitFor(t, func() bool {
+			info := node.MustDo("CLUSTER", "INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", n)) &&
+				strings.Contains(info, fmt.Sprintf("cluster_size:%d", n))
+		})
+	}
+	return nodes
+}
+
+func (s *Server) waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(20 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("the cluster does not come up: %s", s.MustDo("CLUSTER", "NODES"))
+}

@@ -1,0 +1,189 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+const crowd = 100
+
+// together runs f so many times at once.
+func together(n int, f func(i int)) {
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range n {
+		all.Go(func() {
+			<-begin
+			f(i)
+		})
+	}
+	close(begin)
+	all.Wait()
+}
+
+var concurrencyTests = []test{
+	{"one object: one commit wins at each version", func(r *rig) {
+		for version := range int64(5) {
+			var won atomic.Int64
+			winner := make(chan string, crowd)
+			together(crowd, func(i int) {
+				state := fmt.Sprint("state of ", i)
+				_, err := r.Commit(r.ctx(), store.Commit{
+					Account: "acc", Object: payment("pay_1"), Version: version, State: []byte(state),
+					Effect: entitlement.Effect{Grants: targets(forever(fmt.Sprint("g", version), int64(i+1)))},
+				})
+				switch {
+				case err == nil:
+					won.Add(1)
+					winner <- state
+				case !errors.Is(err, store.ErrConflict):
+					r.Error(err)
+				}
+			})
+			same(r, "winners", won.Load(), 1)
+			same(r, "state", string(r.object("acc", payment("pay_1")).State), <-winner)
+			same(r, "version", r.object("acc", payment("pay_1")).Version, version+1)
+			same(r, "entries", int64(len(r.entries("acc"))), version+1)
+		}
+		r.audit("acc")
+	}},
+	{"different objects of one account: all land", func(r *rig) {
+		together(crowd, func(i int) {
+			id := fmt.Sprint("pay_", i)
+			if _, err := r.Commit(r.ctx(), store.Commit{
+				Account: "acc", Object: payment(id), Cause: id,
+				Effect: entitlement.Effect{
+					Grants:   targets(forever(id, int64(i+1)), forever("shared", int64(i+1))),
+					Standing: entitlement.Standing{Paid: true},
+				},
+			}); err != nil {
+				r.Error(err)
+			}
+		})
+		a := r.account("acc")
+		shared := a.Ledger.Grants["shared"].Left
+		same(r, "balance", a.Ledger.Balance(r.now())-shared, crowd*(crowd+1)/2)
+		same(r, "standings", len(a.Standings), crowd)
+		r.audit("acc")
+	}},
+	{"different accounts", func(r *rig) {
+		together(crowd, func(i int) {
+			account := fmt.Sprint("acc_", i)
+			for n := range int64(5) {
+				if _, err := r.Commit(r.ctx(), store.Commit{
+					Account: account, Object: payment("pay_1"), Version: n,
+					Effect: entitlement.Effect{Grants: targets(forever("a", n+1))},
+				}); err != nil {
+					r.Error(err)
+				}
+			}
+		})
+		for i := range crowd {
+			same(r, "left", left(r.account(fmt.Sprint("acc_", i))), map[string]int64{"a": 5})
+			r.audit(fmt.Sprint("acc_", i))
+		}
+	}},
+	{"read while written: never half of a commit", func(r *rig) {
+		stop := make(chan struct{})
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for {
+				a, err := r.Account(r.ctx(), "acc")
+				if err != nil {
+					r.Error(err)
+				}
+				g := a.Ledger.Grants
+				if g["a"].Left != g["b"].Left || a.Ledger.Seq != 2*g["a"].Left || a.Standings["payment:pay_1"].Paid != (g["a"].Left > 0) {
+					r.Errorf("half a commit: %+v", a)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+		for n := range int64(50) {
+			r.commit(store.Commit{
+				Account: "acc", Object: payment("pay_1"), Version: n, Effect: entitlement.Effect{
+					Grants: targets(forever("a", n+1), forever("b", n+1)), Standing: entitlement.Standing{Paid: true}},
+			})
+		}
+		close(stop)
+		reader.Wait()
+	}},
+	{"one key: one order is created", func(r *rig) {
+		var created, running atomic.Int64
+		together(crowd, func(i int) {
+			_, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", fmt.Sprint("ord_", i)), anyKey)
+			switch {
+			case err != nil:
+				r.Error(err)
+			case how == store.Created:
+				created.Add(1)
+			case how == store.Running:
+				running.Add(1)
+			}
+		})
+		same(r, "created", created.Load(), 1)
+		same(r, "running", running.Load(), crowd-1)
+	}},
+	{"no keys: as many orders as are allowed", func(r *rig) {
+		var created, refused atomic.Int64
+		together(crowd, func(i int) {
+			_, _, err := r.CreateOrder(r.ctx(), r.newOrder("acc", fmt.Sprint("ord_", i)), store.Key{})
+			switch {
+			case err == nil:
+				created.Add(1)
+			case errors.Is(err, store.ErrTooManyOrders):
+				refused.Add(1)
+			default:
+				r.Error(err)
+			}
+		})
+		same(r, "created", created.Load(), store.MaxOpenOrders)
+		same(r, "refused", refused.Load(), crowd-store.MaxOpenOrders)
+	}},
+	{"one order: one session", func(r *rig) {
+		o := r.create("acc", "ord_1", anyKey)
+		together(20, func(i int) {
+			if err := r.OpenOrder(r.ctx(), withSession(o, fmt.Sprint("cks_", i)), anyKey); err != nil {
+				r.Error(err)
+			}
+		})
+		got := r.order("acc", "ord_1")
+		same(r, "checkout", got.CheckoutURL, "https://checkout.test/"+got.SessionID)
+	}},
+	{"one event: every delivery counts", func(r *rig) {
+		together(crowd, func(i int) {
+			if _, err := r.Record(r.ctx(), store.Event{ID: "msg_1", Type: "t", Body: []byte("body")}); err != nil {
+				r.Error(err)
+			}
+		})
+		same(r, "deliveries", r.event("msg_1").Deliveries, crowd)
+	}},
+	{"parked and un-parked at once: the index follows the state", func(r *rig) {
+		for round := range 20 {
+			id := fmt.Sprint("msg_", round)
+			r.record(id, "body")
+			together(8, func(i int) {
+				e := store.Event{ID: id, State: store.EventParked, Object: "payment:a"}
+				if i%2 == 0 {
+					e.State = store.EventApplied
+				}
+				if err := r.Settle(r.ctx(), e); err != nil {
+					r.Error(err)
+				}
+			})
+			parked := len(r.parked("payment:a"))
+			same(r, "parked", parked == 1, r.event(id).State == store.EventParked)
+			r.settleEvent(id, store.EventApplied, "payment:a")
+			same(r, "parked", r.parked("payment:a"), []string{})
+		}
+	}},
+}

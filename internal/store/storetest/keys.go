@@ -1,0 +1,188 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+var anyKey = store.Key{Hash: "h", Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+
+// call is what a caller does with [anyKey], or with its fingerprint changed.
+type call struct {
+	wait  time.Duration // before it
+	do    func(r *rig)
+	id    string // the order that it asks for; nothing when empty
+	print string // the fingerprint; that of anyKey when empty
+	want  store.Start
+	order string // the id of the order that it gets
+}
+
+// calls runs calls of one key of one account.
+func calls(list ...call) func(*rig) {
+	return func(r *rig) {
+		made := make(map[string]bool)
+		for i, c := range list {
+			r.clock.Move(c.wait)
+			if c.do != nil {
+				c.do(r)
+			}
+			if c.id == "" {
+				continue
+			}
+			key := anyKey
+			if c.print != "" {
+				key.Fingerprint = c.print
+			}
+			o, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", c.id), key)
+			if err != nil || how != c.want || o.ID != c.order {
+				r.Fatalf("call %d with order %s: %s with order %q, %v; want %s with %q", i, c.id, how, o.ID, err, c.want, c.order)
+			}
+			if c.order != "" {
+				same(r, "order", o, r.order("acc", c.order))
+			}
+			if made[c.order] = true; !made[c.id] {
+				r.missing("acc", c.id)
+			}
+		}
+	}
+}
+
+func opened(id string) func(*rig) {
+	return func(r *rig) { r.open(withSession(r.order("acc", id), "cks_"+id), anyKey) }
+}
+
+func dropped(id string) func(*rig) {
+	return func(r *rig) { r.drop(r.newOrder("acc", id), anyKey) }
+}
+
+func paid(id string) func(*rig) {
+	return func(r *rig) { r.settle("acc", "pay_"+id, store.OrderResult{ID: id, State: store.OrderPaid}) }
+}
+
+// keyTests are the states of an idempotency key, and what each answers.
+var keyTests = []test{
+	{"running", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{id: "b", want: store.Running},
+		call{wait: time.Minute - time.Millisecond, id: "b", want: store.Running},
+	)},
+	{"running, asked again by the same caller", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{id: "a", want: store.Created, order: "a"},
+		call{wait: time.Hour, id: "a", want: store.Created, order: "a"},
+		call{id: "b", want: store.Running}, // it has its lease anew
+	)},
+	{"lease over: resumed with the first order", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{wait: time.Minute, id: "b", want: store.Resumed, order: "a"},
+		call{id: "b", want: store.Resumed, order: "a"}, // a repeat of the call that resumed
+		call{id: "c", want: store.Running},
+		call{wait: time.Minute, id: "c", want: store.Resumed, order: "a"},
+		call{do: opened("a"), id: "d", want: store.Replayed, order: "a"},
+	)},
+	{"taken over from the first caller", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{wait: time.Minute, id: "b", want: store.Resumed, order: "a"},
+		call{id: "a", want: store.Running},
+	)},
+	{"resumed long after the order expired", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{wait: 5 * day, id: "b", want: store.Resumed, order: "a"},
+	)},
+	{"finished: replayed", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a"), id: "b", want: store.Replayed, order: "a"},
+		call{id: "a", want: store.Replayed, order: "a"},
+		call{wait: time.Hour - time.Millisecond, id: "b", want: store.Replayed, order: "a"},
+		call{wait: time.Millisecond, id: "b", want: store.Created, order: "b"},
+	)},
+	{"finished and paid: replayed as it is now", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a")},
+		call{do: paid("a"), id: "b", want: store.Replayed, order: "a"},
+	)},
+	{"opening twice does not keep it longer", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a")},
+		call{wait: time.Hour - time.Millisecond, do: opened("a")},
+		call{wait: time.Millisecond, id: "b", want: store.Created, order: "b"},
+	)},
+	{"another fingerprint while running", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{id: "b", print: "other", want: store.Mismatched},
+		call{wait: time.Hour, id: "b", print: "other", want: store.Mismatched},
+		call{id: "b", want: store.Resumed, order: "a"},
+	)},
+	{"another fingerprint when finished", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a"), id: "b", print: "other", want: store.Mismatched},
+		call{id: "b", want: store.Replayed, order: "a"},
+		call{wait: time.Hour, id: "b", print: "other", want: store.Created, order: "b"},
+	)},
+	{"dropped: the key is free", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: dropped("a"), id: "b", print: "other", want: store.Created, order: "b"},
+		call{id: "c", print: "other", want: store.Running},
+	)},
+	{"dropping another order does not free the key", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: dropped("b"), id: "c", want: store.Running},
+	)},
+	{"dropping after it was opened does nothing", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a")},
+		call{do: dropped("a"), id: "c", want: store.Replayed, order: "a"},
+	)},
+	{"dropped by the first, then used: a late open of the first does not finish it", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: dropped("a"), id: "b", want: store.Created, order: "b"},
+		call{do: func(r *rig) {
+			err := r.OpenOrder(r.ctx(), withSession(r.newOrder("acc", "a"), "cks_a"), anyKey)
+			if !errors.Is(err, store.ErrNotFound) {
+				r.Fatal(err)
+			}
+		}, id: "c", want: store.Running},
+	)},
+	{"paid without a session: a drop frees the key and keeps the order", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: paid("a")},
+		call{do: dropped("a"), id: "b", want: store.Created, order: "b"},
+		call{do: func(r *rig) { same(r, "state", r.order("acc", "a").State, store.OrderPaid) }},
+	)},
+	{"no key", func(r *rig) {
+		none := store.Key{Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+		for _, id := range []string{"a", "b", "c"} {
+			r.open(withSession(r.create("acc", id, none), "cks_"+id), none)
+		}
+		same(r, "open orders", len(r.openOrders("acc")), 3)
+	}},
+	{"keys of an account are its own", func(r *rig) {
+		r.create("acc", "a", anyKey)
+		r.create("acc2", "b", anyKey)
+		other := anyKey
+		other.Hash = "h2"
+		r.create("acc", "c", other)
+	}},
+	{"a key that is kept longer than its order", func(r *rig) {
+		long := store.Key{Hash: "h", Fingerprint: "f", Lease: time.Minute, Keep: 90 * day}
+		r.open(withSession(r.create("acc", "a", long), "cks_a"), long)
+		r.clock.Move(90*day - time.Millisecond)
+		r.create("acc", "other", store.Key{})
+		o, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", "b"), long)
+		if err != nil || how != store.Replayed || o.ID != "a" {
+			r.Fatal(o.ID, how, err)
+		}
+	}},
+	{"no lease at all", func(r *rig) {
+		none := store.Key{Hash: "h", Fingerprint: "f"}
+		r.create("acc", "a", none)
+		o, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", "b"), none)
+		if err != nil || how != store.Resumed || o.ID != "a" {
+			r.Fatal(o.ID, how, err)
+		}
+		r.open(withSession(o, "cks_a"), none) // kept for no time
+		r.create("acc", "c", none)
+	}},
+}
