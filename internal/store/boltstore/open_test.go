@@ -164,7 +164,7 @@ func TestOpenHeldByAnotherProcess(t *testing.T) {
 // TestOpenWithoutPermission runs as somebody who may not write, because root
 // always may.
 func TestOpenWithoutPermission(t *testing.T) {
-	dir, err := os.MkdirTemp("", "dodogate") // t.TempDir is not readable for others
+	dir, err := os.MkdirTemp("", "dodogate") //nolint:usetesting // t.TempDir is not readable for others
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func (s *Server) signal(sig syscall.Signal) {
 }
 
 func (s *Server) start() error {
-	cmd := exec.Command(s.bin, s.args...)
+	cmd := exec.Command(s.bin, s.args...) //nolint:noctx // it is killed when the test ends
 	log := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = dieWithParent()
@@ -149,7 +149,7 @@ func (s *Server) start() error {
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
 	if err != nil {
 		t.Fatal(err)
 	}
