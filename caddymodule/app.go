@@ -63,6 +63,11 @@ type App struct {
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
+	// What an open dispute does to what its payment gave: `freeze` takes it back
+	// until the dispute is won or withdrawn, `ignore` leaves it until the dispute
+	// is decided. Default: `freeze`.
+	DisputePolicy config.DisputePolicy `json:"dispute_policy,omitempty"`
+
 	// Keys of the proof by which a payment is matched to its order even after the
 	// store was lost: text of at least 24 bytes. The first signs, any is believed.
 	// Default: one that is derived from api_key. Secrets.
@@ -90,6 +95,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
+	if err := a.DisputePolicy.Validate(); err != nil {
+		return err
+	}
 	options, err := a.options()
 	if err != nil {
 		return err
@@ -101,6 +109,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	options.SignupCredits = a.SignupCredits
+	options.DisputePolicy = a.DisputePolicy
 	options.Store = a.store
 	options.Observer = metrics
 	options.Logger = a.logger

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 )
 
@@ -26,6 +27,7 @@ import (
 //		store          redis [<url>] { … } | bolt [<file>]
 //		product <name> { … }
 //		signup_credits <number>
+//		dispute_policy freeze | ignore
 //		proof_secret   <secret>...
 //	}
 //
@@ -74,11 +76,25 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseProduct(d)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
+	case "dispute_policy":
+		return parseDisputePolicy(d, &a.DisputePolicy)
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:
 		return d.Errf("unrecognized option '%s' of dodo", d.Val())
 	}
+}
+
+func parseDisputePolicy(d *caddyfile.Dispenser, target *config.DisputePolicy) error {
+	var word string
+	if err := readOne(d, &word); err != nil {
+		return err
+	}
+	*target = config.DisputePolicy(word)
+	if err := target.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // parseEnvironment finds a wrong word at adapt time; a placeholder is judged when

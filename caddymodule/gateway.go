@@ -40,7 +40,7 @@ func init() {
 // `{http.dodo.credits}` | Credits that can be spent
 // `{http.dodo.has_paid}` | `true` or `false`
 // `{http.dodo.plan}` | The plan that gives access, or `none`
-// `{http.dodo.plan_status}` | `active`, `expired` or `none`
+// `{http.dodo.plan_status}` | `active`, `trialing`, `past_due`, `on_hold`, `paused`, `cancelled`, `expired` or `none`
 // `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
 type Gateway struct {
 	// Where the payment routes are, such as `/payments`: plain segments, no slash

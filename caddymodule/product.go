@@ -51,7 +51,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 	case "credits":
 		return readCredits(d, 1, &p.Credits)
 	case "credits_expire":
-		return readExpiry(d, &p.CreditsExpire)
+		return readExpiry(d, p)
 	case "plan":
 		return readOne(d, &p.Plan)
 	case "lasts":
@@ -68,17 +68,17 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 	}
 }
 
-// readExpiry reads a period or the word never, which is also the default.
-func readExpiry(d *caddyfile.Dispenser, target *config.Duration) error {
+// readExpiry reads a period of time or the word never.
+func readExpiry(d *caddyfile.Dispenser, p *config.Product) error {
 	if d.NextArg() {
 		never := d.Val() == "never"
 		if never && d.CountRemainingArgs() == 0 {
-			*target = 0
+			p.CreditsStay = true
 			return nil
 		}
 		d.Prev()
 	}
-	return readPeriod(d, target)
+	return readPeriod(d, &p.CreditsExpire)
 }
 
 // checkProduct finds at adapt time what can be found then. An id that is a

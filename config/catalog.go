@@ -30,13 +30,19 @@ type Product struct {
 	ID string `json:"id"`
 	// Credits given for each piece bought. Default: 0, none.
 	Credits int64 `json:"credits,omitempty"`
-	// CreditsExpire is how long after the payment those credits can be spent.
-	// Default: 0, they never expire.
+	// CreditsExpire is how long after the payment, or the start of a
+	// subscription's period, those credits can be spent. Default: 0, which is
+	// without end for what is bought once, and until the end of the period for a
+	// subscription.
 	CreditsExpire Duration `json:"credits_expire,omitempty"`
+	// CreditsStay lets the credits of a subscription outlast their period: they
+	// never expire. Default: they end with it.
+	CreditsStay bool `json:"credits_stay,omitempty"`
 	// Plan that buying the product gives access to. Up to 64 letters, digits,
 	// "-", "_"; the word "none" is taken. Default: no plan.
 	Plan string `json:"plan,omitempty"`
-	// Lasts is for how long each piece gives the plan. Default: 0, without end.
+	// Lasts is for how long each piece that is bought once gives the plan. A
+	// subscription gives it as long as it is paid. Default: 0, without end.
 	Lasts Duration `json:"lasts,omitempty"`
 	// Title and Description are shown to customers instead of Dodo's own name
 	// and description. Default: Dodo's.
@@ -74,6 +80,8 @@ func (p Product) Validate() error {
 		return fmt.Errorf("product %s: plan cannot be called none, the word for having no plan", p.Name)
 	case p.Credits == 0 && p.CreditsExpire != 0:
 		return fmt.Errorf("product %s: credits_expire without credits", p.Name)
+	case p.CreditsStay && (p.Credits == 0 || p.CreditsExpire != 0):
+		return fmt.Errorf("product %s: credits_stay without credits, or with credits_expire", p.Name)
 	case p.Plan == "" && p.Lasts != 0:
 		return fmt.Errorf("product %s: lasts without plan", p.Name)
 	}

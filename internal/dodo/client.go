@@ -52,6 +52,8 @@ type Options struct {
 	HTTPClient *http.Client
 	// Logger is told about attempts that are repeated; nil discards.
 	Logger *slog.Logger
+	// Clock says when a subscription was read; nil is [time.Now].
+	Clock func() time.Time
 	// Sleep waits between attempts, until d has passed or ctx ends; nil waits in
 	// real time.
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -66,15 +68,17 @@ type Options struct {
 // numbers that come as strings (FACTS 1.7, 3.9). It may be used by many
 // goroutines at once.
 type Client struct {
-	checkouts *dodopayments.CheckoutSessionService
-	payments  *dodopayments.PaymentService
-	products  *dodopayments.ProductService
-	http      *http.Client
-	plainHTTP bool // the API itself is http: a simulator
-	timeout   time.Duration
-	log       *slog.Logger
-	sleep     func(context.Context, time.Duration) error
-	jitter    func() float64
+	checkouts     *dodopayments.CheckoutSessionService
+	payments      *dodopayments.PaymentService
+	products      *dodopayments.ProductService
+	subscriptions *dodopayments.SubscriptionService
+	http          *http.Client
+	plainHTTP     bool // the API itself is http: a simulator
+	timeout       time.Duration
+	log           *slog.Logger
+	clock         func() time.Time
+	sleep         func(context.Context, time.Duration) error
+	jitter        func() float64
 }
 
 // New returns a client, or an error that says which option cannot be used. It
@@ -96,6 +100,7 @@ func New(o Options) (*Client, error) {
 		plainHTTP: base.Scheme == "http",
 		timeout:   o.Timeout,
 		log:       o.Logger,
+		clock:     o.Clock,
 		sleep:     o.Sleep,
 		jitter:    o.Jitter,
 	}
@@ -111,6 +116,7 @@ func New(o Options) (*Client, error) {
 	c.checkouts = dodopayments.NewCheckoutSessionService(opts...)
 	c.payments = dodopayments.NewPaymentService(opts...)
 	c.products = dodopayments.NewProductService(opts...)
+	c.subscriptions = dodopayments.NewSubscriptionService(opts...)
 	return c, nil
 }
 
@@ -120,6 +126,9 @@ func (c *Client) setDefaults() {
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.clock == nil {
+		c.clock = time.Now
 	}
 	if c.sleep == nil {
 		c.sleep = sleep

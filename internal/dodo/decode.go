@@ -18,6 +18,7 @@ var ErrUnclear = errors.New("cannot be understood")
 const (
 	maxLines    = 1000      // of a cart; Dodo sells at most 100 (SPEC) in one payment
 	maxRefunds  = 1000      // of one payment
+	maxDisputes = 1000      // of one payment
 	maxQuantity = 1<<31 - 1 // int32 in SPEC
 	maxID       = 128       // bytes of one of Dodo's ids
 	maxEmail    = 320       // bytes, RFC 5321: 64 + "@" + 255
@@ -41,7 +42,7 @@ func Decode(body []byte) (Event, error) {
 	var bad faults
 	envelope := readObject("", body, &bad)
 	e := Event{BusinessID: envelope.id("business_id"), Timestamp: envelope.time("timestamp")}
-	bad.unclear = nil // nothing is lost without these two
+	bad.unclear = nil // little is lost without these two
 	if e.Type = envelope.text("type"); !isEventType(e.Type) {
 		e.Type = ""
 		envelope.refuse("type", "is missing or no event type")
@@ -52,6 +53,13 @@ func Decode(body []byte) (Event, error) {
 		fact = readPayment(envelope.payload("Payment"), e.Type, e.Timestamp)
 	case "refund":
 		fact = readRefund(envelope.payload("Refund"), e.Type)
+	case "dispute":
+		fact = readDispute(envelope.payload("Dispute"), e.Type)
+	case "subscription":
+		if e.Timestamp.IsZero() { // nothing else says which of two bodies is newer
+			envelope.refuse("timestamp", "is missing or no timestamp")
+		}
+		fact = readSubscription(envelope.payload("Subscription"), e.Type, e.Timestamp)
 	default: // no type, or one without an effect, whatever its data are
 		return e, bad.err()
 	}
@@ -87,10 +95,11 @@ func readPayment(data fields, eventType string, happenedAt time.Time) Fact {
 		Status:        entitlement.PaymentStatus(data.word("status")),
 		Currency:      data.currency(),
 		Cart:          readCart(data),
-		Subscription:  readSubscription(data),
+		Subscription:  subscriptionOf(data),
 		CreatedAt:     data.time("created_at"),
 		RefundedFully: data.word("refund_status") == "full",
 		Refunds:       readRefunds(data),
+		Disputes:      readDisputes(data),
 	}
 	p.Total, _ = data.whole("total_amount")
 	if p.Status == "" { // null for a moment (FAQ Q53)
@@ -120,10 +129,10 @@ var paymentStatusOf = map[string]entitlement.PaymentStatus{
 	"payment.processing": entitlement.PaymentProcessing,
 }
 
-// readSubscription also knows the payments for several subscriptions at once,
+// subscriptionOf also knows the payments for several subscriptions at once,
 // which name none in subscription_id (FACTS 2.5, newer than 1.113.0). One is
 // enough to tell that the charge belongs to a subscription.
-func readSubscription(data fields) string {
+func subscriptionOf(data fields) string {
 	one, several := data.id("subscription_id"), data.items("subscription_ids", maxLines)
 	if one != "" || len(several) == 0 {
 		return one
@@ -138,14 +147,24 @@ func readSubscription(data fields) string {
 func readCart(data fields) []entitlement.Line {
 	var cart []entitlement.Line
 	for _, item := range data.list("product_cart", maxLines) {
-		line := entitlement.Line{ProductID: item.wantID("product_id")}
-		line.Quantity, _ = item.whole("quantity")
-		if line.Quantity < 1 || line.Quantity > maxQuantity {
-			item.refuse("quantity", "is not a quantity")
+		line := entitlement.Line{ProductID: item.wantID("product_id"), Quantity: item.quantity()}
+		if line.Quantity == 0 {
+			item.refuse("quantity", "is missing")
 		}
 		cart = append(cart, line)
 	}
 	return cart
+}
+
+// quantity is how many pieces of a product; 0 when that is absent or null.
+func (f fields) quantity() int64 {
+	const name = "quantity"
+	n, said := f.whole(name)
+	if said && (n < 1 || n > maxQuantity) {
+		f.refuse(name, "is not a quantity")
+		return 0
+	}
+	return n
 }
 
 func readRefunds(data fields) map[string]entitlement.Refund {

@@ -1,6 +1,7 @@
 package dodo_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -8,9 +9,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
 var objectID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
@@ -31,6 +34,10 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(paymentEvent(`"status":"failed","status":"succeeded"`)))
 	f.Add([]byte(refundEvent("refund.failed", `"amount":"1e308","is_partial":"false"`)))
+	f.Add([]byte(paymentEvent(`"disputes":[{"dispute_id":"dp_1","dispute_status":"Dispute_Lost"}]`)))
+	f.Add([]byte(disputeEvent("expired", set("dispute_status", `null`))))
+	f.Add([]byte(subscriptionEvent("renewed", set("status", `null`, "trial_period_days", `"7"`))))
+	f.Add([]byte(subscriptionEvent("cancelled", set("status", `"cancelled"`, "next_billing_date", `"9999-12-31T23:59:59-01:00"`))))
 
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := dodo.Decode(body)
@@ -50,16 +57,92 @@ func FuzzDecode(f *testing.F) {
 		if !json.Valid(body) || body[0] != '{' || e.Type == "" {
 			t.Fatalf("%q was accepted as %+v", body, e)
 		}
+		checkRewritten(t, body, e)
 		if e.Fact != nil {
+			checkFamily(t, e)
 			checkFact(t, e.Fact)
+			checkKept(t, e.Fact)
+			checkSubscription(t, e.Fact)
 		}
 	})
+}
+
+// checkRewritten: the same JSON with other white space is the same event.
+func checkRewritten(t *testing.T, body []byte, want dodo.Event) {
+	t.Helper()
+	var compact, wide bytes.Buffer
+	if err := errors.Join(json.Compact(&compact, body), json.Indent(&wide, body, "", "\t")); err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range []*bytes.Buffer{&compact, &wide} {
+		if got, err := dodo.Decode(again.Bytes()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s is %+v, %v; want %+v", again, got, err, want)
+		}
+	}
+}
+
+// checkFamily: a fact is about the kind of object that its event's type names,
+// and events of other types have none.
+func checkFamily(t *testing.T, e dodo.Event) {
+	t.Helper()
+	kind, paid, subscribed := e.Fact.Ref.Kind, !reflect.ValueOf(e.Fact.Payment).IsZero(), !e.Fact.Subscription.IsZero()
+	switch family, _, _ := strings.Cut(e.Type, "."); family {
+	case "payment", "refund", "dispute":
+		if kind != entitlement.KindPayment || !paid || subscribed {
+			t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
+		}
+	case "subscription":
+		if kind != entitlement.KindSubscription || paid || !subscribed {
+			t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
+		}
+	default:
+		t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
+	}
+}
+
+// checkKept: a record of the fact can be written and comes back as it was.
+func checkKept(t *testing.T, f *dodo.Fact) {
+	t.Helper()
+	record := entitlement.Record{Payment: f.Payment, Subscription: f.Subscription}
+	var back entitlement.Record
+	state, err := json.Marshal(record)
+	if err == nil {
+		err = json.Unmarshal(state, &back)
+	}
+	if err != nil || !reflect.DeepEqual(back, record) {
+		t.Fatalf("%+v is kept as %s and comes back as %+v, %v", record, state, back, err)
+	}
+}
+
+func checkSubscription(t *testing.T, f *dodo.Fact) {
+	t.Helper()
+	if f.Ref.Kind != entitlement.KindSubscription {
+		return
+	}
+	s := f.Subscription.State
+	if s.At.IsZero() || s.Status == "" || s.Quantity < 0 || s.Quantity > 1<<31-1 || s.TrialDays < 0 || s.TrialDays > 10000 {
+		t.Fatalf("subscription %+v", s)
+	}
+	if s.ProductID != "" && !objectID.MatchString(s.ProductID) {
+		t.Fatalf("product %q", s.ProductID)
+	}
+	if active := s.Status == entitlement.SubscriptionActive; active != (len(f.Subscription.Periods) == 1) && !s.PeriodStart.Equal(s.PeriodEnd) {
+		t.Fatalf("subscription %+v", f.Subscription)
+	}
+	for _, p := range f.Subscription.Periods {
+		if p.Start.IsZero() || !p.Start.Before(p.End) || len(p.Bought) != 1 || p.Bought[s.ProductID] < 1 || s.ProductID == "" {
+			t.Fatalf("period %+v", p)
+		}
+	}
+	if merged := f.Subscription.Merge(f.Subscription); !reflect.DeepEqual(merged, f.Subscription) {
+		t.Fatalf("%+v merged with itself is %+v", f.Subscription, merged)
+	}
 }
 
 func checkFact(t *testing.T, f *dodo.Fact) {
 	t.Helper()
 	ids := []string{f.Ref.ID}
-	for _, optional := range []string{f.Payment.Subscription, f.Clues.SessionID, f.Clues.CustomerID} {
+	for _, optional := range []string{f.Payment.Subscription, f.Clues.SessionID, f.Clues.CustomerID, f.Clues.SubscriptionID} {
 		if optional != "" {
 			ids = append(ids, optional)
 		}
@@ -75,6 +158,9 @@ func checkFact(t *testing.T, f *dodo.Fact) {
 		if r.Amount < 0 {
 			t.Fatalf("refund of %d", r.Amount)
 		}
+	}
+	for id := range f.Payment.Disputes {
+		ids = append(ids, id)
 	}
 	for _, id := range ids {
 		if !objectID.MatchString(id) {

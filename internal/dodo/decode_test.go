@@ -201,6 +201,8 @@ func TestDecodeUnclear(t *testing.T) {
 		"no time at all":            `{"type":"payment.succeeded","data":{"payment_id":"pay_1"}}`,
 		"time odd":                  `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"yesterday"}}`,
 		"time a number":             `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":1795288583}}`,
+		"time beyond year 9999":     `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"9999-12-31T23:59:59-00:01"}}`,
+		"time before year 0":        `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"0000-01-01T00:00:00+00:01"}}`,
 		"amount 1e308":              paymentEvent(`"total_amount":1e308`),
 		"amount 4e2":                paymentEvent(`"total_amount":4e2`),
 		"amount 2^63":               paymentEvent(`"total_amount":9223372036854775808`),
@@ -320,8 +322,10 @@ func TestDecodeMalformed(t *testing.T) {
 func TestDecodeWithoutEffect(t *testing.T) {
 	for _, body := range []string{
 		`{"type":"widget.frobbed"}`,
-		`{"type":"dispute.opened","data":null}`,
-		`{"type":"subscription.active","data":[1,{"status":1,"status":2}]}`,
+		`{"type":"license_key.created","data":null}`,
+		`{"type":"dunning.started","data":[1,{"status":1,"status":2}]}`,
+		`{"type":"disputes.opened","data":{"payment_id":"pay_1","dispute_id":"dp_1","dispute_status":"dispute_lost"}}`,
+		`{"type":"Subscription.active","data":{"subscription_id":"sub_1","status":"active"}}`,
 		`{"type":"credit.added","timestamp":"whenever","business_id":{},"data":{"amount":-1.5e300}}`,
 		`{"type":"paymentx","data":7}` + "\n",
 		`{"type":"x.y","data":"\"` + strings.Repeat("[", 100) + `"}`,

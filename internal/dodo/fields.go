@@ -181,18 +181,19 @@ func (f fields) flag(name string) (value, said bool) {
 	return false, false
 }
 
-// time is an RFC 3339 timestamp in UTC, or zero.
+// time is an RFC 3339 timestamp in UTC, or zero. The offset may lead out of the
+// years that RFC 3339 can write, and then it could not be stored.
 func (f fields) time(name string) time.Time {
 	s := f.text(name)
 	if s == "" {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
 		f.refuse(name, "is not a timestamp")
 		return time.Time{}
 	}
-	return t.UTC()
+	return t
 }
 
 // object is a nested object; one without fields when it is absent or null.

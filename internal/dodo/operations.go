@@ -157,6 +157,33 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 	return fact, nil
 }
 
+// Subscription reads a subscription, by the same reader as webhooks. What it says
+// is dated to the beginning of the read by [Options.Clock]: the answer may be
+// newer than that, never older. One that cannot be understood is both
+// [ErrBadAnswer] and [ErrUnclear].
+func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
+	const op = "read subscription"
+	if !isWord(id, maxID) {
+		return Fact{}, notAnID(op)
+	}
+	at := c.clock().UTC()
+	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.subscriptions.Get(ctx, id, raw...)
+		return err
+	})
+	if err != nil {
+		return Fact{}, err
+	}
+	fact := readSubscription(answer.fields, "", at)
+	if fact.Ref.ID != id {
+		answer.refuse("subscription_id", "is not the one that was asked for")
+	}
+	if err := answer.err(); err != nil {
+		return Fact{}, err
+	}
+	return fact, nil
+}
+
 // Product is a product as Dodo sells it.
 type Product struct {
 	ID          string
@@ -167,12 +194,8 @@ type Product struct {
 	Recurring   bool
 }
 
-// The paging of lists (FACTS 1.6): numbered from 0, at most 100 a page, and no
-// total. The SDK's own paging skips a page.
-const (
-	pageSize = 100
-	maxPages = 50
-)
+// maxPages bounds the products that are read.
+const maxPages = 50
 
 // Products reads all products that are not archived.
 func (c *Client) Products(ctx context.Context) ([]Product, error) {
@@ -200,7 +223,7 @@ func (c *Client) Products(ctx context.Context) ([]Product, error) {
 }
 
 func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Product, error) {
-	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	answer, items, err := c.page(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.products.List(ctx, dodopayments.ProductListParams{
 			PageNumber: dodopayments.F(page),
 			PageSize:   dodopayments.F[int64](pageSize),
@@ -210,10 +233,6 @@ func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Prod
 	if err != nil {
 		return nil, err
 	}
-	if answer.raw("items") == nil {
-		answer.refuse("items", "is missing")
-	}
-	items := answer.list("items", pageSize)
 	products := make([]Product, 0, len(items))
 	for _, item := range items {
 		products = append(products, readProduct(item))

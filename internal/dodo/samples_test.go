@@ -30,13 +30,13 @@ var samples = map[string]struct {
 	"credit.overage_reset.json":                                          {"credit.overage_reset", nil},
 	"credit.rolled_over.json":                                            {"credit.rolled_over", nil},
 	"credit.rollover_forfeited.json":                                     {"credit.rollover_forfeited", nil},
-	"dispute.accepted.json":                                              {"dispute.accepted", nil},
-	"dispute.cancelled.json":                                             {"dispute.cancelled", nil},
-	"dispute.challenged.json":                                            {"dispute.challenged", nil},
-	"dispute.expired.json":                                               {"dispute.expired", nil},
-	"dispute.lost.json":                                                  {"dispute.lost", nil},
-	"dispute.opened.json":                                                {"dispute.opened", nil},
-	"dispute.won.json":                                                   {"dispute.won", nil},
+	"dispute.accepted.json":                                              {"dispute.accepted", dispute(entitlement.DisputeAccepted)},
+	"dispute.cancelled.json":                                             {"dispute.cancelled", dispute(entitlement.DisputeCancelled)},
+	"dispute.challenged.json":                                            {"dispute.challenged", dispute(entitlement.DisputeChallenged)},
+	"dispute.expired.json":                                               {"dispute.expired", dispute(entitlement.DisputeExpired)},
+	"dispute.lost.json":                                                  {"dispute.lost", dispute(entitlement.DisputeLost)},
+	"dispute.opened.json":                                                {"dispute.opened", dispute(entitlement.DisputeOpened)},
+	"dispute.won.json":                                                   {"dispute.won", dispute(entitlement.DisputeWon)},
 	"dunning.recovered.json":                                             {"dunning.recovered", nil},
 	"dunning.started.json":                                               {"dunning.started", nil},
 	"entitlement_grant.created.json":                                     {"entitlement_grant.created", nil},
@@ -55,25 +55,25 @@ var samples = map[string]struct {
 	"payout.success.json":                                                {"payout.success", nil},
 	"refund.failed.json":                                                 {"refund.failed", refund(entitlement.RefundFailed, 400, true)},
 	"refund.succeeded.json":                                              {"refund.succeeded", refund(entitlement.RefundSucceeded, 400, true)},
-	"subscription.active.json":                                           {"subscription.active", nil},
-	"subscription.cancelled.json":                                        {"subscription.cancelled", nil},
-	"subscription.expired.json":                                          {"subscription.expired", nil},
-	"subscription.failed.json":                                           {"subscription.failed", nil},
-	"subscription.on_hold.json":                                          {"subscription.on_hold", nil},
-	"subscription.past_due.json":                                         {"subscription.past_due", nil},
-	"subscription.paused.json":                                           {"subscription.paused", nil},
-	"subscription.plan_changed.json":                                     {"subscription.plan_changed", nil},
-	"subscription.renewed.json":                                          {"subscription.renewed", nil},
-	"subscription.unpaused.json":                                         {"subscription.unpaused", nil},
-	"subscription.update_payment_method.json":                            {"subscription.update_payment_method", nil},
-	"subscription.updated.json":                                          {"subscription.updated", nil},
-	"variants/cli/dispute.accepted.json":                                 {"dispute.accepted", nil},
-	"variants/cli/dispute.cancelled.json":                                {"dispute.cancelled", nil},
-	"variants/cli/dispute.challenged.json":                               {"dispute.challenged", nil},
-	"variants/cli/dispute.expired.json":                                  {"dispute.expired", nil},
-	"variants/cli/dispute.lost.json":                                     {"dispute.lost", nil},
-	"variants/cli/dispute.opened.json":                                   {"dispute.opened", nil},
-	"variants/cli/dispute.won.json":                                      {"dispute.won", nil},
+	"subscription.active.json":                                           {"subscription.active", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"subscription.cancelled.json":                                        {"subscription.cancelled", subscribed(entitlement.SubscriptionCancelled, "2025-08-04T05:48:25.134643Z")},
+	"subscription.expired.json":                                          {"subscription.expired", subscribed(entitlement.SubscriptionExpired, "2025-08-04T05:45:31.736731Z")},
+	"subscription.failed.json":                                           {"subscription.failed", subscribed(entitlement.SubscriptionFailed, "2025-08-04T05:45:31.736731Z")},
+	"subscription.on_hold.json":                                          {"subscription.on_hold", subscribed(entitlement.SubscriptionOnHold, "2025-07-23T12:01:51.506540Z")},
+	"subscription.past_due.json":                                         {"subscription.past_due", pastDue("2025-08-23T12:03:51.506540Z")},
+	"subscription.paused.json":                                           {"subscription.paused", subscribed(entitlement.SubscriptionPaused, "2025-07-23T12:01:51.506540Z")},
+	"subscription.plan_changed.json":                                     {"subscription.plan_changed", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"subscription.renewed.json":                                          {"subscription.renewed", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"subscription.unpaused.json":                                         {"subscription.unpaused", subscribed(entitlement.SubscriptionActive, "2025-07-23T12:32:47.185692Z")},
+	"subscription.update_payment_method.json":                            {"subscription.update_payment_method", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"subscription.updated.json":                                          {"subscription.updated", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"variants/cli/dispute.accepted.json":                                 {"dispute.accepted", disputeFromCLI(entitlement.DisputeAccepted)},
+	"variants/cli/dispute.cancelled.json":                                {"dispute.cancelled", disputeFromCLI(entitlement.DisputeCancelled)},
+	"variants/cli/dispute.challenged.json":                               {"dispute.challenged", disputeFromCLI(entitlement.DisputeChallenged)},
+	"variants/cli/dispute.expired.json":                                  {"dispute.expired", disputeFromCLI(entitlement.DisputeExpired)},
+	"variants/cli/dispute.lost.json":                                     {"dispute.lost", disputeFromCLI(entitlement.DisputeLost)},
+	"variants/cli/dispute.opened.json":                                   {"dispute.opened", disputeFromCLI(entitlement.DisputeOpened)},
+	"variants/cli/dispute.won.json":                                      {"dispute.won", disputeFromCLI(entitlement.DisputeWon)},
 	"variants/cli/license_key.created.json":                              {"license_key.created", nil},
 	"variants/cli/payment.cancelled.json":                                {"payment.cancelled", fromCLI()},
 	"variants/cli/payment.failed.json":                                   {"payment.failed", fromCLI()},
@@ -81,16 +81,16 @@ var samples = map[string]struct {
 	"variants/cli/payment.succeeded.json":                                {"payment.succeeded", fromCLI()},
 	"variants/cli/refund.failed.json":                                    {"refund.failed", refundFromCLI()},
 	"variants/cli/refund.succeeded.json":                                 {"refund.succeeded", refundFromCLI()},
-	"variants/cli/subscription.active.json":                              {"subscription.active", nil},
-	"variants/cli/subscription.cancelled.json":                           {"subscription.cancelled", nil},
-	"variants/cli/subscription.expired.json":                             {"subscription.expired", nil},
-	"variants/cli/subscription.failed.json":                              {"subscription.failed", nil},
-	"variants/cli/subscription.on_hold.json":                             {"subscription.on_hold", nil},
-	"variants/cli/subscription.plan_changed.json":                        {"subscription.plan_changed", nil},
-	"variants/cli/subscription.renewed.json":                             {"subscription.renewed", nil},
-	"variants/cli/subscription.updated.json":                             {"subscription.updated", nil},
+	"variants/cli/subscription.active.json":                              {"subscription.active", subscribedFromCLI(entitlement.SubscriptionActive, false)},
+	"variants/cli/subscription.cancelled.json":                           {"subscription.cancelled", subscribedFromCLI(entitlement.SubscriptionCancelled, true)},
+	"variants/cli/subscription.expired.json":                             {"subscription.expired", subscribedFromCLI(entitlement.SubscriptionExpired, false)},
+	"variants/cli/subscription.failed.json":                              {"subscription.failed", subscribedFromCLI(entitlement.SubscriptionFailed, false)},
+	"variants/cli/subscription.on_hold.json":                             {"subscription.on_hold", subscribedFromCLI(entitlement.SubscriptionOnHold, false)},
+	"variants/cli/subscription.plan_changed.json":                        {"subscription.plan_changed", subscribedFromCLI(entitlement.SubscriptionActive, false)},
+	"variants/cli/subscription.renewed.json":                             {"subscription.renewed", subscribedFromCLI(entitlement.SubscriptionActive, false)},
+	"variants/cli/subscription.updated.json":                             {"subscription.updated", subscribedFromCLI(entitlement.SubscriptionActive, false)},
 	"variants/credit.added.amounts-as-numbers.json":                      {"credit.added", nil},
-	"variants/dispute.opened.without-customer.json":                      {"dispute.opened", nil},
+	"variants/dispute.opened.without-customer.json":                      {"dispute.opened", withoutCustomer(dispute(entitlement.DisputeOpened))},
 	"variants/entitlement_grant.created.discord-pending.json":            {"entitlement_grant.created", nil},
 	"variants/entitlement_grant.created.openapi-example.json":            {"entitlement_grant.created", nil},
 	"variants/entitlement_grant.delivered.digital-files.json":            {"entitlement_grant.delivered", nil},
@@ -105,9 +105,9 @@ var samples = map[string]struct {
 	"variants/payment.succeeded.subscription-renewal.json":               {"payment.succeeded", renewal(entitlement.PaymentSucceeded)},
 	"variants/payment.succeeded.trial-zero-amount.json":                  {"payment.succeeded", firstCharge(0)},
 	"variants/refund.succeeded.partial.json":                             {"refund.succeeded", refund(entitlement.RefundSucceeded, 150, false)},
-	"variants/subscription.active.with-credits-as-numbers.json":          {"subscription.active", nil},
-	"variants/subscription.active.with-credits.json":                     {"subscription.active", nil},
-	"variants/subscription.updated.cancel-scheduled.json":                {"subscription.updated", nil},
+	"variants/subscription.active.with-credits-as-numbers.json":          {"subscription.active", withUser(subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z"))},
+	"variants/subscription.active.with-credits.json":                     {"subscription.active", withUser(subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z"))},
+	"variants/subscription.updated.cancel-scheduled.json":                {"subscription.updated", toEnd(subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z"))},
 	"variants/unknown-event-type.json":                                   {"widget.frobbed", nil},
 }
 
@@ -155,6 +155,10 @@ func TestDecodeSamples(t *testing.T) {
 
 func payment(id string) entitlement.Ref {
 	return entitlement.Ref{Kind: entitlement.KindPayment, ID: id}
+}
+
+func subscription(id string) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindSubscription, ID: id}
 }
 
 func moment(s string) time.Time {
@@ -232,6 +236,69 @@ func refundFromCLI() *dodo.Fact {
 		Fact: entitlement.Fact{Ref: payment("pay_test"), Payment: entitlement.Payment{Refunds: map[string]entitlement.Refund{
 			"ref_test": {Status: entitlement.RefundSucceeded, Amount: 400, Currency: "USD", Full: true},
 		}}},
+		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com"},
+	}
+}
+
+// subscribed is the subscription of Dodo's own examples: of one piece, in the
+// period of 23 July.
+func subscribed(status entitlement.SubscriptionStatus, at string) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: subscription("sub_7EeHq2ewQuadropD2ra"), Subscription: entitlement.Observed(entitlement.SubscriptionState{
+			At: moment(at), Status: status, ProductID: "pdt_RUST4raxbl0Rfe4VQi1z", Quantity: 1,
+			CreatedAt:   moment("2025-06-23T11:57:59.125145Z"),
+			PeriodStart: moment("2025-07-23T12:01:21.506021Z"), PeriodEnd: moment("2025-08-23T12:01:14.672875Z"),
+		})},
+		Clues: dodo.Clues{CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K", CustomerEmail: "test@acme.com", SubscriptionID: "sub_7EeHq2ewQuadropD2ra"},
+	}
+}
+
+func pastDue(at string) *dodo.Fact {
+	f := subscribed(entitlement.SubscriptionPastDue, at)
+	f.Subscription.GraceEndsAt = moment("2025-08-26T12:01:14.672875Z")
+	return f
+}
+
+func toEnd(f *dodo.Fact) *dodo.Fact {
+	f.Subscription.State.CancelAtEnd = true
+	return f
+}
+
+func withUser(f *dodo.Fact) *dodo.Fact {
+	f.Clues.Metadata = map[string]string{"user_id": "u_42"}
+	return f
+}
+
+func subscribedFromCLI(status entitlement.SubscriptionStatus, cancelAtEnd bool) *dodo.Fact {
+	day := moment("2026-03-20T00:00:00Z")
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: subscription("sub_test"), Subscription: entitlement.Observed(entitlement.SubscriptionState{
+			At: day, Status: status, ProductID: "pdt_test", Quantity: 1, CreatedAt: day, PeriodStart: day,
+			PeriodEnd: moment("2026-04-20T00:00:00Z"), CancelAtEnd: cancelAtEnd,
+		})},
+		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com", SubscriptionID: "sub_test"},
+	}
+}
+
+func dispute(status entitlement.DisputeStatus) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_gUHcgg81JkW1sbH0zbykQ"), Payment: entitlement.Payment{
+			Disputes: map[string]entitlement.DisputeStatus{"dp_q9BVPKzA4HeQs2f2PmDc": status},
+		}},
+		Clues: dodo.Clues{CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K", CustomerEmail: "test@acme.com"},
+	}
+}
+
+func withoutCustomer(f *dodo.Fact) *dodo.Fact {
+	f.Clues = dodo.Clues{}
+	return f
+}
+
+func disputeFromCLI(status entitlement.DisputeStatus) *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: payment("pay_test"), Payment: entitlement.Payment{
+			Disputes: map[string]entitlement.DisputeStatus{"dp_test": status},
+		}},
 		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com"},
 	}
 }

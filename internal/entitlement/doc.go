@@ -9,6 +9,7 @@
 //	fact ─┼─ Merge ─→ merged object ─ Effect(terms) ─→ grants + standing ─→ Snapshot(now)
 //	fact ─┘
 //
-// A refund is a fact about its payment: a [Payment] that says nothing but its
-// refund. A later kind of fact is one type with a Merge and an Effect.
+// A refund or a dispute is a fact about its payment: a [Payment] that says nothing
+// but that. A payment of a subscription is in turn a fact about the subscription.
+// A further kind of object is one type with a Merge and an Effect.
 package entitlement

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
@@ -18,7 +19,8 @@ var ErrUnknownProduct = errors.New("product is not in the catalog")
 // change of the catalog never changes what somebody already bought.
 type Terms struct {
 	Credits       int64         `json:"credits,omitempty"`        // per piece
-	CreditsExpire time.Duration `json:"credits_expire,omitempty"` // after the payment; 0: never
+	CreditsExpire time.Duration `json:"credits_expire,omitempty"` // after the payment; 0: never, and with the period of a subscription
+	CreditsStay   bool          `json:"credits_stay,omitempty"`   // they never expire, those of a subscription neither
 	Plan          string        `json:"plan,omitempty"`
 	Lasts         time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
 }
@@ -40,10 +42,14 @@ type Standing struct {
 	// PaidAt is when the payment in force was made; zero when none is.
 	PaidAt time.Time `json:"paid_at,omitzero"`
 	Passes []Pass    `json:"passes,omitempty"`
+	// Renewal is the access that a subscription gives; nil for other objects.
+	Renewal *Renewal `json:"renewal,omitempty"`
 }
 
 // IsZero reports whether the object contributes nothing.
-func (s Standing) IsZero() bool { return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 }
+func (s Standing) IsZero() bool {
+	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil
+}
 
 // Effect is everything that an object contributes to its account.
 type Effect struct {
@@ -59,11 +65,11 @@ type Effect struct {
 // A cart line without terms is left out and reported by [ErrUnknownProduct],
 // beside the effect of the other lines; an amount beyond 2^53-1 is
 // [ledger.ErrRange] and no effect at all.
-func (p Payment) Effect(id string, terms map[string]Terms) (Effect, error) {
+func (p Payment) Effect(id string, terms map[string]Terms, policy config.DisputePolicy) (Effect, error) {
 	if p.Status != PaymentSucceeded || p.Subscription != "" {
 		return Effect{}, nil
 	}
-	refunded, full := p.Refunded()
+	undone, full := p.undone(policy)
 	var (
 		e       Effect
 		unknown error
@@ -75,7 +81,7 @@ func (p Payment) Effect(id string, terms map[string]Terms) (Effect, error) {
 			continue
 		}
 		if t.Credits > 0 {
-			target, err := p.grant(id, i, t, refunded, full)
+			target, err := p.grant(id, i, t, undone, full)
 			if err != nil {
 				return Effect{}, fmt.Errorf("cart line %d: %w", i, err)
 			}
@@ -88,8 +94,8 @@ func (p Payment) Effect(id string, terms map[string]Terms) (Effect, error) {
 	return e, unknown
 }
 
-// grant is credits × quantity, less the share that was refunded, rounded down.
-func (p Payment) grant(id string, line int, t Terms, refunded int64, full bool) (ledger.Target, error) {
+// grant is credits × quantity, less the share that is undone, rounded down.
+func (p Payment) grant(id string, line int, t Terms, undone int64, full bool) (ledger.Target, error) {
 	quantity := p.Cart[line].Quantity
 	if quantity < 0 || t.Credits > ledger.Max/max(quantity, 1) {
 		return ledger.Target{}, ledger.ErrRange
@@ -105,8 +111,8 @@ func (p Payment) grant(id string, line int, t Terms, refunded int64, full bool) 
 	switch {
 	case full:
 		target.Amount = 0
-	case refunded > 0:
-		target.Amount = share(target.Amount, p.Total-refunded, p.Total)
+	case undone > 0:
+		target.Amount = share(target.Amount, p.Total-undone, p.Total)
 	}
 	return target, nil
 }

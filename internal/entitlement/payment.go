@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/dodogate/dodogate/config"
 )
 
 // PaymentStatus is the status of a payment as Dodo writes it, in lower case.
@@ -90,6 +92,8 @@ type Payment struct {
 	Subscription string            `json:"subscription,omitempty"` // set when the charge belongs to one
 	CreatedAt    time.Time         `json:"created_at,omitzero"`    // UTC
 	Refunds      map[string]Refund `json:"refunds,omitempty"`      // by Dodo's refund id
+	// Disputes by Dodo's dispute id, the furthest status of each.
+	Disputes map[string]DisputeStatus `json:"disputes,omitempty"`
 	// RefundedFully is set once the payment itself says refund_status "full",
 	// which it does also where its list of refunds is cut short.
 	RefundedFully bool `json:"refunded_fully,omitempty"`
@@ -105,7 +109,8 @@ func (p Payment) Merge(q Payment) Payment {
 		m = q
 	}
 	m.RefundedFully = p.RefundedFully || q.RefundedFully
-	m.Refunds = mergeRefunds(p.Refunds, q.Refunds)
+	m.Refunds = unite(p.Refunds, q.Refunds, Refund.merge)
+	m.Disputes = unite(p.Disputes, q.Disputes, DisputeStatus.merge)
 	return m
 }
 
@@ -129,20 +134,11 @@ func compareLines(a, b Line) int {
 	return cmp.Or(cmp.Compare(a.ProductID, b.ProductID), cmp.Compare(a.Quantity, b.Quantity))
 }
 
-func mergeRefunds(a, b map[string]Refund) map[string]Refund {
-	if len(a) == 0 && len(b) == 0 {
-		return nil
+func (r Refund) merge(s Refund) Refund {
+	if r.compare(s) < 0 {
+		return s
 	}
-	m := make(map[string]Refund, len(a)+len(b))
-	for id, r := range a {
-		m[id] = r
-	}
-	for id, r := range b {
-		if known, ok := m[id]; !ok || known.compare(r) < 0 {
-			m[id] = r
-		}
-	}
-	return m
+	return r
 }
 
 func (r Refund) compare(s Refund) int {
@@ -159,6 +155,17 @@ func (r Refund) compare(s Refund) int {
 		cmp.Compare(r.Currency, s.Currency),
 		cmp.Compare(r.Status, s.Status),
 	)
+}
+
+// undone is how much of the payment does not count any more: what was refunded,
+// and all of it by a dispute that takes it.
+func (p Payment) undone(policy config.DisputePolicy) (amount int64, full bool) {
+	for _, d := range p.Disputes {
+		if d.takes(policy) {
+			return p.Total, true
+		}
+	}
+	return p.Refunded()
 }
 
 // Refunded is how much of the payment was given back, in its own minor units:

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 )
@@ -83,7 +84,7 @@ func TestPaymentEffect(t *testing.T) {
 			for _, f := range c.facts {
 				p = p.Merge(f)
 			}
-			e, err := p.Effect("pay_1", terms)
+			e, err := p.Effect("pay_1", terms, config.DisputeFreeze)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,11 +118,11 @@ func passes(e entitlement.Effect) string {
 }
 
 func TestPaymentEffectCannotBeTold(t *testing.T) {
-	e, err := paid(line("pdt_new", 1), line("pdt_pack", 1)).Effect("pay_1", terms)
+	e, err := paid(line("pdt_new", 1), line("pdt_pack", 1)).Effect("pay_1", terms, config.DisputeFreeze)
 	if !errors.Is(err, entitlement.ErrUnknownProduct) || grants(e) != "[payment:pay_1/1=10]" {
 		t.Errorf("a new product beside a known one: %v, %v", grants(e), err)
 	}
-	e, err = paid(line("pdt_giant", 2), line("pdt_pack", 1)).Effect("pay_1", terms)
+	e, err = paid(line("pdt_giant", 2), line("pdt_pack", 1)).Effect("pay_1", terms, config.DisputeFreeze)
 	if !errors.Is(err, ledger.ErrRange) || len(e.Grants) != 0 {
 		t.Errorf("more than can be counted: %v, %v", grants(e), err)
 	}
@@ -141,7 +142,7 @@ func TestCatalogChangesNothingBought(t *testing.T) {
 	ninety := func(string) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 90}, true }
 	bought := entitlement.Record{}.Fold(about(paid(line("pdt_pack", 1))), ten)
 	refunded := bought.Fold(about(refund("r", entitlement.RefundSucceeded, 300, false)), ninety)
-	e, err := refunded.Effect(payment1, bought)
+	e, err := refunded.Effect(payment1, bought, config.DisputeFreeze)
 	if err != nil || grants(e) != "[payment:pay_1/0=6]" {
 		t.Errorf("%s, %v", grants(e), err)
 	}
@@ -217,7 +218,7 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 		)
 		for _, fact := range append(order, order[0]) {
 			next := record.Fold(about(fact), func(id string) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
-			if effect, err = next.Effect(payment1, record); err != nil {
+			if effect, err = next.Effect(payment1, record, config.DisputeFreeze); err != nil {
 				t.Fatal(err)
 			}
 			if account, _, err = account.Apply(effect.Grants, "", noon); err != nil {

@@ -3,52 +3,78 @@ package entitlement
 import (
 	"maps"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // Fact is what one event or one API read says about one object: a state of
 // knowledge about it, which may be no more than a refund of it.
 type Fact struct {
-	Ref     Ref
-	Payment Payment // where Ref names a payment
+	Ref          Ref
+	Payment      Payment      // where Ref names a payment
+	Subscription Subscription // where Ref names a subscription
 }
 
 // Describes reports whether the fact describes the object itself, rather than
 // only something that happened to it, such as a refund.
-func (f Fact) Describes() bool { return f.Payment.Status != "" }
+func (f Fact) Describes() bool {
+	return f.Payment.Status != "" || f.Subscription.State.Status != ""
+}
 
 // Record is everything known about one object: what the store keeps of it, beside
 // its account's ledger.
 type Record struct {
-	Payment Payment `json:"payment"`
+	Payment      Payment      `json:"payment,omitzero"`
+	Subscription Subscription `json:"subscription,omitzero"`
 	// Terms by Dodo product id, frozen when the object was first applied.
 	Terms map[string]Terms `json:"terms,omitempty"`
 }
 
 // Fold merges a fact into the record and freezes the terms of every product in
-// its cart that has none yet. The receiver is not changed.
+// it that has none yet. The receiver is not changed.
 func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Record {
-	next := Record{Payment: r.Payment.Merge(fact.Payment), Terms: maps.Clone(r.Terms)}
-	for _, line := range next.Payment.Cart {
-		if _, frozen := next.Terms[line.ProductID]; frozen {
+	next := Record{
+		Payment:      r.Payment.Merge(fact.Payment),
+		Subscription: r.Subscription.Merge(fact.Subscription),
+		Terms:        maps.Clone(r.Terms),
+	}
+	for id := range next.products() {
+		if _, frozen := next.Terms[id]; frozen {
 			continue
 		}
-		if t, ok := termsOf(line.ProductID); ok {
+		if t, ok := termsOf(id); ok {
 			if next.Terms == nil {
 				next.Terms = make(map[string]Terms)
 			}
-			next.Terms[line.ProductID] = t
+			next.Terms[id] = t
 		}
 	}
 	return next
 }
 
+// products are the Dodo ids of everything that the object is about.
+func (r Record) products() map[string]bool {
+	ids := make(map[string]bool)
+	for _, line := range r.Payment.Cart {
+		ids[line.ProductID] = true
+	}
+	for _, p := range r.Subscription.Periods {
+		for id := range p.Bought {
+			ids[id] = true
+		}
+	}
+	if id := r.Subscription.State.ProductID; id != "" {
+		ids[id] = true
+	}
+	return ids
+}
+
 // Effect is what the object gives under its frozen terms, with amount 0 for every
 // grant that prior, the record before, gave and this one gives no more. Its errors
-// are those of [Payment.Effect].
-func (r Record) Effect(ref Ref, prior Record) (Effect, error) {
-	next, err := r.Payment.Effect(ref.ID, r.Terms)
-	before, _ := prior.Payment.Effect(ref.ID, prior.Terms)
+// are those of [Payment.Effect] and [Subscription.Effect].
+func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effect, error) {
+	next, err := r.effect(ref, policy)
+	before, _ := prior.effect(ref, policy)
 	named := make(map[string]bool, len(next.Grants))
 	for _, g := range next.Grants {
 		named[g.ID] = true
@@ -59,4 +85,11 @@ func (r Record) Effect(ref Ref, prior Record) (Effect, error) {
 		}
 	}
 	return next, err
+}
+
+func (r Record) effect(ref Ref, policy config.DisputePolicy) (Effect, error) {
+	if ref.Kind == KindSubscription {
+		return r.Subscription.Effect(ref.ID, r.Terms, policy)
+	}
+	return r.Payment.Effect(ref.ID, r.Terms, policy)
 }

@@ -3,13 +3,14 @@ package entitlement
 // Kind is a kind of object that belongs to an account.
 type Kind string
 
-// The kinds of object. Facts speak about payments; sessions and customers only
+// The kinds of object. Facts speak about payments and subscriptions; sessions and customers only
 // lead from a payment to its account; the sign-up is ours.
 const (
-	KindPayment  Kind = "payment"
-	KindSession  Kind = "session"
-	KindCustomer Kind = "customer"
-	KindSignup   Kind = "signup"
+	KindPayment      Kind = "payment"
+	KindSubscription Kind = "subscription"
+	KindSession      Kind = "session"
+	KindCustomer     Kind = "customer"
+	KindSignup       Kind = "signup"
 )
 
 // Ref names one object: its kind and, for objects at Dodo, Dodo's id for it.

@@ -18,11 +18,17 @@ type Account struct {
 // PlanStatus is the state of an account's plan.
 type PlanStatus string
 
-// The plan statuses that one-time purchases lead to.
+// The plan statuses. The first three give access; cancelled does until the end of
+// the period that was paid.
 const (
-	PlanActive  PlanStatus = "active"
-	PlanExpired PlanStatus = "expired"
-	PlanNone    PlanStatus = "none"
+	PlanActive    PlanStatus = "active"
+	PlanTrialing  PlanStatus = "trialing"
+	PlanPastDue   PlanStatus = "past_due"
+	PlanOnHold    PlanStatus = "on_hold"
+	PlanPaused    PlanStatus = "paused"
+	PlanCancelled PlanStatus = "cancelled"
+	PlanExpired   PlanStatus = "expired"
+	PlanNone      PlanStatus = "none"
 )
 
 // NoPlan is the plan's name where no plan gives access.
@@ -34,11 +40,11 @@ type Snapshot struct {
 	Credits int64
 	// HasPaid: a payment is in force, or a plan gives access.
 	HasPaid bool
-	// Plan is the plan that gives access now, or [NoPlan]. A plan that has
-	// ended is never named, so that comparing the name alone is safe.
+	// Plan is the plan that gives access now, or [NoPlan]. A plan that gives none
+	// is never named, so that comparing the name alone is safe.
 	Plan string
-	// PlanStatus is the status of Plan or, without one, of the plan that ended
-	// last.
+	// PlanStatus is the status of Plan or, without one, of the plan that gave
+	// access last.
 	PlanStatus PlanStatus
 	// PlanExpiresAt ends that plan; zero for none and for one without end.
 	PlanExpiresAt time.Time
@@ -50,75 +56,112 @@ type Snapshot struct {
 // clock, with no job and no event in between.
 func (a Account) Snapshot(now time.Time) Snapshot {
 	s := Snapshot{Credits: a.Ledger.Balance(now), Plan: NoPlan, PlanStatus: PlanNone}
-	var passes []Pass
+	var (
+		passes  []Pass
+		choices []access
+	)
 	for _, st := range a.Standings {
 		s.HasPaid = s.HasPaid || st.Paid
 		if st.PaidAt.After(s.PaymentDate) {
 			s.PaymentDate = st.PaidAt
 		}
 		passes = append(passes, st.Passes...)
+		if st.Renewal != nil {
+			choices = append(choices, st.Renewal.at(now))
+		}
 	}
-	ends := planEnds(passes)
-	if len(ends) == 0 {
+	choices = append(choices, stack(passes, now)...)
+	if len(choices) == 0 {
 		return s
 	}
-	last := slices.MaxFunc(ends, planEnd.compare)
-	s.PlanExpiresAt = last.at
-	if last.never || now.Before(last.at) {
-		s.Plan, s.PlanStatus, s.HasPaid = last.plan, PlanActive, true
-	} else {
-		s.PlanStatus = PlanExpired
+	best := slices.MaxFunc(choices, access.compare)
+	s.PlanStatus, s.PlanExpiresAt = best.status, best.until
+	if best.now {
+		s.Plan, s.HasPaid = best.plan, true
 	}
 	return s
 }
 
-// planEnd is when access to a plan ends.
-type planEnd struct {
-	plan  string
-	at    time.Time
-	never bool
+// access is what one subscription, or all passes of one plan, come to at an
+// instant.
+type access struct {
+	plan   string
+	status PlanStatus
+	now    bool      // it gives access
+	never  bool      // and always will
+	until  time.Time // when access ends, ended, or would have ended
 }
 
-// compare orders by how long access lasts, then by name.
-func (e planEnd) compare(f planEnd) int {
-	switch {
-	case e.never && !f.never:
-		return 1
-	case f.never && !e.never:
-		return -1
+// compare orders by whether there is access, how long it lasts, then by name and
+// status.
+func (a access) compare(b access) int {
+	flag := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
 	}
-	return cmp.Or(e.at.Compare(f.at), cmp.Compare(e.plan, f.plan))
+	return cmp.Or(
+		cmp.Compare(flag(a.now), flag(b.now)),
+		cmp.Compare(flag(a.never), flag(b.never)),
+		a.until.Compare(b.until),
+		cmp.Compare(a.plan, b.plan),
+		cmp.Compare(a.status, b.status),
+	)
 }
 
-// planEnds stacks the passes of each plan in the order of their payments: a pass
-// bought while another still runs begins where that one ends.
+// at judges a renewal by the clock.
+func (r Renewal) at(now time.Time) access {
+	a := access{plan: r.Plan, status: r.Status, until: r.Until, now: r.Access && now.Before(r.Until)}
+	switch {
+	case a.now && r.Status == PlanActive && now.Before(r.TrialUntil):
+		a.status = PlanTrialing
+	case !a.now && (r.Status == PlanActive || r.Status == PlanPastDue):
+		a.status = PlanExpired // whatever comes next has not been heard of yet
+	}
+	return a
+}
+
+// stack puts the passes of each plan one behind the other in the order of their
+// payments: a pass bought while another still runs begins where that one ends.
 //
 // Only ends are kept. A payment is never in the future, so an end in the future
 // means access now; this also forgives a clock that runs behind Dodo's.
-func planEnds(passes []Pass) []planEnd {
+func stack(passes []Pass, now time.Time) []access {
 	slices.SortFunc(passes, func(a, b Pass) int {
 		return cmp.Or(cmp.Compare(a.Plan, b.Plan), a.PaidAt.Compare(b.PaidAt), cmp.Compare(a.Lasts, b.Lasts))
 	})
-	var ends []planEnd
+	var plans []access
 	for _, p := range passes {
-		if len(ends) == 0 || ends[len(ends)-1].plan != p.Plan {
-			ends = append(ends, planEnd{plan: p.Plan})
+		if len(plans) == 0 || plans[len(plans)-1].plan != p.Plan {
+			plans = append(plans, access{plan: p.Plan})
 		}
-		e := &ends[len(ends)-1]
-		e.never = e.never || p.Lasts == 0
-		if e.never {
-			e.at = time.Time{}
-			continue
-		}
-		if p.PaidAt.After(e.at) {
-			e.at = p.PaidAt
-		}
-		if e.at = e.at.Add(p.Lasts); e.at.Year() > lastYear {
-			e.never, e.at = true, time.Time{}
+		plans[len(plans)-1].add(p)
+	}
+	for i := range plans {
+		a := &plans[i]
+		a.status = PlanExpired
+		if a.never || now.Before(a.until) {
+			a.status, a.now = PlanActive, true
 		}
 	}
-	return ends
+	return plans
 }
 
 // lastYear is the last one that RFC 3339 can write.
 const lastYear = 9999
+
+// add appends a pass.
+func (a *access) add(p Pass) {
+	a.never = a.never || p.Lasts == 0
+	if !a.never {
+		if p.PaidAt.After(a.until) {
+			a.until = p.PaidAt
+		}
+		a.until = a.until.Add(p.Lasts)
+		a.never = a.until.Year() > lastYear
+	}
+	if a.never {
+		a.until = time.Time{}
+	}
+}

@@ -25,8 +25,9 @@ func parked(account, reason string) result {
 }
 
 // apply finds the account that a fact belongs to and commits what follows from
-// it. cause names the fact in the account's entries. A payment takes along what
-// was parked for it, each time anew, so that a crash in between loses nothing.
+// it. cause names the fact in the account's entries. What an object describes
+// takes along what was parked for it, each time anew, so that a crash in between
+// loses nothing.
 func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string) (result, error) {
 	r, err := g.fold(ctx, fact, cause)
 	if err == nil && r.account != "" && fact.Describes() {
@@ -43,7 +44,39 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string) (resul
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
 	}
-	return g.commit(ctx, fact, found, cause)
+	r, record, err := g.commit(ctx, fact, found, cause)
+	if err != nil || record.Payment.Subscription == "" {
+		return r, err
+	}
+	charged, err := g.charge(ctx, found.account, fact.Ref.ID, record.Payment, cause)
+	return r.and(charged), err
+}
+
+// charge folds a payment into the subscription that it belongs to. It is done
+// after every fact about the payment, also one that was known, so that a crash
+// between the two commits loses nothing.
+func (g *Gateway) charge(ctx context.Context, account, paymentID string, p entitlement.Payment, cause string) (result, error) {
+	fact := dodo.Fact{Fact: entitlement.Fact{
+		Ref:          entitlement.Ref{Kind: entitlement.KindSubscription, ID: p.Subscription},
+		Subscription: entitlement.Subscription{Charges: map[string]entitlement.Payment{paymentID: p}},
+	}}
+	bound, err := g.Store.Claim(ctx, fact.Ref, account)
+	if err != nil {
+		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
+	}
+	r, _, err := g.commit(ctx, fact, owner{account: bound}, cause)
+	if err == nil {
+		err = g.unpark(ctx, fact.Ref)
+	}
+	return r, err
+}
+
+// and joins what became of a payment with what became of its subscription.
+func (r result) and(s result) result {
+	if r.outcome == Parked || r.outcome == Applied && s.outcome != Parked {
+		return r
+	}
+	return s
 }
 
 // commitTries is how often a commit is computed anew because another one came
@@ -52,23 +85,23 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string) (resul
 const commitTries = 64
 
 // commit folds the fact into its object and writes the new state together with
-// the difference that it makes.
-func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, error) {
+// the difference that it makes. It returns the state as it is then.
+func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, entitlement.Record, error) {
 	for range commitTries {
 		object, err := g.Store.Object(ctx, found.account, fact.Ref)
 		if err != nil {
-			return result{}, fmt.Errorf("read object: %w", err)
+			return result{}, entitlement.Record{}, fmt.Errorf("read object: %w", err)
 		}
 		var prior entitlement.Record
 		if object.Version > 0 {
 			if err := json.Unmarshal(object.State, &prior); err != nil {
-				return result{}, fmt.Errorf("decode object %s: %w", fact.Ref, err)
+				return result{}, entitlement.Record{}, fmt.Errorf("decode object %s: %w", fact.Ref, err)
 			}
 		}
 		next := prior.Fold(fact.Fact, g.termsFor(found.order))
-		effect, err := next.Effect(fact.Ref, prior)
+		effect, err := next.Effect(fact.Ref, prior, g.DisputePolicy)
 		if errors.Is(err, ledger.ErrRange) {
-			return parked(found.account, ReasonOutOfRange), nil
+			return parked(found.account, ReasonOutOfRange), prior, nil
 		}
 		done := result{outcome: Applied, account: found.account}
 		if errors.Is(err, entitlement.ErrUnknownProduct) {
@@ -76,13 +109,13 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 		state, err := json.Marshal(next)
 		if err != nil {
-			return result{}, fmt.Errorf("encode object %s: %w", fact.Ref, err)
+			return result{}, entitlement.Record{}, fmt.Errorf("encode object %s: %w", fact.Ref, err)
 		}
 		if object.Version > 0 && bytes.Equal(state, object.State) {
 			if done.outcome == Applied {
 				done.outcome = Duplicate
 			}
-			return done, nil
+			return done, next, nil
 		}
 		_, err = g.Store.Commit(ctx, store.Commit{
 			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
@@ -90,14 +123,14 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		})
 		switch {
 		case err == nil:
-			return done, nil
+			return done, next, nil
 		case errors.Is(err, ledger.ErrRange):
-			return parked(found.account, ReasonOutOfRange), nil
+			return parked(found.account, ReasonOutOfRange), prior, nil
 		case !errors.Is(err, store.ErrConflict):
-			return result{}, fmt.Errorf("commit: %w", err)
+			return result{}, entitlement.Record{}, fmt.Errorf("commit: %w", err)
 		}
 	}
-	return result{}, fmt.Errorf("commit %s: %w: too much contention", fact.Ref, store.ErrUnavailable)
+	return result{}, entitlement.Record{}, fmt.Errorf("commit %s: %w: too much contention", fact.Ref, store.ErrUnavailable)
 }
 
 // termsFor looks up what buying a product gives: what was promised when the

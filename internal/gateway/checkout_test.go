@@ -22,9 +22,14 @@ import (
 // signed is a delivery as Dodo would make it, signed by hand (Standard Webhooks).
 func signed(t *testing.T, id, body string) (http.Header, []byte) {
 	t.Helper()
+	return signedAt(t, id, body, time.Now())
+}
+
+func signedAt(t *testing.T, id, body string, now time.Time) (http.Header, []byte) {
+	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	must(t, err)
-	at := strconv.FormatInt(time.Now().Unix(), 10)
+	at := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(id + "." + at + "." + body))
 	return http.Header{
@@ -218,4 +223,40 @@ func TestCustomerOfAnotherAccount(t *testing.T) {
 		w.has("alice", 20, true)
 		w.has("mallory", 10, true)
 	})
+}
+
+// TestRefundWaitsForItsPayment: a refund names a customer, and that customer may
+// have bought under another login; only the payment itself says whose it is.
+func TestRefundWaitsForItsPayment(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		const email = "shared@example.com"
+		pay := func(id gateway.Identity) string {
+			order, err := w.Checkout(t.Context(), id, wish("pack10"))
+			must(t, err)
+			attempt, err := w.sim.Pay(order.SessionID, goodCard)
+			must(t, err)
+			return attempt.PaymentID
+		}
+		pay(gateway.Identity{Account: "alice", Email: email, EmailVerified: true})
+		w.deliver(w.event("payment.succeeded"))
+		_, err := w.sim.Refund(pay(gateway.Identity{Account: "bob", Email: email}), 100)
+		must(t, err)
+		w.deliver(w.event("refund.succeeded"))
+		w.deliver(w.event("payment.succeeded"))
+		w.has("alice", 10, true)
+		w.has("bob", 8, true)
+	})
+}
+
+// TestAnotherAddressAtTheCheckout: the login vouches for its own address, not for
+// the one that was typed at the checkout, whose customer stays nobody's.
+func TestAnotherAddressAtTheCheckout(t *testing.T) {
+	s := tell(t, "bolt", "")
+	order, err := s.Checkout(t.Context(), gateway.Identity{Account: "alice", Email: "alice@example.com", EmailVerified: true}, wish("pack10"))
+	must(t, err)
+	typed := map[string]any{"customer_id": "cus_1", "email": "bob@example.com"}
+	s.send("payment.succeeded", s.payment("pdt_pack10", "customer", typed, "metadata", s.Prover.Metadata(order.ID, "alice", "pack10")))
+	s.sees("10 none none true")
+	s.wants(s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2", "customer", typed, "metadata", nil)), gateway.Parked)
+	s.sees("10 none none true")
 }

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -192,6 +193,32 @@ func TestRefundRacesPayment(t *testing.T) {
 	})
 }
 
+// interrupted is a store in which something else happens before the first event
+// is parked.
+type interrupted struct {
+	store.Store
+	by func()
+}
+
+func (s *interrupted) Settle(ctx context.Context, e store.Event) error {
+	if by := s.by; by != nil && e.State == store.EventParked {
+		s.by = nil
+		by()
+	}
+	return s.Store.Settle(ctx, e)
+}
+
+// TestPaymentBetweenLookUpAndParking: the refund has just looked for its payment,
+// in vain, when that arrives.
+func TestPaymentBetweenLookUpAndParking(t *testing.T) {
+	s := tell(t, "bolt", "")
+	between := &interrupted{Store: s.store, by: func() { s.deliverAs("msg_paid", "payment.succeeded", s.payment("pdt_both")) }}
+	s.store = between
+	s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+	s.deliverAs("msg_refunded", "refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
+	s.sees("6 pro active true")
+}
+
 // TestForeignMetadata: what a payment link's metadata says proves nothing.
 func TestForeignMetadata(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
@@ -291,10 +318,11 @@ func TestStoreDown(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
 		for eventType, want := range map[string]gateway.Outcome{
-			"subscription.renewed": gateway.Ignored,
-			"dispute.opened":       gateway.Ignored,
+			"credit.added":         gateway.Ignored,
 			"never.heard_of":       gateway.Ignored,
 			"payment.succeeded":    gateway.Parked, // data says nothing
+			"subscription.renewed": gateway.Parked,
+			"dispute.opened":       gateway.Parked,
 		} {
 			id := "msg_" + strings.ReplaceAll(eventType, ".", "_")
 			header, body := signed(t, id, `{"type":"`+eventType+`","data":null,"timestamp":"2026-11-21T12:00:00Z","business_id":"bus_1"}`)

@@ -55,6 +55,8 @@ type Options struct {
 	Site    config.Site
 	// SignupCredits are granted to an account once, when it is first seen.
 	SignupCredits int64
+	// DisputePolicy says what an open dispute does.
+	DisputePolicy config.DisputePolicy
 	Store         store.Store
 	Provider      Provider
 	Verifier      *dodo.Verifier

@@ -18,7 +18,7 @@ type owner struct {
 
 // find says whose a fact is, and binds its object to that account for ever
 // (DESIGN 6.2): by what it is bound to already; by our proof in its metadata; by
-// the checkout session that we made; by the customer, if the site's login
+// the checkout session that we made; by the subscription; by the customer, if the site's login
 // vouched for that customer's e-mail address before.
 func (g *Gateway) find(ctx context.Context, fact dodo.Fact) (owner, error) {
 	claim, proven := g.Prover.Claim(fact.Clues.Metadata)
@@ -62,6 +62,7 @@ func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim dodo.Claim, pr
 	}
 	for _, clue := range []entitlement.Ref{
 		{Kind: entitlement.KindSession, ID: fact.Clues.SessionID},
+		{Kind: entitlement.KindSubscription, ID: fact.Clues.SubscriptionID},
 		{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID},
 	} {
 		if account != "" || clue.ID == "" {

@@ -42,6 +42,8 @@ type settings struct {
 	products      []config.Product
 	signupCredits int64
 	hold          bool // keep webhooks until the test sends them
+	clock         func() time.Time
+	disputes      config.DisputePolicy
 }
 
 var products = []config.Product{
@@ -109,20 +111,23 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	if with.products == nil {
 		with.products = products
 	}
+	if with.clock == nil {
+		with.clock = time.Now
+	}
 	catalog, err := config.NewCatalog(with.products)
 	must(w.t, err)
 	site, err := config.NewSite("", nil)
 	must(w.t, err)
 	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL})
 	must(w.t, err)
-	verifier, err := dodo.NewVerifier([]string{secret}, time.Now)
+	verifier, err := dodo.NewVerifier([]string{secret}, with.clock)
 	must(w.t, err)
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
 	return gateway.New(gateway.Options{
-		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, Store: w.store,
+		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, Store: w.store,
 		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
-		Logger: slog.New(slog.DiscardHandler), Clock: time.Now,
+		Logger: slog.New(slog.DiscardHandler), Clock: with.clock,
 	})
 }
 

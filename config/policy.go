@@ -1,0 +1,24 @@
+package config
+
+import "fmt"
+
+// DisputePolicy says what an open dispute does to what its payment gave.
+type DisputePolicy string
+
+// The policies.
+const (
+	// DisputeFreeze takes it back until the dispute is won or withdrawn.
+	DisputeFreeze DisputePolicy = "freeze"
+	// DisputeIgnore leaves it until the dispute is decided.
+	DisputeIgnore DisputePolicy = "ignore"
+)
+
+// Validate accepts the policies and "", which is [DisputeFreeze].
+func (p DisputePolicy) Validate() error {
+	switch p {
+	case "", DisputeFreeze, DisputeIgnore:
+		return nil
+	default:
+		return fmt.Errorf("dispute_policy must be %s or %s, not %q", DisputeFreeze, DisputeIgnore, string(p))
+	}
+}

@@ -1,0 +1,267 @@
+package dodo_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+func TestSubscription(t *testing.T) {
+	body := object(monthly, set("customer", `{"customer_id":"cus_1","email":null}`, "metadata", `{"n":1}`, "quantity", `"2"`, "brand_new", `[]`))
+	began := time.Date(2026, 2, 3, 5, 5, 6, 7, time.FixedZone("", 3600))
+	ticks := 0
+	s := newStub(t, func(o *dodo.Options) {
+		o.Clock = func() time.Time { ticks++; return began.Add(time.Duration(ticks-1) * time.Hour) }
+	}, answer(500, ``), answer(200, body))
+	got, err := s.client.Subscription(t.Context(), "sub_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := dodo.Fact{
+		Fact: entitlement.Fact{Ref: subscription("sub_1"), Subscription: entitlement.Observed(monthlyState(func(s *entitlement.SubscriptionState) {
+			s.At = moment("2026-02-03T04:05:06.000000007Z") // when it began, not when it went well
+		}))},
+		Clues: dodo.Clues{Metadata: map[string]string{"n": "1"}, CustomerID: "cus_1", SubscriptionID: "sub_1"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	if line := s.seen()[1].line; line != "GET /subscriptions/sub_1" {
+		t.Errorf("asked for %s", line)
+	}
+	for name, body := range map[string]string{
+		"another":   object(monthly, set("subscription_id", `"sub_2"`)),
+		"no id":     object(monthly, set("subscription_id", ``)),
+		"no status": object(monthly, set("status", `null`)), // and no type to tell
+		"unclear":   object(monthly, set("quantity", `-2`)),
+		"no end":    object(monthly, set("next_billing_date", ``)),
+		"ambiguous": object(monthly, set("Status", `"failed"`)),
+		"null":      `null`,
+	} {
+		s := newStub(t, nil, answer(200, body))
+		got, err := s.client.Subscription(t.Context(), "sub_1")
+		checkError(t, err, dodo.ErrBadAnswer)
+		if !reflect.DeepEqual(got, dodo.Fact{}) {
+			t.Errorf("%s: %+v comes with the error", name, got)
+		}
+		if wantUnclear := name != "ambiguous" && name != "null"; errors.Is(err, dodo.ErrUnclear) != wantUnclear {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// Without a clock it is the host's, and without its monotonic reading, which
+// would not survive being stored.
+func TestSubscriptionClock(t *testing.T) {
+	before := time.Now()
+	s := newStub(t, nil, answer(200, object(monthly, nil)))
+	got, err := s.client.Subscription(t.Context(), "sub_1")
+	at := got.Subscription.State.At
+	if err != nil || at.Before(before) || at.After(time.Now()) || at != at.Round(0) || at.Location() != time.UTC {
+		t.Errorf("read at %v, %v", at, err)
+	}
+}
+
+func TestPayments(t *testing.T) {
+	const at = "2026-01-02T03:04:05Z"
+	item := func(id, rest string) string { return `{"payment_id":"` + id + `"` + comma(rest) + `}` }
+	s := newStub(t, nil, answer(200, `{"items":[`+strings.Join([]string{
+		item("pay_1", `"status":"Succeeded","created_at":"2026-01-02T04:04:05+01:00","total_amount":-1,"brand_new":{}`),
+		item("pay_2", `"status":null,"created_at":null`),
+		item("pay_3", ``),
+		item("pay_4", `"status":{"a":1},"created_at":"yesterday"`), // one odd item hides neither itself nor others
+		item("pay_5", `"status":"failed","status":"succeeded","created_at":17`),
+	}, ",")+`]}`))
+	got, err := s.client.Payments(t.Context(), dodo.PaymentFilter{})
+	want := dodo.PaymentPage{Last: true, Payments: []dodo.PaymentSummary{
+		{ID: "pay_1", Status: entitlement.PaymentSucceeded, CreatedAt: moment(at)}, {ID: "pay_2"}, {ID: "pay_3"}, {ID: "pay_4"}, {ID: "pay_5"},
+	}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, %v\nwant\n%+v", got, err, want)
+	}
+}
+
+func TestSubscriptions(t *testing.T) {
+	s := newStub(t, nil, answer(200, `{"items":[
+		{"subscription_id":"sub_1","status":"ON_HOLD","created_at":"2026-01-02T03:04:05Z","next_billing_date":"2026-02-02T03:04:05Z"},
+		{"subscription_id":"sub_2","status":true,"created_at":[],"next_billing_date":null,"quantity":1e308},
+		{"subscription_id":3}]}`))
+	got, err := s.client.Subscriptions(t.Context(), dodo.SubscriptionFilter{})
+	want := dodo.SubscriptionPage{Last: true, Subscriptions: []dodo.SubscriptionSummary{
+		{ID: "sub_1", Status: entitlement.SubscriptionOnHold, CreatedAt: moment("2026-01-02T03:04:05Z"), PeriodEnd: moment("2026-02-02T03:04:05Z")},
+		{ID: "sub_2"}, {ID: "3"},
+	}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, %v\nwant\n%+v", got, err, want)
+	}
+}
+
+// What is asked for. The SDK writes whole seconds, so a fraction widens the time
+// on both sides.
+func TestListFilters(t *testing.T) {
+	from, to := moment("2026-01-02T03:04:05.999+01:00"), moment("2026-01-02T03:04:05.000000001Z")
+	for want, filter := range map[string]dodo.PaymentFilter{
+		"page_number=0&page_size=100": {},
+		"page_number=7&page_size=100": {Page: 7},
+		"created_at_gte=2026-01-02T02%3A04%3A05Z&created_at_lte=2026-01-02T03%3A04%3A06Z&page_number=0&page_size=100": {CreatedFrom: from, CreatedTo: to},
+		"created_at_lte=2026-01-02T03%3A04%3A05Z&page_number=0&page_size=100":                                         {CreatedTo: moment("2026-01-02T04:04:05+01:00")},
+		"customer_id=cus_1&page_number=0&page_size=100":                                                               {CustomerID: "cus_1"},
+		"page_number=1&page_size=100&subscription_id=sub_1":                                                           {SubscriptionID: "sub_1", Page: 1},
+	} {
+		s := newStub(t, nil, answer(200, `{"items":[]}`))
+		got, err := s.client.Payments(t.Context(), filter)
+		if line := s.seen()[0].line; err != nil || line != "GET /payments?"+want {
+			t.Errorf("asked for %s, want %s: %v", line, want, err)
+		}
+		if len(got.Payments) != 0 || !got.Last || len(s.seen()) != 1 {
+			t.Errorf("got %+v by %d requests", got, len(s.seen()))
+		}
+		if filter.SubscriptionID != "" {
+			continue
+		}
+		_, err = s.client.Subscriptions(t.Context(), dodo.SubscriptionFilter{
+			CreatedFrom: filter.CreatedFrom, CreatedTo: filter.CreatedTo, CustomerID: filter.CustomerID, Page: filter.Page,
+		})
+		if line := s.seen()[1].line; err != nil || line != "GET /subscriptions?"+want {
+			t.Errorf("asked for %s, want %s: %v", line, want, err)
+		}
+	}
+}
+
+// lists are the calls that read one page, each with the name of its items' id.
+var lists = map[string]func(context.Context, *dodo.Client) (got any, n int, last bool, err error){
+	"payment_id": func(ctx context.Context, c *dodo.Client) (any, int, bool, error) {
+		page, err := c.Payments(ctx, dodo.PaymentFilter{})
+		return page, len(page.Payments), page.Last, err
+	},
+	"subscription_id": func(ctx context.Context, c *dodo.Client) (any, int, bool, error) {
+		page, err := c.Subscriptions(ctx, dodo.SubscriptionFilter{})
+		return page, len(page.Subscriptions), page.Last, err
+	},
+}
+
+func TestListPages(t *testing.T) {
+	items := func(n int) string {
+		return `{"items":[` + strings.TrimSuffix(strings.Repeat(`{"ID":"x_1"},`, n), ",") + `]}`
+	}
+	for name, tc := range map[string]struct {
+		body string // with ID for the name of the id
+		n    int
+		last bool
+		err  error
+	}{
+		"empty":           {`{"items":[]}`, 0, true, nil},
+		"short":           {items(99), 99, true, nil},
+		"full":            {items(100), 100, false, nil},
+		"more than asked": {items(101), 0, false, dodo.ErrBadAnswer},
+		"no items":        {`{}`, 0, false, dodo.ErrBadAnswer},
+		"null items":      {`{"items":null}`, 0, false, dodo.ErrBadAnswer},
+		"items an object": {`{"items":{"ID":"x_1"}}`, 0, false, dodo.ErrBadAnswer},
+		"items twice":     {`{"items":[],"items":[{"ID":"x_1"}]}`, 0, false, dodo.ErrBadAnswer},
+		"item a string":   {`{"items":["x_1"]}`, 0, false, dodo.ErrBadAnswer},
+		"item null":       {`{"items":[null]}`, 0, false, dodo.ErrBadAnswer},
+		"no id":           {`{"items":[{"ID":"x_1"},{"status":"active"}]}`, 0, false, dodo.ErrBadAnswer},
+		"id null":         {`{"items":[{"ID":null}]}`, 0, false, dodo.ErrBadAnswer},
+		"id odd":          {`{"items":[{"ID":"../x"}]}`, 0, false, dodo.ErrBadAnswer},
+		"id twice":        {`{"items":[{"ID":"x_1","ID":"x_2"}]}`, 0, false, dodo.ErrBadAnswer},
+		"a list":          {`[]`, 0, false, dodo.ErrBadAnswer},
+		"null":            {`null`, 0, false, dodo.ErrBadAnswer},
+	} {
+		for id, list := range lists {
+			t.Run(name+"/"+id, func(t *testing.T) {
+				s := newStub(t, nil, answer(200, strings.ReplaceAll(tc.body, "ID", id)))
+				got, n, last, err := list(t.Context(), s.client)
+				checkError(t, err, tc.err)
+				if n != tc.n || last != tc.last {
+					t.Errorf("%d items, last %t: %+v", n, last, got)
+				}
+				if n := len(s.seen()); n != 1 {
+					t.Errorf("%d requests, want 1", n)
+				}
+			})
+		}
+	}
+}
+
+// reads are calls without an effect, by their names in errors.
+var reads = map[string]func(context.Context, *dodo.Client) error{
+	"read subscription": func(ctx context.Context, c *dodo.Client) error {
+		_, err := c.Subscription(ctx, "sub_1")
+		return err
+	},
+	"list payments": func(ctx context.Context, c *dodo.Client) error {
+		_, err := c.Payments(ctx, dodo.PaymentFilter{CustomerID: "PLANTED"})
+		return err
+	},
+	"list subscriptions": func(ctx context.Context, c *dodo.Client) error {
+		_, err := c.Subscriptions(ctx, dodo.SubscriptionFilter{CustomerID: "PLANTED"})
+		return err
+	},
+}
+
+// Reads fail like checkouts, are repeated like them, and tell as little.
+func TestReadFailures(t *testing.T) {
+	for op, read := range reads {
+		for name, tc := range map[string]struct {
+			handler  http.HandlerFunc
+			want     error
+			attempts int
+		}{
+			"500":       {answer(500, `{"code":"PLANTED `+apiKey+`"}`), dodo.ErrUnavailable, 3},
+			"429":       {answer(429, ``), dodo.ErrUnavailable, 3},
+			"reset":     {reset, dodo.ErrUnavailable, 3},
+			"cut short": {with("Content-Length", "4000", answer(200, `{"items":[]}`)), dodo.ErrBadAnswer, 3},
+			"page":      {html(200), dodo.ErrBadAnswer, 1},
+			"endless":   {endless(200), dodo.ErrBadAnswer, 1},
+			"redirect":  {with("Location", "https://PLANTED.example/", answer(302, ``)), dodo.ErrBadAnswer, 1},
+			"400":       {answer(400, `{"code":"INVALID_QUERY_PARAMS","message":"PLANTED"}`), dodo.ErrRejected, 1},
+			"401":       {answer(401, `{"code":"UNAUTHORIZED","message":"`+apiKey+`"}`), dodo.ErrUnauthorized, 1},
+			"404":       {answer(404, ``), dodo.ErrNotFound, 1},
+			"odd":       {answer(200, `{"subscription_id":"PLANTED@","items":[{"payment_id":"PLANTED@","subscription_id":"PLANTED@"}]}`), dodo.ErrBadAnswer, 1},
+		} {
+			t.Run(op+"/"+name, func(t *testing.T) {
+				var logged bytes.Buffer
+				s := newStub(t, func(o *dodo.Options) {
+					o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				}, tc.handler)
+				err := read(t.Context(), s.client)
+				checkError(t, err, tc.want)
+				if e, ok := errors.AsType[*dodo.Error](err); !ok || e.Op != op || e.Attempts != tc.attempts || len(s.seen()) != tc.attempts {
+					t.Errorf("%d requests, want %d: %v", len(s.seen()), tc.attempts, err)
+				}
+				spelt := fmt.Sprintf("%v %+v %#v %s", err, err, err, logged.String())
+				for _, secret := range planted {
+					if strings.Contains(spelt, secret) {
+						t.Errorf("%q shows in\n%s", secret, spelt)
+					}
+				}
+			})
+		}
+		t.Run(op+"/hang", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				err := read(t.Context(), inMemory(t, 0, hang))
+				checkError(t, err, dodo.ErrUnavailable)
+				if took := time.Since(start); took != 10*time.Second || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("took %v: %v", took, err)
+				}
+				ctx, cancel := cancelAfter(time.Second)(t.Context())
+				defer cancel()
+				if err := read(ctx, inMemory(t, 0, hang)); !errors.Is(err, context.Canceled) {
+					t.Errorf("cancelled by the caller: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,99 @@
+package dodo
+
+import (
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// maxTrial is the longest trial that Dodo sells, in days (FACTS 2.1).
+const maxTrial = 10000
+
+// readSubscription reads a subscription object (FACTS 2.7). eventType and at
+// come from the envelope: the type fills in for a missing status, and at is when
+// what the body says was so. A read by API has no type, and at is when it began.
+func readSubscription(data fields, eventType string, at time.Time) Fact {
+	s := entitlement.SubscriptionState{
+		At:          at,
+		Status:      entitlement.SubscriptionStatus(data.word("status")),
+		ProductID:   data.id("product_id"),
+		Quantity:    data.quantity(),
+		CreatedAt:   data.time("created_at"),
+		PeriodStart: data.time("previous_billing_date"),
+		PeriodEnd:   data.time("next_billing_date"),
+		ExpiresAt:   data.time("expires_at"),
+	}
+	s.CancelAtEnd, _ = data.flag("cancel_at_next_billing_date")
+	if s.TrialDays, _ = data.whole("trial_period_days"); s.TrialDays > maxTrial {
+		data.refuse("trial_period_days", "is too large")
+	}
+	if s.Status == "" {
+		s.Status = subscriptionStatusOf[eventType]
+	}
+	graceEnd := data.time("past_due_ends_at")
+	data.wantAccess(s, graceEnd)
+	known := entitlement.Observed(s)
+	known.GraceEndsAt = graceEnd
+
+	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: data.wantID("subscription_id")}
+	clues := readCustomer(data)
+	clues.Metadata = readMetadata(data.hints("metadata"))
+	clues.SubscriptionID = ref.ID
+	return Fact{Fact: entitlement.Fact{Ref: ref, Subscription: known}, Clues: clues}
+}
+
+// subscriptionStatusOf are the types that say what became of the subscription.
+// After the others it can be anything: even an unpaused one may be on hold
+// (FACTS 3.6).
+var subscriptionStatusOf = map[string]entitlement.SubscriptionStatus{
+	"subscription.active":    entitlement.SubscriptionActive,
+	"subscription.renewed":   entitlement.SubscriptionActive,
+	"subscription.past_due":  entitlement.SubscriptionPastDue,
+	"subscription.on_hold":   entitlement.SubscriptionOnHold,
+	"subscription.paused":    entitlement.SubscriptionPaused,
+	"subscription.cancelled": entitlement.SubscriptionCancelled,
+	"subscription.failed":    entitlement.SubscriptionFailed,
+	"subscription.expired":   entitlement.SubscriptionExpired,
+}
+
+// wantAccess refuses a subscription that gives access of which it is not clear to
+// what, or until when. One that gives none may leave that out: its end must not
+// be held up by a field that has become pointless.
+func (f fields) wantAccess(s entitlement.SubscriptionState, graceEnd time.Time) {
+	ends := true // next_billing_date tells when access ends
+	switch s.Status {
+	case "":
+		f.refuse("status", "is missing")
+		return
+	case entitlement.SubscriptionActive:
+		f.wantPeriod(s)
+	case entitlement.SubscriptionPastDue:
+		ends = graceEnd.IsZero()
+	case entitlement.SubscriptionCancelled:
+		if !s.CancelAtEnd {
+			return
+		}
+	default:
+		return
+	}
+	if s.ProductID == "" {
+		f.refuse("product_id", "is missing")
+	}
+	if ends && s.PeriodEnd.IsZero() {
+		f.refuse("next_billing_date", "is missing")
+	}
+}
+
+// wantPeriod refuses an active subscription that does not say what was paid for.
+func (f fields) wantPeriod(s entitlement.SubscriptionState) {
+	switch {
+	case s.Quantity == 0:
+		f.refuse("quantity", "is missing")
+	case s.PeriodStart.IsZero():
+		f.refuse("previous_billing_date", "is missing")
+	case s.PeriodEnd.Before(s.PeriodStart) && !s.PeriodEnd.IsZero():
+		f.refuse("next_billing_date", "is before previous_billing_date")
+	case s.TrialDays > 0 && s.CreatedAt.IsZero(): // the trial runs from then on
+		f.refuse("created_at", "is missing")
+	}
+}

@@ -1,0 +1,229 @@
+package entitlement_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// The order of events does not matter: a life story is told in every order, and
+// in thousands of shuffles with repeats and with bodies that show the latest
+// state, and always ends the same.
+//
+// It fails when, for example,
+//   - a payment of a subscription grants credits beside the renewal,
+//   - the newest arrival wins instead of the newest event,
+//   - a refund is subtracted when it arrives instead of being merged,
+//   - a period is named by when it was heard of,
+//   - a decided dispute is opened again by a late "opened".
+
+// told is one event of a story, after a number of days.
+type told struct {
+	day  int
+	fact entitlement.Fact
+}
+
+func ofPayment(id string, p entitlement.Payment) entitlement.Fact {
+	return entitlement.Fact{Ref: entitlement.Ref{Kind: entitlement.KindPayment, ID: id}, Payment: p}
+}
+
+func ofSubscription(id string, s entitlement.Subscription) entitlement.Fact {
+	return entitlement.Fact{Ref: entitlement.Ref{Kind: entitlement.KindSubscription, ID: id}, Subscription: s}
+}
+
+// chargeOf is a payment of a subscription, as its own events tell it.
+func chargeOf(subscription, payment string, days int) entitlement.Fact {
+	p := charged(payment, days).Charges[payment]
+	p.Subscription = subscription
+	return ofPayment(payment, p)
+}
+
+func dispute(status entitlement.DisputeStatus) entitlement.Payment {
+	return entitlement.Payment{Disputes: map[string]entitlement.DisputeStatus{"d": status}}
+}
+
+func stories() map[string][]told {
+	full := refund("r", entitlement.RefundSucceeded, 900, true)
+	active, sub := entitlement.SubscriptionActive, func(s entitlement.Subscription) entitlement.Fact { return ofSubscription("sub_1", s) }
+	atEnd := func(s *entitlement.SubscriptionState) { s.CancelAtEnd = true }
+	return map[string][]told{
+		"buy, refund a third, refund the rest": {
+			{0, ofPayment("pay_1", entitlement.Payment{Status: "processing"})},
+			{0, ofPayment("pay_1", paid(line("pdt_pack", 3)))},
+			{1, ofPayment("pay_1", refund("r", entitlement.RefundPending, 300, false))},
+			{2, ofPayment("pay_1", refund("r", entitlement.RefundSucceeded, 300, false))},
+			{3, ofPayment("pay_1", refund("s", entitlement.RefundFailed, 600, false))},
+			{4, ofPayment("pay_1", refund("t", entitlement.RefundSucceeded, 600, false))},
+		},
+		"dispute won": {
+			{0, ofPayment("pay_1", paid(line("pdt_both", 1)))},
+			{1, ofPayment("pay_1", dispute("opened"))},
+			{2, ofPayment("pay_1", dispute("challenged"))},
+			{3, ofPayment("pay_1", dispute("won"))},
+		},
+		"dispute lost beside another purchase": {
+			{0, ofPayment("pay_1", paid(line("pdt_both", 1)))},
+			{0, ofPayment("pay_2", paid(line("pdt_pack", 1)))},
+			{1, ofPayment("pay_1", dispute("opened"))},
+			{3, ofPayment("pay_1", dispute("lost"))},
+			{4, ofPayment("pay_2", full)},
+		},
+		"subscribe, renew, hold, recover, cancel": {
+			{0, sub(body(active, "pdt_pro", 0))},
+			{0, chargeOf("sub_1", "pay_1", 0)},
+			{30, sub(body(active, "pdt_pro", 30))},
+			{30, chargeOf("sub_1", "pay_2", 30)},
+			{60, sub(body("on_hold", "pdt_pro", 30, after(30*day)))},
+			{62, sub(body(active, "pdt_pro", 62))},
+			{63, sub(body("cancelled", "pdt_pro", 62, after(day), atEnd))},
+		},
+		"a period whose start is told in two ways": {
+			{0, sub(body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.PeriodStart = s.PeriodStart.Add(7 * time.Second) }))},
+			{0, sub(body(active, "pdt_pro", 0, after(time.Minute)))},
+			{0, chargeOf("sub_1", "pay_1", 0)},
+		},
+		"pause, change the plan, refund the change": {
+			{0, sub(body(active, "pdt_pro", 0))},
+			{5, sub(body("paused", "pdt_pro", 0, after(5*day)))},
+			{6, sub(body(active, "pdt_pro", 0, after(6*day)))},
+			{10, sub(body(active, "pdt_team", 0, after(10*day)))},
+			{10, chargeOf("sub_1", "pay_1", 10)},
+			{11, ofPayment("pay_1", refund("r", entitlement.RefundSucceeded, 1000, true))},
+		},
+		"two subscriptions and a pack": {
+			{0, sub(body(active, "pdt_pro", 0))},
+			{1, ofSubscription("sub_2", body(active, "pdt_keep", 1))},
+			{2, ofPayment("pay_9", paid(line("pdt_pack", 1)))},
+			{5, sub(body("expired", "pdt_pro", 0, after(5*day)))},
+			{31, ofSubscription("sub_2", body(active, "pdt_keep", 31))},
+			{31, chargeOf("sub_2", "pay_3", 31)},
+		},
+	}
+}
+
+// life is an account that hears facts one by one, as the gateway tells them.
+type life struct {
+	records   map[entitlement.Ref]entitlement.Record
+	ledger    ledger.Account
+	standings map[string]entitlement.Standing
+	now       time.Time
+}
+
+func begin(now time.Time) *life {
+	return &life{records: map[entitlement.Ref]entitlement.Record{}, standings: map[string]entitlement.Standing{}, now: now}
+}
+
+func storyTerms(id string) (entitlement.Terms, bool) {
+	t, ok := subscriptionTerms[id]
+	if !ok {
+		t, ok = terms[id]
+	}
+	return t, ok
+}
+
+func (l *life) hear(t *rapid.T, fact entitlement.Fact) {
+	prior := l.records[fact.Ref]
+	next := prior.Fold(fact, storyTerms)
+	effect, err := next.Effect(fact.Ref, prior, config.DisputeFreeze)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.ledger, _, err = l.ledger.Apply(effect.Grants, "", l.now); err != nil {
+		t.Fatal(err)
+	}
+	l.records[fact.Ref], l.standings[fact.Ref.String()] = next, effect.Standing
+	if id := next.Payment.Subscription; id != "" {
+		l.hear(t, ofSubscription(id, entitlement.Subscription{Charges: map[string]entitlement.Payment{fact.Ref.ID: next.Payment}}))
+	}
+}
+
+// end is what the account has in the end: what it sees, and its grants of which
+// anything is left.
+func (l *life) end() string {
+	snap := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now)
+	var grants []string
+	for _, id := range slices.Sorted(maps.Keys(l.ledger.Grants)) {
+		if g := l.ledger.Grants[id]; g.Left > 0 {
+			grants = append(grants, fmt.Sprintf("%s %d of %d until %v", id, g.Left, g.Amount, g.ExpiresAt))
+		}
+	}
+	return fmt.Sprintf("%+v\n%s", snap, strings.Join(grants, "\n"))
+}
+
+func lived(t *rapid.T, now time.Time, facts []entitlement.Fact) string {
+	l := begin(now)
+	for _, f := range facts {
+		l.hear(t, f)
+	}
+	return l.end()
+}
+
+// latest is the story's facts about each object as they are once all has
+// happened: a late delivery carries the newest state under its old event.
+func latest(story []told) []entitlement.Fact {
+	newest := make(map[entitlement.Ref]entitlement.Fact)
+	for _, e := range story {
+		known := newest[e.fact.Ref]
+		newest[e.fact.Ref] = entitlement.Fact{
+			Ref: e.fact.Ref, Payment: known.Payment.Merge(e.fact.Payment), Subscription: known.Subscription.Merge(e.fact.Subscription),
+		}
+	}
+	facts := make([]entitlement.Fact, 0, len(story))
+	for _, e := range story {
+		f := newest[e.fact.Ref]
+		if f.Ref.Kind == entitlement.KindSubscription {
+			state := f.Subscription.State
+			state.At = e.fact.Subscription.State.At
+			f.Subscription = entitlement.Observed(state)
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}
+
+func TestLifeStories(t *testing.T) {
+	for name, story := range stories() {
+		now := noon.Add(time.Duration(story[len(story)-1].day) * day).Add(time.Hour)
+		var inOrder []entitlement.Fact
+		for _, e := range story {
+			inOrder = append(inOrder, e.fact)
+		}
+		t.Run(name+"/every order", func(t *testing.T) {
+			var want string
+			rapid.Check(t, func(t *rapid.T) { want = lived(t, now, inOrder) })
+			permute(inOrder, func(order []entitlement.Fact) {
+				l := begin(now)
+				for _, f := range order {
+					l.hear(nil, f)
+				}
+				if got := l.end(); got != want {
+					t.Fatalf("%+v\nends in\n%s\nnot in\n%s", order, got, want)
+				}
+			})
+		})
+		t.Run(name+"/shuffled, repeated, newest bodies", func(t *testing.T) {
+			late := latest(story)
+			rapid.Check(t, func(t *rapid.T) {
+				order := rapid.Permutation(slices.Concat(inOrder, inOrder[:rapid.IntRange(0, len(inOrder)).Draw(t, "repeats")])).Draw(t, "order")
+				for i := range order {
+					if rapid.IntRange(0, 3).Draw(t, "late") == 0 {
+						j := slices.IndexFunc(inOrder, func(f entitlement.Fact) bool { return fmt.Sprint(f) == fmt.Sprint(order[i]) })
+						order = append(order, late[j]) // beside the body of its own time
+					}
+				}
+				if got, want := lived(t, now, order), lived(t, now, inOrder); got != want {
+					t.Fatalf("ends in\n%s\nnot in\n%s", got, want)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package entitlement
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// startsTogether is how far apart two starts may be and still mean the same
+// period: bodies about one period were seen to differ by seconds (FACTS 3.9).
+const startsTogether = 2 * time.Minute
+
+// Renewal is access that a subscription gives.
+type Renewal struct {
+	Plan   string     `json:"plan"`
+	Status PlanStatus `json:"status"`
+	// Access until Until; without Access, Until is when it would have ended.
+	Access bool      `json:"access,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+	// TrialUntil: before it the plan is trialing rather than active.
+	TrialUntil time.Time `json:"trial_until,omitzero"`
+}
+
+// Effect is what the subscription with the given id gives under terms (by Dodo
+// product id): for every period that was paid the product's credits, and access
+// to the plan by its status. A pure function, the same for every order in which
+// the facts behind it arrived.
+//
+// A product without terms gives nothing and is reported by [ErrUnknownProduct],
+// beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
+// and no effect at all.
+func (s Subscription) Effect(id string, terms map[string]Terms, policy config.DisputePolicy) (Effect, error) {
+	var (
+		e       Effect
+		unknown error
+		periods = s.cycles()
+		charges = s.chargesOf(periods, policy)
+	)
+	for i, p := range periods {
+		credits, expire := int64(0), time.Time{}
+		for product, quantity := range p.Bought {
+			t, ok := terms[product]
+			if !ok {
+				unknown = fmt.Errorf("period of %s: %w", p.Start.Format(time.DateOnly), ErrUnknownProduct)
+				continue
+			}
+			if t.Credits > ledger.Max/max(quantity, 1) {
+				return Effect{}, ledger.ErrRange
+			}
+			credits = max(credits, t.Credits*quantity)
+			if t.Credits > 0 {
+				expire = p.expiry(t)
+			}
+			if t.Plan == "" && !charges[i].void() {
+				e.Standing.Paid = true
+			}
+		}
+		if credits > 0 {
+			e.Grants = append(e.Grants, ledger.Target{
+				ID:     Ref{KindSubscription, id}.String() + "/" + periodKey(p.Start),
+				Amount: charges[i].share(credits), CreatedAt: p.Start, ExpiresAt: expire,
+			})
+		}
+		if !charges[i].void() && p.Start.After(e.Standing.PaidAt) {
+			e.Standing.PaidAt = p.Start
+		}
+	}
+	if r, ok := s.renewal(terms, periods, charges); ok {
+		e.Standing.Renewal = &r
+	}
+	return e, unknown
+}
+
+// expiry is when the credits of a period end: with it, unless the product says
+// how long they last or that they stay.
+func (p Period) expiry(t Terms) time.Time {
+	switch {
+	case t.CreditsStay:
+		return time.Time{}
+	case t.CreditsExpire > 0:
+		return p.Start.Add(t.CreditsExpire)
+	}
+	return p.End
+}
+
+// cycles are the periods in order, with those that are one and the same put
+// together: their starts differ by a moment, or a change of plan began a new one
+// before the old one ended.
+func (s Subscription) cycles() []Period {
+	var sorted []Period
+	for _, p := range s.Periods {
+		sorted = append(sorted, p)
+	}
+	slices.SortFunc(sorted, func(a, b Period) int { return a.Start.Compare(b.Start) })
+	var cycles []Period
+	for _, p := range sorted {
+		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(p) {
+			cycles[n-1] = cycles[n-1].merge(p)
+			continue
+		}
+		cycles = append(cycles, p)
+	}
+	return cycles
+}
+
+func (p Period) continuedBy(q Period) bool {
+	if q.Start.Sub(p.Start) < startsTogether {
+		return true
+	}
+	if !q.Start.Before(p.End) {
+		return false
+	}
+	for product := range q.Bought {
+		if _, same := p.Bought[product]; same {
+			return false // it was renewed early
+		}
+	}
+	return true
+}
+
+// charge is the money behind one period.
+type charge struct {
+	total, kept  int64 // minor units
+	paid, undone int   // payments that succeeded, and those of them that do not count any more
+}
+
+// void reports whether everything that was paid was given back.
+func (c charge) void() bool { return c.paid > 0 && c.paid == c.undone }
+
+// share is the part of the credits that is still paid for, rounded down.
+func (c charge) share(credits int64) int64 {
+	switch {
+	case c.void():
+		return 0
+	case c.total == 0 || c.kept == c.total:
+		return credits
+	}
+	return share(credits, c.kept, c.total)
+}
+
+// chargesOf says for each period which money is behind it: each payment belongs
+// to the period that it was made in, else to the one whose start is nearest.
+func (s Subscription) chargesOf(periods []Period, policy config.DisputePolicy) []charge {
+	charges := make([]charge, len(periods))
+	if len(periods) == 0 {
+		return charges
+	}
+	for _, p := range s.Charges {
+		if p.Status != PaymentSucceeded {
+			continue
+		}
+		c := &charges[periodOf(periods, p.CreatedAt)]
+		undone, full := p.undone(policy)
+		c.paid++
+		if full {
+			c.undone++
+		}
+		c.total += p.Total
+		c.kept += p.Total - undone
+	}
+	return charges
+}
+
+// periodOf is the last period that had begun by then, allowing for clocks and
+// steps that differ by a moment; the first one for what is older than all.
+func periodOf(periods []Period, at time.Time) int {
+	last := 0
+	for i, p := range periods {
+		if !p.Start.After(at.Add(startsTogether)) {
+			last = i
+		}
+	}
+	return last
+}
+
+// defaultGrace is how long a past_due subscription keeps its access where Dodo
+// does not say; Dodo's own default (FACTS 3.4).
+const defaultGrace = 3 * 24 * time.Hour
+
+// renewal is the access that the subscription gives by its newest state
+// (FACTS 3.6). It is false for one that never gave any.
+func (s Subscription) renewal(terms map[string]Terms, periods []Period, charges []charge) (Renewal, bool) {
+	t, known := terms[s.State.ProductID]
+	if !known || t.Plan == "" {
+		return Renewal{}, false
+	}
+	r := Renewal{Plan: t.Plan, Until: s.State.PeriodEnd}
+	switch s.State.Status {
+	case SubscriptionActive:
+		r.Status, r.Access = PlanActive, true
+		if s.State.TrialDays > 0 {
+			r.TrialUntil = s.State.CreatedAt.AddDate(0, 0, int(min(s.State.TrialDays, maxTrial)))
+		}
+	case SubscriptionPastDue:
+		r.Status, r.Access = PlanPastDue, true
+		r.Until = s.State.PeriodEnd.Add(defaultGrace)
+		if s.GraceEndsAt.After(s.State.PeriodEnd) { // else it was an earlier one's
+			r.Until = s.GraceEndsAt
+		}
+	case SubscriptionCancelled:
+		r.Status, r.Access = PlanCancelled, s.State.CancelAtEnd
+	case SubscriptionOnHold:
+		r.Status = PlanOnHold
+	case SubscriptionPaused:
+		r.Status = PlanPaused
+	case SubscriptionExpired, SubscriptionFailed:
+		r.Status = PlanExpired
+	default:
+		return Renewal{}, false
+	}
+	if end := s.State.ExpiresAt; !end.IsZero() && end.Before(r.Until) {
+		r.Until = end
+	}
+	if len(periods) > 0 && charges[periodOf(periods, s.State.PeriodStart)].void() {
+		r.Access = false
+	}
+	return r, true
+}
+
+// maxTrial is the longest trial that Dodo knows, in days (FACTS 2.1).
+const maxTrial = 10000

@@ -1,0 +1,365 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// story is an account's life, told in events.
+type story struct {
+	*world
+	now time.Time
+	n   int // events so far
+}
+
+var storyProducts = append([]config.Product{
+	{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500},
+	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
+	{Name: "both", ID: "pdt_both", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour), Credits: 9},
+}, products...)
+
+const day = 24 * time.Hour
+
+// tell begins a story on a store, with a clock that only the story moves.
+func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
+	t.Helper()
+	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return s.now }
+	var world world
+	switch backend {
+	case "bolt":
+		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: clock})
+		must(t, err)
+		t.Cleanup(func() { _ = db.Close() })
+		world.store = db
+	case "redis":
+		db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
+		must(t, err)
+		t.Cleanup(func() { _ = db.Close() })
+		world.store = db
+	}
+	s.world = newWorld(t, world.store, settings{products: storyProducts, clock: clock, disputes: policy})
+	return s
+}
+
+// send delivers an event about alice, twice, now.
+func (s *story) send(eventType string, data map[string]any) gateway.Outcome {
+	s.t.Helper()
+	s.n++
+	first := s.deliverAs(fmt.Sprintf("msg_%d", s.n), eventType, data)
+	s.deliverAs(fmt.Sprintf("msg_%d_again", s.n), eventType, data)
+	return first
+}
+
+func (s *story) deliverAs(id, eventType string, data map[string]any) gateway.Outcome {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": "bus_1", "timestamp": s.now, "data": data})
+	must(s.t, err)
+	header, raw := signedAt(s.t, id, string(body), s.now)
+	outcome, err := s.HandleEvent(s.t.Context(), header, raw)
+	must(s.t, err)
+	return outcome
+}
+
+// with is data with some fields changed.
+func with(data map[string]any, changes ...any) map[string]any {
+	data = maps.Clone(data)
+	for i := 0; i < len(changes); i += 2 {
+		data[changes[i].(string)] = changes[i+1]
+	}
+	return data
+}
+
+// payment is a payment of alice's over 9.00 USD for one piece of a product.
+func (s *story) payment(product string, changes ...any) map[string]any {
+	return with(map[string]any{
+		"payment_id": "pay_1", "status": "succeeded", "total_amount": 900, "currency": "USD", "created_at": s.now,
+		"product_cart": []any{map[string]any{"product_id": product, "quantity": 1}},
+		"metadata":     s.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", product),
+	}, changes...)
+}
+
+// charge is a payment of alice's subscription.
+func (s *story) charge(id string, changes ...any) map[string]any {
+	return s.payment("", append([]any{"payment_id", id, "product_cart", nil, "subscription_id", "sub_1"}, changes...)...)
+}
+
+// subscription is alice's, in the period that begins now.
+func (s *story) subscription(changes ...any) map[string]any {
+	return with(map[string]any{
+		"subscription_id": "sub_1", "status": "active", "product_id": "pdt_monthly", "quantity": 1,
+		"created_at": s.now, "previous_billing_date": s.now, "next_billing_date": s.now.Add(30 * day),
+		"metadata": s.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "monthly"),
+	}, changes...)
+}
+
+func refundOf(payment string, changes ...any) map[string]any {
+	return with(map[string]any{
+		"refund_id": "ref_1", "payment_id": payment, "status": "succeeded", "amount": 900, "currency": "USD", "is_partial": false,
+	}, changes...)
+}
+
+func disputeOf(payment, status string) map[string]any {
+	return map[string]any{"dispute_id": "dp_1", "payment_id": payment, "dispute_status": "dispute_" + status, "amount": "900", "currency": "USD"}
+}
+
+// sees wants what alice's requests see: "credits plan status paid".
+func (s *story) sees(want string) {
+	s.t.Helper()
+	snap, err := s.Entitlement(s.t.Context(), "alice")
+	must(s.t, err)
+	if got := fmt.Sprintf("%d %s %s %v", snap.Credits, snap.Plan, snap.PlanStatus, snap.HasPaid); got != want {
+		s.t.Errorf("alice sees %q, want %q", got, want)
+	}
+}
+
+func (s *story) wants(got, want gateway.Outcome) {
+	s.t.Helper()
+	if got != want {
+		s.t.Errorf("the event was %s, want %s", got, want)
+	}
+}
+
+// subscribed is a story after the first charge.
+func (s *story) subscribed() map[string]any {
+	sub := s.subscription()
+	s.send("subscription.active", sub)
+	s.send("payment.succeeded", s.charge("pay_1"))
+	s.send("subscription.renewed", sub)
+	return sub
+}
+
+var eventStories = map[string]func(s *story){
+	"payment succeeded": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both", "product_cart", []any{
+			map[string]any{"product_id": "pdt_both", "quantity": 2}, map[string]any{"product_id": "pdt_pack10", "quantity": 3},
+		}))
+		s.sees("48 pro active true")
+		s.now = s.now.Add(60*day - time.Second)
+		s.sees("48 pro active true")
+		s.now = s.now.Add(time.Second)
+		s.sees("48 none expired true")
+	},
+	"payment failed, processing or cancelled": func(s *story) {
+		for _, status := range []string{"failed", "processing", "cancelled"} {
+			s.send("payment."+status, s.payment("pdt_both", "status", status))
+			s.sees("0 none none false")
+		}
+	},
+	"refund in full": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.sees("9 pro active true")
+		s.send("refund.succeeded", refundOf("pay_1"))
+		s.sees("0 none none false")
+	},
+	"refund in part": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.send("refund.succeeded", refundOf("pay_1", "amount", 301, "is_partial", true))
+		s.sees("5 pro active true")
+	},
+	"refund failed": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.send("refund.failed", refundOf("pay_1", "status", "failed"))
+		s.sees("9 pro active true")
+	},
+	"refund before its payment": func(s *story) {
+		s.wants(s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true)), gateway.Parked)
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.sees("6 pro active true")
+	},
+	"dispute opened or challenged": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		for _, status := range []string{"opened", "challenged"} {
+			s.send("dispute."+status, disputeOf("pay_1", status))
+			if s.DisputePolicy == config.DisputeIgnore {
+				s.sees("9 pro active true")
+			} else {
+				s.sees("0 none none false")
+			}
+		}
+	},
+	"dispute won or cancelled": func(s *story) {
+		for i, status := range []string{"won", "cancelled"} {
+			payment := fmt.Sprint("pay_", i+1)
+			s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", payment))
+			s.send("dispute."+status, disputeOf(payment, status))
+			s.send("dispute.opened", disputeOf(payment, "opened"))
+			s.sees(fmt.Sprintf("%d none none true", 10*(i+1)))
+		}
+	},
+	"dispute lost, accepted or expired": func(s *story) {
+		for i, status := range []string{"lost", "accepted", "expired"} {
+			payment := fmt.Sprint("pay_", i+1)
+			s.send("payment.succeeded", s.payment("pdt_both", "payment_id", payment))
+			s.send("dispute."+status, disputeOf(payment, status))
+			s.sees("0 none none false")
+		}
+	},
+	"unknown product": func(s *story) {
+		s.wants(s.send("payment.succeeded", s.payment("pdt_new")), gateway.Parked)
+		s.Gateway = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
+		s.send("payment.succeeded", s.payment("pdt_new"))
+		s.sees("4 none none true")
+	},
+	"first charge": func(s *story) {
+		s.subscribed()
+		s.sees("500 pro active true")
+	},
+	"subscription renewed": func(s *story) {
+		s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.send("payment.succeeded", s.charge("pay_2"))
+		s.send("subscription.renewed", s.subscription())
+		s.sees("500 pro active true") // the first period's have expired
+		s.now = s.now.Add(29 * day)
+		s.sees("500 pro active true")
+	},
+	"trial": func(s *story) {
+		s.send("subscription.active", s.subscription("trial_period_days", 7))
+		s.send("payment.succeeded", s.charge("pay_1", "total_amount", 0))
+		s.sees("500 pro trialing true")
+		s.now = s.now.Add(7 * day)
+		s.sees("500 pro active true")
+	},
+	"subscription past due": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.send("subscription.past_due", with(sub, "status", "past_due", "past_due_ends_at", s.now.Add(5*day)))
+		s.now = s.now.Add(4 * day)
+		s.sees("0 pro past_due true")
+		s.now = s.now.Add(day)
+		s.sees("0 none expired false")
+	},
+	"subscription on hold": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
+		s.sees("500 none on_hold false")
+	},
+	"subscription recovered": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
+		s.now = s.now.Add(2 * day)
+		s.send("payment.succeeded", s.charge("pay_2"))
+		s.send("subscription.active", s.subscription())
+		s.sees("500 pro active true")
+	},
+	"subscription paused, unpaused": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.paused", with(sub, "status", "paused"))
+		s.sees("500 none paused false")
+		s.now = s.now.Add(day)
+		s.send("subscription.unpaused", with(sub, "next_billing_date", s.now.Add(29*day)))
+		s.sees("500 pro active true")
+	},
+	"plan changed": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.plan_changed", with(sub, "product_id", "pdt_team"))
+		s.send("payment.succeeded", s.charge("pay_2"))
+		s.sees("800 team active true")
+		s.now = s.now.Add(day)
+		s.send("subscription.plan_changed", sub)
+		s.sees("800 pro active true")
+	},
+	"subscription cancelled": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now))
+		s.sees("500 none cancelled false")
+	},
+	"subscription cancelled at the period's end": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.updated", with(sub, "cancel_at_next_billing_date", true))
+		s.sees("500 pro active true")
+		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancel_at_next_billing_date", true))
+		s.now = s.now.Add(29*day - time.Second)
+		s.sees("500 pro cancelled true")
+		s.now = s.now.Add(time.Second)
+		s.sees("0 none cancelled false")
+	},
+	"subscription failed or expired": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.expired", with(sub, "status", "expired"))
+		s.sees("500 none expired false")
+		s.send("subscription.failed", with(sub, "status", "failed", "subscription_id", "sub_2"))
+		s.sees("500 none expired false")
+	},
+	"period over": func(s *story) {
+		s.subscribed()
+		s.now = s.now.Add(30*day - time.Second)
+		s.sees("500 pro active true")
+		s.now = s.now.Add(time.Second)
+		s.sees("0 none expired false")
+	},
+	"refund of a charge": func(s *story) {
+		s.subscribed()
+		s.send("refund.succeeded", refundOf("pay_1", "amount", 450, "is_partial", true))
+		s.sees("250 pro active true")
+		s.send("refund.succeeded", refundOf("pay_1", "refund_id", "ref_2", "amount", 450, "is_partial", true))
+		s.sees("0 none expired false")
+		s.now = s.now.Add(30 * day)
+		s.send("subscription.renewed", s.subscription())
+		s.send("payment.succeeded", s.charge("pay_2"))
+		s.sees("500 pro active true")
+	},
+	"dispute of a charge": func(s *story) {
+		s.subscribed()
+		s.send("dispute.lost", disputeOf("pay_1", "lost"))
+		s.sees("0 none expired false")
+	},
+	"other events": func(s *story) {
+		for _, other := range []string{
+			"credit.added", "entitlement_grant.delivered", "license_key.created", "dunning.started",
+			"abandoned_checkout.detected", "payout.success", "never.heard_of",
+		} {
+			s.wants(s.send(other, map[string]any{"customer_id": "cus_1"}), gateway.Ignored)
+		}
+		s.sees("0 none none false")
+	},
+	"not to be understood": func(s *story) {
+		s.wants(s.send("payment.succeeded", s.payment("pdt_both", "total_amount", -1)), gateway.Parked)
+		s.wants(s.send("subscription.active", s.subscription("next_billing_date", "soon")), gateway.Parked)
+		s.sees("0 none none false")
+	},
+}
+
+// TestEvents tells every row of docs/events.md.
+func TestEvents(t *testing.T) {
+	page, err := os.ReadFile("../../docs/events.md")
+	must(t, err)
+	var rows []string
+	for _, m := range regexp.MustCompile(`(?m)^\| ([^|]+) \|`).FindAllStringSubmatch(string(page), -1) {
+		if name := strings.TrimSpace(m[1]); name != "event" {
+			rows = append(rows, name)
+		}
+	}
+	if told := slices.Sorted(maps.Keys(eventStories)); !slices.Equal(slices.Sorted(slices.Values(rows)), told) {
+		t.Fatalf("docs/events.md has the rows\n%q\nand there are stories of\n%q", rows, told)
+	}
+	for name, tellIt := range eventStories {
+		for _, backend := range []string{"bolt", "redis"} {
+			t.Run(name+"/"+backend, func(t *testing.T) { tellIt(tell(t, backend, config.DisputeFreeze)) })
+		}
+	}
+	t.Run("dispute opened or challenged/ignore", func(t *testing.T) {
+		eventStories["dispute opened or challenged"](tell(t, "bolt", config.DisputeIgnore))
+	})
+}
