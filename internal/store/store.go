@@ -44,8 +44,9 @@ type Store interface {
 
 // Accounts keeps ledgers, and the merged objects behind them.
 type Accounts interface {
-	// Account reads what entitlements follow from. An account that was never
-	// written is empty, not an error.
+	// Account reads what entitlements follow from; of the grants, those of which
+	// something is left. An account that was never written is empty, not an
+	// error.
 	Account(ctx context.Context, account string) (entitlement.Account, error)
 	// Object reads the merged state of an object of the account, and its
 	// version. An object that was never written has version 0 and no state.
@@ -120,7 +121,7 @@ type Order struct {
 	ReturnTo  string                       `json:"return_to"`
 	Email     string                       `json:"email,omitempty"` // verified by the site's login, else empty
 	State     OrderState                   `json:"state"`
-	CreatedAt time.Time                    `json:"created_at"`
+	CreatedAt time.Time                    `json:"created_at"` // by the store's clock
 	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session
 	// Known once the session exists:
 	SessionID   string `json:"session_id,omitempty"`
@@ -168,14 +169,16 @@ type Orders interface {
 	// CreateOrder stores o, unless key says that it was asked for before. The
 	// order returned is the one to go on with. Check of the key, count of open
 	// orders (ErrTooManyOrders) and storing are one step. A repeat with the same
-	// order id is answered like the first.
+	// order id is answered like the first. Running and Mismatched come without
+	// an order.
 	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
-	// OpenOrder stores the session of an order and finishes its key. An order
-	// that has a session keeps it. It returns ErrNotFound when the order was
-	// dropped.
+	// OpenOrder stores the session of an order, with its expiry where that is
+	// set, and finishes its key. An order that has a session keeps it. It returns
+	// ErrNotFound when the order was dropped.
 	OpenOrder(ctx context.Context, o Order, key Key) error
 	// DropOrder forgets an order without a session and its key, so that the key
-	// can be used again. Dropping what is not there does nothing.
+	// can be used again. Dropping what is not there does nothing; a paid order
+	// stays.
 	DropOrder(ctx context.Context, o Order, key Key) error
 	// Order reads one of the account's orders, or ErrNotFound.
 	Order(ctx context.Context, account, id string) (Order, error)
@@ -204,7 +207,7 @@ type Event struct {
 	Reason     string     `json:"reason,omitempty"`  // why it is parked
 	Object     string     `json:"object,omitempty"`  // the object that it speaks about ([entitlement.Ref.String])
 	Account    string     `json:"account,omitempty"` // the account that it was applied to
-	ReceivedAt time.Time  `json:"received_at"`       // of the first delivery
+	ReceivedAt time.Time  `json:"received_at"`       // of the first delivery, by the store's clock
 	Deliveries int64      `json:"deliveries"`        // how many times it was recorded
 }
 

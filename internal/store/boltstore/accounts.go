@@ -18,9 +18,6 @@ import (
 // maxEntries is the most that one call of Entries reads.
 const maxEntries = 1000
 
-// errEnough ends a scan early.
-var errEnough = errors.New("enough")
-
 // Account implements [store.Accounts].
 func (s *Store) Account(ctx context.Context, account string) (entitlement.Account, error) {
 	if err := record.CheckAccount(account); err != nil {

@@ -20,8 +20,7 @@
 //
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page
-// that it shares with others; s, g and t are neighbours and all that
-// [Store.Account] reads.
+// that it shares with others; s, g and t are all that [Store.Account] reads.
 //
 // # Writing
 //

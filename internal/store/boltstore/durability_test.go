@@ -1,17 +1,13 @@
 package boltstore_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
 
@@ -128,169 +124,6 @@ func TestTruncatedWhileOpen(t *testing.T) {
 					t.Errorf("%q is missing in:\n%s", want, out)
 				}
 			}
-		})
-	}
-}
-
-func TestGroupCommit(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
-	const callers, each = 64, 20
-	var all sync.WaitGroup
-	for caller := range callers {
-		all.Go(func() {
-			for i := range each {
-				if err := give(t.Context(), s, fmt.Sprint("acc_", caller), i); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	stats := s.Stats()
-	if stats.Operations != callers*each {
-		t.Errorf("%d operations, want %d", stats.Operations, callers*each)
-	}
-	if stats.Transactions > callers*each/4 {
-		t.Errorf("%d transactions for %d operations of %d callers", stats.Transactions, stats.Operations, callers)
-	}
-	t.Logf("%+v", stats)
-	for caller := range callers {
-		if n := len(entries(t, s, fmt.Sprint("acc_", caller))); n != each {
-			t.Errorf("caller %d has %d entries", caller, n)
-		}
-	}
-}
-
-// TestRefusalInBatch: what one operation is refused does not touch the others of
-// its transaction.
-func TestRefusalInBatch(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
-	if err := give(t.Context(), s, "acc", 0); err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	for i := range 200 {
-		all.Go(func() {
-			want := error(nil)
-			n := i
-			if i%2 == 0 {
-				n, want = 0, store.ErrConflict
-			}
-			if err := give(t.Context(), s, "acc", n); !errors.Is(err, want) {
-				t.Errorf("commit %d: %v, want %v", i, err, want)
-			}
-		})
-	}
-	all.Wait()
-	if n := len(entries(t, s, "acc")); n != 101 {
-		t.Errorf("%d entries, want 101", n)
-	}
-	if stats := s.Stats(); stats.Operations != 101 {
-		t.Errorf("%+v", stats)
-	}
-}
-
-func TestClose(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var kept []string
-	for writer := range 50 {
-		all.Go(func() {
-			for i := 0; ; i++ { // until it is refused
-				id := fmt.Sprint(writer, "_", i)
-				err := giveObject(context.Background(), s, "acc", id)
-				if errors.Is(err, store.ErrUnavailable) {
-					return
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				kept = append(kept, id)
-				mu.Unlock()
-			}
-		})
-	}
-	time.Sleep(20 * time.Millisecond)
-	var closers sync.WaitGroup
-	for range 3 {
-		closers.Go(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	closers.Wait()
-	if _, err := s.Account(t.Context(), "acc"); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("read after close: %v", err)
-	}
-	if err := give(t.Context(), s, "acc", 1000); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("write after close: %v", err)
-	}
-	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("ping after close: %v", err)
-	}
-	checkKept(t, path, map[string][]string{"acc": kept}, nil)
-	t.Logf("%d written before close", len(kept))
-}
-
-// TestCallerGone: a caller that does not wait is told so at once, and the store
-// goes on.
-func TestCallerGone(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
-	var all sync.WaitGroup
-	for i := range 300 {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
-			defer cancel()
-			err := give(ctx, s, "acc", i)
-			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if err := give(t.Context(), s, "acc", 1000); err != nil {
-		t.Error(err)
-	}
-	entries(t, s, "acc")
-}
-
-func BenchmarkCommit(b *testing.B) {
-	for _, callers := range []int{1, 8, 64, 256} {
-		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
-			s, err := boltstore.Open(filepath.Join(b.TempDir(), "dodogate.db"), boltstore.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close()
-			work := make(chan int)
-			var all sync.WaitGroup
-			for range callers {
-				all.Go(func() {
-					for i := range work {
-						if err := give(b.Context(), s, fmt.Sprint("acc_", i%1000), i); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			}
-			b.ResetTimer()
-			for i := range b.N {
-				work <- i
-			}
-			close(work)
-			all.Wait()
-			stats := s.Stats()
-			b.ReportMetric(float64(stats.Operations)/b.Elapsed().Seconds(), "commits/s")
-			b.ReportMetric(float64(stats.Operations)/float64(stats.Transactions), "commits/fsync")
 		})
 	}
 }

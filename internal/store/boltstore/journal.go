@@ -18,6 +18,9 @@ import (
 // maxParked is the most that one call of Parked reads.
 const maxParked = 100
 
+// errEnough ends a scan early.
+var errEnough = errors.New("enough")
+
 // eventRecord is all of an event but its id and body.
 type eventRecord struct {
 	Type       []byte `json:"type"`

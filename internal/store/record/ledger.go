@@ -72,24 +72,12 @@ func ParseEntry(s string) (ledger.Entry, error) {
 	return e, nil
 }
 
-// Standing writes a standing, its times in UTC milliseconds; one that
+// Standing writes a standing as JSON, its times to the nanosecond; one that
 // contributes nothing is "".
 func Standing(s entitlement.Standing) (string, error) {
 	if s.IsZero() {
 		return "", nil
 	}
-	var err error
-	if s.PaidAt, err = Time(s.PaidAt); err != nil {
-		return "", fmt.Errorf("standing: %w", err)
-	}
-	passes := make([]entitlement.Pass, len(s.Passes))
-	for i, p := range s.Passes {
-		if p.PaidAt, err = Time(p.PaidAt); err != nil {
-			return "", fmt.Errorf("pass of plan %q: %w", p.Plan, err)
-		}
-		passes[i] = p
-	}
-	s.Passes = passes
 	b, err := json.Marshal(s)
 	if err != nil {
 		return "", fmt.Errorf("write standing: %w", err)

@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			server := redistest.Start(t, f.args...)
-			const timeout = 400 * time.Millisecond
+			const timeout = 800 * time.Millisecond
 			s := open(t, redisstore.Options{URL: server.URL(), Timeout: timeout})
 			if _, err := s.Commit(t.Context(), give("acc", "pay_1", 5)); err != nil {
 				t.Fatal(err)
@@ -207,15 +207,17 @@ func TestCallersDeadline(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redisstore.Options{URL: server.URL(), Timeout: 10 * time.Second})
 	server.Freeze()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	begin := time.Now()
-	_, err := s.Commit(ctx, give("acc", "pay_1", 1))
-	if took := time.Since(begin); took > slack {
-		t.Errorf("took %v", took)
-	}
-	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("error is %v", err)
+	for range 50 { // each time it is a race between the socket's deadline and the context's
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		begin := time.Now()
+		_, err := s.Commit(ctx, give("acc", "pay_1", 1))
+		cancel()
+		if took := time.Since(begin); took > slack {
+			t.Errorf("took %v", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("error is %v", err)
+		}
 	}
 }
 

@@ -286,43 +286,6 @@ func commitUntil(ctx context.Context, s store.Store, object string, version int6
 	return errors.New("200 times in vain")
 }
 
-// TestCutWhileSettling ends the store after each of the commands that parking
-// and un-parking are made of. An event that is parked is always found.
-func TestCutWhileSettling(t *testing.T) {
-	server := redistest.Start(t)
-	p := newProxy(t, server)
-	states := []store.EventState{store.EventParked, store.EventApplied, store.EventParked, store.EventIgnored}
-	for requests := range 7 {
-		for last := range states {
-			t.Run(fmt.Sprintf("%d requests of %v", requests, states[:last+1]), func(t *testing.T) {
-				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
-				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
-				records(1)(t, direct)
-				for _, state := range states[:last] {
-					settles(state)(t, direct)
-				}
-				p.cutAfter(requests)
-				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"})
-				p.mend()
-				e, eventErr := direct.Event(t.Context(), "msg_1")
-				found, parkedErr := direct.Parked(t.Context(), "payment:a")
-				if eventErr != nil || parkedErr != nil {
-					t.Fatal(eventErr, parkedErr)
-				}
-				if (e.State == store.EventParked) != (len(found) == 1) {
-					t.Fatalf("the event is %s and %d are found", e.State, len(found))
-				}
-				if err == nil && e.State != states[last] {
-					t.Fatalf("acknowledged as %s and is %s", states[last], e.State)
-				}
-				settles(states[last])(t, direct) // a repeat sets it right
-				parks(states[last] == store.EventParked)(t, direct)
-			})
-		}
-	}
-}
-
 func TestScriptFlush(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redisstore.Options{URL: server.URL()})

@@ -32,7 +32,7 @@ type Options struct {
 	Password string
 	// KeyPrefix begins every key; "dodogate:" when empty. It may not contain braces.
 	KeyPrefix string
-	// Timeout ends every operation, with all its repeats; 300 ms when zero.
+	// Timeout ends every operation, with all its repeats; 500 ms when zero.
 	Timeout time.Duration
 	// TLS turns TLS on, also for redis://.
 	TLS *tls.Config
@@ -44,7 +44,7 @@ type Options struct {
 
 const (
 	defaultPrefix  = "dodogate:"
-	defaultTimeout = 300 * time.Millisecond
+	defaultTimeout = 500 * time.Millisecond
 	minDialTimeout = time.Second // a first TLS handshake takes its time
 	poolSize       = 64
 	idleTime       = 5 * time.Minute

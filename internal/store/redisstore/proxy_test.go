@@ -22,6 +22,9 @@ type proxy struct {
 	lose     func(reply int) bool // whether to lose a reply; they count from 1
 	requests int                  // how many are let through, when cut is set
 	cut      bool
+	held     int // the request that waits for release, when it is not 0
+	reached  chan struct{}
+	release  chan struct{}
 	closed   bool
 }
 
@@ -67,6 +70,16 @@ func (p *proxy) mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
+}
+
+// hold keeps back a request, counted from 1 from now on, and everything behind
+// it. The first channel that it returns is closed when the request is there; who
+// closes the second lets it go on.
+func (p *proxy) hold(request int) (reached <-chan struct{}, release chan<- struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held, p.reached, p.release = request, make(chan struct{}), make(chan struct{})
+	return p.reached, p.release
 }
 
 func (p *proxy) hangUp() {
@@ -122,6 +135,12 @@ func (p *proxy) pipe(from, to net.Conn, pass func() bool) {
 func (p *proxy) request() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.held > 0 {
+		if p.held--; p.held == 0 {
+			close(p.reached)
+			<-p.release
+		}
+	}
 	if !p.cut {
 		return true
 	}

@@ -112,15 +112,14 @@ var standingTests = []test{
 		r.commit(store.Commit{Account: "acc", Object: payment("b"), Version: 1})
 		same(r, "standings", r.account("acc").Standings, map[string]entitlement.Standing{"payment:a": s, "payment:c": s})
 	}},
-	{"times in UTC milliseconds", func(r *rig) {
-		at := time.Date(2026, 1, 2, 3, 4, 5, 6_999_999, time.FixedZone("west", -7200))
-		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Standing: entitlement.Standing{
+	{"kept as it is, to the nanosecond", func(r *rig) {
+		at := time.Date(2026, 1, 2, 3, 4, 5, 6_999_999, time.UTC)
+		s := entitlement.Standing{
 			PaidAt: at, Passes: []entitlement.Pass{{Plan: "pro", PaidAt: at, Lasts: time.Nanosecond}},
-		}}})
-		want := at.UTC().Truncate(time.Millisecond)
-		same(r, "standings", r.account("acc").Standings, map[string]entitlement.Standing{"payment:a": {
-			PaidAt: want, Passes: []entitlement.Pass{{Plan: "pro", PaidAt: want, Lasts: time.Nanosecond}},
-		}})
+			Renewal: &entitlement.Renewal{Plan: "pro", Status: entitlement.PlanPastDue, Access: true, Until: at.Add(1), TrialUntil: at.Add(2)},
+		}
+		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Standing: s}})
+		same(r, "standings", r.account("acc").Standings["payment:a"], s)
 	}},
 	{"follows from the account as a snapshot does", func(r *rig) {
 		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{

@@ -130,6 +130,13 @@ var keyTests = []test{
 		call{id: "a", want: store.Created, order: "a"},
 		call{do: dropped("b"), id: "c", want: store.Running},
 	)},
+	{"opening another order does not finish the key", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: func(r *rig) {
+			r.open(withSession(r.create("acc", "other", store.Key{}), "cks_other"), anyKey)
+		}, id: "c", want: store.Running},
+		call{wait: time.Minute, id: "c", want: store.Resumed, order: "a"},
+	)},
 	{"dropping after it was opened does nothing", calls(
 		call{id: "a", want: store.Created, order: "a"},
 		call{do: opened("a")},

@@ -1,0 +1,113 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// TestCutWhileSettling ends the store after each of the commands that parking
+// and un-parking are made of. An event that is parked is always found.
+func TestCutWhileSettling(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	states := []store.EventState{store.EventParked, store.EventApplied, store.EventParked, store.EventIgnored}
+	for requests := range 7 {
+		for last := range states {
+			t.Run(fmt.Sprintf("%d requests of %v", requests, states[:last+1]), func(t *testing.T) {
+				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+				records(1)(t, direct)
+				for _, state := range states[:last] {
+					settles(state)(t, direct)
+				}
+				p.cutAfter(requests)
+				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"})
+				p.mend()
+				e, eventErr := direct.Event(t.Context(), "msg_1")
+				found, parkedErr := direct.Parked(t.Context(), "payment:a")
+				if eventErr != nil || parkedErr != nil {
+					t.Fatal(eventErr, parkedErr)
+				}
+				if (e.State == store.EventParked) != (len(found) == 1) {
+					t.Fatalf("the event is %s and %d are found", e.State, len(found))
+				}
+				if err == nil && e.State != states[last] {
+					t.Fatalf("acknowledged as %s and is %s", states[last], e.State)
+				}
+				settles(states[last])(t, direct) // a repeat sets it right
+				parks(states[last] == store.EventParked)(t, direct)
+			})
+		}
+	}
+}
+
+// TestSettlingAtOnce lets one store settle an event while another is in the
+// middle of it. The index follows whoever writes the event last.
+func TestSettlingAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	warm(t, server)
+	for _, c := range []struct {
+		slow    store.EventState
+		request int // of the slow one, before which the other acts
+		other   store.EventState
+		want    bool // parked at the end
+	}{
+		{store.EventApplied, 1, store.EventParked, false},
+		{store.EventApplied, 2, store.EventParked, true},
+		{store.EventApplied, 3, store.EventParked, true},
+		{store.EventParked, 1, store.EventApplied, true},
+		{store.EventParked, 2, store.EventApplied, true},
+		{store.EventParked, 3, store.EventApplied, true},
+		{store.EventParked, 4, store.EventApplied, false},
+	} {
+		t.Run(fmt.Sprintf("%s before request %d of %s", c.other, c.request, c.slow), func(t *testing.T) {
+			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix})
+			records(1)(t, direct)
+			settles(store.EventParked)(t, direct)
+			reached, release := p.hold(c.request)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: c.slow, Object: "payment:a"}); err != nil {
+					t.Error(err)
+				}
+			}()
+			<-reached
+			settles(c.other)(t, direct)
+			close(release)
+			<-done
+			parks(c.want)(t, direct)
+		})
+	}
+}
+
+// TestIndexIsCleared: nothing is left of the index when nothing is parked.
+func TestIndexIsCleared(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL()})
+	records(1)(t, s)
+	settles(store.EventParked)(t, s)
+	settles(store.EventApplied)(t, s)
+	settles(store.EventParked)(t, s)
+	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}); err != nil {
+		t.Fatal(err)
+	}
+	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "dodogate:parked:payment%3Ab" {
+		t.Errorf("parked under b, there is %q", keys)
+	}
+	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:c"}); err != nil {
+		t.Fatal(err)
+	}
+	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "" {
+		t.Errorf("applied, there is %q", keys)
+	}
+}
