@@ -17,7 +17,9 @@ const (
 // Attempt is how a try to pay went. A decline is an outcome, not an error.
 type Attempt struct {
 	PaymentID string
-	Status    PaymentStatus
+	// SubscriptionID is the subscription that the payment belongs to, if any.
+	SubscriptionID string
+	Status         PaymentStatus
 	// RedirectURL is where the browser would go now: the return_url with Dodo's
 	// parameters. Empty without a return_url.
 	RedirectURL string
@@ -48,7 +50,12 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	if refusal != nil {
 		return Attempt{}, refusal
 	}
-	return Attempt{PaymentID: p.PaymentID, Status: p.Status, RedirectURL: session.redirect()}, nil
+	return Attempt{
+		PaymentID:      p.PaymentID,
+		SubscriptionID: text(p.SubscriptionID),
+		Status:         p.Status,
+		RedirectURL:    session.redirect(),
+	}, nil
 }
 
 // Refund gives an amount of a payment back, as the merchant would in the dashboard, and

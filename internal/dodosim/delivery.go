@@ -106,7 +106,7 @@ func (s *Simulator) attempt(ctx context.Context, e *event, webhookID string) (De
 	}
 	s.mu.Lock()
 	e.Attempts++
-	d := Delivery{EventID: e.ID, Type: e.Type, WebhookID: webhookID, Attempt: e.Attempts, At: s.now()}
+	d := Delivery{EventID: e.ID, Type: e.Type, WebhookID: webhookID, Attempt: e.Attempts, At: s.wallClock()}
 	var err error
 	d.Body, err = s.body(e)
 	s.mu.Unlock()

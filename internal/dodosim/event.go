@@ -29,9 +29,9 @@ type Event struct {
 	ID string
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
 	Type string
-	// ObjectID is the payment or refund that it is about.
+	// ObjectID is the payment, refund or subscription that it is about.
 	ObjectID string
-	// At is when it happened.
+	// At is when it happened, in simulated time.
 	At time.Time
 	// State and Attempts tell how delivery went; attempts by Redeliver count too.
 	State    EventState
@@ -45,7 +45,7 @@ type Delivery struct {
 	EventID, Type, WebhookID string
 	// Attempt counts from 1 per event.
 	Attempt int
-	// At is when it was sent, the time in its signature.
+	// At is when it was sent by Options.Clock, the time in its signature.
 	At time.Time
 	// Header and Body are what was sent, to the byte.
 	Header http.Header
@@ -80,14 +80,14 @@ type envelope struct {
 	Data       any       `json:"data"`
 }
 
-// emit records that something happened and starts to tell the merchant. The caller holds
-// s.mu.
-func (s *Simulator) emit(eventType string, about subject) {
+// emit records that something happened at a time and starts to tell the merchant. The
+// caller holds s.mu.
+func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 	e := &event{about: about, Event: Event{
 		ID:       newID("msg_"),
 		Type:     eventType,
 		ObjectID: about.objectID(),
-		At:       s.now(),
+		At:       at,
 		State:    EventPending,
 	}}
 	s.events = append(s.events, e)

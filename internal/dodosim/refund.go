@@ -203,7 +203,7 @@ func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta meta
 	}
 	p.UpdatedAt = new(made.CreatedAt)
 	s.refunds[made.RefundID] = made
-	s.emit("refund.succeeded", made)
+	s.emit("refund.succeeded", made, made.CreatedAt)
 	s.logger().Info("refund made", "refund", made.RefundID, "payment", p.PaymentID,
 		"amount", amount, "currency", p.Currency)
 	return made

@@ -26,15 +26,19 @@ type Simulator struct {
 	background sync.WaitGroup
 	slots      chan struct{}
 
-	mu               sync.Mutex // guards all below and what it points to
-	sessions         map[string]*session
-	payments         map[string]*payment
-	paymentOrder     []*payment // oldest first
-	refunds          map[string]*refund
-	customers        map[string]customer
-	customersByEmail map[string]customer // in lower case; the most recent
-	discountIDs      map[string]string   // by code
-	discountUses     map[string]int      // by code
+	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
+
+	mu                sync.Mutex // guards all below and what it points to
+	sessions          map[string]*session
+	payments          map[string]*payment
+	paymentOrder      []*payment // oldest first, like every order here
+	subscriptions     map[string]*subscription
+	subscriptionOrder []*subscription
+	refunds           map[string]*refund
+	customers         map[string]customer
+	customersByEmail  map[string]customer // in lower case; the most recent
+	discountIDs       map[string]string   // by code
+	discountUses      map[string]int      // by code
 
 	events     []*event
 	deliveries []Delivery
@@ -60,6 +64,7 @@ func New(options Options) (*Simulator, error) {
 		slots:            make(chan struct{}, maxOnTheWire),
 		sessions:         make(map[string]*session),
 		payments:         make(map[string]*payment),
+		subscriptions:    make(map[string]*subscription),
 		refunds:          make(map[string]*refund),
 		customers:        make(map[string]customer),
 		customersByEmail: make(map[string]customer),
@@ -77,6 +82,9 @@ func New(options Options) (*Simulator, error) {
 		s.discountIDs[d.Code] = newID("dsc_")
 	}
 	s.handler = s.routes()
+	if options.TickEvery > 0 {
+		s.background.Go(func() { s.tickOnItsOwn(options.TickEvery) })
+	}
 	return s, nil
 }
 
@@ -118,6 +126,12 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/payments/{id}", s.getPayment},
 		{"GET", "/products", s.listProducts},
 		{"GET", "/products/{id}", s.getProduct},
+		{"GET", "/subscriptions", s.listSubscriptions},
+		{"GET", "/subscriptions/{id}", s.getSubscription},
+		{"PATCH", "/subscriptions/{id}", s.patchSubscription},
+		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
+		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
+		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
 	} {
@@ -127,11 +141,6 @@ func (s *Simulator) routes() http.Handler {
 		return nil, refuse(codeNotFound, "the simulator has no such route")
 	}))
 	return mux
-}
-
-// now is the time in the precision of Dodo's timestamps (FACTS 1.8).
-func (s *Simulator) now() time.Time {
-	return s.options.Clock().UTC().Truncate(time.Microsecond)
 }
 
 func (s *Simulator) logger() *slog.Logger { return s.log.Load() }
