@@ -189,9 +189,9 @@ func (s *Simulator) attachCustomer(session *session, request *customerRequest) *
 	case request == nil:
 		return nil
 	case request.CustomerID != nil:
-		known, ok := s.customers[*request.CustomerID]
-		if !ok {
-			return refuse(codeNotFound, "there is no customer %s", *request.CustomerID)
+		known, refusal := s.findCustomer(*request.CustomerID)
+		if refusal != nil {
+			return refusal
 		}
 		session.customer = &known
 		session.buyer = buyer{email: known.Email, name: known.Name, phone: known.Phone}

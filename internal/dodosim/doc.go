@@ -7,6 +7,7 @@
 // dodo_simulator) and clicks through a purchase with no account at Dodo and no
 // network. A Go test runs it under [net/http/httptest] and, through the back doors
 // ([Simulator.Pay], [Simulator.Refund], [Simulator.ReplaceCard],
+// [Simulator.OpenDispute], [Simulator.DecideDispute], [Simulator.LoseByRDR],
 // [Simulator.Advance], [Simulator.Tick], [Simulator.HoldWebhooks],
 // [Simulator.Redeliver], [Simulator.DeliverAs], [Simulator.SetFault],
 // [Simulator.Calls]), decides what happens, in which order, and what goes wrong.

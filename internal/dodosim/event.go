@@ -29,7 +29,7 @@ type Event struct {
 	ID string
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
 	Type string
-	// ObjectID is the payment, refund or subscription that it is about.
+	// ObjectID is the payment, refund, dispute or subscription that it is about.
 	ObjectID string
 	// At is when it happened, in simulated time.
 	At time.Time

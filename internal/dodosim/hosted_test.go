@@ -23,6 +23,13 @@ func serve(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
+// open opens a page that is not a session's, without a network.
+func (s *shop) open(path string) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	s.sim.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+	return answer
+}
+
 // page opens a session's page, or submits its form, without a network.
 func (s *shop) page(method, session string, form url.Values) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(method, "/session/"+session, strings.NewReader(form.Encode()))

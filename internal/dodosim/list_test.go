@@ -78,6 +78,7 @@ func TestListRefusals(t *testing.T) {
 	for _, path := range []string{
 		"/payments?page_size=101", "/payments?page_size=-1", "/payments?page_number=x", "/payments?page_number=10001",
 		"/payments?status=done", "/payments?currency=XXX", "/payments?created_at_gte=today", "/payments?created_at_lte=1",
+		"/refunds?status=done", "/refunds?page_size=101", "/disputes?dispute_status=won", "/disputes?dispute_stage=1",
 		"/products?page_size=101", "/products?recurring=maybe", "/products?archived=1",
 	} {
 		status, body := shop.call("GET", path, "")

@@ -31,7 +31,9 @@ type description struct {
 }
 
 // served are the areas of the API that the simulator has routes in.
-var served = map[string]bool{"checkouts": true, "payments": true, "products": true, "refunds": true, "subscriptions": true}
+var served = map[string]bool{
+	"checkouts": true, "customers": true, "disputes": true, "payments": true, "products": true, "refunds": true, "subscriptions": true,
+}
 
 const descriptionURL = "https://description.test/openapi.json"
 
@@ -161,16 +163,34 @@ func (d *description) webhook(body []byte) error {
 	}
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
-	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription"}[strings.Split(eventType, ".")[0]]
+	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute"}[strings.Split(eventType, ".")[0]]
 	if data["payload_type"] != wanted {
 		return fmt.Errorf("%s has payload_type %v", eventType, data["payload_type"])
 	}
 	delete(data, "payload_type") // documented apart from the object (FACTS 3.2)
+	if _, long := data["customer"]; long && wanted == "Dispute" {
+		if err := d.longDispute(data); err != nil {
+			return err
+		}
+	}
 	rest, err := json.Marshal(envelope)
 	if err != nil {
 		return err
 	}
 	return d.validate(rest, "webhooks", eventType, "post", "requestBody", "content", "application/json", "schema")
+}
+
+// longDispute validates a dispute in the form that the examples have, and leaves of it
+// the short one that the schema of the webhook has (FACTS 3.8).
+func (d *description) longDispute(data map[string]any) error {
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"customer", "brand_id", "payment_provider", "reason"} {
+		delete(data, name)
+	}
+	return d.validate(encoded, "components", "schemas", "GetDisputeResponse")
 }
 
 func (d *description) validate(body []byte, at ...string) error {

@@ -56,6 +56,11 @@ type Options struct {
 	// Dodo does is UNCONFIRMED (FACTS 3.4).
 	RenewedAtTrialStart bool
 
+	// ShortDisputes sends dispute webhooks in the short form that the API description has
+	// for them, without customer, brand, provider and reason. Default: the long form of
+	// every published example (FACTS 3.8).
+	ShortDisputes bool
+
 	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
 	// without anybody's help. 0: only the caller does.
 	TickEvery time.Duration

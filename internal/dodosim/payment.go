@@ -63,7 +63,7 @@ type payment struct {
 	IsUpdateMethod      bool             `json:"is_update_payment_method"`
 	RefundStatus        *string          `json:"refund_status"`
 	Refunds             []refundItem     `json:"refunds"`
-	Disputes            []any            `json:"disputes"`
+	Disputes            []disputeItem    `json:"disputes"`
 	Discounts           []discountDetail `json:"discounts"`
 	DiscountID          *string          `json:"discount_id"`
 	DigitalDelivered    bool             `json:"digital_products_delivered"`
@@ -174,7 +174,7 @@ func (s *Simulator) newPayment(c charge) *payment {
 		Billing:            c.billing,
 		Metadata:           c.metadata,
 		Refunds:            []refundItem{},
-		Disputes:           []any{},
+		Disputes:           []disputeItem{},
 		PaymentProvider:    "dodo",
 		CreatedAt:          c.at,
 		lines:              slices.Clone(c.bill.lines),

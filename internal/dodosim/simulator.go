@@ -35,6 +35,10 @@ type Simulator struct {
 	subscriptions     map[string]*subscription
 	subscriptionOrder []*subscription
 	refunds           map[string]*refund
+	refundOrder       []*refund
+	disputes          map[string]*dispute
+	disputeOrder      []*dispute
+	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
 	customersByEmail  map[string]customer // in lower case; the most recent
 	discountIDs       map[string]string   // by code
@@ -66,6 +70,8 @@ func New(options Options) (*Simulator, error) {
 		payments:         make(map[string]*payment),
 		subscriptions:    make(map[string]*subscription),
 		refunds:          make(map[string]*refund),
+		disputes:         make(map[string]*dispute),
+		portals:          make(map[string]portal),
 		customers:        make(map[string]customer),
 		customersByEmail: make(map[string]customer),
 		discountIDs:      make(map[string]string),
@@ -116,6 +122,7 @@ func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /session/{id}", s.showPage)
 	mux.HandleFunc("POST /session/{id}", s.submitPage)
+	mux.HandleFunc("GET /portal/{id}", s.showPortal)
 	for _, route := range []struct {
 		method, path string
 		do           endpoint
@@ -132,8 +139,13 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
 		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
 		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
+		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
+		{"GET", "/disputes", s.listDisputes},
+		{"GET", "/disputes/{id}", s.getDispute},
+		{"GET", "/customers/{id}", s.getCustomer},
+		{"POST", "/customers/{id}/customer-portal/session", s.openPortal},
 	} {
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
