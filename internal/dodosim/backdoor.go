@@ -165,16 +165,17 @@ func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (D
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)() // Close ends this too
-	return s.attempt(ctx, e, webhookID)
+	return s.attempt(ctx, e, Delivery{WebhookID: webhookID})
 }
 
 // Flush waits until every event has been delivered, has failed, or at least had its
-// first attempt. It does not wait for retries, nor for events that are held.
+// first attempt, and until what [Mischief] adds has been sent. It does not wait for
+// retries, nor for events that are held.
 func (s *Simulator) Flush(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		waiting := !s.held() && slices.ContainsFunc(s.events, func(e *event) bool {
-			return e.State == EventPending && !e.tried
+			return e.State == EventPending && !e.tried || e.copies > 0
 		})
 		progress := s.progress
 		s.mu.Unlock()

@@ -3,14 +3,15 @@
 // hosted checkout page, refunds, and reports everything by signed webhooks, well
 // enough that Dodo's own SDKs work against it with only the base URL changed.
 //
-// It has two uses. A developer runs it (through the Caddy directive
-// dodo_simulator) and clicks through a purchase with no account at Dodo and no
-// network. A Go test runs it under [net/http/httptest] and, through the back doors
-// ([Simulator.Pay], [Simulator.Refund], [Simulator.ReplaceCard],
-// [Simulator.OpenDispute], [Simulator.DecideDispute], [Simulator.LoseByRDR],
-// [Simulator.Advance], [Simulator.Tick], [Simulator.HoldWebhooks],
-// [Simulator.Redeliver], [Simulator.DeliverAs], [Simulator.SetFault],
-// [Simulator.Calls]), decides what happens, in which order, and what goes wrong.
+// It has two uses. A developer runs it (through the Caddy directive dodo_simulator)
+// and clicks through a purchase with no account at Dodo and no network. A Go test
+// runs it under [net/http/httptest] and, through the back doors ([Simulator.Pay],
+// [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.OpenDispute],
+// [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.Advance],
+// [Simulator.Tick], [Simulator.HoldWebhooks], [Simulator.Redeliver],
+// [Simulator.DeliverAs], [Simulator.DeliverShuffled], [Simulator.SetMischief],
+// [Simulator.SetFault], [Simulator.Calls]), decides what happens, in which order,
+// and what goes wrong.
 //
 // State lives in memory, is never trimmed, and is lost on exit, on purpose: money
 // that a simulator remembers would one day be taken for real, and a test that

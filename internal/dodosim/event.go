@@ -17,6 +17,8 @@ const (
 	EventDelivered EventState = "delivered"
 	// EventFailed has used up the retry table, or was one too many to be queued.
 	EventFailed EventState = "failed"
+	// EventDropped fell to [Mischief].
+	EventDropped EventState = "dropped"
 	// EventUnsent has nowhere to go: there is no Options.WebhookURL, or the simulator
 	// was closed.
 	EventUnsent EventState = "unsent"
@@ -41,8 +43,11 @@ type Event struct {
 // Delivery is one attempt to deliver an event.
 type Delivery struct {
 	// EventID and Type are those of the event. WebhookID is the header that went out,
-	// another one only with [Simulator.DeliverAs].
+	// another one only with [Simulator.DeliverAs] and [Mischief].
 	EventID, Type, WebhookID string
+	// Copy tells that Mischief added this attempt. It is not tried again, and does not
+	// count as the event's delivery.
+	Copy bool
 	// Attempt counts from 1 per event.
 	Attempt int
 	// At is when it was sent by Options.Clock, the time in its signature.
@@ -68,8 +73,9 @@ type subject interface {
 // event is an Event with the object that it is about. Guarded by [Simulator.mu].
 type event struct {
 	Event
-	about subject
-	tried bool // an attempt has ended
+	about  subject
+	tried  bool // an attempt has ended
+	copies int  // that Mischief adds, still to be sent
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -98,8 +104,7 @@ func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 		e.State = EventFailed
 		s.logger().Error("webhook dropped: too many are undelivered", "webhook_id", e.ID, "type", e.Type)
 	default:
-		s.unsettled++
-		s.background.Go(func() { s.deliver(e) })
+		s.send(e)
 	}
 }
 

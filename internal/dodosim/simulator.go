@@ -49,6 +49,7 @@ type Simulator struct {
 	unsettled  int           // events with attempts ahead of them
 	released   chan struct{} // closed unless webhooks are held
 	progress   chan struct{} // closed and replaced when an event changes state
+	fates      *fates        // of events to come
 
 	fault      Fault
 	faultsLeft int
@@ -79,6 +80,7 @@ func New(options Options) (*Simulator, error) {
 		released:         make(chan struct{}),
 		progress:         make(chan struct{}),
 		calls:            make(map[apiCall]int),
+		fates:            newFates(Mischief{}),
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
