@@ -178,6 +178,33 @@ func TestReplaceCardRefusals(t *testing.T) {
 	}
 }
 
+// A hold outlives the term, and cannot be recovered after it.
+func TestRecoveryAfterTheTerm(t *testing.T) {
+	shop := magazine(t, nil)
+	id := shop.subscribe("pdt_short", dodosim.CardFailsLater)
+	shop.sim.Advance(100 * day)
+	if _, err := shop.sim.ReplaceCard(id, dodosim.CardVisa); err == nil || !strings.Contains(err.Error(), "SUBSCRIPTION_EXPIRED") {
+		t.Error(err)
+	}
+	if sub := shop.subscription(id); sub.Status != "on_hold" {
+		t.Errorf("%+v", sub)
+	}
+}
+
+// A grace longer than a cycle leaves no cycle to be made up for.
+func TestRecoveryAfterSeveralCycles(t *testing.T) {
+	shop := magazine(t, func(o *dodosim.Options) {
+		o.GracePeriodDays = 5
+		o.Products = append(o.Products, dodosim.Product{ID: "pdt_daily", Price: 50, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Day}})
+	})
+	id := shop.subscribe("pdt_daily", dodosim.CardFailsLater)
+	shop.sim.Advance(3*day + time.Hour)
+	shop.replaceCard(id, dodosim.CardVisa)
+	if sub := shop.subscription(id); !sub.Previous.Equal(opening.Add(3*day)) || !sub.Next.Equal(opening.Add(4*day)) || shop.sim.Tick() != 0 {
+		t.Errorf("%+v", sub)
+	}
+}
+
 // What a recovery pays for: past due goes on in its rhythm, a hold begins anew.
 func TestRecoveredDates(t *testing.T) {
 	for name, test := range map[string]struct {

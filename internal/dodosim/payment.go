@@ -117,6 +117,8 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
+	}
+	if p.Status == Succeeded && p.CheckoutSessionID != nil { // a renewal redeems no code again
 		for _, code := range p.codes {
 			s.discountUses[code.Code]++
 		}

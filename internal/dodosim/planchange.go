@@ -106,11 +106,8 @@ func (s *Simulator) newPlan(request planChangeRequest) (bill, *Error) {
 	if !product.recurring() {
 		return bill{}, refuse(codeInvalidParameters, "product %s is not recurring", product.ID)
 	}
-	// For its checks of amounts; the price of the first cycle is that of every cycle here.
-	if _, refusal := s.price([]cartItem{{product.ID, *request.Quantity}}, nil, terms{TrialDays: new(0)}); refusal != nil {
-		return bill{}, refusal
-	}
-	return planBill(product, int64(*request.Quantity), codes), nil
+	plan := planBill(product, int64(*request.Quantity), codes)
+	return plan, plan.checkRecurring(terms{})
 }
 
 // changeable says whether the subscription can go to a plan.

@@ -231,17 +231,21 @@ func TestChargeRefusals(t *testing.T) {
 }
 
 func TestRecurringCheckoutRefusals(t *testing.T) {
-	shop := magazine(t, nil)
+	shop := magazine(t, func(o *dodosim.Options) {
+		o.Products = append(o.Products, dodosim.Product{ID: "pdt_gift", Currency: "USD", Every: monthly})
+	})
 	pro := strings.TrimSuffix(cartOf("pdt_pro"), "}")
 	for name, test := range map[string]struct{ body, code string }{
-		"two of them":         {`{"product_cart":[{"product_id":"pdt_pro","quantity":1},{"product_id":"pdt_team","quantity":1}]}`, "UNSUPPORTED_ACTION"},
-		"negative trial":      {pro + `,"subscription_data":{"trial_period_days":-1}}`, "INVALID_REQUEST_PARAMETERS"},
-		"endless trial":       {pro + `,"subscription_data":{"trial_period_days":10001}}`, "INVALID_REQUEST_PARAMETERS"},
-		"on demand, how":      {pro + `,"subscription_data":{"on_demand":{}}}`, "INVALID_REQUEST_BODY"},
-		"on demand, negative": {pro + `,"subscription_data":{"on_demand":{"mandate_only":false,"product_price":-1}}}`, "INVALID_REQUEST_PARAMETERS"},
-		"on demand in yen":    {pro + `,"subscription_data":{"on_demand":{"mandate_only":false,"product_currency":"JPY"}}}`, "UNSUPPORTED_CURRENCY"},
-		"on demand, once":     {with(`"subscription_data":{"on_demand":{"mandate_only":true}}`), "INVALID_REQUEST_PARAMETERS"},
-		"on demand, cheaper":  {pro + `,"discount_codes":["HALF"],"subscription_data":{"on_demand":{"mandate_only":false}}}`, "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"},
+		"dear after a trial":   {`{"product_cart":[{"product_id":"pdt_try","quantity":2147484}]}`, "INTEGER_CONVERSION_FAILURE"},
+		"too many for nothing": {`{"product_cart":[{"product_id":"pdt_gift","quantity":2147483647},{"product_id":"pdt_gift","quantity":1}]}`, "INTEGER_CONVERSION_FAILURE"},
+		"two of them":          {`{"product_cart":[{"product_id":"pdt_pro","quantity":1},{"product_id":"pdt_team","quantity":1}]}`, "UNSUPPORTED_ACTION"},
+		"negative trial":       {pro + `,"subscription_data":{"trial_period_days":-1}}`, "INVALID_REQUEST_PARAMETERS"},
+		"endless trial":        {pro + `,"subscription_data":{"trial_period_days":10001}}`, "INVALID_REQUEST_PARAMETERS"},
+		"on demand, how":       {pro + `,"subscription_data":{"on_demand":{}}}`, "INVALID_REQUEST_BODY"},
+		"on demand, negative":  {pro + `,"subscription_data":{"on_demand":{"mandate_only":false,"product_price":-1}}}`, "INVALID_REQUEST_PARAMETERS"},
+		"on demand in yen":     {pro + `,"subscription_data":{"on_demand":{"mandate_only":false,"product_currency":"JPY"}}}`, "UNSUPPORTED_CURRENCY"},
+		"on demand, once":      {with(`"subscription_data":{"on_demand":{"mandate_only":true}}`), "INVALID_REQUEST_PARAMETERS"},
+		"on demand, cheaper":   {pro + `,"discount_codes":["HALF"],"subscription_data":{"on_demand":{"mandate_only":false}}}`, "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"},
 	} {
 		status, answer := shop.call("POST", "/checkouts", test.body)
 		var refusal struct{ Code string }

@@ -37,6 +37,7 @@ const (
 	codeInvalidDiscount    = "INVALID_DISCOUNT_CODE"
 	codeDiscountOnDemand   = "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
+	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
 	codeChargeLeaving      = "CHARGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION"
 	codeChangeInactive     = "INACTIVE_SUBSCRIPTION_PLAN_CHANGE_NOT_SUPPORTED"
@@ -81,6 +82,7 @@ var statusOf = map[string]int{
 	codeInvalidDiscount:    http.StatusUnprocessableEntity,
 	codeDiscountOnDemand:   http.StatusUnprocessableEntity,
 	codeInactive:           http.StatusUnprocessableEntity,
+	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,
 	codeChargeLeaving:      http.StatusUnprocessableEntity,
 	codeChangeInactive:     http.StatusUnprocessableEntity,

@@ -144,7 +144,10 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 	switch {
 	case sub.over():
 		return Attempt{}, refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
-	case sub.Status == SubscriptionOnHold, sub.Status == SubscriptionPastDue:
+	case sub.owes() && !now.Before(sub.ExpiresAt):
+		// Dodo's transitions have no way from on_hold to expired (FACTS 3.6).
+		return Attempt{}, refuse(codeTermOver, "the term of subscription %s is over", sub.SubscriptionID)
+	case sub.owes():
 		p := s.recover(sub, with, now)
 		return Attempt{PaymentID: p.PaymentID, SubscriptionID: sub.SubscriptionID, Status: p.Status}, nil
 	case with.decline != "":
@@ -155,9 +158,14 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 	return Attempt{SubscriptionID: sub.SubscriptionID, Status: Succeeded}, nil
 }
 
+// owes reports whether a cycle has not been paid that should have been.
+func (sub *subscription) owes() bool {
+	return sub.Status == SubscriptionOnHold || sub.Status == SubscriptionPastDue
+}
+
 // recover charges what is owed to a new card. Which cycle that pays is UNCONFIRMED: here
-// one that was past due goes on as if nothing had happened, and one on hold, which gave no
-// access, begins anew. There is no renewed event (FACTS 3.4).
+// past due goes on as if nothing had happened, with the cycle that the time is in, and a
+// hold, which gave no access, is followed by a new cycle. There is no renewed event (FACTS 3.4).
 func (s *Simulator) recover(sub *subscription, with card, now time.Time) *payment {
 	began := now
 	if sub.Status == SubscriptionPastDue {
@@ -178,6 +186,9 @@ func (s *Simulator) recover(sub *subscription, with card, now time.Time) *paymen
 	sub.Status = SubscriptionActive
 	sub.grace = nil
 	sub.begin(began)
+	for !sub.NextBillingDate.After(now) { // the grace was longer than a cycle
+		sub.begin(sub.NextBillingDate)
+	}
 	s.tell(sub, now, "active", "update_payment_method", "updated")
 	return p
 }

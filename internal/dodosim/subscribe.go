@@ -54,7 +54,7 @@ func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	l := plan.lines[0]
 	sub.plan = plan
 	sub.ProductID = l.product.ID
-	sub.Quantity = int32(l.quantity) //nolint:gosec // comes from an int32
+	sub.Quantity = int32(l.quantity) // fits, see checkRecurring
 	sub.RecurringPreTaxAmount = plan.total
 	sub.Currency = plan.currency
 	sub.CycleCount, sub.CycleInterval = l.product.Every.Count, l.product.Every.Interval

@@ -64,17 +64,21 @@ func (t terms) first(p Product) int64 {
 }
 
 // checkRecurring refuses carts that the simulator makes no subscription of. Several in
-// one payment are newer than the published API description (FACTS 2.5).
+// one payment are newer than the published API description (FACTS 2.5). What a cycle
+// costs has to be in range even if the checkout charges less.
 func (b *bill) checkRecurring(t terms) *Error {
-	count := 0
+	count, fits := 0, true
 	for _, l := range b.lines {
 		if l.product.recurring() {
 			count++
+			fits = l.quantity <= math.MaxInt32 && int64(l.product.Price)*l.quantity <= math.MaxInt32
 		}
 	}
 	switch {
 	case count > 1:
 		return refuse(codeUnsupportedAction, "the simulator plays one subscription per checkout")
+	case !fits:
+		return refuse(codeIntegerConversion, "the recurring amount is too large")
 	case count == 0 && t.OnDemand != nil:
 		return refuse(codeInvalidParameters, "on_demand needs a recurring product in the cart")
 	case t.OnDemand != nil && t.OnDemand.ProductCurrency != nil && *t.OnDemand.ProductCurrency != b.currency:
