@@ -48,7 +48,11 @@ func TestDisputeOutcomes(t *testing.T) {
 				if got := shop.news(); got != "payment.succeeded dispute.opened dispute.challenged "+name {
 					t.Error(got)
 				}
-				disputes := shop.payment(paid)["disputes"].([]any)
+				payment := shop.payment(paid)
+				if payment["updated_at"] == nil || payment["status"] != "succeeded" {
+					t.Error(payment)
+				}
+				disputes := payment["disputes"].([]any)
 				if item := disputes[0].(map[string]any); len(disputes) != 1 || item["dispute_status"] != string(outcome) || item["amount"] != "999" {
 					t.Error(disputes)
 				}

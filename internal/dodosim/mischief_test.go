@@ -172,6 +172,20 @@ func TestLiveMischief(t *testing.T) {
 	})
 }
 
+func TestFlushWaitsForCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shop := bubble(t, func(*http.Request) (int, error) { return 200, nil })
+		for seed := range 10 { // in some of them the copy comes last
+			shop.sim.SetMischief(dodosim.Mischief{Seed: uint64(seed), Duplicate: 1, MaxDelay: time.Hour})
+			shop.pay(shop.checkoutDirectly(onePack))
+			shop.flush()
+			if got := len(shop.sim.Deliveries()); got != 2*(seed+1) {
+				t.Errorf("%d deliveries after %d events", got, seed+1)
+			}
+		}
+	})
+}
+
 // A drop is for good, but a replay gets through.
 func TestDroppedCanBeReplayed(t *testing.T) {
 	shop := open(t, nil)

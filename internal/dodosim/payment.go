@@ -99,6 +99,11 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 	if session.needsCard() {
 		p.chargeCard(with, with.decline)
 	}
+	if p.Status == Succeeded {
+		for _, code := range session.bill.codes {
+			s.discountUses[code.Code]++ // once per checkout: a renewal redeems no code again
+		}
+	}
 	session.last, session.subscription = p, nil
 	if plan, ok := session.bill.recurring(); ok {
 		session.subscription = s.newSubscription(session, plan, with, now)
@@ -117,11 +122,6 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
-	}
-	if p.Status == Succeeded && p.CheckoutSessionID != nil { // a renewal redeems no code again
-		for _, code := range p.codes {
-			s.discountUses[code.Code]++
-		}
 	}
 	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {

@@ -349,7 +349,19 @@ func TestMixedCart(t *testing.T) {
 	shop.sim.Advance(31 * day)
 	payments := shop.payments(attempt.SubscriptionID)
 	if len(payments) != 2 || payments[1]["total_amount"] != 3000.0 {
-		t.Error(payments)
+		t.Fatal(payments)
+	}
+	for _, path := range []string{"/payments/" + payments[1]["payment_id"].(string), "/subscriptions/" + attempt.SubscriptionID} {
+		var object struct {
+			Discounts []struct {
+				Code string
+				Uses int `json:"times_used"`
+			}
+		}
+		decode(t, shop.get(path), &object)
+		if len(object.Discounts) != 1 || object.Discounts[0].Code != "HALF" || object.Discounts[0].Uses != 1 {
+			t.Error(path, object)
+		}
 	}
 	if items := json.RawMessage(shop.get("/subscriptions")); !strings.Contains(string(items), `"discount_cycles_remaining"`) {
 		t.Errorf("%s", items)
