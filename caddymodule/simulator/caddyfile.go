@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
 func init() {
@@ -30,12 +32,16 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			name        <text>
 //			price       <minor units> <currency>
 //			description <text>
+//			every       [<count>] day|week|month|year[s]
+//			term        [<count>] day|week|month|year[s]
+//			trial       <days>
 //		}
 //		discount <code> <percent>
 //	}
 //
 // api_key and at least one product with a price are required. product and discount may
-// be repeated, each with its own id or code; nothing else may. A percent is above 0 and
+// be repeated, each with its own id or code; nothing else may. A product with every is a
+// subscription, and only such a one has term and trial. A count defaults to 1. A percent is above 0 and
 // at most 100, with up to two decimals and no sign.
 //
 // In key, url and secret, {env.NAME} and {file./path} are filled in when the config is
@@ -89,6 +95,12 @@ func (h *Handler) readProduct(d *caddyfile.Dispenser, given once) error {
 			err = inside.args(d, option, &p.Description)
 		case "price":
 			err = p.readPrice(d, inside)
+		case "every":
+			p.Every, err = readPeriod(d, inside)
+		case "term":
+			p.Term, err = readPeriod(d, inside)
+		case "trial":
+			err = p.readTrial(d, inside)
 		default:
 			err = d.Errf("a product of dodo_simulator has no option %s", option)
 		}
@@ -96,8 +108,11 @@ func (h *Handler) readProduct(d *caddyfile.Dispenser, given once) error {
 			return err
 		}
 	}
-	if p.Currency == "" {
+	switch {
+	case p.Currency == "":
 		return d.Errf("product %s needs a price", p.ID)
+	case p.Every == nil && (p.Term != nil || p.TrialDays != 0):
+		return d.Errf("product %s has a term or trial, but is not sold by subscription: every is missing", p.ID)
 	}
 	h.Products = append(h.Products, p)
 	return nil
@@ -113,6 +128,47 @@ func (p *Product) readPrice(d *caddyfile.Dispenser, inside once) error {
 		return d.Errf("price %s is not a whole number of minor units, such as 999 for 9.99", amount)
 	}
 	p.Price = int(price)
+	return nil
+}
+
+// readPeriod reads a length of time, such as "month" or "3 months".
+func readPeriod(d *caddyfile.Dispenser, inside once) (*Period, error) {
+	option := d.Val()
+	if err := inside.first(d, option); err != nil {
+		return nil, err
+	}
+	args, count := d.RemainingArgs(), uint64(1)
+	if len(args) < 1 || len(args) > 2 {
+		return nil, d.Errf("%s takes a count, if any, and day, week, month or year", option)
+	}
+	if len(args) == 2 {
+		var err error
+		if count, err = strconv.ParseUint(args[0], 10, 10); err != nil || count == 0 || count > 1000 {
+			return nil, d.Errf("%s: %s is not a count from 1 to 1000", option, args[0])
+		}
+	}
+	unit := args[len(args)-1]
+	interval, ok := intervals[strings.TrimSuffix(unit, "s")]
+	if !ok {
+		return nil, d.Errf("%s: %s is not day, week, month or year", option, unit)
+	}
+	return &Period{Count: int(count), Interval: interval}, nil
+}
+
+var intervals = map[string]dodosim.Interval{
+	"day": dodosim.Day, "week": dodosim.Week, "month": dodosim.Month, "year": dodosim.Year,
+}
+
+func (p *Product) readTrial(d *caddyfile.Dispenser, inside once) error {
+	var given string
+	if err := inside.args(d, "trial", &given); err != nil {
+		return err
+	}
+	days, err := strconv.ParseUint(given, 10, 14)
+	if err != nil || days == 0 || days > 10_000 {
+		return d.Errf("trial %s is not a number of days from 1 to 10000", given)
+	}
+	p.TrialDays = int(days)
 	return nil
 }
 

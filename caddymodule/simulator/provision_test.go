@@ -149,6 +149,61 @@ func TestPurchase(t *testing.T) {
 	}
 }
 
+// TestRenewalComesByItself patches a billing date as one does at Dodo to see a renewal,
+// and then only waits.
+func TestRenewalComesByItself(t *testing.T) {
+	t.Setenv("DODO_TEST_KEY", "resolved-key")
+	types := make(chan string, 100)
+	merchant := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var event struct {
+			Type string
+			Data struct {
+				Session *any `json:"checkout_session_id"`
+			}
+		}
+		_ = json.NewDecoder(r.Body).Decode(&event)
+		if event.Type == "payment.succeeded" && event.Data.Session == nil {
+			event.Type = "renewal"
+		}
+		types <- event.Type
+	}))
+	t.Cleanup(merchant.Close)
+	address := freeAddress(t)
+	base := "http://" + address + "/dodo"
+	if err := load(t, site(address, "webhook "+merchant.URL+" "+secret+`
+			product pdt_pro {
+				price 2000 USD
+				every month
+			}`)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = caddy.Stop() })
+	_, session := call(t, "POST", base+"/checkouts", `{"product_cart":[{"product_id":"pdt_pro","quantity":1}]}`)
+	page, err := http.PostForm(session["checkout_url"].(string), url.Values{
+		"email": {"ada@example.com"}, "name": {"Ada"}, "card": {"4242424242424242"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = page.Body.Close()
+	_, list := call(t, "GET", base+"/subscriptions", "")
+	id := list["items"].([]any)[0].(map[string]any)["subscription_id"].(string)
+	soon := time.Now().Add(100 * time.Millisecond).UTC().Format(time.RFC3339Nano)
+	if status, answer := call(t, "PATCH", base+"/subscriptions/"+id, `{"next_billing_date":"`+soon+`"}`); status != http.StatusOK {
+		t.Fatal(status, answer)
+	}
+	for timeout := time.After(10 * time.Second); ; {
+		select {
+		case got := <-types:
+			if got == "renewal" {
+				return
+			}
+		case <-timeout:
+			t.Fatal("it did not renew")
+		}
+	}
+}
+
 // TestReload goes through a reload's steps in Caddy's order, the new config's Provision
 // before the old one's Cleanup, and looks whether a session is still there.
 func TestReload(t *testing.T) {
@@ -289,6 +344,7 @@ func TestProvisionRefusals(t *testing.T) {
 		"no products":      {func(h *simulator.Handler) { h.Products = nil }, "at least one product is required"},
 		"product twice":    {func(h *simulator.Handler) { h.Products = []simulator.Product{product, product} }, "product pdt_1: defined twice"},
 		"unknown currency": {func(h *simulator.Handler) { h.Products[0].Currency = "ABC" }, `product pdt_1: "ABC" is not a currency`},
+		"unknown interval": {func(h *simulator.Handler) { h.Products[0].Every = &simulator.Period{Count: 1, Interval: "Eon"} }, "product pdt_1: cycle and term are 1 to 1000"},
 		"large discount":   {func(h *simulator.Handler) { h.Discounts = []simulator.Discount{{Code: "ALL", BasisPoints: 10001}} }, "discount code ALL: 10001 is not between"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -51,7 +52,7 @@ type Handler struct {
 	// scheme and host that the API was called at.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// What can be bought, all of it once: subscriptions are not simulated yet. At least one.
+	// What can be bought, once or by subscription. At least one.
 	Products []Product `json:"products,omitempty"`
 
 	// The discount codes that can be used. Default: none.
@@ -84,11 +85,31 @@ type Product struct {
 	// A sentence below the name. Default: none.
 	Description string `json:"description,omitempty"`
 
-	// The price of one piece in minor units, such as cents. 0 is free.
+	// The price of one piece in minor units, such as cents: once, or each billing cycle. 0
+	// is free.
 	Price int `json:"price,omitempty"`
 
 	// The price's currency, such as `USD`. Required.
 	Currency string `json:"currency,omitempty"`
+
+	// The billing cycle, which makes the product a subscription. Due renewals are charged
+	// within a second. Default: sold once.
+	Every *Period `json:"every,omitempty"`
+
+	// How long a subscription lasts in all. Default: 10 years.
+	Term *Period `json:"term,omitempty"`
+
+	// The days before the first charge of a subscription, 0 to 10000. Default: 0.
+	TrialDays int `json:"trial_days,omitempty"`
+}
+
+// Period is a length of time by the calendar.
+type Period struct {
+	// How many of the interval, 1 to 1000.
+	Count int `json:"count,omitempty"`
+
+	// `Day`, `Week`, `Month` or `Year`, in Dodo's spelling.
+	Interval dodosim.Interval `json:"interval,omitempty"`
 }
 
 // Discount is a code that customers can enter, or a checkout can carry.
@@ -159,10 +180,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	return nil
 }
 
+// renewalPace is how often it is looked for what is due: often enough for a developer who
+// has patched a billing date and watches.
+const renewalPace = time.Second
+
+func (p *Period) period() dodosim.Period {
+	if p == nil {
+		return dodosim.Period{}
+	}
+	return dodosim.Period(*p)
+}
+
 // options are the settings with their placeholders filled in.
 func (h *Handler) options() (dodosim.Options, error) {
 	repl := caddy.NewReplacer()
-	options := dodosim.Options{}
+	options := dodosim.Options{TickEvery: renewalPace}
 	var err error
 	if options.APIKey, err = resolve(repl, "api_key", h.APIKey); err != nil {
 		return options, err
@@ -181,7 +213,16 @@ func (h *Handler) options() (dodosim.Options, error) {
 		}
 	}
 	for _, p := range h.Products {
-		options.Products = append(options.Products, dodosim.Product(p))
+		options.Products = append(options.Products, dodosim.Product{
+			ID:          p.ID,
+			Name:        p.Name,
+			Description: p.Description,
+			Price:       p.Price,
+			Currency:    p.Currency,
+			Every:       p.Every.period(),
+			Term:        p.Term.period(),
+			TrialDays:   p.TrialDays,
+		})
 	}
 	for _, d := range h.Discounts {
 		options.Discounts = append(options.Discounts, dodosim.Discount(d))

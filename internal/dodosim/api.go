@@ -13,9 +13,12 @@ import (
 // maxBody bounds a request. A cart with all its metadata takes a tenth of it.
 const maxBody = 1 << 20
 
-// endpoint answers one API call: with a value to encode, or an *Error. Whatever it
-// returns must not change any more, see snapshot.
+// endpoint answers one API call: with a value to encode, an emptyAnswer, or an *Error.
+// Whatever it returns must not change any more, see snapshot.
 type endpoint func(*http.Request) (any, error)
+
+// emptyAnswer is the status of an answer without a body.
+type emptyAnswer int
 
 // apiCall names a route for the counters. The zero value is every unknown route.
 type apiCall struct{ method, path string }
@@ -42,6 +45,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 		return
 	}
 	answer, err := do(r)
+	if empty, ok := answer.(emptyAnswer); ok && err == nil {
+		w.WriteHeader(int(empty))
+		return
+	}
 	if err == nil {
 		writeJSON(w, http.StatusOK, answer)
 		return
@@ -73,12 +80,15 @@ func readJSON[T any](r *http.Request) (T, *Error) {
 		return request, malformed(http.StatusRequestEntityTooLarge, "the body is too large")
 	}
 	err = json.Unmarshal(body, &request)
-	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	mismatch, mistyped := errors.AsType[*json.UnmarshalTypeError](err)
+	_, garbled := errors.AsType[*json.SyntaxError](err)
 	switch {
-	case ok:
+	case mistyped:
 		return request, refuse(codeInvalidBody, "%q has the wrong type or range", mismatch.Field)
-	case err != nil:
+	case garbled:
 		return request, malformed(http.StatusBadRequest, "the body is not JSON")
+	case err != nil:
+		return request, refuse(codeInvalidBody, "a time in the body is not written by RFC 3339")
 	}
 	return request, nil
 }

@@ -17,7 +17,9 @@ const (
 // Attempt is how a try to pay went. A decline is an outcome, not an error.
 type Attempt struct {
 	PaymentID string
-	Status    PaymentStatus
+	// SubscriptionID is the subscription that the payment belongs to, if any.
+	SubscriptionID string
+	Status         PaymentStatus
 	// RedirectURL is where the browser would go now: the return_url with Dodo's
 	// parameters. Empty without a return_url.
 	RedirectURL string
@@ -48,7 +50,12 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	if refusal != nil {
 		return Attempt{}, refusal
 	}
-	return Attempt{PaymentID: p.PaymentID, Status: p.Status, RedirectURL: session.redirect()}, nil
+	return Attempt{
+		PaymentID:      p.PaymentID,
+		SubscriptionID: text(p.SubscriptionID),
+		Status:         p.Status,
+		RedirectURL:    session.redirect(),
+	}, nil
 }
 
 // Refund gives an amount of a payment back, as the merchant would in the dashboard, and
@@ -158,16 +165,17 @@ func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (D
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)() // Close ends this too
-	return s.attempt(ctx, e, webhookID)
+	return s.attempt(ctx, e, Delivery{WebhookID: webhookID})
 }
 
 // Flush waits until every event has been delivered, has failed, or at least had its
-// first attempt. It does not wait for retries, nor for events that are held.
+// first attempt, and until what [Mischief] adds has been sent. It does not wait for
+// retries, nor for events that are held.
 func (s *Simulator) Flush(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		waiting := !s.held() && slices.ContainsFunc(s.events, func(e *event) bool {
-			return e.State == EventPending && !e.tried
+			return e.State == EventPending && !e.tried || e.copies > 0
 		})
 		progress := s.progress
 		s.mu.Unlock()

@@ -1,14 +1,20 @@
 package dodosim
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
-// Test cards, for [Simulator.Pay]. The hosted page takes all of FACTS 5.2 but those that
-// concern renewals.
+// Test cards, for [Simulator.Pay] and [Simulator.ReplaceCard]. The hosted page takes all
+// of FACTS 5.2.
 const (
 	CardVisa              = "4242424242424242"
 	CardMastercard        = "5555555555554444"
 	CardDeclined          = "4000000000000002"
 	CardInsufficientFunds = "4000000000009995"
+	// CardFailsLater pays the checkout and then fails on renewals, plan changes and charges
+	// on demand.
+	CardFailsLater = "4000000000000341"
 )
 
 // card is a test instrument and its fate.
@@ -17,12 +23,14 @@ type card struct {
 	network string
 	label   string // for the page's one-click choices; "": only by typing
 	decline string // error_code of the payment (FACTS 5.3); "": accepted
+	later   string // the same for charges without the customer
 }
 
 var testCards = []card{
 	{number: CardVisa, network: "visa", label: "Succeeds"},
 	{number: CardDeclined, network: "visa", label: "Is declined", decline: "GENERIC_DECLINE"},
 	{number: CardInsufficientFunds, network: "mastercard", label: "Has insufficient funds", decline: "INSUFFICIENT_FUNDS"},
+	{number: CardFailsLater, network: "visa", label: "Succeeds, then fails on renewal", later: "GENERIC_DECLINE"},
 	{number: CardMastercard, network: "mastercard"},
 	{number: "4576238912771450", network: "visa"},
 	{number: "5409162669381034", network: "mastercard"},
@@ -35,6 +43,10 @@ var declineMessages = map[string]string{
 	"GENERIC_DECLINE":    "Your card was declined. Try another one.",
 	"INSUFFICIENT_FUNDS": "Your card has insufficient funds. Try another one.",
 }
+
+// forLater is the error code that a charge without the customer ends with, if any: a card
+// that is declined at once is declined later, too.
+func (c card) forLater() string { return cmp.Or(c.later, c.decline) }
 
 // findCard looks a number up, written with or without spaces and dashes. Any other
 // number than a test card's is refused before there is a payment: what Dodo's page does

@@ -36,8 +36,8 @@ type bill struct {
 	codes           []Discount
 }
 
-// price makes the bill of a cart of known products.
-func (s *Simulator) price(cart []cartItem, codes []Discount) (bill, *Error) {
+// price makes the bill of a cart of known products, as it is paid at the checkout.
+func (s *Simulator) price(cart []cartItem, codes []Discount, terms terms) (bill, *Error) {
 	b := bill{codes: codes}
 	for _, item := range cart {
 		product, refusal := s.findProduct(item.ProductID)
@@ -50,21 +50,38 @@ func (s *Simulator) price(cart []cartItem, codes []Discount) (bill, *Error) {
 		if product.Currency != b.currency {
 			return bill{}, refuse(codeUnsupportedMoney, "the simulator converts no currency: %s and %s are in one cart", b.currency, product.Currency)
 		}
-		amount := int64(product.Price) * int64(item.Quantity)
+		amount := terms.first(product) * int64(item.Quantity)
 		b.subtotal += amount
 		if b.subtotal > math.MaxInt32 { // amounts are int32 (FACTS 1.8)
 			return bill{}, refuse(codeIntegerConversion, "the total of the cart is too large")
 		}
 		b.add(product, int64(item.Quantity), amount)
 	}
+	if refusal := b.checkRecurring(terms); refusal != nil {
+		return bill{}, refusal
+	}
+	b.discount()
+	return b, nil
+}
+
+// discount applies the codes in order, each on what the one before it left. Parts of a
+// minor unit stay with the merchant: UNCONFIRMED.
+func (b *bill) discount() {
 	b.total = b.subtotal
-	for _, code := range codes {
-		// In order, each on what the one before it left. Parts of a minor unit stay
-		// with the merchant: UNCONFIRMED.
+	for _, code := range b.codes {
 		b.total -= b.total * int64(code.BasisPoints) / fullDiscount
 	}
 	b.spread()
-	return b, nil
+}
+
+// recurring finds the line that makes a subscription of the cart.
+func (b *bill) recurring() (line, bool) {
+	for _, l := range b.lines {
+		if l.product.recurring() {
+			return l, true
+		}
+	}
+	return line{}, false
 }
 
 func (b *bill) add(product Product, quantity, amount int64) {

@@ -18,6 +18,7 @@ type checkoutRequest struct {
 	DiscountCode    *string          `json:"discount_code"`
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
+	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
 }
 
@@ -91,7 +92,7 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	priced, refusal := s.price(cart, codes)
+	priced, refusal := s.price(cart, codes, request.Terms)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -101,6 +102,7 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 		created:   now,
 		expires:   now.Add(sessionLife),
 		cart:      cart,
+		terms:     request.Terms,
 		bill:      priced,
 		billing:   billing{Country: "US"}, // the page does not ask for it
 		metadata:  request.Metadata.orEmpty(),
@@ -165,6 +167,12 @@ func (request checkoutRequest) check() *Error {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
 	}
+	if refusal := request.Terms.check(); refusal != nil {
+		return refusal
+	}
+	if request.Terms.OnDemand != nil && len(request.codes()) > 0 {
+		return refuse(codeDiscountOnDemand, "discounts cannot be used on demand")
+	}
 	return request.Metadata.check()
 }
 
@@ -181,9 +189,9 @@ func (s *Simulator) attachCustomer(session *session, request *customerRequest) *
 	case request == nil:
 		return nil
 	case request.CustomerID != nil:
-		known, ok := s.customers[*request.CustomerID]
-		if !ok {
-			return refuse(codeNotFound, "there is no customer %s", *request.CustomerID)
+		known, refusal := s.findCustomer(*request.CustomerID)
+		if refusal != nil {
+			return refusal
 		}
 		session.customer = &known
 		session.buyer = buyer{email: known.Email, name: known.Name, phone: known.Phone}

@@ -1,8 +1,10 @@
 package dodosim
 
 import (
+	"net/http"
 	"net/mail"
 	"strings"
+	"time"
 )
 
 // customer is the object as payments and refunds show it (FACTS 2.5).
@@ -12,6 +14,35 @@ type customer struct {
 	Name       string   `json:"name"`
 	Phone      *string  `json:"phone_number"`
 	Metadata   metadata `json:"metadata"`
+
+	created time.Time
+}
+
+// customerObject is a customer as GET /customers/{id} shows it.
+type customerObject struct {
+	customer
+	BusinessID string    `json:"business_id"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// getCustomer answers GET /customers/{id}.
+func (s *Simulator) getCustomer(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refusal := s.findCustomer(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	return customerObject{customer: c, BusinessID: s.business, CreatedAt: c.created}, nil
+}
+
+// findCustomer looks a customer up. The caller holds s.mu.
+func (s *Simulator) findCustomer(id string) (customer, *Error) {
+	c, ok := s.customers[id]
+	if !ok {
+		return customer{}, refuse(codeNotFound, "there is no customer %s", id)
+	}
+	return c, nil
 }
 
 // buyer is who pays, as far as the checkout page or the merchant said.
@@ -35,6 +66,7 @@ func (s *Simulator) customerFor(b buyer, alwaysNew bool) customer {
 		Name:       b.name,
 		Phone:      b.phone,
 		Metadata:   metadata{},
+		created:    s.now(),
 	}
 	s.customers[c.CustomerID] = c
 	s.customersByEmail[email] = c

@@ -38,20 +38,22 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// deliver works through the retry table, in the background, until the event is
-// acknowledged. Events overtake each other freely, as Dodo's do.
-func (s *Simulator) deliver(e *event) {
+// deliver works through the retry table, in the background and after a delay, until the
+// event is acknowledged. Events overtake each other freely, as Dodo's do.
+func (s *Simulator) deliver(e *event, delay time.Duration) {
 	outcome := EventFailed
-	for _, wait := range retryTable {
+	for i, wait := range retryTable {
+		if i == 0 {
+			wait += delay
+		}
 		if !s.sleep(wait) || !s.awaitRelease() {
 			outcome = EventUnsent
 			break
 		}
-		if s.acknowledged(e) { // by Redeliver, in the meantime
-			outcome = EventDelivered
+		if s.settled(e) { // by Redeliver or DeliverShuffled, in the meantime
 			break
 		}
-		if d, err := s.attempt(s.ctx, e, e.ID); err == nil && d.Acknowledged() {
+		if d, err := s.attempt(s.ctx, e, Delivery{WebhookID: e.ID}); err == nil && d.Acknowledged() {
 			outcome = EventDelivered
 			break
 		}
@@ -89,15 +91,16 @@ func (s *Simulator) awaitRelease() bool {
 	return s.ctx.Err() == nil
 }
 
-func (s *Simulator) acknowledged(e *event) bool {
+func (s *Simulator) settled(e *event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.State == EventDelivered
+	return e.State != EventPending
 }
 
-// attempt sends the event once and records how that went. The error is of what kept it
-// from being sent at all; a refused or lost delivery is in the Delivery.
-func (s *Simulator) attempt(ctx context.Context, e *event, webhookID string) (Delivery, error) {
+// attempt sends the event once, under the WebhookID of d, and records how that went. The
+// error is of what kept it from being sent at all; a refused or lost delivery is in the
+// Delivery.
+func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery) (Delivery, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -106,7 +109,7 @@ func (s *Simulator) attempt(ctx context.Context, e *event, webhookID string) (De
 	}
 	s.mu.Lock()
 	e.Attempts++
-	d := Delivery{EventID: e.ID, Type: e.Type, WebhookID: webhookID, Attempt: e.Attempts, At: s.now()}
+	d.EventID, d.Type, d.Attempt, d.At = e.ID, e.Type, e.Attempts, s.wallClock()
 	var err error
 	d.Body, err = s.body(e)
 	s.mu.Unlock()
@@ -178,8 +181,10 @@ func (s *Simulator) record(e *event, d Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deliveries = append(s.deliveries, d)
-	e.tried = true
-	if d.Acknowledged() && d.WebhookID == e.ID {
+	if !d.Copy {
+		e.tried = true
+	}
+	if d.Acknowledged() && d.WebhookID == e.ID && !d.Copy {
 		e.State = EventDelivered
 	}
 	s.signal()

@@ -1,14 +1,17 @@
 // Package dodosim plays Dodo Payments: an [http.Handler] that sells the products
-// of a small catalog through checkout sessions, shows the hosted checkout page,
-// refunds, and reports everything by signed webhooks, well enough that Dodo's own
-// SDKs work against it with only the base URL changed.
+// of a small catalog through checkout sessions, once or by subscription, shows the
+// hosted checkout page, refunds, and reports everything by signed webhooks, well
+// enough that Dodo's own SDKs work against it with only the base URL changed.
 //
-// It has two uses. A developer runs it (through the Caddy directive
-// dodo_simulator) and clicks through a purchase with no account at Dodo and no
-// network. A Go test runs it under [net/http/httptest] and, through the back doors
-// ([Simulator.Pay], [Simulator.Refund], [Simulator.HoldWebhooks],
-// [Simulator.Redeliver], [Simulator.DeliverAs], [Simulator.SetFault],
-// [Simulator.Calls]), decides what happens, in which order, and what goes wrong.
+// It has two uses. A developer runs it (through the Caddy directive dodo_simulator)
+// and clicks through a purchase with no account at Dodo and no network. A Go test
+// runs it under [net/http/httptest] and, through the back doors ([Simulator.Pay],
+// [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.OpenDispute],
+// [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.Advance],
+// [Simulator.Tick], [Simulator.HoldWebhooks], [Simulator.Redeliver],
+// [Simulator.DeliverAs], [Simulator.DeliverShuffled], [Simulator.SetMischief],
+// [Simulator.SetFault], [Simulator.Calls]), decides what happens, in which order,
+// and what goes wrong.
 //
 // State lives in memory, is never trimmed, and is lost on exit, on purpose: money
 // that a simulator remembers would one day be taken for real, and a test that
@@ -27,7 +30,14 @@
 //     try in one session have different payment ids;
 //   - a missing object is 404 NOT_FOUND, though the API description lists 500;
 //   - a refund succeeds at once, with no time spent as pending;
+//   - a cancellation at the period's end is announced when it takes effect, unless
+//     Options.EarlyCancelled says otherwise;
+//   - a recovered subscription sends active, but no renewed;
 //   - there is no tax, and no currency is ever converted.
 //
-// One-time products only: subscriptions are for a later version.
+// # Time
+//
+// Subscriptions renew, end and run out of grace only when [Simulator.Tick] or
+// [Simulator.Advance] is called, in the order of their times and each dated at its
+// own, so that a test that does the same gets the same.
 package dodosim

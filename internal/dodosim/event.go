@@ -17,6 +17,8 @@ const (
 	EventDelivered EventState = "delivered"
 	// EventFailed has used up the retry table, or was one too many to be queued.
 	EventFailed EventState = "failed"
+	// EventDropped fell to [Mischief].
+	EventDropped EventState = "dropped"
 	// EventUnsent has nowhere to go: there is no Options.WebhookURL, or the simulator
 	// was closed.
 	EventUnsent EventState = "unsent"
@@ -29,9 +31,9 @@ type Event struct {
 	ID string
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
 	Type string
-	// ObjectID is the payment or refund that it is about.
+	// ObjectID is the payment, refund, dispute or subscription that it is about.
 	ObjectID string
-	// At is when it happened.
+	// At is when it happened, in simulated time.
 	At time.Time
 	// State and Attempts tell how delivery went; attempts by Redeliver count too.
 	State    EventState
@@ -41,11 +43,14 @@ type Event struct {
 // Delivery is one attempt to deliver an event.
 type Delivery struct {
 	// EventID and Type are those of the event. WebhookID is the header that went out,
-	// another one only with [Simulator.DeliverAs].
+	// another one only with [Simulator.DeliverAs] and [Mischief].
 	EventID, Type, WebhookID string
+	// Copy tells that Mischief added this attempt. It is not tried again, and does not
+	// count as the event's delivery.
+	Copy bool
 	// Attempt counts from 1 per event.
 	Attempt int
-	// At is when it was sent, the time in its signature.
+	// At is when it was sent by Options.Clock, the time in its signature.
 	At time.Time
 	// Header and Body are what was sent, to the byte.
 	Header http.Header
@@ -68,8 +73,9 @@ type subject interface {
 // event is an Event with the object that it is about. Guarded by [Simulator.mu].
 type event struct {
 	Event
-	about subject
-	tried bool // an attempt has ended
+	about  subject
+	tried  bool // an attempt has ended
+	copies int  // that Mischief adds, still to be sent
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -80,14 +86,14 @@ type envelope struct {
 	Data       any       `json:"data"`
 }
 
-// emit records that something happened and starts to tell the merchant. The caller holds
-// s.mu.
-func (s *Simulator) emit(eventType string, about subject) {
+// emit records that something happened at a time and starts to tell the merchant. The
+// caller holds s.mu.
+func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 	e := &event{about: about, Event: Event{
 		ID:       newID("msg_"),
 		Type:     eventType,
 		ObjectID: about.objectID(),
-		At:       s.now(),
+		At:       at,
 		State:    EventPending,
 	}}
 	s.events = append(s.events, e)
@@ -98,8 +104,7 @@ func (s *Simulator) emit(eventType string, about subject) {
 		e.State = EventFailed
 		s.logger().Error("webhook dropped: too many are undelivered", "webhook_id", e.ID, "type", e.Type)
 	default:
-		s.unsettled++
-		s.background.Go(func() { s.deliver(e) })
+		s.send(e)
 	}
 }
 

@@ -51,8 +51,8 @@ type pageView struct {
 
 type (
 	lineView struct {
-		Name, Description, Amount string
-		Quantity                  int64
+		Name, Description, Terms, Amount string
+		Quantity                         int64
 	}
 	discountView struct{ Code, Share string }
 	cardView     struct{ Number, Spaced, Label string }
@@ -63,7 +63,7 @@ func (s *Simulator) view(session *session) pageView {
 	v := pageView{
 		Title:     "Checkout",
 		Total:     money(session.bill.total, session.bill.currency),
-		Free:      session.bill.total == 0,
+		Free:      !session.needsCard(),
 		Email:     session.buyer.email,
 		Name:      session.buyer.name,
 		EditEmail: session.editEmail || session.buyer.email == "",
@@ -73,7 +73,13 @@ func (s *Simulator) view(session *session) pageView {
 		Back:      session.redirect(),
 	}
 	for _, l := range session.bill.lines {
-		v.Lines = append(v.Lines, lineView{l.product.Name, l.product.Description, money(l.full, session.bill.currency), l.quantity})
+		v.Lines = append(v.Lines, lineView{
+			Name:        l.product.Name,
+			Description: l.product.Description,
+			Terms:       session.terms.sentence(l),
+			Amount:      money(l.full, session.bill.currency),
+			Quantity:    l.quantity,
+		})
 	}
 	rest := session.bill.subtotal
 	for _, d := range session.bill.codes {
@@ -81,8 +87,9 @@ func (s *Simulator) view(session *session) pageView {
 		rest -= share
 		v.Discounts = append(v.Discounts, discountView{d.Code, money(share, session.bill.currency)})
 	}
+	_, recurring := session.bill.recurring()
 	for _, c := range testCards {
-		if c.label != "" {
+		if c.label != "" && (recurring || c.later == "") {
 			v.Cards = append(v.Cards, cardView{c.number, c.spaced(), c.label})
 		}
 	}
@@ -195,7 +202,7 @@ func (s *Simulator) payForm(session *session, number string, r *http.Request) (s
 		return "", refuse(codeInvalidParameters, "please enter a name")
 	}
 	var with card
-	if session.bill.total > 0 {
+	if session.needsCard() {
 		var refusal *Error
 		if with, refusal = findCard(number); refusal != nil {
 			return "", refusal
@@ -239,7 +246,10 @@ func (s *Simulator) applyCode(session *session, code string) *Error {
 	if refusal != nil {
 		return refusal
 	}
-	priced, refusal := s.price(session.cart, discounts)
+	if session.terms.OnDemand != nil {
+		return refuse(codeDiscountOnDemand, "discounts cannot be used on demand")
+	}
+	priced, refusal := s.price(session.cart, discounts, session.terms)
 	if refusal != nil {
 		return refusal
 	}

@@ -23,6 +23,13 @@ func serve(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
+// open opens a page that is not a session's, without a network.
+func (s *shop) open(path string) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	s.sim.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+	return answer
+}
+
 // page opens a session's page, or submits its form, without a network.
 func (s *shop) page(method, session string, form url.Values) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(method, "/session/"+session, strings.NewReader(form.Encode()))
@@ -326,5 +333,40 @@ func TestCheckoutURL(t *testing.T) {
 	}
 	if !regexp.MustCompile(`^cks_[0-9A-Za-z]{21}$`).MatchString(session.ID) {
 		t.Error(session.ID)
+	}
+}
+
+func TestPageOfASubscription(t *testing.T) {
+	shop := magazine(t, func(o *dodosim.Options) {
+		o.Products = append(o.Products, dodosim.Product{ID: "pdt_quarter", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 3, Interval: dodosim.Month}})
+	})
+	onDemand := strings.TrimSuffix(cartOf("pdt_pro"), "}") + `,"subscription_data":{"on_demand":{"mandate_only":true}}}`
+	for request, wanted := range map[string]string{
+		cartOf("pdt_pro"):     "USD 20.00 every month",
+		cartOf("pdt_quarter"): "USD 9.00 every 3 months",
+		cartOf("pdt_try"):     "14 days free, then USD 10.00 every month",
+		onDemand:              "Later charges on demand",
+	} {
+		session := shop.checkout(request)
+		page := shop.page("GET", session, nil).Body.String()
+		if !strings.Contains(page, wanted) || !strings.Contains(page, dodosim.CardFailsLater) {
+			t.Errorf("no %q on the page", wanted)
+		}
+		shop.page("POST", session, ada("action", "pay")) // even a free start needs a card
+		if got := shop.news(); got != "" {
+			t.Errorf("%s: paid without a card: %s", wanted, got)
+		}
+		answer := shop.page("POST", session, ada("card", dodosim.CardVisa))
+		if target := answer.Header().Get("Location"); !strings.Contains(target, "subscription_id=sub_") || !strings.Contains(target, "status=active") {
+			t.Error("went to", target)
+		}
+		shop.news()
+	}
+	if page := shop.page("GET", shop.checkout(onePack), nil).Body.String(); strings.Contains(page, dodosim.CardFailsLater) {
+		t.Error("a card that fails on renewal is offered for what is never renewed")
+	}
+	session := shop.checkout(onDemand)
+	if answer := shop.page("POST", session, url.Values{"action": {"discount"}, "discount_code": {"HALF"}}); answer.Code != http.StatusUnprocessableEntity {
+		t.Error(answer.Code)
 	}
 }

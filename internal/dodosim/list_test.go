@@ -78,6 +78,7 @@ func TestListRefusals(t *testing.T) {
 	for _, path := range []string{
 		"/payments?page_size=101", "/payments?page_size=-1", "/payments?page_number=x", "/payments?page_number=10001",
 		"/payments?status=done", "/payments?currency=XXX", "/payments?created_at_gte=today", "/payments?created_at_lte=1",
+		"/refunds?status=done", "/refunds?page_size=101", "/disputes?dispute_status=won", "/disputes?dispute_stage=1",
 		"/products?page_size=101", "/products?recurring=maybe", "/products?archived=1",
 	} {
 		status, body := shop.call("GET", path, "")
@@ -106,5 +107,81 @@ func TestListProducts(t *testing.T) {
 		if len(page.Items) != wanted {
 			t.Errorf("%s: %d products", query, len(page.Items))
 		}
+	}
+}
+
+func TestListSubscriptions(t *testing.T) {
+	shop := magazine(t, nil)
+	first := shop.subscribe("pdt_pro", dodosim.CardVisa)
+	shop.sim.Advance(time.Hour)
+	second := shop.subscribe("pdt_team", dodosim.CardDeclined)
+	shop.sim.Advance(time.Hour)
+	third := shop.subscribe("pdt_pro", dodosim.CardVisa)
+	shop.patch(third, `{"cancel_at_next_billing_date":true}`)
+	var sub struct {
+		Brand    string `json:"brand_id"`
+		Customer struct {
+			ID string `json:"customer_id"`
+		}
+	}
+	decode(t, shop.get("/subscriptions/"+first), &sub)
+	for query, wanted := range map[string][]string{
+		"":                                  {third, second, first},
+		"page_size=2":                       {third, second},
+		"page_size=2&page_number=1":         {first},
+		"page_size=2&page_number=2":         nil,
+		"status=active":                     {third, first},
+		"status=failed":                     {second},
+		"status=past_due":                   nil,
+		"product_id=pdt_team":               {second},
+		"customer_id=" + sub.Customer.ID:    {third, second, first},
+		"customer_id=cus_other":             nil,
+		"brand_id=" + sub.Brand:             {third, second, first},
+		"brand_id=brnd_other":               nil,
+		"cancel_at_next_billing_date=true":  {third},
+		"cancel_at_next_billing_date=false": {second, first},
+		"created_at_gte=2030-03-01T13:00:00Z&created_at_lte=2030-03-01T13:00:00Z": {second},
+	} {
+		t.Run(query, func(t *testing.T) {
+			var page struct {
+				Items []struct {
+					ID string `json:"subscription_id"`
+				}
+			}
+			decode(t, shop.get("/subscriptions?"+query), &page)
+			var got []string
+			for _, item := range page.Items {
+				got = append(got, item.ID)
+			}
+			if !slices.Equal(got, wanted) {
+				t.Errorf("got %v, wanted %v", got, wanted)
+			}
+		})
+	}
+	for _, path := range []string{"/subscriptions?status=done", "/subscriptions?cancel_at_next_billing_date=perhaps", "/subscriptions?page_size=101"} {
+		if status, body := shop.call("GET", path, ""); status != 422 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if status, body := shop.call("GET", "/subscriptions/sub_no", ""); status != 404 {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestRecurringProducts(t *testing.T) {
+	shop := magazine(t, nil)
+	var page struct{ Items []map[string]any }
+	decode(t, shop.get("/products?recurring=true"), &page)
+	if len(page.Items) != 5 || page.Items[0]["is_recurring"] != true {
+		t.Error(page)
+	}
+	var product struct {
+		Recurring bool `json:"is_recurring"`
+		Price     map[string]any
+	}
+	decode(t, shop.get("/products/pdt_try"), &product)
+	if !product.Recurring || product.Price["type"] != "recurring_price" || product.Price["trial_period_days"] != 14.0 ||
+		product.Price["payment_frequency_interval"] != "Month" || product.Price["subscription_period_count"] != 10.0 {
+		t.Error(product)
 	}
 }

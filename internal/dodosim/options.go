@@ -36,15 +36,44 @@ type Options struct {
 	// Discounts are the codes that customers and merchants may use.
 	Discounts []Discount
 
+	// GracePeriodDays is how long a subscription whose renewal failed stays past_due, with
+	// access, before it goes on hold: 1 to 30 days. 0, the default as at Dodo: on hold at
+	// once. With it, the simulator behaves as a server newer than the published API
+	// description, which knows no past_due (FACTS 2.7).
+	GracePeriodDays int
+
+	// CancelAfterGrace cancels a subscription at the end of its grace instead of putting
+	// it on hold.
+	CancelAfterGrace bool
+
+	// EarlyCancelled announces a scheduled cancellation the other way of the two that
+	// Dodo's sources describe (FACTS 3.5, UNCONFIRMED): subscription.cancelled at once,
+	// with status cancelled though the paid period goes on, and subscription.expired at its
+	// end. Default: it stays active until subscription.cancelled at the end.
+	EarlyCancelled bool
+
+	// RenewedAtTrialStart sends subscription.renewed when a trial begins, too. Whether
+	// Dodo does is UNCONFIRMED (FACTS 3.4).
+	RenewedAtTrialStart bool
+
+	// ShortDisputes sends dispute webhooks in the short form that the API description has
+	// for them, without customer, brand, provider and reason. Default: the long form of
+	// every published example (FACTS 3.8).
+	ShortDisputes bool
+
+	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
+	// without anybody's help. 0: only the caller does.
+	TickEvery time.Duration
+
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool
 
-	// Clock tells the time: of objects, of session expiry, and of signatures. It is
-	// called from several goroutines. Default: time.Now.
+	// Clock tells the time: of objects, of session expiry, of what is due, and of
+	// signatures. It is called from several goroutines. Default: time.Now.
 	Clock func() time.Time
 
-	// After waits between the attempts of a webhook and for [Fault.Delay].
+	// After waits between the attempts of a webhook, for [Fault.Delay], and for TickEvery.
 	// Default: time.After.
 	After func(time.Duration) <-chan time.Time
 
@@ -58,7 +87,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Product is something that the simulator sells, once: a one-time price.
+// Product is something that the simulator sells, once or by subscription.
 type Product struct {
 	// ID is the product id, "pdt_…" by Dodo's habit; any text without spaces will do.
 	ID string
@@ -66,11 +95,22 @@ type Product struct {
 	Name string
 	// Description is a sentence for customers. Optional.
 	Description string
-	// Price is for one piece, in minor units of Currency. 0 is free.
+	// Price is for one piece, in minor units of Currency: once, or for each billing cycle.
+	// 0 is free.
 	Price int
 	// Currency is an ISO 4217 code in upper case that Dodo knows, such as "USD".
 	Currency string
+	// Every is the billing cycle of a subscription. The zero value sells the product once.
+	Every Period
+	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
+	// if that is longer.
+	Term Period
+	// TrialDays come before the first charge of a subscription: 0 to 10000.
+	TrialDays int
 }
+
+// recurring reports whether the product is sold by subscription.
+func (p Product) recurring() bool { return p.Every != Period{} }
 
 // Discount is a code that makes a cart cheaper by a share of its total.
 type Discount struct {
@@ -79,6 +119,11 @@ type Discount struct {
 	// BasisPoints is the share, 1 to 10000: 540 is 5.4 %, 10000 makes it free.
 	BasisPoints int
 }
+
+const (
+	maxGraceDays = 30     // FACTS 3.4
+	maxTrialDays = 10_000 // FACTS 2.1
+)
 
 // Errors of New, for callers that want to tell them apart from a typing error in the
 // catalog.
@@ -111,6 +156,15 @@ func (o Options) complete() (Options, error) {
 			return o, errors.New("public URL: must not have a query or fragment")
 		}
 		o.PublicURL = strings.TrimRight(o.PublicURL, "/")
+	}
+	if o.GracePeriodDays < 0 || o.GracePeriodDays > maxGraceDays {
+		return o, fmt.Errorf("grace period: %d is not between 0 and %d days", o.GracePeriodDays, maxGraceDays)
+	}
+	if o.CancelAfterGrace && o.GracePeriodDays == 0 {
+		return o, errors.New("grace period: there is none to cancel after")
+	}
+	if o.TickEvery < 0 {
+		return o, errors.New("tick interval: must not be negative")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -148,6 +202,9 @@ func completeProducts(products []Product) ([]Product, error) {
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
 		}
+		if err := p.completeCycle(); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
+		}
 		if p.Name == "" {
 			p.Name = p.ID
 		}
@@ -155,6 +212,32 @@ func completeProducts(products []Product) ([]Product, error) {
 		complete = append(complete, p)
 	}
 	return complete, nil
+}
+
+// completeCycle checks what concerns subscriptions and fills in the usual term.
+func (p *Product) completeCycle() error {
+	if !p.recurring() {
+		if p.Term != (Period{}) || p.TrialDays != 0 {
+			return errors.New("term and trial are for products with a billing cycle")
+		}
+		return nil
+	}
+	began := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC) // any day, to compare lengths
+	if p.Every.valid() && p.Term == (Period{}) {
+		p.Term = Period{10, Year}
+		if p.Term.after(began).Before(p.Every.after(began)) {
+			p.Term = p.Every
+		}
+	}
+	switch {
+	case !p.Every.valid() || !p.Term.valid():
+		return fmt.Errorf("cycle and term are 1 to %d days, weeks, months or years", maxPeriod)
+	case p.Term.after(began).Before(p.Every.after(began)):
+		return errors.New("the term is shorter than the billing cycle")
+	case p.TrialDays < 0 || p.TrialDays > maxTrialDays:
+		return fmt.Errorf("a trial of %d days is not between 0 and %d", p.TrialDays, maxTrialDays)
+	}
+	return nil
 }
 
 func completeDiscounts(discounts []Discount) ([]Discount, error) {

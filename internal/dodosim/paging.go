@@ -58,14 +58,22 @@ func (q *query) number(name string, absent, highest int) int {
 }
 
 func (q *query) boolean(name string) bool {
+	given := q.choice(name)
+	return given != nil && *given
+}
+
+// choice is nil when the parameter is absent.
+func (q *query) choice(name string) *bool {
 	switch q.values.Get(name) {
-	case "", "false":
-		return false
+	case "":
+	case "false":
+		return new(false)
 	case "true":
-		return true
+		return new(true)
+	default:
+		q.refuse(name, "must be true or false")
 	}
-	q.refuse(name, "must be true or false")
-	return false
+	return nil
 }
 
 // instant is zero when the parameter is absent.

@@ -63,7 +63,7 @@ type payment struct {
 	IsUpdateMethod      bool             `json:"is_update_payment_method"`
 	RefundStatus        *string          `json:"refund_status"`
 	Refunds             []refundItem     `json:"refunds"`
-	Disputes            []any            `json:"disputes"`
+	Disputes            []disputeItem    `json:"disputes"`
 	Discounts           []discountDetail `json:"discounts"`
 	DiscountID          *string          `json:"discount_id"`
 	DigitalDelivered    bool             `json:"digital_products_delivered"`
@@ -75,42 +75,70 @@ type payment struct {
 	UpdatedAt           *time.Time       `json:"updated_at"`
 
 	lines    []line // what each product cost, for refunds
+	codes    []Discount
 	refunded int64
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
 // id of a declined one is UNCONFIRMED (FACTS 2.1). A decline leaves the session usable.
-// An amount of zero needs no card. The caller holds s.mu.
+// The caller holds s.mu.
 func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error) {
 	now := s.now()
 	if refusal := session.usable(now); refusal != nil {
 		return nil, refusal
 	}
 	s.settleBuyer(session, by)
-	p := s.newPayment(session, now)
-	if session.bill.total > 0 {
-		p.chargeCard(with)
+	p := s.newPayment(charge{
+		at:       now,
+		bill:     session.bill,
+		customer: *session.customer,
+		billing:  session.billing,
+		metadata: session.metadata,
+	})
+	p.CheckoutSessionID = new(session.id)
+	if session.needsCard() {
+		p.chargeCard(with, with.decline)
 	}
 	if p.Status == Succeeded {
-		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
 		for _, code := range session.bill.codes {
-			s.discountUses[code.Code]++
+			s.discountUses[code.Code]++ // once per checkout: a renewal redeems no code again
 		}
 	}
-	p.Discounts = s.details(session.bill.codes)
+	session.last, session.subscription = p, nil
+	if plan, ok := session.bill.recurring(); ok {
+		session.subscription = s.newSubscription(session, plan, with, now)
+		p.belongTo(session.subscription)
+		s.book(p)
+		s.announceStart(session.subscription, p)
+		return p, nil
+	}
+	p.ProductCart = session.cart
+	s.book(p)
+	s.announce(p)
+	return p, nil
+}
+
+// book makes a payment known whose outcome is decided. The caller holds s.mu.
+func (s *Simulator) book(p *payment) {
+	if p.Status == Succeeded {
+		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
+	}
+	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {
 		p.DiscountID = new(p.Discounts[0].DiscountID)
 	}
-	session.last = p
 	s.payments[p.PaymentID] = p
 	s.paymentOrder = append(s.paymentOrder, p)
+	s.logger().Info("payment made", "payment", p.PaymentID, "session", text(p.CheckoutSessionID),
+		"subscription", text(p.SubscriptionID), "status", p.Status, "total", p.TotalAmount, "currency", p.Currency)
+}
+
+// announce sends a payment's own events. The caller holds s.mu.
+func (s *Simulator) announce(p *payment) {
 	if s.options.SendProcessing {
-		s.emit("payment.processing", p)
+		s.emit("payment.processing", p, p.CreatedAt)
 	}
-	s.emit("payment."+string(p.Status), p)
-	s.logger().Info("payment made", "payment", p.PaymentID, "session", session.id,
-		"status", p.Status, "total", p.TotalAmount, "currency", p.Currency)
-	return p, nil
+	s.emit("payment."+string(p.Status), p, p.CreatedAt)
 }
 
 // settleBuyer finds the customer of this try. A later try with another e-mail is another
@@ -123,40 +151,56 @@ func (s *Simulator) settleBuyer(session *session, by buyer) {
 	session.buyer = by
 }
 
-// newPayment is a payment of everything in the session, succeeded until a card says
+// charge is what a payment is for, and whose.
+type charge struct {
+	at       time.Time
+	bill     bill
+	customer customer
+	billing  billing
+	metadata metadata
+}
+
+// newPayment is a payment that nobody knows of yet, succeeded until a card says
 // otherwise.
-func (s *Simulator) newPayment(session *session, now time.Time) *payment {
+func (s *Simulator) newPayment(c charge) *payment {
 	return &payment{
 		PaymentID:          newID("pay_"),
 		BusinessID:         s.business,
 		BrandID:            s.brand,
 		Status:             Succeeded,
-		TotalAmount:        session.bill.total,
-		Currency:           session.bill.currency,
-		SettlementAmount:   session.bill.total,
-		SettlementCurrency: session.bill.currency,
-		Customer:           *session.customer,
-		Billing:            session.billing,
-		Metadata:           session.metadata,
-		ProductCart:        session.cart,
-		CheckoutSessionID:  new(session.id),
+		TotalAmount:        c.bill.total,
+		Currency:           c.bill.currency,
+		SettlementAmount:   c.bill.total,
+		SettlementCurrency: c.bill.currency,
+		Customer:           c.customer,
+		Billing:            c.billing,
+		Metadata:           c.metadata,
 		Refunds:            []refundItem{},
-		Disputes:           []any{},
+		Disputes:           []disputeItem{},
 		PaymentProvider:    "dodo",
-		CreatedAt:          now,
-		lines:              slices.Clone(session.bill.lines),
+		CreatedAt:          c.at,
+		lines:              slices.Clone(c.bill.lines),
+		codes:              c.bill.codes,
 	}
 }
 
-func (p *payment) chargeCard(c card) {
+// belongTo marks a payment as a subscription's. Such a payment names no products: its
+// product_cart is null (FACTS 2.5), even for a mixed cart, where that is UNCONFIRMED.
+func (p *payment) belongTo(sub *subscription) {
+	p.SubscriptionID = new(sub.SubscriptionID)
+	p.PaymentMethodID = sub.PaymentMethodID
+}
+
+// chargeCard tries a card; decline is the error code that it ends with, if any.
+func (p *payment) chargeCard(c card, decline string) {
 	p.PaymentMethod = new("card")
 	p.CardLastFour = new(c.lastFour())
 	p.CardNetwork = new(c.network)
 	p.CardType = new("credit")
-	if c.decline != "" {
+	if decline != "" {
 		p.Status = Failed
-		p.ErrorCode = new(c.decline)
-		p.ErrorMessage = new(declineMessages[c.decline])
+		p.ErrorCode = new(decline)
+		p.ErrorMessage = new(declineMessages[decline])
 	}
 }
 

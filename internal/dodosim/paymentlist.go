@@ -32,6 +32,10 @@ type paymentItem struct {
 }
 
 func (p *payment) item() paymentItem {
+	var disputed *string
+	if n := len(p.Disputes); n > 0 {
+		disputed = new(string(p.Disputes[n-1].Status)) // of the latest: UNCONFIRMED
+	}
 	return paymentItem{
 		PaymentID:         p.PaymentID,
 		BrandID:           p.BrandID,
@@ -48,6 +52,7 @@ func (p *payment) item() paymentItem {
 		InvoiceID:         p.InvoiceID,
 		InvoiceURL:        p.InvoiceURL,
 		RefundStatus:      p.RefundStatus,
+		DisputeStatus:     disputed,
 		DigitalDelivered:  p.DigitalDelivered,
 		PaymentProvider:   p.PaymentProvider,
 		CreatedAt:         p.CreatedAt,

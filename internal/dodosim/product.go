@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// price is the one_time_price of FACTS 2.8.
-type price struct {
+// oneTimePrice is the one_time_price of FACTS 2.8.
+type oneTimePrice struct {
 	Type                  string `json:"type"`
 	Currency              string `json:"currency"`
 	Price                 int    `json:"price"`
@@ -17,6 +17,21 @@ type price struct {
 	TaxInclusive          *bool  `json:"tax_inclusive"`
 }
 
+// recurringPrice is the recurring_price of FACTS 2.8.
+type recurringPrice struct {
+	Type                  string   `json:"type"`
+	Currency              string   `json:"currency"`
+	Price                 int      `json:"price"`
+	Discount              int      `json:"discount"`
+	PurchasingPowerParity bool     `json:"purchasing_power_parity"`
+	CycleCount            int      `json:"payment_frequency_count"`
+	CycleInterval         Interval `json:"payment_frequency_interval"`
+	TermCount             int      `json:"subscription_period_count"`
+	TermInterval          Interval `json:"subscription_period_interval"`
+	TrialDays             int      `json:"trial_period_days"`
+	TaxInclusive          *bool    `json:"tax_inclusive"`
+}
+
 // productObject is a product as GET /products/{id} shows it.
 type productObject struct {
 	ProductID          string    `json:"product_id"`
@@ -25,7 +40,7 @@ type productObject struct {
 	Name               string    `json:"name"`
 	Description        *string   `json:"description"`
 	Image              *string   `json:"image"`
-	Price              price     `json:"price"`
+	Price              any       `json:"price"`
 	IsRecurring        bool      `json:"is_recurring"`
 	TaxCategory        string    `json:"tax_category"`
 	LicenseKeyEnabled  bool      `json:"license_key_enabled"`
@@ -45,7 +60,7 @@ type productItem struct {
 	Image        *string   `json:"image"`
 	Price        int       `json:"price"`
 	Currency     string    `json:"currency"`
-	PriceDetail  price     `json:"price_detail"`
+	PriceDetail  any       `json:"price_detail"`
 	IsRecurring  bool      `json:"is_recurring"`
 	TaxCategory  string    `json:"tax_category"`
 	TaxInclusive *bool     `json:"tax_inclusive"`
@@ -58,8 +73,21 @@ type productItem struct {
 // taxCategory is the same for every product: the simulator knows no tax.
 const taxCategory = "digital_products"
 
-func (p Product) price() price {
-	return price{Type: "one_time_price", Currency: p.Currency, Price: p.Price}
+// price is the product's price, tagged by its type.
+func (p Product) price() any {
+	if !p.recurring() {
+		return oneTimePrice{Type: "one_time_price", Currency: p.Currency, Price: p.Price}
+	}
+	return recurringPrice{
+		Type:          "recurring_price",
+		Currency:      p.Currency,
+		Price:         p.Price,
+		CycleCount:    p.Every.Count,
+		CycleInterval: p.Every.Interval,
+		TermCount:     p.Term.Count,
+		TermInterval:  p.Term.Interval,
+		TrialDays:     p.TrialDays,
+	}
 }
 
 func (p Product) description() *string {
@@ -91,6 +119,7 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		Name:               p.Name,
 		Description:        p.description(),
 		Price:              p.price(),
+		IsRecurring:        p.recurring(),
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
 		CreditEntitlements: []any{},
@@ -104,15 +133,17 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 func (s *Simulator) listProducts(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window := q.page()
-	recurring, archived, brand := q.boolean("recurring"), q.boolean("archived"), q.text("brand_id")
+	recurring, archived, brand := q.choice("recurring"), q.boolean("archived"), q.text("brand_id")
 	if q.refusal != nil {
 		return nil, q.refusal
 	}
 	items := []productItem{}
 	for _, p := range s.options.Products {
-		// One-time, unarchived products are all there are.
-		if recurring || archived || (brand != "" && brand != s.brand) {
+		if archived || (brand != "" && brand != s.brand) { // there are none
 			break
+		}
+		if recurring != nil && *recurring != p.recurring() {
+			continue
 		}
 		items = append(items, productItem{
 			ProductID:    p.ID,
@@ -122,6 +153,7 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			Price:        p.Price,
 			Currency:     p.Currency,
 			PriceDetail:  p.price(),
+			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},
 			Entitlements: []any{},

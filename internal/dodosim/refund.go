@@ -29,7 +29,7 @@ type refund struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// refundItem is an entry of payment.refunds.
+// refundItem is an entry of payment.refunds and of GET /refunds.
 type refundItem struct {
 	RefundID   string    `json:"refund_id"`
 	PaymentID  string    `json:"payment_id"`
@@ -40,6 +40,20 @@ type refundItem struct {
 	IsPartial  bool      `json:"is_partial"`
 	Reason     *string   `json:"reason"`
 	CreatedAt  time.Time `json:"created_at"`
+}
+
+func (r *refund) item() refundItem {
+	return refundItem{
+		RefundID:   r.RefundID,
+		PaymentID:  r.PaymentID,
+		BusinessID: r.BusinessID,
+		Status:     r.Status,
+		Amount:     r.Amount,
+		Currency:   r.Currency,
+		IsPartial:  r.IsPartial,
+		Reason:     r.Reason,
+		CreatedAt:  r.CreatedAt,
+	}
 }
 
 // refundRequest is the body of POST /refunds. Without items everything that is left goes
@@ -186,24 +200,15 @@ func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta meta
 		Metadata:   meta,
 		CreatedAt:  s.now(),
 	}
-	p.Refunds = append(p.Refunds, refundItem{
-		RefundID:   made.RefundID,
-		PaymentID:  made.PaymentID,
-		BusinessID: made.BusinessID,
-		Status:     made.Status,
-		Amount:     made.Amount,
-		Currency:   made.Currency,
-		IsPartial:  made.IsPartial,
-		Reason:     made.Reason,
-		CreatedAt:  made.CreatedAt,
-	})
+	p.Refunds = append(p.Refunds, made.item())
 	p.RefundStatus = new("partial")
 	if p.refunded == p.TotalAmount {
 		p.RefundStatus = new("full")
 	}
 	p.UpdatedAt = new(made.CreatedAt)
 	s.refunds[made.RefundID] = made
-	s.emit("refund.succeeded", made)
+	s.refundOrder = append(s.refundOrder, made)
+	s.emit("refund.succeeded", made, made.CreatedAt)
 	s.logger().Info("refund made", "refund", made.RefundID, "payment", p.PaymentID,
 		"amount", amount, "currency", p.Currency)
 	return made

@@ -35,6 +35,17 @@ const (
 	codeUnsupportedCountry = "UNSUPPORTED_COUNTRY"
 	codeUnsupportedMoney   = "UNSUPPORTED_CURRENCY"
 	codeInvalidDiscount    = "INVALID_DISCOUNT_CODE"
+	codeDiscountOnDemand   = "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"
+	codeInactive           = "SUBSCRIPTION_INACTIVE"
+	codeTermOver           = "SUBSCRIPTION_EXPIRED"
+	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
+	codeChargeLeaving      = "CHARGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION"
+	codeChangeInactive     = "INACTIVE_SUBSCRIPTION_PLAN_CHANGE_NOT_SUPPORTED"
+	codeChangeOnDemand     = "ON_DEMAND_PLAN_CHANGE_NOT_SUPPORTED"
+	codeChangeLeaving      = "PLAN_CHANGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION"
+	codeChangeScheduled    = "SCHEDULED_PLAN_CHANGE_EXISTS"
+	codeNoScheduledChange  = "SCHEDULED_PLAN_CHANGE_NOT_FOUND"
+	codeChangeMode         = "INVALID_PRORATION_MODE_WITH_NEXT_BILLING_DATE"
 	codeSessionConsumed    = "CHECKOUT_SESSION_CONSUMED"
 	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
 	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
@@ -69,6 +80,17 @@ var statusOf = map[string]int{
 	codeUnsupportedCountry: http.StatusUnprocessableEntity,
 	codeUnsupportedMoney:   http.StatusUnprocessableEntity,
 	codeInvalidDiscount:    http.StatusUnprocessableEntity,
+	codeDiscountOnDemand:   http.StatusUnprocessableEntity,
+	codeInactive:           http.StatusUnprocessableEntity,
+	codeTermOver:           http.StatusUnprocessableEntity,
+	codeNotOnDemand:        http.StatusUnprocessableEntity,
+	codeChargeLeaving:      http.StatusUnprocessableEntity,
+	codeChangeInactive:     http.StatusUnprocessableEntity,
+	codeChangeOnDemand:     http.StatusUnprocessableEntity,
+	codeChangeLeaving:      http.StatusUnprocessableEntity,
+	codeChangeScheduled:    http.StatusConflict,
+	codeNoScheduledChange:  http.StatusNotFound,
+	codeChangeMode:         http.StatusUnprocessableEntity,
 	codeSessionConsumed:    http.StatusConflict,
 	codeSessionExpired:     http.StatusGone,
 	codeNotSucceeded:       http.StatusBadRequest,

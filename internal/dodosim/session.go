@@ -27,6 +27,9 @@ type session struct {
 	buyer    buyer     // what the merchant prefilled, then what the customer typed
 	customer *customer // once known: attached by the merchant, or made by the first try
 	last     *payment  // the latest try; a success is always the last
+
+	terms        terms         // what the merchant changed about the recurring product
+	subscription *subscription // of the latest try; nil for a cart without such a product
 }
 
 // checkoutStatus is the body of GET /checkouts/{id} (FACTS 2.2).
@@ -86,6 +89,13 @@ func (session *session) paid() bool {
 	return session.last != nil && session.last.Status == Succeeded
 }
 
+// needsCard reports whether a card is asked for: a subscription needs one for later even
+// if nothing is charged now (UNCONFIRMED; newer servers have options for it).
+func (session *session) needsCard() bool {
+	_, recurring := session.bill.recurring()
+	return recurring || session.bill.total > 0
+}
+
 // redirect is where the browser goes after the latest try: the merchant's return_url
 // with the parameters of FACTS 2.3, or "" without a return_url or a try. The merchant's
 // own query stays as it is, byte for byte, in front.
@@ -97,11 +107,15 @@ func (session *session) redirect() string {
 	if err != nil { // cannot happen: newSession parsed it
 		return ""
 	}
-	added := url.Values{
-		"payment_id": {session.last.PaymentID},
-		"status":     {string(session.last.Status)},
-		"email":      {session.last.Customer.Email},
-	}.Encode()
+	query := url.Values{"email": {session.last.Customer.Email}}
+	if sub := session.subscription; sub != nil { // for mixed carts UNCONFIRMED
+		query.Set("subscription_id", sub.SubscriptionID)
+		query.Set("status", string(sub.Status))
+	} else {
+		query.Set("payment_id", session.last.PaymentID)
+		query.Set("status", string(session.last.Status))
+	}
+	added := query.Encode()
 	if target.RawQuery != "" {
 		added = target.RawQuery + "&" + added
 	}

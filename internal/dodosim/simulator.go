@@ -26,21 +26,30 @@ type Simulator struct {
 	background sync.WaitGroup
 	slots      chan struct{}
 
-	mu               sync.Mutex // guards all below and what it points to
-	sessions         map[string]*session
-	payments         map[string]*payment
-	paymentOrder     []*payment // oldest first
-	refunds          map[string]*refund
-	customers        map[string]customer
-	customersByEmail map[string]customer // in lower case; the most recent
-	discountIDs      map[string]string   // by code
-	discountUses     map[string]int      // by code
+	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
+
+	mu                sync.Mutex // guards all below and what it points to
+	sessions          map[string]*session
+	payments          map[string]*payment
+	paymentOrder      []*payment // oldest first, like every order here
+	subscriptions     map[string]*subscription
+	subscriptionOrder []*subscription
+	refunds           map[string]*refund
+	refundOrder       []*refund
+	disputes          map[string]*dispute
+	disputeOrder      []*dispute
+	portals           map[string]portal // by the end of their link
+	customers         map[string]customer
+	customersByEmail  map[string]customer // in lower case; the most recent
+	discountIDs       map[string]string   // by code
+	discountUses      map[string]int      // by code
 
 	events     []*event
 	deliveries []Delivery
 	unsettled  int           // events with attempts ahead of them
 	released   chan struct{} // closed unless webhooks are held
 	progress   chan struct{} // closed and replaced when an event changes state
+	fates      *fates        // of events to come
 
 	fault      Fault
 	faultsLeft int
@@ -60,7 +69,10 @@ func New(options Options) (*Simulator, error) {
 		slots:            make(chan struct{}, maxOnTheWire),
 		sessions:         make(map[string]*session),
 		payments:         make(map[string]*payment),
+		subscriptions:    make(map[string]*subscription),
 		refunds:          make(map[string]*refund),
+		disputes:         make(map[string]*dispute),
+		portals:          make(map[string]portal),
 		customers:        make(map[string]customer),
 		customersByEmail: make(map[string]customer),
 		discountIDs:      make(map[string]string),
@@ -68,6 +80,7 @@ func New(options Options) (*Simulator, error) {
 		released:         make(chan struct{}),
 		progress:         make(chan struct{}),
 		calls:            make(map[apiCall]int),
+		fates:            newFates(Mischief{}),
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -77,6 +90,9 @@ func New(options Options) (*Simulator, error) {
 		s.discountIDs[d.Code] = newID("dsc_")
 	}
 	s.handler = s.routes()
+	if options.TickEvery > 0 {
+		s.background.Go(func() { s.tickOnItsOwn(options.TickEvery) })
+	}
 	return s, nil
 }
 
@@ -108,6 +124,7 @@ func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /session/{id}", s.showPage)
 	mux.HandleFunc("POST /session/{id}", s.submitPage)
+	mux.HandleFunc("GET /portal/{id}", s.showPortal)
 	for _, route := range []struct {
 		method, path string
 		do           endpoint
@@ -118,8 +135,19 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/payments/{id}", s.getPayment},
 		{"GET", "/products", s.listProducts},
 		{"GET", "/products/{id}", s.getProduct},
+		{"GET", "/subscriptions", s.listSubscriptions},
+		{"GET", "/subscriptions/{id}", s.getSubscription},
+		{"PATCH", "/subscriptions/{id}", s.patchSubscription},
+		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
+		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
+		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
+		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
+		{"GET", "/disputes", s.listDisputes},
+		{"GET", "/disputes/{id}", s.getDispute},
+		{"GET", "/customers/{id}", s.getCustomer},
+		{"POST", "/customers/{id}/customer-portal/session", s.openPortal},
 	} {
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
@@ -127,11 +155,6 @@ func (s *Simulator) routes() http.Handler {
 		return nil, refuse(codeNotFound, "the simulator has no such route")
 	}))
 	return mux
-}
-
-// now is the time in the precision of Dodo's timestamps (FACTS 1.8).
-func (s *Simulator) now() time.Time {
-	return s.options.Clock().UTC().Truncate(time.Microsecond)
 }
 
 func (s *Simulator) logger() *slog.Logger { return s.log.Load() }

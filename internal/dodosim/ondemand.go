@@ -1,0 +1,67 @@
+package dodosim
+
+import (
+	"math"
+	"net/http"
+)
+
+// onDemandRequest is the body of POST /subscriptions/{id}/charge.
+type onDemandRequest struct {
+	Price    *int64   `json:"product_price"`
+	Currency *string  `json:"product_currency"`
+	Metadata metadata `json:"metadata"`
+}
+
+type onDemandResponse struct {
+	PaymentID string `json:"payment_id"`
+}
+
+// chargeOnDemand answers POST /subscriptions/{id}/charge. The outcome is in the payment
+// and its webhook; that a declined charge leaves the subscription active is UNCONFIRMED.
+func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
+	request, refusal := readJSON[onDemandRequest](r)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case request.Price == nil:
+		return nil, refuse(codeInvalidBody, "product_price is required")
+	case *request.Price < 0 || *request.Price > math.MaxInt32:
+		return nil, refuse(codeInvalidParameters, "product_price must be between 0 and %d", math.MaxInt32)
+	}
+	if refusal := request.Metadata.check(); refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := sub.chargeable(request); refusal != nil {
+		return nil, refusal
+	}
+	what := bill{currency: sub.Currency, subtotal: *request.Price, total: *request.Price}
+	what.add(sub.plan.lines[0].product, int64(sub.Quantity), *request.Price)
+	what.spread()
+	meta := request.Metadata
+	if meta == nil {
+		meta = sub.Metadata
+	}
+	p := s.charge(sub, what, meta, s.now())
+	s.announce(p)
+	return onDemandResponse{PaymentID: p.PaymentID}, nil
+}
+
+func (sub *subscription) chargeable(request onDemandRequest) *Error {
+	switch {
+	case !sub.OnDemand:
+		return refuse(codeNotOnDemand, "subscription %s is not on demand", sub.SubscriptionID)
+	case sub.Status != SubscriptionActive:
+		return refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
+	case sub.CancelAtNextBillingDate:
+		return refuse(codeChargeLeaving, "subscription %s is about to be cancelled", sub.SubscriptionID)
+	case request.Currency != nil && *request.Currency != sub.Currency:
+		return refuse(codeUnsupportedMoney, "the simulator converts no currency: the subscription is in %s", sub.Currency)
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+var (
+	intervals     = wordSet(`Day Week Month Year`)
+	cancelReasons = wordSet(`cancelled_by_customer cancelled_by_merchant cancelled_by_merchant_send_dunning dodo_team`)
+	feedbacks     = wordSet(`too_expensive missing_features switched_service unused customer_service low_quality too_complex other`)
+)
+
+// patchRequest is the body of PATCH /subscriptions/{id} (FACTS 2.7). A field that is
+// absent or null changes nothing.
+type patchRequest struct {
+	Status             *string    `json:"status"`
+	CancelAtNext       *bool      `json:"cancel_at_next_billing_date"`
+	CancelReason       *string    `json:"cancel_reason"`
+	Feedback           *string    `json:"cancellation_feedback"`
+	Comment            *string    `json:"cancellation_comment"`
+	NextBillingDate    *time.Time `json:"next_billing_date"`
+	TermCount          *int       `json:"subscription_period_count"`
+	TermInterval       *string    `json:"subscription_period_interval"`
+	Metadata           metadata   `json:"metadata"`
+	Billing            *billing   `json:"billing"`
+	TaxID              *string    `json:"tax_id"`
+	CustomerName       *string    `json:"customer_name"`
+	BusinessName       *string    `json:"customer_business_name"`
+	DisableOnDemand    any        `json:"disable_on_demand"`
+	CreditEntitlements []any      `json:"credit_entitlement_cart"`
+	Pause              *bool      `json:"pause"`
+}
+
+// patchSubscription answers PATCH /subscriptions/{id}: with the whole change or none.
+func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
+	request, refusal := readJSON[patchRequest](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := request.check(); refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	now := s.now()
+	if refusal := request.fits(sub, now); refusal != nil {
+		return nil, refusal
+	}
+	s.apply(request, sub, now)
+	return snapshot(s.shown(sub))
+}
+
+// check refuses what fits no subscription.
+func (request patchRequest) check() *Error {
+	switch {
+	case request.Pause != nil:
+		return refuse(codeInvalidParameters, "pause is gone: patch status to paused or active")
+	case request.DisableOnDemand != nil || len(request.CreditEntitlements) > 0:
+		return refuse(codeUnsupportedAction, "the simulator plays neither disable_on_demand nor credit entitlements")
+	case request.resumes() && !request.alone():
+		return refuse(codeInvalidParameters, "status %s must be the only field", *request.Status)
+	case request.Status != nil && *request.Status != "cancelled" && !request.resumes():
+		return refuse(codeInvalidParameters, "status can be patched to cancelled, paused or active")
+	case request.CancelReason != nil && !cancelReasons[*request.CancelReason]:
+		return refuse(codeInvalidBody, "cancel_reason has no such value")
+	case request.Feedback != nil && !feedbacks[*request.Feedback]:
+		return refuse(codeInvalidBody, "cancellation_feedback has no such value")
+	case (request.CancelReason != nil || request.Feedback != nil || request.Comment != nil) && !request.cancels():
+		return refuse(codeInvalidParameters, "reason, feedback and comment belong to a cancellation")
+	case request.TermInterval != nil && !intervals[*request.TermInterval]:
+		return refuse(codeInvalidBody, "subscription_period_interval has no such value")
+	case request.Billing != nil && !knownCountry(request.Billing.Country):
+		return refuse(codeUnsupportedCountry, "billing.country must be an ISO 3166-1 alpha-2 code")
+	}
+	return request.Metadata.check()
+}
+
+// resumes reports whether the request pauses or resumes.
+func (request patchRequest) resumes() bool {
+	return request.Status != nil && (*request.Status == "paused" || *request.Status == "active")
+}
+
+// cancels reports whether the request ends the subscription, now or later.
+func (request patchRequest) cancels() bool {
+	return request.Status != nil && *request.Status == "cancelled" || allowed(request.CancelAtNext)
+}
+
+// alone reports whether the status is all that is asked for.
+func (request patchRequest) alone() bool {
+	return request.CancelAtNext == nil && request.CancelReason == nil && request.Feedback == nil && request.Comment == nil &&
+		request.NextBillingDate == nil && request.TermCount == nil && request.TermInterval == nil && request.Metadata == nil &&
+		request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil
+}
+
+// fits refuses what does not fit this subscription as it stands. The pairs of state and
+// change that are refused go by the transitions of FACTS 3.6.
+func (request patchRequest) fits(sub *subscription, now time.Time) *Error {
+	status := text(request.Status)
+	inactive := refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
+	switch {
+	case status == "paused" && sub.Status != SubscriptionActive,
+		status == "active" && sub.Status != SubscriptionPaused,
+		status == "cancelled" && sub.over(),
+		request.CancelAtNext != nil && sub.Status != SubscriptionActive,
+		request.NextBillingDate != nil && sub.Status != SubscriptionActive,
+		request.TermCount != nil && sub.over():
+		return inactive
+	case request.NextBillingDate != nil && request.NextBillingDate.Before(now):
+		return refuse(codeInvalidParameters, "next_billing_date is in the past")
+	case request.TermInterval != nil && request.TermCount == nil:
+		return refuse(codeInvalidParameters, "subscription_period_interval needs subscription_period_count")
+	case request.TermCount == nil:
+		return nil
+	}
+	term := request.term(sub)
+	if !term.valid() || term.after(sub.CreatedAt).Before(sub.term().after(sub.CreatedAt)) {
+		return refuse(codeInvalidParameters, "the subscription period can only be extended")
+	}
+	return nil
+}
+
+func (request patchRequest) term(sub *subscription) Period {
+	term := Period{*request.TermCount, sub.TermInterval}
+	if request.TermInterval != nil {
+		term.Interval = Interval(*request.TermInterval)
+	}
+	return term
+}
+
+// apply makes a change that fits. The caller holds s.mu.
+func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time) {
+	request.editDetails(sub)
+	if request.NextBillingDate != nil {
+		sub.billNext(request.NextBillingDate.UTC().Truncate(time.Microsecond))
+	}
+	if request.TermCount != nil {
+		paused := sub.ExpiresAt.Sub(sub.term().after(sub.CreatedAt)) // what pauses have added
+		term := request.term(sub)
+		sub.TermCount, sub.TermInterval = term.Count, term.Interval
+		sub.ExpiresAt = term.after(sub.CreatedAt).Add(paused)
+	}
+	early := false
+	if request.CancelAtNext != nil {
+		early = s.options.EarlyCancelled && *request.CancelAtNext && !sub.CancelAtNextBillingDate
+		sub.schedule(*request.CancelAtNext, now)
+	}
+	if request.cancels() {
+		sub.CancellationFeedback, sub.CancellationComment = request.Feedback, request.Comment
+	}
+	switch {
+	case text(request.Status) == "cancelled":
+		s.cancelNow(sub, now)
+	case text(request.Status) == "paused":
+		sub.Status, sub.PausedAt = SubscriptionPaused, new(now)
+		s.tell(sub, now, "paused", "updated")
+	case text(request.Status) == "active":
+		sub.resume(now)
+		s.tell(sub, now, "unpaused", "updated")
+	case early:
+		s.tell(sub, now, "cancelled", "updated")
+	default:
+		s.tell(sub, now, "updated")
+	}
+}
+
+// editDetails changes what has no effect on what happens. That metadata is replaced, not
+// merged, is UNCONFIRMED.
+func (request patchRequest) editDetails(sub *subscription) {
+	if request.Metadata != nil {
+		sub.Metadata = request.Metadata
+	}
+	if request.Billing != nil {
+		sub.Billing = *request.Billing
+	}
+	if request.TaxID != nil {
+		sub.TaxID = request.TaxID
+	}
+	if request.CustomerName != nil {
+		sub.Customer.Name = *request.CustomerName
+	}
+	if request.BusinessName != nil {
+		sub.CustomerBusinessName = request.BusinessName
+	}
+}
+
+// schedule cancels at the next billing date, or takes that back. A subscription on demand
+// may have passed its date without a charge; then it is the next one in its rhythm.
+func (sub *subscription) schedule(cancel bool, now time.Time) {
+	sub.CancelAtNextBillingDate = cancel
+	if !cancel {
+		sub.CancellationFeedback, sub.CancellationComment = nil, nil
+	}
+	for sub.OnDemand && sub.NextBillingDate.Before(now) {
+		sub.begin(sub.NextBillingDate)
+	}
+}
+
+// resume ends a pause, by whose length everything ahead moves (FACTS 3.5).
+func (sub *subscription) resume(now time.Time) {
+	length := now.Sub(*sub.PausedAt)
+	sub.Status, sub.PausedAt = SubscriptionActive, nil
+	sub.billNext(sub.NextBillingDate.Add(length))
+	sub.ExpiresAt = sub.ExpiresAt.Add(length)
+}

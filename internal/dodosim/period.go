@@ -1,0 +1,54 @@
+package dodosim
+
+import "time"
+
+// Interval is the unit of a [Period], in Dodo's spelling (FACTS 1.8).
+type Interval string
+
+// The intervals that Dodo knows.
+const (
+	Day   Interval = "Day"
+	Week  Interval = "Week"
+	Month Interval = "Month"
+	Year  Interval = "Year"
+)
+
+// Period is a length of time by the calendar, such as 3 months.
+type Period struct {
+	Count    int
+	Interval Interval
+}
+
+// maxPeriod keeps every date of a subscription within the four digits of a year that
+// RFC 3339 has, whatever the interval.
+const maxPeriod = 1000
+
+func (p Period) valid() bool {
+	switch p.Interval {
+	case Day, Week, Month, Year:
+		return p.Count >= 1 && p.Count <= maxPeriod
+	}
+	return false
+}
+
+// after is the end of a period that begins at t. A month that lacks the day ends on its
+// last one, and the next period counts from there: UNCONFIRMED.
+func (p Period) after(t time.Time) time.Time {
+	switch p.Interval {
+	case Day:
+		return t.AddDate(0, 0, p.Count)
+	case Week:
+		return t.AddDate(0, 0, 7*p.Count)
+	case Year:
+		return addMonths(t, 12*p.Count)
+	default:
+		return addMonths(t, p.Count)
+	}
+}
+
+func addMonths(t time.Time, months int) time.Time {
+	year, month, day := t.Date()
+	first := time.Date(year, month+time.Month(months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
+	lastDay := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(day, lastDay)-1)
+}

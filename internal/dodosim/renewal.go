@@ -1,0 +1,194 @@
+package dodosim
+
+import "time"
+
+// due is when something happens to the subscription next, if anything does on its own. A
+// term that ends with a cycle ends before it is charged again.
+func (sub *subscription) due() (time.Time, bool) {
+	switch {
+	case sub.Status == SubscriptionPastDue:
+		return *sub.grace, true
+	case sub.Status != SubscriptionActive:
+		return time.Time{}, false
+	case sub.ExpiresAt.After(sub.NextBillingDate) && (!sub.OnDemand || sub.CancelAtNextBillingDate):
+		return sub.NextBillingDate, true
+	}
+	return sub.ExpiresAt, true
+}
+
+// comeDue lets that happen. Afterwards it is due later, or never. The caller holds s.mu.
+func (s *Simulator) comeDue(sub *subscription, at time.Time) {
+	switch {
+	case sub.Status == SubscriptionPastDue:
+		s.endGrace(sub, at)
+	case !at.Before(sub.ExpiresAt):
+		sub.Status = SubscriptionExpired
+		s.tell(sub, at, "expired", "updated")
+	case sub.CancelAtNextBillingDate:
+		s.endScheduled(sub, at)
+	default:
+		s.renew(sub, at)
+	}
+}
+
+// renew charges the next cycle, by the scheduled plan if there is one.
+func (s *Simulator) renew(sub *subscription, at time.Time) {
+	change := sub.ScheduledChange
+	before := sub.plan
+	if change != nil {
+		s.setPlan(sub, change.plan)
+	}
+	p := s.charge(sub, sub.plan, sub.Metadata, at)
+	s.announce(p)
+	if p.Status != Succeeded {
+		if change != nil {
+			s.setPlan(sub, before) // the change stays scheduled for the charge that succeeds
+		}
+		s.missPayment(sub, at)
+		return
+	}
+	sub.ScheduledChange = nil
+	sub.begin(at)
+	if change != nil {
+		s.tell(sub, at, "plan_changed")
+	}
+	s.tell(sub, at, "renewed", "updated")
+}
+
+// begin starts a paid cycle.
+func (sub *subscription) begin(at time.Time) {
+	sub.PreviousBillingDate = at
+	sub.billNext(sub.cycle().after(at))
+}
+
+// billNext moves the next billing date, and with it a change that waits for it.
+func (sub *subscription) billNext(at time.Time) {
+	sub.NextBillingDate = at
+	if sub.ScheduledChange != nil {
+		sub.ScheduledChange.EffectiveAt = at
+	}
+}
+
+// charge makes a payment without the customer. It is neither a session's nor does it
+// name products.
+func (s *Simulator) charge(sub *subscription, what bill, meta metadata, at time.Time) *payment {
+	p := s.newPayment(charge{at: at, bill: what, customer: sub.Customer, billing: sub.Billing, metadata: meta})
+	p.belongTo(sub)
+	p.chargeCard(sub.card, sub.card.forLater())
+	s.book(p)
+	return p
+}
+
+// missPayment is what a failed renewal does (FACTS 3.4). The billing dates stay: the
+// cycle that was not paid has not begun.
+func (s *Simulator) missPayment(sub *subscription, at time.Time) {
+	if days := s.options.GracePeriodDays; days > 0 {
+		sub.Status = SubscriptionPastDue
+		sub.grace = new(at.AddDate(0, 0, days))
+		s.tell(sub, at, "past_due", "updated")
+		return
+	}
+	sub.Status = SubscriptionOnHold
+	s.tell(sub, at, "on_hold", "updated")
+}
+
+func (s *Simulator) endGrace(sub *subscription, at time.Time) {
+	sub.grace = nil
+	if s.options.CancelAfterGrace {
+		s.cancelNow(sub, at)
+		return
+	}
+	sub.Status = SubscriptionOnHold
+	s.tell(sub, at, "on_hold", "updated")
+}
+
+// cancelNow ends a subscription at once.
+func (s *Simulator) cancelNow(sub *subscription, at time.Time) {
+	sub.Status = SubscriptionCancelled
+	sub.CancelledAt = new(at)
+	sub.CancelAtNextBillingDate = false
+	sub.ScheduledChange, sub.PausedAt, sub.grace = nil, nil, nil
+	s.tell(sub, at, "cancelled", "updated")
+}
+
+// endScheduled ends a subscription whose cancellation had been scheduled. The flag stays:
+// it says how the end came about.
+func (s *Simulator) endScheduled(sub *subscription, at time.Time) {
+	sub.ScheduledChange = nil
+	if s.options.EarlyCancelled {
+		sub.Status = SubscriptionExpired
+		s.tell(sub, at, "expired", "updated")
+		return
+	}
+	sub.Status = SubscriptionCancelled
+	sub.CancelledAt = new(at)
+	s.tell(sub, at, "cancelled", "updated")
+}
+
+// ReplaceCard gives a subscription another test card, as its customer would in the
+// portal. One on hold or past due is charged what it owes, and active again if that
+// works; the Attempt is of that payment, and empty if nothing is owed. A card that is
+// declined at once is not attached. The error is an *[Error].
+func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, error) {
+	with, refusal := findCard(cardNumber)
+	if refusal != nil {
+		return Attempt{}, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(subscriptionID)
+	if refusal != nil {
+		return Attempt{}, refusal
+	}
+	now := s.now()
+	switch {
+	case sub.over():
+		return Attempt{}, refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
+	case sub.owes() && !now.Before(sub.ExpiresAt):
+		// Dodo's transitions have no way from on_hold to expired (FACTS 3.6).
+		return Attempt{}, refuse(codeTermOver, "the term of subscription %s is over", sub.SubscriptionID)
+	case sub.owes():
+		p := s.recover(sub, with, now)
+		return Attempt{PaymentID: p.PaymentID, SubscriptionID: sub.SubscriptionID, Status: p.Status}, nil
+	case with.decline != "":
+		return Attempt{SubscriptionID: sub.SubscriptionID, Status: Failed}, nil
+	}
+	sub.attach(with)
+	s.tell(sub, now, "update_payment_method", "updated")
+	return Attempt{SubscriptionID: sub.SubscriptionID, Status: Succeeded}, nil
+}
+
+// owes reports whether a cycle has not been paid that should have been.
+func (sub *subscription) owes() bool {
+	return sub.Status == SubscriptionOnHold || sub.Status == SubscriptionPastDue
+}
+
+// recover charges what is owed to a new card. Which cycle that pays is UNCONFIRMED: here
+// past due goes on as if nothing had happened, with the cycle that the time is in, and a
+// hold, which gave no access, is followed by a new cycle. There is no renewed event (FACTS 3.4).
+func (s *Simulator) recover(sub *subscription, with card, now time.Time) *payment {
+	began := now
+	if sub.Status == SubscriptionPastDue {
+		began = sub.NextBillingDate
+	}
+	before, method := sub.card, sub.PaymentMethodID
+	sub.attach(with)
+	// The customer is present: only a card that is declined at once fails.
+	p := s.newPayment(charge{at: now, bill: sub.plan, customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
+	p.belongTo(sub)
+	p.chargeCard(with, with.decline)
+	s.book(p)
+	s.announce(p)
+	if p.Status != Succeeded {
+		sub.card, sub.PaymentMethodID = before, method
+		return p
+	}
+	sub.Status = SubscriptionActive
+	sub.grace = nil
+	sub.begin(began)
+	for !sub.NextBillingDate.After(now) { // the grace was longer than a cycle
+		sub.begin(sub.NextBillingDate)
+	}
+	s.tell(sub, now, "active", "update_payment_method", "updated")
+	return p
+}

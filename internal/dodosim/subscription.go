@@ -1,0 +1,145 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+// SubscriptionStatus is where a subscription stands (FACTS 3.6).
+type SubscriptionStatus string
+
+// The states that the simulator produces: all but pending, which it never stays in.
+const (
+	SubscriptionActive    SubscriptionStatus = "active"
+	SubscriptionPastDue   SubscriptionStatus = "past_due" // only with Options.GracePeriodDays
+	SubscriptionOnHold    SubscriptionStatus = "on_hold"
+	SubscriptionPaused    SubscriptionStatus = "paused"
+	SubscriptionCancelled SubscriptionStatus = "cancelled"
+	SubscriptionFailed    SubscriptionStatus = "failed"
+	SubscriptionExpired   SubscriptionStatus = "expired"
+)
+
+// subscription is the object of FACTS 2.7, in the shape of the API and of webhooks.
+// Guarded by [Simulator.mu].
+type subscription struct {
+	SubscriptionID          string             `json:"subscription_id"`
+	BrandID                 string             `json:"brand_id"`
+	ProductID               string             `json:"product_id"`
+	Status                  SubscriptionStatus `json:"status"`
+	Quantity                int32              `json:"quantity"`
+	RecurringPreTaxAmount   int64              `json:"recurring_pre_tax_amount"`
+	Currency                string             `json:"currency"`
+	TaxInclusive            bool               `json:"tax_inclusive"`
+	CreatedAt               time.Time          `json:"created_at"`
+	PreviousBillingDate     time.Time          `json:"previous_billing_date"`
+	NextBillingDate         time.Time          `json:"next_billing_date"`
+	ExpiresAt               time.Time          `json:"expires_at"`
+	CycleCount              int                `json:"payment_frequency_count"`
+	CycleInterval           Interval           `json:"payment_frequency_interval"`
+	TermCount               int                `json:"subscription_period_count"`
+	TermInterval            Interval           `json:"subscription_period_interval"`
+	TrialPeriodDays         int                `json:"trial_period_days"`
+	TrialAmount             *int64             `json:"trial_amount"`
+	CancelAtNextBillingDate bool               `json:"cancel_at_next_billing_date"`
+	CancelledAt             *time.Time         `json:"cancelled_at"`
+	CancellationFeedback    *string            `json:"cancellation_feedback"`
+	CancellationComment     *string            `json:"cancellation_comment"`
+	PausedAt                *time.Time         `json:"paused_at"`
+	OnDemand                bool               `json:"on_demand"`
+	Customer                customer           `json:"customer"`
+	Billing                 billing            `json:"billing"`
+	Metadata                metadata           `json:"metadata"`
+	Addons                  []any              `json:"addons"`
+	PaymentMethodID         *string            `json:"payment_method_id"`
+	Discounts               []discountDetail   `json:"discounts"`
+	DiscountID              *string            `json:"discount_id"`
+	DiscountCyclesRemaining *int               `json:"discount_cycles_remaining"`
+	ScheduledChange         *scheduledChange   `json:"scheduled_change"`
+	CreditEntitlements      []any              `json:"credit_entitlement_cart"`
+	MeterEntitlements       []any              `json:"meter_credit_entitlement_cart"`
+	Meters                  []any              `json:"meters"`
+	CustomFieldResponses    []any              `json:"custom_field_responses"`
+	CustomerBusinessName    *string            `json:"customer_business_name"`
+	TaxID                   *string            `json:"tax_id"`
+
+	plan  bill       // what a cycle costs
+	card  card       // what it is charged to
+	grace *time.Time // when past_due ends
+}
+
+// cycle and term are the lengths that the object spells out in two fields each.
+func (sub *subscription) cycle() Period { return Period{sub.CycleCount, sub.CycleInterval} }
+func (sub *subscription) term() Period  { return Period{sub.TermCount, sub.TermInterval} }
+
+// over reports whether nothing can happen to the subscription any more.
+func (sub *subscription) over() bool {
+	switch sub.Status {
+	case SubscriptionCancelled, SubscriptionFailed, SubscriptionExpired:
+		return true
+	}
+	return false
+}
+
+// shown is the subscription as the merchant sees it. It is a copy, which the caller may
+// keep only while it holds s.mu.
+func (s *Simulator) shown(sub *subscription) *subscription {
+	shown := *sub
+	if s.options.EarlyCancelled && sub.Status == SubscriptionActive && sub.CancelAtNextBillingDate {
+		shown.Status = SubscriptionCancelled
+	}
+	return &shown
+}
+
+// subscriptionSubject is a subscription as webhooks carry it.
+type subscriptionSubject struct {
+	*subscription
+	simulator *Simulator
+}
+
+func (about subscriptionSubject) objectID() string { return about.SubscriptionID }
+
+// payload has past_due_ends_at only if there can be a grace period: servers that know it
+// send it, in webhooks only, and null outside of grace (FACTS 2.7).
+func (about subscriptionSubject) payload() any {
+	type object struct {
+		*subscription
+		PayloadType string `json:"payload_type"`
+	}
+	plain := object{about.simulator.shown(about.subscription), "Subscription"}
+	if about.simulator.options.GracePeriodDays == 0 {
+		return plain
+	}
+	return struct {
+		object
+		PastDueEndsAt *time.Time `json:"past_due_ends_at"`
+	}{plain, about.grace}
+}
+
+// tell sends events of a subscription. The caller holds s.mu.
+func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
+	for _, name := range names {
+		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
+	}
+	s.logger().Info("subscription changed", "subscription", sub.SubscriptionID, "status", sub.Status, "events", names)
+}
+
+// findSubscription looks a subscription up. The caller holds s.mu.
+func (s *Simulator) findSubscription(id string) (*subscription, *Error) {
+	sub, ok := s.subscriptions[id]
+	if !ok {
+		return nil, refuse(codeNotFound, "there is no subscription %s", id)
+	}
+	return sub, nil
+}
+
+// getSubscription answers GET /subscriptions/{id}. A missing one is 404, as a missing
+// payment.
+func (s *Simulator) getSubscription(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	return snapshot(s.shown(sub))
+}

@@ -1,0 +1,107 @@
+package dodosim
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// terms are what a checkout changes about its recurring product (subscription_data of
+// FACTS 2.1).
+type terms struct {
+	TrialDays *int           `json:"trial_period_days"`
+	OnDemand  *onDemandTerms `json:"on_demand"`
+}
+
+// onDemandTerms make a subscription that is charged when the merchant says so, not by
+// the calendar.
+type onDemandTerms struct {
+	MandateOnly     *bool   `json:"mandate_only"`
+	ProductPrice    *int64  `json:"product_price"`
+	ProductCurrency *string `json:"product_currency"`
+}
+
+func (t terms) check() *Error {
+	if t.TrialDays != nil && (*t.TrialDays < 0 || *t.TrialDays > maxTrialDays) {
+		return refuse(codeInvalidParameters, "trial_period_days must be between 0 and %d", maxTrialDays)
+	}
+	switch d := t.OnDemand; {
+	case d == nil:
+		return nil
+	case d.MandateOnly == nil:
+		return refuse(codeInvalidBody, "on_demand needs mandate_only")
+	case d.ProductPrice != nil && (*d.ProductPrice < 0 || *d.ProductPrice > math.MaxInt32):
+		return refuse(codeInvalidParameters, "product_price must be between 0 and %d", math.MaxInt32)
+	}
+	return nil
+}
+
+// trial is how many days of a product come before its first charge. A subscription on
+// demand has no calendar, and so no trial: UNCONFIRMED.
+func (t terms) trial(p Product) int {
+	switch {
+	case !p.recurring() || t.OnDemand != nil:
+		return 0
+	case t.TrialDays != nil:
+		return *t.TrialDays
+	}
+	return p.TrialDays
+}
+
+// first is what one piece costs at the checkout.
+func (t terms) first(p Product) int64 {
+	switch {
+	case t.trial(p) > 0:
+		return 0
+	case !p.recurring() || t.OnDemand == nil:
+		return int64(p.Price)
+	case *t.OnDemand.MandateOnly:
+		return 0
+	case t.OnDemand.ProductPrice != nil:
+		return *t.OnDemand.ProductPrice
+	}
+	return int64(p.Price)
+}
+
+// checkRecurring refuses carts that the simulator makes no subscription of. Several in
+// one payment are newer than the published API description (FACTS 2.5). What a cycle
+// costs has to be in range even if the checkout charges less.
+func (b *bill) checkRecurring(t terms) *Error {
+	count, fits := 0, true
+	for _, l := range b.lines {
+		if l.product.recurring() {
+			count++
+			fits = l.quantity <= math.MaxInt32 && int64(l.product.Price)*l.quantity <= math.MaxInt32
+		}
+	}
+	switch {
+	case count > 1:
+		return refuse(codeUnsupportedAction, "the simulator plays one subscription per checkout")
+	case !fits:
+		return refuse(codeIntegerConversion, "the recurring amount is too large")
+	case count == 0 && t.OnDemand != nil:
+		return refuse(codeInvalidParameters, "on_demand needs a recurring product in the cart")
+	case t.OnDemand != nil && t.OnDemand.ProductCurrency != nil && *t.OnDemand.ProductCurrency != b.currency:
+		return refuse(codeUnsupportedMoney, "the simulator converts no currency: the cart is in %s", b.currency)
+	}
+	return nil
+}
+
+// sentence tells a customer what comes after the checkout.
+func (t terms) sentence(l line) string {
+	if !l.product.recurring() {
+		return ""
+	}
+	if t.OnDemand != nil {
+		return "Later charges on demand"
+	}
+	every := strings.ToLower(string(l.product.Every.Interval))
+	if l.product.Every.Count > 1 {
+		every = fmt.Sprintf("%d %ss", l.product.Every.Count, every)
+	}
+	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
+	if days := t.trial(l.product); days > 0 {
+		return fmt.Sprintf("%d days free, then %s every %s", days, price, every)
+	}
+	return fmt.Sprintf("%s every %s", price, every)
+}
