@@ -19,6 +19,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/freeport"
 )
 
 // Everything that Caddy writes on its own goes to a folder of the test run.
@@ -53,8 +54,7 @@ func newBench(t *testing.T) *bench {
 	if testing.Short() {
 		t.Skip("starts a Caddy")
 	}
-	b := &bench{t: t, Dir: t.TempDir(), Admin: freeAddress(t), Dodo: "http://127.0.0.1:1"}
-	_, b.Port, _ = net.SplitHostPort(freeAddress(t))
+	b := &bench{t: t, Dir: t.TempDir(), Admin: "127.0.0.1:" + freeport.Get(t), Port: freeport.Get(t), Dodo: "http://127.0.0.1:1"}
 	b.Upstream = newUpstream(t)
 	b.client = &http.Client{
 		Timeout:       30 * time.Second,
@@ -62,16 +62,6 @@ func newBench(t *testing.T) *bench {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return b
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // The usual global options and the usual site.

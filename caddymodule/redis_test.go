@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/freeport"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -100,7 +101,7 @@ func TestRedisRefused(t *testing.T) {
 func TestRedisTLS(t *testing.T) {
 	b := newBench(t)
 	writeCertificate(t, b.Dir)
-	tlsAddr := freeAddress(t)
+	tlsAddr := "127.0.0.1:" + freeport.Get(t)
 	_, port, _ := net.SplitHostPort(tlsAddr)
 	redistest.Start(t, "--tls-port", port, "--tls-auth-clients", "yes", "--tls-ca-cert-file", filepath.Join(b.Dir, "cert.pem"),
 		"--tls-cert-file", filepath.Join(b.Dir, "cert.pem"), "--tls-key-file", filepath.Join(b.Dir, "key.pem"))

@@ -20,20 +20,10 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dodogate/dodogate/caddymodule/simulator"
+	"github.com/dodogate/dodogate/internal/freeport"
 )
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // the example of Standard Webhooks
-
-// freeAddress is a port of this machine that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
 
 // load runs a Caddyfile in this process, in place of the one before.
 func load(t *testing.T, config string) error {
@@ -116,7 +106,7 @@ func TestPurchase(t *testing.T) {
 	go func() { _ = merchant.Serve(listener) }()
 	t.Cleanup(func() { _ = merchant.Close() })
 
-	address := freeAddress(t)
+	address := "127.0.0.1:" + freeport.Get(t)
 	base := "http://" + address + "/dodo"
 	webhook := "webhook http://" + listener.Addr().String() + " {file." + secretFile + "}"
 	if err := load(t, site(address, webhook)); err != nil {
@@ -168,7 +158,7 @@ func TestRenewalComesByItself(t *testing.T) {
 		types <- event.Type
 	}))
 	t.Cleanup(merchant.Close)
-	address := freeAddress(t)
+	address := "127.0.0.1:" + freeport.Get(t)
 	base := "http://" + address + "/dodo"
 	if err := load(t, site(address, "webhook "+merchant.URL+" "+secret+`
 			product pdt_pro {
@@ -309,7 +299,7 @@ func get(h *simulator.Handler, path string) int {
 // A reload that fails leaves the running simulator alone.
 func TestFailedReload(t *testing.T) {
 	t.Setenv("DODO_TEST_KEY", "resolved-key")
-	address := freeAddress(t)
+	address := "127.0.0.1:" + freeport.Get(t)
 	base := "http://" + address + "/dodo"
 	if err := load(t, site(address, "")); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/freeport"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -51,7 +51,7 @@ func newDemo(t *testing.T, storeLine string) *demo {
 	d := &demo{t: t, dir: t.TempDir()}
 	text := string(shipped)
 	for _, port := range []string{"8080", "8081", "8090"} {
-		free := freePort(t)
+		free := freeport.Get(t)
 		switch port {
 		case "8080":
 			d.site = "http://localhost:" + free
@@ -73,20 +73,6 @@ func newDemo(t *testing.T, storeLine string) *demo {
 	d.start()
 	t.Cleanup(d.kill)
 	return d
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 const (

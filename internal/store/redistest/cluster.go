@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/freeport"
 )
 
 const slots = 16384
@@ -38,7 +40,7 @@ func StartCluster(t testing.TB, n int) []*Server {
 	for i := range nodes {
 		// The bus has a port of its own; the default is the port plus 10,000,
 		// which may be beyond the last one.
-		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		bus := freeport.Get(t)
 		nodes[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000")
 		nodes[i].MustDo("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/n), strconv.Itoa((i+1)*slots/n-1))
 		host, port, _ := net.SplitHostPort(nodes[i].Addr)

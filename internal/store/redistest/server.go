@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/freeport"
 )
 
 // patience is how long a server may take to come up on a busy machine.
@@ -56,7 +58,7 @@ func start(t testing.TB, args func(port, dir string) []string) *Server {
 	dir := t.TempDir() // before the cleanup, so that it is removed after it
 	t.Cleanup(s.Kill)
 	for range 5 { // somebody else may take the port first
-		s.Addr = freeAddr(t)
+		s.Addr = "127.0.0.1:" + freeport.Get(t)
 		_, port, _ := net.SplitHostPort(s.Addr)
 		s.args = args(port, dir)
 		if err = s.start(); err == nil {
@@ -145,14 +147,4 @@ func (s *Server) start() error {
 	}
 	s.Kill()
 	return fmt.Errorf("redis-server did not answer for %v", patience)
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
