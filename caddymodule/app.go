@@ -68,15 +68,19 @@ type App struct {
 	// is decided. Default: `freeze`.
 	DisputePolicy config.DisputePolicy `json:"dispute_policy,omitempty"`
 
+	// How often Dodo is asked for what its webhooks did not tell.
+	Reconcile Reconcile `json:"reconcile,omitzero"`
+
 	// Keys of the proof by which a payment is matched to its order even after the
 	// store was lost: text of at least 24 bytes. The first signs, any is believed.
 	// Default: one that is derived from api_key. Secrets.
 	ProofSecrets []string `json:"proof_secrets,omitempty"`
 
-	gateway *gateway.Gateway
-	store   *handle
-	client  *dodo.Client
-	logger  *slog.Logger
+	gateway    *gateway.Gateway
+	store      *handle
+	client     *dodo.Client
+	logger     *slog.Logger
+	reconciler *reconciler // from Start to Stop
 }
 
 // CaddyModule returns the Caddy module information.
@@ -95,7 +99,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := a.DisputePolicy.Validate(); err != nil {
+	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate()); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -201,11 +205,25 @@ func (a *App) loadStore(ctx caddy.Context) (*handle, error) {
 }
 
 // Start opens the store, unless an earlier config or the first request did, so
-// that a store that cannot be used is refused here and not to customers.
-func (a *App) Start() error { return a.store.open(context.Background()) }
+// that a store that cannot be used is refused here and not to customers. Then it
+// begins to reconcile.
+func (a *App) Start() error {
+	if err := a.store.open(context.Background()); err != nil {
+		return err
+	}
+	if !a.Reconcile.Off {
+		a.reconciler = startReconciler(a)
+	}
+	return nil
+}
 
-// Stop has nothing to stop: what outlives requests is in the pool of stores.
-func (a *App) Stop() error { return nil }
+// Stop ends the background work. Requests go on.
+func (a *App) Stop() error {
+	if a.reconciler != nil {
+		a.reconciler.stop()
+	}
+	return nil
+}
 
 // Cleanup lets go of connections to Dodo. Calls of old requests go on.
 func (a *App) Cleanup() error {

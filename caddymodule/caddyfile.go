@@ -28,6 +28,7 @@ import (
 //		product <name> { … }
 //		signup_credits <number>
 //		dispute_policy freeze | ignore
+//		reconcile      off | { interval <period>, budget <calls a minute> }
 //		proof_secret   <secret>...
 //	}
 //
@@ -78,6 +79,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return readCredits(d, 0, &a.SignupCredits)
 	case "dispute_policy":
 		return parseDisputePolicy(d, &a.DisputePolicy)
+	case "reconcile":
+		return parseReconcile(d, &a.Reconcile)
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:

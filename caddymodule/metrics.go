@@ -22,6 +22,7 @@ type meters struct {
 	refusals  *prometheus.CounterVec
 	checkouts *prometheus.CounterVec
 	requests  *prometheus.CounterVec
+	passes    *prometheus.CounterVec
 }
 
 func newMeters() *meters {
@@ -37,11 +38,13 @@ func newMeters() *meters {
 			"Checkouts asked for, by how that ended.", "result"),
 		requests: counter("requests_total",
 			"Requests to the site itself, by what was known of the account.", "account"),
+		passes: counter("reconciliations_total",
+			"Passes over Dodo's lists, by how they ended.", "result"),
 	}
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.passes} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -74,6 +77,9 @@ func (m *meters) visited(who gateway.Identity) {
 
 // refused counts a request that is not passed on.
 func (m *meters) refused(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+
+// reconciled counts a pass.
+func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }
 
 // labelOf names an error; the first that fits counts.
 func labelOf(err error) string {

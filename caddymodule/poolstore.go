@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -169,4 +170,24 @@ func (h *handle) Event(ctx context.Context, id string) (store.Event, error) {
 	}
 	defer done()
 	return s.Event(ctx, id)
+}
+
+// Mark implements [store.Marks].
+func (h *handle) Mark(ctx context.Context, name string) (time.Time, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer done()
+	return s.Mark(ctx, name)
+}
+
+// SetMark implements [store.Marks].
+func (h *handle) SetMark(ctx context.Context, name string, at time.Time) error {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.SetMark(ctx, name, at)
 }

@@ -72,6 +72,8 @@ type Client struct {
 	payments      *dodopayments.PaymentService
 	products      *dodopayments.ProductService
 	subscriptions *dodopayments.SubscriptionService
+	refunds       *dodopayments.RefundService
+	disputes      *dodopayments.DisputeService
 	http          *http.Client
 	plainHTTP     bool // the API itself is http: a simulator
 	timeout       time.Duration
@@ -117,6 +119,8 @@ func New(o Options) (*Client, error) {
 	c.payments = dodopayments.NewPaymentService(opts...)
 	c.products = dodopayments.NewProductService(opts...)
 	c.subscriptions = dodopayments.NewSubscriptionService(opts...)
+	c.refunds = dodopayments.NewRefundService(opts...)
+	c.disputes = dodopayments.NewDisputeService(opts...)
 	return c, nil
 }
 

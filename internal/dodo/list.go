@@ -2,6 +2,7 @@ package dodo
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	dodopayments "github.com/dodopayments/dodopayments-go"
@@ -51,6 +52,7 @@ type PaymentSummary struct {
 	ID        string
 	Status    entitlement.PaymentStatus // empty where the list does not say
 	CreatedAt time.Time                 // UTC; zero where the list does not say
+	Clues     Clues                     // to whose it is; without the session
 }
 
 // Payments reads one page of the list of payments.
@@ -82,16 +84,25 @@ func (c *Client) Payments(ctx context.Context, filter PaymentFilter) (PaymentPag
 	page := PaymentPage{Last: len(items) < pageSize}
 	for _, item := range items {
 		hint := item.asHint()
+		clues := readClues(hint)
+		clues.SubscriptionID = hint.id("subscription_id")
 		page.Payments = append(page.Payments, PaymentSummary{
 			ID:        item.wantID("payment_id"),
 			Status:    entitlement.PaymentStatus(hint.word("status")),
 			CreatedAt: hint.time("created_at"),
+			Clues:     clues,
 		})
 	}
 	if err := answer.err(); err != nil {
 		return PaymentPage{}, err
 	}
 	return page, nil
+}
+
+func readClues(item fields) Clues {
+	clues := readCustomer(item)
+	clues.Metadata = readMetadata(item.hints("metadata"))
+	return clues
 }
 
 // SubscriptionFilter is which subscriptions to list, and which page of them. A
@@ -117,6 +128,7 @@ type SubscriptionSummary struct {
 	Status    entitlement.SubscriptionStatus // empty where the list does not say
 	CreatedAt time.Time                      // UTC; zero where the list does not say
 	PeriodEnd time.Time                      // next_billing_date, likewise
+	Clues     Clues                          // to whose it is
 }
 
 // Subscriptions reads one page of the list of subscriptions.
@@ -150,10 +162,67 @@ func (c *Client) Subscriptions(ctx context.Context, filter SubscriptionFilter) (
 			Status:    entitlement.SubscriptionStatus(hint.word("status")),
 			CreatedAt: hint.time("created_at"),
 			PeriodEnd: hint.time("next_billing_date"),
+			Clues:     readClues(hint),
 		})
 	}
 	if err := answer.err(); err != nil {
 		return SubscriptionPage{}, err
+	}
+	return page, nil
+}
+
+// PaymentChange says that something happened to a payment: a refund or a dispute
+// of it, and how far that is. The payment itself says the rest.
+type PaymentChange struct {
+	ID        string // of the refund or dispute
+	PaymentID string
+	Status    string // in lower case; a dispute's without "dispute_"
+}
+
+// PaymentChangePage is one page of a list of refunds or disputes.
+type PaymentChangePage struct {
+	Changes []PaymentChange
+	Last    bool // no page follows
+}
+
+// Refunds reads one page, from 0, of the refunds that were made since.
+func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (PaymentChangePage, error) {
+	params := dodopayments.RefundListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	if !since.IsZero() {
+		params.CreatedAtGte = dodopayments.F(secondsFrom(since))
+	}
+	return c.changes(ctx, "list refunds", "refund_id", "status", func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.refunds.List(ctx, params, raw...)
+		return err
+	})
+}
+
+// Disputes reads one page, from 0, of the disputes that were opened since.
+func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (PaymentChangePage, error) {
+	params := dodopayments.DisputeListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	if !since.IsZero() {
+		params.CreatedAtGte = dodopayments.F(secondsFrom(since))
+	}
+	return c.changes(ctx, "list disputes", "dispute_id", "dispute_status", func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.disputes.List(ctx, params, raw...)
+		return err
+	})
+}
+
+func (c *Client) changes(ctx context.Context, op, id, status string, send sender) (PaymentChangePage, error) {
+	answer, items, err := c.page(ctx, op, send)
+	if err != nil {
+		return PaymentChangePage{}, err
+	}
+	page := PaymentChangePage{Last: len(items) < pageSize}
+	for _, item := range items {
+		page.Changes = append(page.Changes, PaymentChange{
+			ID: item.wantID(id), PaymentID: item.wantID("payment_id"),
+			Status: strings.TrimPrefix(item.asHint().word(status), "dispute_"),
+		})
+	}
+	if err := answer.err(); err != nil {
+		return PaymentChangePage{}, err
 	}
 	return page, nil
 }

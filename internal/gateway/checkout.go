@@ -192,6 +192,7 @@ func (g *Gateway) openSession(ctx context.Context, who Identity, req CheckoutReq
 		return store.Order{}, checkoutError(err)
 	}
 	order.SessionID, order.CheckoutURL = session.ID, session.URL
+	order.ExpiresAt = g.Clock().Add(sessionLife) // a resumed order may be older than its session
 	ref := entitlement.Ref{Kind: entitlement.KindSession, ID: session.ID}
 	if _, err := g.Store.Claim(ctx, ref, order.Account); err != nil {
 		return store.Order{}, err

@@ -219,11 +219,17 @@ func TestPaymentBetweenLookUpAndParking(t *testing.T) {
 	s.sees("6 pro active true")
 }
 
+func otherProver(t *testing.T) *dodo.Prover {
+	t.Helper()
+	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey("some other key")})
+	must(t, err)
+	return prover
+}
+
 // TestForeignMetadata: what a payment link's metadata says proves nothing.
 func TestForeignMetadata(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
-		other, err := dodo.NewProver([][]byte{dodo.DeriveKey("some other key")})
-		must(t, err)
+		other := otherProver(t)
 		client := w.Provider
 		session, err := client.CreateCheckout(t.Context(), dodo.Checkout{
 			ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",

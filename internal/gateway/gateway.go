@@ -28,15 +28,35 @@ import (
 // Provider is what the use cases ask of Dodo. Its errors are the sentinels of
 // package dodo. Every method returns within its own deadline.
 type Provider interface {
+	Shop
+	Books
+}
+
+// Shop is what a purchase takes.
+type Shop interface {
 	// CreateCheckout makes a checkout session. Repeating it makes another one,
 	// which is harmless until both are paid.
 	CreateCheckout(ctx context.Context, c dodo.Checkout) (dodo.Session, error)
 	// Session reads how far a checkout session has come.
 	Session(ctx context.Context, id string) (dodo.SessionState, error)
-	// Payment reads a payment as a fact.
-	Payment(ctx context.Context, id string) (dodo.Fact, error)
 	// Products reads the products that are for sale, with their prices.
 	Products(ctx context.Context) ([]dodo.Product, error)
+}
+
+// Books is what Dodo knows of the past. Lists come in pages from 0.
+type Books interface {
+	// Payment reads a payment as a fact.
+	Payment(ctx context.Context, id string) (dodo.Fact, error)
+	// Subscription reads a subscription as a fact.
+	Subscription(ctx context.Context, id string) (dodo.Fact, error)
+	// Payments lists payments.
+	Payments(ctx context.Context, filter dodo.PaymentFilter) (dodo.PaymentPage, error)
+	// Refunds lists the refunds made since.
+	Refunds(ctx context.Context, since time.Time, page int) (dodo.PaymentChangePage, error)
+	// Disputes lists the disputes opened since.
+	Disputes(ctx context.Context, since time.Time, page int) (dodo.PaymentChangePage, error)
+	// Subscriptions lists subscriptions.
+	Subscriptions(ctx context.Context, filter dodo.SubscriptionFilter) (dodo.SubscriptionPage, error)
 }
 
 // Observer counts what happened. Its methods must be cheap and not block.

@@ -60,13 +60,9 @@ func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim dodo.Claim, pr
 	if proven {
 		account = claim.Account
 	}
-	for _, clue := range []entitlement.Ref{
-		{Kind: entitlement.KindSession, ID: fact.Clues.SessionID},
-		{Kind: entitlement.KindSubscription, ID: fact.Clues.SubscriptionID},
-		{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID},
-	} {
-		if account != "" || clue.ID == "" {
-			continue
+	for _, clue := range clueRefs(fact.Clues) {
+		if account != "" {
+			break
 		}
 		var err error
 		if account, err = g.Store.Owner(ctx, clue); err != nil {
@@ -81,6 +77,21 @@ func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim dodo.Claim, pr
 		return owner{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
 	return owner{account: bound}, nil
+}
+
+// clueRefs are the things by which a fact may be known, surest first.
+func clueRefs(c dodo.Clues) []entitlement.Ref {
+	var refs []entitlement.Ref
+	for _, ref := range []entitlement.Ref{
+		{Kind: entitlement.KindSession, ID: c.SessionID},
+		{Kind: entitlement.KindSubscription, ID: c.SubscriptionID},
+		{Kind: entitlement.KindCustomer, ID: c.CustomerID},
+	} {
+		if ref.ID != "" {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // orderOf reads the order that a payment was made for, by its id or, where the

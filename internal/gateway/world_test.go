@@ -89,6 +89,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
 			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},
 			{ID: "pdt_pro30", Name: "Pro", Price: 1900, Currency: "USD"},
+			{ID: "pdt_monthly", Name: "Pro, monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},
 		},
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},

@@ -38,6 +38,7 @@ type Store interface {
 	Owners
 	Orders
 	Journal
+	Marks
 	// Ping reports whether the store can serve, by a cheap round trip.
 	Ping(ctx context.Context) error
 }
@@ -225,4 +226,12 @@ type Journal interface {
 	Parked(ctx context.Context, object string) ([]Event, error)
 	// Event reads one event, or ErrNotFound.
 	Event(ctx context.Context, id string) (Event, error)
+}
+
+// Marks keeps how far background work has come.
+type Marks interface {
+	// Mark reads a mark; zero when it was never set.
+	Mark(ctx context.Context, name string) (time.Time, error)
+	// SetMark sets a mark, to the millisecond. The last one that is set stays.
+	SetMark(ctx context.Context, name string, at time.Time) error
 }

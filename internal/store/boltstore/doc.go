@@ -2,7 +2,7 @@
 //
 // # Layout
 //
-//	meta      "format" → "1"
+//	meta      "format" → "1", "mark " name → a time in milliseconds
 //	accounts  account id → a bucket of that account, its keys by their first byte:
 //	            s            number of the last entry
 //	            g grant      grants of which something is left

@@ -15,6 +15,7 @@
 //	{account}:key:hash         hash: an idempotency key; expires
 //	owner:kind:id              string: account
 //	event:id                   hash: an event with its body
+//	mark:name                  string: a time in milliseconds
 //	parked:object              sorted set: ids of events by time of receipt
 //
 // All keys of an account share its hash tag, so that a script may touch them

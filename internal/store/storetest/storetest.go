@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Keys", keyTests},
 		{"OpenOrders", openTests},
 		{"Journal", journalTests},
+		{"Marks", markTests},
 		{"Names", nameTests},
 		{"Concurrency", concurrencyTests},
 		{"Contexts", contextTests},

@@ -1,0 +1,167 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"golang.org/x/time/rate"
+
+	"github.com/dodogate/dodogate/config"
+)
+
+// Reconcile says how often Dodo is asked for what its webhooks did not tell.
+type Reconcile struct {
+	// Turns it off. Default: on.
+	Off bool `json:"off,omitempty"`
+	// How long to wait between two passes, at least a minute. Default: 10m.
+	Interval config.Duration `json:"interval,omitempty"`
+	// How many calls a pass may make in a minute, 1 to 240. Dodo allows a new
+	// business 240 in all. Default: 60.
+	Budget int `json:"budget,omitempty"`
+}
+
+const (
+	defaultInterval = 10 * time.Minute
+	defaultBudget   = 60
+	mostBudget      = 240
+	// firstPass is when the first pass begins, at the latest: not at once, so
+	// that reloads in quick succession ask nothing.
+	firstPass = 5 * time.Second
+)
+
+func (r Reconcile) validate() error {
+	switch {
+	case r.Interval != 0 && r.Interval.Std() < time.Minute, r.Interval.Std() > 24*time.Hour:
+		return errors.New("reconcile: interval must be between 1m and 1d")
+	case r.Budget < 0, r.Budget > mostBudget:
+		return errors.New("reconcile: budget must be between 1 and 240 calls a minute")
+	case r.Off && (r.Interval != 0 || r.Budget != 0):
+		return errors.New("reconcile: it is off, and has settings")
+	}
+	return nil
+}
+
+func (r Reconcile) interval() time.Duration {
+	if r.Interval == 0 {
+		return defaultInterval
+	}
+	return r.Interval.Std()
+}
+
+func (r Reconcile) limiter() *rate.Limiter {
+	budget := r.Budget
+	if budget == 0 {
+		budget = defaultBudget
+	}
+	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(budget)), max(1, budget/10))
+}
+
+// reconciler runs passes until it is stopped. For a moment of a reload, those of
+// two configs run side by side, and so do those of several gateways: what one of
+// them applies, the other finds applied.
+type reconciler struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func startReconciler(a *App) *reconciler {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reconciler{cancel: cancel}
+	r.done.Go(func() {
+		limiter, interval := a.Reconcile.limiter(), a.Reconcile.interval()
+		pause := time.Duration(rand.Int64N(int64(min(firstPass, interval)))) //nolint:gosec // nobody gains by guessing
+		for sleep(ctx, pause) {
+			a.reconcile(ctx, limiter)
+			pause = interval
+		}
+	})
+	return r
+}
+
+// stop ends the pass that is under way.
+func (r *reconciler) stop() {
+	r.cancel()
+	r.done.Wait()
+}
+
+// sleep waits, and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
+	did, err := a.gateway.Reconcile(ctx, budget)
+	if ctx.Err() != nil {
+		return
+	}
+	metrics.reconciled(err)
+	switch {
+	case err != nil:
+		a.logger.Warn("reconciling with Dodo failed; the next pass begins where this one did", "error", err)
+	case did.Applied > 0:
+		a.logger.Info("reconciled with Dodo", "seen", did.Seen, "read", did.Read, "applied", did.Applied)
+	default:
+		a.logger.Debug("reconciled with Dodo, nothing was missing", "seen", did.Seen, "read", did.Read)
+	}
+}
+
+// parseReconcile reads:
+//
+//	reconcile off
+//	reconcile {
+//		interval <period>
+//		budget   <calls a minute>
+//	}
+func parseReconcile(d *caddyfile.Dispenser, target *Reconcile) error {
+	if d.NextArg() {
+		if d.Val() != "off" || d.NextArg() {
+			return d.Err("reconcile takes the word off, or a block")
+		}
+		target.Off = true
+	}
+	once := seen{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		if err := target.parseOption(d); err != nil {
+			return err
+		}
+	}
+	if err := target.validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (r *Reconcile) parseOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "interval":
+		return readPeriod(d, &r.Interval)
+	case "budget":
+		var text string
+		if err := readOne(d, &text); err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > mostBudget {
+			return d.Errf("budget must be a whole number of calls a minute from 1 to %d, not '%s'", mostBudget, text)
+		}
+		r.Budget = n
+		return nil
+	default:
+		return d.Errf("unrecognized option '%s' of reconcile", d.Val())
+	}
+}

@@ -1,0 +1,243 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// Webhooks get lost, and a store can lose its last second or all it had. So Dodo
+// is asked from time to time what happened, and the answers take the same path as
+// events: folded into their objects, they change only what was missed.
+
+// reconcileMark is the store's name for when the last reconciliation began.
+const reconcileMark = "reconcile"
+
+// How far before the mark to look. A payment may be settled days after it was
+// made (FACTS 3.4), a refund may be reviewed, and a dispute takes months; of those
+// there are few.
+const (
+	paymentsBack = 3 * 24 * time.Hour
+	refundsBack  = 14 * 24 * time.Hour
+	disputesBack = 150 * 24 * time.Hour
+)
+
+// maxPages bounds every list, at 100 objects a page.
+const maxPages = 1000
+
+// Reconciled counts what a reconciliation did.
+type Reconciled struct {
+	Seen    int // objects in Dodo's lists
+	Read    int // of these, read one by one
+	Applied int // of these, changed something here
+}
+
+// Reconcile asks Dodo what happened since the last reconciliation and applies
+// what was missed, at no more than budget's rate of calls. With a store that was
+// never reconciled, an empty one for example, it asks for everything there ever
+// was: what carries our proof comes back.
+//
+// An error leaves the mark where it was, so the next one begins there again.
+func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconciled, error) {
+	began := g.Clock()
+	mark, err := g.Store.Mark(ctx, reconcileMark)
+	if err != nil {
+		return Reconciled{}, err
+	}
+	r := reconciliation{Gateway: g, budget: budget, done: make(map[string]bool)}
+	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions} {
+		if err := step(ctx, mark); err != nil {
+			return r.Reconciled, err
+		}
+	}
+	return r.Reconciled, g.Store.SetMark(ctx, reconcileMark, began)
+}
+
+// reconciliation is one pass over Dodo's lists.
+type reconciliation struct {
+	*Gateway
+	Reconciled
+	budget *rate.Limiter
+	done   map[string]bool // objects that were read in this pass
+}
+
+// since is a while before the mark; without a mark it is the beginning.
+func since(mark time.Time, back time.Duration) time.Time {
+	if mark.IsZero() {
+		return mark
+	}
+	return mark.Add(-back)
+}
+
+// pages reads a list page by page until the last one.
+func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bool, err error)) error {
+	for page := range maxPages {
+		if err := r.budget.Wait(ctx); err != nil {
+			return err
+		}
+		last, err := read(page)
+		if err != nil || last {
+			return err
+		}
+	}
+	return fmt.Errorf("reconcile: %w: no end after %d pages", dodo.ErrBadAnswer, maxPages)
+}
+
+func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
+	filter := dodo.PaymentFilter{CreatedFrom: since(mark, paymentsBack)}
+	return r.pages(ctx, func(page int) (bool, error) {
+		filter.Page = page
+		list, err := r.Provider.Payments(ctx, filter)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range list.Payments {
+			r.Seen++
+			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
+			known, ours, err := r.known(ctx, ref, p.Clues)
+			if err == nil && ours && known.Payment.Status != p.Status {
+				err = r.reread(ctx, ref)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return list.Last, nil
+	})
+}
+
+func (r *reconciliation) refunds(ctx context.Context, mark time.Time) error {
+	return r.changes(ctx, since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+		return string(p.Refunds[c.ID].Status) == c.Status
+	})
+}
+
+func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
+	return r.changes(ctx, since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+		return string(p.Disputes[c.ID]) == c.Status
+	})
+}
+
+// changes reads the payments that something happened to of which we do not know.
+// A payment that nobody here owns was not made through us.
+func (r *reconciliation) changes(
+	ctx context.Context, from time.Time,
+	list func(context.Context, time.Time, int) (dodo.PaymentChangePage, error),
+	told func(entitlement.Payment, dodo.PaymentChange) bool,
+) error {
+	return r.pages(ctx, func(page int) (bool, error) {
+		found, err := list(ctx, from, page)
+		if err != nil {
+			return false, err
+		}
+		for _, c := range found.Changes {
+			r.Seen++
+			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
+			known, ours, err := r.known(ctx, ref, dodo.Clues{})
+			if err == nil && ours && !told(known.Payment, c) {
+				err = r.reread(ctx, ref)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return found.Last, nil
+	})
+}
+
+func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
+	return r.pages(ctx, func(page int) (bool, error) {
+		list, err := r.Provider.Subscriptions(ctx, dodo.SubscriptionFilter{Page: page})
+		if err != nil {
+			return false, err
+		}
+		for _, s := range list.Subscriptions {
+			r.Seen++
+			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
+			known, ours, err := r.known(ctx, ref, s.Clues)
+			state := known.Subscription.State
+			if err == nil && ours && (state.Status != s.Status || !state.PeriodEnd.Equal(s.PeriodEnd)) {
+				err = r.reread(ctx, ref)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return list.Last, nil
+	})
+}
+
+// known is what we know of an object, and whether it has to do with us: because
+// somebody here owns it, or because its clues lead to somebody.
+func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues dodo.Clues) (record entitlement.Record, ours bool, err error) {
+	account, err := r.Store.Owner(ctx, ref)
+	if err != nil {
+		return record, false, err
+	}
+	if account == "" {
+		ours, err = r.leads(ctx, clues)
+		return record, ours, err
+	}
+	object, err := r.Store.Object(ctx, account, ref)
+	if err == nil && object.Version > 0 {
+		err = json.Unmarshal(object.State, &record)
+	}
+	return record, true, err
+}
+
+func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, error) {
+	if _, proven := r.Prover.Claim(clues.Metadata); proven {
+		return true, nil
+	}
+	for _, ref := range clueRefs(clues) {
+		if account, err := r.Store.Owner(ctx, ref); err != nil || account != "" {
+			return account != "", err
+		}
+	}
+	return false, nil
+}
+
+// reread reads an object at Dodo and applies it. One that cannot be understood is
+// left to the operator; it must not hold up the others.
+func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error {
+	if r.done[ref.String()] {
+		return nil
+	}
+	r.done[ref.String()] = true
+	if err := r.budget.Wait(ctx); err != nil {
+		return err
+	}
+	r.Read++
+	fact, err := r.read(ctx, ref)
+	switch {
+	case errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrUnclear):
+		r.Logger.Warn("an object in Dodo's lists cannot be read", "object", ref.String(), "error", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	result, err := r.apply(ctx, fact, reconcileMark)
+	switch {
+	case err != nil:
+		return err
+	case result.outcome == Applied:
+		r.Applied++
+	case result.outcome == Parked:
+		r.Logger.Warn("a fact that was read cannot be applied", "object", ref.String(), "reason", result.reason)
+	}
+	return nil
+}
+
+func (r *reconciliation) read(ctx context.Context, ref entitlement.Ref) (dodo.Fact, error) {
+	if ref.Kind == entitlement.KindSubscription {
+		return r.Provider.Subscription(ctx, ref.ID)
+	}
+	return r.Provider.Payment(ctx, ref.ID)
+}

@@ -1,0 +1,152 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// reconcile runs one pass without a limit.
+func (w *world) reconcile() gateway.Reconciled {
+	w.t.Helper()
+	done, err := w.Reconcile(w.t.Context(), rate.NewLimiter(rate.Inf, 1))
+	must(w.t, err)
+	return done
+}
+
+// account is everything that requests and the ledger show of an account.
+func (w *world) account(name string) string {
+	w.t.Helper()
+	snap, err := w.Entitlement(w.t.Context(), name)
+	must(w.t, err)
+	return fmt.Sprintf("%d %v %s %s %v", snap.Credits, snap.HasPaid, snap.Plan, snap.PlanStatus, snap.PlanExpiresAt.UTC())
+}
+
+// TestReconcile: what no webhook told is found, once, and an empty store gets it
+// all back.
+func TestReconcile(t *testing.T) {
+	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+		alice := w.buy("alice", "pack10")
+		bob := w.buy("bob", "pack9")
+		_, err := w.sim.Refund(bob, 300)
+		must(t, err)
+		w.buy("carol", "monthly")
+		w.order("dave", "pack10") // never paid
+		w.reconcile()
+		w.has("alice", 10, true)
+		w.has("bob", 6, true)
+		w.has("carol", 500, true)
+		w.has("dave", 0, false)
+		if again := w.reconcile(); again.Read != 0 || again.Applied != 0 || again.Seen == 0 {
+			t.Errorf("nothing happened, and it did %+v", again)
+		}
+		_, err = w.sim.Refund(alice, 0)
+		must(t, err)
+		_, err = w.sim.OpenDispute(bob)
+		must(t, err)
+		if third := w.reconcile(); third.Read != 2 || third.Applied != 2 {
+			t.Errorf("two things happened, and it did %+v", third)
+		}
+		w.has("alice", 0, false)
+		w.has("bob", 0, false)
+
+		want := map[string]string{}
+		for _, name := range []string{"alice", "bob", "carol", "dave"} {
+			want[name] = w.account(name)
+		}
+		w.store = openBolt(t)
+		w.Gateway = w.newGateway(settings{products: storyProducts})
+		w.reconcile()
+		for name, before := range want {
+			if got := w.account(name); got != before {
+				t.Errorf("%s has %s in the new store, had %s", name, got, before)
+			}
+		}
+	})
+}
+
+// TestLostWebhooks: three of ten never come, others come twice or under another
+// id, and one pass makes up for it.
+func TestLostWebhooks(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{products: storyProducts})
+	w.sim.SetMischief(dodosim.Mischief{Seed: 7, Drop: 0.3, Duplicate: 0.3, NewID: 0.2})
+	const customers = 20
+	for i := range customers {
+		name := fmt.Sprint("customer", i)
+		w.buy(name, "pack10")
+		nine := w.buy(name, "pack9")
+		w.buy(name, "monthly")
+		_, err := w.sim.Refund(nine, 300)
+		must(t, err)
+	}
+	w.flush()
+	missing := 0
+	for i := range customers {
+		if snap, err := w.Entitlement(t.Context(), fmt.Sprint("customer", i)); err != nil || snap.Credits != 516 {
+			missing++
+		}
+	}
+	if missing == 0 {
+		t.Error("no webhook was lost")
+	}
+	w.reconcile()
+	for i := range customers {
+		w.has(fmt.Sprint("customer", i), 516, true)
+	}
+}
+
+// TestReconcileLeavesOthersAlone: what the merchant sells elsewhere is not read.
+func TestReconcileLeavesOthersAlone(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	elsewhere := w.newGateway(settings{})
+	elsewhere.Prover = otherProver(t)
+	order, err := elsewhere.Checkout(t.Context(), who("mallory"), wish("pack10"))
+	must(t, err)
+	_, err = w.sim.Pay(order.SessionID, goodCard)
+	must(t, err)
+	w.store = openBolt(t)
+	w.Gateway = w.newGateway(settings{})
+	if done := w.reconcile(); done.Seen != 1 || done.Read != 0 {
+		t.Errorf("it did %+v", done)
+	}
+	w.has("mallory", 0, false)
+}
+
+// TestReconcileFails: an error in the middle leaves the mark, so that the next
+// pass sees what this one did not.
+func TestReconcileFails(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	w.reconcile()
+	w.buy("alice", "pack10")
+	w.sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 2)
+	if _, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); err == nil {
+		t.Fatal("no error")
+	}
+	w.has("alice", 0, false)
+	w.sim.SetFault(dodosim.Fault{}, 0)
+	w.reconcile()
+	w.has("alice", 10, true)
+}
+
+// TestReconcileKeepsToItsBudget: every call takes from it.
+func TestReconcileKeepsToItsBudget(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	w.buy("alice", "pack10")
+	before := w.sim.Calls("", "")
+	const calls = 3
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := w.Reconcile(ctx, rate.NewLimiter(rate.Every(time.Hour), calls)); err == nil {
+		t.Error("it never ran out")
+	}
+	if made := w.sim.Calls("", "") - before; made != calls {
+		t.Errorf("%d calls on a budget of %d", made, calls)
+	}
+}
