@@ -2,6 +2,7 @@ package entitlement
 
 import (
 	"maps"
+	"time"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -26,7 +27,9 @@ func (f Fact) Describes() bool {
 type Record struct {
 	Payment      Payment      `json:"payment,omitzero"`
 	Subscription Subscription `json:"subscription,omitzero"`
-	// Terms by Dodo product id, frozen when the object was first applied.
+	// Terms are frozen when they are first needed: those of a payment by Dodo's
+	// product id, those of a subscription for each of its periods, so that a change
+	// of the catalog counts from the next one on.
 	Terms map[string]Terms `json:"terms,omitempty"`
 }
 
@@ -38,36 +41,39 @@ func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Re
 		Subscription: r.Subscription.Merge(fact.Subscription),
 		Terms:        maps.Clone(r.Terms),
 	}
-	for id := range next.products() {
-		if _, frozen := next.Terms[id]; frozen {
+	for key, id := range next.products() {
+		if _, frozen := next.Terms[key]; frozen {
 			continue
 		}
 		if t, ok := termsOf(id); ok {
 			if next.Terms == nil {
 				next.Terms = make(map[string]Terms)
 			}
-			next.Terms[id] = t
+			next.Terms[key] = t
 		}
 	}
 	return next
 }
 
-// products are the Dodo ids of everything that the object is about.
-func (r Record) products() map[string]bool {
-	ids := make(map[string]bool)
+// products are the Dodo ids of everything that the object is about, by the keys
+// of their terms.
+func (r Record) products() map[string]string {
+	ids := make(map[string]string)
 	for _, line := range r.Payment.Cart {
-		ids[line.ProductID] = true
+		ids[line.ProductID] = line.ProductID
 	}
 	for _, p := range r.Subscription.Periods {
 		for id := range p.Bought {
-			ids[id] = true
+			ids[termsKey(id, p.Start)] = id
 		}
 	}
-	if id := r.Subscription.State.ProductID; id != "" {
-		ids[id] = true
+	if s := r.Subscription.State; s.ProductID != "" {
+		ids[termsKey(s.ProductID, s.PeriodStart)] = s.ProductID
 	}
 	return ids
 }
+
+func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }
 
 // Effect is what the object gives under its frozen terms, with amount 0 for every
 // grant that prior, the record before, gave and this one gives no more. Its errors
@@ -87,9 +93,14 @@ func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effe
 	return next, err
 }
 
+func (r Record) termsOf(productID string, start time.Time) (Terms, bool) {
+	t, ok := r.Terms[termsKey(productID, start)]
+	return t, ok
+}
+
 func (r Record) effect(ref Ref, policy config.DisputePolicy) (Effect, error) {
 	if ref.Kind == KindSubscription {
-		return r.Subscription.Effect(ref.ID, r.Terms, policy)
+		return r.Subscription.Effect(ref.ID, r.termsOf, policy)
 	}
 	return r.Payment.Effect(ref.ID, r.Terms, policy)
 }

@@ -91,6 +91,12 @@ func stories() map[string][]told {
 			{0, sub(body(active, "pdt_pro", 0, after(time.Minute)))},
 			{0, chargeOf("sub_1", "pay_1", 0)},
 		},
+		"a change of plan begins a new period": {
+			{0, sub(body(active, "pdt_pro", 0))},
+			{10, sub(body(active, "pdt_team", 10))},
+			{10, chargeOf("sub_1", "pay_1", 10)},
+			{40, sub(body(active, "pdt_team", 40))},
+		},
 		"pause, change the plan, refund the change": {
 			{0, sub(body(active, "pdt_pro", 0))},
 			{5, sub(body("paused", "pdt_pro", 0, after(5*day)))},

@@ -24,15 +24,18 @@ type Renewal struct {
 	TrialUntil time.Time `json:"trial_until,omitzero"`
 }
 
-// Effect is what the subscription with the given id gives under terms (by Dodo
-// product id): for every period that was paid the product's credits, and access
-// to the plan by its status. A pure function, the same for every order in which
-// the facts behind it arrived.
+// TermsOf says what a product gives, by Dodo's id, in the period of a subscription
+// that begins at start.
+type TermsOf func(productID string, start time.Time) (Terms, bool)
+
+// Effect is what the subscription with the given id gives: for every period that
+// was paid the product's credits, and access to the plan by its status. A pure
+// function, the same for every order in which the facts behind it arrived.
 //
 // A product without terms gives nothing and is reported by [ErrUnknownProduct],
 // beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
 // and no effect at all.
-func (s Subscription) Effect(id string, terms map[string]Terms, policy config.DisputePolicy) (Effect, error) {
+func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePolicy) (Effect, error) {
 	var (
 		e       Effect
 		unknown error
@@ -42,7 +45,7 @@ func (s Subscription) Effect(id string, terms map[string]Terms, policy config.Di
 	for i, p := range periods {
 		credits, expire := int64(0), time.Time{}
 		for product, quantity := range p.Bought {
-			t, ok := terms[product]
+			t, ok := termsOf(product, p.since[product])
 			if !ok {
 				unknown = fmt.Errorf("period of %s: %w", p.Start.Format(time.DateOnly), ErrUnknownProduct)
 				continue
@@ -68,7 +71,7 @@ func (s Subscription) Effect(id string, terms map[string]Terms, policy config.Di
 			e.Standing.PaidAt = p.Start
 		}
 	}
-	if r, ok := s.renewal(terms, periods, charges); ok {
+	if r, ok := s.renewal(termsOf, periods, charges); ok {
 		e.Standing.Renewal = &r
 	}
 	return e, unknown
@@ -86,24 +89,38 @@ func (p Period) expiry(t Terms) time.Time {
 	return p.End
 }
 
-// cycles are the periods in order, with those that are one and the same put
-// together: their starts differ by a moment, or a change of plan began a new one
-// before the old one ended.
-func (s Subscription) cycles() []Period {
-	var sorted []Period
+// cycle is one or several periods that are one and the same: their starts differ
+// by a moment, or a change of plan began a new one before the old one ended.
+type cycle struct {
+	Period
+	since map[string]time.Time // the start of the period in which a product came in
+}
+
+// cycles are the periods, put together and in order.
+func (s Subscription) cycles() []cycle {
+	var sorted []cycle
 	for _, p := range s.Periods {
-		sorted = append(sorted, p)
+		since := make(map[string]time.Time, len(p.Bought))
+		for product := range p.Bought {
+			since[product] = p.Start
+		}
+		sorted = append(sorted, cycle{p, since})
 	}
-	slices.SortFunc(sorted, func(a, b Period) int { return a.Start.Compare(b.Start) })
-	var cycles []Period
-	for _, p := range sorted {
-		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(p) {
-			cycles[n-1] = cycles[n-1].merge(p)
+	slices.SortFunc(sorted, func(a, b cycle) int { return a.Start.Compare(b.Start) })
+	var cycles []cycle
+	for _, c := range sorted {
+		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(c.Period) {
+			cycles[n-1] = cycles[n-1].join(c)
 			continue
 		}
-		cycles = append(cycles, p)
+		cycles = append(cycles, c)
 	}
 	return cycles
+}
+
+// join puts a later cycle to this one.
+func (c cycle) join(later cycle) cycle {
+	return cycle{c.merge(later.Period), unite(c.since, later.since, func(first, _ time.Time) time.Time { return first })}
 }
 
 func (p Period) continuedBy(q Period) bool {
@@ -143,7 +160,7 @@ func (c charge) share(credits int64) int64 {
 
 // chargesOf says for each period which money is behind it: each payment belongs
 // to the period that it was made in, else to the one whose start is nearest.
-func (s Subscription) chargesOf(periods []Period, policy config.DisputePolicy) []charge {
+func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []charge {
 	charges := make([]charge, len(periods))
 	if len(periods) == 0 {
 		return charges
@@ -166,7 +183,7 @@ func (s Subscription) chargesOf(periods []Period, policy config.DisputePolicy) [
 
 // periodOf is the last period that had begun by then, allowing for clocks and
 // steps that differ by a moment; the first one for what is older than all.
-func periodOf(periods []Period, at time.Time) int {
+func periodOf(periods []cycle, at time.Time) int {
 	last := 0
 	for i, p := range periods {
 		if !p.Start.After(at.Add(startsTogether)) {
@@ -182,8 +199,8 @@ const defaultGrace = 3 * 24 * time.Hour
 
 // renewal is the access that the subscription gives by its newest state
 // (FACTS 3.6). It is false for one that never gave any.
-func (s Subscription) renewal(terms map[string]Terms, periods []Period, charges []charge) (Renewal, bool) {
-	t, known := terms[s.State.ProductID]
+func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge) (Renewal, bool) {
+	t, known := termsOf(s.State.ProductID, s.State.PeriodStart)
 	if !known || t.Plan == "" {
 		return Renewal{}, false
 	}

@@ -27,6 +27,11 @@ var subscriptionTerms = map[string]entitlement.Terms{
 	"pdt_huge":    {Credits: ledger.Max},
 }
 
+func catalog(id string, _ time.Time) (entitlement.Terms, bool) {
+	t, ok := subscriptionTerms[id]
+	return t, ok
+}
+
 // body is a subscription's state in the period that began days after noon.
 func body(status entitlement.SubscriptionStatus, product string, days int, change ...func(*entitlement.SubscriptionState)) entitlement.Subscription {
 	start := noon.Add(time.Duration(days) * day)
@@ -69,7 +74,7 @@ func disputed(status entitlement.DisputeStatus) func(*entitlement.Payment) {
 // see is what an account sees that has nothing but the subscription.
 func see(t *testing.T, s entitlement.Subscription, at time.Time) string {
 	t.Helper()
-	e, err := s.Effect("sub_1", subscriptionTerms, freeze)
+	e, err := s.Effect("sub_1", catalog, freeze)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,11 +152,11 @@ func TestSubscriptionEffect(t *testing.T) {
 }
 
 func TestSubscriptionEffectCannotBeTold(t *testing.T) {
-	_, err := body("active", "pdt_new", 0).Effect("sub_1", subscriptionTerms, freeze)
+	_, err := body("active", "pdt_new", 0).Effect("sub_1", catalog, freeze)
 	if !errors.Is(err, entitlement.ErrUnknownProduct) {
 		t.Errorf("a product nobody knows: %v", err)
 	}
-	_, err = body("active", "pdt_huge", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 }).Effect("sub_1", subscriptionTerms, freeze)
+	_, err = body("active", "pdt_huge", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 }).Effect("sub_1", catalog, freeze)
 	if !errors.Is(err, ledger.ErrRange) {
 		t.Errorf("more than can be counted: %v", err)
 	}

@@ -363,3 +363,28 @@ func TestEvents(t *testing.T) {
 		eventStories["dispute opened or challenged"](tell(t, "bolt", config.DisputeIgnore))
 	})
 }
+
+// TestCatalogChangeOfASubscription counts from the next period on.
+func TestCatalogChangeOfASubscription(t *testing.T) {
+	s := tell(t, "bolt", "")
+	sub := s.subscribed()
+	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
+	s.now = s.now.Add(day)
+	s.send("subscription.updated", sub)
+	s.sees("500 pro active true")
+	s.now = s.now.Add(29 * day)
+	s.send("subscription.renewed", s.subscription())
+	s.sees("700 pro active true")
+}
+
+// TestPlanChangeBeginsAPeriod: the period that was paid before is not paid twice.
+func TestPlanChangeBeginsAPeriod(t *testing.T) {
+	s := tell(t, "bolt", "")
+	s.subscribed()
+	s.now = s.now.Add(10 * day)
+	s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
+	s.send("payment.succeeded", s.charge("pay_2"))
+	s.sees("800 team active true")
+	s.now = s.now.Add(25 * day) // past the end of the first period
+	s.sees("800 team active true")
+}
