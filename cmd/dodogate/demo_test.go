@@ -183,16 +183,34 @@ func (c customer) body(resp *http.Response, err error) string {
 
 var cell = regexp.MustCompile(`id="(credits|has-paid|plan)">([^<]*)<`)
 
-// sees wants what the app behind the gateway shows: "credits has-paid plan".
-func (c customer) sees(want string) {
+// seen is what the app behind the gateway shows: "credits has-paid plan".
+func (c customer) seen() string {
 	c.d.t.Helper()
 	var got []string
 	for _, m := range cell.FindAllStringSubmatch(c.page(c.d.site+"/"), -1) {
 		got = append(got, m[2])
 	}
-	if strings.Join(got, " ") != want {
+	return strings.Join(got, " ")
+}
+
+func (c customer) sees(want string) {
+	c.d.t.Helper()
+	if got := c.seen(); got != want {
 		c.d.t.Errorf("the app sees %q, want %q", got, want)
 	}
+}
+
+// eventuallySees is sees, after the webhooks that are under way. The page after a
+// purchase waits for the payment, and a subscription begins by an event of its own.
+func (c customer) eventuallySees(want string) {
+	c.d.t.Helper()
+	for range 100 {
+		if c.seen() == want {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.sees(want)
 }
 
 // buy clicks buy and pays with a card; it returns the page that the customer
@@ -230,10 +248,12 @@ func TestDemo(t *testing.T) {
 	alice.buy("pro30", "4242424242424242")
 	alice.sees("10 true pro")
 	bob.sees("0 false none")
+	bob.buy("pro", "4242424242424242")
+	bob.eventuallySees("500 true pro")
 	d.kill()
 	d.start()
 	alice.sees("10 true pro")
-	bob.sees("0 false none")
+	bob.sees("500 true pro")
 }
 
 // TestDemoOnRedis: the same on Redis, over a crash of either process.
