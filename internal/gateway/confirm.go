@@ -51,7 +51,16 @@ func (g *Gateway) reread(ctx context.Context, order store.Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.apply(ctx, fact, "confirm:"+order.ID)
+	cause := "confirm:" + order.ID
+	if _, err := g.apply(ctx, fact, cause); err != nil || fact.Payment.Subscription == "" {
+		return err
+	}
+	// What the payment bought is told by the subscription that it belongs to.
+	fact, err = g.Provider.Subscription(ctx, fact.Payment.Subscription)
+	if err != nil {
+		return err
+	}
+	_, err = g.apply(ctx, fact, cause)
 	return err
 }
 

@@ -28,6 +28,26 @@ func TestConfirm(t *testing.T) {
 	})
 }
 
+// TestConfirmSubscription: access begins before any webhook, and the first
+// charge's events then add nothing.
+func TestConfirmSubscription(t *testing.T) {
+	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+		order := w.order("alice", "monthly")
+		_, err := w.sim.Pay(order.SessionID, goodCard)
+		must(t, err)
+		confirmed, err := w.Confirm(t.Context(), "alice", order.ID)
+		if err != nil || confirmed.State != store.OrderPaid {
+			t.Fatalf("%+v, %v", confirmed, err)
+		}
+		w.has("alice", 500, true)
+		for _, e := range w.sim.Events() {
+			w.deliver(e.ID)
+		}
+		w.has("alice", 500, true)
+		w.entries("alice", 500)
+	})
+}
+
 func TestConfirmGrantsNothingByItself(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		order := w.order("alice", "pack10")
