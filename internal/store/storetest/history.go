@@ -155,7 +155,9 @@ var purchaseTests = []test{
 		same(r, "purchases", r.purchases("acc"), []string{"ord_1"})
 		r.drop(o, store.Key{})
 		same(r, "purchases", r.purchases("acc"), []string{})
-		r.create("acc", "ord_1", store.Key{})
+		r.createOpened("acc", "ord_1") // it has nothing of the one before
+		same(r, "purchases", r.purchases("acc"), []string{"ord_1"})
+		r.clock.Move(2 * day)
 		same(r, "purchases", r.purchases("acc"), []string{})
 	}},
 	{"at most 100, and those that nobody tried to pay are not in the way", func(r *rig) {
