@@ -62,6 +62,16 @@ func (h *handle) Entries(ctx context.Context, account string, after int64, limit
 	return s.Entries(ctx, account, after, limit)
 }
 
+// EntriesBefore implements [store.Accounts].
+func (h *handle) EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.EntriesBefore(ctx, account, before, limit)
+}
+
 // Claim implements [store.Owners].
 func (h *handle) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
 	s, done, err := h.use(ctx)
@@ -130,6 +140,16 @@ func (h *handle) OpenOrders(ctx context.Context, account string) ([]store.Order,
 	}
 	defer done()
 	return s.OpenOrders(ctx, account)
+}
+
+// Purchases implements [store.Orders].
+func (h *handle) Purchases(ctx context.Context, account string) ([]store.Order, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.Purchases(ctx, account)
 }
 
 // Record implements [store.Journal].

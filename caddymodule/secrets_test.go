@@ -74,7 +74,7 @@ func TestSecretsStayInMemory(t *testing.T) {
 	if authorized != "Bearer MARK-api-key" {
 		t.Fatalf("the key was not used: %q", authorized)
 	}
-	for _, path := range []string{"/app", "/payments/status", "/payments/products", "/payments/webhook"} {
+	for _, path := range []string{"/app", "/payments/status", "/payments/history", "/payments/products", "/payments/webhook"} {
 		fmt.Fprintln(&answers, b.do("GET", path, "", "X-Test-User", "alice"))
 		fmt.Fprintln(&answers, b.do("POST", path, "{}", "X-Test-User", "alice", "Webhook-Id", "a", "Webhook-Timestamp", "1", "Webhook-Signature", "v1,x"))
 	}

@@ -107,6 +107,7 @@ func (a *API) allRoutes() map[string]route {
 	return map[string]route{
 		"/checkout":        {method: http.MethodPost, change: true, serve: a.checkout},
 		"/confirm":         {method: http.MethodPost, change: true, serve: a.confirm},
+		"/history":         {method: http.MethodGet, serve: a.history},
 		"/products":        {method: http.MethodGet, serve: a.products},
 		"/return":          {method: http.MethodGet, serve: a.landing},
 		"/status":          {method: http.MethodGet, serve: a.status},

@@ -17,6 +17,7 @@ func TestMethods(t *testing.T) {
 	routes := map[string]string{
 		"/payments/checkout": "POST", "/payments/confirm": "POST", "/payments/webhook": "POST", "/payments/webhook/": "POST",
 		"/payments/status": "GET, HEAD", "/payments/products": "GET, HEAD", "/payments/return": "GET, HEAD",
+		"/payments/history": "GET, HEAD",
 	}
 	for target, allow := range routes {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "BREW"} {

@@ -62,6 +62,11 @@ type Accounts interface {
 	// Entries reads up to limit entries of the account's ledger with a number
 	// above after, oldest first. No more than 1,000 are returned.
 	Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error)
+	// EntriesBefore reads up to limit entries of the account's ledger with a
+	// number below before, newest first. No more than 1,000 are returned. What
+	// is added meanwhile has higher numbers, so pages neither overlap nor miss
+	// anything.
+	EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error)
 }
 
 // Object is the merged state of one object. State is JSON that the store does
@@ -134,6 +139,9 @@ type Order struct {
 // MaxOpenOrders is how many unpaid, unexpired orders an account may have.
 const MaxOpenOrders = 50
 
+// MaxPurchases is how many of its newest orders an account is shown.
+const MaxPurchases = 100
+
 // Key is the idempotency key of a request that makes an order.
 type Key struct {
 	// Hash names the key within the account; empty when the caller sent none.
@@ -186,6 +194,11 @@ type Orders interface {
 	// OpenOrders reads the account's orders that have a session, are not paid
 	// and have not expired, newest first, at most [MaxOpenOrders].
 	OpenOrders(ctx context.Context, account string) ([]Order, error)
+	// Purchases reads the account's orders that are open in the sense of
+	// OpenOrders, and those that are paid, failed or cancelled, with a session
+	// or without, expired or not: newest first, at most [MaxPurchases]. A
+	// checkout that nobody tried to pay is gone from it when it has expired.
+	Purchases(ctx context.Context, account string) ([]Order, error)
 }
 
 // EventState is what became of an event.

@@ -15,7 +15,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// maxEntries is the most that one call of Entries reads.
+// maxEntries is the most that one call of Entries or EntriesBefore reads.
 const maxEntries = 1000
 
 // Account implements [store.Accounts].
@@ -213,6 +213,37 @@ func (s *Store) Entries(ctx context.Context, account string, after int64, limit 
 		c := b.Cursor()
 		from := slices.Concat([]byte{kindEntry}, number(max(after, 0)+1))
 		for k, v := c.Seek(from); k != nil && k[0] == kindEntry && len(entries) < limit; k, v = c.Next() {
+			e, err := record.ParseEntry(string(v))
+			if err != nil {
+				return damaged(err)
+			}
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// EntriesBefore implements [store.Accounts].
+func (s *Store) EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	limit = min(limit, maxEntries)
+	var entries []ledger.Entry
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		b := accountOf(tx, account)
+		if b.Bucket == nil {
+			return nil
+		}
+		c := b.Cursor()
+		// Seek finds the first key that is not before it. There is one behind
+		// all entries, seq.
+		c.Seek(slices.Concat([]byte{kindEntry}, number(max(before, 0))))
+		for k, v := c.Prev(); k != nil && k[0] == kindEntry && len(entries) < limit; k, v = c.Prev() {
 			e, err := record.ParseEntry(string(v))
 			if err != nil {
 				return damaged(err)

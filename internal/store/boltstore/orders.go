@@ -255,10 +255,37 @@ func (s *Store) OpenOrders(ctx context.Context, account string) ([]store.Order, 
 	if err != nil {
 		return nil, err
 	}
+	return newest(orders, store.MaxOpenOrders), nil
+}
+
+// Purchases implements [store.Orders].
+func (s *Store) Purchases(ctx context.Context, account string) ([]store.Order, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	var orders []store.Order
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		now := s.now()
+		return accountOf(tx, account).scan(kindOrder, func(name, value []byte) error {
+			o, err := record.ParseOrder(account, string(name), value)
+			if o.State != store.OrderOpen || (o.SessionID != "" && o.ExpiresAt.After(now)) {
+				orders = append(orders, o)
+			}
+			return damaged(err)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newest(orders, store.MaxPurchases), nil
+}
+
+// newest sorts orders, newest first, and returns no more than limit.
+func newest(orders []store.Order, limit int) []store.Order {
 	slices.SortFunc(orders, func(a, b store.Order) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return orders[:min(len(orders), store.MaxOpenOrders)], nil
+	return orders[:min(len(orders), limit)]
 }
 
 func readOrder(b bucket, account, id string) (store.Order, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// maxEntries is the most that one call of Entries reads.
+// maxEntries is the most that one call of Entries or EntriesBefore reads.
 const maxEntries = 1000
 
 var errRange = ledger.ErrRange
@@ -120,7 +121,7 @@ func (s *Store) commitKeys(c store.Commit) []string {
 		order = c.Order.ID
 	}
 	k := s.keysOf(c.Account)
-	return []string{k.account(), k.closed(), k.entries(), k.object(c.Object), k.order(order), k.unpaid()}
+	return []string{k.account(), k.closed(), k.entries(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed()}
 }
 
 func (s *Store) commitArgs(c store.Commit, standing string) []any {
@@ -131,6 +132,7 @@ func (s *Store) commitArgs(c store.Commit, standing string) []any {
 	args := []any{
 		s.now(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
 		c.Object.String(), standing, c.Cause, order.ID, string(order.State), order.PaymentID,
+		store.MaxPurchases,
 	}
 	for _, t := range c.Effect.Grants {
 		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
@@ -160,6 +162,29 @@ func (s *Store) Entries(ctx context.Context, account string, after int64, limit 
 	if err != nil {
 		return nil, err
 	}
+	return entries, nil
+}
+
+// EntriesBefore implements [store.Accounts].
+func (s *Store) EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	before = min(max(before, 0), ledger.Max)
+	limit = min(max(limit, 0), maxEntries)
+	var entries []ledger.Entry
+	err := s.do(ctx, "read entries", func(ctx context.Context) error {
+		texts, err := s.run(ctx, entriesBeforeScript, []string{s.keysOf(account).entries()}, before, limit)
+		if err != nil {
+			return err
+		}
+		entries, err = parseEntries(texts)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(entries)
 	return entries, nil
 }
 

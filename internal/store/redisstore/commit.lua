@@ -8,11 +8,15 @@
 --       4 object    hash: version, state
 --       5 order     hash, see create_order.lua
 --       6 unpaid    sorted set, see create_order.lua
+--       7 paid      sorted set: ids of paid orders by creation
+--       8 failed    sorted set: ids of the newest failed and cancelled orders by
+--                   creation; of those that expired, some
 -- ARGV  1 now, or "" for the server's time    2 version that the state is from
 --       3 version after it    4 state    5 name of the object
 --       6 standing, or "" for none    7 cause    8 order id, or "" for none
 --       9 state of the order    10 payment of the order, or ""
---       11... of each target: grant, amount, expiry, creation; times in
+--       11 how many failed orders are listed
+--       12... of each target: grant, amount, expiry, creation; times in
 --             milliseconds or "-"
 --
 -- Returns {"ok", entry...}, {"conflict"} or {"range", grant}.
@@ -22,7 +26,8 @@
 -- not at all. Amounts are whole numbers of 0..2^53-1, their sum too, which a
 -- Lua number holds exactly.
 
-local ACCOUNT, CLOSED, ENTRIES, OBJECT, ORDER, UNPAID = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ACCOUNT, CLOSED, ENTRIES, OBJECT = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ORDER, UNPAID, PAID, FAILED = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local MAX = 9007199254740991
 local name, standing, cause, order = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
@@ -137,7 +142,7 @@ local function set(id, target, expires, created)
 end
 
 lapse()
-for i = 11, #ARGV, 4 do
+for i = 12, #ARGV, 4 do
   if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3])) then return { 'range', ARGV[i] } end
 end
 lapse()
@@ -171,9 +176,19 @@ for _, entry in ipairs(entries) do redis.call('RPUSH', ENTRIES, entry) end
 if moves then
   redis.call('HSET', ORDER, 'state', ARGV[9])
   if ARGV[10] ~= '' then redis.call('HSET', ORDER, 'payment', ARGV[10]) end
+  local created = redis.call('HGET', ORDER, 'created')
   if ARGV[9] == 'paid' then
     redis.call('PERSIST', ORDER)
     redis.call('ZREM', UNPAID, order)
+    redis.call('ZREM', FAILED, order)
+    redis.call('ZADD', PAID, created, order)
+  elseif ARGV[9] == 'open' then
+    redis.call('ZREM', FAILED, order)
+  else
+    redis.call('ZADD', FAILED, created, order)
+    redis.call('ZREMRANGEBYRANK', FAILED, '0', int(-tonumber(ARGV[11]) - 1))
+    local live = redis.call('PTTL', ORDER)
+    if redis.call('PTTL', FAILED) < live then redis.call('PEXPIRE', FAILED, int(live)) end
   end
 end
 

@@ -12,6 +12,8 @@
 //	{account}:object:kind:id   hash: version, state
 //	{account}:order:id         hash; expires 30 days after the order unless it is paid
 //	{account}:unpaid           sorted set: ids of unpaid orders by expiry
+//	{account}:paid             sorted set: ids of paid orders by creation
+//	{account}:failed           sorted set: ids of the last failed orders by creation; expires
 //	{account}:key:hash         hash: an idempotency key; expires
 //	owner:kind:id              string: account
 //	event:id                   hash: an event with its body

@@ -17,6 +17,8 @@ func (k accountKeys) account() string { return string(k) + "account" }
 func (k accountKeys) closed() string  { return string(k) + "closed" }
 func (k accountKeys) entries() string { return string(k) + "entries" }
 func (k accountKeys) unpaid() string  { return string(k) + "unpaid" }
+func (k accountKeys) paid() string    { return string(k) + "paid" }
+func (k accountKeys) failed() string  { return string(k) + "failed" }
 
 func (k accountKeys) object(ref entitlement.Ref) string {
 	return string(k) + "object:" + escapeRef(ref)

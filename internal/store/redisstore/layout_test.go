@@ -34,6 +34,10 @@ func TestKeys(t *testing.T) {
 		"dodogate:{acc}:order:paid-first":              0,
 		"dodogate:{acc}:order:open":                    30*day + 2*time.Hour, // as its key is kept that long
 		"dodogate:{acc}:order:created":                 30*day + time.Hour,
+		"dodogate:{acc}:order:failed":                  30*day + time.Hour,
+		"dodogate:{acc}:paid":                          0,
+		"dodogate:{acc}:failed":                        30*day + time.Hour,
+		"dodogate:{acc}:object:payment:p_4":            0,
 		"dodogate:{acc}:unpaid":                        30*day + 2*time.Hour,
 		"dodogate:{acc}:key:running":                   30*day + time.Hour,
 		"dodogate:{acc}:key:finished":                  2 * time.Hour,
@@ -100,6 +104,11 @@ func fillAll(t *testing.T, s store.Store) {
 	o := order("paid-first")
 	o.SessionID = "cks_paid"
 	must(s.OpenOrder(t.Context(), o, store.Key{}))
+	opened("failed", store.Key{})
+	c = give("acc", "p_4", 0)
+	c.Order = &store.OrderResult{ID: "failed", State: store.OrderFailed, PaymentID: "p_4"}
+	_, err = s.Commit(t.Context(), c)
+	must(err)
 	_, err = s.Commit(t.Context(), give("{x} :*", "}", 1))
 	must(err)
 	_, err = s.Claim(t.Context(), payment("p_1"), "acc")

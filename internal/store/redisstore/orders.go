@@ -78,7 +78,7 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 
 func (s *Store) orderKeys(o store.Order, key store.Key) []string {
 	k := s.keysOf(o.Account)
-	return []string{k.order(o.ID), k.unpaid(), k.key(key.Hash)}
+	return []string{k.order(o.ID), k.unpaid(), k.key(key.Hash), k.failed()}
 }
 
 // OpenOrder implements [store.Orders]. The order's expiry is taken over with the
@@ -169,29 +169,68 @@ func (s *Store) OpenOrders(ctx context.Context, account string) ([]store.Order, 
 		if err != nil {
 			return err
 		}
-		found, err := s.readHashes(ctx, ids, k.order)
-		if err != nil {
-			return err
-		}
-		for i, fields := range found {
-			o, err := parseOrder(account, ids[i], fields)
-			switch {
-			case errors.Is(err, store.ErrNotFound): // dropped meanwhile
-			case err != nil:
-				return err
-			case o.SessionID != "" && o.State != store.OrderPaid:
-				orders = append(orders, o)
-			}
-		}
-		return nil
+		orders, err = s.readOrders(ctx, account, ids)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	return newest(orders, store.MaxOpenOrders, func(o store.Order) bool {
+		return o.SessionID != "" && o.State != store.OrderPaid
+	}), nil
+}
+
+// Purchases implements [store.Orders].
+func (s *Store) Purchases(ctx context.Context, account string) ([]store.Order, error) {
+	if err := record.CheckAccount(account); err != nil {
+		return nil, err
+	}
+	var orders []store.Order
+	err := s.do(ctx, "read purchases", func(ctx context.Context) error {
+		k := s.keysOf(account)
+		ids, err := s.run(ctx, purchasesScript, []string{k.unpaid(), k.paid(), k.failed()}, s.now(), store.MaxPurchases)
+		if err != nil {
+			return err
+		}
+		slices.Sort(ids) // one that failed and can still be paid is named twice
+		orders, err = s.readOrders(ctx, account, slices.Compact(ids))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newest(orders, store.MaxPurchases, func(o store.Order) bool {
+		return o.SessionID != "" || o.State != store.OrderOpen
+	}), nil
+}
+
+// readOrders reads the orders of the given ids, but for those that are gone.
+func (s *Store) readOrders(ctx context.Context, account string, ids []string) ([]store.Order, error) {
+	found, err := s.readHashes(ctx, ids, s.keysOf(account).order)
+	if err != nil {
+		return nil, err
+	}
+	var orders []store.Order
+	for i, fields := range found {
+		o, err := parseOrder(account, ids[i], fields)
+		if errors.Is(err, store.ErrNotFound) { // dropped or expired meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		orders = append(orders, o)
+	}
+	return orders, nil
+}
+
+// newest returns the orders that count, newest first, and no more than limit.
+func newest(orders []store.Order, limit int, counts func(store.Order) bool) []store.Order {
+	orders = slices.DeleteFunc(orders, func(o store.Order) bool { return !counts(o) })
 	slices.SortFunc(orders, func(a, b store.Order) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return orders[:min(len(orders), store.MaxOpenOrders)], nil
+	return orders[:min(len(orders), limit)]
 }
 
 // readHashes reads the hashes of the given names in one round trip.

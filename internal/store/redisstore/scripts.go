@@ -31,6 +31,12 @@ var dropOrderLua string
 //go:embed open_orders.lua
 var openOrdersLua string
 
+//go:embed entries_before.lua
+var entriesBeforeLua string
+
+//go:embed purchases.lua
+var purchasesLua string
+
 //go:embed record.lua
 var recordLua string
 
@@ -38,14 +44,16 @@ var recordLua string
 var settleLua string
 
 var (
-	commitScript      = redis.NewScript(prelude + commitLua)
-	claimScript       = redis.NewScript(prelude + claimLua)
-	createOrderScript = redis.NewScript(prelude + createOrderLua)
-	openOrderScript   = redis.NewScript(prelude + openOrderLua)
-	dropOrderScript   = redis.NewScript(prelude + dropOrderLua)
-	openOrdersScript  = redis.NewScript(prelude + openOrdersLua)
-	recordScript      = redis.NewScript(prelude + recordLua)
-	settleScript      = redis.NewScript(prelude + settleLua)
+	commitScript        = redis.NewScript(prelude + commitLua)
+	claimScript         = redis.NewScript(prelude + claimLua)
+	createOrderScript   = redis.NewScript(prelude + createOrderLua)
+	openOrderScript     = redis.NewScript(prelude + openOrderLua)
+	dropOrderScript     = redis.NewScript(prelude + dropOrderLua)
+	openOrdersScript    = redis.NewScript(prelude + openOrdersLua)
+	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
+	purchasesScript     = redis.NewScript(prelude + purchasesLua)
+	recordScript        = redis.NewScript(prelude + recordLua)
+	settleScript        = redis.NewScript(prelude + settleLua)
 )
 
 // run runs a script, by its digest or, where the server does not know it (any

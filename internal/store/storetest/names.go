@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -45,6 +46,11 @@ var nameTests = []test{
 			same(r, "cause", book[0].Cause, name)
 			same(r, "grant", book[0].Grant, name)
 			same(r, "account of the order", r.order(name, "ord_1").Account, name)
+			backwards, err := r.EntriesBefore(r.ctx(), name, math.MaxInt64, 1000)
+			if err != nil {
+				r.Fatal(err)
+			}
+			same(r, "entries, newest first", backwards, book)
 		}
 	}},
 	{"things of one account", func(r *rig) {
@@ -119,6 +125,8 @@ func refused(r *rig) {
 		note(err)
 		_, err = r.Entries(r.ctx(), name, 0, 1)
 		note(err)
+		_, err = r.EntriesBefore(r.ctx(), name, math.MaxInt64, 1)
+		note(err)
 		_, err = r.Claim(r.ctx(), payment("a"), name)
 		note(err)
 		_, _, err = r.CreateOrder(r.ctx(), store.Order{ID: "a", Account: name}, store.Key{})
@@ -126,6 +134,8 @@ func refused(r *rig) {
 		_, err = r.Order(r.ctx(), name, "a")
 		note(err)
 		_, err = r.OpenOrders(r.ctx(), name)
+		note(err)
+		_, err = r.Purchases(r.ctx(), name)
 		note(err)
 		for i, err := range errs {
 			if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// MaxEntry is above the number of any entry.
+const MaxEntry = ledger.Max
+
+// History is what an account bought, and a page of its ledger.
+type History struct {
+	// Purchases are the newest, see [store.Orders]. They do not depend on the page.
+	Purchases []store.Order
+	Entries   []ledger.Entry // newest first
+	// Next is the page's last number, the before of the page that follows; 0
+	// when there is none.
+	Next int64
+}
+
+// History reads up to limit of the account's entries with a number below before,
+// or of its newest when that is 0. An account that was never seen gets its
+// sign-up credits first.
+func (g *Gateway) History(ctx context.Context, account string, before int64, limit int) (History, error) {
+	if len(account) > MaxAccount {
+		return History{}, ErrAccount
+	}
+	if before == 0 {
+		before = MaxEntry
+	}
+	// Entries first: an order whose credits are among them is then shown as paid.
+	var h History
+	var err error
+	if h.Entries, err = g.entriesBefore(ctx, account, before, limit); err != nil {
+		return History{}, err
+	}
+	if h.Purchases, err = g.Store.Purchases(ctx, account); err != nil {
+		return History{}, err
+	}
+	// Numbers have no gap and end at 1.
+	if n := len(h.Entries); n > 0 && h.Entries[n-1].Seq > 1 {
+		h.Next = h.Entries[n-1].Seq
+	}
+	return h, nil
+}
+
+func (g *Gateway) entriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
+	entries, err := g.Store.EntriesBefore(ctx, account, before, limit)
+	if err != nil || len(entries) > 0 || g.SignupCredits == 0 || before < MaxEntry {
+		return entries, err
+	}
+	if _, err := g.Entitlement(ctx, account); err != nil {
+		return nil, err
+	}
+	return g.Store.EntriesBefore(ctx, account, before, limit)
+}

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// The query of GET /history.
+const (
+	beforeParam = "before" // the next of the page before
+	limitParam  = "limit"
+
+	historyLimit    = 50
+	maxHistoryLimit = 100
+)
+
+// historyAnswer is what GET /history returns. Both lists are newest first; only
+// the entries come in pages. Times are RFC 3339 in UTC.
+type historyAnswer struct {
+	Purchases []purchase `json:"purchases"`
+	Entries   []entry    `json:"entries"`
+	Next      *string    `json:"next"` // null: there is no more
+}
+
+// purchase is an order without what leads to its checkout: what can still be
+// paid, GET /status tells.
+type purchase struct {
+	OrderID   string           `json:"order_id"`
+	Product   string           `json:"product"`
+	Quantity  int64            `json:"quantity"`
+	State     store.OrderState `json:"state"`
+	PaymentID *string          `json:"payment_id"` // of the last attempt; null: none yet
+	CreatedAt time.Time        `json:"created_at"`
+}
+
+// entry is a line of the ledger.
+type entry struct {
+	Seq     int64     `json:"seq"`
+	At      time.Time `json:"at"`
+	Kind    string    `json:"kind"`
+	Amount  int64     `json:"amount"` // negative when taken
+	Balance int64     `json:"balance"`
+	Grant   string    `json:"grant"`
+	Cause   string    `json:"cause"`
+}
+
+// history serves GET /history, of whoever is signed in.
+func (a *API) history(w http.ResponseWriter, r *http.Request) error {
+	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (historyAnswer, error) {
+		page, err := readPage(r.URL.RawQuery)
+		if err != nil {
+			return historyAnswer{}, err
+		}
+		h, err := a.gateway.History(ctx, who.Account, page.before, page.limit)
+		if err != nil {
+			return historyAnswer{}, err
+		}
+		return showHistory(h), nil
+	})
+}
+
+func showHistory(h gateway.History) historyAnswer {
+	answer := historyAnswer{
+		Purchases: make([]purchase, 0, len(h.Purchases)), Entries: make([]entry, 0, len(h.Entries)),
+	}
+	for _, o := range h.Purchases {
+		answer.Purchases = append(answer.Purchases, purchase{
+			OrderID: o.ID, Product: o.Product, Quantity: o.Quantity, State: o.State,
+			PaymentID: unlessZero(o.PaymentID), CreatedAt: o.CreatedAt.UTC(),
+		})
+	}
+	for _, e := range h.Entries {
+		answer.Entries = append(answer.Entries, entry{
+			Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Amount: e.Amount, Balance: e.Balance, Grant: e.Grant, Cause: e.Cause,
+		})
+	}
+	if h.Next > 0 {
+		answer.Next = new(strconv.FormatInt(h.Next, 10))
+	}
+	return answer
+}
+
+// historyPage is which entries are asked for.
+type historyPage struct {
+	before int64 // 0: from the newest on
+	limit  int
+}
+
+// readPage reads the query strictly: a page that is not the one that was meant
+// would look like a gap in the ledger.
+func readPage(query string) (historyPage, error) {
+	page := historyPage{limit: historyLimit}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return page, refuse(errRequest, "The query cannot be read.")
+	}
+	for name, given := range values {
+		switch {
+		case name != beforeParam && name != limitParam:
+			return page, refuse(errRequest, "%.40q is not a parameter; there are %s and %s.", name, beforeParam, limitParam)
+		case len(given) > 1:
+			return page, refuse(errRequest, "%s is given more than once.", name)
+		case name == beforeParam:
+			n, ok := countUpTo(given[0], gateway.MaxEntry)
+			if !ok {
+				return page, refuse(errRequest, "before must be the next of an earlier answer.")
+			}
+			page.before = n
+		case name == limitParam:
+			n, ok := countUpTo(given[0], maxHistoryLimit)
+			if !ok {
+				return page, refuse(errRequest, "limit must be a whole number from 1 to %d.", maxHistoryLimit)
+			}
+			page.limit = int(n)
+		}
+	}
+	return page, nil
+}
+
+// countUpTo reads a number from 1 to most that is written in the one way in
+// which we write it.
+func countUpTo(s string, most int64) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil && n >= 1 && n <= most && strconv.FormatInt(n, 10) == s
+}
