@@ -36,18 +36,19 @@ func ended(r *rig, ctx context.Context, want error) {
 				Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Grants: targets(forever("a", 1))}})
 			return err
 		},
-		"Entries":     func() error { _, err := r.Entries(ctx, "acc", 0, 1); return err },
-		"Claim":       func() error { _, err := r.Claim(ctx, payment("a"), "acc"); return err },
-		"Owner":       func() error { _, err := r.Owner(ctx, payment("a")); return err },
-		"CreateOrder": func() error { _, _, err := r.CreateOrder(ctx, r.newOrder("acc", "ord_2"), store.Key{}); return err },
-		"OpenOrder":   func() error { return r.OpenOrder(ctx, withSession(o, "cks_1"), anyKey) },
-		"DropOrder":   func() error { return r.DropOrder(ctx, o, anyKey) },
-		"Order":       func() error { _, err := r.Order(ctx, "acc", "ord_1"); return err },
-		"OpenOrders":  func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
-		"Record":      func() error { _, err := r.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
-		"Settle":      func() error { return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}) },
-		"Parked":      func() error { _, err := r.Parked(ctx, "payment:a"); return err },
-		"Event":       func() error { _, err := r.Event(ctx, "msg_1"); return err },
+		"Entries":      func() error { _, err := r.Entries(ctx, "acc", 0, 1); return err },
+		"Claim":        func() error { _, err := r.Claim(ctx, payment("a"), "acc"); return err },
+		"Owner":        func() error { _, err := r.Owner(ctx, payment("a")); return err },
+		"CreateOrder":  func() error { _, _, err := r.CreateOrder(ctx, r.newOrder("acc", "ord_2"), store.Key{}); return err },
+		"OpenOrder":    func() error { return r.OpenOrder(ctx, withSession(o, "cks_1"), anyKey) },
+		"DropOrder":    func() error { return r.DropOrder(ctx, o, anyKey) },
+		"Order":        func() error { _, err := r.Order(ctx, "acc", "ord_1"); return err },
+		"OpenOrders":   func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
+		"Record":       func() error { _, err := r.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
+		"Settle":       func() error { return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}) },
+		"Parked":       func() error { _, err := r.Parked(ctx, "payment:a"); return err },
+		"ParkedEvents": func() error { _, _, err := r.ParkedEvents(ctx, "", 1); return err },
+		"Event":        func() error { _, err := r.Event(ctx, "msg_1"); return err },
 	} {
 		if err := call(); !errors.Is(err, want) || errors.Is(err, store.ErrUnavailable) {
 			r.Errorf("%s: %v, want %v", name, err, want)
