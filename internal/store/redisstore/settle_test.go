@@ -49,6 +49,26 @@ func TestCutWhileSettling(t *testing.T) {
 	}
 }
 
+// TestCutWhileParkingAnew ends the store while it parks what is parked already
+// under another object. All the while it is among all that are parked.
+func TestCutWhileParkingAnew(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	for requests := range 8 {
+		prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+		direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+		s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+		records(1)(t, direct)
+		settles(store.EventParked)(t, direct)
+		p.cutAfter(requests)
+		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"})
+		p.mend()
+		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
+			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
+		}
+	}
+}
+
 // TestSettlingAtOnce lets one store settle an event while another is in the
 // middle of it. The index follows whoever writes the event last.
 func TestSettlingAtOnce(t *testing.T) {
