@@ -23,6 +23,7 @@ type meters struct {
 	checkouts *prometheus.CounterVec
 	requests  *prometheus.CounterVec
 	passes    *prometheus.CounterVec
+	parked    *prometheus.GaugeVec
 }
 
 func newMeters() *meters {
@@ -40,11 +41,13 @@ func newMeters() *meters {
 			"Requests to the site itself, by what was known of the account.", "account"),
 		passes: counter("reconciliations_total",
 			"Passes over Dodo's lists, by how they ended.", "result"),
+		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
+			Help: "Events about money that could not be applied yet, by what they wait for."}, []string{"reason"}),
 	}
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.passes} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.passes, m.parked} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -80,6 +83,15 @@ func (m *meters) refused(err error) { m.requests.WithLabelValues(labelOf(err)).I
 
 // reconciled counts a pass.
 func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }
+
+// redriven notes what stays parked, by reason.
+func (m *meters) redriven(parked map[string]int) {
+	for _, reason := range []string{
+		gateway.ReasonUnclear, gateway.ReasonUnknownAccount, gateway.ReasonUnknownProduct, gateway.ReasonOutOfRange,
+	} {
+		m.parked.WithLabelValues(reason).Set(float64(parked[reason]))
+	}
+}
 
 // labelOf names an error; the first that fits counts.
 func labelOf(err error) string {

@@ -182,6 +182,16 @@ func (h *handle) Parked(ctx context.Context, object string) ([]store.Event, erro
 	return s.Parked(ctx, object)
 }
 
+// ParkedEvents implements [store.Journal].
+func (h *handle) ParkedEvents(ctx context.Context, after string, limit int) (events []store.Event, next string, err error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer done()
+	return s.ParkedEvents(ctx, after, limit)
+}
+
 // Event implements [store.Journal].
 func (h *handle) Event(ctx context.Context, id string) (store.Event, error) {
 	s, done, err := h.use(ctx)

@@ -14,7 +14,8 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// Reconcile says how often Dodo is asked for what its webhooks did not tell.
+// Reconcile says how often Dodo is asked for what its webhooks did not tell, and
+// parked events are tried again.
 type Reconcile struct {
 	// Turns it off. Default: on.
 	Off bool `json:"off,omitempty"`
@@ -77,6 +78,7 @@ func startReconciler(a *App) *reconciler {
 		pause := time.Duration(rand.Int64N(int64(min(firstPass, interval)))) //nolint:gosec // nobody gains by guessing
 		for sleep(ctx, pause) {
 			a.reconcile(ctx, limiter)
+			a.redrive(ctx)
 			pause = interval
 		}
 	})
@@ -114,6 +116,24 @@ func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
 		a.logger.Info("reconciled with Dodo", "seen", did.Seen, "read", did.Read, "applied", did.Applied)
 	default:
 		a.logger.Debug("reconciled with Dodo, nothing was missing", "seen", did.Seen, "read", did.Read)
+	}
+}
+
+// redrive tries what is parked again. It asks nothing of Dodo, so it is done also
+// when Dodo does not answer.
+func (a *App) redrive(ctx context.Context) {
+	did, err := a.gateway.Redrive(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if did.Parked != nil {
+		metrics.redriven(did.Parked)
+	}
+	if err != nil {
+		a.logger.Warn("not all parked events could be tried again", "error", err)
+	}
+	if did.Applied > 0 {
+		a.logger.Info("parked events were applied", "tried", did.Tried, "applied", did.Applied)
 	}
 }
 

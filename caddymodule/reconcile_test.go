@@ -2,10 +2,65 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
 )
+
+// TestParkedProduct: what is sold before the catalog has it counts as parked, and
+// is applied soon after a config with the product is loaded.
+func TestParkedProduct(t *testing.T) {
+	b := newBench(t)
+	sim := newSimulator(t, b, "")
+	global := usualDodo + "\n\tmetrics"
+	without := strings.ReplaceAll(global, "pack10", "pack9")
+	b.mustLoad(caddyfile(strings.Replace(without, "dodo {", "dodo {\n\t\treconcile off", 1), usualProxy))
+	client, err := dodo.New(dodo.Options{APIKey: "test_api_key", BaseURL: b.Dodo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey("test_api_key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := client.CreateCheckout(t.Context(), dodo.Checkout{
+		ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",
+		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "pack10"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sim.Pay(session.ID, "4242424242424242"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	credits := func() string {
+		return b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")).Header["X-Entitlement-Credits"][0]
+	}
+	counted := func(n int) func() string {
+		return func() string {
+			if want := fmt.Sprintf("dodogate_parked_events{reason=\"unknown_product\"} %d\n", n); !strings.Contains(b.metrics(), want) {
+				return "there is no " + want
+			}
+			return ""
+		}
+	}
+	b.mustLoad(caddyfile(without, usualProxy))
+	eventually(t, "parked", counted(1))
+	if got := credits(); got != "3" {
+		t.Fatalf("without the product alice has %s credits", got)
+	}
+	b.mustLoad(caddyfile(global, usualProxy))
+	eventually(t, "applied", counted(0))
+	if got := credits(); got != "13" {
+		t.Errorf("with the product alice has %s credits", got)
+	}
+}
 
 // TestReconcile: a payment of which no webhook comes is found soon after the
 // config is loaded.

@@ -211,6 +211,8 @@ var eventStories = map[string]func(s *story){
 	"unknown product": func(s *story) {
 		s.wants(s.send("payment.succeeded", s.payment("pdt_new")), gateway.Parked)
 		s.Gateway = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
+		s.redrives(2, 2)
+		s.sees("4 none none true")
 		s.send("payment.succeeded", s.payment("pdt_new"))
 		s.sees("4 none none true")
 	},

@@ -93,6 +93,7 @@ type Gateway struct {
 	budget    *rate.Limiter      // of reads that customers can cause
 	cooldowns cooldowns          // by order id
 	prices    priceList
+	round     round // of redrives
 }
 
 // Reads at Dodo that customers can cause are held to a fraction of the 240

@@ -232,11 +232,18 @@ type Journal interface {
 	// is. The event as it is stored now is returned.
 	Record(ctx context.Context, e Event) (Event, error)
 	// Settle notes what became of an event: its State, Reason, Object and
-	// Account. Parked events can be found by Parked until they are settled
-	// otherwise. It returns ErrNotFound for an id that was never recorded.
+	// Account. Parked events can be found by Parked and ParkedEvents until they
+	// are settled otherwise. It returns ErrNotFound for an id that was never
+	// recorded.
 	Settle(ctx context.Context, e Event) error
 	// Parked reads the events parked under an object, at most 100, oldest first.
 	Parked(ctx context.Context, object string) ([]Event, error)
+	// ParkedEvents reads all parked events page by page, up to limit of them and
+	// no more than 100, in order of receipt and then of their ids. after is "" for
+	// the first page and then the next of the page before, which is "" when there
+	// are no more. What is parked during the whole of it is read exactly once,
+	// whatever is parked or settled meanwhile.
+	ParkedEvents(ctx context.Context, after string, limit int) (events []Event, next string, err error)
 	// Event reads one event, or ErrNotFound.
 	Event(ctx context.Context, id string) (Event, error)
 }

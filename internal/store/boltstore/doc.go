@@ -17,6 +17,7 @@
 //	events    event id → all of an event but its body, JSON
 //	bodies    event id → body, apart so that settling does not write it again
 //	parked    object, time of receipt, event id → nothing
+//	          0xffff, time of receipt, event id → nothing
 //
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -15,7 +16,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// maxParked is the most that one call of Parked reads.
+// maxParked is the most that one call of Parked or ParkedEvents reads.
 const maxParked = 100
 
 // errEnough ends a scan early.
@@ -71,7 +72,7 @@ func (s *Store) Settle(ctx context.Context, e store.Event) error {
 		if err != nil {
 			return err
 		}
-		before := parkedKey(known)
+		before := parkedKeys(known)
 		parked := known.State == store.EventParked
 		known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
 		if err := saveEvent(tx, known); err != nil {
@@ -79,12 +80,18 @@ func (s *Store) Settle(ctx context.Context, e store.Event) error {
 		}
 		index := tx.Bucket(bucketParked)
 		if parked {
-			if err := index.Delete(before); err != nil {
-				return writeError{err}
+			for _, key := range before {
+				if err := index.Delete(key); err != nil {
+					return writeError{err}
+				}
 			}
 		}
 		if known.State == store.EventParked {
-			return put(index, parkedKey(known), nil)
+			for _, key := range parkedKeys(known) {
+				if err := put(index, key, nil); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
@@ -122,8 +129,44 @@ func parkedUnder(object string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(object))), object...)
 }
 
-func parkedKey(e store.Event) []byte {
-	return append(append(parkedUnder(e.Object), number(e.ReceivedAt.UnixMilli())...), e.ID...)
+// parkedAll begins one more key of every parked event, whatever it is parked
+// under: no object's name is so long.
+var parkedAll = []byte{0xff, 0xff}
+
+func parkedKeys(e store.Event) [][]byte {
+	name := append(number(e.ReceivedAt.UnixMilli()), e.ID...)
+	return [][]byte{append(parkedUnder(e.Object), name...), slices.Concat(parkedAll, name)}
+}
+
+// ParkedEvents implements [store.Journal]. What it says next is the last event's
+// key.
+func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]store.Event, string, error) {
+	limit = min(limit, maxParked)
+	var events []store.Event
+	var last []byte
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketParked).Cursor()
+		from := slices.Concat(parkedAll, []byte(after))
+		for k, _ := c.Seek(from); bytes.HasPrefix(k, parkedAll) && len(events) < limit; k, _ = c.Next() {
+			if after != "" && bytes.Equal(k, from) {
+				continue
+			}
+			name := k[len(parkedAll):]
+			e, err := readEventAndBody(tx, string(name[min(8, len(name)):]))
+			if err != nil {
+				return err
+			}
+			events, last = append(events, e), bytes.Clone(name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(events) < limit {
+		return events, "", nil
+	}
+	return events, string(last), nil
 }
 
 // Event implements [store.Journal].

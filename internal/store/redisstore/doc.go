@@ -19,6 +19,7 @@
 //	event:id                   hash: an event with its body
 //	mark:name                  string: a time in milliseconds
 //	parked:object              sorted set: ids of events by time of receipt
+//	parked                     sorted set: time of receipt and id of all parked events, by name
 //
 // All keys of an account share its hash tag, so that a script may touch them
 // together in a Cluster. [Store.Account] reads one key, which holds what counts

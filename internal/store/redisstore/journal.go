@@ -15,20 +15,23 @@ import (
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// An event and the index of the events parked under its object lie in different
-// slots of a Cluster, so they are written one after the other. What must never
-// happen is an event that is parked and not in the index:
+// An event, the index of the events parked under its object and the index of all
+// parked events lie in different slots of a Cluster, so the event is written on
+// its own and the two indexes, in any order, before or after it. What must never
+// happen is an event that is parked and not in both of them:
 //
-//   - Parking writes index, event, index. A crash after the first leaves an
-//     event in the index that is not parked, which reading passes over.
-//   - Un-parking writes event, index, and then looks at the event once more: if
-//     somebody has parked it meanwhile, it goes back into the index.
+//   - Parking writes indexes, event, indexes. A crash after the first leaves an
+//     event in an index that is not parked, which reading passes over.
+//   - Un-parking writes event, indexes, and then looks at the event once more: if
+//     somebody has parked it meanwhile, it goes back into them.
 //
-// So whoever comes last leaves the index right, whatever the other does: if the
-// event ends as parked, either parking writes the index after un-parking cleared
-// it, or un-parking sees that it is parked.
+// So whoever comes last leaves the indexes right, whatever the other does: if the
+// event ends as parked, either parking writes them after un-parking cleared
+// them, or un-parking sees that it is parked.
+//
+// Parked anew under another object, an event stays in the index of all.
 
-// maxParked is the most that one call of Parked reads.
+// maxParked is the most that one call of Parked or ParkedEvents reads.
 const maxParked = 100
 
 // Record implements [store.Journal]. The time of receipt is this store's, and a
@@ -70,40 +73,68 @@ func (s *Store) Settle(ctx context.Context, e store.Event) error {
 		if err != nil {
 			return err
 		}
-		return s.unindex(ctx, e.ID, under)
+		if under == nil {
+			return nil
+		}
+		return s.unindex(ctx, e.ID, *under, true)
 	})
 }
 
 func (s *Store) park(ctx context.Context, e store.Event) error {
-	received, err := s.client.HGet(ctx, s.eventKey(e.ID), "received").Float64()
+	received, err := s.client.HGet(ctx, s.eventKey(e.ID), "received").Int64()
 	if errors.Is(err, redis.Nil) {
 		return fmt.Errorf("settle event: %w", store.ErrNotFound)
 	}
 	if err != nil {
 		return err
 	}
-	index := func() error {
-		return s.client.ZAdd(ctx, s.parkedKey(e.Object), redis.Z{Score: received, Member: e.ID}).Err()
-	}
-	if err := index(); err != nil {
+	if err := s.index(ctx, e.ID, e.Object, received, true); err != nil {
 		return err
 	}
 	under, err := s.settle(ctx, e)
 	if err != nil {
 		return err
 	}
-	if err := index(); err != nil {
+	if err := s.index(ctx, e.ID, e.Object, received, true); err != nil {
 		return err
 	}
-	if under != nil && *under == e.Object {
+	if under == nil || under.object == e.Object {
 		return nil
 	}
-	return s.unindex(ctx, e.ID, under)
+	return s.unindex(ctx, e.ID, *under, false)
 }
 
-// settle writes the state of an event and returns the object that it was parked
-// under before, nil when there was none.
-func (s *Store) settle(ctx context.Context, e store.Event) (under *string, err error) {
+// index puts an event into the index of an object and, if so, into that of all.
+func (s *Store) index(ctx context.Context, id, object string, received int64, all bool) error {
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.ZAdd(ctx, s.parkedKey(object), redis.Z{Score: float64(received), Member: id})
+		if all {
+			p.ZAdd(ctx, s.allParkedKey(), redis.Z{Member: parkedName(received, id)})
+		}
+		return nil
+	})
+	return err
+}
+
+// parkedName names a parked event in the index of all, where every score is 0, so
+// that Redis keeps the names in the order of their bytes: events by receipt, then
+// by id, each with a place of its own, from which a page can go on.
+func parkedName(received int64, id string) string {
+	return fmt.Sprintf("%016x%s", uint64(received), id)
+}
+
+// idOfParked is the id in what parkedName returned.
+func idOfParked(name string) string { return name[min(16, len(name)):] }
+
+// place is where an event stands in the indexes.
+type place struct {
+	object   string
+	received int64 // milliseconds
+}
+
+// settle writes the state of an event and returns where it was parked before, nil
+// when it never was.
+func (s *Store) settle(ctx context.Context, e store.Event) (under *place, err error) {
 	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, string(e.State), e.Reason, e.Object, e.Account)
 	if err != nil {
 		return nil, err
@@ -114,31 +145,35 @@ func (s *Store) settle(ctx context.Context, e store.Event) (under *string, err e
 	if reply[1] == "" {
 		return nil, nil
 	}
-	object := reply[1][1:]
-	return &object, nil
+	received, err := strconv.ParseInt(reply[2], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("stored event is damaged: %w", err)
+	}
+	return &place{object: reply[1][1:], received: received}, nil
 }
 
 // unindex takes an event out of the index of an object, unless it is parked
-// under it by now.
-func (s *Store) unindex(ctx context.Context, id string, object *string) error {
-	if object == nil {
+// under it by now, and, if so, out of that of all, unless it is parked at all.
+func (s *Store) unindex(ctx context.Context, id string, was place, all bool) error {
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.ZRem(ctx, s.parkedKey(was.object), id)
+		if all {
+			p.ZRem(ctx, s.allParkedKey(), parkedName(was.received, id))
+		}
 		return nil
-	}
-	if err := s.client.ZRem(ctx, s.parkedKey(*object), id).Err(); err != nil {
-		return err
-	}
-	now, err := s.client.HMGet(ctx, s.eventKey(id), "state", "object", "received").Result()
+	})
 	if err != nil {
 		return err
 	}
-	if now[0] != string(store.EventParked) || now[1] != *object {
-		return nil
-	}
-	received, err := strconv.ParseFloat(fmt.Sprint(now[2]), 64)
-	if err != nil {
+	now, err := s.client.HMGet(ctx, s.eventKey(id), "state", "object").Result()
+	if err != nil || now[0] != string(store.EventParked) {
 		return err
 	}
-	return s.client.ZAdd(ctx, s.parkedKey(*object), redis.Z{Score: received, Member: id}).Err()
+	object, _ := now[1].(string)
+	if object != was.object && !all {
+		return nil
+	}
+	return s.index(ctx, id, object, was.received, all)
 }
 
 // Parked implements [store.Journal].
@@ -175,6 +210,46 @@ func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error
 		return nil, err
 	}
 	return events, nil
+}
+
+// ParkedEvents implements [store.Journal]. What it says next is the last event's
+// name in the index of all.
+func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (events []store.Event, next string, err error) {
+	limit = min(limit, maxParked)
+	err = s.do(ctx, "read parked events", func(ctx context.Context) error {
+		for len(events) < limit {
+			from := "-"
+			if after != "" {
+				from = "(" + after
+			}
+			names, err := s.client.ZRangeByLex(ctx, s.allParkedKey(), &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
+			if err != nil || len(names) == 0 {
+				after = ""
+				return err
+			}
+			found, err := s.readHashes(ctx, names, func(name string) string { return s.eventKey(idOfParked(name)) })
+			if err != nil {
+				return err
+			}
+			for i, fields := range found {
+				if after = names[i]; fields["state"] != string(store.EventParked) {
+					continue
+				}
+				e, err := parseEvent(idOfParked(after), fields)
+				if err != nil {
+					return err
+				}
+				if events = append(events, e); len(events) == limit {
+					return nil
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return events, after, nil
 }
 
 // Event implements [store.Journal].

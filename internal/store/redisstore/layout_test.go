@@ -47,6 +47,7 @@ func TestKeys(t *testing.T) {
 		"dodogate:owner:payment:p_1":                   0,
 		"dodogate:event:msg_1":                         0,
 		"dodogate:parked:payment%3Ap_1":                0,
+		"dodogate:parked":                              0,
 	}
 	keys := strings.Split(server.MustDo("KEYS", "*"), "\n")
 	for _, key := range keys {

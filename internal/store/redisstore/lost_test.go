@@ -195,6 +195,10 @@ func parks(want bool) func(*testing.T, store.Store) {
 		if err != nil || (len(events) == 1) != want {
 			t.Fatalf("parked: %v, %v, want %v", events, err, want)
 		}
+		events, next, err := s.ParkedEvents(t.Context(), "", 100)
+		if err != nil || (len(events) == 1) != want || next != "" {
+			t.Fatalf("all parked: %v, %q, %v, want %v", events, next, err, want)
+		}
 		e, err := s.Event(t.Context(), "msg_1")
 		if err != nil || (e.State == store.EventParked) != want {
 			t.Fatalf("event: %+v, %v, want parked: %v", e, err, want)

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -31,11 +32,12 @@ func TestCutWhileSettling(t *testing.T) {
 				p.mend()
 				e, eventErr := direct.Event(t.Context(), "msg_1")
 				found, parkedErr := direct.Parked(t.Context(), "payment:a")
-				if eventErr != nil || parkedErr != nil {
-					t.Fatal(eventErr, parkedErr)
+				all, _, allErr := direct.ParkedEvents(t.Context(), "", 100)
+				if err := errors.Join(eventErr, parkedErr, allErr); err != nil {
+					t.Fatal(err)
 				}
-				if (e.State == store.EventParked) != (len(found) == 1) {
-					t.Fatalf("the event is %s and %d are found", e.State, len(found))
+				if parked := e.State == store.EventParked; parked != (len(found) == 1) || parked != (len(all) == 1) {
+					t.Fatalf("the event is %s, %d are found under its object and %d among all", e.State, len(found), len(all))
 				}
 				if err == nil && e.State != states[last] {
 					t.Fatalf("acknowledged as %s and is %s", states[last], e.State)
@@ -43,6 +45,26 @@ func TestCutWhileSettling(t *testing.T) {
 				settles(states[last])(t, direct) // a repeat sets it right
 				parks(states[last] == store.EventParked)(t, direct)
 			})
+		}
+	}
+}
+
+// TestCutWhileParkingAnew ends the store while it parks what is parked already
+// under another object. All the while it is among all that are parked.
+func TestCutWhileParkingAnew(t *testing.T) {
+	server := redistest.Start(t)
+	p := newProxy(t, server)
+	for requests := range 8 {
+		prefix := fmt.Sprint("test", prefixes.Add(1), ":")
+		direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
+		s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+		records(1)(t, direct)
+		settles(store.EventParked)(t, direct)
+		p.cutAfter(requests)
+		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"})
+		p.mend()
+		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
+			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
 		}
 	}
 }
@@ -104,10 +126,13 @@ func TestIndexIsCleared(t *testing.T) {
 	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "dodogate:parked:payment%3Ab" {
 		t.Errorf("parked under b, there is %q", keys)
 	}
+	if n := server.MustDo("ZCARD", "dodogate:parked"); n != "1" {
+		t.Errorf("parked under b, there are %s among all", n)
+	}
 	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:c"}); err != nil {
 		t.Fatal(err)
 	}
-	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "" {
+	if keys := server.MustDo("KEYS", "dodogate:parked*"); keys != "" {
 		t.Errorf("applied, there is %q", keys)
 	}
 }

@@ -182,6 +182,7 @@ var concurrencyTests = []test{
 			})
 			parked := len(r.parked("payment:a"))
 			same(r, "parked", parked == 1, r.event(id).State == store.EventParked)
+			same(r, "all parked", r.allParked(100), r.parked("payment:a"))
 			r.settleEvent(id, store.EventApplied, "payment:a")
 			same(r, "parked", r.parked("payment:a"), []string{})
 		}

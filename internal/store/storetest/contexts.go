@@ -51,6 +51,7 @@ func ended(r *rig, ctx context.Context, want error) {
 		"Settle":        func() error { return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}) },
 		"Parked":        func() error { _, err := r.Parked(ctx, "payment:a"); return err },
 		"Event":         func() error { _, err := r.Event(ctx, "msg_1"); return err },
+		"ParkedEvents":  func() error { _, _, err := r.ParkedEvents(ctx, "", 1); return err },
 	} {
 		if err := call(); !errors.Is(err, want) || errors.Is(err, store.ErrUnavailable) {
 			r.Errorf("%s: %v, want %v", name, err, want)

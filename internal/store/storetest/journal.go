@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/store"
@@ -50,6 +51,31 @@ func (r *rig) parked(object string) []string {
 		same(r, "state of a parked event", e.State, store.EventParked)
 	}
 	return eventIDs(events)
+}
+
+// allParked reads all parked events in pages of limit.
+func (r *rig) allParked(limit int) []string {
+	r.Helper()
+	names := []string{}
+	after := ""
+	for {
+		page, next, err := r.ParkedEvents(r.ctx(), after, limit)
+		if err != nil {
+			r.Fatalf("read all parked after %q: %v", after, err)
+		}
+		for _, e := range page {
+			same(r, "parked event", e, r.event(e.ID))
+			same(r, "state of a parked event", e.State, store.EventParked)
+		}
+		names = append(names, eventIDs(page)...)
+		if next == "" {
+			return names
+		}
+		if len(page) != limit {
+			r.Fatalf("a page of %d, though there is a next one", len(page))
+		}
+		after = next
+	}
 }
 
 var journalTests = []test{
@@ -161,6 +187,41 @@ var journalTests = []test{
 		}
 		same(r, "parked", r.parked("payment:a"), want[30:])
 	}},
+	{"all that are parked", allThatAreParked},
+	{"all that are parked, while they are settled", func(r *rig) {
+		for i := range 6 {
+			r.record(fmt.Sprint("msg_", i), "body")
+			r.settleEvent(fmt.Sprint("msg_", i), store.EventParked, "payment:a")
+		}
+		page, next, err := r.ParkedEvents(r.ctx(), "", 2)
+		if err != nil {
+			r.Fatal(err)
+		}
+		same(r, "first page", eventIDs(page), []string{"msg_0", "msg_1"})
+		r.settleEvent("msg_0", store.EventApplied, "payment:a") // read
+		r.settleEvent("msg_1", store.EventApplied, "payment:a") // the last one read
+		r.settleEvent("msg_2", store.EventApplied, "payment:a") // to be read next
+		r.settleEvent("msg_4", store.EventParked, "payment:b")  // parked all the while
+		page, next, err = r.ParkedEvents(r.ctx(), next, 2)
+		if err != nil {
+			r.Fatal(err)
+		}
+		same(r, "second page", eventIDs(page), []string{"msg_3", "msg_4"})
+		page, next, err = r.ParkedEvents(r.ctx(), next, 2)
+		if err != nil {
+			r.Fatal(err)
+		}
+		same(r, "last page", eventIDs(page), []string{"msg_5"})
+		same(r, "next", next, "")
+	}},
+	{"a page of none", func(r *rig) {
+		for _, limit := range []int{0, -1, 1} {
+			page, next, err := r.ParkedEvents(r.ctx(), "", limit)
+			if err != nil || len(page) != 0 || next != "" {
+				r.Fatal(page, next, err)
+			}
+		}
+	}},
 	{"a body of 1 MiB", func(r *rig) {
 		body := randomBytes(1 << 20)
 		r.record("msg_1", string(body))
@@ -183,6 +244,42 @@ var journalTests = []test{
 			r.Fatal(e, err)
 		}
 	}},
+}
+
+// allThatAreParked: pages of every size hold each parked event once, in the order
+// of receipt and, of those received at once, of their ids.
+func allThatAreParked(r *rig) {
+	var want []string
+	for i := range 130 {
+		id := fmt.Sprintf("msg_%d_%03d", i/13, (i*7)%13) // not in the order of the ids
+		r.record(id, "body")
+		r.settleEvent(id, store.EventParked, fmt.Sprint("payment:", i%5))
+		want = append(want, id)
+		if i%13 == 12 {
+			r.clock.Move(time.Millisecond)
+			slices.Sort(want[i-12:])
+		}
+	}
+	r.record("msg_received", "body")
+	r.record("msg_applied", "body")
+	r.settleEvent("msg_applied", store.EventApplied, "payment:0")
+	for _, limit := range []int{1, 7, 13, 65, 100} {
+		same(r, fmt.Sprint("in pages of ", limit), r.allParked(limit), want)
+	}
+	page, next, err := r.ParkedEvents(r.ctx(), "", 1000)
+	if err != nil || len(page) != 100 || next == "" {
+		r.Fatalf("of 1,000 wanted, %d, %q, %v", len(page), next, err)
+	}
+	for i, id := range want[:30] {
+		r.settleEvent(id, []store.EventState{store.EventApplied, store.EventIgnored, store.EventReceived}[i%3], "payment:other")
+	}
+	r.settleEvent(want[40], store.EventParked, "payment:other")
+	r.record(want[41], "another body")
+	same(r, "of those that are left", r.allParked(9), want[30:])
+	for _, id := range want[30:] {
+		r.settleEvent(id, store.EventApplied, "")
+	}
+	same(r, "of none", r.allParked(9), []string{})
 }
 
 func parkedUntil(r *rig) {

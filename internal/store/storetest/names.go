@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -107,6 +108,9 @@ var nameTests = []test{
 			same(r, "parked", r.parked(name), []string{name})
 			e := r.event(name)
 			same(r, "event", []string{string(e.Body), e.Object, e.Account, e.Reason}, []string{name, name, name, name})
+		}
+		for _, limit := range []int{1, 100} {
+			same(r, "all parked", r.allParked(limit), slices.Sorted(slices.Values(hostile))) // received at once
 		}
 	}},
 	{"refused", refused},

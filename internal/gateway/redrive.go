@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// What an event waits for may come without any event: the operator adds the
+// product, a version that understands it is installed. So everything that is
+// parked is folded again from time to time.
+
+const (
+	// maxRedrive bounds one redrive. What was sold elsewhere and never gets an
+	// account stays parked for ever, and there may be much of it.
+	maxRedrive  = 2500
+	redrivePage = 100
+)
+
+// Redriven counts what a redrive did.
+type Redriven struct {
+	Tried   int // parked events that were folded again
+	Applied int // of these, parked no more
+	// Parked counts by reason what stays parked, of all that is. It is nil when
+	// this redrive did not come to the end of it.
+	Parked map[string]int
+}
+
+// round is how far the redrives have come in going through all that is parked.
+type round struct {
+	mu     sync.Mutex // one redrive at a time
+	next   string     // where to go on; "" at the beginning
+	parked map[string]int
+}
+
+// Redrive folds parked events again and settles those that could be applied. What
+// somebody else applies at the same time is found applied. One redrive tries
+// about maxRedrive events, the oldest first; the next one goes on from there.
+//
+// An event that fails stays parked and does not hold up the others.
+func (g *Gateway) Redrive(ctx context.Context) (Redriven, error) {
+	r := &g.round
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var done Redriven
+	var failed int
+	var first error
+	for done.Tried < maxRedrive {
+		events, next, err := g.Store.ParkedEvents(ctx, r.next, redrivePage)
+		if err != nil {
+			return done, fmt.Errorf("read parked events: %w", err)
+		}
+		if r.next == "" {
+			r.parked = make(map[string]int)
+		}
+		page := make(map[string]int)
+		for _, record := range events {
+			applied, reason, err := g.redrive(ctx, record)
+			if ctx.Err() != nil {
+				return done, ctx.Err()
+			}
+			done.Tried++
+			if applied {
+				done.Applied++
+			} else {
+				page[reason]++
+			}
+			if err != nil {
+				if failed++; first == nil {
+					first = fmt.Errorf("event %s: %w", record.ID, err)
+				}
+			}
+		}
+		for reason, n := range page {
+			r.parked[reason] += n
+		}
+		if r.next = next; next == "" {
+			done.Parked = r.parked
+			break
+		}
+	}
+	if first != nil {
+		return done, fmt.Errorf("%d parked events failed, first %w", failed, first)
+	}
+	return done, nil
+}
+
+// redrive folds one parked event again. It says whether it was applied, else why
+// it stays parked.
+//
+// A delivery of the same event that is applied between our fold and our note of
+// another reason is noted as parked once more, until the next redrive.
+func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool, reason string, err error) {
+	event, unclear := dodo.Decode(record.Body)
+	if unclear != nil || event.Fact == nil {
+		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
+	}
+	result, err := g.apply(ctx, *event.Fact, record.ID)
+	if err != nil {
+		return false, record.Reason, err
+	}
+	if result.outcome == Parked && result.reason == record.Reason {
+		return false, record.Reason, nil
+	}
+	record.Object, record.Account = event.Fact.Ref.String(), result.account
+	if result.outcome == Parked {
+		return false, result.reason, g.park(ctx, record, result.reason)
+	}
+	waited := record.Reason
+	record.State, record.Reason = store.EventApplied, ""
+	if err := g.Store.Settle(ctx, record); err != nil {
+		return false, waited, err
+	}
+	g.Logger.Info("parked event applied", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "was", waited)
+	return true, "", nil
+}
