@@ -1,0 +1,74 @@
+package record_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// instants are times as stores keep them: none, or UTC milliseconds.
+var instants = rapid.Custom(func(t *rapid.T) time.Time {
+	if rapid.Bool().Draw(t, "none") {
+		return time.Time{}
+	}
+	return time.UnixMilli(rapid.Int64Range(-1e14, 2e14).Draw(t, "ms")).UTC()
+})
+
+var (
+	credits = rapid.Int64Range(0, ledger.Max)
+	names   = rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })
+)
+
+// TestRoundTrips: what is written is what is read, whatever the names hold.
+func TestRoundTrips(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := ledger.Grant{
+			ID: names.Draw(t, "id"), Amount: credits.Draw(t, "amount"), Left: credits.Draw(t, "left"), Lapsed: credits.Draw(t, "lapsed"),
+			ExpiresAt: instants.Draw(t, "expires"), CreatedAt: instants.Draw(t, "created"),
+		}
+		if got, err := record.ParseGrant(g.ID, record.Grant(g)); err != nil || !reflect.DeepEqual(got, g) {
+			t.Fatalf("grant %+v became %+v, %v", g, got, err)
+		}
+		e := ledger.Entry{
+			Seq: credits.Draw(t, "seq"), At: instants.Draw(t, "at"), Kind: ledger.KindClawBack, Grant: names.Draw(t, "grant"),
+			Amount: -credits.Draw(t, "change"), Balance: credits.Draw(t, "balance"), Cause: names.Draw(t, "cause"),
+		}
+		if got, err := record.ParseEntry(record.Entry(e)); err != nil || !reflect.DeepEqual(got, e) {
+			t.Fatalf("entry %+v became %+v, %v", e, got, err)
+		}
+	})
+}
+
+// TestDamage: what was never written is refused, not guessed at.
+func TestDamage(t *testing.T) {
+	for _, bad := range []string{"", "1", "1 1 1 - - -", "1 1 -1 - -", "1.5 1 0 - -", "0x1 1 0 - -", "1 1 0 soon -", "9007199254740992 1 0 - -", "1e3 1 0 - -"} {
+		if g, err := record.ParseGrant("a", bad); err == nil {
+			t.Errorf("grant %q was read as %+v", bad, g)
+		}
+	}
+	for _, bad := range []string{"", "1 0 grant 1 1", "1 0 grant 1 1 5 abc", "1 0 grant 1 1 -1 abc", "x 0 grant 1 1 1 abc", "1 x grant 1 1 1 abc"} {
+		if e, err := record.ParseEntry(bad); err == nil {
+			t.Errorf("entry %q was read as %+v", bad, e)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for id, want := range map[string]bool{"": false, "a": true, strings.Repeat("a", 256): true, strings.Repeat("a", 257): false} {
+		if err := record.CheckAccount(id); (err == nil) != want {
+			t.Errorf("an account id of %d bytes: %v", len(id), err)
+		}
+	}
+	if err := record.CheckNames("", strings.Repeat("a", 1025)); err == nil {
+		t.Error("a name of 1,025 bytes was accepted")
+	}
+	if _, err := record.Time(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil {
+		t.Error("the year 10000 was accepted")
+	}
+}
