@@ -15,35 +15,12 @@ import (
 // are asked for one by one, because the SDK's own paging skips the second.
 const pageSize = 100 // the most that there is
 
-// page reads one page of a list.
-func (c *Client) page(ctx context.Context, op string, send sender) (reply, []fields, error) {
-	answer, err := c.call(ctx, op, send)
-	if err != nil {
-		return reply{}, nil, err
-	}
-	if answer.raw("items") == nil {
-		answer.refuse("items", "is missing")
-	}
-	return answer, answer.list("items", pageSize), nil
-}
-
-// PaymentFilter is which payments to list, and which page of them. A zero field
-// leaves nothing out.
-type PaymentFilter struct {
-	// CreatedFrom and CreatedTo are both included. Dodo is asked in whole seconds:
-	// the list may begin and end up to one second outside of them.
-	CreatedFrom, CreatedTo     time.Time
-	CustomerID, SubscriptionID string
-	// Page counts from 0. Dodo refuses those that are very deep ([ErrRejected]); a
-	// shorter time has fewer.
-	Page int
-}
-
-// PaymentPage is one page of a list of payments. The order is not documented, and
-// payments move from page to page while others are made.
-type PaymentPage struct {
-	Payments []PaymentSummary
-	Last     bool // no page follows
+// Page is one page of a list. The order is not documented, and items move from
+// page to page while others are made. Dodo refuses pages that are very deep
+// ([ErrRejected]).
+type Page[Item any] struct {
+	Items []Item
+	Last  bool // no page follows
 }
 
 // PaymentSummary says which payment there is. The list knows neither its checkout
@@ -53,72 +30,6 @@ type PaymentSummary struct {
 	Status    entitlement.PaymentStatus // empty where the list does not say
 	CreatedAt time.Time                 // UTC; zero where the list does not say
 	Clues     Clues                     // to whose it is; without the session
-}
-
-// Payments reads one page of the list of payments.
-func (c *Client) Payments(ctx context.Context, filter PaymentFilter) (PaymentPage, error) {
-	const op = "list payments"
-	if !isFilter(filter.CustomerID) || !isFilter(filter.SubscriptionID) {
-		return PaymentPage{}, notAnID(op)
-	}
-	params := dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(filter.Page)), PageSize: dodopayments.F[int64](pageSize)}
-	if !filter.CreatedFrom.IsZero() {
-		params.CreatedAtGte = dodopayments.F(secondsFrom(filter.CreatedFrom))
-	}
-	if !filter.CreatedTo.IsZero() {
-		params.CreatedAtLte = dodopayments.F(secondsTo(filter.CreatedTo))
-	}
-	if filter.CustomerID != "" {
-		params.CustomerID = dodopayments.F(filter.CustomerID)
-	}
-	if filter.SubscriptionID != "" {
-		params.SubscriptionID = dodopayments.F(filter.SubscriptionID)
-	}
-	answer, items, err := c.page(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
-		_, err := c.payments.List(ctx, params, raw...)
-		return err
-	})
-	if err != nil {
-		return PaymentPage{}, err
-	}
-	page := PaymentPage{Last: len(items) < pageSize}
-	for _, item := range items {
-		hint := item.asHint()
-		clues := readClues(hint)
-		clues.SubscriptionID = hint.id("subscription_id")
-		page.Payments = append(page.Payments, PaymentSummary{
-			ID:        item.wantID("payment_id"),
-			Status:    entitlement.PaymentStatus(hint.word("status")),
-			CreatedAt: hint.time("created_at"),
-			Clues:     clues,
-		})
-	}
-	if err := answer.err(); err != nil {
-		return PaymentPage{}, err
-	}
-	return page, nil
-}
-
-func readClues(item fields) Clues {
-	clues := readCustomer(item)
-	clues.Metadata = readMetadata(item.hints("metadata"))
-	return clues
-}
-
-// SubscriptionFilter is which subscriptions to list, and which page of them. A
-// zero field leaves nothing out.
-type SubscriptionFilter struct {
-	// CreatedFrom and CreatedTo are as in [PaymentFilter].
-	CreatedFrom, CreatedTo time.Time
-	CustomerID             string
-	Page                   int // from 0
-}
-
-// SubscriptionPage is one page of a list of subscriptions, as little in order as a
-// [PaymentPage].
-type SubscriptionPage struct {
-	Subscriptions []SubscriptionSummary
-	Last          bool // no page follows
 }
 
 // SubscriptionSummary says which subscription there is; [Client.Subscription]
@@ -131,46 +42,6 @@ type SubscriptionSummary struct {
 	Clues     Clues                          // to whose it is
 }
 
-// Subscriptions reads one page of the list of subscriptions.
-func (c *Client) Subscriptions(ctx context.Context, filter SubscriptionFilter) (SubscriptionPage, error) {
-	const op = "list subscriptions"
-	if !isFilter(filter.CustomerID) {
-		return SubscriptionPage{}, notAnID(op)
-	}
-	params := dodopayments.SubscriptionListParams{PageNumber: dodopayments.F(int64(filter.Page)), PageSize: dodopayments.F[int64](pageSize)}
-	if !filter.CreatedFrom.IsZero() {
-		params.CreatedAtGte = dodopayments.F(secondsFrom(filter.CreatedFrom))
-	}
-	if !filter.CreatedTo.IsZero() {
-		params.CreatedAtLte = dodopayments.F(secondsTo(filter.CreatedTo))
-	}
-	if filter.CustomerID != "" {
-		params.CustomerID = dodopayments.F(filter.CustomerID)
-	}
-	answer, items, err := c.page(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
-		_, err := c.subscriptions.List(ctx, params, raw...)
-		return err
-	})
-	if err != nil {
-		return SubscriptionPage{}, err
-	}
-	page := SubscriptionPage{Last: len(items) < pageSize}
-	for _, item := range items {
-		hint := item.asHint()
-		page.Subscriptions = append(page.Subscriptions, SubscriptionSummary{
-			ID:        item.wantID("subscription_id"),
-			Status:    entitlement.SubscriptionStatus(hint.word("status")),
-			CreatedAt: hint.time("created_at"),
-			PeriodEnd: hint.time("next_billing_date"),
-			Clues:     readClues(hint),
-		})
-	}
-	if err := answer.err(); err != nil {
-		return SubscriptionPage{}, err
-	}
-	return page, nil
-}
-
 // PaymentChange says that something happened to a payment: a refund or a dispute
 // of it, and how far that is. The payment itself says the rest.
 type PaymentChange struct {
@@ -179,52 +50,117 @@ type PaymentChange struct {
 	Status    string // in lower case; a dispute's without "dispute_"
 }
 
-// PaymentChangePage is one page of a list of refunds or disputes.
-type PaymentChangePage struct {
-	Changes []PaymentChange
-	Last    bool // no page follows
+// Payments reads one page of the payments made since, all of them when that is
+// zero. Dodo is asked in whole seconds, so one made a moment before may be there.
+func (c *Client) Payments(ctx context.Context, since time.Time, page int) (Page[PaymentSummary], error) {
+	params := dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	if !since.IsZero() {
+		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
+	}
+	send := func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.payments.List(ctx, params, raw...)
+		return err
+	}
+	return readPage(ctx, c, "list payments", send, func(item fields) PaymentSummary {
+		hint := item.asHint()
+		clues := readClues(hint)
+		clues.SubscriptionID = hint.id("subscription_id")
+		return PaymentSummary{
+			ID:        item.wantID("payment_id"),
+			Status:    entitlement.PaymentStatus(hint.word("status")),
+			CreatedAt: hint.time("created_at"),
+			Clues:     clues,
+		}
+	})
 }
 
-// Refunds reads one page, from 0, of the refunds that were made since.
-func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (PaymentChangePage, error) {
+// Subscriptions reads one page of all subscriptions.
+func (c *Client) Subscriptions(ctx context.Context, page int) (Page[SubscriptionSummary], error) {
+	params := dodopayments.SubscriptionListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	send := func(ctx context.Context, raw ...option.RequestOption) error {
+		_, err := c.subscriptions.List(ctx, params, raw...)
+		return err
+	}
+	return readPage(ctx, c, "list subscriptions", send, func(item fields) SubscriptionSummary {
+		hint := item.asHint()
+		return SubscriptionSummary{
+			ID:        item.wantID("subscription_id"),
+			Status:    entitlement.SubscriptionStatus(hint.word("status")),
+			CreatedAt: hint.time("created_at"),
+			PeriodEnd: hint.time("next_billing_date"),
+			Clues:     readClues(hint),
+		}
+	})
+}
+
+// Refunds reads one page of the refunds made since, as [Client.Payments] does.
+func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
 	params := dodopayments.RefundListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
 	if !since.IsZero() {
-		params.CreatedAtGte = dodopayments.F(secondsFrom(since))
+		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
 	}
-	return c.changes(ctx, "list refunds", "refund_id", "status", func(ctx context.Context, raw ...option.RequestOption) error {
+	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.refunds.List(ctx, params, raw...)
 		return err
-	})
+	}
+	return readPage(ctx, c, "list refunds", send, readChange("refund_id", "status"))
 }
 
-// Disputes reads one page, from 0, of the disputes that were opened since.
-func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (PaymentChangePage, error) {
+// Disputes reads one page of the disputes opened since, as [Client.Payments] does.
+func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
 	params := dodopayments.DisputeListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
 	if !since.IsZero() {
-		params.CreatedAtGte = dodopayments.F(secondsFrom(since))
+		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
 	}
-	return c.changes(ctx, "list disputes", "dispute_id", "dispute_status", func(ctx context.Context, raw ...option.RequestOption) error {
+	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.disputes.List(ctx, params, raw...)
 		return err
-	})
+	}
+	return readPage(ctx, c, "list disputes", send, readChange("dispute_id", "dispute_status"))
 }
 
-func (c *Client) changes(ctx context.Context, op, id, status string, send sender) (PaymentChangePage, error) {
-	answer, items, err := c.page(ctx, op, send)
-	if err != nil {
-		return PaymentChangePage{}, err
-	}
-	page := PaymentChangePage{Last: len(items) < pageSize}
-	for _, item := range items {
-		page.Changes = append(page.Changes, PaymentChange{
+func readChange(id, status string) func(fields) PaymentChange {
+	return func(item fields) PaymentChange {
+		return PaymentChange{
 			ID: item.wantID(id), PaymentID: item.wantID("payment_id"),
 			Status: strings.TrimPrefix(item.asHint().word(status), "dispute_"),
-		})
+		}
+	}
+}
+
+// readPage asks for one page and reads its items, each of which must at least say
+// what it is.
+func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(fields) Item) (Page[Item], error) {
+	answer, items, err := c.page(ctx, op, send)
+	if err != nil {
+		return Page[Item]{}, err
+	}
+	page := Page[Item]{Last: len(items) < pageSize}
+	for _, item := range items {
+		page.Items = append(page.Items, read(item))
 	}
 	if err := answer.err(); err != nil {
-		return PaymentChangePage{}, err
+		return Page[Item]{}, err
 	}
 	return page, nil
+}
+
+// page reads one page of a list, for whoever reads its items.
+func (c *Client) page(ctx context.Context, op string, send sender) (reply, []fields, error) {
+	answer, err := c.call(ctx, op, send)
+	if err != nil {
+		return reply{}, nil, err
+	}
+	if answer.raw("items") == nil {
+		answer.refuse("items", "is missing")
+	}
+	return answer, answer.list("items", pageSize), nil
+}
+
+func readClues(item fields) Clues {
+	clues := readCustomer(item)
+	clues.Metadata = readMetadata(item.hints("metadata"))
+	return clues
 }
 
 // asHint reads the object without faults: one odd item must not hide the others
@@ -234,16 +170,5 @@ func (f fields) asHint() fields {
 	return f
 }
 
-// isFilter: no id, or one that Dodo could have.
-func isFilter(id string) bool { return id == "" || isWord(id, maxID) }
-
-// The SDK writes times in whole seconds, cutting off the rest.
-func secondsFrom(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
-// secondsTo rounds up, so that nothing made within the last second is left out.
-func secondsTo(t time.Time) time.Time {
-	if whole := secondsFrom(t); !whole.Equal(t) {
-		return whole.Add(time.Second)
-	}
-	return t.UTC()
-}
+// wholeSecond is what the SDK writes of a time.
+func wholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

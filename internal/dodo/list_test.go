@@ -83,8 +83,8 @@ func TestPayments(t *testing.T) {
 		item("pay_4", `"status":{"a":1},"created_at":"yesterday"`), // one odd item hides neither itself nor others
 		item("pay_5", `"status":"failed","status":"succeeded","created_at":17`),
 	}, ",")+`]}`))
-	got, err := s.client.Payments(t.Context(), dodo.PaymentFilter{})
-	want := dodo.PaymentPage{Last: true, Payments: []dodo.PaymentSummary{
+	got, err := s.client.Payments(t.Context(), time.Time{}, 0)
+	want := dodo.Page[dodo.PaymentSummary]{Last: true, Items: []dodo.PaymentSummary{
 		{ID: "pay_1", Status: entitlement.PaymentSucceeded, CreatedAt: moment(at)}, {ID: "pay_2"}, {ID: "pay_3"}, {ID: "pay_4"}, {ID: "pay_5"},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -97,8 +97,8 @@ func TestSubscriptions(t *testing.T) {
 		{"subscription_id":"sub_1","status":"ON_HOLD","created_at":"2026-01-02T03:04:05Z","next_billing_date":"2026-02-02T03:04:05Z"},
 		{"subscription_id":"sub_2","status":true,"created_at":[],"next_billing_date":null,"quantity":1e308},
 		{"subscription_id":3}]}`))
-	got, err := s.client.Subscriptions(t.Context(), dodo.SubscriptionFilter{})
-	want := dodo.SubscriptionPage{Last: true, Subscriptions: []dodo.SubscriptionSummary{
+	got, err := s.client.Subscriptions(t.Context(), 0)
+	want := dodo.Page[dodo.SubscriptionSummary]{Last: true, Items: []dodo.SubscriptionSummary{
 		{ID: "sub_1", Status: entitlement.SubscriptionOnHold, CreatedAt: moment("2026-01-02T03:04:05Z"), PeriodEnd: moment("2026-02-02T03:04:05Z")},
 		{ID: "sub_2"}, {ID: "3"},
 	}}
@@ -107,56 +107,71 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
-// What is asked for. The SDK writes whole seconds, so a fraction widens the time
-// on both sides.
-func TestListFilters(t *testing.T) {
-	from, to := moment("2026-01-02T03:04:05.999+01:00"), moment("2026-01-02T03:04:05.000000001Z")
-	for want, filter := range map[string]dodo.PaymentFilter{
-		"page_number=0&page_size=100": {},
-		"page_number=7&page_size=100": {Page: 7},
-		"created_at_gte=2026-01-02T02%3A04%3A05Z&created_at_lte=2026-01-02T03%3A04%3A06Z&page_number=0&page_size=100": {CreatedFrom: from, CreatedTo: to},
-		"created_at_lte=2026-01-02T03%3A04%3A05Z&page_number=0&page_size=100":                                         {CreatedTo: moment("2026-01-02T04:04:05+01:00")},
-		"customer_id=cus_1&page_number=0&page_size=100":                                                               {CustomerID: "cus_1"},
-		"page_number=1&page_size=100&subscription_id=sub_1":                                                           {SubscriptionID: "sub_1", Page: 1},
-	} {
-		s := newStub(t, nil, answer(200, `{"items":[]}`))
-		got, err := s.client.Payments(t.Context(), filter)
-		if line := s.seen()[0].line; err != nil || line != "GET /payments?"+want {
-			t.Errorf("asked for %s, want %s: %v", line, want, err)
-		}
-		if len(got.Payments) != 0 || !got.Last || len(s.seen()) != 1 {
-			t.Errorf("got %+v by %d requests", got, len(s.seen()))
-		}
-		if filter.SubscriptionID != "" {
-			continue
-		}
-		_, err = s.client.Subscriptions(t.Context(), dodo.SubscriptionFilter{
-			CreatedFrom: filter.CreatedFrom, CreatedTo: filter.CreatedTo, CustomerID: filter.CustomerID, Page: filter.Page,
-		})
-		if line := s.seen()[1].line; err != nil || line != "GET /subscriptions?"+want {
-			t.Errorf("asked for %s, want %s: %v", line, want, err)
-		}
+func TestPaymentChanges(t *testing.T) {
+	s := newStub(t, nil, answer(200, `{"items":[
+		{"refund_id":"ref_1","payment_id":"pay_1","status":"Succeeded","amount":-1},{"refund_id":"ref_2","payment_id":"pay_2","status":null}]}`),
+		answer(200, `{"items":[
+		{"dispute_id":"dp_1","payment_id":"pay_1","dispute_status":"dispute_won","amount":4},{"dispute_id":"dp_2","payment_id":"pay_2","dispute_status":[]}]}`))
+	refunds, err := s.client.Refunds(t.Context(), time.Time{}, 0)
+	if want := []dodo.PaymentChange{{"ref_1", "pay_1", "succeeded"}, {"ref_2", "pay_2", ""}}; err != nil || !reflect.DeepEqual(refunds.Items, want) {
+		t.Errorf("refunds %+v, %v, want %+v", refunds.Items, err, want)
+	}
+	disputes, err := s.client.Disputes(t.Context(), time.Time{}, 0)
+	if want := []dodo.PaymentChange{{"dp_1", "pay_1", "won"}, {"dp_2", "pay_2", ""}}; err != nil || !reflect.DeepEqual(disputes.Items, want) {
+		t.Errorf("disputes %+v, %v, want %+v", disputes.Items, err, want)
 	}
 }
 
-// lists are the calls that read one page, each with the name of its items' id.
-var lists = map[string]func(context.Context, *dodo.Client) (got any, n int, last bool, err error){
-	"payment_id": func(ctx context.Context, c *dodo.Client) (any, int, bool, error) {
-		page, err := c.Payments(ctx, dodo.PaymentFilter{})
-		return page, len(page.Payments), page.Last, err
+// lists are the calls that read one page, by the name of their items' id.
+var lists = map[string]func(ctx context.Context, c *dodo.Client, since time.Time, page int) (n int, last bool, err error){
+	"payment_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
+		p, err := c.Payments(ctx, since, page)
+		return len(p.Items), p.Last, err
 	},
-	"subscription_id": func(ctx context.Context, c *dodo.Client) (any, int, bool, error) {
-		page, err := c.Subscriptions(ctx, dodo.SubscriptionFilter{})
-		return page, len(page.Subscriptions), page.Last, err
+	"subscription_id": func(ctx context.Context, c *dodo.Client, _ time.Time, page int) (int, bool, error) {
+		p, err := c.Subscriptions(ctx, page)
+		return len(p.Items), p.Last, err
 	},
+	"refund_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
+		p, err := c.Refunds(ctx, since, page)
+		return len(p.Items), p.Last, err
+	},
+	"dispute_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
+		p, err := c.Disputes(ctx, since, page)
+		return len(p.Items), p.Last, err
+	},
+}
+
+// What is asked for. The SDK writes whole seconds, so a fraction begins earlier.
+func TestListQueries(t *testing.T) {
+	since := moment("2026-01-02T03:04:05.999+01:00")
+	const created = "created_at_gte=2026-01-02T02%3A04%3A05Z&"
+	for id, list := range lists {
+		s := newStub(t, nil, answer(200, `{"items":[]}`))
+		if _, _, err := list(t.Context(), s.client, time.Time{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := list(t.Context(), s.client, since, 7); err != nil {
+			t.Fatal(err)
+		}
+		path, from := "/"+strings.TrimSuffix(id, "_id")+"s?", created
+		if id == "subscription_id" {
+			from = ""
+		}
+		for i, want := range []string{"page_number=0&page_size=100", from + "page_number=7&page_size=100"} {
+			if line := s.seen()[i].line; line != "GET "+path+want {
+				t.Errorf("asked for %s, want %s", line, path+want)
+			}
+		}
+	}
 }
 
 func TestListPages(t *testing.T) {
 	items := func(n int) string {
-		return `{"items":[` + strings.TrimSuffix(strings.Repeat(`{"ID":"x_1"},`, n), ",") + `]}`
+		return `{"items":[` + strings.TrimSuffix(strings.Repeat(`{"ID":"x_1"ALSO},`, n), ",") + `]}`
 	}
 	for name, tc := range map[string]struct {
-		body string // with ID for the name of the id
+		body string // with ID for the name of the id, ALSO for what else there must be
 		n    int
 		last bool
 		err  error
@@ -171,7 +186,7 @@ func TestListPages(t *testing.T) {
 		"items twice":     {`{"items":[],"items":[{"ID":"x_1"}]}`, 0, false, dodo.ErrBadAnswer},
 		"item a string":   {`{"items":["x_1"]}`, 0, false, dodo.ErrBadAnswer},
 		"item null":       {`{"items":[null]}`, 0, false, dodo.ErrBadAnswer},
-		"no id":           {`{"items":[{"ID":"x_1"},{"status":"active"}]}`, 0, false, dodo.ErrBadAnswer},
+		"no id":           {`{"items":[{"ID":"x_1"ALSO},{"status":"active"}]}`, 0, false, dodo.ErrBadAnswer},
 		"id null":         {`{"items":[{"ID":null}]}`, 0, false, dodo.ErrBadAnswer},
 		"id odd":          {`{"items":[{"ID":"../x"}]}`, 0, false, dodo.ErrBadAnswer},
 		"id twice":        {`{"items":[{"ID":"x_1","ID":"x_2"}]}`, 0, false, dodo.ErrBadAnswer},
@@ -180,11 +195,15 @@ func TestListPages(t *testing.T) {
 	} {
 		for id, list := range lists {
 			t.Run(name+"/"+id, func(t *testing.T) {
-				s := newStub(t, nil, answer(200, strings.ReplaceAll(tc.body, "ID", id)))
-				got, n, last, err := list(t.Context(), s.client)
+				also := `,"payment_id":"pay_1"` // which a refund or dispute must have too
+				if id == "payment_id" || id == "subscription_id" {
+					also = ""
+				}
+				s := newStub(t, nil, answer(200, strings.NewReplacer("ID", id, "ALSO", also).Replace(tc.body)))
+				n, last, err := list(t.Context(), s.client, time.Time{}, 0)
 				checkError(t, err, tc.err)
 				if n != tc.n || last != tc.last {
-					t.Errorf("%d items, last %t: %+v", n, last, got)
+					t.Errorf("%d items, last %t", n, last)
 				}
 				if n := len(s.seen()); n != 1 {
 					t.Errorf("%d requests, want 1", n)
@@ -200,14 +219,17 @@ var reads = map[string]func(context.Context, *dodo.Client) error{
 		_, err := c.Subscription(ctx, "sub_1")
 		return err
 	},
-	"list payments": func(ctx context.Context, c *dodo.Client) error {
-		_, err := c.Payments(ctx, dodo.PaymentFilter{CustomerID: "PLANTED"})
+	"list payments":      readList("payment_id"),
+	"list subscriptions": readList("subscription_id"),
+	"list refunds":       readList("refund_id"),
+	"list disputes":      readList("dispute_id"),
+}
+
+func readList(id string) func(context.Context, *dodo.Client) error {
+	return func(ctx context.Context, c *dodo.Client) error {
+		_, _, err := lists[id](ctx, c, time.Time{}, 0)
 		return err
-	},
-	"list subscriptions": func(ctx context.Context, c *dodo.Client) error {
-		_, err := c.Subscriptions(ctx, dodo.SubscriptionFilter{CustomerID: "PLANTED"})
-		return err
-	},
+	}
 }
 
 // Reads fail like checkouts, are repeated like them, and tell as little.
@@ -228,7 +250,7 @@ func TestReadFailures(t *testing.T) {
 			"400":       {answer(400, `{"code":"INVALID_QUERY_PARAMS","message":"PLANTED"}`), dodo.ErrRejected, 1},
 			"401":       {answer(401, `{"code":"UNAUTHORIZED","message":"`+apiKey+`"}`), dodo.ErrUnauthorized, 1},
 			"404":       {answer(404, ``), dodo.ErrNotFound, 1},
-			"odd":       {answer(200, `{"subscription_id":"PLANTED@","items":[{"payment_id":"PLANTED@","subscription_id":"PLANTED@"}]}`), dodo.ErrBadAnswer, 1},
+			"odd":       {answer(200, `{"subscription_id":"PLANTED@","items":[{"payment_id":"PLANTED@","subscription_id":"PLANTED@","refund_id":"PLANTED@","dispute_id":"PLANTED@"}]}`), dodo.ErrBadAnswer, 1},
 		} {
 			t.Run(op+"/"+name, func(t *testing.T) {
 				var logged bytes.Buffer

@@ -49,14 +49,14 @@ type Books interface {
 	Payment(ctx context.Context, id string) (dodo.Fact, error)
 	// Subscription reads a subscription as a fact.
 	Subscription(ctx context.Context, id string) (dodo.Fact, error)
-	// Payments lists payments.
-	Payments(ctx context.Context, filter dodo.PaymentFilter) (dodo.PaymentPage, error)
+	// Payments lists the payments made since.
+	Payments(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentSummary], error)
 	// Refunds lists the refunds made since.
-	Refunds(ctx context.Context, since time.Time, page int) (dodo.PaymentChangePage, error)
+	Refunds(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
 	// Disputes lists the disputes opened since.
-	Disputes(ctx context.Context, since time.Time, page int) (dodo.PaymentChangePage, error)
-	// Subscriptions lists subscriptions.
-	Subscriptions(ctx context.Context, filter dodo.SubscriptionFilter) (dodo.SubscriptionPage, error)
+	Disputes(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
+	// Subscriptions lists all subscriptions.
+	Subscriptions(ctx context.Context, page int) (dodo.Page[dodo.SubscriptionSummary], error)
 }
 
 // Observer counts what happened. Its methods must be cheap and not block.

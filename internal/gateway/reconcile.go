@@ -91,14 +91,13 @@ func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bo
 }
 
 func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
-	filter := dodo.PaymentFilter{CreatedFrom: since(mark, paymentsBack)}
+	from := since(mark, paymentsBack)
 	return r.pages(ctx, func(page int) (bool, error) {
-		filter.Page = page
-		list, err := r.Provider.Payments(ctx, filter)
+		list, err := r.Provider.Payments(ctx, from, page)
 		if err != nil {
 			return false, err
 		}
-		for _, p := range list.Payments {
+		for _, p := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
 			known, ours, err := r.known(ctx, ref, p.Clues)
@@ -129,7 +128,7 @@ func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
 // A payment that nobody here owns was not made through us.
 func (r *reconciliation) changes(
 	ctx context.Context, from time.Time,
-	list func(context.Context, time.Time, int) (dodo.PaymentChangePage, error),
+	list func(context.Context, time.Time, int) (dodo.Page[dodo.PaymentChange], error),
 	told func(entitlement.Payment, dodo.PaymentChange) bool,
 ) error {
 	return r.pages(ctx, func(page int) (bool, error) {
@@ -137,7 +136,7 @@ func (r *reconciliation) changes(
 		if err != nil {
 			return false, err
 		}
-		for _, c := range found.Changes {
+		for _, c := range found.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
 			known, ours, err := r.known(ctx, ref, dodo.Clues{})
@@ -154,11 +153,11 @@ func (r *reconciliation) changes(
 
 func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.Provider.Subscriptions(ctx, dodo.SubscriptionFilter{Page: page})
+		list, err := r.Provider.Subscriptions(ctx, page)
 		if err != nil {
 			return false, err
 		}
-		for _, s := range list.Subscriptions {
+		for _, s := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
 			known, ours, err := r.known(ctx, ref, s.Clues)
