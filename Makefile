@@ -50,6 +50,10 @@ race: ## run the tests with goroutines under the race detector
 	@./.ci/deps
 	$(GO) test -race -timeout 15m $(RACE)
 
+.PHONY: stories
+stories: ## tell every life story in 10,000 shuffles; a failure prints its seed
+	$(GO) test -count=1 -timeout 10m -run TestLifeStories ./internal/entitlement -rapid.checks=10000
+
 .PHONY: vet
 vet: ## run go vet
 	$(GO) vet ./...
