@@ -147,7 +147,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // serveAPI answers a request for the base path, and keeps the store open until
 // that is done.
 func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.Identity) {
-	defer g.app.store.hold()()
+	defer g.app.store.keep()()
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		// HTTP/3 lets requests in before the handshake is done, and anybody on the
 		// way can repeat those. This is how a proxy would tell (RFC 8470).

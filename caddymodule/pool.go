@@ -106,9 +106,9 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 	return h.opened, h.done, nil
 }
 
-// hold keeps the store from being closed until done is called, so that a use
+// keep keeps the store from being closed until done is called, so that a use
 // case of several steps is not cut in two. It does not open the store.
-func (h *handle) hold() (done func()) {
+func (h *handle) keep() (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.users++

@@ -52,7 +52,7 @@ func TestHandleDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeStore{}
 		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
-		atWork := h.Hold()
+		atWork := h.Keep()
 		_, done, err := h.Use()
 		if err != nil {
 			t.Fatal(err)

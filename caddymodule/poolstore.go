@@ -52,6 +52,26 @@ func (h *handle) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, er
 	return s.Commit(ctx, c)
 }
 
+// Hold implements [store.Holds].
+func (h *handle) Hold(ctx context.Context, hold store.Hold) (store.Held, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Held{}, err
+	}
+	defer done()
+	return s.Hold(ctx, hold)
+}
+
+// End implements [store.Holds].
+func (h *handle) End(ctx context.Context, e store.End) (store.Ended, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Ended{}, err
+	}
+	defer done()
+	return s.End(ctx, e)
+}
+
 // Entries implements [store.Accounts].
 func (h *handle) Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error) {
 	s, done, err := h.use(ctx)

@@ -10,7 +10,12 @@ import (
 
 // Account is everything about an account that entitlements follow from.
 type Account struct {
+	// Rev grows with every change of the account; 0 before the first.
+	Rev    int64
 	Ledger ledger.Account
+	// HeldUntil is when the next hold runs out, which gives back what it holds:
+	// what is known of the account is out of date then. Zero: nothing is held.
+	HeldUntil time.Time
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
 }
@@ -55,7 +60,7 @@ type Snapshot struct {
 // Snapshot judges the account at now: expiry of credits and plans follows the
 // clock, with no job and no event in between.
 func (a Account) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{Credits: a.Ledger.Balance(now), Plan: NoPlan, PlanStatus: PlanNone}
+	s := Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
 	var (
 		passes  []Pass
 		choices []access

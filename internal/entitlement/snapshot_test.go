@@ -77,7 +77,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotCountsUnexpiredCredits(t *testing.T) {
 	account, _, err := ledger.Account{}.Apply([]ledger.Target{
 		{ID: "a", Amount: 9, ExpiresAt: noon.Add(time.Hour)}, {ID: "b", Amount: 2},
-	}, "", noon)
+	}, ledger.PolicyDebt, "", noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (l *life) hear(t fataler, fact entitlement.Fact) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.ledger, _, err = l.ledger.Apply(effect.Grants, "", l.now); err != nil {
+	if l.ledger, _, err = l.ledger.Apply(effect.Grants, ledger.PolicyDebt, "", l.now); err != nil {
 		t.Fatal(err)
 	}
 	l.records[fact.Ref], l.standings[fact.Ref.String()] = next, effect.Standing

@@ -35,6 +35,7 @@ var (
 // that it writes come from its own clock, in UTC milliseconds.
 type Store interface {
 	Accounts
+	Holds
 	Owners
 	Orders
 	Journal
@@ -46,8 +47,8 @@ type Store interface {
 // Accounts keeps ledgers, and the merged objects behind them.
 type Accounts interface {
 	// Account reads what entitlements follow from; of the grants, those of which
-	// something is left. An account that was never written is empty, not an
-	// error.
+	// something is left or held, of the holds, those that have run out. An account
+	// that was never written is empty, not an error.
 	Account(ctx context.Context, account string) (entitlement.Account, error)
 	// Object reads the merged state of an object of the account, and its
 	// version. An object that was never written has version 0 and no state.
@@ -83,7 +84,10 @@ type Commit struct {
 	Version int64  // the version that State was computed from
 	State   []byte // becomes version Version+1
 	Effect  entitlement.Effect
-	Cause   string // for the entries: the event's id, or the use case's name
+	// Policy says what becomes of credits that are taken back and are spent
+	// already; empty is [ledger.PolicyDebt].
+	Policy ledger.Policy
+	Cause  string // for the entries: the event's id, or the use case's name
 	// Order, when not nil, moves one of the account's orders along. An order
 	// that the store does not have is passed over; one that is paid stays paid.
 	Order *OrderResult

@@ -22,6 +22,9 @@ type Store struct {
 	clock func() time.Time
 	log   *slog.Logger
 
+	holds   *holds
+	lastRev int64 // of any account; known to the goroutine that writes
+
 	queue   chan *operation
 	drained chan struct{} // closed when the queue is empty for good
 

@@ -6,9 +6,12 @@
 // Under the prefix, with every name percent-encoded, so that no name can end a
 // key early or move it to another slot:
 //
-//	{account}:account          hash: number of the last entry, live grants, standings
-//	{account}:closed           hash: grants of which nothing is left
+//	{account}:account          hash: revision, number of the last entry, debt, live grants, standings
+//	{account}:closed           hash: grants of which nothing is left or held
 //	{account}:entries          list: entry n is the n-th element
+//	{account}:holds            hash: the holds that have not ended
+//	{account}:expiring         sorted set: their ids by when they run out
+//	{account}:ended:id         string: a hold that has ended; expires
 //	{account}:object:kind:id   hash: version, state
 //	{account}:order:id         hash; expires 30 days after the order unless it is paid
 //	{account}:unpaid           sorted set: ids of unpaid orders by expiry
