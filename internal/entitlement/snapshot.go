@@ -10,6 +10,8 @@ import (
 
 // Account is everything about an account that entitlements follow from.
 type Account struct {
+	// Rev counts the changes of the account, from 0 before the first.
+	Rev    int64
 	Ledger ledger.Account
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing

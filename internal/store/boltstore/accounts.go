@@ -26,6 +26,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		b := accountOf(tx, account)
+		a.Rev = parseNumber(b.get(kindRev, ""))
 		var err error
 		if a.Ledger, err = readLedger(b); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 	if b, err = accountFor(tx, w.Account); err != nil {
 		return err
 	}
-	return w.save(b)
+	return errors.Join(w.save(b), s.changed(tx, b, w.Account))
 }
 
 // load reads what the commit builds on: the live grants, the others that it

@@ -18,6 +18,7 @@ const (
 	kindOrder    = 'r'
 	kindUnpaid   = 'u'
 	kindKey      = 'k'
+	kindRev      = 'v'
 )
 
 // bucket is a bbolt bucket that may not exist: reading it finds nothing then.

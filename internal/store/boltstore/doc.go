@@ -13,6 +13,7 @@
 //	            r order      orders, JSON
 //	            u order      unpaid orders: expiry in milliseconds
 //	            k hash       idempotency keys, JSON
+//	            v            count of changes
 //	owners    object → account id
 //	events    event id → all of an event but its body, JSON
 //	bodies    event id → body, apart so that settling does not write it again
@@ -21,7 +22,7 @@
 //
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page
-// that it shares with others; s, g and t are all that [Store.Account] reads.
+// that it shares with others; s, g, t and v are all that [Store.Account] reads.
 //
 // # Writing
 //

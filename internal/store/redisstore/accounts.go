@@ -49,6 +49,8 @@ func parseAccount(fields map[string]string) (entitlement.Account, error) {
 		switch kind {
 		case "seq":
 			a.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
+		case "rev":
+			a.Rev, err = strconv.ParseInt(value, 10, 64)
 		case "g":
 			a.Ledger.Grants[name], err = record.ParseGrant(name, value)
 		case "s":
@@ -132,7 +134,7 @@ func (s *Store) commitArgs(c store.Commit, standing string) []any {
 	args := []any{
 		s.now(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
 		c.Object.String(), standing, c.Cause, order.ID, string(order.State), order.PaymentID,
-		store.MaxPurchases,
+		store.MaxPurchases, s.changesChannel(),
 	}
 	for _, t := range c.Effect.Grants {
 		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))

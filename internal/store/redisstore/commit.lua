@@ -1,7 +1,7 @@
 -- Commit: the new state of an object with everything that follows from it. The
 -- rules are those of package ledger, Account.Apply, word for word.
 --
--- KEYS  1 account   hash: "seq"; "g:" + grant of grants of which something is
+-- KEYS  1 account   hash: "seq"; "rev"; "g:" + grant of grants of which something is
 --                   left; "s:" + object of standings
 --       2 closed    hash: by id, the grants of which nothing is left
 --       3 entries   list: entry n is the n-th element
@@ -15,8 +15,8 @@
 --       3 version after it    4 state    5 name of the object
 --       6 standing, or "" for none    7 cause    8 order id, or "" for none
 --       9 state of the order    10 payment of the order, or ""
---       11 how many failed orders are listed
---       12... of each target: grant, amount, expiry, creation; times in
+--       11 how many failed orders are listed    12 channel of changes
+--       13... of each target: grant, amount, expiry, creation; times in
 --             milliseconds or "-"
 --
 -- Returns {"ok", entry...}, {"conflict"} or {"range", grant}.
@@ -142,7 +142,7 @@ local function set(id, target, expires, created)
 end
 
 lapse()
-for i = 12, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
   if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3])) then return { 'range', ARGV[i] } end
 end
 lapse()
@@ -191,6 +191,7 @@ if moves then
     if redis.call('PTTL', FAILED) < live then redis.call('PEXPIRE', FAILED, int(live)) end
   end
 end
+announce(ACCOUNT, ARGV[12])
 
 table.insert(entries, 1, 'ok')
 return entries

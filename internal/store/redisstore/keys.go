@@ -31,6 +31,9 @@ func (s *Store) eventKey(id string) string           { return s.prefix + "event:
 func (s *Store) parkedKey(object string) string      { return s.prefix + "parked:" + escape(object) }
 func (s *Store) allParkedKey() string                { return s.prefix + "parked" }
 
+// changesChannel is where changes are published. It is not a key.
+func (s *Store) changesChannel() string { return s.prefix + "changes" }
+
 // escape writes a name so that it holds no brace or colon, and so that no two
 // names look alike afterwards.
 func escape(name string) string { return url.QueryEscape(name) }

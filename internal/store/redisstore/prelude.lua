@@ -11,3 +11,11 @@ end
 
 -- int writes a whole number as digits; tostring would write 1e+14.
 local function int(n) return string.format('%.0f', n) end
+
+-- announce counts a change of an account, behind everything that was written of
+-- it, and tells who watches. The channel is no key: in a Cluster, every node
+-- hears what is published at any of them.
+local function announce(account, channel)
+  local rev = redis.call('HINCRBY', account, 'rev', 1)
+  redis.call('PUBLISH', channel, int(rev) .. ' ' .. string.match(account, '{(.*)}'))
+end
