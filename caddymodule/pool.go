@@ -42,6 +42,8 @@ type handle struct {
 	users  int
 	idle   chan struct{} // not nil: somebody waits until nobody is at work
 	closed bool
+
+	watchers store.Watchers // of the open store, through all openings
 }
 
 const (
@@ -101,6 +103,7 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 			return nil, nil, unavailable(err)
 		}
 		h.opened = opened
+		opened.Watch(&h.watchers) // until it is closed
 	}
 	h.users++
 	return h.opened, h.done, nil

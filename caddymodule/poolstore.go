@@ -22,6 +22,10 @@ func (h *handle) Ping(ctx context.Context) error {
 	return s.Ping(ctx)
 }
 
+// Watch implements [store.Changes]. It does not open the store: until somebody
+// does, the watcher hears nothing.
+func (h *handle) Watch(w store.Watcher) (stop func()) { return h.watchers.Watch(w) }
+
 // Account implements [store.Accounts].
 func (h *handle) Account(ctx context.Context, account string) (entitlement.Account, error) {
 	s, done, err := h.use(ctx)

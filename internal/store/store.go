@@ -40,6 +40,7 @@ type Store interface {
 	Orders
 	Journal
 	Marks
+	Changes
 	// Ping reports whether the store can serve, by a cheap round trip.
 	Ping(ctx context.Context) error
 }
@@ -258,4 +259,28 @@ type Marks interface {
 	Mark(ctx context.Context, name string) (time.Time, error)
 	// SetMark sets a mark, to the millisecond. The last one that is set stays.
 	SetMark(ctx context.Context, name string, at time.Time) error
+}
+
+// Changes tells which accounts change, so that what was read of an account can be
+// remembered until then.
+type Changes interface {
+	// Watch tells w of every change of an account from now on, whoever makes it,
+	// and first whether that is already so. After stop has returned w hears
+	// nothing more; it must not be called by w itself. A store that is closed
+	// tells every watcher that it is lost.
+	Watch(w Watcher) (stop func())
+}
+
+// Watcher hears of changes. Its methods are called one at a time and must return
+// soon: the store waits for them.
+type Watcher interface {
+	// Changed: the account was changed, to the state with this Rev
+	// ([entitlement.Account]). A read that begins afterwards finds this Rev or a
+	// later one. Messages may be repeated, and may overtake each other.
+	Changed(account string, rev int64)
+	// Live: from now on no change is missed.
+	Live()
+	// Lost: changes may be missed from now on, and the last ones may have been. It
+	// is where every watcher begins.
+	Lost()
 }

@@ -136,13 +136,15 @@ func (s *Store) turn(tx *bolt.Tx, k *book, written bool) {
 			over = append(over, id)
 		}
 	}
-	if len(over) == 0 {
-		return
+	if len(over) > 0 {
+		s.holds.end(k.account, over, k.rev, written)
 	}
-	s.holds.end(k.account, over, k.rev, written)
 	if written {
 		account, rev := k.account, k.rev
-		tx.OnCommit(func() { s.holds.forget(account, rev) })
+		tx.OnCommit(func() {
+			s.holds.forget(account, rev)
+			s.watchers.Changed(account, rev)
+		})
 	}
 }
 

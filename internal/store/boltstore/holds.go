@@ -310,11 +310,14 @@ func (s *Store) hold(tx *bolt.Tx, h store.Hold) (store.Held, error) {
 		held.Account = k.shown()
 		return held, errUnwritten
 	}
-	err = s.conclude(tx, k, nil)
-	if err == nil || errors.Is(err, errUnwritten) {
-		s.holds.place(k, h)
-		held.Account = k.shown()
+	if err = s.conclude(tx, k, nil); err != nil && !errors.Is(err, errUnwritten) {
+		return store.Held{}, err
 	}
+	s.holds.place(k, h)
+	if err != nil {
+		s.watchers.Changed(k.account, k.rev)
+	}
+	held.Account = k.shown()
 	return held, err
 }
 
@@ -397,11 +400,14 @@ func (s *Store) end(tx *bolt.Tx, e store.End) (store.Ended, error) {
 		end.Until = now.Add(e.Keep).UnixMilli()
 		return errors.Join(saveEnded(b, e.ID, end), forgetEnded(b, now))
 	})
-	if err == nil || errors.Is(err, errUnwritten) {
-		s.holds.remember(name, end, now)
-		return store.Ended{Found: true, Captured: e.Captured, Account: k.shown()}, err
+	if err != nil && !errors.Is(err, errUnwritten) {
+		return store.Ended{}, err
 	}
-	return store.Ended{}, err
+	s.holds.remember(name, end, now)
+	if err != nil {
+		s.watchers.Changed(k.account, k.rev)
+	}
+	return store.Ended{Found: true, Captured: e.Captured, Account: k.shown()}, err
 }
 
 // ended finds what is remembered of a hold.

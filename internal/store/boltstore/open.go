@@ -73,6 +73,7 @@ func Open(path string, opts Options) (*Store, error) {
 		db: db, path: path, clock: opts.Clock, log: opts.Logger, holds: newHolds(),
 		queue: make(chan *operation, maxQueue), drained: make(chan struct{}),
 	}
+	s.watchers.Live() // nobody else writes the file
 	go s.commitAll()
 	return s, nil
 }

@@ -36,6 +36,8 @@ type Store struct {
 	unusable atomic.Pointer[error] // the fault after which nothing is read either
 	panicked atomic.Bool           // bbolt may hold locks that nobody will release
 
+	watchers store.Watchers
+
 	operations, transactions atomic.Int64
 }
 
@@ -87,6 +89,7 @@ func (s *Store) Close() error {
 	s.users.Wait()
 	close(s.queue)
 	<-s.drained
+	s.watchers.End()
 	if err := s.closeFile(); err != nil {
 		return unavailable("close "+s.path, err)
 	}

@@ -34,6 +34,16 @@
 // contract above it. They are written so that a client may send them again after
 // a lost reply, which go-redis does by itself.
 //
+// # Changes
+//
+// The script that changes an account publishes "rev account" on the channel
+// prefix + "changes", the account in the form that it has in keys. [Store.Watch]
+// listens on a connection of its own, and knows that it hears everything because
+// once a second it publishes something itself, on the channel changes:id. Channels
+// have no database: stores with one prefix in two databases of a server hear each
+// other, which costs a read and changes nothing. A user with an ACL needs the
+// channels prefix + "*".
+//
 // # What is lost when
 //
 // Redis answers before its append-only file is on disk, unless appendfsync is

@@ -34,12 +34,12 @@ func (k accountKeys) key(hash string) string { return string(k) + "key:" + escap
 
 func (s *Store) ownerKey(ref entitlement.Ref) string { return s.prefix + "owner:" + escapeRef(ref) }
 
-// changesChannel is where changes are published. It is not a key.
-func (s *Store) changesChannel() string { return s.prefix + "changes" }
-
 func (s *Store) eventKey(id string) string      { return s.prefix + "event:" + escape(id) }
 func (s *Store) parkedKey(object string) string { return s.prefix + "parked:" + escape(object) }
 func (s *Store) allParkedKey() string           { return s.prefix + "parked" }
+
+// changesChannel is where changes are published. It is not a key.
+func (s *Store) changesChannel() string { return s.prefix + "changes" }
 
 // escape writes a name so that it holds no brace or colon, and so that no two
 // names look alike afterwards.

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
 		{"Marks", markTests},
+		{"Changes", changeTests},
 		{"Names", nameTests},
 		{"Concurrency", concurrencyTests},
 		{"Contexts", contextTests},
