@@ -6,6 +6,7 @@
 //	Client.Payment, Client.Subscription, Client.Session, Client.Products: what Dodo says now
 //	Client.Payments, Client.Subscriptions: what there is to read
 //
-// A [Fact] is what one webhook or one read says about one payment or subscription;
-// the package entitlement folds it. [Clues] lead from it to an account.
+// A [Fact] is what one webhook or one read says about one payment, subscription or
+// grant of a feature; the package entitlement folds it. [Clues] lead from it to an
+// account.
 package dodo
