@@ -2,6 +2,7 @@ package dodo_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -141,5 +142,56 @@ func TestDecodeUnclearFeature(t *testing.T) {
 				t.Errorf("%+v, %v; want %v", e.Fact, err, dodo.ErrMalformed)
 			}
 		})
+	}
+}
+
+// A list says all about its grants. One that cannot be understood does not hide
+// the others.
+func TestFeatureGrants(t *testing.T) {
+	s := newStub(t, nil, answer(200, `{"items":[`+strings.Join([]string{
+		object(granted, nil), object(granted, set("id", `"entg_2"`, "status", `"revoked"`, "feature", `null`)),
+		object(granted, set("id", `"entg_3"`, "status", `null`)), object(granted, set("id", `"entg_4"`, "updated_at", `null`)),
+		object(granted, set("id", `"entg_5"`, "Status", `"Revoked"`)),
+	}, ",")+`]}`))
+	got, err := s.client.FeatureGrants(t.Context(), "ent_1", 3)
+	if err != nil || !got.Last || len(got.Items) != 5 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	changed, clues := moment("2026-02-01T00:00:00Z"), dodo.Clues{CustomerID: "cus_1", SubscriptionID: "sub_1"}
+	for i, want := range []*dodo.Fact{
+		{Fact: entitlement.Fact{Ref: feature("entg_1"), Feature: entitlement.Feature{At: changed, Status: entitlement.FeatureDelivered, Name: "reports"}}, Clues: clues},
+		{Fact: entitlement.Fact{Ref: feature("entg_2"), Feature: entitlement.Feature{At: changed, Status: entitlement.FeatureRevoked}}, Clues: clues},
+		nil, nil, nil,
+	} {
+		if id := fmt.Sprint("entg_", i+1); got.Items[i].ID != id || !reflect.DeepEqual(got.Items[i].Fact, want) {
+			t.Errorf("%s: got %+v, want %+v", id, got.Items[i].Fact, want)
+		}
+	}
+	if line := s.seen()[0].line; line != "GET /entitlements/ent_1/grants?page_number=3&page_size=100" {
+		t.Errorf("asked for %s", line)
+	}
+}
+
+func TestFeatureFlags(t *testing.T) {
+	full := `{"items":[` + strings.TrimSuffix(strings.Repeat(`{"id":"ent_1"},`, 100), ",") + `]}`
+	s := newStub(t, nil, answer(200, full), answer(200, `{"items":[{"id":"ent_2","integration_type":"feature_flag"}]}`))
+	for page, want := range []dodo.Page[string]{{Last: false}, {Items: []string{"ent_2"}, Last: true}} {
+		got, err := s.client.FeatureFlags(t.Context(), page)
+		if err != nil || got.Last != want.Last || got.Last && !reflect.DeepEqual(got, want) || !got.Last && len(got.Items) != 100 {
+			t.Errorf("page %d: %+v, %v", page, got, err)
+		}
+		if line := s.seen()[page].line; line != fmt.Sprintf("GET /entitlements?integration_type=feature_flag&page_number=%d&page_size=100", page) {
+			t.Errorf("asked for %s", line)
+		}
+	}
+	for name, body := range map[string]string{"no items": `{}`, "no id": `{"items":[{"name":"a"}]}`, "id odd": `{"items":[{"id":"../x"}]}`} {
+		for _, list := range []func(c *dodo.Client) error{
+			func(c *dodo.Client) error { _, err := c.FeatureFlags(t.Context(), 0); return err },
+			func(c *dodo.Client) error { _, err := c.FeatureGrants(t.Context(), "ent_1", 0); return err },
+		} {
+			if err := list(newStub(t, nil, answer(200, body)).client); !errors.Is(err, dodo.ErrBadAnswer) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }

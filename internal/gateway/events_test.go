@@ -28,6 +28,8 @@ type story struct {
 var storyProducts = append([]config.Product{
 	{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500},
 	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
+	{Name: "reports", ID: "pdt_reports", Plan: "pro"},
+	{Name: "export", ID: "pdt_export", Credits: 1},
 	{Name: "both", ID: "pdt_both", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour), Credits: 9},
 }, products...)
 
