@@ -19,6 +19,9 @@ func OpenStores() int {
 	return n
 }
 
+// EncodeFeatures is what the header of features says.
+func EncodeFeatures(names []string) string { return encodeFeatures(names, "%,") }
+
 // StoreUsers counts the configs that hold the handle of a bolt file.
 func StoreUsers(path string) int {
 	n, _ := stores.References("bolt:" + path)

@@ -25,8 +25,8 @@ func init() {
 //
 // On every request it removes the entitlement headers that the client sent, in
 // any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
-// `-Plan`, `-Plan-Status`, `-Plan-Expires-At` and `-Stale`, each with exactly one
-// value. A request of somebody whose account cannot be read is answered with 503;
+// `-Plan`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
+// exactly one value. A request of somebody whose account cannot be read is answered with 503;
 // one without a login passes without asking the store.
 //
 // Requests for the base path, in any spelling, are answered here and never passed
@@ -42,6 +42,7 @@ func init() {
 // `{http.dodo.plan}` | The plan that gives access, or `none`
 // `{http.dodo.plan_status}` | `active`, `trialing`, `past_due`, `on_hold`, `paused`, `cancelled`, `expired` or `none`
 // `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
+// `{http.dodo.features}` | The features that Dodo granted, sorted, with commas between them and percent-encoded like the account; empty for none
 type Gateway struct {
 	// Where the payment routes are, such as `/payments`: plain segments, no slash
 	// at the end. Default: `/payments`.

@@ -27,6 +27,9 @@ func newVisit(ctx context.Context, account string, read func(context.Context, st
 
 const placeholderPrefix = "http.dodo."
 
+// unsafeInText is what HTML, templates and Caddy's replacer read more into.
+const unsafeInText = "%{}<>&\"'`\\"
+
 // placeholder is a provider for Caddy's replacer, see [Gateway] for the names.
 // Where the account cannot be read everything is empty, which is never "true" and
 // never the name of a plan.
@@ -36,7 +39,7 @@ func (v visit) placeholder(key string) (any, bool) {
 		return nil, false
 	}
 	if name == "account" {
-		return encodeAccount(v.account, "%{}<>&\"'`\\"), true
+		return encodeAccount(v.account, unsafeInText), true
 	}
 	show, known := shown[name]
 	if !known {
@@ -55,4 +58,5 @@ var shown = map[string]func(entitlement.Snapshot) string{
 	"plan":            func(s entitlement.Snapshot) string { return s.Plan },
 	"plan_status":     func(s entitlement.Snapshot) string { return string(s.PlanStatus) },
 	"plan_expires_at": formatExpiry,
+	"features":        func(s entitlement.Snapshot) string { return encodeFeatures(s.Features, ","+unsafeInText) },
 }

@@ -55,6 +55,9 @@ type Snapshot struct {
 	PlanExpiresAt time.Time
 	// PaymentDate is when the newest payment in force was made; zero for none.
 	PaymentDate time.Time
+	// Features are the names of the features that Dodo has delivered, sorted, each
+	// once. They come from Dodo as they are: any text. Not to be changed.
+	Features []string
 }
 
 // Snapshot judges the account at now: expiry of credits and plans follows the
@@ -66,6 +69,9 @@ func (a Account) Snapshot(now time.Time) Snapshot {
 		choices []access
 	)
 	for _, st := range a.Standings {
+		if st.Feature != "" {
+			s.Features = append(s.Features, st.Feature)
+		}
 		s.HasPaid = s.HasPaid || st.Paid
 		if st.PaidAt.After(s.PaymentDate) {
 			s.PaymentDate = st.PaidAt
@@ -75,6 +81,8 @@ func (a Account) Snapshot(now time.Time) Snapshot {
 			choices = append(choices, st.Renewal.at(now))
 		}
 	}
+	slices.Sort(s.Features)
+	s.Features = slices.Compact(s.Features)
 	choices = append(choices, stack(passes, now)...)
 	if len(choices) == 0 {
 		return s
