@@ -1,6 +1,10 @@
 package entitlement
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/dodogate/dodogate/config"
+)
 
 // Requirement is what an account must have to get at something: exactly one of
 // the three is set.
@@ -23,4 +27,25 @@ func (r Requirement) MetBy(s Snapshot) bool {
 	default:
 		return false
 	}
+}
+
+// Pieces is how many pieces of a product would have to be bought for has to become
+// enough, at most [config.MaxQuantity]; 0 when the product is of no use for it. Of
+// what gives a plan nobody buys several for the credits.
+func (r Requirement) Pieces(p config.Product, has Snapshot) int64 {
+	switch {
+	case r.Paid:
+		return 1
+	case len(r.Plans) > 0:
+		if p.Plan != "" && slices.Contains(r.Plans, p.Plan) {
+			return 1
+		}
+	case r.Credits > 0 && p.Credits > 0:
+		missing := max(r.Credits-has.Credits, 1)
+		pieces := (missing-1)/p.Credits + 1
+		if pieces == 1 || pieces <= config.MaxQuantity && p.Plan == "" {
+			return pieces
+		}
+	}
+	return 0
 }
