@@ -131,7 +131,7 @@ func plain(p string) bool {
 		}
 		before = c
 	}
-	return before != '.' && !(dots && belowScript.MatchString(p))
+	return before != '.' && (!dots || !belowScript.MatchString(p))
 }
 
 // mostWork bounds what a path can cost: the lengths of its readings together.

@@ -58,8 +58,8 @@ func raw(target string) string {
 	return target
 }
 
-func before(s, any string) string {
-	if i := strings.IndexAny(s, any); i >= 0 {
+func before(s, chars string) string {
+	if i := strings.IndexAny(s, chars); i >= 0 {
 		return s[:i]
 	}
 	return s
