@@ -129,7 +129,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		g.refuse(w, r, err)
 		return nil
 	}
-	v := newVisit(r.Context(), who.Account, g.app.gateway.Entitlement)
+	v := newVisit(r.Context(), g, who.Account)
+	v.enter(r)
 	repl.Map(v.placeholder)
 	if g.api.Owns(r) {
 		g.serveAPI(w, r, who)
@@ -159,7 +160,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 
 // refuse answers a request whose account is not usable or cannot be read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	metrics.refused(err)
+	metrics.unread(err)
 	level := slog.LevelError
 	if r.Context().Err() != nil { // the client left, and that is why
 		level = slog.LevelDebug

@@ -44,6 +44,7 @@ type settings struct {
 	hold          bool // keep webhooks until the test sends them
 	clock         func() time.Time
 	disputes      config.DisputePolicy
+	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
 }
 
 var products = []config.Product{
@@ -109,7 +110,11 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 // newGateway is one more gateway on the same store and the same Dodo.
 func (w *world) newGateway(with settings) *gateway.Gateway {
 	w.t.Helper()
-	api := httptest.NewServer(w.sim)
+	var provider http.Handler = w.sim
+	if with.between != nil {
+		provider = with.between(provider)
+	}
+	api := httptest.NewServer(provider)
 	w.t.Cleanup(api.Close)
 	if with.products == nil {
 		with.products = products
