@@ -33,7 +33,7 @@ func visitOf(r *http.Request, asks string) (*visit, error) {
 // settle is asked before the request is refused. What comes of it is what the
 // placeholders, the headers and everybody behind see from then on.
 func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, error) {
-	defer v.site.app.store.hold()()
+	defer v.site.app.store.keep()()
 	now, waiting, err := v.site.app.gateway.Settle(r.Context(), v.account)
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
