@@ -23,6 +23,8 @@ type meters struct {
 	checkouts *prometheus.CounterVec
 	requests  *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	charges   *prometheus.CounterVec
+	spent     prometheus.Counter
 	passes    *prometheus.CounterVec
 	parked    *prometheus.GaugeVec
 }
@@ -42,6 +44,10 @@ func newMeters() *meters {
 			"Requests to the site itself, by what was known of the account.", "account"),
 		refused: counter("requests_refused_total",
 			"Requests refused for what their account has, by the problem's code.", "code"),
+		charges: counter("charges_total",
+			"Requests that credits were set aside for, by how that ended.", "result"),
+		spent: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dodogate", Name: "credits_spent_total",
+			Help: "Credits that requests were charged."}),
 		passes: counter("reconciliations_total",
 			"Passes over Dodo's lists, by how they ended.", "result"),
 		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
@@ -50,7 +56,7 @@ func newMeters() *meters {
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.passes, m.parked} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -86,6 +92,12 @@ func (m *meters) unread(err error) { m.requests.WithLabelValues(labelOf(err)).In
 
 // refusedWith counts a request that is not entitled, or cannot be judged.
 func (m *meters) refusedWith(code string) { m.refused.WithLabelValues(code).Inc() }
+
+// charged counts how a hold ended: captured, released, lost or replayed.
+func (m *meters) charged(result string, credits int64) {
+	m.charges.WithLabelValues(result).Inc()
+	m.spent.Add(float64(credits))
+}
 
 // reconciled counts a pass.
 func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }

@@ -15,6 +15,7 @@ type visit struct {
 	site    *Gateway // that read it
 	account string   // empty: anonymous
 	read    func() (entitlement.Snapshot, error)
+	charged int64 // so far, in credits
 }
 
 // newVisit reads by the site's gateway, but not for anonymous visitors, who have

@@ -111,13 +111,18 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // fail answers a request that could not be judged.
 func (h *Require) fail(w http.ResponseWriter, r *http.Request, err error) {
+	failRequest(w, r, h.logger, err)
+}
+
+// failRequest answers a request of which nobody can say whether it may pass.
+func failRequest(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	p := httpapi.ProblemOf(err)
 	metrics.refusedWith(p.Code)
 	level := slog.LevelError
 	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError { // the client's doing
 		level = slog.LevelDebug
 	}
-	h.logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
+	logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
 	httpapi.WriteError(w, r, err)
 }
 

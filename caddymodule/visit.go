@@ -3,10 +3,12 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -28,6 +30,18 @@ func visitOf(r *http.Request, asks string) (*visit, error) {
 	}
 	return nil, caddyhttp.Error(http.StatusInternalServerError,
 		fmt.Errorf("%s needs a dodo_gateway that runs earlier in the request; there is none", asks))
+}
+
+// held is told of credits that were set aside for the request: everybody behind sees
+// what can be spent beside them.
+func (v *visit) held(r *http.Request, c *gateway.Charge) {
+	now, err := v.read()
+	if err != nil {
+		return // dodo_gateway would not have let it through
+	}
+	now.Credits = c.Available
+	v.read = func() (entitlement.Snapshot, error) { return now, nil }
+	r.Header[v.site.headers.Credits] = []string{strconv.FormatInt(now.Credits, 10)}
 }
 
 // settle is asked before the request is refused. What comes of it is what the

@@ -76,6 +76,7 @@ var problems = []struct {
 	{gateway.ErrDiscountCode, 422, "discount_code_invalid", "discount_code cannot be used for this purchase."},
 	{gateway.ErrNoPublicURL, 500, "public_url_missing", "The site's own address is not configured (public_url)."},
 	{gateway.ErrKeyRunning, 409, "idempotency_key_in_use", "A request with this Idempotency-Key is still running."},
+	{gateway.ErrKeyFinished, 409, "idempotency_key_finished", "A request with this Idempotency-Key was charged before."},
 	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
 	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
 	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
@@ -130,6 +131,9 @@ func ProblemOf(err error) Problem {
 func (p Problem) about(err error) Problem {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		p.Detail = own.detail
+	}
+	if finished, ok := errors.AsType[*gateway.FinishedError](err); ok {
+		p.Members = map[string]any{"charged": finished.Charged}
 	}
 	failed, ok := errors.AsType[*dodo.Error](err)
 	switch {

@@ -160,6 +160,7 @@ var changeTests = []test{
 	}},
 	{"holds are told", func(r *rig) {
 		r.give("acc", "pay_1", forever("a", 10))
+		given := r.account("acc").Rev
 		w := NewWatched()
 		r.watch(w)
 		for _, rev := range []int64{
@@ -167,7 +168,9 @@ var changeTests = []test{
 		} {
 			w.Await(r.T, func(told []string) bool { return slices.Contains(told, change("acc", rev)) })
 		}
-		same(r, "told", len(w.Told()), 5)
+		// A Cluster may tell late of what was given before.
+		told := slices.DeleteFunc(w.Told(), func(what string) bool { return what == change("acc", given) })
+		same(r, "told", len(told), 5)
 	}},
 	{"what is told can be read", func(r *rig) {
 		w := NewWatched()
