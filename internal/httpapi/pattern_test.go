@@ -54,7 +54,7 @@ func TestPathPatterns(t *testing.T) {
 				"/paid.html", "/x.php", "/x.php/y", "*", "/img/https%3A%2F%2Fx.example%2Fa%20b.png", "/" + strings.Repeat("long/", 400), "/x;v=1/y", "//x/y",
 			},
 		},
-		{"/api/generate", []string{"/api/generate", "/api/generate/", "/api//generate//", "/API/Generate", "/api/generate;x", "/api/x/../generate", "/api/generate/%2e"}, []string{"/api", "/api/generate/x", "/api/generates"}},
+		{"/api/generate", []string{"/api/generate", "/api/generate/", "/api//generate//", "/API/Generate", "/api/generate;x", "/api/generate;x/y", "/api/x/../generate", "/api/generate/%2e"}, []string{"/api", "/api/generate/x", "/api/generates"}},
 		{"/api/generate/", []string{"/api/generate"}, []string{"/api"}},
 		{"/report.php", []string{"/report.php", "/report.php/x", "/report.PHP/x/y", "/report.php%2fx"}, []string{"/report.phpx", "/report", "/x/report.php"}},
 		{"*.mp4", []string{"/a.mp4", "/x/A.MP4", "/a.mp4/", "/a.mp4;x", "/a.mp4%00.txt", "/a.mp4%20", "/a.mp4.", "/a.mp%34"}, []string{"/a.mp3", "/a.mp4x", "/a.mp4/x"}},
