@@ -96,7 +96,7 @@ func TestGateCannotBeWalkedAround(t *testing.T) {
 		"/%70aid/x", "/%50AID/x", "/%2570aid/x", "/%252e%252e/paid/x", "/x/..%252fpaid", "/paid;x", "/paid;/x", "/;x/paid", "/x/..;/paid/x", "/paid%3bx/y",
 		"/PAID/x", "/Paid", "/paid/?x", "/paid?x", "/paid#x", "/paid%23", "/paid%3f", "/paid%00", "/paid%20", "/paid.", "/paid./x",
 		`/paid\x`, `/x\..\paid`, "/x/..%5cpaid", "/%5cpaid", "http://evil.example/paid/x", "http://127.0.0.1/x/../paid", "http:/paid/x", "http:paid/x", "HTTP://x//paid",
-		"//evil.example/paid/x", "///evil.example/paid", `/\evil.example/paid`, "/paid.php", "/paid.php/x", "/paid.php%2fx", "/x/../paid.PHP/y",
+		"//evil.example/paid/x", "///evil.example/paid", `/\evil.example/paid`, "/paid.php", "/paid.php/x", "/paid.php%2fx", "/x/../paid.PHP/y", "/index.php/paid/x", "/index.php%2fpaid",
 	} {
 		for _, method := range []string{"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "get"} {
 			if method == "HEAD" {
@@ -133,5 +133,5 @@ func TestGateCannotBeWalkedAround(t *testing.T) {
 
 var hostilePieces = []string{
 	"/", "/", "/", "//", "paid", "paid", "PAID", "p%61id", "%70aid", "x", "y", "..", "..", ".", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", `\`, ";", ";v=1", "..;", "%3b",
-	"%00", "%20", "%09", "%0a", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", ":", "@", ".php", ".", "%c0%af", "%c3%a9",
+	"%00", "%20", "%09", "%0a", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", ":", "@", ".php", "/index.php", ".", "%c0%af", "%c3%a9",
 }

@@ -71,7 +71,7 @@ func openBolt(t *testing.T) store.Store {
 }
 
 func openRedis(t *testing.T, addr string) store.Store {
-	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + addr})
+	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + addr, Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,8 @@ var habits = []func(string) string{
 	replacer("", `[\x00-\x20\x7f]+`, ""),         // browsers' parsers, and those who trim
 	replacer(". ", `([^/. ])[. ]+(/|$)`, "$1$2"), // Windows
 	replacer("/", `//+`, "/"),                    // nearly all
-	replacer(".", `(?s)(`+scripts+`)/.*`, "$1"),  // CGI: the rest is PATH_INFO
+	replacer(".", `(?s)(`+scripts+`)/.*`, "$1"),  // CGI: the rest is PATH_INFO,
+	replacer(".", `(?s)^.*?`+scripts+`/`, "/"),   // by which front controllers go
 	resolveDots,
 	rooted,
 }

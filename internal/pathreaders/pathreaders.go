@@ -25,6 +25,7 @@ var Readers = map[string]Reader{
 	"Jetty, ambiguous":    func(t string) string { return unescape(tomcatDots(withoutParameters(raw(t)))) },
 	"IIS":                 windows,
 	"PHP-FPM":             script,
+	"Laravel":             frontController,
 	"nginx in front":      func(t string) string { return unescape(path.Clean(unescape(raw(t)))) },
 	"nginx, then servlet": func(t string) string { return tomcat(path.Clean(unescape(raw(t)))) },
 	"RFC 3986":            func(t string) string { return unescape(tomcatDots(raw(t))) },
@@ -145,6 +146,15 @@ func windows(target string) string {
 		segments[i] = strings.TrimRight(s, ". ")
 	}
 	return strings.Join(segments, "/")
+}
+
+// frontController routes by what follows the script: /index.php/paid is /paid.
+func frontController(target string) string {
+	p := path.Clean("/" + unescape(raw(target)))
+	if _, below, ok := strings.Cut(p, "/index.php/"); ok {
+		return "/" + below
+	}
+	return p
 }
 
 // script runs /paid.php for all that is below it.
