@@ -103,7 +103,7 @@ func newSimulator(t *testing.T, b *bench, webhook string) *dodosim.Simulator {
 		APIKey:        "test_api_key",
 		WebhookURL:    "http://127.0.0.1:" + b.Port + webhook,
 		WebhookSecret: webhookSecret,
-		Products:      []dodosim.Product{{ID: "pdt_pack10", Price: 500, Currency: "USD"}},
+		Products:      []dodosim.Product{{ID: "pdt_pack10", Price: 500, Currency: "USD"}, {ID: "pdt_other", Price: 100, Currency: "USD"}},
 	})
 	if err != nil {
 		t.Fatal(err)
