@@ -2,16 +2,19 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -359,19 +362,31 @@ func TestAdminPasses(t *testing.T) {
 	b := newBench(t)
 	sim := newSimulator(t, b, "")
 	sim.HoldWebhooks(true)
+	// Only a rebuild looks at what is older than this.
+	db, err := boltstore.Open(b.file(), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.SetMark(t.Context(), "reconcile", time.Now().Add(1000*time.Hour)), db.Close()); err != nil {
+		t.Fatal(err)
+	}
 	b.mustLoad(caddyfile(off(usualDodo), usualProxy))
 	if got := b.passes(); len(got) != 0 {
 		t.Errorf("passes before any: %v", got)
 	}
 	b.pay(sim, "alice", "pdt_pack10")
-	if got := b.runs("/dodo/reconcile"); got.Pass != 1 || got.Kind != "reconcile" || got.State != "done" || got.Seen != 1 || got.Read != 1 || got.Applied != 1 {
-		t.Errorf("reconcile: %+v", got)
+	if got := b.runs("/dodo/rebuild"); got.Pass != 1 || got.Kind != "rebuild" || got.State != "done" || got.Seen != 1 || got.Read != 1 || got.Applied != 1 {
+		t.Errorf("rebuild: %+v", got)
 	}
 	if got := b.credits("alice"); got != "10" {
 		t.Errorf("alice has %s credits", got)
 	}
-	if got := b.runs("/dodo/rebuild"); got.Pass != 2 || got.Kind != "rebuild" || got.State != "done" || got.Seen != 1 || got.Read != 0 {
-		t.Errorf("rebuild: %+v", got)
+	b.pay(sim, "alice", "pdt_pack10")
+	if got := b.runs("/dodo/reconcile"); got.Pass != 2 || got.Kind != "reconcile" || got.State != "done" || got.Seen != 2 || got.Read != 1 || got.Applied != 1 {
+		t.Errorf("reconcile: %+v", got)
+	}
+	if got := b.credits("alice"); got != "20" {
+		t.Errorf("alice has %s credits", got)
 	}
 	sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 1)
 	if got := b.runs("/dodo/rebuild"); got.State != "failed" || got.Error == "" || strings.Contains(got.Error, "test_api_key") {
@@ -392,33 +407,42 @@ func TestAdminPassesOverReloads(t *testing.T) {
 	slow := strings.Replace(usualDodo, "dodo {", "dodo {\n\t\treconcile {\n\t\t\tinterval 1d\n\t\t\tbudget 1\n\t\t}", 1)
 	b.mustLoad(caddyfile(off(usualDodo), usualProxy))
 	b.pay(sim, "alice", "pdt_pack10")
-	b.mustLoad(caddyfile(slow, usualProxy))
-	eventually(t, "a pass runs", func() string {
-		if got := b.passes(); len(got) != 1 || got[0].State != "running" {
-			return fmt.Sprint(got)
-		}
-		return ""
-	})
+	runs := func(n int) {
+		t.Helper()
+		b.mustLoad(caddyfile(slow, usualProxy))
+		eventually(t, "a pass runs", func() string {
+			if got := b.passes(); len(got) != n || got[0].State != "running" {
+				return fmt.Sprint(got)
+			}
+			return ""
+		})
+	}
+	runs(1)
+	b.mustLoad(caddyfile(off(usualDodo), usualProxy))
+	if got := b.passes(); len(got) != 1 || got[0].State != "interrupted" {
+		t.Errorf("what nobody asked for is done over: %+v", got)
+	}
+	runs(2)
 	for i, tt := range []struct{ path, kind string }{
 		{"/dodo/reconcile", "reconcile"}, {"/dodo/rebuild", "rebuild"}, {"/dodo/reconcile", "rebuild"},
 	} {
-		if got := adminJSON[adminPass](b, "POST", tt.path); got.Pass != 2 || got.Kind != tt.kind || got.State != "waiting" {
+		if got := adminJSON[adminPass](b, "POST", tt.path); got.Pass != 3 || got.Kind != tt.kind || got.State != "waiting" {
 			t.Errorf("request %d while one runs: %+v", i, got)
 		}
 	}
-	if got := b.passes(); len(got) != 2 || got[0].State != "waiting" || got[1].State != "running" {
+	if got := b.passes(); len(got) != 3 || got[0].State != "waiting" || got[1].State != "running" {
 		t.Errorf("passes: %+v", got)
 	}
 	b.mustLoad(caddyfile(slow+"\n\tgrace_period 1s", usualProxy)) // its rebuild gets no further
 	eventually(t, "the rebuild runs", func() string {
-		if got := b.passes(); len(got) != 2 || got[0].State != "running" || got[0].Kind != "rebuild" || got[1].State != "interrupted" {
+		if got := b.passes(); len(got) != 3 || got[0].State != "running" || got[0].Kind != "rebuild" || got[1].State != "interrupted" {
 			return fmt.Sprint(got)
 		}
 		return ""
 	})
 	b.mustLoad(caddyfile(off(usualDodo), usualProxy))
 	eventually(t, "the rebuild is done", func() string {
-		if got := b.passes(); len(got) != 3 || got[0].State != "done" || got[0].Kind != "rebuild" || got[0].Applied != 1 || got[1].State != "interrupted" {
+		if got := b.passes(); len(got) != 4 || got[0].State != "done" || got[0].Kind != "rebuild" || got[0].Applied != 1 || got[1].State != "interrupted" {
 			return fmt.Sprint(got)
 		}
 		return ""
