@@ -211,9 +211,7 @@ func (a *App) Start() error {
 	if err := a.store.open(context.Background()); err != nil {
 		return err
 	}
-	if !a.Reconcile.Off {
-		a.reconciler = startReconciler(a)
-	}
+	a.reconciler = startReconciler(a)
 	return nil
 }
 

@@ -11,6 +11,8 @@
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go
 //	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
 //	@x dodo_path             http.matchers.dodo_path      gatepath.go
+//	admin API, dodo/…        admin.api.dodo               admin.go and admin_*.go
+//	dodogate dodo …                                       command.go and command_*.go
 //
 // A request of a site meets [Gateway]: headers.go and ownnames.go take away what
 // the client claims, identity.go finds out who it is, then either internal/httpapi
@@ -27,7 +29,7 @@
 //   - What a request needs is there after Provision; Start only opens the store,
 //     so that one that cannot be used is refused when the config is loaded.
 //   - Open stores belong to the process and are pooled (pool.go), and so do the
-//     metrics (metrics.go).
+//     passes over Dodo's lists (passes.go) and the metrics (metrics.go).
 //   - Secrets are resolved into what Provision makes, and into nothing that is
 //     ever written out (secrets.go).
 package caddymodule

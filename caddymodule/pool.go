@@ -36,6 +36,7 @@ type openStore interface {
 type handle struct {
 	// opener must not show what it opens when it is printed; a func does not.
 	opener func(context.Context) (openStore, error)
+	passes *passes // over Dodo's lists, into this store
 
 	mu     sync.Mutex
 	opened openStore
@@ -57,7 +58,7 @@ const (
 // the resource and may be logged.
 func acquire(key string, opener func(context.Context) (openStore, error)) (*handle, error) {
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &handle{opener: opener}, nil
+		return &handle{opener: opener, passes: newPasses()}, nil
 	})
 	if err != nil {
 		return nil, err

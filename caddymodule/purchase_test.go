@@ -105,6 +105,7 @@ func newSimulator(t *testing.T, b *bench, webhook string) *dodosim.Simulator {
 		WebhookSecret: webhookSecret,
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Price: 500, Currency: "USD"},
+			{ID: "pdt_other", Price: 100, Currency: "USD"},
 			{ID: "pdt_gated", Price: 500, Currency: "USD", Features: []string{"reports", `a,b % {x} "ö"`}},
 		},
 	})

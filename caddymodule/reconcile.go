@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -12,12 +13,13 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // Reconcile says how often Dodo is asked for what its webhooks did not tell, and
 // parked events are tried again.
 type Reconcile struct {
-	// Turns it off. Default: on.
+	// Turns it off, but for the passes that the admin API asks for. Default: on.
 	Off bool `json:"off,omitempty"`
 	// How long to wait between two passes, at least a minute. Default: 10m.
 	Interval config.Duration `json:"interval,omitempty"`
@@ -30,6 +32,7 @@ const (
 	defaultInterval = 10 * time.Minute
 	defaultBudget   = 60
 	mostBudget      = 240
+	never           = time.Duration(math.MaxInt64)
 	// firstPass is when the first pass begins, at the latest: not at once, so
 	// that reloads in quick succession ask nothing.
 	firstPass = 5 * time.Second
@@ -62,8 +65,8 @@ func (r Reconcile) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(budget)), max(1, budget/10))
 }
 
-// reconciler runs passes until it is stopped. For a moment of a reload, those of
-// two configs run side by side, and so do those of several gateways: what one of
+// reconciler runs passes until it is stopped: one every interval, and those that
+// the admin API asks for. Those of several gateways run side by side: what one of
 // them applies, the other finds applied.
 type reconciler struct {
 	cancel context.CancelFunc
@@ -73,10 +76,13 @@ type reconciler struct {
 func startReconciler(a *App) *reconciler {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reconciler{cancel: cancel}
+	passes, limiter, interval := a.store.passes, a.Reconcile.limiter(), a.Reconcile.interval()
+	pause := time.Duration(rand.Int64N(int64(min(firstPass, interval)))) //nolint:gosec // nobody gains by guessing
+	if a.Reconcile.Off {
+		pause, interval = never, never
+	}
 	r.done.Go(func() {
-		limiter, interval := a.Reconcile.limiter(), a.Reconcile.interval()
-		pause := time.Duration(rand.Int64N(int64(min(firstPass, interval)))) //nolint:gosec // nobody gains by guessing
-		for sleep(ctx, pause) {
+		for passes.sleep(ctx, pause) {
 			a.reconcile(ctx, limiter)
 			a.redrive(ctx)
 			pause = interval
@@ -91,31 +97,27 @@ func (r *reconciler) stop() {
 	r.done.Wait()
 }
 
-// sleep waits, and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
-	did, err := a.gateway.Reconcile(ctx, budget)
-	if ctx.Err() != nil {
+	done, ok := a.store.passes.run(ctx, func(kind passKind, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		if kind == passRebuild {
+			return a.gateway.Rebuild(ctx, budget, told)
+		}
+		return a.gateway.Reconcile(ctx, budget)
+	})
+	if !ok {
 		return
 	}
-	metrics.reconciled(err)
+	metrics.reconciled(done.err)
+	log := a.logger.With("pass", done.number, "kind", string(done.kind))
 	switch {
-	case err != nil:
-		a.logger.Warn("reconciling with Dodo failed; the next pass begins where this one did", "error", err)
-	case did.Applied > 0:
-		a.logger.Info("reconciled with Dodo", "seen", did.Seen, "read", did.Read, "applied", did.Applied)
+	case done.err != nil && done.kind == passRebuild:
+		log.Error("rebuilding from Dodo failed; ask for it again", "error", done.err)
+	case done.err != nil:
+		log.Warn("reconciling with Dodo failed; the next pass begins where this one did", "error", done.err)
+	case done.did.Applied > 0, done.kind == passRebuild:
+		log.Info("reconciled with Dodo", "seen", done.did.Seen, "read", done.did.Read, "applied", done.did.Applied)
 	default:
-		a.logger.Debug("reconciled with Dodo, nothing was missing", "seen", did.Seen, "read", did.Read)
+		log.Debug("reconciled with Dodo, nothing was missing", "seen", done.did.Seen, "read", done.did.Read)
 	}
 }
 

@@ -16,18 +16,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/dodogate/dodogate/internal/freeport"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
-// TestMain lets the test binary be dodogate itself, so that the tests run real
-// processes and can kill them.
+// TestMain lets the test binary be dodogate itself, so that the tests and their
+// scripts run real processes and can kill them.
 func TestMain(m *testing.M) {
 	if os.Getenv("DODOGATE_TEST_RUN_MAIN") != "" {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"dodogate": main})
 }
 
 // demo is the shipped Caddyfile, running in a process of its own on free ports.

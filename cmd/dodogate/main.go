@@ -11,6 +11,7 @@ import (
 	// Time zones for machines that have none, as in Caddy's own main.
 	_ "time/tzdata"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	// Each of these registers its modules with Caddy.
@@ -21,5 +22,6 @@ import (
 )
 
 func main() {
+	caddy.CustomBinaryName = "dodogate" // in help texts
 	caddycmd.Main()
 }

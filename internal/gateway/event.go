@@ -54,22 +54,26 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 	if err != nil {
 		return "", fmt.Errorf("record event: %w", err)
 	}
-	var outcome Outcome
-	switch {
-	case unclear:
-		outcome, err = Parked, g.park(ctx, record, ReasonUnclear)
-	case event.Fact == nil:
-		record.State = store.EventIgnored
-		outcome, err = Ignored, g.Store.Settle(ctx, record)
-	default:
-		outcome, err = g.settle(ctx, record, *event.Fact)
-	}
+	outcome, err := g.take(ctx, record, event.Fact, unclear)
 	if err != nil {
 		return "", fmt.Errorf("apply event: %w", err)
 	}
 	g.Observer.EventSettled(event.Type, outcome)
 	g.Logger.Info("event settled", "webhook_id", delivery.ID, "type", event.Type, "outcome", outcome)
 	return outcome, nil
+}
+
+// take does with a journalled event what there is to do, and notes that.
+func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool) (Outcome, error) {
+	switch {
+	case unclear:
+		return Parked, g.park(ctx, record, ReasonUnclear)
+	case fact == nil:
+		record.State, record.Reason = store.EventIgnored, ""
+		return Ignored, g.Store.Settle(ctx, record)
+	default:
+		return g.settle(ctx, record, *fact)
+	}
 }
 
 // settle applies a fact and notes in the journal what became of it. What has found

@@ -39,11 +39,17 @@ func (g *Gateway) History(ctx context.Context, account string, before int64, lim
 	if h.Purchases, err = g.Store.Purchases(ctx, account); err != nil {
 		return History{}, err
 	}
-	// Numbers have no gap and end at 1.
-	if n := len(h.Entries); n > 0 && h.Entries[n-1].Seq > 1 {
-		h.Next = h.Entries[n-1].Seq
-	}
+	h.Next = nextPage(h.Entries)
 	return h, nil
+}
+
+// nextPage is where the page after this one begins; 0 when there is none. Numbers
+// have no gap and end at 1.
+func nextPage(entries []ledger.Entry) int64 {
+	if n := len(entries); n > 0 && entries[n-1].Seq > 1 {
+		return entries[n-1].Seq
+	}
+	return 0
 }
 
 func (g *Gateway) entriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {

@@ -34,9 +34,10 @@ const maxPages = 1000
 
 // Reconciled counts what a reconciliation did.
 type Reconciled struct {
-	Seen    int // objects in Dodo's lists
-	Read    int // of these, read one by one
-	Applied int // of these, changed something here
+	Seen      int // objects in Dodo's lists
+	Read      int // of these, read one by one
+	Applied   int // of these, changed something here
+	Unapplied int // of these, could not be applied or not be understood; the log names them
 }
 
 // Reconcile asks Dodo what happened since the last reconciliation and applies
@@ -46,12 +47,23 @@ type Reconciled struct {
 //
 // An error leaves the mark where it was, so the next one begins there again.
 func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconciled, error) {
-	began := g.Clock()
 	mark, err := g.Store.Mark(ctx, reconcileMark)
 	if err != nil {
 		return Reconciled{}, err
 	}
-	r := reconciliation{Gateway: g, budget: budget, done: make(map[string]bool)}
+	return g.reconcileSince(ctx, mark, budget, nil)
+}
+
+// Rebuild is Reconcile as with an empty store: it asks for everything there ever
+// was. What is known already stays as it is. told, if not nil, hears how far it
+// has come.
+func (g *Gateway) Rebuild(ctx context.Context, budget *rate.Limiter, told func(Reconciled)) (Reconciled, error) {
+	return g.reconcileSince(ctx, time.Time{}, budget, told)
+}
+
+func (g *Gateway) reconcileSince(ctx context.Context, mark time.Time, budget *rate.Limiter, told func(Reconciled)) (Reconciled, error) {
+	began := g.Clock()
+	r := reconciliation{Gateway: g, budget: budget, told: told, done: make(map[string]bool)}
 	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
 		if err := step(ctx, mark); err != nil {
 			return r.Reconciled, err
@@ -65,7 +77,8 @@ type reconciliation struct {
 	*Gateway
 	Reconciled
 	budget *rate.Limiter
-	done   map[string]bool // objects that were read in this pass
+	told   func(Reconciled) // may be nil
+	done   map[string]bool  // objects that were read in this pass
 }
 
 // since is a while before the mark; without a mark it is the beginning.
@@ -76,10 +89,18 @@ func since(mark time.Time, back time.Duration) time.Time {
 	return mark.Add(-back)
 }
 
+// call waits until the budget allows one more call to Dodo.
+func (r *reconciliation) call(ctx context.Context) error {
+	if r.told != nil {
+		r.told(r.Reconciled)
+	}
+	return r.budget.Wait(ctx)
+}
+
 // pages reads a list page by page until the last one.
 func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bool, err error)) error {
 	for page := range maxPages {
-		if err := r.budget.Wait(ctx); err != nil {
+		if err := r.call(ctx); err != nil {
 			return err
 		}
 		last, err := read(page)
@@ -101,7 +122,7 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
 			known, ours, err := r.known(ctx, ref, p.Clues)
-			if err == nil && ours && known.Payment.Status != p.Status {
+			if err == nil && ours && (known.Payment.Status != p.Status || r.waited(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -162,7 +183,7 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
 			known, ours, err := r.known(ctx, ref, s.Clues)
 			state := known.Subscription.State
-			if err == nil && ours && (state.Status != s.Status || !state.PeriodEnd.Equal(s.PeriodEnd)) {
+			if err == nil && ours && (state.Status != s.Status || !state.PeriodEnd.Equal(s.PeriodEnd) || r.waited(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -239,6 +260,12 @@ func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues d
 	return record, true, err
 }
 
+// waited reports whether an object waited for a product that the catalog has now.
+// No event is parked for what was only read, so nothing else would try it again.
+func (r *reconciliation) waited(known entitlement.Record) bool {
+	return len(known.Fold(entitlement.Fact{}, r.termsFor(nil)).Terms) > len(known.Terms)
+}
+
 func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, error) {
 	if _, proven := r.Prover.Claim(clues.Metadata); proven {
 		return true, nil
@@ -258,13 +285,14 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 		return nil
 	}
 	r.done[ref.String()] = true
-	if err := r.budget.Wait(ctx); err != nil {
+	if err := r.call(ctx); err != nil {
 		return err
 	}
 	r.Read++
 	fact, err := r.read(ctx, ref)
 	switch {
 	case errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrUnclear):
+		r.Unapplied++
 		r.Logger.Warn("an object in Dodo's lists cannot be read", "object", ref.String(), "error", err)
 		return nil
 	case err != nil:
@@ -282,6 +310,7 @@ func (r *reconciliation) take(ctx context.Context, fact dodo.Fact) error {
 	case result.outcome == Applied:
 		r.Applied++
 	case result.outcome == Parked:
+		r.Unapplied++
 		r.Logger.Warn("a fact that was read cannot be applied", "object", fact.Ref.String(), "reason", result.reason)
 	}
 	return nil

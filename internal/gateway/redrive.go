@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -42,13 +43,44 @@ type round struct {
 //
 // An event that fails stays parked and does not hold up the others.
 func (g *Gateway) Redrive(ctx context.Context) (Redriven, error) {
+	g.round.mu.Lock()
+	defer g.round.mu.Unlock()
+	return g.redriveUpTo(ctx, maxRedrive)
+}
+
+// RedriveAll is Redrive of everything that is parked, however much that is.
+func (g *Gateway) RedriveAll(ctx context.Context) (Redriven, error) {
+	g.round.mu.Lock()
+	defer g.round.mu.Unlock()
+	g.round.next = ""
+	return g.redriveUpTo(ctx, math.MaxInt)
+}
+
+// RedriveEvent does with one event what there is to do, whatever was done with it
+// before: folding the same twice changes nothing. It returns the event as it is
+// noted then; [store.ErrNotFound] for an event that is not in the journal.
+func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, store.Event, error) {
+	record, err := g.Event(ctx, id)
+	if err != nil {
+		return "", store.Event{}, err
+	}
+	event, err := dodo.Decode(record.Body)
+	outcome, err := g.take(ctx, record, event.Fact, err != nil)
+	if err != nil {
+		return "", store.Event{}, fmt.Errorf("apply event: %w", err)
+	}
+	g.Logger.Info("event settled again", "webhook_id", id, "type", record.Type, "outcome", outcome)
+	record, err = g.Event(ctx, id)
+	return outcome, record, err
+}
+
+// redriveUpTo goes on with the round, for about as many events as most.
+func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 	r := &g.round
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var done Redriven
 	var failed int
 	var first error
-	for done.Tried < maxRedrive {
+	for done.Tried < most {
 		events, next, err := g.Store.ParkedEvents(ctx, r.next, redrivePage)
 		if err != nil {
 			return done, fmt.Errorf("read parked events: %w", err)

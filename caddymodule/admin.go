@@ -1,0 +1,161 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(adminAPI{})
+}
+
+// adminAPI adds to Caddy's admin API what an operator needs to explain and repair:
+// GET only looks, POST changes something. The app is that of the config that runs
+// when the request comes. No answer has a secret, an event's body or an e-mail
+// address in it.
+//
+//	GET  /dodo/parked?after=&limit=                      events that could not be applied
+//	GET  /dodo/events/<id>                               one event
+//	POST /dodo/redrive                                   try all that is parked again
+//	POST /dodo/redrive/<id>                              try one event again
+//	GET  /dodo/reconcile                                 passes over Dodo's lists
+//	POST /dodo/reconcile                                 begin one
+//	POST /dodo/rebuild                                   begin one that goes back to the beginning
+//	GET  /dodo/accounts/<account>                        an account
+//	GET  /dodo/accounts/<account>/entries?before=&limit= its ledger
+type adminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.dodo",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Routes implements [caddy.AdminRouter].
+func (adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/dodo/", Handler: caddy.AdminHandlerFunc(noAdminRoute)},
+		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
+		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
+		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},
+		{Pattern: "/dodo/redrive/{id}", Handler: adminRoute{http.MethodPost: redriveOne}},
+		{Pattern: "/dodo/reconcile", Handler: adminRoute{http.MethodGet: listPasses, http.MethodPost: askFor(passReconcile)}},
+		{Pattern: "/dodo/rebuild", Handler: adminRoute{http.MethodPost: askFor(passRebuild)}},
+		{Pattern: "/dodo/accounts/{account}", Handler: adminRoute{http.MethodGet: showAccount}},
+		{Pattern: "/dodo/accounts/{account}/entries", Handler: adminRoute{http.MethodGet: listEntries}},
+	}
+}
+
+// adminRoute is what each method of a route does.
+type adminRoute map[string]func(a *App, r *http.Request) (answer any, err error)
+
+// ServeHTTP implements [caddy.AdminHandler].
+func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	serve, ok := route[r.Method]
+	if !ok {
+		for method := range route {
+			w.Header().Add("Allow", method)
+		}
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: %.20q", r.Method)}
+	}
+	app, err := configuredApp(caddy.ActiveContext())
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
+	}
+	defer app.store.keep()()
+	answer, err := serve(app, r)
+	if err != nil {
+		return caddy.APIError{HTTPStatus: adminStatus(err), Err: err}
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if _, ok := answer.(passView); ok {
+		w.WriteHeader(http.StatusAccepted) // it waits
+	}
+	_, err = w.Write(append(body, '\n'))
+	return err
+}
+
+func noAdminRoute(_ http.ResponseWriter, r *http.Request) error {
+	return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("no such route: %.100q", r.URL.Path)}
+}
+
+var errAdminRequest = errors.New("invalid request")
+
+// adminStatus is the HTTP status of an error; the first that fits counts.
+func adminStatus(err error) int {
+	for _, row := range []struct {
+		sentinel error
+		status   int
+	}{
+		{errAdminRequest, http.StatusBadRequest},
+		{gateway.ErrAccount, http.StatusBadRequest},
+		{store.ErrNotFound, http.StatusNotFound},
+		{store.ErrUnavailable, http.StatusServiceUnavailable},
+	} {
+		if errors.Is(err, row.sentinel) {
+			return row.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+const (
+	adminPage    = 50
+	maxAdminPage = 100
+)
+
+// pageQuery reads the query of a list: where the page begins, by the given name,
+// and how long it may be.
+func pageQuery(r *http.Request, name string) (from string, limit int, err error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: the query cannot be read", errAdminRequest)
+	}
+	for given, v := range values {
+		switch {
+		case given != name && given != "limit":
+			return "", 0, fmt.Errorf("%w: %.40q is not a parameter; there are %s and limit", errAdminRequest, given, name)
+		case len(v) > 1:
+			return "", 0, fmt.Errorf("%w: %s is given more than once", errAdminRequest, given)
+		}
+	}
+	limit = adminPage
+	if text := values.Get("limit"); text != "" {
+		limit, err = strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > maxAdminPage {
+			return "", 0, fmt.Errorf("%w: limit must be a whole number from 1 to %d", errAdminRequest, maxAdminPage)
+		}
+	}
+	return values.Get(name), limit, nil
+}
+
+// viewsOf is what is shown of each thing; never null.
+func viewsOf[T, V any](things []T, show func(T) V) []V {
+	views := make([]V, 0, len(things))
+	for _, t := range things {
+		views = append(views, show(t))
+	}
+	return views
+}
+
+// Interface guards
+var (
+	_ caddy.AdminRouter  = (*adminAPI)(nil)
+	_ caddy.AdminHandler = (adminRoute)(nil)
+)

@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// eventView is what is shown of an event: all but its body.
+type eventView struct {
+	ID         string           `json:"id"`
+	Type       string           `json:"type"`
+	State      store.EventState `json:"state"`
+	Reason     string           `json:"reason,omitempty"` // why it is parked
+	Object     string           `json:"object,omitempty"`
+	Account    string           `json:"account,omitempty"`
+	ReceivedAt time.Time        `json:"received_at"` // the first time
+	Deliveries int64            `json:"deliveries"`
+}
+
+func showEventView(e store.Event) eventView {
+	return eventView{
+		ID: e.ID, Type: e.Type, State: e.State, Reason: e.Reason, Object: e.Object, Account: e.Account,
+		ReceivedAt: e.ReceivedAt.UTC(), Deliveries: e.Deliveries,
+	}
+}
+
+// parkedPage is a page of what is parked, the oldest first.
+type parkedPage struct {
+	Events []eventView `json:"events"`
+	Next   string      `json:"next,omitempty"` // the after of the page that follows
+}
+
+// listParked serves GET /dodo/parked. The store's own word for where a page ends
+// may be any bytes.
+func listParked(a *App, r *http.Request) (any, error) {
+	from, limit, err := pageQuery(r, "after")
+	if err != nil {
+		return nil, err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(from)
+	if err != nil {
+		return nil, fmt.Errorf("%w: after must be the next of an earlier answer", errAdminRequest)
+	}
+	events, next, err := a.gateway.ParkedEvents(r.Context(), string(after), limit)
+	if err != nil {
+		return nil, err
+	}
+	return parkedPage{
+		Events: viewsOf(events, showEventView),
+		Next:   base64.RawURLEncoding.EncodeToString([]byte(next)),
+	}, nil
+}
+
+// showEvent serves GET /dodo/events/<id>.
+func showEvent(a *App, r *http.Request) (any, error) {
+	e, err := a.gateway.Event(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, fmt.Errorf("event: %w", err)
+	}
+	return showEventView(e), nil
+}
+
+// redriven is what came of trying all that is parked.
+type redriven struct {
+	Tried   int            `json:"tried"`
+	Applied int            `json:"applied"`
+	Parked  map[string]int `json:"parked"` // what stays, by reason
+}
+
+// redriveAll serves POST /dodo/redrive.
+func redriveAll(a *App, r *http.Request) (any, error) {
+	did, err := a.gateway.RedriveAll(r.Context())
+	if did.Parked != nil {
+		metrics.redriven(did.Parked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("of %d parked events %d were applied: %w", did.Tried, did.Applied, err)
+	}
+	return redriven{Tried: did.Tried, Applied: did.Applied, Parked: did.Parked}, nil
+}
+
+// redrivenEvent is what came of trying one event.
+type redrivenEvent struct {
+	Outcome gateway.Outcome `json:"outcome"`
+	Event   eventView       `json:"event"` // as it is now
+}
+
+// redriveOne serves POST /dodo/redrive/<id>.
+func redriveOne(a *App, r *http.Request) (any, error) {
+	outcome, e, err := a.gateway.RedriveEvent(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, fmt.Errorf("event: %w", err)
+	}
+	return redrivenEvent{Outcome: outcome, Event: showEventView(e)}, nil
+}

@@ -1,0 +1,190 @@
+package caddymodule
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// passKind is how far back a pass looks.
+type passKind string
+
+const (
+	passReconcile passKind = "reconcile" // to the pass before
+	passRebuild   passKind = "rebuild"   // to the beginning
+)
+
+// passState is how far a pass has come.
+type passState string
+
+const (
+	passWaiting passState = "waiting" // it was asked for and begins soon
+	passRunning passState = "running"
+	passDone    passState = "done"
+	passFailed  passState = "failed"
+	// passCut: the config was changed meanwhile. If it had been asked for, the next
+	// pass does it over.
+	passCut passState = "interrupted"
+)
+
+// pass is one pass over Dodo's lists.
+type pass struct {
+	number int64 // 1, 2, 3… of this process
+	kind   passKind
+	state  passState
+	asked  bool // for, or else it was just time
+	began  time.Time
+	ended  time.Time
+	did    gateway.Reconciled // while a reconcile runs: nothing yet
+	err    error              // why it failed
+}
+
+// passes are the passes into one store, one at a time. They belong to the handle,
+// not to a config: when a config is replaced in the middle of a pass that somebody
+// asked for, the next config does it over.
+type passes struct {
+	turn chan struct{} // full while a pass runs
+	wake chan struct{} // full when somebody asked
+
+	mu    sync.Mutex
+	begun int64    // how many
+	asked passKind // what was asked for and has not begun; "" for nothing
+	kept  []pass   // the newest, the last one may be running
+}
+
+// keepPasses is how many passes are remembered.
+const keepPasses = 10
+
+func newPasses() *passes {
+	return &passes{turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+}
+
+// ask has a pass begin soon, after the one that is running, and returns it as it
+// waits. Whoever asks before it begins gets the same one; a rebuild is also what a
+// reconcile is.
+func (p *passes) ask(kind passKind) pass {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.want(kind)
+	return p.waiting()
+}
+
+func (p *passes) want(kind passKind) {
+	if p.asked != passRebuild {
+		p.asked = kind
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+func (p *passes) waiting() pass {
+	return pass{number: p.begun + 1, kind: p.asked, state: passWaiting, asked: true}
+}
+
+// list is what waits, runs and was, newest first.
+func (p *passes) list() []pass {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := slices.Clone(p.kept)
+	if p.asked != "" {
+		list = append(list, p.waiting())
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// sleep waits until it is time or somebody asks, and reports whether ctx is still
+// alive. What was asked for then remains for whoever sleeps next.
+func (p *passes) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-p.wake:
+			if !p.wanted() {
+				continue // a pass that was due took it along
+			}
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			p.handOn()
+			return false
+		}
+		return true
+	}
+}
+
+func (p *passes) wanted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked != ""
+}
+
+// handOn wakes another sleeper for what was asked for.
+func (p *passes) handOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked != "" {
+		p.want(p.asked)
+	}
+}
+
+// run runs the next pass. It returns false when ctx ended first.
+func (p *passes) run(ctx context.Context, do func(kind passKind, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return pass{}, false
+	}
+	kind := p.begin()
+	did, err := do(kind, p.told)
+	return p.end(did, err, ctx.Err() != nil)
+}
+
+func (p *passes) begin() passKind {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := p.waiting()
+	next.state, next.began = passRunning, time.Now()
+	if next.kind == "" {
+		next.kind, next.asked = passReconcile, false
+	}
+	p.asked = ""
+	p.begun++
+	if p.kept = append(p.kept, next); len(p.kept) > keepPasses {
+		p.kept = slices.Delete(p.kept, 0, 1)
+	}
+	return next.kind
+}
+
+func (p *passes) told(did gateway.Reconciled) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept[len(p.kept)-1].did = did
+}
+
+func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	this := &p.kept[len(p.kept)-1]
+	this.did, this.err, this.ended = did, err, time.Now()
+	switch {
+	case err == nil:
+		this.state = passDone
+	case cut:
+		this.state, this.err = passCut, nil
+		if this.asked {
+			p.want(this.kind)
+		}
+	default:
+		this.state = passFailed
+	}
+	return *this, this.state != passCut
+}
