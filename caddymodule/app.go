@@ -71,6 +71,9 @@ type App struct {
 	// How often Dodo is asked for what its webhooks did not tell.
 	Reconcile Reconcile `json:"reconcile,omitzero"`
 
+	// How long webhook events are kept once they are settled, and what of them.
+	KeepEvents config.KeepEvents `json:"keep_events,omitzero"`
+
 	// Keys of the proof by which a payment is matched to its order even after the
 	// store was lost: text of at least 24 bytes. The first signs, any is believed.
 	// Default: one that is derived from api_key. Secrets.
@@ -99,7 +102,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate()); err != nil {
+	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate()); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -114,6 +117,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	options.SignupCredits = a.SignupCredits
 	options.DisputePolicy = a.DisputePolicy
+	options.KeepEvents = a.KeepEvents
 	options.Store = a.store
 	options.Observer = metrics
 	options.Logger = a.logger

@@ -29,6 +29,7 @@ import (
 //		signup_credits <number>
 //		dispute_policy freeze | ignore
 //		reconcile      off | { interval <period>, budget <calls a minute> }
+//		keep_events    <period> [{ redact }]
 //		proof_secret   <secret>...
 //	}
 //
@@ -81,6 +82,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parseDisputePolicy(d, &a.DisputePolicy)
 	case "reconcile":
 		return parseReconcile(d, &a.Reconcile)
+	case "keep_events":
+		return parseKeepEvents(d, &a.KeepEvents)
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:
@@ -96,6 +99,34 @@ func parseDisputePolicy(d *caddyfile.Dispenser, target *config.DisputePolicy) er
 	*target = config.DisputePolicy(word)
 	if err := target.Validate(); err != nil {
 		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// parseKeepEvents reads:
+//
+//	keep_events <period> {
+//		redact
+//	}
+func parseKeepEvents(d *caddyfile.Dispenser, target *config.KeepEvents) error {
+	if err := readPeriod(d, &target.Period); err != nil {
+		return err
+	}
+	if err := target.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	once := seen{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		if d.Val() != "redact" {
+			return d.Errf("unrecognized option '%s' of keep_events", d.Val())
+		}
+		if err := readNone(d); err != nil {
+			return err
+		}
+		target.Redact = true
 	}
 	return nil
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// credits waits until the account has so many, with nothing held: a charge ends
+// leaves waits until the account has so many, with nothing held: a charge ends
 // behind the answer.
-func (b *bench) credits(user string, want int64) {
+func (b *bench) leaves(user string, want int64) {
 	b.t.Helper()
 	var status struct{ Credits int64 }
 	deadline := time.Now().Add(10 * time.Second)
@@ -77,7 +77,7 @@ func TestChargeByStatus(t *testing.T) {
 		if want := fmt.Sprintf("%d/%d", tt.charged, left); a.status != tt.status || receipts(a.header) != want {
 			t.Errorf("%s %d: %d, receipts %s, want %s", tt.path, tt.status, a.status, receipts(a.header), want)
 		}
-		b.credits("alice", left)
+		b.leaves("alice", left)
 	}
 	if a := b.do("GET", "/free?status=200", "", "X-Test-User", "alice"); receipts(a.header) != "999/" {
 		t.Errorf("a free request: %v", a.header)
@@ -143,7 +143,7 @@ func TestChargePrice(t *testing.T) {
 		if name != "" && a.header[name] != nil {
 			t.Errorf("%s: the price reached the client: %v", tt.target, a.header)
 		}
-		b.credits("alice", left)
+		b.leaves("alice", left)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestChargePriceAsTrailer(t *testing.T) {
 		if resp.Trailer["X-Charge-Credits"] != nil || resp.Header["X-Charge-Credits"] != nil || readErr == nil && resp.Trailer.Get("X-Other") != "kept" {
 			t.Errorf("%s: %v, trailer %v", tt.target, resp.Header, resp.Trailer)
 		}
-		b.credits("alice", left)
+		b.leaves("alice", left)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestChargeEnds(t *testing.T) {
 	expect := func(what string, charged int64) {
 		t.Helper()
 		left -= charged
-		b.credits("alice", left)
+		b.leaves("alice", left)
 	}
 	for path, want := range map[string]struct {
 		status  int
@@ -397,7 +397,7 @@ func TestChargeOnce(t *testing.T) {
 	if a := <-done; a.status != 200 || receipts(a.header) != "5/95" {
 		t.Fatalf("%+v", a)
 	}
-	b.credits("alice", 95)
+	b.leaves("alice", 95)
 	if m := b.problem(send("POST", "/slow", "one"), 409, "idempotency_key_finished"); m["charged"] != 5.0 {
 		t.Errorf("%v", m)
 	}
@@ -410,7 +410,7 @@ func TestChargeOnce(t *testing.T) {
 		if a := send("POST", "/fails", "two"); a.status != 500 {
 			t.Errorf("%+v", a)
 		}
-		b.credits("alice", 95)
+		b.leaves("alice", 95)
 	}
 	if n := calls.Load(); n != 4 {
 		t.Errorf("the app was called %d times", n)
@@ -444,12 +444,12 @@ func TestChargeReplay(t *testing.T) {
 			len(a.header["X-Many"]) != 2 || a.header.Get("X-Credits-Charged") != "5" || (a.header.Get("Idempotent-Replayed") == "true") != (i > 0) {
 			t.Errorf("%+v", a)
 		}
-		b.credits("alice", 95)
+		b.leaves("alice", 95)
 	}
 	if a := b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l"); len(a.body) != 40_000 {
 		t.Errorf("%d %v", a.status, a.header)
 	}
-	b.credits("alice", 90)
+	b.leaves("alice", 90)
 	again := b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l")
 	for strings.Contains(again.body, "in_use") {
 		again = b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l")
@@ -484,5 +484,5 @@ func TestChargeCrowd(t *testing.T) {
 	if passed.Load() != 100 || refused.Load() != 300 {
 		t.Errorf("%d passed, %d were refused", passed.Load(), refused.Load())
 	}
-	b.credits("alice", 0)
+	b.leaves("alice", 0)
 }

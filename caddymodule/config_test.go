@@ -118,6 +118,12 @@ func TestAppSettings(t *testing.T) {
 		"proof secret":            {"proof_secrets", []string{strings.Repeat("x", 24)}, ""},
 		"short proof secret":      {"proof_secrets", []string{"x"}, "proof_secret: proof secret 1: too short"},
 
+		"keep events":            {"keep_events", map[string]any{"period": "30d", "redact": true}, ""},
+		"keep events by default": {"keep_events", map[string]any{"redact": true}, ""},
+		"keep events for a day":  {"keep_events", map[string]any{"period": "1d"}, "keep_events must be at least 30d, not 1d"},
+		"keep events too long":   {"keep_events", map[string]any{"period": "900000h"}, "keep_events must be at most 100 years"},
+		"keep events otherwise":  {"keep_events", map[string]any{"drop": true}, `unknown field "drop"`},
+
 		"live mode":                  {"environment", "live_mode", ""},
 		"environment of a variable":  {"environment", "{env.DODOGATE_TEST_ENV}", ""},
 		"unknown environment":        {"environment", "live", "environment must be test_mode or live_mode"},

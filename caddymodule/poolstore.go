@@ -187,13 +187,13 @@ func (h *handle) Record(ctx context.Context, e store.Event) (store.Event, error)
 }
 
 // Settle implements [store.Journal].
-func (h *handle) Settle(ctx context.Context, e store.Event) error {
+func (h *handle) Settle(ctx context.Context, e store.Event, r store.Retention) error {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return s.Settle(ctx, e)
+	return s.Settle(ctx, e, r)
 }
 
 // Parked implements [store.Journal].

@@ -67,8 +67,8 @@ func shop(t *testing.T, b *bench) *dodosim.Simulator {
 	return sim
 }
 
-// pay buys a product for a user, whose webhook does not come.
-func (b *bench) pay(sim *dodosim.Simulator, user, product string) {
+// payLost buys a product for a user, whose webhook does not come.
+func (b *bench) payLost(sim *dodosim.Simulator, user, product string) {
 	b.t.Helper()
 	a := b.do("POST", "/payments/checkout", fmt.Sprintf(`{"product":%q}`, product), "Content-Type", "application/json", "X-Test-User", user)
 	var order struct {
@@ -102,8 +102,8 @@ func TestRequire(t *testing.T) {
 	dodo_require /many/* credits 13
 	dodo_require /few/* credits 3
 	reverse_proxy {{Upstream}}`))
-	b.pay(sim, "buyer", "pack10")
-	b.pay(sim, "member", "pro")
+	b.payLost(sim, "buyer", "pack10")
+	b.payLost(sim, "member", "pro")
 	for _, tt := range []struct {
 		user, path, code string // no code: the app answers
 	}{
@@ -162,7 +162,7 @@ func TestJustPaid(t *testing.T) {
 	dodo_require paid
 	header >X-Left {http.dodo.credits}
 	reverse_proxy {{Upstream}}`))
-	b.pay(sim, "alice", "pack10")
+	b.payLost(sim, "alice", "pack10")
 	var requests sync.WaitGroup
 	for range 100 {
 		requests.Go(func() {
@@ -176,7 +176,7 @@ func TestJustPaid(t *testing.T) {
 		t.Errorf("Dodo was asked %d times", n)
 	}
 
-	b.pay(sim, "bob", "pack10")
+	b.payLost(sim, "bob", "pack10")
 	a := b.do("GET", "/app", "", "X-Test-User", "bob")
 	paid := newcomer("bob")
 	paid["Credits"], paid["Has-Paid"] = "13", "true"
@@ -192,7 +192,7 @@ func TestJustPaidWithoutDodo(t *testing.T) {
 	b := newBench(t)
 	sim := shop(t, b)
 	b.mustLoad(caddyfile(planDodo, usualGateway+"\n\tdodo_require paid\n\treverse_proxy {{Upstream}}"))
-	b.pay(sim, "alice", "pack10")
+	b.payLost(sim, "alice", "pack10")
 	sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 100)
 	m := b.problem(b.do("GET", "/app", "", "X-Test-User", "alice"), 402, "payment_required")
 	if pending := m["pending"].([]any); len(pending) != 1 || !strings.HasPrefix(pending[0].(string), "ord_") {
@@ -273,7 +273,7 @@ func TestPreflight(t *testing.T) {
 	}
 	b.problem(b.do("OPTIONS", "/app", "", "Origin", "https://other.example"), 401, "unauthenticated")
 	b.problem(b.do("OPTIONS", "/app", "body", preflight...), 401, "unauthenticated")
-	b.pay(sim, "buyer", "pack10")
+	b.payLost(sim, "buyer", "pack10")
 	b.do("GET", "/app", "", "X-Test-User", "buyer")
 	if a := b.do("OPTIONS", "/app", "", append(preflight, "X-Test-User", "buyer")...); !strings.HasSuffix(a.body, "buyer") {
 		t.Errorf("who has paid is answered %d %q", a.status, a.body)

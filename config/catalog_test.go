@@ -106,6 +106,34 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+func TestKeepEvents(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                           "90d",
+		`{"redact": true}`:             "90d",
+		`{"period": "30d"}`:            "30d",
+		`{"period": "720h"}`:           "30d",
+		`{"period": 2592000000000000}`: "30d",
+		`{"period": "36500d"}`:         "36500d",
+		`{"period": "29d"}`:            "keep_events must be at least 30d, not 29d",
+		`{"period": "719h59m59s"}`:     "keep_events must be at least 30d, not 719h59m59s",
+		`{"period": "-90h"}`:           "keep_events must be at least 30d, not -90h0m0s",
+		`{"period": 1}`:                "keep_events must be at least 30d, not 1ns",
+		`{"period": "900000h"}`:        "keep_events must be at most 100 years",
+	} {
+		var k config.KeepEvents
+		if err := json.Unmarshal([]byte(text), &k); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		got := config.Duration(k.Duration()).String()
+		if err := k.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestHeaderNames(t *testing.T) {
 	n, err := config.NewHeaderNames("")
 	if err != nil || n.Credits != "X-Entitlement-Credits" || n.HasPaid != "X-Entitlement-Has-Paid" || len(n.All()) != 9 || n.Features != "X-Entitlement-Features" {

@@ -70,7 +70,7 @@ func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact,
 		return Parked, g.park(ctx, record, ReasonUnclear)
 	case fact == nil:
 		record.State, record.Reason = store.EventIgnored, ""
-		return Ignored, g.Store.Settle(ctx, record)
+		return Ignored, g.note(ctx, record)
 	default:
 		return g.settle(ctx, record, *fact)
 	}
@@ -87,7 +87,7 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 	record.Account = result.account
 	if result.outcome != Parked {
 		record.State, record.Reason = store.EventApplied, ""
-		return result.outcome, g.Store.Settle(ctx, record)
+		return result.outcome, g.note(ctx, record)
 	}
 	if result.reason != ReasonUnknownAccount {
 		return Parked, g.park(ctx, record, result.reason)
@@ -109,7 +109,19 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 func (g *Gateway) park(ctx context.Context, record store.Event, reason string) error {
 	record.State, record.Reason = store.EventParked, reason
 	g.Logger.Warn("event parked", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "reason", reason)
-	return g.Store.Settle(ctx, record)
+	return g.note(ctx, record)
+}
+
+// note writes into the journal what became of an event. What is applied or ignored
+// needs its personal data no more, and ends when its time is over. What waits
+// keeps both: the address that the customer typed may be what binds the customer
+// to an account when it is applied.
+func (g *Gateway) note(ctx context.Context, record store.Event) error {
+	keep := store.Retention{Keep: g.KeepEvents.Duration()}
+	if g.KeepEvents.Redact && record.State.Final() {
+		keep.Body = dodo.Redact(record.Body)
+	}
+	return g.Store.Settle(ctx, record, keep)
 }
 
 // unpark applies what was parked for an object that has an account now.
@@ -135,7 +147,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
 		}
 		record.State, record.Reason, record.Account = store.EventApplied, "", result.account
 		record.Object = event.Fact.Ref.String()
-		if err := g.Store.Settle(ctx, record); err != nil {
+		if err := g.note(ctx, record); err != nil {
 			return fmt.Errorf("settle parked event: %w", err)
 		}
 	}

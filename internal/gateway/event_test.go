@@ -200,12 +200,12 @@ type interrupted struct {
 	by func()
 }
 
-func (s *interrupted) Settle(ctx context.Context, e store.Event) error {
+func (s *interrupted) Settle(ctx context.Context, e store.Event, r store.Retention) error {
 	if by := s.by; by != nil && e.State == store.EventParked {
 		s.by = nil
 		by()
 	}
-	return s.Store.Settle(ctx, e)
+	return s.Store.Settle(ctx, e, r)
 }
 
 // TestPaymentBetweenLookUpAndParking: the refund has just looked for its payment,

@@ -86,13 +86,15 @@ type Options struct {
 	SignupCredits int64
 	// DisputePolicy says what an open dispute does.
 	DisputePolicy config.DisputePolicy
-	Store         store.Store
-	Provider      Provider
-	Verifier      *dodo.Verifier
-	Prover        *dodo.Prover
-	Observer      Observer
-	Logger        *slog.Logger
-	Clock         func() time.Time
+	// KeepEvents says what the journal keeps of events, and for how long.
+	KeepEvents config.KeepEvents
+	Store      store.Store
+	Provider   Provider
+	Verifier   *dodo.Verifier
+	Prover     *dodo.Prover
+	Observer   Observer
+	Logger     *slog.Logger
+	Clock      func() time.Time
 }
 
 // Gateway runs the use cases. Its methods may be called concurrently.

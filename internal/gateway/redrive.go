@@ -146,7 +146,7 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	}
 	waited := record.Reason
 	record.State, record.Reason = store.EventApplied, ""
-	if err := g.Store.Settle(ctx, record); err != nil {
+	if err := g.note(ctx, record); err != nil {
 		return false, waited, err
 	}
 	g.Logger.Info("parked event applied", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "was", waited)

@@ -91,7 +91,7 @@ func TestRedriveAll(t *testing.T) {
 				e := store.Event{ID: fmt.Sprint("msg_", i), Type: "payment.succeeded", Body: []byte("{}")}
 				_, err := w.store.Record(t.Context(), e)
 				e.State, e.Reason = store.EventParked, gateway.ReasonUnclear
-				if err := errors.Join(err, w.store.Settle(t.Context(), e)); err != nil {
+				if err := errors.Join(err, w.store.Settle(t.Context(), e, store.Retention{})); err != nil {
 					t.Error(err)
 				}
 			}

@@ -45,6 +45,7 @@ type settings struct {
 	clock         func() time.Time
 	disputes      config.DisputePolicy
 	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
+	events        config.KeepEvents
 }
 
 var products = []config.Product{
@@ -133,7 +134,7 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
 	return gateway.New(gateway.Options{
-		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, Store: w.store,
+		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
 		Logger: slog.New(slog.DiscardHandler), Clock: with.clock,
 	})

@@ -217,11 +217,14 @@ const (
 	EventParked   EventState = "parked"   // about money, could not be applied yet
 )
 
+// Final reports whether nothing more is to be done about an event.
+func (s EventState) Final() bool { return s == EventApplied || s == EventIgnored }
+
 // Event is one webhook delivery's content, named by its webhook-id.
 type Event struct {
 	ID         string     `json:"id"`
 	Type       string     `json:"type"`
-	Body       []byte     `json:"body"` // exactly as received, the newest delivery's
+	Body       []byte     `json:"body"` // exactly as received, the newest delivery's, unless a [Retention] replaced it
 	State      EventState `json:"state"`
 	Reason     string     `json:"reason,omitempty"`  // why it is parked
 	Object     string     `json:"object,omitempty"`  // the object that it speaks about ([entitlement.Ref.String])
@@ -230,17 +233,36 @@ type Event struct {
 	Deliveries int64      `json:"deliveries"`        // how many times it was recorded
 }
 
+// Retention says what is kept of an event in a final state, and for how long. An
+// event in another state waits to be applied: it is kept as it is, for ever.
+type Retention struct {
+	// Keep is how long after its receipt the event is forgotten, but not within
+	// [Linger] of being delivered or settled; 0 keeps it for ever.
+	Keep time.Duration
+	// Body, unless it is empty, replaces the stored body, if that is the one of
+	// the delivery that is settled: if the event was delivered again since, what
+	// came last stays until that delivery is settled.
+	Body []byte
+}
+
+// Linger is how long an event is kept at the least after it was delivered or
+// settled, however old it is: so that whoever is at work on it finds it, and an
+// event that waited for long can still be looked at when it was applied.
+const Linger = 24 * time.Hour
+
 // Journal keeps every authentic event, so that nothing acknowledged is lost.
 type Journal interface {
 	// Record stores an event before it is applied. When the id is known, the
 	// newer body and one more delivery are stored and the rest is left as it
-	// is. The event as it is stored now is returned.
+	// is. The event as it is stored now is returned. An event that was forgotten
+	// is new.
 	Record(ctx context.Context, e Event) (Event, error)
-	// Settle notes what became of an event: its State, Reason, Object and
-	// Account. Parked events can be found by Parked and ParkedEvents until they
-	// are settled otherwise. It returns ErrNotFound for an id that was never
-	// recorded.
-	Settle(ctx context.Context, e Event) error
+	// Settle notes what became of the delivery e, as Record or a reading method
+	// returned it: the event's State, Reason, Object and Account, and how long it
+	// is kept from now on. Parked events can be found by Parked and ParkedEvents
+	// until they are settled otherwise. It returns ErrNotFound for an id that was
+	// never recorded, or is forgotten.
+	Settle(ctx context.Context, e Event, r Retention) error
 	// Parked reads the events parked under an object, at most 100, oldest first.
 	Parked(ctx context.Context, object string) ([]Event, error)
 	// ParkedEvents reads all parked events page by page, up to limit of them and

@@ -2,7 +2,8 @@
 //
 // # Layout
 //
-//	meta      "format" → "1", "mark " name → a time in milliseconds
+//	meta      "format" → "1", "mark " name → a time in milliseconds, "events
+//	          adopted" → see adopt
 //	accounts  account id → a bucket of that account, its keys by their first byte:
 //	            s            revision, number of the last entry and debt, 8 bytes each
 //	            g grant      grants of which something is left or held
@@ -20,6 +21,7 @@
 //	bodies    event id → body, apart so that settling does not write it again
 //	parked    object, time of receipt, event id → nothing
 //	          0xffff, time of receipt, event id → nothing
+//	ends      time of its end, event id → nothing
 //
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page

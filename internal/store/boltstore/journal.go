@@ -31,6 +31,13 @@ type eventRecord struct {
 	Account    []byte `json:"account,omitempty"`
 	ReceivedAt int64  `json:"received_at"` // milliseconds
 	Deliveries int64  `json:"deliveries"`
+	EndsAt     int64  `json:"ends_at,omitempty"` // milliseconds; 0 while the event has no end
+}
+
+// event is an event without its body, and its end.
+type event struct {
+	store.Event
+	ends int64
 }
 
 // Record implements [store.Journal]. The time of receipt is this store's, and a
@@ -42,18 +49,26 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	e.Body = bytes.Clone(e.Body)
 	var stored store.Event
 	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) error {
-		known, err := readEvent(tx, e.ID)
+		known, err := s.readEvent(tx, e.ID)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			known = e
+			known = event{Event: e}
 			known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
 		case err != nil:
 			return err
 		}
 		known.Body = e.Body
 		known.Deliveries++
-		stored = known
-		return errors.Join(saveEvent(tx, known), put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body))
+		stored = known.Event
+		ends := known.ends
+		if ends != 0 {
+			known.ends = max(ends, s.now().Add(store.Linger).UnixMilli())
+		}
+		return errors.Join(
+			saveEvent(tx, known),
+			put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body),
+			moveEnd(tx, e.ID, ends, known.ends),
+		)
 	})
 	if err != nil {
 		return store.Event{}, err
@@ -62,21 +77,31 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 }
 
 // Settle implements [store.Journal].
-func (s *Store) Settle(ctx context.Context, e store.Event) error {
+func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) error {
 	if err := record.CheckEvent(e); err != nil {
 		return fmt.Errorf("settle event: %w", err)
 	}
 	e.Body = nil
-	return s.update(ctx, 0, func(tx *bolt.Tx) error {
-		known, err := readEvent(tx, e.ID)
+	if !e.State.Final() {
+		r = store.Retention{}
+	}
+	r.Body = bytes.Clone(r.Body)
+	return s.update(ctx, len(r.Body), func(tx *bolt.Tx) error {
+		known, err := s.readEvent(tx, e.ID)
 		if err != nil {
 			return err
 		}
-		before := parkedKeys(known)
-		parked := known.State == store.EventParked
+		before := parkedKeys(known.Event)
+		parked, ends := known.State == store.EventParked, known.ends
 		known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
-		if err := saveEvent(tx, known); err != nil {
+		known.ends = endOf(known.ReceivedAt, s.now(), r.Keep)
+		if err := errors.Join(saveEvent(tx, known), moveEnd(tx, e.ID, ends, known.ends)); err != nil {
 			return err
+		}
+		if len(r.Body) > 0 && e.Deliveries == known.Deliveries {
+			if err := put(tx.Bucket(bucketBodies), []byte(e.ID), r.Body); err != nil {
+				return err
+			}
 		}
 		index := tx.Bucket(bucketParked)
 		if parked {
@@ -87,13 +112,13 @@ func (s *Store) Settle(ctx context.Context, e store.Event) error {
 			}
 		}
 		if known.State == store.EventParked {
-			for _, key := range parkedKeys(known) {
+			for _, key := range parkedKeys(known.Event) {
 				if err := put(index, key, nil); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		return s.adopt(tx, r.Keep)
 	})
 }
 
@@ -108,7 +133,7 @@ func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error
 			if len(events) == maxParked {
 				return errEnough
 			}
-			e, err := readEventAndBody(tx, string(name[min(8, len(name)):]))
+			e, err := s.readEventAndBody(tx, string(name[min(8, len(name)):]))
 			events = append(events, e)
 			return err
 		})
@@ -152,7 +177,7 @@ func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]st
 				continue
 			}
 			name := k[len(parkedAll):]
-			e, err := readEventAndBody(tx, string(name[min(8, len(name)):]))
+			e, err := s.readEventAndBody(tx, string(name[min(8, len(name)):]))
 			if err != nil {
 				return err
 			}
@@ -177,7 +202,7 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 	var e store.Event
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		var err error
-		e, err = readEventAndBody(tx, id)
+		e, err = s.readEventAndBody(tx, id)
 		return err
 	})
 	if err != nil {
@@ -186,33 +211,45 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 	return e, nil
 }
 
-func readEventAndBody(tx *bolt.Tx, id string) (store.Event, error) {
-	e, err := readEvent(tx, id)
+func (s *Store) readEventAndBody(tx *bolt.Tx, id string) (store.Event, error) {
+	e, err := s.readEvent(tx, id)
 	e.Body = bytes.Clone(tx.Bucket(bucketBodies).Get([]byte(id)))
-	return e, err
+	return e.Event, err
 }
 
-func readEvent(tx *bolt.Tx, id string) (store.Event, error) {
+// readEvent reads an event that has not ended.
+func (s *Store) readEvent(tx *bolt.Tx, id string) (event, error) {
 	value := tx.Bucket(bucketEvents).Get([]byte(id))
 	if value == nil {
-		return store.Event{}, fmt.Errorf("event: %w", store.ErrNotFound)
+		return event{}, fmt.Errorf("event: %w", store.ErrNotFound)
 	}
-	var r eventRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return store.Event{}, damaged(fmt.Errorf("stored event is damaged: %w", err))
+	r, err := parseEvent(value)
+	if err != nil {
+		return event{}, err
 	}
-	return store.Event{
+	if r.EndsAt != 0 && r.EndsAt <= s.now().UnixMilli() {
+		return event{}, fmt.Errorf("event: %w", store.ErrNotFound)
+	}
+	return event{ends: r.EndsAt, Event: store.Event{
 		ID: id, Type: string(r.Type), State: store.EventState(r.State), Reason: string(r.Reason),
 		Object: string(r.Object), Account: string(r.Account),
 		ReceivedAt: time.UnixMilli(r.ReceivedAt).UTC(), Deliveries: r.Deliveries,
-	}, nil
+	}}, nil
 }
 
-func saveEvent(tx *bolt.Tx, e store.Event) error {
+func parseEvent(value []byte) (eventRecord, error) {
+	var r eventRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return eventRecord{}, damaged(fmt.Errorf("stored event is damaged: %w", err))
+	}
+	return r, nil
+}
+
+func saveEvent(tx *bolt.Tx, e event) error {
 	value, err := json.Marshal(eventRecord{
 		Type: []byte(e.Type), State: []byte(e.State), Reason: []byte(e.Reason),
 		Object: []byte(e.Object), Account: []byte(e.Account),
-		ReceivedAt: e.ReceivedAt.UnixMilli(), Deliveries: e.Deliveries,
+		ReceivedAt: e.ReceivedAt.UnixMilli(), Deliveries: e.Deliveries, EndsAt: e.ends,
 	})
 	if err != nil {
 		return writeError{err}

@@ -41,6 +41,7 @@ var (
 	bucketEvents   = []byte("events")
 	bucketBodies   = []byte("bodies")
 	bucketParked   = []byte("parked")
+	bucketEnds     = []byte("ends")
 	keyFormat      = []byte("format")
 )
 
@@ -133,7 +134,7 @@ func syncDir(dir string) error {
 // prepare writes the layout into an empty file and refuses one that is not ours.
 func prepare(db *bolt.DB) error {
 	var found string
-	empty := true
+	empty, complete := true, false
 	err := db.View(func(tx *bolt.Tx) error {
 		if k, _ := tx.Cursor().First(); k != nil {
 			empty = false
@@ -141,6 +142,7 @@ func prepare(db *bolt.DB) error {
 		if meta := tx.Bucket(bucketMeta); meta != nil {
 			found = string(meta.Get(keyFormat))
 		}
+		complete = tx.Bucket(bucketEnds) != nil
 		return nil
 	})
 	switch {
@@ -152,17 +154,23 @@ func prepare(db *bolt.DB) error {
 		return errors.New("it is a bbolt file, but not one of dodogate")
 	case found != format:
 		return fmt.Errorf("it has format %.20q, this version of dodogate knows %q", found, format)
+	case !complete: // written before events had an end
+		return db.Update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucket(bucketEnds)
+			return err
+		})
 	}
 	return nil
 }
 
 func create(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketAccounts, bucketOwners, bucketEvents, bucketBodies, bucketParked} {
+	for _, name := range [][]byte{bucketMeta, bucketAccounts, bucketOwners, bucketEvents, bucketBodies, bucketParked, bucketEnds} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	return tx.Bucket(bucketMeta).Put(keyFormat, []byte(format))
+	meta := tx.Bucket(bucketMeta)
+	return errors.Join(meta.Put(keyFormat, []byte(format)), meta.Put(keyAdopted, []byte(adoptedAll)))
 }
 
 // explain says in plain words what bbolt and the system say in theirs.

@@ -140,6 +140,9 @@ func (s *Store) transact(batch []*operation, answers []error) (err error) {
 		if done == 0 {
 			return errNothing
 		}
+		if err := s.sweep(tx, max(done, minSweep)); err != nil {
+			return err
+		}
 		s.operations.Add(int64(done))
 		s.transactions.Add(1)
 		return nil

@@ -22,7 +22,7 @@ var (
 // error when its eviction policy may drop any key or its ACL keeps us from
 // publishing. It warns where the server
 // keeps no append-only file, and where it may drop keys that expire: with us,
-// orders that nobody paid and idempotency keys.
+// orders that nobody paid, idempotency keys and settled events.
 func (s *Store) Check(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -159,8 +159,12 @@ func writeAll(t *testing.T, s store.Store, timeout time.Duration) map[string]err
 		"create order": func() error { _, _, err := s.CreateOrder(ctx, order("c"), store.Key{}); return err },
 		"open order":   func() error { return s.OpenOrder(ctx, opened, key) },
 		"record":       func() error { _, err := s.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
-		"park":         func() error { return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventParked, Object: "o"}) },
-		"settle":       func() error { return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}) },
+		"park": func() error {
+			return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventParked, Object: "o"}, store.Retention{})
+		},
+		"settle": func() error {
+			return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}, store.Retention{})
+		},
 	} {
 		begin := time.Now()
 		said[name] = write()

@@ -30,6 +30,10 @@ import (
 // them, or un-parking sees that it is parked.
 //
 // Parked anew under another object, an event stays in the index of all.
+//
+// An event in a final state ends by Redis' own clock (settle.lua); while it waits
+// it has no end. One that had been parked leaves the indexes before that, unless
+// a crash and the end of all retries left it in there, to be passed over.
 
 // maxParked is the most that one call of Parked or ParkedEvents reads.
 const maxParked = 100
@@ -45,7 +49,7 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	var stored store.Event
 	err := s.do(ctx, "record event", func(ctx context.Context) error {
 		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)},
-			s.now(), e.Type, e.Body, e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]))
+			s.now(), e.Type, e.Body, e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger))
 		if err != nil {
 			return err
 		}
@@ -61,15 +65,18 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 }
 
 // Settle implements [store.Journal].
-func (s *Store) Settle(ctx context.Context, e store.Event) error {
+func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) error {
 	if err := record.CheckEvent(e); err != nil {
 		return fmt.Errorf("settle event: %w", err)
+	}
+	if !e.State.Final() {
+		r = store.Retention{}
 	}
 	return s.do(ctx, "settle event", func(ctx context.Context) error {
 		if e.State == store.EventParked {
 			return s.park(ctx, e)
 		}
-		under, err := s.settle(ctx, e)
+		under, err := s.settle(ctx, e, r)
 		if err != nil {
 			return err
 		}
@@ -91,7 +98,7 @@ func (s *Store) park(ctx context.Context, e store.Event) error {
 	if err := s.index(ctx, e.ID, e.Object, received, true); err != nil {
 		return err
 	}
-	under, err := s.settle(ctx, e)
+	under, err := s.settle(ctx, e, store.Retention{})
 	if err != nil {
 		return err
 	}
@@ -134,8 +141,9 @@ type place struct {
 
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was.
-func (s *Store) settle(ctx context.Context, e store.Event) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, string(e.State), e.Reason, e.Object, e.Account)
+func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
+	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)},
+		string(e.State), e.Reason, e.Object, e.Account, s.now(), millis(r.Keep), millis(store.Linger), r.Body, e.Deliveries)
 	if err != nil {
 		return nil, err
 	}

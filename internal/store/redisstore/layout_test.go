@@ -115,7 +115,7 @@ func fillAll(t *testing.T, s store.Store) {
 	_, err = s.Claim(t.Context(), payment("p_1"), "acc")
 	must(err)
 	records(1)(t, s)
-	must(s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:p_1"}))
+	must(s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:p_1"}, store.Retention{}))
 }
 
 // TestServersClock: without a clock of a test, Redis tells the time.

@@ -137,6 +137,18 @@ var lostReplies = []struct {
 	{"un-park", 3,
 		func(t *testing.T, s store.Store) { records(1)(t, s); settles(store.EventParked)(t, s) },
 		settles(store.EventApplied), parks(false)},
+	{"redact", 1, records(1),
+		func(t *testing.T, s store.Store) {
+			e := store.Event{ID: "msg_1", State: store.EventApplied, Deliveries: 1}
+			if err := s.Settle(t.Context(), e, store.Retention{Keep: keep90, Body: []byte("less")}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		func(t *testing.T, s store.Store) {
+			if e, err := s.Event(t.Context(), "msg_1"); err != nil || string(e.Body) != "less" || e.Deliveries != 1 {
+				t.Fatalf("%+v, %v", e, err)
+			}
+		}},
 }
 
 func creates(id string, key store.Key, want store.Start, first string) func(*testing.T, store.Store) {
@@ -181,7 +193,7 @@ func records(deliveries int64) func(*testing.T, store.Store) {
 func settles(state store.EventState) func(*testing.T, store.Store) {
 	return func(t *testing.T, s store.Store) {
 		t.Helper()
-		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: state, Object: "payment:a"}); err != nil {
+		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: state, Object: "payment:a"}, store.Retention{}); err != nil {
 			t.Fatal(err)
 		}
 	}

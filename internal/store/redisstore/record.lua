@@ -4,13 +4,14 @@
 --                 deliveries, seen (tokens of the last deliveries), parked_under
 -- ARGV  1 now, or "" for the server's time    2 type    3 body    4 reason
 --       5 object    6 account    7 token of this delivery, of a fixed length
+--       8 how long the event lives on at the least, where settle.lua ends its life
 --
 -- Returns {type, state, reason, object, account, received, deliveries}.
 --
 -- Invariant: a delivery counts once, however often the client sends it.
 
 local EVENT = KEYS[1]
-local token, remembered = ARGV[7], 16
+local token, remembered, linger = ARGV[7], 16, tonumber(ARGV[8])
 
 local known = redis.call('HMGET', EVENT, 'deliveries', 'seen')
 if not known[1] then
@@ -19,5 +20,7 @@ if not known[1] then
 elseif not string.find(known[2], token, 1, true) then
   local seen = string.sub(known[2], -(remembered - 1) * #token) .. token
   redis.call('HSET', EVENT, 'body', ARGV[3], 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
+  local left = redis.call('PTTL', EVENT)
+  if left >= 0 and left < linger then redis.call('PEXPIRE', EVENT, int(linger)) end
 end
 return redis.call('HMGET', EVENT, 'type', 'state', 'reason', 'object', 'account', 'received', 'deliveries')

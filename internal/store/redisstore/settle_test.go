@@ -28,7 +28,7 @@ func TestCutWhileSettling(t *testing.T) {
 					settles(state)(t, direct)
 				}
 				p.cutAfter(requests)
-				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"})
+				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"}, store.Retention{})
 				p.mend()
 				e, eventErr := direct.Event(t.Context(), "msg_1")
 				found, parkedErr := direct.Parked(t.Context(), "payment:a")
@@ -61,7 +61,7 @@ func TestCutWhileParkingAnew(t *testing.T) {
 		records(1)(t, direct)
 		settles(store.EventParked)(t, direct)
 		p.cutAfter(requests)
-		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"})
+		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}, store.Retention{})
 		p.mend()
 		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
 			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
@@ -99,7 +99,7 @@ func TestSettlingAtOnce(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: c.slow, Object: "payment:a"}); err != nil {
+				if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: c.slow, Object: "payment:a"}, store.Retention{}); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -120,7 +120,7 @@ func TestIndexIsCleared(t *testing.T) {
 	settles(store.EventParked)(t, s)
 	settles(store.EventApplied)(t, s)
 	settles(store.EventParked)(t, s)
-	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}); err != nil {
+	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}, store.Retention{}); err != nil {
 		t.Fatal(err)
 	}
 	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "dodogate:parked:payment%3Ab" {
@@ -129,7 +129,7 @@ func TestIndexIsCleared(t *testing.T) {
 	if n := server.MustDo("ZCARD", "dodogate:parked"); n != "1" {
 		t.Errorf("parked under b, there are %s among all", n)
 	}
-	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:c"}); err != nil {
+	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:c"}, store.Retention{}); err != nil {
 		t.Fatal(err)
 	}
 	if keys := server.MustDo("KEYS", "dodogate:parked*"); keys != "" {

@@ -176,7 +176,7 @@ var concurrencyTests = []test{
 				if i%2 == 0 {
 					e.State = store.EventApplied
 				}
-				if err := r.Settle(r.ctx(), e); err != nil {
+				if err := r.Settle(r.ctx(), e, store.Retention{}); err != nil {
 					r.Error(err)
 				}
 			})

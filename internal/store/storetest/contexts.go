@@ -48,10 +48,12 @@ func ended(r *rig, ctx context.Context, want error) {
 		"OpenOrders":    func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
 		"Purchases":     func() error { _, err := r.Purchases(ctx, "acc"); return err },
 		"Record":        func() error { _, err := r.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
-		"Settle":        func() error { return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}) },
-		"Parked":        func() error { _, err := r.Parked(ctx, "payment:a"); return err },
-		"Event":         func() error { _, err := r.Event(ctx, "msg_1"); return err },
-		"ParkedEvents":  func() error { _, _, err := r.ParkedEvents(ctx, "", 1); return err },
+		"Settle": func() error {
+			return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}, store.Retention{})
+		},
+		"Parked":       func() error { _, err := r.Parked(ctx, "payment:a"); return err },
+		"Event":        func() error { _, err := r.Event(ctx, "msg_1"); return err },
+		"ParkedEvents": func() error { _, _, err := r.ParkedEvents(ctx, "", 1); return err },
 	} {
 		if err := call(); !errors.Is(err, want) || errors.Is(err, store.ErrUnavailable) {
 			r.Errorf("%s: %v, want %v", name, err, want)

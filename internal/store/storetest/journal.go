@@ -35,7 +35,7 @@ func (r *rig) event(id string) store.Event {
 func (r *rig) settleEvent(id string, state store.EventState, object string) {
 	r.Helper()
 	e := store.Event{ID: id, State: state, Object: object, Reason: "because of " + object, Account: "acc of " + id}
-	if err := r.Settle(r.ctx(), e); err != nil {
+	if err := r.Settle(r.ctx(), e, store.Retention{}); err != nil {
 		r.Fatalf("settle %q: %v", id, err)
 	}
 }
@@ -142,7 +142,7 @@ var journalTests = []test{
 	}},
 	{"an unknown event", func(r *rig) {
 		for _, state := range []store.EventState{store.EventApplied, store.EventParked} {
-			err := r.Settle(r.ctx(), store.Event{ID: "msg_1", State: state, Object: "payment:pay_1"})
+			err := r.Settle(r.ctx(), store.Event{ID: "msg_1", State: state, Object: "payment:pay_1"}, store.Retention{})
 			if !errors.Is(err, store.ErrNotFound) {
 				r.Fatalf("settle as %s: %v", state, err)
 			}

@@ -100,7 +100,7 @@ var nameTests = []test{
 		for _, name := range hostile {
 			e := r.record(name, name)
 			e.State, e.Object, e.Account, e.Reason = store.EventParked, name, name, name
-			if err := r.Settle(r.ctx(), e); err != nil {
+			if err := r.Settle(r.ctx(), e, store.Retention{}); err != nil {
 				r.Fatal(err)
 			}
 		}

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"OpenOrders", openTests},
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
+		{"Retention", retentionTests},
 		{"Marks", markTests},
 		{"Changes", changeTests},
 		{"Names", nameTests},
