@@ -59,7 +59,7 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 	case unclear:
 		outcome, err = Parked, g.park(ctx, record, ReasonUnclear)
 	case event.Fact == nil:
-		record.State = store.EventIgnored
+		record.State, record.Reason = store.EventIgnored, ""
 		outcome, err = Ignored, g.Store.Settle(ctx, record)
 	default:
 		outcome, err = g.settle(ctx, record, *event.Fact)

@@ -1,0 +1,36 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/store/redistest"
+)
+
+// opener opens an empty store that lives by a clock.
+type opener func(t *testing.T, clock *clock) closer
+
+// eachStore runs a test against both stores.
+func eachStore(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Helper()
+	t.Run("bolt", func(t *testing.T) { test(t, openBolt) })
+	t.Run("redis", func(t *testing.T) {
+		server, opened := redistest.Start(t), 0
+		test(t, func(t *testing.T, clock *clock) closer {
+			opened++
+			return openRedis(t, server.URL(), fmt.Sprint("store", opened, ":"), clock)
+		})
+	})
+}
+
+// openRedis opens the store under a key prefix, with time enough for a machine
+// that does other things too.
+func openRedis(t *testing.T, url, prefix string, clock *clock) closer {
+	t.Helper()
+	opened, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, KeyPrefix: prefix, Timeout: 10 * time.Second, Clock: clock.Now})
+	must(t, err)
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
