@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -156,20 +157,21 @@ func (s *site) simulate(sold []dodosim.Product) {
 
 // gateway is the real one, over the store and the simulator.
 func (s *site) gateway(set setting) *gateway.Gateway {
-	t := s.t
-	t.Helper()
-	verifier, err := dodo.NewVerifier([]string{secret}, s.clock.Now)
-	must(t, err)
-	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
-	must(t, err)
-	catalog, err := config.NewCatalog(set.products)
-	must(t, err)
-	where, err := config.NewSite(set.publicURL, set.returnTo)
-	must(t, err)
+	s.t.Helper()
+	g, err := newGateway(set, s.store, s.dodo, s.clock.Now)
+	must(s.t, err)
+	return g
+}
+
+func newGateway(set setting, opened store.Store, provider gateway.Provider, clock func() time.Time) (*gateway.Gateway, error) {
+	verifier, err1 := dodo.NewVerifier([]string{secret}, clock)
+	prover, err2 := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
+	catalog, err3 := config.NewCatalog(set.products)
+	where, err4 := config.NewSite(set.publicURL, set.returnTo)
 	return gateway.New(gateway.Options{
-		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: s.store, Provider: s.dodo,
-		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: s.clock.Now,
-	})
+		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: opened, Provider: provider,
+		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: clock,
+	}), errors.Join(err1, err2, err3, err4)
 }
 
 func must(t *testing.T, err error) {

@@ -15,8 +15,12 @@ type opener func(t *testing.T, clock *clock) closer
 // eachStore runs a test against both stores.
 func eachStore(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Helper()
-	t.Run("bolt", func(t *testing.T) { test(t, openBolt) })
+	t.Run("bolt", func(t *testing.T) {
+		t.Parallel()
+		test(t, openBolt)
+	})
 	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
 		server, opened := redistest.Start(t), 0
 		test(t, func(t *testing.T, clock *clock) closer {
 			opened++
