@@ -24,7 +24,7 @@ import (
 func TestCrashes(t *testing.T) {
 	for name, places := range map[string]func(t *testing.T) func() place{
 		"bolt": func(t *testing.T) func() place {
-			dir, n := t.TempDir(), 0
+			dir, n := memory(t), 0
 			return func() place { n++; return place{File: filepath.Join(dir, fmt.Sprint(n, ".db"))} }
 		},
 		"redis": func(t *testing.T) func() place {

@@ -34,17 +34,20 @@ func TestShuffles(t *testing.T) {
 				chance := rand.New(rand.NewPCG(seed, 0))
 				inOrder := tell(t, open, story)
 				want := inOrder.end(alice)
-				for n := range shuffles {
-					s := inOrder.again(t, open(t, inOrder.clock), alice)
-					var order []string
-					for _, d := range shuffled(inOrder.events, chance) {
-						order = append(order, d.id+" "+d.body)
-						s.signed(d.id, d.body).do().json(http.StatusOK)
+				for n := range shuffles / thrift {
+					if !t.Run(fmt.Sprint(n), func(t *testing.T) {
+						s := inOrder.again(t, open(t, inOrder.clock), alice)
+						var order []string
+						for _, d := range shuffled(inOrder.events, chance) {
+							order = append(order, d.id+" "+d.body)
+							s.signed(d.id, d.body).do().json(http.StatusOK)
+						}
+						if got := s.end(alice); got != want {
+							t.Errorf("a shuffle of DODOGATE_SEED=%d ends in\n%s\nnot in\n%s\nafter\n%q", seed, got, want, order)
+						}
+					}) {
+						break
 					}
-					if got := s.end(alice); got != want {
-						t.Fatalf("shuffle %d of DODOGATE_SEED=%d ends in\n%s\nnot in\n%s\nafter\n%q", n+1, seed, got, want, order)
-					}
-					must(t, s.store.Close())
 				}
 			})
 		}

@@ -88,7 +88,7 @@ func newSite(t *testing.T, change func(*setting)) *site {
 
 func openBolt(t *testing.T, clock *clock) closer {
 	t.Helper()
-	opened, err := boltstore.Open(filepath.Join(t.TempDir(), "store.db"), boltstore.Options{Clock: clock.Now})
+	opened, err := boltstore.Open(filepath.Join(memory(t), "store.db"), boltstore.Options{Clock: clock.Now})
 	must(t, err)
 	t.Cleanup(func() { _ = opened.Close() })
 	return opened

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -27,6 +28,19 @@ func eachStore(t *testing.T, test func(t *testing.T, open opener)) {
 			return openRedis(t, server.URL(), fmt.Sprint("store", opened, ":"), clock)
 		})
 	})
+}
+
+// memory is a directory that goes when t ends: in memory, where the system has a
+// place for that. Nothing here is about disks, and for their fsync every test of
+// the machine would wait.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "dodogate-test-") //nolint:usetesting // t.TempDir is on a disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // openRedis opens the store under a key prefix, with time enough for a machine
