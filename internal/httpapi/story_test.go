@@ -91,6 +91,17 @@ var stories = map[string]func(*telling){
 		s.tell()
 		s.refunded(s.lastPayment(), 0)
 	},
+	"paused in the end": func(s *telling) {
+		sub := s.buys("pro").SubscriptionID
+		s.passes(5 * day)
+		s.patches(sub, `{"status":"paused"}`)
+	},
+	"on hold in the end, with credits left": func(s *telling) {
+		sub := s.buys("team").SubscriptionID
+		s.replacesCard(sub, dodosim.CardFailsLater)
+		s.buys("pack10")
+		s.passes(31 * day)
+	},
 	"two subscriptions, a trial, a pack": func(s *telling) {
 		s.buys("try")
 		sub := s.buys("pro").SubscriptionID
