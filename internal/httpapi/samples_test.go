@@ -287,12 +287,18 @@ func (s *site) bindCustomer(account string, p payload) {
 // seen is what an account sees, and what the journal says of an event.
 func (s *site) seen(account, event string) string {
 	s.t.Helper()
-	m := s.get("/payments/status").by(account).do().json(200)
 	e, err := s.store.Event(s.t.Context(), event)
 	must(s.t, err)
-	paid := map[any]string{true: "paid", false: "unpaid"}[m["has_paid"]]
 	if e.State == store.EventReceived {
 		s.t.Errorf("event %s is not settled", event)
 	}
-	return strings.TrimSpace(fmt.Sprintf("%v %v %v %s: %s %s", m["credits"], m["plan"], m["plan_status"], paid, e.State, e.Reason))
+	return strings.TrimSpace(fmt.Sprintf("%s: %s %s", s.has(account), e.State, e.Reason))
+}
+
+// has is what an account sees.
+func (s *site) has(account string) string {
+	s.t.Helper()
+	m := s.get("/payments/status").by(account).do().json(200)
+	paid := map[any]string{true: "paid", false: "unpaid"}[m["has_paid"]]
+	return fmt.Sprintf("%v %v %v %s", m["credits"], m["plan"], m["plan_status"], paid)
 }

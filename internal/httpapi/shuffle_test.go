@@ -32,7 +32,10 @@ func TestShuffles(t *testing.T) {
 		for name, story := range stories {
 			t.Run(name, func(t *testing.T) {
 				chance := rand.New(rand.NewPCG(seed, 0))
-				inOrder := tell(t, open, story)
+				inOrder := tell(t, open, story.tell)
+				if got := inOrder.has(alice); got != story.ends {
+					t.Errorf("it ends with %q, not %q", got, story.ends)
+				}
 				want := inOrder.end(alice)
 				for n := range shuffles / thrift {
 					if !t.Run(fmt.Sprint(n), func(t *testing.T) {

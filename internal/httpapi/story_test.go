@@ -40,38 +40,41 @@ func forStories(open opener) func(*setting) {
 	return func(set *setting) { set.products, set.sold, set.store = storyProducts, storySold, open }
 }
 
-// stories are what happens to Alice.
-var stories = map[string]func(*telling){
-	"declined, bought, refunded by and by": func(s *telling) {
+// stories are what happens to Alice, and what she has in the end.
+var stories = map[string]struct {
+	tell func(*telling)
+	ends string
+}{
+	"declined, bought, refunded by and by": {func(s *telling) {
 		session := s.checkout(`{"product":"pack10","quantity":3}`)
 		s.pays(session, dodosim.CardDeclined)
 		bought := s.pays(session, dodosim.CardVisa).PaymentID
 		for _, amount := range []int{1000, 1, 996} {
 			s.refunded(bought, amount)
 		}
-	},
-	"refunded in full": func(s *telling) {
+	}, "10 none none paid"},
+	"refunded in full": {func(s *telling) {
 		bought := s.buys("pass").PaymentID
 		s.buys("pack10")
 		s.passes(day)
 		s.refunded(bought, 0)
-	},
-	"one dispute won and one lost": func(s *telling) {
+	}, "10 none none paid"},
+	"one dispute won and one lost": {func(s *telling) {
 		first, second := s.buys("pass").PaymentID, s.buys("pack10").PaymentID
 		won, lost := s.disputed(first), s.disputed(second)
 		s.decided(won, dodosim.DisputeChallenged)
 		s.decided(lost, dodosim.DisputeChallenged)
 		s.decided(won, dodosim.DisputeWon)
 		s.decided(lost, dodosim.DisputeLost)
-	},
-	"lost before it was a dispute": func(s *telling) {
+	}, "7 day active paid"},
+	"lost before it was a dispute": {func(s *telling) {
 		bought := s.buys("pack10").PaymentID
 		s.buys("pack10")
 		_, err := s.sim.LoseByRDR(bought)
 		must(s.t, err)
 		s.tell()
-	},
-	"renewed, held, recovered, cancelled at the end": func(s *telling) {
+	}, "10 none none paid"},
+	"renewed, held, recovered, cancelled at the end": {func(s *telling) {
 		sub := s.buys("pro").SubscriptionID
 		s.passes(31 * day)
 		s.replacesCard(sub, dodosim.CardFailsLater)
@@ -79,8 +82,8 @@ var stories = map[string]func(*telling){
 		s.replacesCard(sub, dodosim.CardVisa)
 		s.patches(sub, `{"cancel_at_next_billing_date":true}`)
 		s.passes(5 * day)
-	},
-	"paused, resumed, changed, the change refunded": func(s *telling) {
+	}, "500 pro active paid"},
+	"paused, resumed, changed, the change refunded": {func(s *telling) {
 		sub := s.buys("pro").SubscriptionID
 		s.passes(5 * day)
 		s.patches(sub, `{"status":"paused"}`)
@@ -89,33 +92,33 @@ var stories = map[string]func(*telling){
 		s.passes(5 * day)
 		s.dodoDoes("POST", "/subscriptions/"+sub+"/change-plan", `{"product_id":"pdt_team","quantity":1,"proration_billing_mode":"full_immediately"}`)
 		s.tell()
-		s.refunded(s.lastPayment(), 0)
-	},
-	"paused in the end": func(s *telling) {
+		s.refunded(s.lastPayment(), 0) // 50 of the 70 dollars that were paid for this period
+	}, "228 team active paid"},
+	"paused in the end": {func(s *telling) {
 		sub := s.buys("pro").SubscriptionID
 		s.passes(5 * day)
 		s.patches(sub, `{"status":"paused"}`)
-	},
-	"on hold in the end, with credits left": func(s *telling) {
+	}, "500 none paused unpaid"},
+	"on hold in the end, with credits left": {func(s *telling) {
 		sub := s.buys("team").SubscriptionID
 		s.replacesCard(sub, dodosim.CardFailsLater)
 		s.buys("pack10")
 		s.passes(31 * day)
-	},
-	"two subscriptions, a trial, a pack": func(s *telling) {
+	}, "10 none on_hold paid"},
+	"two subscriptions, a trial, a pack": {func(s *telling) {
 		s.buys("try")
 		sub := s.buys("pro").SubscriptionID
 		s.buys("pack10")
 		s.passes(16 * day)
 		s.patches(sub, `{"status":"cancelled"}`)
 		s.passes(20 * day)
-	},
+	}, "40 try active paid"},
 }
 
 // everything is all stories, one after the other.
 func everything(s *telling) {
 	for _, name := range slices.Sorted(maps.Keys(stories)) {
-		stories[name](s)
+		stories[name].tell(s)
 	}
 }
 

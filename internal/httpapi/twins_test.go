@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -17,7 +18,13 @@ import (
 // object was faster.
 func TestTwoProcesses(t *testing.T) {
 	server := redistest.Start(t)
-	s := tell(t, openBolt, everything)
+	s := tell(t, openBolt, func(s *telling) {
+		everything(s)
+		bought := s.pays(s.checkout(`{"product":"pack10","quantity":100}`), dodosim.CardVisa).PaymentID
+		for range 30 { // each of which only its own event tells
+			s.refunded(bought, 1000)
+		}
+	})
 	if len(s.events) <= 50 {
 		t.Fatalf("%d events", len(s.events))
 	}
