@@ -268,7 +268,7 @@ func (s *site) credits(account string) int64 {
 	s.t.Helper()
 	a, err := s.store.Account(s.t.Context(), account)
 	must(s.t, err)
-	return a.Ledger.Balance(s.clock.Now())
+	return a.Snapshot(s.clock.Now()).Credits
 }
 
 // TestParkedThenIgnored: an event that is understood in the end does not keep the
