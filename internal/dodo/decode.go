@@ -208,6 +208,9 @@ func readRefund(data fields, eventType string) Fact {
 	if refund.Status == "" {
 		refund.Status = refundStatusOf[eventType]
 	}
+	if refund.Status == entitlement.RefundSucceeded && !refund.Full && refund.Amount == 0 {
+		data.refuse("amount", "is missing")
+	}
 	p := entitlement.Payment{Refunds: map[string]entitlement.Refund{id: refund}}
 	return Fact{Fact: entitlement.Fact{Ref: paymentRef(data), Payment: p}, Clues: readCustomer(data)}
 }

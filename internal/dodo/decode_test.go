@@ -111,9 +111,9 @@ func TestDecodeRefund(t *testing.T) {
 		body string
 		want entitlement.Refund
 	}{
-		"status from the type":   {refundEvent("refund.succeeded", ``), entitlement.Refund{Status: entitlement.RefundSucceeded}},
+		"status from the type":   {refundEvent("refund.succeeded", `"amount":7`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7}},
 		"failed from the type":   {refundEvent("refund.failed", `"status":null`), entitlement.Refund{Status: entitlement.RefundFailed}},
-		"status wins over type":  {refundEvent("refund.failed", `"status":"SUCCEEDED"`), entitlement.Refund{Status: entitlement.RefundSucceeded}},
+		"status wins over type":  {refundEvent("refund.failed", `"status":"SUCCEEDED","amount":"7"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7}},
 		"type of tomorrow":       {refundEvent("refund.pending", `"status":"pending"`), entitlement.Refund{Status: entitlement.RefundPending}},
 		"full without an amount": {refundEvent("refund.succeeded", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundSucceeded, Full: true}},
 		"full and failed":        {refundEvent("refund.failed", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundFailed, Full: true}},
@@ -130,9 +130,17 @@ func TestDecodeRefund(t *testing.T) {
 			}
 		})
 	}
-	e, err := dodo.Decode([]byte(refundEvent("refund.succeeded", `"metadata":{"dodogate_order":"o"}`)))
+	e, err := dodo.Decode([]byte(refundEvent("refund.succeeded", `"amount":7,"metadata":{"dodogate_order":"o"}`)))
 	if err != nil || e.Fact.Clues.Metadata != nil {
 		t.Errorf("a refund's own metadata became a clue: %+v, %v", e.Fact, err)
+	}
+}
+
+// What is meant by "never" leaves room for a term that is added to it.
+func TestDecodeFarTimes(t *testing.T) {
+	e, err := dodo.Decode([]byte(`{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"9999-12-31T23:59:59Z"}}`))
+	if err != nil || !e.Fact.Payment.CreatedAt.Equal(moment("9000-01-01T00:00:00Z")) {
+		t.Errorf("%v, %v", e.Fact, err)
 	}
 }
 
@@ -203,9 +211,11 @@ func TestDecodeUnclear(t *testing.T) {
 		"time a number":             `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":1795288583}}`,
 		"time beyond year 9999":     `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"9999-12-31T23:59:59-00:01"}}`,
 		"time before year 0":        `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"0000-01-01T00:00:00+00:01"}}`,
+		"time before 1970":          `{"type":"payment.succeeded","data":{"payment_id":"pay_1","created_at":"1969-12-31T23:59:59Z"}}`,
 		"amount 1e308":              paymentEvent(`"total_amount":1e308`),
 		"amount 4e2":                paymentEvent(`"total_amount":4e2`),
 		"amount 2^63":               paymentEvent(`"total_amount":9223372036854775808`),
+		"amount beyond 10^16":       paymentEvent(`"total_amount":10000000000000001`),
 		"amount fractional":         paymentEvent(`"total_amount":4.5`),
 		"amount 400.0":              paymentEvent(`"total_amount":"400.0"`),
 		"amount negative":           paymentEvent(`"total_amount":-1`),
@@ -213,6 +223,8 @@ func TestDecodeUnclear(t *testing.T) {
 		"amount true":               paymentEvent(`"total_amount":true`),
 		"refund amount negative":    refundEvent("refund.succeeded", `"amount":-150`),
 		"refund amount 1e308":       refundEvent("refund.succeeded", `"amount":1e308`),
+		"refund of how much":        refundEvent("refund.succeeded", ``),
+		"partial, of how much":      refundEvent("refund.succeeded", `"is_partial":true,"amount":null`),
 		"partial or not":            refundEvent("refund.succeeded", `"is_partial":"maybe"`),
 		"partial 0":                 refundEvent("refund.succeeded", `"is_partial":0`),
 		"status an object":          paymentEvent(`"status":{"is":"succeeded"}`),

@@ -148,6 +148,10 @@ func (f fields) currency() string {
 	return strings.ToUpper(s)
 }
 
+// maxWhole is far beyond any amount in minor units, and far enough from 2^63 that
+// hundreds of them can be added up.
+const maxWhole = 10_000_000_000_000_000
+
 // whole is an integer that is not negative; said is false when it is absent or
 // null. Digits only: neither 1e3 nor 4.0 is how Dodo writes money.
 func (f fields) whole(name string) (n int64, said bool) {
@@ -160,7 +164,7 @@ func (f fields) whole(name string) (n int64, said bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
+	if err != nil || n > maxWhole {
 		f.refuse(name, "is too large")
 		return 0, false
 	}
@@ -181,17 +185,25 @@ func (f fields) flag(name string) (value, said bool) {
 	return false, false
 }
 
-// time is an RFC 3339 timestamp in UTC, or zero. The offset may lead out of the
-// years that RFC 3339 can write, and then it could not be stored.
+// farthest is the latest time there is. Some write one like it for "never"; from
+// here to the year 9999, the last that RFC 3339 can write, is room for the longest
+// term that may be added to it.
+var farthest = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// time is an RFC 3339 timestamp in UTC, at the latest farthest; or zero. There is
+// no Dodo before 1970, and the stores know no year 0.
 func (f fields) time(name string) time.Time {
 	s := f.text(name)
 	if s == "" {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
+	if t = t.UTC(); err != nil || t.Year() < 1970 || t.Year() > 9999 {
 		f.refuse(name, "is not a timestamp")
 		return time.Time{}
+	}
+	if t.After(farthest) {
+		return farthest
 	}
 	return t
 }

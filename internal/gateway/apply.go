@@ -104,8 +104,11 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 			return parked(found.account, ReasonOutOfRange), prior, nil
 		}
 		done := result{outcome: Applied, account: found.account}
-		if errors.Is(err, entitlement.ErrUnknownProduct) {
+		switch {
+		case errors.Is(err, entitlement.ErrUnknownProduct):
 			done = parked(found.account, ReasonUnknownProduct)
+		case forNothing(next.Payment):
+			done = parked(found.account, ReasonUnclear)
 		}
 		state, err := json.Marshal(next)
 		if err != nil {
@@ -131,6 +134,11 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 	}
 	return result{}, entitlement.Record{}, fmt.Errorf("commit %s: %w: too much contention", fact.Ref, store.ErrUnavailable)
+}
+
+// forNothing reports that somebody paid and it is not said what for.
+func forNothing(p entitlement.Payment) bool {
+	return p.Status == entitlement.PaymentSucceeded && len(p.Cart) == 0 && p.Subscription == ""
 }
 
 // termsFor looks up what buying a product gives: what was promised when the

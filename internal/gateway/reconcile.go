@@ -253,11 +253,26 @@ func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues d
 		ours, err = r.leads(ctx, clues)
 		return record, ours, err
 	}
+	if record, err = r.recordOf(ctx, account, ref); err != nil || record.Payment.Subscription == "" {
+		return record, true, err
+	}
+	// A payment is folded into its subscription after it is stored itself, so the
+	// subscription may know less of it: after a crash in between.
+	subscription := entitlement.Ref{Kind: entitlement.KindSubscription, ID: record.Payment.Subscription}
+	if account, err = r.Store.Owner(ctx, subscription); err != nil || account == "" {
+		return entitlement.Record{}, true, err
+	}
+	charged, err := r.recordOf(ctx, account, subscription)
+	record.Payment = charged.Subscription.Charges[ref.ID]
+	return record, true, err
+}
+
+func (r *reconciliation) recordOf(ctx context.Context, account string, ref entitlement.Ref) (record entitlement.Record, err error) {
 	object, err := r.Store.Object(ctx, account, ref)
 	if err == nil && object.Version > 0 {
 		err = json.Unmarshal(object.State, &record)
 	}
-	return record, true, err
+	return record, err
 }
 
 // waited reports whether an object waited for a product that the catalog has now.

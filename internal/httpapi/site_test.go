@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
 
@@ -36,10 +38,18 @@ const (
 type site struct {
 	t     *testing.T
 	api   *httpapi.API
-	store *boltstore.Store
+	gate  *gateway.Gateway
+	store closer
 	sim   *dodosim.Simulator
+	dodo  *dodo.Client
 	clock *clock
 	log   *lockedBuffer
+}
+
+// closer is either of the two stores.
+type closer interface {
+	store.Store
+	Close() error
 }
 
 // setting is what a test may want otherwise.
@@ -49,6 +59,9 @@ type setting struct {
 	products  []config.Product
 	basePath  string
 	signup    int64
+	sold      []dodosim.Product // by the simulator
+	now       time.Time
+	store     func(t *testing.T, clock *clock) closer // in a file of its own when nil
 }
 
 func newSite(t *testing.T, change func(*setting)) *site {
@@ -57,19 +70,40 @@ func newSite(t *testing.T, change func(*setting)) *site {
 		publicURL: public,
 		returnTo:  []string{public + "/app?payment=success", "https://docs.example/done"},
 		products:  catalog(),
+		sold: []dodosim.Product{
+			{ID: "pdt_pack10", Name: "Pack", Description: "Ten credits", Price: 999, Currency: "USD"},
+			{ID: "pdt_pro", Name: "Pro", Price: 0, Currency: "EUR"},
+			{ID: "pdt_secret", Price: 1, Currency: "USD"},
+		},
+		now:   newClock().now,
+		store: openBolt,
 	}
 	if change != nil {
 		change(&set)
 	}
-	s := &site{t: t, clock: newClock(), log: &lockedBuffer{}}
-	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := &site{t: t, clock: &clock{now: set.now}, log: &lockedBuffer{}}
+	s.simulate(set.sold)
+	return s.over(set, set.store(t, s.clock))
+}
 
+func openBolt(t *testing.T, clock *clock) closer {
+	t.Helper()
+	opened, err := boltstore.Open(filepath.Join(memory(t), "store.db"), boltstore.Options{Clock: clock.Now})
+	must(t, err)
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
+
+// over puts the routes and the gateway over a store. The simulator's webhooks go
+// on to whichever site was first.
+func (s *site) over(set setting, opened closer) *site {
+	s.t.Helper()
+	s.store = opened
+	s.gate = s.gateway(set)
+	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	s.store, err = boltstore.Open(filepath.Join(t.TempDir(), "store.db"), boltstore.Options{Clock: s.clock.Now})
-	must(t, err)
-	t.Cleanup(func() { _ = s.store.Close() })
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gateway(set), BasePath: set.basePath, Logger: logger})
-	must(t, err)
+	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger})
+	must(s.t, err)
 	return s
 }
 
@@ -94,8 +128,8 @@ func (s *site) in(t *testing.T) *site {
 	return &sub
 }
 
-// gateway is the real one, over the store and the simulator.
-func (s *site) gateway(set setting) *gateway.Gateway {
+// simulate starts a Dodo of the site's own.
+func (s *site) simulate(sold []dodosim.Product) {
 	t := s.t
 	t.Helper()
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }))
@@ -104,11 +138,7 @@ func (s *site) gateway(set setting) *gateway.Gateway {
 	s.sim, err = dodosim.New(dodosim.Options{
 		APIKey: apiKey, WebhookURL: hooks.URL + "/payments/webhook", WebhookSecret: secret,
 		PublicURL: "https://checkout.dodo.example",
-		Products: []dodosim.Product{
-			{ID: "pdt_pack10", Name: "Pack", Description: "Ten credits", Price: 999, Currency: "USD"},
-			{ID: "pdt_pro", Name: "Pro", Price: 0, Currency: "EUR"},
-			{ID: "pdt_secret", Price: 1, Currency: "USD"},
-		},
+		Products:  sold,
 		Discounts: []dodosim.Discount{{Code: "HALF", BasisPoints: 5000}},
 		Clock:     s.clock.Now,
 		After:     func(time.Duration) <-chan time.Time { return nil }, // no retries, no delays
@@ -117,25 +147,31 @@ func (s *site) gateway(set setting) *gateway.Gateway {
 	t.Cleanup(func() { _ = s.sim.Close() })
 	dodoAPI := httptest.NewServer(s.sim)
 	t.Cleanup(dodoAPI.Close)
-	client, err := dodo.New(dodo.Options{
+	s.dodo, err = dodo.New(dodo.Options{
 		APIKey: apiKey, BaseURL: dodoAPI.URL,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	must(t, err)
-	t.Cleanup(client.Close)
+	t.Cleanup(s.dodo.Close)
+}
 
-	verifier, err := dodo.NewVerifier([]string{secret}, s.clock.Now)
-	must(t, err)
-	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
-	must(t, err)
-	catalog, err := config.NewCatalog(set.products)
-	must(t, err)
-	where, err := config.NewSite(set.publicURL, set.returnTo)
-	must(t, err)
+// gateway is the real one, over the store and the simulator.
+func (s *site) gateway(set setting) *gateway.Gateway {
+	s.t.Helper()
+	g, err := newGateway(set, s.store, s.dodo, s.clock.Now)
+	must(s.t, err)
+	return g
+}
+
+func newGateway(set setting, opened store.Store, provider gateway.Provider, clock func() time.Time) (*gateway.Gateway, error) {
+	verifier, err1 := dodo.NewVerifier([]string{secret}, clock)
+	prover, err2 := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
+	catalog, err3 := config.NewCatalog(set.products)
+	where, err4 := config.NewSite(set.publicURL, set.returnTo)
 	return gateway.New(gateway.Options{
-		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: s.store, Provider: client,
-		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: s.clock.Now,
-	})
+		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: opened, Provider: provider,
+		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: clock,
+	}), errors.Join(err1, err2, err3, err4)
 }
 
 func must(t *testing.T, err error) {
@@ -211,7 +247,12 @@ func (s *site) post(target, body string) call { return s.call("POST", target, bo
 
 // by says who makes the request.
 func (c call) by(account string) call {
-	c.Request = c.WithContext(httpapi.WithIdentity(c.Context(), gateway.Identity{Account: account}))
+	return c.as(gateway.Identity{Account: account})
+}
+
+// as says it with all that the site's login knows.
+func (c call) as(who gateway.Identity) call {
+	c.Request = c.WithContext(httpapi.WithIdentity(c.Context(), who))
 	return c
 }
 
@@ -299,12 +340,13 @@ func (a answer) page(status int) string {
 // untouched runs f and fails when that made a call to Dodo or a change in the store.
 func (s *site) untouched(f func()) {
 	s.t.Helper()
-	calls, written := s.sim.Calls("", ""), s.store.Stats().Operations
+	written := func() int { return int(s.store.(*boltstore.Store).Stats().Operations) }
+	calls, before := s.sim.Calls("", ""), written()
 	f()
 	if n := s.sim.Calls("", "") - calls; n != 0 {
 		s.t.Errorf("%d calls to Dodo, want none", n)
 	}
-	if n := s.store.Stats().Operations - written; n != 0 {
+	if n := written() - before; n != 0 {
 		s.t.Errorf("%d changes in the store, want none", n)
 	}
 }

@@ -88,10 +88,10 @@ func TestSubscriptionLost(t *testing.T) {
 // TestSubscriptionUnconfirmed: what the server has not confirmed does not count.
 func TestSubscriptionUnconfirmed(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
-	s := open(t, redisstore.Options{URL: p.url(), Timeout: quick})
+	p := redistest.NewProxy(t, server)
+	s := open(t, redisstore.Options{URL: p.URL(), Timeout: quick})
 	var lost atomic.Int64
-	p.loseReplies(func(int) bool { lost.Add(1); return true })
+	p.LoseReplies(func(int) bool { lost.Add(1); return true })
 	w := storetest.NewWatched()
 	t.Cleanup(s.Watch(w))
 	eventually(t, func() error {
@@ -103,7 +103,7 @@ func TestSubscriptionUnconfirmed(t *testing.T) {
 	if told := w.Told(); len(told) != 0 {
 		t.Fatalf("told %q", told)
 	}
-	p.loseReplies(nil)
+	p.LoseReplies(nil)
 	w.AwaitLast(t, "live")
 }
 

@@ -115,7 +115,7 @@ func TestEnded(t *testing.T) {
 // TestCutWhileSettlingEnds: however far a settling came, what waits has no end.
 func TestCutWhileSettlingEnds(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	for _, states := range [][2]store.EventState{
 		{store.EventApplied, store.EventParked}, {store.EventParked, store.EventApplied},
 		{store.EventApplied, store.EventReceived}, {store.EventReceived, store.EventIgnored},
@@ -123,12 +123,12 @@ func TestCutWhileSettlingEnds(t *testing.T) {
 		for requests := range 7 {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+			s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 2 * time.Second})
 			records(1)(t, direct)
 			keeps(states[0], keep90)(t, direct)
-			p.cutAfter(requests)
+			p.CutAfter(requests)
 			_ = s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[1], Object: "payment:a"}, store.Retention{Keep: keep90})
-			p.mend()
+			p.Mend()
 			e, err := direct.Event(t.Context(), "msg_1")
 			if err != nil {
 				t.Fatal(err)

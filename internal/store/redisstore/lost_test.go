@@ -37,14 +37,14 @@ var key = store.Key{Hash: "h", Fingerprint: "f", Lease: time.Minute, Keep: time.
 // was asked, so that go-redis asks again by itself.
 func TestLostReply(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	warm(t, server)
 	for _, c := range lostReplies {
 		for nth := 1; nth <= c.replies; nth++ {
 			t.Run(fmt.Sprintf("%s, reply %d", c.name, nth), func(t *testing.T) {
 				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix})
+				s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix})
 				if c.before != nil {
 					c.before(t, direct)
 				}
@@ -52,12 +52,12 @@ func TestLostReply(t *testing.T) {
 					t.Fatal(err)
 				}
 				lost := false
-				p.loseReplies(func(reply int) bool {
+				p.LoseReplies(func(reply int) bool {
 					lost = lost || reply == nth
 					return reply == nth
 				})
 				c.do(t, s)
-				p.loseReplies(nil)
+				p.LoseReplies(nil)
 				if !lost {
 					t.Fatal("no reply was lost")
 				}
@@ -251,12 +251,12 @@ func wantBalance(t *testing.T, s store.Store, account string, balance int64, ent
 // lost. Callers do what the contract tells them to.
 func TestManyLostReplies(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	for _, k := range []int{3, 4, 5, 7, 10} {
 		t.Run(fmt.Sprint("every ", k), func(t *testing.T) {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
-			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 5 * time.Second})
-			p.loseReplies(func(reply int) bool { return reply%k == 0 })
+			s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 5 * time.Second})
+			p.LoseReplies(func(reply int) bool { return reply%k == 0 })
 			const workers, versions = 16, 12
 			var all sync.WaitGroup
 			for w := range workers {
@@ -270,7 +270,7 @@ func TestManyLostReplies(t *testing.T) {
 				})
 			}
 			all.Wait()
-			p.loseReplies(nil)
+			p.LoseReplies(nil)
 			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
 			wantBalance(t, direct, "acc", workers*versions, workers*versions)
 		})

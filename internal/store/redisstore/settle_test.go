@@ -15,21 +15,21 @@ import (
 // and un-parking are made of. An event that is parked is always found.
 func TestCutWhileSettling(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	states := []store.EventState{store.EventParked, store.EventApplied, store.EventParked, store.EventIgnored}
 	for requests := range 7 {
 		for last := range states {
 			t.Run(fmt.Sprintf("%d requests of %v", requests, states[:last+1]), func(t *testing.T) {
 				prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 				direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-				s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+				s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 2 * time.Second})
 				records(1)(t, direct)
 				for _, state := range states[:last] {
 					settles(state)(t, direct)
 				}
-				p.cutAfter(requests)
+				p.CutAfter(requests)
 				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"}, store.Retention{})
-				p.mend()
+				p.Mend()
 				e, eventErr := direct.Event(t.Context(), "msg_1")
 				found, parkedErr := direct.Parked(t.Context(), "payment:a")
 				all, _, allErr := direct.ParkedEvents(t.Context(), "", 100)
@@ -53,16 +53,16 @@ func TestCutWhileSettling(t *testing.T) {
 // under another object. All the while it is among all that are parked.
 func TestCutWhileParkingAnew(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	for requests := range 8 {
 		prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 		direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-		s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 2 * time.Second})
+		s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 2 * time.Second})
 		records(1)(t, direct)
 		settles(store.EventParked)(t, direct)
-		p.cutAfter(requests)
+		p.CutAfter(requests)
 		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}, store.Retention{})
-		p.mend()
+		p.Mend()
 		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
 			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
 		}
@@ -73,7 +73,7 @@ func TestCutWhileParkingAnew(t *testing.T) {
 // middle of it. The index follows whoever writes the event last.
 func TestSettlingAtOnce(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	warm(t, server)
 	for _, c := range []struct {
 		slow    store.EventState
@@ -92,10 +92,10 @@ func TestSettlingAtOnce(t *testing.T) {
 		t.Run(fmt.Sprintf("%s before request %d of %s", c.other, c.request, c.slow), func(t *testing.T) {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
-			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix})
+			s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix})
 			records(1)(t, direct)
 			settles(store.EventParked)(t, direct)
-			reached, release := p.hold(c.request)
+			reached, release := p.Hold(c.request)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

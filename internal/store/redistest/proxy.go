@@ -1,17 +1,15 @@
-package redisstore_test
+package redistest
 
 import (
 	"net"
 	"sync"
 	"testing"
-
-	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
-// proxy stands between a store and Redis and loses what it is told to lose. It
+// Proxy stands between a store and Redis and loses what it is told to lose. It
 // takes one read from a side for one message, which holds for commands and
-// replies as small as in these tests.
-type proxy struct {
+// replies as small as in tests.
+type Proxy struct {
 	server string
 	l      net.Listener
 	work   sync.WaitGroup
@@ -28,13 +26,14 @@ type proxy struct {
 	closed   bool
 }
 
-func newProxy(t *testing.T, server *redistest.Server) *proxy {
+// NewProxy stands before a server until t ends.
+func NewProxy(t testing.TB, server *Server) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed when the test ends
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{server: server.Addr, l: l, conns: make(map[net.Conn]bool)}
+	p := &Proxy{server: server.Addr, l: l, conns: make(map[net.Conn]bool)}
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -47,54 +46,55 @@ func newProxy(t *testing.T, server *redistest.Server) *proxy {
 	return p
 }
 
-func (p *proxy) url() string { return "redis://" + p.l.Addr().String() }
+// URL is the proxy's address as the store takes it.
+func (p *Proxy) URL() string { return "redis://" + p.l.Addr().String() }
 
-// loseReplies loses those of the replies from now on that lose says; the server
+// LoseReplies loses those of the replies from now on that lose says; the server
 // has done by then what was asked. nil loses none.
-func (p *proxy) loseReplies(lose func(reply int) bool) {
+func (p *Proxy) LoseReplies(lose func(reply int) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replies, p.lose = 0, lose
 }
 
-// cutAfter lets so many more requests through and then nothing at all, as when
+// CutAfter lets so many more requests through and then nothing at all, as when
 // the process that sends them dies.
-func (p *proxy) cutAfter(requests int) {
+func (p *Proxy) CutAfter(requests int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests, p.cut = requests, true
 }
 
-// mend undoes cutAfter.
-func (p *proxy) mend() {
+// Mend undoes CutAfter.
+func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
 }
 
-// hold keeps back a request, counted from 1 from now on, and everything behind
+// Hold keeps back a request, counted from 1 from now on, and everything behind
 // it. The first channel that it returns is closed when the request is there; who
 // closes the second lets it go on.
-func (p *proxy) hold(request int) (reached <-chan struct{}, release chan<- struct{}) {
+func (p *Proxy) Hold(request int) (reached <-chan struct{}, release chan<- struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held, p.reached, p.release = request, make(chan struct{}), make(chan struct{})
 	return p.reached, p.release
 }
 
-func (p *proxy) hangUp() {
+func (p *Proxy) hangUp() {
 	for c := range p.conns {
 		_ = c.Close()
 	}
 }
 
-func (p *proxy) accept() {
+func (p *Proxy) accept() {
 	for {
 		client, err := p.l.Accept()
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.server)
+		server, err := net.Dial("tcp", p.server) //nolint:noctx // closed likewise
 		if err != nil {
 			_ = client.Close()
 			continue
@@ -111,7 +111,7 @@ func (p *proxy) accept() {
 }
 
 // pipe carries messages that pass says may pass, and ends both sides otherwise.
-func (p *proxy) pipe(from, to net.Conn, pass func() bool) {
+func (p *Proxy) pipe(from, to net.Conn, pass func() bool) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -132,7 +132,7 @@ func (p *proxy) pipe(from, to net.Conn, pass func() bool) {
 	}
 }
 
-func (p *proxy) request() bool {
+func (p *Proxy) request() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.held > 0 {
@@ -148,7 +148,7 @@ func (p *proxy) request() bool {
 	return p.requests >= 0
 }
 
-func (p *proxy) reply() bool {
+func (p *Proxy) reply() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replies++

@@ -1,0 +1,180 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+	"github.com/dodogate/dodogate/internal/store/redisstore"
+)
+
+// childEnv makes a re-executed test binary a gateway instead of a test: its value
+// is a process in JSON.
+const childEnv = "DODOGATE_HTTPAPI_CHILD"
+
+func TestMain(m *testing.M) {
+	if p := os.Getenv(childEnv); p != "" {
+		fmt.Println(serve(p))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is a gateway in a process of its own.
+type process struct {
+	Place place
+	Now   time.Time // where its clock stands
+	// Writes is after how many changes of the store it is killed, before anybody
+	// hears of the last one; never when negative.
+	Writes int64
+}
+
+// place is where a store is: in a file, or behind a key prefix of a Redis.
+type place struct{ File, URL, Prefix string }
+
+func (p place) open(ctx context.Context, clock func() time.Time) (closer, error) {
+	if p.File != "" {
+		return boltstore.Open(p.File, boltstore.Options{Clock: clock})
+	}
+	return redisstore.Open(ctx, redisstore.Options{URL: p.URL, KeyPrefix: p.Prefix, Timeout: 10 * time.Second, Clock: clock})
+}
+
+// serve serves until it is killed.
+func serve(config string) error {
+	var p process
+	if err := json.Unmarshal([]byte(config), &p); err != nil {
+		return err
+	}
+	clock := func() time.Time { return p.Now }
+	opened, err := p.Place.open(context.Background(), clock)
+	if err != nil {
+		return err
+	}
+	mortal := &mortal{Store: opened}
+	mortal.left.Store(p.Writes)
+	if p.Writes == 0 {
+		die()
+	}
+	set := setting{publicURL: public}
+	forStories(nil)(&set)
+	g, err1 := newGateway(set, mortal, nil, clock) // webhooks do not need Dodo
+	api, err2 := httpapi.New(httpapi.Options{Gateway: g})
+	l, err3 := net.Listen("tcp", "127.0.0.1:0")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	return http.Serve(l, api)
+}
+
+// mortal is a store whose process is killed when it has made so many changes.
+type mortal struct {
+	store.Store
+	left atomic.Int64
+}
+
+func (m *mortal) wrote() {
+	if m.left.Add(-1) == 0 {
+		die()
+	}
+}
+
+func die() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+func (m *mortal) Record(ctx context.Context, e store.Event) (store.Event, error) {
+	defer m.wrote()
+	return m.Store.Record(ctx, e)
+}
+
+func (m *mortal) Settle(ctx context.Context, e store.Event, keep store.Retention) error {
+	defer m.wrote()
+	return m.Store.Settle(ctx, e, keep)
+}
+
+func (m *mortal) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
+	defer m.wrote()
+	return m.Store.Claim(ctx, ref, account)
+}
+
+func (m *mortal) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+	defer m.wrote()
+	return m.Store.Commit(ctx, c)
+}
+
+// child is a running process.
+type child struct {
+	cmd   *exec.Cmd
+	addr  string
+	ended bool
+}
+
+func (p process) start(t *testing.T) *child {
+	t.Helper()
+	config, err := json.Marshal(p)
+	must(t, err)
+	c := &child{cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(config))
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	must(t, err)
+	must(t, c.cmd.Start())
+	t.Cleanup(func() { c.kill() })
+	lines := bufio.NewScanner(out)
+	if lines.Scan() {
+		c.addr = lines.Text()
+	}
+	if _, _, err := net.SplitHostPort(c.addr); err != nil && p.Writes != 0 {
+		t.Fatalf("the child says %q", c.addr)
+	}
+	return c
+}
+
+// kill ends the child, if it has not ended, and returns how it ended.
+func (c *child) kill() syscall.WaitStatus {
+	if !c.ended {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+		c.ended = true
+	}
+	status, _ := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return status
+}
+
+// post sends a delivery to the child. An error says that there was no answer.
+func (c *child) post(ctx context.Context, from call, body string) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+from.URL.Path, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header = from.Header.Clone()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
+}
