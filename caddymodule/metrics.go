@@ -22,6 +22,9 @@ type meters struct {
 	refusals  *prometheus.CounterVec
 	checkouts *prometheus.CounterVec
 	requests  *prometheus.CounterVec
+	refused   *prometheus.CounterVec
+	charges   *prometheus.CounterVec
+	spent     prometheus.Counter
 	passes    *prometheus.CounterVec
 	parked    *prometheus.GaugeVec
 }
@@ -39,6 +42,12 @@ func newMeters() *meters {
 			"Checkouts asked for, by how that ended.", "result"),
 		requests: counter("requests_total",
 			"Requests to the site itself, by what was known of the account.", "account"),
+		refused: counter("requests_refused_total",
+			"Requests refused for what their account has, by the problem's code.", "code"),
+		charges: counter("charges_total",
+			"Requests that credits were set aside for, by how that ended.", "result"),
+		spent: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dodogate", Name: "credits_spent_total",
+			Help: "Credits that requests were charged."}),
 		passes: counter("reconciliations_total",
 			"Passes over Dodo's lists, by how they ended.", "result"),
 		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
@@ -47,7 +56,7 @@ func newMeters() *meters {
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.passes, m.parked} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -78,8 +87,17 @@ func (m *meters) visited(who gateway.Identity) {
 	m.requests.WithLabelValues(label).Inc()
 }
 
-// refused counts a request that is not passed on.
-func (m *meters) refused(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+// unread counts a request whose account is not usable or cannot be read.
+func (m *meters) unread(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+
+// refusedWith counts a request that is not entitled, or cannot be judged.
+func (m *meters) refusedWith(code string) { m.refused.WithLabelValues(code).Inc() }
+
+// charged counts how a hold ended: captured, released, lost or replayed.
+func (m *meters) charged(result string, credits int64) {
+	m.charges.WithLabelValues(result).Inc()
+	m.spent.Add(float64(credits))
+}
 
 // reconciled counts a pass.
 func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }

@@ -30,7 +30,7 @@ const quantityField = "quantity"
 // There are no other fields: price, product id, amounts and account never come
 // from the client. With an Idempotency-Key, a repeat gets the first answer.
 func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
-	key, err := idempotencyKey(r.Header)
+	key, err := IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}

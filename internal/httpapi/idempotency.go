@@ -8,10 +8,10 @@ import (
 // maxKey is the longest idempotency key, in bytes.
 const maxKey = 255
 
-// idempotencyKey reads the Idempotency-Key header; "" when there is none. The
+// IdempotencyKey reads the Idempotency-Key header; "" when there is none. The
 // draft standard has it quoted, most clients send it bare, and both name the same
 // key (RELIABILITY 2.1).
-func idempotencyKey(h http.Header) (string, error) {
+func IdempotencyKey(h http.Header) (string, error) {
 	values := h.Values("Idempotency-Key")
 	switch len(values) {
 	case 0:

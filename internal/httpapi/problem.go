@@ -29,11 +29,14 @@ type Problem struct {
 	Members map[string]any
 }
 
-// What this package itself refuses requests for.
+// ErrTooEarly refuses a request that anybody on the way could send again, because
+// the TLS handshake is not done (RFC 8470).
+var ErrTooEarly = errors.New("early data")
+
+// What else this package itself refuses requests for.
 var (
 	errNoRoute     = errors.New("no such route")
 	errMethod      = errors.New("method not allowed")
-	errTooEarly    = errors.New("early data")
 	errCrossOrigin = errors.New("request comes from another site")
 	errMediaType   = errors.New("unsupported media type")
 	errTooLarge    = errors.New("body is too large")
@@ -73,6 +76,7 @@ var problems = []struct {
 	{gateway.ErrDiscountCode, 422, "discount_code_invalid", "discount_code cannot be used for this purchase."},
 	{gateway.ErrNoPublicURL, 500, "public_url_missing", "The site's own address is not configured (public_url)."},
 	{gateway.ErrKeyRunning, 409, "idempotency_key_in_use", "A request with this Idempotency-Key is still running."},
+	{gateway.ErrKeyFinished, 409, "idempotency_key_finished", "A request with this Idempotency-Key was charged before."},
 	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
 	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
 	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
@@ -90,7 +94,7 @@ var problems = []struct {
 
 	{errNoRoute, 404, "not_found", "There is nothing at this address."},
 	{errMethod, 405, "method_not_allowed", "This address does not know this method; see the Allow header."},
-	{errTooEarly, 425, "too_early", "Send this again once the connection is established."},
+	{ErrTooEarly, 425, "too_early", "Send this again once the connection is established."},
 	{errCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
 	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
 	{errTooLarge, 413, "body_too_large", "The body is too large."},
@@ -127,6 +131,9 @@ func ProblemOf(err error) Problem {
 func (p Problem) about(err error) Problem {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		p.Detail = own.detail
+	}
+	if finished, ok := errors.AsType[*gateway.FinishedError](err); ok {
+		p.Members = map[string]any{"charged": finished.Charged}
 	}
 	failed, ok := errors.AsType[*dodo.Error](err)
 	switch {

@@ -1,0 +1,436 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(Charge{})
+}
+
+// Charge makes requests cost credits. It sets them aside before the request is
+// passed on, and spends them or gives them back by the status of the answer. It
+// needs a `dodo_gateway` before it in the request; without one it answers 500.
+//
+// Who cannot pay is refused: with 402 and offers of what would satisfy it, with
+// 401 when nobody is logged in. Before a 402, Dodo is asked about orders of the
+// account that wait to be paid. A request that comes as TLS early data is answered
+// with 425, and a CORS preflight, which carries no login, passes for nothing: of
+// the answer to it only the status and the `Access-Control-*` headers go back.
+//
+// Every other request is charged, whatever its method: HEAD as GET, a range or a
+// conditional request as a whole one. Answers are not buffered. The charge is
+// decided when the status is known, so that a stream that breaks off is paid for;
+// a client that leaves before that pays nothing, and so does everybody when the
+// app cannot be reached. What was held by a gateway that died comes back after
+// hold_ttl.
+//
+// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`.
+//
+// With an `Idempotency-Key` (1 to 255 visible characters, quoted or bare), a repeat
+// never reaches the app once the first was charged, which is remembered for 24
+// hours: 409 while the first is running, and then with what it was charged; 422
+// when it is another request (by method, address and what its headers say of the
+// body). A first that was not charged may be repeated.
+type Charge struct {
+	// What a request costs, in credits, 0 to 9007199254740991. 0 needs price_header
+	// or max.
+	Credits int64 `json:"credits,omitempty"`
+
+	// The statuses that are charged, such as `200` and `2xx`. Default: `2xx` and
+	// `3xx`, and 101.
+	ChargeOn []string `json:"charge_on,omitempty"`
+
+	// The statuses that are not, of those. Default: none.
+	ReleaseOn []string `json:"release_on,omitempty"`
+
+	// The response header in which the app may say what the request really costs,
+	// as a whole number. It is removed from the answer. Where it is declared as a
+	// trailer, the charge is decided at the end. Default: `X-Charge-Credits` if max
+	// is set, else none.
+	PriceHeader string `json:"price_header,omitempty"`
+
+	// The most that a request may cost, which is what is set aside. An app that
+	// names a higher price gets this. Default: credits.
+	Max int64 `json:"max,omitempty"`
+
+	// How long credits stay set aside when the gateway dies. Default: 5m.
+	HoldTTL config.Duration `json:"hold_ttl,omitempty"`
+
+	// Keeps the answer to a request with an `Idempotency-Key` for 24 hours, if it is
+	// no larger than 32 KiB, and repeats it to whoever repeats the request. Default:
+	// false.
+	Replay bool `json:"replay,omitempty"`
+
+	app     *App
+	logger  *slog.Logger
+	charged func(status int) bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (Charge) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.dodo_charge",
+		New: func() caddy.Module { return new(Charge) },
+	}
+}
+
+const (
+	defaultPriceHeader = "X-Charge-Credits"
+	defaultHoldTTL     = 5 * time.Minute
+	minHoldTTL         = time.Second
+	maxHoldTTL         = 24 * time.Hour
+)
+
+// The headers that tell the client.
+const (
+	headerCharged   = "X-Credits-Charged"
+	headerRemaining = "X-Credits-Remaining"
+)
+
+// Provision sets up the handler.
+func (h *Charge) Provision(ctx caddy.Context) (err error) {
+	h.logger = ctx.Slogger()
+	if err := h.validate(); err != nil {
+		return err
+	}
+	if h.PriceHeader == "" && h.Max > 0 {
+		h.PriceHeader = defaultPriceHeader
+	}
+	h.PriceHeader = textproto.CanonicalMIMEHeaderKey(h.PriceHeader)
+	if h.Max == 0 {
+		h.Max = h.Credits
+	}
+	if h.HoldTTL == 0 {
+		h.HoldTTL = config.Duration(defaultHoldTTL)
+	}
+	if h.charged, err = chargedStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
+		return err
+	}
+	h.app, err = configuredApp(ctx)
+	return err
+}
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,100}$`)
+
+// validate finds what is wrong with the settings themselves.
+func (h *Charge) validate() error {
+	switch ttl := time.Duration(h.HoldTTL); {
+	case h.Credits < 0 || h.Credits > config.MaxCredits:
+		return fmt.Errorf("credits must be from 0 to %d", config.MaxCredits)
+	case h.Max < 0 || h.Max > config.MaxCredits:
+		return fmt.Errorf("max must be from 1 to %d", config.MaxCredits)
+	case h.Max != 0 && h.Max < h.Credits:
+		return fmt.Errorf("max is %d, which is less than the %d credits that a request costs", h.Max, h.Credits)
+	case h.Credits == 0 && h.Max == 0:
+		return errors.New("a request that costs 0 credits needs max, the most that the app may ask")
+	case ttl != 0 && (ttl < minHoldTTL || ttl > maxHoldTTL):
+		return fmt.Errorf("hold_ttl must be from %v to %v", minHoldTTL, maxHoldTTL)
+	case h.PriceHeader != "" && !headerName.MatchString(h.PriceHeader):
+		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
+	}
+	_, err := chargedStatuses(h.ChargeOn, h.ReleaseOn)
+	return err
+}
+
+// chargedStatuses is what charge_on and release_on say together.
+func chargedStatuses(on, off []string) (func(status int) bool, error) {
+	charge, err := statuses(on)
+	if err != nil {
+		return nil, fmt.Errorf("charge_on: %w", err)
+	}
+	release, err := statuses(off)
+	if err != nil {
+		return nil, fmt.Errorf("release_on: %w", err)
+	}
+	if len(on) == 0 {
+		charge = func(status int) bool { return status == http.StatusSwitchingProtocols || status >= 200 && status < 400 }
+	}
+	return func(status int) bool { return charge(status) && !release(status) }, nil
+}
+
+// statuses reads a list of statuses and classes of them.
+func statuses(list []string) (func(status int) bool, error) {
+	var single [1000]bool
+	for _, text := range list {
+		digit, class := strings.CutSuffix(strings.ToLower(text), "xx")
+		n, err := strconv.Atoi(digit)
+		switch {
+		case err == nil && class && len(digit) == 1 && n >= 1 && n <= 5:
+			for status := n * 100; status < n*100+100; status++ {
+				single[status] = true
+			}
+		case err == nil && !class && len(digit) == 3 && n >= 100 && n <= 599:
+			single[n] = true
+		default:
+			return nil, fmt.Errorf("'%s' is not a status such as 200 or 2xx", text)
+		}
+	}
+	return func(status int) bool { return status >= 0 && status < len(single) && single[status] }, nil
+}
+
+func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	v, err := visitOf(r, "dodo_charge")
+	if err != nil {
+		return err
+	}
+	if httpapi.IsPreflight(r) {
+		return next.ServeHTTP(httpapi.PreflightOnly(w), r)
+	}
+	if isEarly(r) {
+		h.fail(w, r, httpapi.ErrTooEarly)
+		return nil
+	}
+	key, err := httpapi.IdempotencyKey(r.Header)
+	if err != nil {
+		h.fail(w, r, err)
+		return nil
+	}
+	if v.account == "" {
+		h.refuse(w, r, v, nothing, nil)
+		return nil
+	}
+	done := h.app.store.keep() // until the hold has ended
+	charge := h.hold(w, r, v, key)
+	if charge == nil {
+		done()
+		return nil
+	}
+	v.held(r, charge)
+	m := newMeter(h, w, r, v, charge, done)
+	m.record = h.Replay && key != ""
+	defer m.finish()
+	m.err = next.ServeHTTP(m, r)
+	m.returned = true
+	return m.err
+}
+
+// hold sets aside what the request may cost. It returns nil if it has answered the
+// request instead.
+func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key string) *gateway.Charge {
+	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key}
+	if key != "" {
+		ask.Fingerprint = fingerprint(r)
+	}
+	charge, err := h.app.gateway.Hold(r.Context(), ask)
+	if errors.Is(err, gateway.ErrInsufficient) {
+		now, waiting, settleErr := v.settle(r)
+		switch {
+		case settleErr != nil:
+			err = settleErr
+		case now.Credits >= h.Max:
+			charge, err = h.app.gateway.Hold(r.Context(), ask)
+		}
+		if errors.Is(err, gateway.ErrInsufficient) {
+			h.refuse(w, r, v, now, waiting)
+			return nil
+		}
+	}
+	if err == nil {
+		return charge
+	}
+	finished, again := errors.AsType[*gateway.FinishedError](err)
+	if again && h.Replay && replay(w, finished) {
+		metrics.charged("replayed", 0)
+		return nil
+	}
+	h.fail(w, r, err)
+	return nil
+}
+
+// refuse answers a request that its account cannot pay.
+func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) {
+	metrics.refusedWith(v.site.api.Refuse(w, r, httpapi.Refusal{
+		Account: v.account, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf(r),
+	}))
+}
+
+// fail answers a request that could not be charged.
+func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
+	failRequest(w, r, h.logger, err)
+}
+
+// fingerprint digests what a request asks for, as far as that can be told without
+// reading its body.
+func fingerprint(r *http.Request) string {
+	d := sha256.New()
+	for _, part := range []string{
+		r.Method, r.Host, targetOf(r), r.Header.Get("Content-Type"), r.Header.Get("Content-Digest"),
+		strconv.FormatInt(r.ContentLength, 10), r.Header.Get("Range"),
+	} {
+		_, _ = fmt.Fprintf(d, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(d.Sum(nil)[:16])
+}
+
+// end ends a hold behind the answer, and says so if that fails.
+func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, done func()) {
+	defer done()
+	found, err := charge.End(context.Background(), captured, receipt)
+	switch {
+	case err != nil:
+		metrics.charged("lost", 0)
+		h.logger.Error("credits that are held could not be spent or given back; they come back when the hold runs out", "error", err)
+	case !found && captured > 0:
+		metrics.charged("lost", 0)
+		h.logger.Warn("a hold had run out before it was charged", "credits", captured)
+	case captured > 0:
+		metrics.charged("captured", captured)
+	default:
+		metrics.charged("released", 0)
+	}
+}
+
+// parseCharge sets up the handler from Caddyfile tokens. The fields of [Charge]
+// say what each option means. Syntax:
+//
+//	dodo_charge [<matcher>] <credits> {
+//		charge_on    <status>...
+//		release_on   <status>...
+//		price_header <name>
+//		max          <credits>
+//		hold_ttl     <duration>
+//		replay
+//	}
+//
+// A path for a matcher is read like that of `dodo_path`, in every spelling that some
+// app might take for it. Without a matcher it is for every request that gets there.
+func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	matchers, err := gateMatcher(h)
+	if err != nil {
+		return nil, err
+	}
+	handler := new(Charge)
+	var credits string
+	if err := readOne(h.Dispenser, &credits); err != nil {
+		return nil, err
+	}
+	if handler.Credits, err = parseCredits(h.Dispenser, "dodo_charge", credits); err != nil {
+		return nil, err
+	}
+	once := seen{}
+	for h.NextBlock(0) {
+		if err := once.add(h.Dispenser); err != nil {
+			return nil, err
+		}
+		if err := handler.parseOption(h.Dispenser); err != nil {
+			return nil, err
+		}
+	}
+	if err := handler.validate(); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	return h.NewRoute(matchers, handler), nil
+}
+
+func (h *Charge) parseOption(d *caddyfile.Dispenser) (err error) {
+	switch name := d.Val(); name {
+	case "charge_on":
+		return readMany(d, &h.ChargeOn)
+	case "release_on":
+		return readMany(d, &h.ReleaseOn)
+	case "price_header":
+		return readOne(d, &h.PriceHeader)
+	case "max":
+		var text string
+		if err := readOne(d, &text); err != nil {
+			return err
+		}
+		if h.Max, err = parseCredits(d, name, text); err == nil && h.Max == 0 {
+			err = d.Err("max must be at least 1")
+		}
+		return err
+	case "hold_ttl":
+		return readPeriod(d, &h.HoldTTL)
+	case "replay":
+		if d.CountRemainingArgs() > 0 {
+			return d.Errf("replay takes no argument")
+		}
+		h.Replay = true
+		return nil
+	default:
+		return d.Errf("unrecognized option '%s' of dodo_charge", name)
+	}
+}
+
+// parseCredits reads a whole number of credits.
+func parseCredits(d *caddyfile.Dispenser, name, text string) (int64, error) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || int64(n) > config.MaxCredits {
+		return 0, d.Errf("%s takes a whole number of credits from 0 to %d, not '%s'", name, config.MaxCredits, text)
+	}
+	return int64(n), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Charge)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Charge)(nil)
+)
+
+// price reads what the app says in the values of the price header.
+func (h *Charge) price(values []string) int64 {
+	if len(values) == 1 {
+		text := strings.TrimSpace(values[0])
+		isDigits := text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
+		n, err := strconv.ParseInt(text, 10, 64)
+		switch {
+		case isDigits && err == nil:
+			if n > h.Max {
+				h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "price", n, "max", h.Max)
+			}
+			return min(n, h.Max)
+		case isDigits: // more than 2^63
+			h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "max", h.Max)
+			return h.Max
+		}
+	}
+	h.logger.Warn("the app's price cannot be read, the usual one is charged", "header", h.PriceHeader, "values", len(values))
+	return h.Credits
+}
+
+// declares reports whether a trailer is announced, and takes it off the list.
+func declares(header http.Header, name string) bool {
+	found := false
+	var rest []string
+	for _, line := range header["Trailer"] {
+		for _, token := range strings.Split(line, ",") {
+			token = textproto.TrimString(token)
+			if textproto.CanonicalMIMEHeaderKey(token) == name {
+				found = true
+			} else if token != "" {
+				rest = append(rest, token)
+			}
+		}
+	}
+	if !found {
+		return false
+	}
+	if header.Del("Trailer"); len(rest) > 0 {
+		header["Trailer"] = slices.Clip(rest)
+	}
+	return true
+}

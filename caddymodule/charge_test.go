@@ -1,0 +1,488 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// credits waits until the account has so many, with nothing held: a charge ends
+// behind the answer.
+func (b *bench) credits(user string, want int64) {
+	b.t.Helper()
+	var status struct{ Credits int64 }
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		a := b.do("GET", "/payments/status", "", "X-Test-User", user)
+		if err := json.Unmarshal([]byte(a.body), &status); err != nil {
+			b.t.Fatal(a.status, a.body)
+		}
+		if status.Credits == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s has %d credits, want %d", user, status.Credits, want)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// receipts are what the client was told of a charge.
+func receipts(h http.Header) string {
+	return strings.Join(h["X-Credits-Charged"], ",") + "/" + strings.Join(h["X-Credits-Remaining"], ",")
+}
+
+// newShop is a bench whose app is app, with 100 credits for everybody, and charge as
+// the site's directives between dodo_gateway and reverse_proxy.
+func newShop(t *testing.T, charge string, app http.HandlerFunc) *bench {
+	b := newBench(t)
+	b.Upstream = strings.TrimPrefix(newServer(t, app), "http://")
+	b.mustLoad(caddyfile(strings.Replace(usualDodo, "signup_credits 3", "signup_credits 100", 1), usualGateway+"\n"+charge+"\n\treverse_proxy {{Upstream}}"))
+	return b
+}
+
+func TestChargeByStatus(t *testing.T) {
+	b := newShop(t, "\tdodo_charge /usual/* 3\n\tdodo_charge /only/* 3 {\n\t\tcharge_on 201 4xx\n\t\trelease_on 404\n\t}", func(w http.ResponseWriter, r *http.Request) {
+		var status int
+		_, _ = fmt.Sscan(r.URL.Query().Get("status"), &status)
+		w.Header().Set("X-Credits-Charged", "999") // an app that lies
+		w.WriteHeader(status)
+	})
+	left := int64(100)
+	for _, tt := range []struct {
+		path    string
+		status  int
+		charged int64
+	}{
+		{"/usual/", 200, 3}, {"/usual/", 204, 3}, {"/usual/", 299, 3}, {"/usual/", 301, 3}, {"/usual/", 304, 3}, {"/usual/", 399, 3},
+		{"/usual/", 400, 0}, {"/usual/", 404, 0}, {"/usual/", 499, 0}, {"/usual/", 500, 0}, {"/usual/", 503, 0},
+		{"/only/", 200, 0}, {"/only/", 201, 3}, {"/only/", 302, 0}, {"/only/", 400, 3}, {"/only/", 404, 0}, {"/only/", 500, 0},
+	} {
+		a := b.do("GET", fmt.Sprintf("%s?status=%d", tt.path, tt.status), "", "X-Test-User", "alice")
+		left -= tt.charged
+		if want := fmt.Sprintf("%d/%d", tt.charged, left); a.status != tt.status || receipts(a.header) != want {
+			t.Errorf("%s %d: %d, receipts %s, want %s", tt.path, tt.status, a.status, receipts(a.header), want)
+		}
+		b.credits("alice", left)
+	}
+	if a := b.do("GET", "/free?status=200", "", "X-Test-User", "alice"); receipts(a.header) != "999/" {
+		t.Errorf("a free request: %v", a.header)
+	}
+}
+
+// What the app sees is what can be spent beside what it is about to be paid.
+func TestChargedRequestIsTold(t *testing.T) {
+	b := newBench(t)
+	b.mustLoad(caddyfile(usualDodo, usualGateway+`
+	dodo_charge 2
+	header >X-Left {http.dodo.credits}
+	reverse_proxy {{Upstream}}`))
+	a := b.do("GET", "/", "", "X-Test-User", "alice", "X-Entitlement-Credits", "99")
+	want := newcomer("alice")
+	want["Credits"] = "1"
+	assertEntitlement(t, b.seen(a), want)
+	if a.header.Get("X-Left") != "1" || receipts(a.header) != "2/1" {
+		t.Errorf("%v", a.header)
+	}
+	m := b.problem(b.do("GET", "/", "", "X-Test-User", "alice"), 402, "insufficient_credits")
+	if m["required"] != 2.0 || m["available"] != 1.0 {
+		t.Errorf("%v", m)
+	}
+	b.problem(b.do("GET", "/", ""), 401, "unauthenticated")
+}
+
+func TestChargePrice(t *testing.T) {
+	b := newShop(t, `
+	dodo_charge /app/* 2 {
+		max 10
+	}
+	dodo_charge /free/* 0 {
+		max 10
+		price_header x-price
+	}
+	dodo_charge /fixed/* 2`, func(w http.ResponseWriter, r *http.Request) {
+		for _, price := range r.URL.Query()["price"] {
+			w.Header().Add("X-Charge-Credits", price)
+			w.Header().Add("X-Price", price)
+		}
+		if r.URL.Query().Get("status") != "" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	left := int64(100)
+	for _, tt := range []struct {
+		target  string
+		charged int64
+	}{
+		{"/app/", 2}, {"/app/?price=7", 7}, {"/app/?price=0", 0}, {"/app/?price=10", 10}, {"/app/?price=11", 10},
+		{"/app/?price=99999999999999999999", 10},
+		{"/app/?price=-1", 2}, {"/app/?price=x", 2}, {"/app/?price=1e1", 2}, {"/app/?price=", 2}, {"/app/?price=1&price=1", 2}, {"/app/?price=0x1", 2},
+		{"/app/?price=7&status=1", 0},
+		{"/free/", 0}, {"/free/?price=4", 4}, {"/fixed/?price=1", 2},
+	} {
+		a := b.do("GET", tt.target, "", "X-Test-User", "alice")
+		left -= tt.charged
+		if want := fmt.Sprintf("%d/%d", tt.charged, left); receipts(a.header) != want {
+			t.Errorf("%s: receipts %s, want %s", tt.target, receipts(a.header), want)
+		}
+		name := map[string]string{"/app/": "X-Charge-Credits", "/free": "X-Price", "/fixe": ""}[tt.target[:5]]
+		if name != "" && a.header[name] != nil {
+			t.Errorf("%s: the price reached the client: %v", tt.target, a.header)
+		}
+		b.credits("alice", left)
+	}
+}
+
+// A price that is known only at the end comes as a trailer, and so do the receipts.
+func TestChargePriceAsTrailer(t *testing.T) {
+	b := newShop(t, "\tdodo_charge 2 {\n\t\tmax 10\n\t}", func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		if query.Has("declared") {
+			w.Header().Set("Trailer", "X-Other, X-Charge-Credits")
+		}
+		w.WriteHeader(http.StatusOK)
+		_, _ = io.WriteString(w, "part")
+		_ = http.NewResponseController(w).Flush()
+		if query.Has("abort") {
+			panic(http.ErrAbortHandler)
+		}
+		if price := query.Get("price"); price != "" {
+			w.Header().Set(http.TrailerPrefix+"X-Charge-Credits", price)
+		}
+		w.Header().Set(http.TrailerPrefix+"X-Other", "kept")
+	})
+	left := int64(100)
+	for _, tt := range []struct {
+		target  string
+		charged int64
+		atEnd   bool
+	}{
+		{"/?declared&price=7", 7, true}, {"/?declared", 2, true}, {"/?declared&price=x", 2, true}, {"/?declared&price=99", 10, true},
+		{"/?price=7", 2, false}, {"/?declared&abort", 0, true}, {"/?abort", 2, false},
+	} {
+		req, _ := http.NewRequest("GET", "http://127.0.0.1:"+b.Port+tt.target, nil)
+		req.Header.Set("X-Test-User", "alice")
+		resp, err := b.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, readErr := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		left -= tt.charged
+		want := fmt.Sprintf("%d/%d", tt.charged, left)
+		if aborted := strings.Contains(tt.target, "abort"); aborted != (readErr != nil) {
+			t.Errorf("%s: %v", tt.target, readErr)
+		} else if got := receipts(resp.Trailer); !aborted && tt.atEnd && got != want {
+			t.Errorf("%s: receipts %s, want %s", tt.target, got, want)
+		}
+		if got := receipts(resp.Header); !tt.atEnd && got != want {
+			t.Errorf("%s: receipts %s, want %s", tt.target, got, want)
+		}
+		if resp.Trailer["X-Charge-Credits"] != nil || resp.Header["X-Charge-Credits"] != nil || readErr == nil && resp.Trailer.Get("X-Other") != "kept" {
+			t.Errorf("%s: %v, trailer %v", tt.target, resp.Header, resp.Trailer)
+		}
+		b.credits("alice", left)
+	}
+}
+
+// A hold ends once, however a request ends.
+func TestChargeEnds(t *testing.T) {
+	began, free := make(chan struct{}, 1), make(chan struct{})
+	b := newBench(t)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/silent", "/slow":
+			began <- struct{}{}
+			select {
+			case <-r.Context().Done():
+			case <-free:
+			}
+		case "/stream":
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			began <- struct{}{}
+			<-r.Context().Done()
+		case "/hints":
+			w.Header().Set("Link", "</x>; rel=preload")
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/half":
+			w.Header().Set("Content-Length", "10")
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/upgrade":
+			conn, buf, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			_, _ = io.Copy(conn, buf)
+		}
+	}))
+	defer app.Close()
+	b.Upstream = strings.TrimPrefix(app.URL, "http://")
+	b.mustLoad(caddyfile(strings.Replace(usualDodo, "signup_credits 3", "signup_credits 100", 1), usualGateway+`
+	dodo_charge 1
+	test_panic /panic
+	test_nothing /nothing
+	handle /refused {
+		reverse_proxy 127.0.0.1:1
+	}
+	handle /retried {
+		reverse_proxy 127.0.0.1:1 {{Upstream}} {
+			lb_policy first
+			lb_retries 3
+			fail_duration 1m
+		}
+	}
+	handle /slow {
+		reverse_proxy {{Upstream}} {
+			transport http {
+				response_header_timeout 100ms
+			}
+		}
+	}
+	handle /file {
+		respond "here"
+	}
+	handle {
+		reverse_proxy {{Upstream}}
+	}
+	handle_errors {
+		respond "{err.status_code}"
+	}`))
+	left := int64(100)
+	expect := func(what string, charged int64) {
+		t.Helper()
+		left -= charged
+		b.credits("alice", left)
+	}
+	for path, want := range map[string]struct {
+		status  int
+		charged int64
+	}{
+		"/ok": {200, 1}, "/refused": {502, 0}, "/retried": {200, 1}, "/slow": {504, 0}, "/file": {200, 1}, "/hints": {500, 0}, "/nothing": {200, 0},
+	} {
+		a := b.do("GET", path, "", "X-Test-User", "alice")
+		if path == "/slow" {
+			<-began
+		}
+		if a.status != want.status || receipts(a.header) != fmt.Sprintf("%d/%d", want.charged, left-want.charged) {
+			t.Errorf("%s: %d %s, receipts %s", path, a.status, a.body, receipts(a.header))
+		}
+		expect(path, want.charged)
+	}
+	if _, err := b.try("GET", "/panic", "alice"); err == nil {
+		t.Error("a panic was answered")
+	}
+	expect("a panic", 0)
+	if a, err := b.try("GET", "/half", "alice"); err == nil {
+		t.Errorf("half an answer was taken for a whole one: %+v", a)
+	}
+	expect("an app that breaks off behind the headers", 1)
+
+	// The client leaves before there is a status, and in the middle.
+	for path, charged := range map[string]int64{"/silent": 0, "/stream": 1} {
+		ctx, leave := context.WithCancel(t.Context())
+		req, _ := http.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:"+b.Port+path, nil)
+		req.Header.Set("X-Test-User", "alice")
+		over, answered := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(over)
+			if resp, err := b.client.Do(req); err == nil {
+				close(answered)
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		}()
+		<-began
+		if path == "/stream" {
+			<-answered
+		}
+		leave()
+		<-over
+		expect(path+" left", charged)
+	}
+
+	conn, err := net.Dial("tcp", "127.0.0.1:"+b.Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(conn, lines("GET /upgrade HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Connection: Upgrade", "Upgrade: echo", ""))
+	buf := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(buf, nil)
+	if err != nil || resp.StatusCode != 101 || receipts(resp.Header) != fmt.Sprintf("1/%d", left-1) {
+		t.Fatalf("upgrade: %+v, %v", resp, err)
+	}
+	_, _ = io.WriteString(conn, "hello\n")
+	if line, err := buf.ReadString('\n'); line != "hello\n" {
+		t.Errorf("the other protocol said %q, %v", line, err)
+	}
+	expect("an upgrade", 1)
+}
+
+func init() {
+	caddy.RegisterModule(testPanic{})
+	caddy.RegisterModule(testNothing{})
+	for name, handler := range map[string]caddyhttp.MiddlewareHandler{"test_panic": testPanic{}, "test_nothing": testNothing{}} {
+		httpcaddyfile.RegisterHandlerDirective(name, func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+			h.Next()
+			return handler, nil
+		})
+		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "handle")
+	}
+}
+
+// testPanic is a handler that is broken.
+type testPanic struct{}
+
+func (testPanic) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_panic", New: func() caddy.Module { return new(testPanic) }}
+}
+
+func (testPanic) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error {
+	panic("a broken handler")
+}
+
+// testNothing is a handler that answers nothing.
+type testNothing struct{}
+
+func (testNothing) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_nothing", New: func() caddy.Module { return new(testNothing) }}
+}
+
+func (testNothing) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error { return nil }
+
+func TestChargeOnce(t *testing.T) {
+	var calls atomic.Int64
+	began, free := make(chan struct{}), make(chan struct{})
+	b := newShop(t, "\tdodo_charge 5", func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		switch r.URL.Path {
+		case "/slow":
+			began <- struct{}{}
+			<-free
+		case "/fails":
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	send := func(method, path, key string) answer {
+		return b.do(method, path, "", "X-Test-User", "alice", "Idempotency-Key", key)
+	}
+	done := make(chan answer)
+	go func() { done <- send("POST", "/slow", "one") }()
+	<-began
+	b.problem(send("POST", "/slow", `"one"`), 409, "idempotency_key_in_use")
+	b.problem(send("POST", "/other", "one"), 422, "idempotency_key_reused")
+	close(free)
+	if a := <-done; a.status != 200 || receipts(a.header) != "5/95" {
+		t.Fatalf("%+v", a)
+	}
+	b.credits("alice", 95)
+	if m := b.problem(send("POST", "/slow", "one"), 409, "idempotency_key_finished"); m["charged"] != 5.0 {
+		t.Errorf("%v", m)
+	}
+	b.problem(send("GET", "/slow", "one"), 422, "idempotency_key_reused")
+	b.problem(send("GET", "/x", "with space"), 400, "invalid_idempotency_key")
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the app was called %d times", n)
+	}
+	for range 3 { // what was not charged may be repeated
+		if a := send("POST", "/fails", "two"); a.status != 500 {
+			t.Errorf("%+v", a)
+		}
+		b.credits("alice", 95)
+	}
+	if n := calls.Load(); n != 4 {
+		t.Errorf("the app was called %d times", n)
+	}
+	if a := b.do("POST", "/quick", "", "X-Test-User", "bob", "Idempotency-Key", "one"); a.status != 200 {
+		t.Errorf("a key of another account counts: %+v", a)
+	}
+}
+
+func TestChargeReplay(t *testing.T) {
+	var calls atomic.Int64
+	b := newShop(t, "\tdodo_charge 5 {\n\t\treplay\n\t}", func(w http.ResponseWriter, r *http.Request) {
+		n := calls.Add(1)
+		w.Header().Set("Content-Type", "text/special")
+		w.Header().Add("X-Many", "a")
+		w.Header().Add("X-Many", "b")
+		size := 10
+		if r.URL.Path == "/large" {
+			size = 40_000
+		}
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, strings.Repeat(fmt.Sprint(n), size))
+	})
+	for i := range 3 {
+		a := b.do("POST", "/small", "", "X-Test-User", "alice", "Idempotency-Key", "k")
+		for a.status == http.StatusConflict && i > 0 { // the first one ends behind its answer
+			b.problem(a, 409, "idempotency_key_in_use")
+			a = b.do("POST", "/small", "", "X-Test-User", "alice", "Idempotency-Key", "k")
+		}
+		if a.status != 201 || a.body != strings.Repeat("1", 10) || a.header.Get("Content-Type") != "text/special" ||
+			len(a.header["X-Many"]) != 2 || a.header.Get("X-Credits-Charged") != "5" || (a.header.Get("Idempotent-Replayed") == "true") != (i > 0) {
+			t.Errorf("%+v", a)
+		}
+		b.credits("alice", 95)
+	}
+	if a := b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l"); len(a.body) != 40_000 {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	b.credits("alice", 90)
+	again := b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l")
+	for strings.Contains(again.body, "in_use") {
+		again = b.do("POST", "/large", "", "X-Test-User", "alice", "Idempotency-Key", "l")
+	}
+	b.problem(again, 409, "idempotency_key_finished")
+	if n := calls.Load(); n != 2 {
+		t.Errorf("the app was called %d times", n)
+	}
+}
+
+// A crowd gets what there is and no more.
+func TestChargeCrowd(t *testing.T) {
+	b := newShop(t, "\tdodo_charge 1", func(http.ResponseWriter, *http.Request) {})
+	var passed, refused atomic.Int64
+	var crowd sync.WaitGroup
+	for range 8 {
+		crowd.Go(func() {
+			for range 50 {
+				a, err := b.try("GET", "/", "alice")
+				switch {
+				case err != nil:
+					t.Error(err)
+				case a.status == 200:
+					passed.Add(1)
+				case a.status == 402:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	crowd.Wait()
+	if passed.Load() != 100 || refused.Load() != 300 {
+		t.Errorf("%d passed, %d were refused", passed.Load(), refused.Load())
+	}
+	b.credits("alice", 0)
+}
