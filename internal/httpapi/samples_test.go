@@ -38,8 +38,8 @@ const (
 )
 
 // effects says for every file of the samples what becomes of Alice, who is the
-// customer in them: her credits, her plan and its status, whether she has paid;
-// and of the event in the journal.
+// customer in them: her credits, her plan and its status, whether she has paid, her
+// features; and of the event in the journal.
 var effects = map[string]struct {
 	before before
 	want   string
@@ -119,7 +119,7 @@ var effects = map[string]struct {
 	"variants/entitlement_grant.created.discord-pending.json":            {nothing, "0 none none unpaid: ignored"},
 	"variants/entitlement_grant.created.openapi-example.json":            {nothing, "0 none none unpaid: ignored"},
 	"variants/entitlement_grant.delivered.digital-files.json":            {nothing, "0 none none unpaid: ignored"},
-	"variants/entitlement_grant.delivered.feature-flag.json":             {nothing, "0 none none unpaid: ignored"},
+	"variants/entitlement_grant.delivered.feature-flag.json":             {active, "0 none expired unpaid advanced_reports: applied"},
 	"variants/entitlement_grant.delivered.openapi-example.json":          {nothing, "0 none none unpaid: ignored"},
 	"variants/entitlement_grant.failed.openapi-example.json":             {nothing, "0 none none unpaid: ignored"},
 	"variants/entitlement_grant.revoked.openapi-example.json":            {nothing, "0 none none unpaid: ignored"},
@@ -154,8 +154,10 @@ func TestEverySample(t *testing.T) {
 				s.signed("msg_before", payment.String()).do().json(200)
 			case active:
 				earlier := parse(t, body)
-				if event.data()["product_id"] == nil { // a payment
+				if event.data()["product_id"] == nil { // not a subscription itself
 					earlier = parse(t, readSample(t, "subscription.active.json"))
+					earlier.data()["subscription_id"] = event.data()["subscription_id"]
+					s.bindCustomer(alice, earlier)
 				}
 				earlier["type"], earlier.data()["status"] = "subscription.active", "active"
 				earlier["timestamp"] = event.at().Add(-time.Minute)
@@ -300,5 +302,9 @@ func (s *site) has(account string) string {
 	s.t.Helper()
 	m := s.get("/payments/status").by(account).do().json(200)
 	paid := map[any]string{true: "paid", false: "unpaid"}[m["has_paid"]]
-	return fmt.Sprintf("%v %v %v %s", m["credits"], m["plan"], m["plan_status"], paid)
+	seen := fmt.Sprintf("%v %v %v %s", m["credits"], m["plan"], m["plan_status"], paid)
+	for _, feature := range m["features"].([]any) {
+		seen += fmt.Sprint(" ", feature)
+	}
+	return seen
 }
