@@ -137,7 +137,7 @@ func TestNoReaderWalksPast(t *testing.T) {
 	seed := rand.Uint64()
 	dice := rand.New(rand.NewPCG(seed, 1))
 	tried, paid := 0, 0
-	for range 60_000 {
+	for range 20_000 {
 		target := randomTarget(dice)
 		r := arriving(target)
 		if r == nil {
@@ -152,7 +152,7 @@ func TestNoReaderWalksPast(t *testing.T) {
 			t.Errorf("%s serves %q, seed %d", reader, target, seed)
 		}
 	}
-	if paid < 1000 {
+	if paid < 300 {
 		t.Errorf("only %d of %d were paid", paid, tried)
 	}
 }
