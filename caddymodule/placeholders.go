@@ -7,22 +7,33 @@ import (
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // visit is one request's view of its account: read when something needs it, at
 // most once, and the same until the request ends.
 type visit struct {
+	ctx     context.Context //nolint:containedctx // the request's
+	gateway *gateway.Gateway
 	account string // empty: anonymous
-	read    func() (entitlement.Snapshot, error)
+
+	once sync.Once
+	view *gateway.View
+	err  error
+
+	headers [headerCount]string // the values that the request is given
 }
 
-// newVisit reads by read, but not for anonymous visitors, who have nothing.
-func newVisit(ctx context.Context, account string, read func(context.Context, string) (entitlement.Snapshot, error)) visit {
-	v := visit{account: account, read: func() (entitlement.Snapshot, error) { return nothing, nil }}
-	if account != "" {
-		v.read = sync.OnceValues(func() (entitlement.Snapshot, error) { return read(ctx, account) })
-	}
-	return v
+// read reads the account, but not for anonymous visitors, who have nothing.
+func (v *visit) read() (*gateway.View, error) {
+	v.once.Do(func() {
+		if v.account == "" {
+			v.view = nobody
+			return
+		}
+		v.view, v.err = v.gateway.View(v.ctx, v.account)
+	})
+	return v.view, v.err
 }
 
 const placeholderPrefix = "http.dodo."
@@ -30,7 +41,7 @@ const placeholderPrefix = "http.dodo."
 // placeholder is a provider for Caddy's replacer, see [Gateway] for the names.
 // Where the account cannot be read everything is empty, which is never "true" and
 // never the name of a plan.
-func (v visit) placeholder(key string) (any, bool) {
+func (v *visit) placeholder(key string) (any, bool) {
 	name, ours := strings.CutPrefix(key, placeholderPrefix)
 	if !ours {
 		return nil, false
@@ -42,11 +53,11 @@ func (v visit) placeholder(key string) (any, bool) {
 	if !known {
 		return nil, false
 	}
-	snapshot, err := v.read()
+	view, err := v.read()
 	if err != nil {
 		return "", true
 	}
-	return show(snapshot), true
+	return show(view.Snapshot), true
 }
 
 var shown = map[string]func(entitlement.Snapshot) string{

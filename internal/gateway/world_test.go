@@ -44,6 +44,7 @@ type settings struct {
 	hold          bool // keep webhooks until the test sends them
 	clock         func() time.Time
 	disputes      config.DisputePolicy
+	maxStale      time.Duration
 }
 
 var products = []config.Product{
@@ -125,11 +126,13 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	must(w.t, err)
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
-	return gateway.New(gateway.Options{
+	g := gateway.New(gateway.Options{
 		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, Store: w.store,
 		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
-		Logger: slog.New(slog.DiscardHandler), Clock: with.clock,
+		Logger: slog.New(slog.DiscardHandler), Clock: with.clock, MaxStale: with.maxStale,
 	})
+	w.t.Cleanup(g.Close)
+	return g
 }
 
 // receive is where the simulator's webhooks arrive.

@@ -20,6 +20,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
@@ -132,10 +133,12 @@ func (s *site) gateway(set setting) *gateway.Gateway {
 	must(t, err)
 	where, err := config.NewSite(set.publicURL, set.returnTo)
 	must(t, err)
-	return gateway.New(gateway.Options{
+	g := gateway.New(gateway.Options{
 		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: s.store, Provider: client,
 		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: s.clock.Now,
 	})
+	t.Cleanup(g.Close)
+	return g
 }
 
 func must(t *testing.T, err error) {
@@ -151,6 +154,8 @@ type deaf struct{}
 func (deaf) EventSettled(string, gateway.Outcome) {}
 func (deaf) EventRefused(error)                   {}
 func (deaf) CheckoutEnded(error)                  {}
+func (deaf) EntitlementRead(cache.Result)         {}
+func (deaf) ChangesHeard(bool)                    {}
 
 // clock stands still until it is told otherwise.
 type clock struct {
