@@ -83,7 +83,7 @@ func showAccount(a *App, r *http.Request) (any, error) {
 	return accountViewOf(account, v), nil
 }
 
-func accountViewOf(account string, v gateway.View) accountView {
+func accountViewOf(account string, v gateway.Inspection) accountView {
 	now := v.Snapshot
 	view := accountView{
 		Account: account, Credits: now.Credits, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,

@@ -63,6 +63,16 @@ type App struct {
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
+	// How many accounts are remembered, so that their requests ask no store: at
+	// most 10,000,000. Each takes about half a kilobyte. Default: 100,000.
+	CacheEntries int `json:"cache_entries,omitempty"`
+
+	// How long accounts may be shown as they were last known while the store
+	// cannot be reached, with `-Stale: true` among the headers; at most a day.
+	// Credits and plans end on time all the same. Default: not at all, requests
+	// get 503.
+	MaxStale config.Duration `json:"max_stale,omitempty"`
+
 	// What an open dispute does to what its payment gave: `freeze` takes it back
 	// until the dispute is won or withdrawn, `ignore` leaves it until the dispute
 	// is decided. Default: `freeze`.
@@ -102,7 +112,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate()); err != nil {
+	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache()); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -119,10 +129,28 @@ func (a *App) Provision(ctx caddy.Context) error {
 	options.DisputePolicy = a.DisputePolicy
 	options.KeepEvents = a.KeepEvents
 	options.Store = a.store
+	options.CacheEntries = a.CacheEntries
+	options.MaxStale = a.MaxStale.Std()
+	options.Words = headerValues
 	options.Observer = metrics
 	options.Logger = a.logger
 	options.Clock = time.Now
 	a.gateway = gateway.New(options)
+	return nil
+}
+
+const (
+	mostCacheEntries = 10_000_000
+	mostStale        = 24 * time.Hour
+)
+
+func (a *App) validateCache() error {
+	switch {
+	case a.CacheEntries < 0 || a.CacheEntries > mostCacheEntries:
+		return fmt.Errorf("cache must be between 1 and %d accounts", mostCacheEntries)
+	case a.MaxStale < 0 || a.MaxStale.Std() > mostStale:
+		return errors.New("max_stale must be at most 1d")
+	}
 	return nil
 }
 
@@ -227,8 +255,12 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup lets go of connections to Dodo. Calls of old requests go on.
+// Cleanup forgets what was remembered of accounts and lets go of connections to
+// Dodo. Old requests go on, by the store.
 func (a *App) Cleanup() error {
+	if a.gateway != nil {
+		a.gateway.Close()
+	}
 	if a.client != nil {
 		a.client.Close()
 	}

@@ -27,6 +27,8 @@ import (
 //		store          redis [<url>] { … } | bolt [<file>]
 //		product <name> { … }
 //		signup_credits <number>
+//		cache          <accounts>
+//		max_stale      <period>
 //		dispute_policy freeze | ignore
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]
@@ -78,6 +80,16 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseProduct(d)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
+	case "cache":
+		return readCount(d, mostCacheEntries, &a.CacheEntries)
+	case "max_stale":
+		if err := readPeriod(d, &a.MaxStale); err != nil {
+			return err
+		}
+		if err := a.validateCache(); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
 	case "dispute_policy":
 		return parseDisputePolicy(d, &a.DisputePolicy)
 	case "reconcile":

@@ -210,7 +210,7 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return nil
 	}
 	if v.account == "" {
-		h.refuse(w, r, v, nothing, nil)
+		h.refuse(w, r, v, nobody.Snapshot, nil)
 		return nil
 	}
 	done := h.app.store.keep() // until the hold has ended

@@ -45,7 +45,7 @@ func (m *MatchEntitled) MatchWithError(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	return m.requirement().MetBy(now), nil
+	return m.requirement().MetBy(now.Snapshot), nil
 }
 
 // UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:

@@ -2,8 +2,11 @@ package caddymodule
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -70,3 +73,21 @@ func (h *handle) Keep() (done func()) { return h.keep() }
 
 // OpenTime is how long an opening may take.
 const OpenTime time.Duration = openTime
+
+// NewServing is a dodo_gateway as Provision makes it, over an app of these options,
+// for the account of a login of Caddy's.
+func NewServing(o gateway.Options) (*Gateway, error) {
+	g := &Gateway{Account: "{http.auth.user.id}", logger: slog.New(slog.DiscardHandler)}
+	o.Words, o.Observer = headerValues, metrics
+	g.app = &App{gateway: gateway.New(o)}
+	g.login = newLogin(g)
+	var err error
+	if g.headers, err = newEntitlementHeaders(""); err != nil {
+		return nil, err
+	}
+	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway})
+	return g, err
+}
+
+// Stop ends what NewServing began.
+func (g *Gateway) Stop() { g.app.gateway.Close() }

@@ -26,8 +26,9 @@ func init() {
 // On every request it removes the entitlement headers that the client sent, in
 // any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
 // `-Plan`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
-// exactly one value. A request of somebody whose account cannot be read is answered with 503;
-// one without a login passes without asking the store.
+// exactly one value. Accounts are remembered, and read from the store only when something has
+// changed. A request of somebody whose account cannot be read is answered with
+// 503; one without a login passes without asking the store.
 //
 // Requests for the base path, in any spelling, are answered here and never passed
 // on.
@@ -70,6 +71,7 @@ type Gateway struct {
 
 	app     *App
 	api     *httpapi.API
+	login   login
 	headers entitlementHeaders
 	logger  *slog.Logger
 }
@@ -88,6 +90,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if err := g.validate(); err != nil {
 		return err
 	}
+	g.login = newLogin(g)
 	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix); err != nil {
 		return err
 	}
@@ -124,25 +127,25 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	g.headers.strip(r)
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	who, err := g.identity(repl)
+	account, err := g.account(repl)
 	if err != nil {
 		g.refuse(w, r, err)
 		return nil
 	}
-	v := newVisit(r.Context(), g, who.Account)
+	v := &visit{ctx: r.Context(), site: g, account: account}
 	v.enter(r)
 	repl.Map(v.placeholder)
 	if g.api.Owns(r) {
-		g.serveAPI(w, r, who)
+		g.serveAPI(w, r, g.identity(repl, account))
 		return nil
 	}
-	snapshot, err := v.read()
+	view, err := v.read()
 	if err != nil {
 		g.refuse(w, r, err)
 		return nil
 	}
-	metrics.visited(who)
-	g.headers.set(r.Header, who.Account, snapshot)
+	metrics.visited(account)
+	g.headers.set(r.Header, &v.headers, view)
 	return next.ServeHTTP(w, r)
 }
 

@@ -8,21 +8,30 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // entitlementHeaders removes what clients send under our names and sets what is
 // true instead.
 type entitlementHeaders struct {
-	config.HeaderNames
-	own ownNames
+	names [headerCount]string // in the order of headerValues, and Stale
+	own   *ownNames
 }
+
+// headerCount is how many headers say what an account may do.
+const headerCount = 8
 
 func newEntitlementHeaders(prefix string) (entitlementHeaders, error) {
 	names, err := config.NewHeaderNames(prefix)
 	if err != nil {
 		return entitlementHeaders{}, err
 	}
-	return entitlementHeaders{HeaderNames: names, own: newOwnNames(names.All())}, nil
+	return entitlementHeaders{
+		names: [headerCount]string{
+			names.User, names.Credits, names.HasPaid, names.Plan, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
+		},
+		own: newOwnNames(names.All()),
+	}, nil
 }
 
 // strip removes everything of ours from a request as the client sent it: headers
@@ -38,20 +47,39 @@ func (h entitlementHeaders) strip(r *http.Request) {
 	}
 }
 
-// set says what the account may do, one value for each name.
-func (h entitlementHeaders) set(header http.Header, account string, s entitlement.Snapshot) {
-	header[h.User] = []string{encodeAccount(account, "%")}
-	header[h.Credits] = []string{strconv.FormatInt(s.Credits, 10)}
-	header[h.HasPaid] = []string{strconv.FormatBool(s.HasPaid)}
-	header[h.Plan] = []string{s.Plan}
-	header[h.PlanStatus] = []string{string(s.PlanStatus)}
-	header[h.PlanExpiresAt] = []string{formatExpiry(s)}
-	header[h.Features] = []string{encodeFeatures(s.Features, "%,")}
-	header[h.Stale] = []string{"false"}
+// headerValues are the values of the headers but for Stale. They are made once for
+// every snapshot and shared by the requests that see it.
+func headerValues(account string, s entitlement.Snapshot) []string {
+	return []string{
+		encodeAccount(account, "%"),
+		strconv.FormatInt(s.Credits, 10),
+		strconv.FormatBool(s.HasPaid),
+		s.Plan,
+		string(s.PlanStatus),
+		formatExpiry(s),
+		encodeFeatures(s.Features, "%,"),
+	}
 }
 
-// nothing is what an anonymous visitor may do.
-var nothing = entitlement.Snapshot{Plan: entitlement.NoPlan, PlanStatus: entitlement.PlanNone}
+// set says what the account may do, one value for each name. The values are in an
+// array of the request's own, and each slice of it has no room behind its value:
+// handlers behind us may change and append to what they find.
+func (h entitlementHeaders) set(header http.Header, values *[headerCount]string, v *gateway.View) {
+	copy(values[:], v.Words)
+	values[headerCount-1] = "false"
+	if v.Stale {
+		values[headerCount-1] = "true"
+	}
+	for i, name := range h.names {
+		header[name] = values[i : i+1 : i+1]
+	}
+}
+
+// nobody is what an anonymous visitor may do.
+var nobody = func() *gateway.View {
+	nothing := entitlement.Snapshot{Plan: entitlement.NoPlan, PlanStatus: entitlement.PlanNone}
+	return &gateway.View{Snapshot: nothing, Words: headerValues("", nothing)}
+}()
 
 func formatExpiry(s entitlement.Snapshot) string {
 	if s.PlanExpiresAt.IsZero() {

@@ -33,19 +33,47 @@ func hasPlaceholder(text string) bool {
 	return open && strings.Contains(after, "}")
 }
 
-// identity is who makes the request: anonymous unless every placeholder of the
-// account has a value, and [gateway.ErrAccount] for an id that names no account.
-func (g *Gateway) identity(repl *caddy.Replacer) (gateway.Identity, error) {
-	account := fill(repl, g.Account)
-	switch {
-	case account == "":
-		return gateway.Identity{}, nil
-	case len(account) > gateway.MaxAccount:
-		return gateway.Identity{}, gateway.ErrAccount
+// login are the settings that say who makes a request, ready to be filled in.
+type login struct{ account, email, emailVerified, name blank }
+
+func newLogin(g *Gateway) login {
+	return login{newBlank(g.Account), newBlank(g.Email), newBlank(g.EmailVerified), newBlank(g.Name)}
+}
+
+// account is whose request it is: nobody's unless every placeholder has a value,
+// and [gateway.ErrAccount] for an id that names no account.
+func (g *Gateway) account(repl *caddy.Replacer) (string, error) {
+	account := g.login.account.fill(repl)
+	if len(account) > gateway.MaxAccount {
+		return "", gateway.ErrAccount
 	}
-	who := gateway.Identity{Account: account, Email: fill(repl, g.Email), Name: fill(repl, g.Name)}
-	who.EmailVerified = who.Email != "" && fill(repl, g.EmailVerified) == "true"
-	return who, nil
+	return account, nil
+}
+
+// identity is what else is known of whoever makes the request.
+func (g *Gateway) identity(repl *caddy.Replacer, account string) gateway.Identity {
+	if account == "" {
+		return gateway.Identity{}
+	}
+	who := gateway.Identity{Account: account, Email: g.login.email.fill(repl), Name: g.login.name.fill(repl)}
+	who.EmailVerified = who.Email != "" && g.login.emailVerified.fill(repl) == "true"
+	return who
+}
+
+// blank is a text with placeholders.
+type blank struct {
+	text string
+	key  string // of the placeholder that is all of the text; empty for any other text
+}
+
+func newBlank(text string) blank {
+	b := blank{text: text}
+	if key, ok := strings.CutPrefix(text, "{"); ok {
+		if key, ok = strings.CutSuffix(key, "}"); ok && !strings.ContainsAny(key, `{}\`) {
+			b.key = key
+		}
+	}
+	return b
 }
 
 // fill resolves placeholders once: what they stand for is text of users, in which
@@ -55,12 +83,21 @@ func (g *Gateway) identity(repl *caddy.Replacer) (gateway.Identity, error) {
 //
 // Other handlers may have done just that: request_header writes the name of an
 // unknown placeholder into the header. Such text is nobody's either.
-func fill(repl *caddy.Replacer, text string) string {
-	if text == "" {
+func (b blank) fill(repl *caddy.Replacer) string {
+	var value string
+	switch {
+	case b.text == "":
 		return ""
+	case b.key != "": // as below, without building a text
+		value, _ = repl.GetString(b.key)
+	default:
+		filled, err := repl.ReplaceOrErr(b.text, true, true)
+		if err != nil {
+			return ""
+		}
+		value = filled
 	}
-	value, err := repl.ReplaceOrErr(text, true, true)
-	if err != nil || strings.Contains(value, "{http.") {
+	if strings.Contains(value, "{http.") {
 		return ""
 	}
 	return value

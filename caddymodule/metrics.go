@@ -8,6 +8,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -27,13 +28,19 @@ type meters struct {
 	spent     prometheus.Counter
 	passes    *prometheus.CounterVec
 	parked    *prometheus.GaugeVec
+	reads     *prometheus.CounterVec
+	heard     prometheus.Gauge
+
+	// Those that every request counts, found once.
+	known, anonymous prometheus.Counter
+	results          map[cache.Result]prometheus.Counter
 }
 
 func newMeters() *meters {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "dodogate", Name: name, Help: help}, labels)
 	}
-	return &meters{
+	m := &meters{
 		events: counter("events_total",
 			"Webhook events handled, by type and by what became of them.", "type", "outcome"),
 		refusals: counter("events_refused_total",
@@ -52,11 +59,21 @@ func newMeters() *meters {
 			"Passes over Dodo's lists, by how they ended.", "result"),
 		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
 			Help: "Events about money that could not be applied yet, by what they wait for."}, []string{"reason"}),
+		reads: counter("cache_requests_total",
+			"Times that somebody asked what an account may do, by where the answer came from.", "result"),
+		heard: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dodogate", Name: "changes_heard",
+			Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."}),
+		results: make(map[cache.Result]prometheus.Counter),
 	}
+	m.known, m.anonymous = m.requests.WithLabelValues("known"), m.requests.WithLabelValues("anonymous")
+	for _, r := range []cache.Result{cache.Hit, cache.Miss, cache.Bypass, cache.Stale} {
+		m.results[r] = m.reads.WithLabelValues(string(r))
+	}
+	return m
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked, m.reads, m.heard} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -78,13 +95,25 @@ func (m *meters) EventRefused(err error) { m.refusals.WithLabelValues(labelOf(er
 // CheckoutEnded implements [gateway.Observer].
 func (m *meters) CheckoutEnded(err error) { m.checkouts.WithLabelValues(labelOf(err)).Inc() }
 
-// visited counts a request that is passed on.
-func (m *meters) visited(who gateway.Identity) {
-	label := "known"
-	if who.Account == "" {
-		label = "anonymous"
+// EntitlementRead implements [gateway.Observer].
+func (m *meters) EntitlementRead(r cache.Result) { m.results[r].Inc() }
+
+// ChangesHeard implements [gateway.Observer].
+func (m *meters) ChangesHeard(all bool) {
+	if all {
+		m.heard.Inc()
+	} else {
+		m.heard.Dec()
 	}
-	m.requests.WithLabelValues(label).Inc()
+}
+
+// visited counts a request that is passed on.
+func (m *meters) visited(account string) {
+	if account == "" {
+		m.anonymous.Inc()
+	} else {
+		m.known.Inc()
+	}
 }
 
 // unread counts a request whose account is not usable or cannot be read.

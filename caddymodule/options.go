@@ -78,6 +78,21 @@ func readCredits(d *caddyfile.Dispenser, least int64, target *int64) error {
 	return nil
 }
 
+// readCount reads a number from 1 to most.
+func readCount(d *caddyfile.Dispenser, most int, target *int) error {
+	name := d.Val()
+	var text string
+	if err := readOne(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n < 1 || int(n) > most {
+		return d.Errf("%s must be a whole number from 1 to %d, not '%s'", name, most, text)
+	}
+	*target = int(n)
+	return nil
+}
+
 // readPeriod reads a period of time above zero.
 func readPeriod(d *caddyfile.Dispenser, target *config.Duration) error {
 	name := d.Val()

@@ -9,35 +9,56 @@ import (
 // ownNames are names of headers without case and without anything but letters
 // and digits. Backends differ in what they take for the same: CGI turns every
 // other character into an underscore.
-type ownNames map[string]struct{}
+type ownNames struct {
+	folded map[string]struct{}
+	first  [256]bool // what they begin with, so that most others are told apart at once
+}
 
-func newOwnNames(names []string) ownNames {
-	own := make(ownNames, len(names))
+func newOwnNames(names []string) *ownNames {
+	own := &ownNames{folded: make(map[string]struct{}, len(names))}
 	for _, name := range names {
-		own[string(foldName(nil, name))] = struct{}{}
+		folded := foldName(nil, name)
+		own.folded[string(folded)] = struct{}{}
+		own.first[folded[0]] = true
 	}
 	return own
 }
 
 func foldName(to []byte, name string) []byte {
 	for i := range len(name) {
-		switch c := name[i]; {
-		case 'A' <= c && c <= 'Z':
-			to = append(to, c+'a'-'A')
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		if c := foldByte(name[i]); c != 0 {
 			to = append(to, c)
 		}
 	}
 	return to
 }
 
-func (own ownNames) has(name string) bool {
+// foldByte is 0 for what does not count.
+func foldByte(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	}
+	return 0
+}
+
+func (own *ownNames) has(name string) bool {
+	for i := range len(name) {
+		if c := foldByte(name[i]); c != 0 {
+			if !own.first[c] {
+				return false
+			}
+			break
+		}
+	}
 	var buf [128]byte // so that the usual name costs no allocation
-	_, ok := own[string(foldName(buf[:0], name))]
+	_, ok := own.folded[string(foldName(buf[:0], name))]
 	return ok
 }
 
-func (own ownNames) removeFrom(h http.Header) {
+func (own *ownNames) removeFrom(h http.Header) {
 	for name := range h {
 		if own.has(name) {
 			delete(h, name)
@@ -47,7 +68,7 @@ func (own ownNames) removeFrom(h http.Header) {
 
 // removeTokens removes our names from the comma-separated lines of a header. A
 // line without one stays as it is.
-func (own ownNames) removeTokens(h http.Header, name string) {
+func (own *ownNames) removeTokens(h http.Header, name string) {
 	lines, found := h[name], false
 	for _, line := range lines {
 		found = found || own.hasToken(line)
@@ -78,7 +99,7 @@ func (own ownNames) removeTokens(h http.Header, name string) {
 	h[name] = kept
 }
 
-func (own ownNames) hasToken(line string) bool {
+func (own *ownNames) hasToken(line string) bool {
 	for token := range strings.SplitSeq(line, ",") {
 		if own.has(token) {
 			return true
@@ -93,7 +114,7 @@ func (own ownNames) hasToken(line string) bool {
 type trailerGuard struct {
 	io.ReadCloser
 	request *http.Request
-	own     ownNames
+	own     *ownNames
 }
 
 func (g *trailerGuard) Read(p []byte) (int, error) {

@@ -7,25 +7,34 @@ import (
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // visit is one request's view of its account: read when something needs it, at
 // most once, and the same until the request ends.
 type visit struct {
-	site    *Gateway // that read it
-	account string   // empty: anonymous
-	read    func() (entitlement.Snapshot, error)
-	charged int64 // so far, in credits
+	ctx     context.Context //nolint:containedctx // the request's
+	site    *Gateway        // that made it
+	account string          // empty: anonymous
+
+	once sync.Once
+	view *gateway.View
+	err  error
+
+	headers [headerCount]string // the values that the request is given
+	charged int64               // so far, in credits
 }
 
-// newVisit reads by the site's gateway, but not for anonymous visitors, who have
-// nothing.
-func newVisit(ctx context.Context, site *Gateway, account string) *visit {
-	v := &visit{site: site, account: account, read: func() (entitlement.Snapshot, error) { return nothing, nil }}
-	if account != "" {
-		v.read = sync.OnceValues(func() (entitlement.Snapshot, error) { return site.app.gateway.Entitlement(ctx, account) })
-	}
-	return v
+// read reads the account, but not for anonymous visitors, who have nothing.
+func (v *visit) read() (*gateway.View, error) {
+	v.once.Do(func() {
+		if v.account == "" {
+			v.view = nobody
+			return
+		}
+		v.view, v.err = v.site.app.gateway.View(v.ctx, v.account)
+	})
+	return v.view, v.err
 }
 
 const placeholderPrefix = "http.dodo."
@@ -48,11 +57,11 @@ func (v *visit) placeholder(key string) (any, bool) {
 	if !known {
 		return nil, false
 	}
-	snapshot, err := v.read()
+	view, err := v.read()
 	if err != nil {
 		return "", true
 	}
-	return show(snapshot), true
+	return show(view.Snapshot), true
 }
 
 var shown = map[string]func(entitlement.Snapshot) string{

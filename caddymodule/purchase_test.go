@@ -139,12 +139,15 @@ func assertMetrics(t *testing.T, text string) {
 		`dodogate_events_total{outcome="duplicate",type="payment.succeeded"}`,
 		`dodogate_checkouts_total{result="ok"}`,
 		`dodogate_requests_total{account="known"}`,
+		`dodogate_cache_requests_total{result="hit"}`,
+		`dodogate_cache_requests_total{result="miss"}`,
+		"dodogate_changes_heard 1\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %s", want)
 		}
 	}
-	word := regexp.MustCompile(`^dodogate_[a-z_]+\{([a-z]+="[a-z_.]+",?)+\} [0-9.e+]+$`)
+	word := regexp.MustCompile(`^dodogate_[a-z_]+(\{([a-z]+="[a-z_.]+",?)+\})? [0-9.e+]+$`)
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "dodogate_") && !word.MatchString(line) {

@@ -81,11 +81,12 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.fail(w, r, httpapi.ErrTooEarly)
 		return nil
 	}
-	now, err := v.read()
+	view, err := v.read()
 	if err != nil {
 		h.fail(w, r, err)
 		return nil
 	}
+	now := view.Snapshot
 	if h.requirement().MetBy(now) {
 		return next.ServeHTTP(w, r)
 	}

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -35,13 +34,13 @@ func visitOf(r *http.Request, asks string) (*visit, error) {
 // held is told of credits that were set aside for the request: everybody behind sees
 // what can be spent beside them.
 func (v *visit) held(r *http.Request, c *gateway.Charge) {
-	now, err := v.read()
+	known, err := v.read()
 	if err != nil {
 		return // dodo_gateway would not have let it through
 	}
+	now := known.Snapshot
 	now.Credits = c.Available
-	v.read = func() (entitlement.Snapshot, error) { return now, nil }
-	r.Header[v.site.headers.Credits] = []string{strconv.FormatInt(now.Credits, 10)}
+	v.show(r, now)
 }
 
 // settle is asked before the request is refused. What comes of it is what the
@@ -52,7 +51,13 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}
-	v.read = func() (entitlement.Snapshot, error) { return now, nil }
-	v.site.headers.set(r.Header, v.account, now)
+	v.show(r, now)
 	return now, waiting, nil
+}
+
+// show lets everybody behind see another snapshot.
+func (v *visit) show(r *http.Request, now entitlement.Snapshot) {
+	v.once.Do(func() {})
+	v.view, v.err = &gateway.View{Snapshot: now, Words: headerValues(v.account, now)}, nil
+	v.site.headers.set(r.Header, &v.headers, v.view)
 }

@@ -16,6 +16,8 @@ type Account struct {
 	// HeldUntil is when the next hold runs out, which gives back what it holds:
 	// what is known of the account is out of date then. Zero: nothing is held.
 	HeldUntil time.Time
+	// StandingsRev was the Rev when Standings changed last.
+	StandingsRev int64
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
 }
@@ -63,7 +65,20 @@ type Snapshot struct {
 // Snapshot judges the account at now: expiry of credits and plans follows the
 // clock, with no job and no event in between.
 func (a Account) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
+	s, _ := a.SnapshotUntil(now)
+	return s
+}
+
+// SnapshotUntil is [Account.Snapshot] with the instant until which it is the same
+// as long as nothing happens to the account; zero for ever. From until on it may
+// be another.
+func (a Account) SnapshotUntil(now time.Time) (s Snapshot, until time.Time) {
+	s = Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
+	next := horizon{now: now}
+	next.add(a.HeldUntil)
+	for _, g := range a.Ledger.Grants {
+		next.add(g.ExpiresAt)
+	}
 	var (
 		passes  []Pass
 		choices []access
@@ -79,20 +94,33 @@ func (a Account) Snapshot(now time.Time) Snapshot {
 		passes = append(passes, st.Passes...)
 		if st.Renewal != nil {
 			choices = append(choices, st.Renewal.at(now))
+			next.add(st.Renewal.TrialUntil)
 		}
 	}
 	slices.Sort(s.Features)
 	s.Features = slices.Compact(s.Features)
 	choices = append(choices, stack(passes, now)...)
+	for _, c := range choices {
+		next.add(c.until)
+	}
 	if len(choices) == 0 {
-		return s
+		return s, next.at
 	}
 	best := slices.MaxFunc(choices, access.compare)
 	s.PlanStatus, s.PlanExpiresAt = best.status, best.until
 	if best.now {
 		s.Plan, s.HasPaid = best.plan, true
 	}
-	return s
+	return s, next.at
+}
+
+// horizon is the first of some instants that is after now; zero when none is.
+type horizon struct{ now, at time.Time }
+
+func (h *horizon) add(t time.Time) {
+	if t.After(h.now) && (h.at.IsZero() || t.Before(h.at)) {
+		h.at = t
+	}
 }
 
 // access is what one subscription, or all passes of one plan, come to at an

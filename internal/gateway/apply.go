@@ -126,6 +126,7 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		})
 		switch {
 		case err == nil:
+			g.views.Forget(found.account)
 			return done, next, nil
 		case errors.Is(err, ledger.ErrRange):
 			return parked(found.account, ReasonOutOfRange), prior, nil

@@ -68,6 +68,7 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, errors.Join(err, c.undo(ctx))
 	}
 	c.Available = held.Account.Ledger.Available(g.Clock())
+	g.views.Put(r.Account, held.Account)
 	switch held.Outcome {
 	case store.HoldPlaced:
 		return c, nil
@@ -119,6 +120,9 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		done, err := c.gateway.Store.End(ctx, e)
+		if err == nil {
+			c.gateway.views.Put(c.hold.Account, done.Account)
+		}
 		if !errors.Is(err, store.ErrUnavailable) {
 			return done.Found, err
 		}

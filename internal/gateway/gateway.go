@@ -21,7 +21,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -76,9 +76,13 @@ type Observer interface {
 	EventRefused(err error)
 	// CheckoutEnded: a checkout was created (nil) or not.
 	CheckoutEnded(err error)
+	// EntitlementRead: somebody asked what an account may do.
+	EntitlementRead(result cache.Result)
+	// ChangesHeard: from now on all changes of accounts are heard, or not.
+	ChangesHeard(all bool)
 }
 
-// Options are the parts of a gateway. All are needed.
+// Options are the parts of a gateway. All are needed, but where it says otherwise.
 type Options struct {
 	Catalog config.Catalog
 	Site    config.Site
@@ -93,8 +97,16 @@ type Options struct {
 	Verifier   *dodo.Verifier
 	Prover     *dodo.Prover
 	Observer   Observer
-	Logger     *slog.Logger
-	Clock      func() time.Time
+	// CacheEntries is how many accounts are remembered; [DefaultCacheEntries] when 0.
+	CacheEntries int
+	// MaxStale is for how long accounts may be shown as they were last known while
+	// the store cannot be reached; 0 is not at all.
+	MaxStale time.Duration
+	// Words makes what hosts need of a snapshot, once for each; see [cache.View].
+	// Optional.
+	Words  func(account string, s entitlement.Snapshot) []string
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Gateway runs the use cases. Its methods may be called concurrently.
@@ -105,6 +117,8 @@ type Gateway struct {
 	cooldowns cooldowns          // by order id
 	prices    priceList
 	round     round // of redrives
+	views     *cache.Cache
+	stop      func() // ends the watching of the store
 }
 
 // Reads at Dodo that customers can cause are held to a fraction of the 240
@@ -116,13 +130,15 @@ const (
 	confirmDeadline   = 15 * time.Second
 )
 
-// New makes a gateway.
+// New makes a gateway. The caller must [Gateway.Close] it.
 func New(o Options) *Gateway {
-	return &Gateway{
+	g := &Gateway{
 		Options:   o,
 		budget:    rate.NewLimiter(confirmsPerSecond, confirmBurst),
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 	}
+	g.watch()
+	return g
 }
 
 // MaxAccount is the longest account id, in bytes.
@@ -138,41 +154,6 @@ type Identity struct {
 	Email         string // as the login knows it; may be empty
 	EmailVerified bool   // the login vouches for Email
 	Name          string
-}
-
-// Entitlement is what the account may do now. An account that was never seen
-// gets its sign-up credits first.
-func (g *Gateway) Entitlement(ctx context.Context, account string) (entitlement.Snapshot, error) {
-	if len(account) > MaxAccount {
-		return entitlement.Snapshot{}, ErrAccount
-	}
-	a, err := g.Store.Account(ctx, account)
-	if err != nil {
-		return entitlement.Snapshot{}, err
-	}
-	if g.SignupCredits > 0 && a.Ledger.Seq == 0 {
-		if a, err = g.signUp(ctx, account); err != nil {
-			return entitlement.Snapshot{}, err
-		}
-	}
-	return a.Snapshot(g.Clock()), nil
-}
-
-// signUp grants the sign-up credits. Only the first commit of the sign-up finds
-// version 0, so they are given once however many requests are the first.
-func (g *Gateway) signUp(ctx context.Context, account string) (entitlement.Account, error) {
-	grant := ledger.Target{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}
-	_, err := g.Store.Commit(ctx, store.Commit{
-		Account: account,
-		Object:  entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"},
-		State:   []byte("{}"),
-		Effect:  entitlement.Effect{Grants: []ledger.Target{grant}},
-		Cause:   "signup",
-	})
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		return entitlement.Account{}, err
-	}
-	return g.Store.Account(ctx, account)
 }
 
 // Order reads one of the account's own orders; [store.ErrNotFound] for any other.

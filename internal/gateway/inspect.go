@@ -13,8 +13,8 @@ import (
 // What operators look at. Looking changes nothing: an account that was never seen
 // gets no sign-up credits from it.
 
-// View is everything that an account's entitlement follows from.
-type View struct {
+// Inspection is everything that an account's entitlement follows from.
+type Inspection struct {
 	entitlement.Account
 	Snapshot entitlement.Snapshot // of this moment
 	// Pending are the orders that can still be paid, newest first.
@@ -31,24 +31,24 @@ type View struct {
 const maxSearched = 25
 
 // Inspect reads an account.
-func (g *Gateway) Inspect(ctx context.Context, account string) (View, error) {
+func (g *Gateway) Inspect(ctx context.Context, account string) (Inspection, error) {
 	if len(account) > MaxAccount {
-		return View{}, ErrAccount
+		return Inspection{}, ErrAccount
 	}
 	// The account comes last: what is paid in between is then in it.
-	var v View
+	var v Inspection
 	var err error
 	if v.Parked, v.ParkedMore, err = g.parkedOf(ctx, account); err != nil {
-		return View{}, err
+		return Inspection{}, err
 	}
 	if v.Purchases, err = g.Store.Purchases(ctx, account); err != nil {
-		return View{}, err
+		return Inspection{}, err
 	}
 	if v.Pending, err = g.Pending(ctx, account); err != nil {
-		return View{}, err
+		return Inspection{}, err
 	}
 	if v.Account, err = g.Store.Account(ctx, account); err != nil {
-		return View{}, err
+		return Inspection{}, err
 	}
 	v.Snapshot = v.Account.Snapshot(g.Clock())
 	return v, nil

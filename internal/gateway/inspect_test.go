@@ -14,7 +14,7 @@ import (
 // and looking changes nothing.
 func TestInspect(t *testing.T) {
 	each(t, settings{hold: true, signupCredits: 3}, func(t *testing.T, w *world) {
-		inspect := func(account string) gateway.View {
+		inspect := func(account string) gateway.Inspection {
 			t.Helper()
 			v, err := w.Inspect(t.Context(), account)
 			must(t, err)

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 )
 
 // observed counts what a gateway reports, as "type outcome".
@@ -12,6 +13,8 @@ type observed struct {
 	settled   map[string]int
 	refused   int
 	checkouts []error
+	reads     map[cache.Result]int
+	heard     int // gateways that hear of changes
 }
 
 func (o *observed) EventSettled(eventType string, outcome gateway.Outcome) {
@@ -33,6 +36,25 @@ func (o *observed) CheckoutEnded(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.checkouts = append(o.checkouts, err)
+}
+
+func (o *observed) EntitlementRead(result cache.Result) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reads == nil {
+		o.reads = make(map[cache.Result]int)
+	}
+	o.reads[result]++
+}
+
+func (o *observed) ChangesHeard(all bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if all {
+		o.heard++
+	} else {
+		o.heard--
+	}
 }
 
 // count is how often events of a type had an outcome.

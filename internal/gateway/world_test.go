@@ -46,6 +46,7 @@ type settings struct {
 	disputes      config.DisputePolicy
 	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
 	events        config.KeepEvents
+	maxStale      time.Duration
 }
 
 var products = []config.Product{
@@ -133,11 +134,13 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	must(w.t, err)
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
-	return gateway.New(gateway.Options{
+	g := gateway.New(gateway.Options{
 		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
-		Logger: slog.New(slog.DiscardHandler), Clock: with.clock,
+		Logger: slog.New(slog.DiscardHandler), Clock: with.clock, MaxStale: with.maxStale,
 	})
+	w.t.Cleanup(g.Close)
+	return g
 }
 
 // receive is where the simulator's webhooks arrive.

@@ -21,6 +21,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
@@ -160,6 +161,7 @@ func (s *site) gateway(set setting) *gateway.Gateway {
 	s.t.Helper()
 	g, err := newGateway(set, s.store, s.dodo, s.clock.Now)
 	must(s.t, err)
+	s.t.Cleanup(g.Close)
 	return g
 }
 
@@ -187,6 +189,8 @@ type deaf struct{}
 func (deaf) EventSettled(string, gateway.Outcome) {}
 func (deaf) EventRefused(error)                   {}
 func (deaf) CheckoutEnded(error)                  {}
+func (deaf) EntitlementRead(cache.Result)         {}
+func (deaf) ChangesHeard(bool)                    {}
 
 // clock stands still until it is told otherwise.
 type clock struct {

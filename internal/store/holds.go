@@ -41,7 +41,7 @@ type Hold struct {
 // Held is the answer to a Hold.
 type Held struct {
 	Outcome HoldOutcome
-	// Account is as it is now: its Rev, Ledger and HeldUntil, not its standings.
+	// Account is as it is now: all of it but its standings.
 	Account entitlement.Account
 	// Of a hold that is finished: what it spent, and what End left for this.
 	Captured int64

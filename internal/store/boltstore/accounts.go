@@ -28,7 +28,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		b := accountOf(tx, account)
 		var err error
-		if a.Rev, a.Ledger, err = readLedger(b); err != nil {
+		if a.Rev, a.StandingsRev, a.Ledger, err = readLedger(b); err != nil {
 			return err
 		}
 		a.Rev, a.HeldUntil = s.holds.show(account, held, a.Rev, &a.Ledger, s.now())
@@ -115,6 +115,7 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 		return err
 	}
 	s.turn(tx, k, true)
+	k.srev = k.rev
 	w.entries = k.entries
 	return errors.Join(k.save(b), w.save(b))
 }

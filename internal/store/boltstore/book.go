@@ -21,6 +21,7 @@ import (
 type book struct {
 	account string
 	now     time.Time
+	srev    int64 // the revision of the last commit
 	rev     int64 // of what is in the file
 	before  ledger.Account
 	after   ledger.Account
@@ -34,7 +35,7 @@ type book struct {
 func (s *Store) readBook(b bucket, account string, now time.Time, grants []string, holds ...string) (*book, error) {
 	k := &book{account: account, now: now, held: s.holds.of(account)}
 	var err error
-	if k.rev, k.before, err = readLedger(b); err != nil {
+	if k.rev, k.srev, k.before, err = readLedger(b); err != nil {
 		return nil, err
 	}
 	for _, id := range grants {
@@ -52,17 +53,17 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 
 // readLedger reads what the file knows of an account's ledger, but for the
 // grants of which nothing is left.
-func readLedger(b bucket) (rev int64, a ledger.Account, err error) {
+func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
 	a = ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)}
-	if head := b.get(kindHead, ""); len(head) == 24 {
-		rev, a.Seq, a.Debt = parseNumber(head), parseNumber(head[8:]), parseNumber(head[16:])
+	if head := b.get(kindHead, ""); len(head) == 32 {
+		rev, srev, a.Seq, a.Debt = parseNumber(head), parseNumber(head[8:]), parseNumber(head[16:]), parseNumber(head[24:])
 	}
 	err = b.scan(kindLive, func(name, value []byte) error {
 		g, err := record.ParseGrant(string(name), string(value))
 		a.Grants[g.ID] = g
 		return damaged(err)
 	})
-	return rev, a, err
+	return rev, srev, a, err
 }
 
 // changed reports whether there is anything to write, as against to remember.
@@ -86,7 +87,7 @@ func inFile(g ledger.Grant) ledger.Grant {
 
 // save writes what changed.
 func (k *book) save(b bucket) error {
-	head := slices.Concat(number(k.rev), number(k.after.Seq), number(k.after.Debt))
+	head := slices.Concat(number(k.rev), number(k.srev), number(k.after.Seq), number(k.after.Debt))
 	errs := []error{b.put(kindHead, "", head)}
 	for id, g := range k.after.Grants {
 		if g := inFile(g); g != inFile(k.before.Grants[id]) {
@@ -157,7 +158,7 @@ func (s *Store) nextRev(rev int64) int64 {
 
 // shown is the account after the operation, as answers have it.
 func (k *book) shown() entitlement.Account {
-	a := entitlement.Account{Rev: k.rev, Ledger: k.after}
+	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, Ledger: k.after}
 	maps.DeleteFunc(a.Ledger.Grants, func(_ string, g ledger.Grant) bool { return g.Left+g.Held == 0 })
 	maps.DeleteFunc(a.Ledger.Holds, func(_ string, h ledger.Hold) bool { return !h.Expired(k.now) })
 	a.HeldUntil = k.held.next(k.now)

@@ -5,7 +5,8 @@
 //	meta      "format" → "1", "mark " name → a time in milliseconds, "events
 //	          adopted" → see adopt
 //	accounts  account id → a bucket of that account, its keys by their first byte:
-//	            s            revision, number of the last entry and debt, 8 bytes each
+//	            s            revision, that of the last commit, number of the last
+//	                         entry and debt, 8 bytes each
 //	            g grant      grants of which something is left or held
 //	            t object     standings
 //	            c grant      grants of which nothing is left

@@ -66,6 +66,8 @@ func parseField(a *entitlement.Account, field, value string) (err error) {
 	switch kind {
 	case "rev":
 		a.Rev, err = strconv.ParseInt(value, 10, 64)
+	case "srev":
+		a.StandingsRev, err = strconv.ParseInt(value, 10, 64)
 	case "seq":
 		a.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
 	case "debt":

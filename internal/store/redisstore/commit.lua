@@ -84,7 +84,7 @@ if standing == '' then
 else
   redis.call('HSET', ACCOUNT, 's:' .. name, standing)
 end
-save()
+save(true)
 if moves then
   redis.call('HSET', ORDER, 'state', ARGV[11])
   if ARGV[12] ~= '' then redis.call('HSET', ORDER, 'payment', ARGV[12]) end

@@ -1,7 +1,7 @@
 -- What stands before every script that is about credits: an account as it is
 -- read, changed by the rules of package ledger word for word, and written.
 --
--- KEYS  1 account    hash: "rev"; "seq"; "debt"; "g:" + grant of grants of which
+-- KEYS  1 account    hash: "rev"; "srev", the rev of the last commit; "seq"; "debt"; "g:" + grant of grants of which
 --                    something is left or held; "s:" + object of standings
 --       2 closed     hash: by id, the other grants
 --       3 entries    list: entry n is the n-th element
@@ -89,12 +89,14 @@ end
 -- The account.
 
 local fields = redis.call('HGETALL', ACCOUNT)
-local rev, seq, debt = 0, 0, 0
+local rev, srev, seq, debt = 0, 0, 0, 0
 local grants, changed, entries = {}, {}, {}
 for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
   if field == 'rev' then
     rev = tonumber(value)
+  elseif field == 'srev' then
+    srev = tonumber(value)
   elseif field == 'seq' then
     seq = tonumber(value)
   elseif field == 'debt' then
@@ -209,9 +211,10 @@ end
 
 -- save writes the account and tells who watches. The channel is no key: in a
 -- Cluster, every node hears what is published at any of them.
-local function save()
+local function save(commits)
   rev = rev + 1
-  local list, gone = { 'rev', int(rev), 'seq', int(seq), 'debt', int(debt) }, {}
+  if commits then srev = rev end
+  local list, gone = { 'rev', int(rev), 'srev', int(srev), 'seq', int(seq), 'debt', int(debt) }, {}
   for id in pairs(changed) do
     local g = grants[id]
     if g.left + g.held > 0 then
@@ -267,7 +270,7 @@ end
 
 -- saved adds the account to a reply as it was written.
 local function saved(reply, next)
-  for _, text in ipairs({ next, 'rev', int(rev), 'seq', int(seq), 'debt', int(debt) }) do reply[#reply + 1] = text end
+  for _, text in ipairs({ next, 'rev', int(rev), 'srev', int(srev), 'seq', int(seq), 'debt', int(debt) }) do reply[#reply + 1] = text end
   for id, g in pairs(grants) do
     if g.left + g.held > 0 then
       reply[#reply + 1] = 'g:' .. id

@@ -284,6 +284,19 @@ var holdTests = []test{
 			last = rev
 		}
 	}},
+	{"answers say when the standings changed last", func(r *rig) {
+		r.give("acc", "p", forever("a", 10))
+		committed := r.account("acc")
+		same(r, "after a commit", committed.StandingsRev, committed.Rev)
+		held := r.hold("h", 4).Account
+		same(r, "after a hold", held.StandingsRev, committed.Rev)
+		same(r, "refused", r.hold("i", 100).Account.StandingsRev, committed.Rev)
+		same(r, "after its end", r.end("h", 4).Account.StandingsRev, committed.Rev)
+		same(r, "read", r.account("acc").StandingsRev, committed.Rev)
+		r.take("p", "", forever("a", 5))
+		again := r.account("acc")
+		same(r, "after another commit", again.StandingsRev, again.Rev)
+	}},
 	{"names", func(r *rig) {
 		for i, id := range []string{"a", "a ", " a", "a:b", "{a}", "é", "\xff\x00", strings.Repeat("x", 1024)} {
 			account := "acc" + fmt.Sprint(i)

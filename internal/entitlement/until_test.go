@@ -1,0 +1,115 @@
+package entitlement_test
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// hours are instants around noon that coincide often.
+var hours = rapid.Custom(func(t *rapid.T) time.Time {
+	if rapid.IntRange(0, 3).Draw(t, "none") == 0 {
+		return time.Time{}
+	}
+	return noon.Add(time.Duration(rapid.IntRange(-3, 6).Draw(t, "hours")) * time.Hour)
+})
+
+var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
+	a := entitlement.Account{
+		Ledger:    ledger.Account{Grants: make(map[string]ledger.Grant)},
+		Standings: make(map[string]entitlement.Standing),
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "grants") {
+		a.Ledger.Grants[fmt.Sprint(i)] = ledger.Grant{Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")}
+	}
+	plans := rapid.SampledFrom([]string{"basic", "pro"})
+	for i := range rapid.IntRange(0, 4).Draw(t, "standings") {
+		st := entitlement.Standing{Paid: rapid.Bool().Draw(t, "paid"), PaidAt: hours.Draw(t, "paid at")}
+		for range rapid.IntRange(0, 2).Draw(t, "passes") {
+			st.Passes = append(st.Passes, entitlement.Pass{
+				Plan: plans.Draw(t, "plan"), PaidAt: hours.Draw(t, "bought at"),
+				Lasts: time.Duration(rapid.IntRange(0, 3).Draw(t, "lasts")) * time.Hour,
+			})
+		}
+		if rapid.Bool().Draw(t, "renews") {
+			st.Renewal = &entitlement.Renewal{
+				Plan:   plans.Draw(t, "plan"),
+				Status: rapid.SampledFrom([]entitlement.PlanStatus{"active", "past_due", "on_hold", "cancelled", "expired"}).Draw(t, "status"),
+				Access: rapid.Bool().Draw(t, "access"), Until: hours.Draw(t, "until"), TrialUntil: hours.Draw(t, "trial until"),
+			}
+		}
+		a.Standings[fmt.Sprint(i)] = st
+	}
+	return a
+})
+
+// TestSnapshotUntil: a snapshot holds until the instant that comes with it, which
+// is never now; and from one such instant to the next, everything that time
+// changes is come by.
+func TestSnapshotUntil(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := accounts.Draw(t, "account")
+		now := noon.Add(-4 * time.Hour)
+		end := noon.Add(20 * time.Hour) // behind all that time can change
+		for steps := 0; ; steps++ {
+			if steps > 20 {
+				t.Fatal("time changes more than there is")
+			}
+			s, until := a.SnapshotUntil(now)
+			if want := a.Snapshot(now); !reflect.DeepEqual(s, want) {
+				t.Fatalf("at %v %+v, and alone %+v", now, s, want)
+			}
+			if !until.IsZero() && !until.After(now) {
+				t.Fatalf("at %v until %v", now, until)
+			}
+			last := until.Add(-1)
+			if until.IsZero() {
+				last = end
+			}
+			for _, at := range []time.Time{
+				now.Add(1), last, now.Add(time.Duration(rapid.Int64Range(0, int64(last.Sub(now))).Draw(t, "later"))),
+			} {
+				if then := a.Snapshot(at); !at.After(last) && !reflect.DeepEqual(then, s) {
+					t.Fatalf("at %v, to hold until %v:\n%+v\nbut at %v:\n%+v", now, until, s, at, then)
+				}
+			}
+			if until.IsZero() {
+				return
+			}
+			now = until
+		}
+	})
+}
+
+// TestSnapshotUntilIsNotAlwaysSoon: what time cannot change holds for ever.
+func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
+	for name, c := range map[string]struct {
+		account entitlement.Account
+		want    time.Time
+	}{
+		"nobody": {},
+		"credits that stay": {account: entitlement.Account{
+			Ledger: ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1}}},
+		}},
+		"credits that are over": {account: entitlement.Account{
+			Ledger: ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1, ExpiresAt: noon}}},
+		}},
+		"the first of two": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Ledger: ledger.Account{Grants: map[string]ledger.Grant{
+				"a": {Left: 1, ExpiresAt: noon.Add(2 * time.Hour)}, "b": {Left: 1, ExpiresAt: noon.Add(time.Hour)},
+			}},
+		}},
+		"a plan that is over": {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
+		"a plan":              {want: noon.Add(day), account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", 0, day)}}},
+	} {
+		if _, until := c.account.SnapshotUntil(noon); !until.Equal(c.want) {
+			t.Errorf("%s: until %v, want %v", name, until, c.want)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// DefaultCacheEntries is how many accounts are remembered unless [Options] say
+// otherwise.
+const DefaultCacheEntries = 100_000
+
+// View is what a request sees of an account.
+type View = cache.View
+
+// Entitlement is what the account may do now. An account that was never seen
+// gets its sign-up credits first.
+//
+// It is as true as [Gateway.View].
+func (g *Gateway) Entitlement(ctx context.Context, account string) (entitlement.Snapshot, error) {
+	v, err := g.View(ctx, account)
+	if err != nil {
+		return entitlement.Snapshot{}, err
+	}
+	return v.Snapshot, nil
+}
+
+// View is [Gateway.Entitlement] with all that a request shows of it. It usually
+// comes from memory, without a call of the store. What this gateway committed is
+// always in it; what another one did, when the store's message of that has come,
+// within milliseconds. A payment changes the account, so nobody who has just paid
+// is remembered as somebody who has not.
+//
+// While messages do not come, every view is read from the store, and while that
+// cannot be reached, [Options.MaxStale] decides.
+func (g *Gateway) View(ctx context.Context, account string) (*View, error) {
+	if len(account) > MaxAccount {
+		return nil, ErrAccount
+	}
+	v, result, err := g.views.View(ctx, account)
+	g.Observer.EntitlementRead(result)
+	return v, err
+}
+
+// readAccount reads an account, with its sign-up credits.
+func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.Account, error) {
+	a, err := g.Store.Account(ctx, account)
+	if err == nil && g.SignupCredits > 0 && a.Ledger.Seq == 0 {
+		return g.signUp(ctx, account)
+	}
+	return a, err
+}
+
+// signUp grants the sign-up credits. Only the first commit of the sign-up finds
+// version 0, so they are given once however many requests are the first.
+func (g *Gateway) signUp(ctx context.Context, account string) (entitlement.Account, error) {
+	grant := ledger.Target{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}
+	_, err := g.Store.Commit(ctx, store.Commit{
+		Account: account,
+		Object:  entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"},
+		State:   []byte("{}"),
+		Effect:  entitlement.Effect{Grants: []ledger.Target{grant}},
+		Cause:   "signup",
+	})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return entitlement.Account{}, err
+	}
+	return g.Store.Account(ctx, account)
+}
+
+// watch begins to remember what accounts may do, and to hear of changes.
+func (g *Gateway) watch() {
+	g.views = cache.New(cache.Options{
+		Entries: cmp.Or(g.CacheEntries, DefaultCacheEntries), MaxStale: g.MaxStale,
+		Read: g.readAccount, Words: g.Words, Clock: g.Clock,
+	})
+	g.stop = func() {}
+	if g.Store != nil {
+		n := &news{gateway: g}
+		stop := g.Store.Watch(n)
+		g.stop = func() {
+			stop()
+			n.Lost()
+		}
+	}
+}
+
+// Close forgets what was remembered and stops listening to the store. Requests
+// that are still under way are served from the store.
+func (g *Gateway) Close() {
+	g.stop()
+	g.views.Close()
+}
+
+// news hears of changes for the gateway.
+type news struct {
+	gateway *Gateway
+	live    bool
+}
+
+// Changed implements [store.Watcher].
+func (n *news) Changed(account string, rev int64) { n.gateway.views.Changed(account, rev) }
+
+// Live implements [store.Watcher].
+func (n *news) Live() {
+	n.live = true
+	n.gateway.views.Live()
+	n.gateway.Observer.ChangesHeard(true)
+}
+
+// Lost implements [store.Watcher].
+func (n *news) Lost() {
+	if !n.live {
+		return
+	}
+	n.live = false
+	n.gateway.views.Lost()
+	n.gateway.Observer.ChangesHeard(false)
+}
