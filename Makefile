@@ -58,8 +58,12 @@ stories: ## tell every life story in 10,000 shuffles; a failure prints its seed
 ROUNDS ?= 7
 BURST ?= 1s
 ONLY ?=
-bench_flags = -rounds $(ROUNDS) -burst $(BURST) -command '$(strip make bench $(MAKEOVERRIDES))' \
-	$(if $(ONLY),-only $(ONLY),-out bench/RESULTS.md)
+CONTESTANTS ?=
+NOTE ?=
+bench_flags = -rounds $(ROUNDS) -burst $(BURST) -note '$(NOTE)' \
+	-command '$(strip make bench $(foreach v,ROUNDS BURST ONLY CONTESTANTS,$(if $(findstring command,$(origin $(v))),$(v)=$($(v)))))' \
+	$(if $(CONTESTANTS),-contestants $(CONTESTANTS)) \
+	$(if $(ONLY)$(CONTESTANTS),$(if $(ONLY),-only $(ONLY)),-out bench/RESULTS.md)
 
 .PHONY: bench
 bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate beside bare Caddy and others; writes bench/RESULTS.md
@@ -68,7 +72,7 @@ bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate bes
 .PHONY: bench-profile
 bench-profile: bin/dodogate bin/bench ## write CPU profiles of gateways under load to bin/profiles
 	@mkdir -p bin/profiles
-	./bin/bench -only proxy -rounds 1 -profiles bin/profiles
+	./bin/bench -only proxy,webhooks -rounds 1 -events 5000 -profiles bin/profiles $(if $(CONTESTANTS),-contestants $(CONTESTANTS))
 
 .PHONY: bench-smoke
 bench-smoke: ## check in seconds that the benchmarks work

@@ -27,7 +27,8 @@ type shop struct {
 	process *rig.Process
 	ask     func(n int) load.Exchange
 
-	cpu, took, peak series // microseconds a checkout; milliseconds for all; MiB
+	idle            int64  // bytes of memory before the first of them came
+	cpu, took, peak series // microseconds a checkout; milliseconds for all; MiB more than idle
 	most            series // at the provider at once
 	refused         int64
 	first           error // why, of the first
@@ -54,7 +55,7 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	t := newTable("shop", "CPU per checkout, µs", "× bare handler", "until all have theirs, ms", "memory more than before, MiB", "most at the provider at once", "not served")
+	t := newTable("shop", "CPU per checkout, µs", "× bare handler", "until all have theirs, ms", "memory more than idle, MiB", "most at the provider at once", "not served")
 	var notes strings.Builder
 	for _, s := range shops {
 		t.add(s.title, s.cpu.format("%.0f"), s.cpu.over(shops[0].cpu).format("%.2f"), s.took.format("%.0f"), s.peak.format("%.1f"), s.most.format("%.0f"), fmt.Sprintf("%d of %d", s.refused, b.rounds*b.customers))
@@ -71,6 +72,12 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 
 // rush has everybody ask at once, each on a connection of its own.
 func (s *shop) rush(ctx context.Context, customers, first int, provider string) error {
+	if s.idle == 0 {
+		var err error
+		if s.idle, err = s.process.Memory(); err != nil {
+			return err
+		}
+	}
 	client, err := load.Dial(ctx, s.addr, customers)
 	if err != nil {
 		return err
@@ -81,10 +88,6 @@ func (s *shop) rush(ctx context.Context, customers, first int, provider string) 
 		exchanges[i] = s.ask(first + i)
 	}
 	if err := s.process.ResetPeak(); err != nil {
-		return err
-	}
-	memory, err := s.process.Memory()
-	if err != nil {
 		return err
 	}
 	cpu, err := s.process.CPU()
@@ -114,13 +117,13 @@ func (s *shop) rush(ctx context.Context, customers, first int, provider string) 
 	}
 	s.cpu = append(s.cpu, micros(cpuAfter-cpu)/float64(customers))
 	s.took = append(s.took, millis(result.Elapsed))
-	s.peak = append(s.peak, mebibytes(peak-memory))
+	s.peak = append(s.peak, mebibytes(peak-s.idle))
 	s.most = append(s.most, float64(most))
 	return err
 }
 
 func (s *shop) forget() {
-	*s = shop{title: s.title, addr: s.addr, process: s.process, ask: s.ask}
+	*s = shop{title: s.title, addr: s.addr, process: s.process, ask: s.ask, idle: s.idle}
 }
 
 func (b *bench) shops(provider string) (shops []*shop, err error) {
@@ -141,7 +144,7 @@ func (b *bench) shops(provider string) (shops []*shop, err error) {
 		return nil, err
 	}
 	for _, store := range []struct{ name, title, line string }{
-		{"gateway-redis", "dodogate, Redis", "redis redis://" + server.Addr},
+		{"gateway-redis", "dodogate, Redis", b.storeIn(server)},
 		{"gateway-bolt", "dodogate, embedded", "bolt " + filepath.Join(b.dir, "dodogate.db")},
 	} {
 		gateway, err := b.caddy(rig.CaddySpec{

@@ -103,7 +103,7 @@ func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 	case r.gateway:
 		store := "bolt " + filepath.Join(b.dir, r.name+".db")
 		if r.redis {
-			store = "redis redis://" + r.server.Addr
+			store = b.storeIn(r.server)
 		}
 		s.Global, s.Site = gatewayOptions(store, dodo), gatewaySite(r.charge, upstream)
 	}

@@ -6,6 +6,7 @@
 //	make bench                      everything, into bench/RESULTS.md; half an hour
 //	make bench ROUNDS=30 BURST=500ms
 //	make bench ONLY=proxy,webhooks  some of it, to the terminal
+//	make bench ONLY=proxy CONTESTANTS=headers-redis
 //	make bench-smoke                whether it still works, in seconds
 //
 // What is measured and how: docs/performance.md.
@@ -48,7 +49,9 @@ func run() error {
 	flag.StringVar(&o.express, "express", "bench/express", "the `folder` of the Express handler, with its packages installed")
 	flag.StringVar(&o.profiles, "profiles", "", "a `folder` for a CPU profile of each gateway under load")
 	flag.StringVar(&o.command, "command", "go run ./bench", "what the results say that they were made by")
+	flag.StringVar(&o.note, "note", "", "a `sentence` for the head of the results")
 	flag.StringVar(&only, "only", "", "run these `parts` only, of "+strings.Join(partNames(), ","))
+	flag.StringVar(&o.only, "contestants", "", "let only these `contestants` take part in proxy and streams, beside "+bareName)
 	flag.StringVar(&out, "out", "", "write the results to this `file`")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; each result is their median")
 	flag.DurationVar(&o.burst, "burst", time.Second, "how long a contestant runs at a time")

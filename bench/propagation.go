@@ -100,7 +100,7 @@ func (b *bench) pair(ctx context.Context, paid []purchase) (here, there *rig.Cad
 	}{{"here", &here}, {"there", &there}} {
 		gateway, err := b.caddy(rig.CaddySpec{
 			Name: g.name, Env: []string{stockGC},
-			Global: gatewayOptions("redis redis://"+server.Addr, upstream), Site: gatewaySite("", upstream),
+			Global: gatewayOptions(b.storeIn(server), upstream), Site: gatewaySite("", upstream),
 		})
 		if err != nil {
 			return nil, nil, err

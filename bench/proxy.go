@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
+	"github.com/dodogate/dodogate/bench/rig"
 )
 
 // measures are what a contestant has shown, one value for each round.
@@ -75,7 +77,7 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 		return nil, err
 	}
 	for _, c := range contestants() {
-		if !wanted(c) {
+		if !wanted(c) || !b.takesPart(c) {
 			continue
 		}
 		if c.needs != "" && !b.modules[c.needs] {
@@ -89,6 +91,10 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 		field = append(field, r)
 	}
 	return field, nil
+}
+
+func (b *bench) takesPart(c contestant) bool {
+	return b.only == "" || c.name == bareName || slices.Contains(strings.Split(b.only, ","), c.name)
 }
 
 // warmUp is the part of a burst that is run before it and not counted.
@@ -177,31 +183,39 @@ func (b *bench) profile(ctx context.Context, field []*running) error {
 	if b.profiles == "" {
 		return nil
 	}
-	const d = 5 * time.Second
 	for _, r := range field {
 		if r.caddy == nil {
 			continue
 		}
-		failed := make(chan error, 1)
-		go func() {
-			profile, err := r.caddy.Profile(d)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(b.profiles, r.name+".pprof"), profile, 0o600)
-			}
-			failed <- err
-		}()
+		profiles := b.takeProfiles(r.caddy)
 		err := b.dial(ctx, r, func(c *load.Client) error {
-			_, err := c.Saturate(ctx, load.Random(r.visits, b.draw.Uint64()), d+d/5)
+			_, err := c.Saturate(ctx, load.Random(r.visits, b.draw.Uint64()), profiling+time.Second)
 			return err
 		})
-		if err == nil {
-			err = <-failed
-		}
-		if err != nil {
+		if err := errors.Join(err, profiles()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+const profiling = 5 * time.Second
+
+// takeProfiles begins to write where a gateway spends its time and its memory. The
+// function that it returns waits for that.
+func (b *bench) takeProfiles(c *rig.Caddy) (wait func() error) {
+	kinds := []string{"profile", "allocs"}
+	failed := make(chan error, len(kinds))
+	for _, kind := range kinds {
+		go func() {
+			profile, err := c.Profile(kind, profiling)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(b.profiles, c.Name()+"."+kind+".pprof"), profile, 0o600)
+			}
+			failed <- err
+		}()
+	}
+	return func() error { return errors.Join(<-failed, <-failed) }
 }
 
 func (b *bench) proxyReport(field []*running, seen map[string]*measures, half float64) string {
@@ -230,8 +244,8 @@ func (b *bench) proxyReport(field []*running, seen map[string]*measures, half fl
 	}
 	return fmt.Sprintf(`## A request through the gateway
 
-%d accounts, %d connections, answers of %d bytes. Saturated; bare Caddy answers %.0f requests a second, the upstream alone
-%.0f. "Upstream, direct" is the upstream's own CPU, which is in none of the others.
+%d accounts, %d connections, answers of %d bytes. Saturated; bare Caddy answers %.0f requests a second. "Upstream,
+direct" is the upstream's own CPU, which is in none of the others.
 
 %s
 At a constant rate: half of what bare Caddy can do (%.0f requests a second), and %.0f a second.
@@ -239,7 +253,7 @@ At a constant rate: half of what bare Caddy can do (%.0f requests a second), and
 %s
 Commands in Redis per request, those inside of scripts too:
 
-%s`, b.accounts, b.connections, answerLength, bare.throughput.median(), seen["direct"].throughput.median(),
+%s`, b.accounts, b.connections, answerLength, bare.throughput.median(),
 		costs, half, b.rate, times, &notes)
 }
 

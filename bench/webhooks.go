@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -25,11 +26,20 @@ type taker struct {
 	addr    string
 	path    string
 	process *rig.Process
+	caddy   *rig.Caddy // nil when it is none
 	server  *rig.Redis
 	// counted is how many payments it has given credits for.
 	counted func(context.Context) (int64, error)
 
-	cpu, cpuWithRedis, rate series // microseconds an event; events a second
+	seen taken
+}
+
+// taken is what the events have cost.
+type taken struct {
+	cpu, cpuWithRedis, rate, roundTrips series // microseconds an event; events a second; an event
+
+	calls  map[string]int64 // of each command of Redis
+	events int64            // in the same time
 }
 
 // webhooks measures what an event costs, from its signature to its credits.
@@ -50,11 +60,15 @@ func (b *bench) webhooks(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			if err := t.take(ctx, b, deliveries); err != nil {
+			profiles := func() error { return nil }
+			if b.profiles != "" && round == 1 && t.caddy != nil {
+				profiles = b.takeProfiles(t.caddy)
+			}
+			if err := errors.Join(t.take(ctx, b, deliveries), profiles()); err != nil {
 				return "", fmt.Errorf("%s: %w", t.title, err)
 			}
 			if round == 0 { // the warm-up, which Node needs
-				t.cpu, t.cpuWithRedis, t.rate = nil, nil, nil
+				t.seen = taken{}
 			}
 		}
 	}
@@ -72,7 +86,7 @@ func (b *bench) webhooks(ctx context.Context) (string, error) {
 // take delivers events, each of them once.
 func (t *taker) take(ctx context.Context, b *bench, deliveries []load.Exchange) error {
 	r := running{process: t.process, server: t.server}
-	cpu, redis, err := r.clocks()
+	before, err := r.before(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,15 +94,29 @@ func (t *taker) take(ctx context.Context, b *bench, deliveries []load.Exchange) 
 	if err != nil {
 		return err
 	}
-	cpuAfter, redisAfter, err := r.clocks()
+	after, err := r.after(ctx)
 	if err != nil {
 		return err
 	}
-	n := float64(result.Done)
-	t.cpu = append(t.cpu, micros(cpuAfter-cpu)/n)
-	t.cpuWithRedis = append(t.cpuWithRedis, micros(cpuAfter-cpu+redisAfter-redis)/n)
-	t.rate = append(t.rate, result.Rate())
+	t.seen.add(result, before, after)
 	return nil
+}
+
+func (s *taken) add(result load.Result, before, after look) {
+	n := float64(result.Done)
+	cpu, redis := after.cpu-before.cpu, after.redis-before.redis
+	s.cpu = append(s.cpu, micros(cpu)/n)
+	s.cpuWithRedis = append(s.cpuWithRedis, micros(cpu+redis)/n)
+	s.rate = append(s.rate, result.Rate())
+	traffic := after.traffic.Since(before.traffic)
+	s.roundTrips = append(s.roundTrips, float64(traffic.Reads)/n)
+	if s.calls == nil {
+		s.calls = make(map[string]int64)
+	}
+	for command, calls := range traffic.Calls {
+		s.calls[command] += calls
+	}
+	s.events += result.Done
 }
 
 func (b *bench) takers(ctx context.Context, all []purchase) (takers []*taker, err error) {
@@ -113,7 +141,7 @@ func (b *bench) redisTaker(ctx context.Context, all []purchase) (*taker, error) 
 	if err != nil {
 		return nil, err
 	}
-	return b.gatewayTaker(ctx, "dodogate, Redis", "redis redis://"+server.Addr, server, s, s.Close, all)
+	return b.gatewayTaker(ctx, "dodogate, Redis", b.storeIn(server), server, s, s.Close, all)
 }
 
 func (b *bench) boltTaker(ctx context.Context, all []purchase) (*taker, error) {
@@ -152,7 +180,7 @@ func (b *bench) gatewayTaker(ctx context.Context, title, storeLine string, serve
 		return nil, err
 	}
 	return &taker{
-		title: title, addr: gateway.Addr, path: "/payments/webhook", process: gateway.Process, server: server,
+		title: title, addr: gateway.Addr, path: "/payments/webhook", process: gateway.Process, caddy: gateway, server: server,
 		counted: func(context.Context) (int64, error) {
 			const applied = `dodogate_events_total{outcome="applied",type="payment.succeeded"}`
 			m, err := gateway.Metrics(applied)
@@ -209,20 +237,31 @@ func (b *bench) expressTaker(context.Context, []purchase) (*taker, error) {
 }
 
 func (b *bench) webhookReport(takers []*taker) string {
-	base := takers[len(takers)-1]
-	if base.title != expressTitle {
-		base = &taker{} // nothing to compare with
+	last := takers[len(takers)-1]
+	var express taken // nothing to compare with where it is missing
+	if last.title == expressTitle {
+		express = last.seen
 	}
-	t := newTable("handler", "CPU per event, µs", "with Redis' own", "events per CPU second", "× Express", "with Redis' own", "events a second")
+	t := newTable("handler", "CPU per event, µs", "with Redis' own", "events per CPU second", "× Express", "with Redis' own", "events a second", "Redis round trips")
+	var notes strings.Builder
 	for _, k := range takers {
-		t.add(k.title, k.cpu.format("%.0f"), k.cpuWithRedis.format("%.0f"), fmt.Sprintf("%.0f", 1e6/k.cpu.median()),
-			base.cpu.over(k.cpu).format("%.2f"), base.cpuWithRedis.over(k.cpuWithRedis).format("%.2f"), k.rate.format("%.0f"))
+		s := k.seen
+		trips := "–"
+		if k.server != nil {
+			trips = fmt.Sprintf("%.2f", s.roundTrips.median())
+			fmt.Fprintf(&notes, "- %s: %s\n", k.title, calls(s.calls, s.events))
+		}
+		t.add(k.title, s.cpu.format("%.0f"), s.cpuWithRedis.format("%.0f"), fmt.Sprintf("%.0f", 1e6/s.cpu.median()),
+			express.cpu.over(s.cpu).format("%.2f"), express.cpuWithRedis.over(s.cpuWithRedis).format("%.2f"), s.rate.format("%.0f"), trips)
 	}
-	ceiling := takers[0].cpuWithRedis.minus(takers[0].cpu)
+	ceiling := takers[0].seen.cpuWithRedis.minus(takers[0].seen.cpu)
 	return fmt.Sprintf(`## Webhooks
 
 %d signed `+"`payment.succeeded`"+` in each round, each of its own order and payment, over %d connections. Redis itself needs
 %.0f µs for an event of dodogate: one server can take at most %.0f events a second.
 
-%s`, b.events, b.connections, ceiling.median(), 1e6/ceiling.median(), t)
+%s
+Commands in Redis per event, those inside of scripts too:
+
+%s`, b.events, b.connections, ceiling.median(), 1e6/ceiling.median(), t, &notes)
 }

@@ -91,7 +91,8 @@ func (c *Caddy) Allocations() (int64, error) {
 	return int64(m[name]), err
 }
 
-// Profile takes a CPU profile, in pprof's format.
-func (c *Caddy) Profile(d time.Duration) ([]byte, error) {
-	return Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.admin, max(1, int(d.Seconds()))))
+// Profile takes a profile of what happens in d, in pprof's format: "profile" is of
+// the CPU, "allocs" of the heap.
+func (c *Caddy) Profile(kind string, d time.Duration) ([]byte, error) {
+	return Get(fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", c.admin, kind, max(1, int(d.Seconds()))))
 }
