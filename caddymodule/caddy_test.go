@@ -217,7 +217,7 @@ func (d dump) claims(name string) []string {
 // it was said once.
 func assertEntitlement(t *testing.T, d dump, want map[string]string) {
 	t.Helper()
-	for _, name := range []string{"User", "Credits", "Has-Paid", "Plan", "Plan-Status", "Plan-Expires-At", "Stale"} {
+	for _, name := range []string{"User", "Credits", "Has-Paid", "Plan", "Plan-Status", "Plan-Expires-At", "Features", "Stale"} {
 		got := d.claims("X-Entitlement-" + name)
 		if len(got) != 1 || got[0] != want[name] {
 			t.Errorf("X-Entitlement-%s is %q, want exactly %q", name, got, want[name])
@@ -236,7 +236,7 @@ func assertEntitlement(t *testing.T, d dump, want map[string]string) {
 }
 
 var anonymous = map[string]string{
-	"User": "", "Credits": "0", "Has-Paid": "false", "Plan": "none", "Plan-Status": "none", "Plan-Expires-At": "", "Stale": "false",
+	"User": "", "Credits": "0", "Has-Paid": "false", "Plan": "none", "Plan-Status": "none", "Plan-Expires-At": "", "Features": "", "Stale": "false",
 }
 
 // newcomer is what a new account with 3 sign-up credits may do.

@@ -22,6 +22,9 @@ func init() {
 	httpcaddyfile.RegisterDirective("dodo_webhook", parseWebhook)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.After, "try_files")
 
+	httpcaddyfile.RegisterDirective("dodo_require", parseRequire)
+	httpcaddyfile.RegisterDirectiveOrder("dodo_require", httpcaddyfile.After, "forward_auth")
+
 	httpcaddyfile.RegisterDirective("dodo_gateway", parseGateway)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_gateway", httpcaddyfile.After, "forward_auth")
 }

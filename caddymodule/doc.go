@@ -7,7 +7,10 @@
 //	  store redis            dodo.stores.redis            store_redis.go
 //	  store bolt             dodo.stores.bolt             store_bolt.go
 //	dodo_gateway             http.handlers.dodo_gateway   gateway.go
+//	dodo_require             http.handlers.dodo_require   require.go
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go
+//	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
+//	@x dodo_path             http.matchers.dodo_path      gatepath.go
 //
 // A request of a site meets [Gateway]: headers.go and ownnames.go take away what
 // the client claims, identity.go finds out who it is, then either internal/httpapi

@@ -19,6 +19,9 @@ func OpenStores() int {
 	return n
 }
 
+// EncodeFeatures is what the header of features says.
+func EncodeFeatures(names []string) string { return encodeFeatures(names, "%,") }
+
 // StoreUsers counts the configs that hold the handle of a bolt file.
 func StoreUsers(path string) int {
 	n, _ := stores.References("bolt:" + path)
@@ -62,8 +65,8 @@ func (h *handle) Open() error { return h.open(context.Background()) }
 // Use is [handle.use].
 func (h *handle) Use() (store.Store, func(), error) { return h.use(context.Background()) }
 
-// Hold is [handle.hold].
-func (h *handle) Hold() (done func()) { return h.hold() }
+// Keep is [handle.keep].
+func (h *handle) Keep() (done func()) { return h.keep() }
 
 // OpenTime is how long an opening may take.
 const OpenTime time.Duration = openTime

@@ -25,8 +25,8 @@ func init() {
 //
 // On every request it removes the entitlement headers that the client sent, in
 // any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
-// `-Plan`, `-Plan-Status`, `-Plan-Expires-At` and `-Stale`, each with exactly one
-// value. A request of somebody whose account cannot be read is answered with 503;
+// `-Plan`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
+// exactly one value. A request of somebody whose account cannot be read is answered with 503;
 // one without a login passes without asking the store.
 //
 // Requests for the base path, in any spelling, are answered here and never passed
@@ -42,6 +42,7 @@ func init() {
 // `{http.dodo.plan}` | The plan that gives access, or `none`
 // `{http.dodo.plan_status}` | `active`, `trialing`, `past_due`, `on_hold`, `paused`, `cancelled`, `expired` or `none`
 // `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
+// `{http.dodo.features}` | The features that Dodo granted, sorted, with commas between them and percent-encoded like the account; empty for none
 type Gateway struct {
 	// Where the payment routes are, such as `/payments`: plain segments, no slash
 	// at the end. Default: `/payments`.
@@ -128,7 +129,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		g.refuse(w, r, err)
 		return nil
 	}
-	v := newVisit(r.Context(), who.Account, g.app.gateway.Entitlement)
+	v := newVisit(r.Context(), g, who.Account)
+	v.enter(r)
 	repl.Map(v.placeholder)
 	if g.api.Owns(r) {
 		g.serveAPI(w, r, who)
@@ -147,7 +149,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // serveAPI answers a request for the base path, and keeps the store open until
 // that is done.
 func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.Identity) {
-	defer g.app.store.hold()()
+	defer g.app.store.keep()()
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		// HTTP/3 lets requests in before the handshake is done, and anybody on the
 		// way can repeat those. This is how a proxy would tell (RFC 8470).
@@ -158,7 +160,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 
 // refuse answers a request whose account is not usable or cannot be read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	metrics.refused(err)
+	metrics.unread(err)
 	level := slog.LevelError
 	if r.Context().Err() != nil { // the client left, and that is why
 		level = slog.LevelDebug

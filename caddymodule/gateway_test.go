@@ -89,7 +89,7 @@ func TestPlaceholders(t *testing.T) {
 	}`, usualGateway+`
 	log
 	log_append left {http.dodo.credits}
-	respond /all "{http.dodo.account}|{http.dodo.credits}|{http.dodo.has_paid}|{http.dodo.plan}|{http.dodo.plan_status}|{http.dodo.plan_expires_at}|"
+	respond /all "{http.dodo.account}|{http.dodo.credits}|{http.dodo.has_paid}|{http.dodo.plan}|{http.dodo.plan_status}|{http.dodo.plan_expires_at}|{http.dodo.features}|"
 	respond /unknown "{http.dodo.password}"
 	@rich expression {http.dodo.credits} == "3"
 	handle /rich {
@@ -104,9 +104,9 @@ func TestPlaceholders(t *testing.T) {
 	root {{Dir}}
 	file_server`))
 	for _, tt := range []struct{ path, user, want string }{
-		{"/all", "alice", "alice|3|false|none|none||"},
-		{"/all", "", "|0|false|none|none||"},
-		{"/all", `<b>"&'{{env "HOME"}}\`, "%3Cb%3E%22%26%27%7B%7Benv%20%22HOME%22%7D%7D%5C|3|false|none|none||"},
+		{"/all", "alice", "alice|3|false|none|none|||"},
+		{"/all", "", "|0|false|none|none|||"},
+		{"/all", `<b>"&'{{env "HOME"}}\`, "%3Cb%3E%22%26%27%7B%7Benv%20%22HOME%22%7D%7D%5C|3|false|none|none|||"},
 		{"/unknown", "alice", "{http.dodo.password}"}, // not ours
 		{"/page.html", "alice", "alice 3 none"},
 		{"/page.html", "", " 0 none"},

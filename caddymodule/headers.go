@@ -46,6 +46,7 @@ func (h entitlementHeaders) set(header http.Header, account string, s entitlemen
 	header[h.Plan] = []string{s.Plan}
 	header[h.PlanStatus] = []string{string(s.PlanStatus)}
 	header[h.PlanExpiresAt] = []string{formatExpiry(s)}
+	header[h.Features] = []string{encodeFeatures(s.Features, "%,")}
 	header[h.Stale] = []string{"false"}
 }
 

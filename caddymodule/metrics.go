@@ -22,6 +22,7 @@ type meters struct {
 	refusals  *prometheus.CounterVec
 	checkouts *prometheus.CounterVec
 	requests  *prometheus.CounterVec
+	refused   *prometheus.CounterVec
 	passes    *prometheus.CounterVec
 	parked    *prometheus.GaugeVec
 }
@@ -39,6 +40,8 @@ func newMeters() *meters {
 			"Checkouts asked for, by how that ended.", "result"),
 		requests: counter("requests_total",
 			"Requests to the site itself, by what was known of the account.", "account"),
+		refused: counter("requests_refused_total",
+			"Requests refused for what their account has, by the problem's code.", "code"),
 		passes: counter("reconciliations_total",
 			"Passes over Dodo's lists, by how they ended.", "result"),
 		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
@@ -47,7 +50,7 @@ func newMeters() *meters {
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.passes, m.parked} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.passes, m.parked} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -78,8 +81,11 @@ func (m *meters) visited(who gateway.Identity) {
 	m.requests.WithLabelValues(label).Inc()
 }
 
-// refused counts a request that is not passed on.
-func (m *meters) refused(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+// unread counts a request whose account is not usable or cannot be read.
+func (m *meters) unread(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+
+// refusedWith counts a request that is not entitled, or cannot be judged.
+func (m *meters) refusedWith(code string) { m.refused.WithLabelValues(code).Inc() }
 
 // reconciled counts a pass.
 func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }

@@ -42,6 +42,8 @@ type handle struct {
 	users  int
 	idle   chan struct{} // not nil: somebody waits until nobody is at work
 	closed bool
+
+	watchers store.Watchers // of the open store, through all openings
 }
 
 const (
@@ -101,14 +103,15 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 			return nil, nil, unavailable(err)
 		}
 		h.opened = opened
+		opened.Watch(&h.watchers) // until it is closed
 	}
 	h.users++
 	return h.opened, h.done, nil
 }
 
-// hold keeps the store from being closed until done is called, so that a use
+// keep keeps the store from being closed until done is called, so that a use
 // case of several steps is not cut in two. It does not open the store.
-func (h *handle) hold() (done func()) {
+func (h *handle) keep() (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.users++

@@ -3,22 +3,28 @@ package caddymodule_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/storetest"
 )
 
-// fakeStore is a store of which only the end is of interest.
+// fakeStore is a store of which only watchers and the end are of interest.
 type fakeStore struct {
 	store.Store
-	closed bool
+	watchers store.Watchers
+	closed   bool
 }
+
+func (s *fakeStore) Watch(w store.Watcher) (stop func()) { return s.watchers.Watch(w) }
 
 func (s *fakeStore) Close() error {
 	s.closed = true
+	s.watchers.End()
 	return nil
 }
 
@@ -48,11 +54,38 @@ func TestHandleOpensOnce(t *testing.T) {
 	}
 }
 
+// TestHandleWatches: whoever watches a handle hears what its store tells, and need
+// not wait for it to be open.
+func TestHandleWatches(t *testing.T) {
+	fake := &fakeStore{}
+	h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+	early, late := storetest.NewWatched(), storetest.NewWatched()
+	stop := h.Watch(early)
+	if err := h.Open(); err != nil {
+		t.Fatal(err)
+	}
+	fake.watchers.Live()
+	h.Watch(late)
+	fake.watchers.Changed("alice", 7)
+	stop()
+	fake.watchers.Lost()
+	fake.watchers.Live()
+	if err := caddymodule.ReleaseHandle("test"); err != nil {
+		t.Error(err)
+	}
+	if told := early.Told(); !slices.Equal(told, []string{"live", `"alice" 7`}) {
+		t.Errorf("the one that stopped was told %q", told)
+	}
+	if told := late.Told(); !slices.Equal(told, []string{"live", `"alice" 7`, "lost", "live", "lost"}) {
+		t.Errorf("the other was told %q", told)
+	}
+}
+
 func TestHandleDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeStore{}
 		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
-		atWork := h.Hold()
+		atWork := h.Keep()
 		_, done, err := h.Use()
 		if err != nil {
 			t.Fatal(err)

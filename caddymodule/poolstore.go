@@ -22,6 +22,10 @@ func (h *handle) Ping(ctx context.Context) error {
 	return s.Ping(ctx)
 }
 
+// Watch implements [store.Changes]. It does not open the store: until somebody
+// does, the watcher hears nothing.
+func (h *handle) Watch(w store.Watcher) (stop func()) { return h.watchers.Watch(w) }
+
 // Account implements [store.Accounts].
 func (h *handle) Account(ctx context.Context, account string) (entitlement.Account, error) {
 	s, done, err := h.use(ctx)
@@ -50,6 +54,26 @@ func (h *handle) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, er
 	}
 	defer done()
 	return s.Commit(ctx, c)
+}
+
+// Hold implements [store.Holds].
+func (h *handle) Hold(ctx context.Context, hold store.Hold) (store.Held, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Held{}, err
+	}
+	defer done()
+	return s.Hold(ctx, hold)
+}
+
+// End implements [store.Holds].
+func (h *handle) End(ctx context.Context, e store.End) (store.Ended, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Ended{}, err
+	}
+	defer done()
+	return s.End(ctx, e)
 }
 
 // Entries implements [store.Accounts].

@@ -103,7 +103,10 @@ func newSimulator(t *testing.T, b *bench, webhook string) *dodosim.Simulator {
 		APIKey:        "test_api_key",
 		WebhookURL:    "http://127.0.0.1:" + b.Port + webhook,
 		WebhookSecret: webhookSecret,
-		Products:      []dodosim.Product{{ID: "pdt_pack10", Price: 500, Currency: "USD"}},
+		Products: []dodosim.Product{
+			{ID: "pdt_pack10", Price: 500, Currency: "USD"},
+			{ID: "pdt_gated", Price: 500, Currency: "USD", Features: []string{"reports", `a,b % {x} "ö"`}},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

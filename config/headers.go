@@ -20,6 +20,7 @@ type HeaderNames struct {
 	Plan          string // name of the plan that gives access now, or "none"
 	PlanStatus    string // "active", "expired", "none", …
 	PlanExpiresAt string // RFC 3339 in UTC, or empty
+	Features      string // percent-encoded names between commas, or empty
 	Stale         string // "true" only when served from memory
 	Token         string // never set by this version, but always removed
 }
@@ -42,11 +43,12 @@ func NewHeaderNames(prefix string) (HeaderNames, error) {
 	return HeaderNames{
 		User: name("User"), Credits: name("Credits"), HasPaid: name("Has-Paid"),
 		Plan: name("Plan"), PlanStatus: name("Plan-Status"), PlanExpiresAt: name("Plan-Expires-At"),
-		Stale: name("Stale"), Token: name("Token"),
+		Features: name("Features"),
+		Stale:    name("Stale"), Token: name("Token"),
 	}, nil
 }
 
 // All are all the names, for removing what a client sent under them.
 func (n HeaderNames) All() []string {
-	return []string{n.User, n.Credits, n.HasPaid, n.Plan, n.PlanStatus, n.PlanExpiresAt, n.Stale, n.Token}
+	return []string{n.User, n.Credits, n.HasPaid, n.Plan, n.PlanStatus, n.PlanExpiresAt, n.Features, n.Stale, n.Token}
 }

@@ -74,6 +74,7 @@ type Client struct {
 	subscriptions *dodopayments.SubscriptionService
 	refunds       *dodopayments.RefundService
 	disputes      *dodopayments.DisputeService
+	entitlements  *dodopayments.EntitlementService
 	http          *http.Client
 	plainHTTP     bool // the API itself is http: a simulator
 	timeout       time.Duration
@@ -121,6 +122,7 @@ func New(o Options) (*Client, error) {
 	c.subscriptions = dodopayments.NewSubscriptionService(opts...)
 	c.refunds = dodopayments.NewRefundService(opts...)
 	c.disputes = dodopayments.NewDisputeService(opts...)
+	c.entitlements = dodopayments.NewEntitlementService(opts...)
 	return c, nil
 }
 

@@ -60,6 +60,11 @@ func Decode(body []byte) (Event, error) {
 			envelope.refuse("timestamp", "is missing or no timestamp")
 		}
 		fact = readSubscription(envelope.payload("Subscription"), e.Type, e.Timestamp)
+	case "entitlement_grant":
+		if !isFeature(envelope.hints("data")) {
+			return e, bad.err()
+		}
+		fact = readFeature(envelope.payload("EntitlementGrant"), e.Type, e.Timestamp)
 	default: // no type, or one without an effect, whatever its data are
 		return e, bad.err()
 	}

@@ -36,6 +36,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(refundEvent("refund.failed", `"amount":"1e308","is_partial":"false"`)))
 	f.Add([]byte(paymentEvent(`"disputes":[{"dispute_id":"dp_1","dispute_status":"Dispute_Lost"}]`)))
 	f.Add([]byte(disputeEvent("expired", set("dispute_status", `null`))))
+	f.Add([]byte(featureEvent("delivered", set("status", `null`, "updated_at", `null`, "feature", `{"feature_id":7}`))))
 	f.Add([]byte(subscriptionEvent("renewed", set("status", `null`, "trial_period_days", `"7"`))))
 	f.Add([]byte(subscriptionEvent("cancelled", set("status", `"cancelled"`, "next_billing_date", `"9999-12-31T23:59:59-01:00"`))))
 
@@ -63,6 +64,7 @@ func FuzzDecode(f *testing.F) {
 			checkFact(t, e.Fact)
 			checkKept(t, e.Fact)
 			checkSubscription(t, e.Fact)
+			checkFeature(t, e.Fact)
 		}
 	})
 }
@@ -95,6 +97,10 @@ func checkFamily(t *testing.T, e dodo.Event) {
 		if kind != entitlement.KindSubscription || paid || !subscribed {
 			t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
 		}
+	case "entitlement_grant":
+		if kind != entitlement.KindFeature || paid || subscribed || !e.Fact.Describes() {
+			t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
+		}
 	default:
 		t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
 	}
@@ -103,7 +109,7 @@ func checkFamily(t *testing.T, e dodo.Event) {
 // checkKept: a record of the fact can be written and comes back as it was.
 func checkKept(t *testing.T, f *dodo.Fact) {
 	t.Helper()
-	record := entitlement.Record{Payment: f.Payment, Subscription: f.Subscription}
+	record := entitlement.Record{Payment: f.Payment, Subscription: f.Subscription, Feature: f.Feature}
 	var back entitlement.Record
 	state, err := json.Marshal(record)
 	if err == nil {
@@ -139,10 +145,24 @@ func checkSubscription(t *testing.T, f *dodo.Fact) {
 	}
 }
 
+func checkFeature(t *testing.T, f *dodo.Fact) {
+	t.Helper()
+	if f.Ref.Kind != entitlement.KindFeature {
+		return
+	}
+	delivered := f.Feature.Status == entitlement.FeatureDelivered
+	if f.Feature.At.IsZero() || (f.Feature.Name != "") != delivered || len(f.Feature.Name) > 256 {
+		t.Fatalf("feature %+v", f.Feature)
+	}
+	if merged := f.Feature.Merge(f.Feature); merged != f.Feature {
+		t.Fatalf("%+v merged with itself is %+v", f.Feature, merged)
+	}
+}
+
 func checkFact(t *testing.T, f *dodo.Fact) {
 	t.Helper()
 	ids := []string{f.Ref.ID}
-	for _, optional := range []string{f.Payment.Subscription, f.Clues.SessionID, f.Clues.CustomerID, f.Clues.SubscriptionID} {
+	for _, optional := range []string{f.Payment.Subscription, f.Clues.SessionID, f.Clues.CustomerID, f.Clues.PaymentID, f.Clues.SubscriptionID} {
 		if optional != "" {
 			ids = append(ids, optional)
 		}

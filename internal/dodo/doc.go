@@ -4,8 +4,9 @@
 //	webhook ─ Verifier ─→ Delivery ─ Decode ─→ Event ─→ Fact, Clues
 //	order ─ Prover.Metadata ─→ Client.CreateCheckout … later … Prover.Claim ─→ account
 //	Client.Payment, Client.Subscription, Client.Session, Client.Products: what Dodo says now
-//	Client.Payments, Client.Subscriptions: what there is to read
+//	Client.Payments, Client.Subscriptions, Client.FeatureGrants …: what there is to read
 //
-// A [Fact] is what one webhook or one read says about one payment or subscription;
-// the package entitlement folds it. [Clues] lead from it to an account.
+// A [Fact] is what one webhook or one read says about one payment, subscription or
+// grant of a feature; the package entitlement folds it. [Clues] lead from it to an
+// account.
 package dodo

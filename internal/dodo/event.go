@@ -33,6 +33,7 @@ type Clues struct {
 	SessionID      string
 	CustomerID     string
 	CustomerEmail  string // as typed at checkout; not verified by anybody
+	PaymentID      string // of what the object was given for
 	SubscriptionID string
 }
 

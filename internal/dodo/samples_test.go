@@ -94,7 +94,7 @@ var samples = map[string]struct {
 	"variants/entitlement_grant.created.discord-pending.json":            {"entitlement_grant.created", nil},
 	"variants/entitlement_grant.created.openapi-example.json":            {"entitlement_grant.created", nil},
 	"variants/entitlement_grant.delivered.digital-files.json":            {"entitlement_grant.delivered", nil},
-	"variants/entitlement_grant.delivered.feature-flag.json":             {"entitlement_grant.delivered", nil},
+	"variants/entitlement_grant.delivered.feature-flag.json":             {"entitlement_grant.delivered", reports()},
 	"variants/entitlement_grant.delivered.openapi-example.json":          {"entitlement_grant.delivered", nil},
 	"variants/entitlement_grant.failed.openapi-example.json":             {"entitlement_grant.failed", nil},
 	"variants/entitlement_grant.revoked.openapi-example.json":            {"entitlement_grant.revoked", nil},
@@ -161,6 +161,10 @@ func subscription(id string) entitlement.Ref {
 	return entitlement.Ref{Kind: entitlement.KindSubscription, ID: id}
 }
 
+func feature(id string) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindFeature, ID: id}
+}
+
 func moment(s string) time.Time {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -177,6 +181,15 @@ func oneOff(status entitlement.PaymentStatus) *dodo.Fact {
 			CreatedAt: moment("2025-08-04T05:30:31.152232Z"),
 		}},
 		Clues: dodo.Clues{SessionID: "cks_stst1231", CustomerID: "cus_8VbC6JDZzPEqfB", CustomerEmail: "test@acme.com"},
+	}
+}
+
+func reports() *dodo.Fact {
+	return &dodo.Fact{
+		Fact: entitlement.Fact{Ref: feature("entg_8VbC6JDZzPEqfBPUdpj0K"), Feature: entitlement.Feature{
+			At: moment("2026-05-01T10:25:33Z"), Status: entitlement.FeatureDelivered, Name: "advanced_reports",
+		}},
+		Clues: dodo.Clues{CustomerID: "cus_abc123", SubscriptionID: "sub_pro_monthly_001"},
 	}
 }
 

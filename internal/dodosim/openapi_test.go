@@ -32,7 +32,7 @@ type description struct {
 
 // served are the areas of the API that the simulator has routes in.
 var served = map[string]bool{
-	"checkouts": true, "customers": true, "disputes": true, "payments": true, "products": true, "refunds": true, "subscriptions": true,
+	"checkouts": true, "customers": true, "disputes": true, "entitlements": true, "payments": true, "products": true, "refunds": true, "subscriptions": true,
 }
 
 const descriptionURL = "https://description.test/openapi.json"
@@ -81,13 +81,17 @@ func refuseUnnamedFields(document map[string]any) {
 }
 
 // amend adds what servers have learnt since: the grace period of subscriptions (FACTS 7).
-// Tests of a simulator without one make sure that it does not show.
+// Tests of a simulator without one make sure that it does not show. And it mends a schema
+// that no feature flag could fit.
 func amend(document map[string]any) {
 	schemas := document["components"].(map[string]any)["schemas"].(map[string]any)
 	status := schemas["SubscriptionStatus"].(map[string]any)
 	status["enum"] = append(status["enum"].([]any), "past_due")
 	properties := schemas["SubscriptionResponse"].(map[string]any)["properties"].(map[string]any)
 	properties["past_due_ends_at"] = map[string]any{"type": []any{"string", "null"}, "format": "date-time"}
+	config := schemas["IntegrationConfigResponse"].(map[string]any)
+	config["anyOf"] = config["oneOf"] // that of a licence key requires nothing, so every other one fits it too
+	delete(config, "oneOf")
 	webhooks := document["webhooks"].(map[string]any)
 	encoded, err := json.Marshal(webhooks["subscription.on_hold"])
 	if err != nil {
@@ -163,7 +167,7 @@ func (d *description) webhook(body []byte) error {
 	}
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
-	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute"}[strings.Split(eventType, ".")[0]]
+	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute", "entitlement_grant": "EntitlementGrant"}[strings.Split(eventType, ".")[0]]
 	if data["payload_type"] != wanted {
 		return fmt.Errorf("%s has payload_type %v", eventType, data["payload_type"])
 	}

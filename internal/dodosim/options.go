@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -107,6 +108,9 @@ type Product struct {
 	Term Period
 	// TrialDays come before the first charge of a subscription: 0 to 10000.
 	TrialDays int
+	// Features are the feature_ids of the feature flags that the product grants: for good when
+	// it is sold once, and while it is active or past due when it is a subscription.
+	Features []string
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -199,6 +203,8 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: defined twice", p.ID)
 		case p.Price < 0 || p.Price > math.MaxInt32:
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
+		case slices.Contains(p.Features, ""):
+			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
 		}

@@ -16,6 +16,7 @@ func TestOptions(t *testing.T) {
 		"no product id":       func(o *dodosim.Options) { o.Products[0].ID = "" },
 		"product twice":       func(o *dodosim.Options) { o.Products[1].ID = o.Products[0].ID },
 		"negative price":      func(o *dodosim.Options) { o.Products[0].Price = -1 },
+		"feature no name":     func(o *dodosim.Options) { o.Products[0].Features = []string{"a", ""} },
 		"price past int32":    func(o *dodosim.Options) { o.Products[0].Price = 1 << 31 },
 		"unknown currency":    func(o *dodosim.Options) { o.Products[0].Currency = "usd" },
 		"short code":          func(o *dodosim.Options) { o.Discounts[0].Code = "ab" },

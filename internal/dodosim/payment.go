@@ -110,11 +110,13 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		p.belongTo(session.subscription)
 		s.book(p)
 		s.announceStart(session.subscription, p)
+		s.grantBought(p)
 		return p, nil
 	}
 	p.ProductCart = session.cart
 	s.book(p)
 	s.announce(p)
+	s.grantBought(p)
 	return p, nil
 }
 

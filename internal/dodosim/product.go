@@ -46,7 +46,7 @@ type productObject struct {
 	LicenseKeyEnabled  bool      `json:"license_key_enabled"`
 	Metadata           metadata  `json:"metadata"`
 	CreditEntitlements []any     `json:"credit_entitlements"`
-	Entitlements       []any     `json:"entitlements"`
+	Entitlements       []flag    `json:"entitlements"`
 	CreatedAt          time.Time `json:"created_at"`
 	UpdatedAt          time.Time `json:"updated_at"`
 }
@@ -65,7 +65,7 @@ type productItem struct {
 	TaxCategory  string    `json:"tax_category"`
 	TaxInclusive *bool     `json:"tax_inclusive"`
 	Metadata     metadata  `json:"metadata"`
-	Entitlements []any     `json:"entitlements"`
+	Entitlements []flag    `json:"entitlements"`
 	CreatedAt    time.Time `json:"created_at"`
 	UpdatedAt    time.Time `json:"updated_at"`
 }
@@ -123,7 +123,7 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
 		CreditEntitlements: []any{},
-		Entitlements:       []any{},
+		Entitlements:       s.flagsOf(p),
 		CreatedAt:          s.started,
 		UpdatedAt:          s.started,
 	}, nil
@@ -156,7 +156,7 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},
-			Entitlements: []any{},
+			Entitlements: s.flagsOf(p),
 			CreatedAt:    s.started,
 			UpdatedAt:    s.started,
 		})

@@ -209,6 +209,7 @@ func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta meta
 	s.refunds[made.RefundID] = made
 	s.refundOrder = append(s.refundOrder, made)
 	s.emit("refund.succeeded", made, made.CreatedAt)
+	s.revokeRefunded(p, made.CreatedAt)
 	s.logger().Info("refund made", "refund", made.RefundID, "payment", p.PaymentID,
 		"amount", amount, "currency", p.Currency)
 	return made

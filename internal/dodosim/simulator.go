@@ -16,6 +16,7 @@ type Simulator struct {
 	business string
 	brand    string
 	started  time.Time
+	flags    []flag // what products can grant; not changed any more
 	handler  http.Handler
 	log      atomic.Pointer[slog.Logger]
 
@@ -38,6 +39,7 @@ type Simulator struct {
 	refundOrder       []*refund
 	disputes          map[string]*dispute
 	disputeOrder      []*dispute
+	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
 	customersByEmail  map[string]customer // in lower case; the most recent
@@ -89,6 +91,7 @@ func New(options Options) (*Simulator, error) {
 	for _, d := range options.Discounts {
 		s.discountIDs[d.Code] = newID("dsc_")
 	}
+	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
 	if options.TickEvery > 0 {
 		s.background.Go(func() { s.tickOnItsOwn(options.TickEvery) })
@@ -146,6 +149,8 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/refunds/{id}", s.getRefund},
 		{"GET", "/disputes", s.listDisputes},
 		{"GET", "/disputes/{id}", s.getDispute},
+		{"GET", "/entitlements", s.listEntitlements},
+		{"GET", "/entitlements/{id}/grants", s.listGrants},
 		{"GET", "/customers/{id}", s.getCustomer},
 		{"POST", "/customers/{id}/customer-portal/session", s.openPortal},
 	} {

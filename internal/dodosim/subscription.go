@@ -120,6 +120,7 @@ func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
 	for _, name := range names {
 		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
 	}
+	s.syncFeatures(sub, at)
 	s.logger().Info("subscription changed", "subscription", sub.SubscriptionID, "status", sub.Status, "events", names)
 }
 

@@ -11,5 +11,7 @@
 //
 // A refund or a dispute is a fact about its payment: a [Payment] that says nothing
 // but that. A payment of a subscription is in turn a fact about the subscription.
+// A [Feature] stands alone: Dodo itself decides who has it.
+//
 // A further kind of object is one type with a Merge and an Effect.
 package entitlement

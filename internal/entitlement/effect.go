@@ -44,11 +44,13 @@ type Standing struct {
 	Passes []Pass    `json:"passes,omitempty"`
 	// Renewal is the access that a subscription gives; nil for other objects.
 	Renewal *Renewal `json:"renewal,omitempty"`
+	// Feature is the name of the feature that a grant of it delivers; else empty.
+	Feature string `json:"feature,omitempty"`
 }
 
 // IsZero reports whether the object contributes nothing.
 func (s Standing) IsZero() bool {
-	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil
+	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil && s.Feature == ""
 }
 
 // Effect is everything that an object contributes to its account.

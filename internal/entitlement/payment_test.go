@@ -224,7 +224,7 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 			if effect, err = next.Effect(payment1, record, config.DisputeFreeze); err != nil {
 				t.Fatal(err)
 			}
-			if account, _, err = account.Apply(effect.Grants, "", noon); err != nil {
+			if account, _, err = account.Apply(effect.Grants, ledger.PolicyDebt, "", noon); err != nil {
 				t.Fatal(err)
 			}
 			record = next

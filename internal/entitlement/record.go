@@ -14,12 +14,13 @@ type Fact struct {
 	Ref          Ref
 	Payment      Payment      // where Ref names a payment
 	Subscription Subscription // where Ref names a subscription
+	Feature      Feature      // where Ref names a grant of a feature
 }
 
 // Describes reports whether the fact describes the object itself, rather than
 // only something that happened to it, such as a refund.
 func (f Fact) Describes() bool {
-	return f.Payment.Status != "" || f.Subscription.State.Status != ""
+	return f.Payment.Status != "" || f.Subscription.State.Status != "" || f.Feature.Status != ""
 }
 
 // Record is everything known about one object: what the store keeps of it, beside
@@ -27,6 +28,7 @@ func (f Fact) Describes() bool {
 type Record struct {
 	Payment      Payment      `json:"payment,omitzero"`
 	Subscription Subscription `json:"subscription,omitzero"`
+	Feature      Feature      `json:"feature,omitzero"`
 	// Terms are frozen when they are first needed: those of a payment by Dodo's
 	// product id, those of a subscription for each of its periods, so that a change
 	// of the catalog counts from the next one on.
@@ -39,6 +41,7 @@ func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Re
 	next := Record{
 		Payment:      r.Payment.Merge(fact.Payment),
 		Subscription: r.Subscription.Merge(fact.Subscription),
+		Feature:      r.Feature.Merge(fact.Feature),
 		Terms:        maps.Clone(r.Terms),
 	}
 	for key, id := range next.products() {
@@ -99,8 +102,12 @@ func (r Record) termsOf(productID string, start time.Time) (Terms, bool) {
 }
 
 func (r Record) effect(ref Ref, policy config.DisputePolicy) (Effect, error) {
-	if ref.Kind == KindSubscription {
+	switch ref.Kind {
+	case KindSubscription:
 		return r.Subscription.Effect(ref.ID, r.termsOf, policy)
+	case KindFeature:
+		return r.Feature.Effect(), nil
+	default:
+		return r.Payment.Effect(ref.ID, r.Terms, policy)
 	}
-	return r.Payment.Effect(ref.ID, r.Terms, policy)
 }

@@ -3,11 +3,12 @@ package entitlement
 // Kind is a kind of object that belongs to an account.
 type Kind string
 
-// The kinds of object. Facts speak about payments and subscriptions; sessions and customers only
-// lead from a payment to its account; the sign-up is ours.
+// The kinds of object. Facts speak about payments, subscriptions and features; sessions and customers
+// only lead from a payment to its account; the sign-up is ours.
 const (
 	KindPayment      Kind = "payment"
 	KindSubscription Kind = "subscription"
+	KindFeature      Kind = "feature" // one grant of it
 	KindSession      Kind = "session"
 	KindCustomer     Kind = "customer"
 	KindSignup       Kind = "signup"

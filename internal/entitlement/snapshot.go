@@ -10,7 +10,12 @@ import (
 
 // Account is everything about an account that entitlements follow from.
 type Account struct {
+	// Rev grows with every change of the account; 0 before the first.
+	Rev    int64
 	Ledger ledger.Account
+	// HeldUntil is when the next hold runs out, which gives back what it holds:
+	// what is known of the account is out of date then. Zero: nothing is held.
+	HeldUntil time.Time
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
 }
@@ -50,17 +55,23 @@ type Snapshot struct {
 	PlanExpiresAt time.Time
 	// PaymentDate is when the newest payment in force was made; zero for none.
 	PaymentDate time.Time
+	// Features are the names of the features that Dodo has delivered, sorted, each
+	// once. They come from Dodo as they are: any text. Not to be changed.
+	Features []string
 }
 
 // Snapshot judges the account at now: expiry of credits and plans follows the
 // clock, with no job and no event in between.
 func (a Account) Snapshot(now time.Time) Snapshot {
-	s := Snapshot{Credits: a.Ledger.Balance(now), Plan: NoPlan, PlanStatus: PlanNone}
+	s := Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
 	var (
 		passes  []Pass
 		choices []access
 	)
 	for _, st := range a.Standings {
+		if st.Feature != "" {
+			s.Features = append(s.Features, st.Feature)
+		}
 		s.HasPaid = s.HasPaid || st.Paid
 		if st.PaidAt.After(s.PaymentDate) {
 			s.PaymentDate = st.PaidAt
@@ -70,6 +81,8 @@ func (a Account) Snapshot(now time.Time) Snapshot {
 			choices = append(choices, st.Renewal.at(now))
 		}
 	}
+	slices.Sort(s.Features)
+	s.Features = slices.Compact(s.Features)
 	choices = append(choices, stack(passes, now)...)
 	if len(choices) == 0 {
 		return s

@@ -1,6 +1,7 @@
 package entitlement_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -64,10 +65,19 @@ func TestSnapshot(t *testing.T) {
 			standings: standings{"a": {Passes: []entitlement.Pass{{Plan: "pro", PaidAt: noon, Lasts: 1<<63 - 1}, {Plan: "pro", PaidAt: time.Date(9990, 1, 1, 0, 0, 0, 0, time.UTC), Lasts: 1<<63 - 1}}}},
 			want:      entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active"},
 		},
+		"features alone are no payment": {
+			standings: standings{"a": {Feature: "reports"}, "b": {Feature: "Api"}, "c": {Feature: "reports"}, "d": {Feature: "a,b"}},
+			want:      entitlement.Snapshot{Plan: "none", PlanStatus: "none", Features: []string{"Api", "a,b", "reports"}},
+		},
+		"features beside a plan": {
+			standings: standings{"a": pass("pro", 0, 30*day), "b": {Feature: "reports"}},
+			want: entitlement.Snapshot{HasPaid: true, Plan: "pro", PlanStatus: "active", PlanExpiresAt: noon.Add(30 * day), PaymentDate: noon,
+				Features: []string{"reports"}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := entitlement.Account{Standings: c.standings}.Snapshot(noon.Add(c.after))
-			if got != c.want {
+			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("\n got %+v\nwant %+v", got, c.want)
 			}
 		})
@@ -77,7 +87,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotCountsUnexpiredCredits(t *testing.T) {
 	account, _, err := ledger.Account{}.Apply([]ledger.Target{
 		{ID: "a", Amount: 9, ExpiresAt: noon.Add(time.Hour)}, {ID: "b", Amount: 2},
-	}, "", noon)
+	}, ledger.PolicyDebt, "", noon)
 	if err != nil {
 		t.Fatal(err)
 	}

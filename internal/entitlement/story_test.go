@@ -24,7 +24,8 @@ import (
 //   - the newest arrival wins instead of the newest event,
 //   - a refund is subtracted when it arrives instead of being merged,
 //   - a period is named by when it was heard of,
-//   - a decided dispute is opened again by a late "opened".
+//   - a decided dispute is opened again by a late "opened",
+//   - a feature that was revoked and delivered again stays revoked.
 
 // told is one event of a story, after a number of days.
 type told struct {
@@ -45,6 +46,12 @@ func chargeOf(subscription, payment string, days int) entitlement.Fact {
 	p := charged(payment, days).Charges[payment]
 	p.Subscription = subscription
 	return ofPayment(payment, p)
+}
+
+// grantOf is what the grant's body says after it changed on that day.
+func grantOf(id string, status entitlement.FeatureStatus, name string, days int) entitlement.Fact {
+	f := entitlement.Feature{At: noon.Add(time.Duration(days) * day), Status: status, Name: name}
+	return entitlement.Fact{Ref: entitlement.Ref{Kind: entitlement.KindFeature, ID: id}, Feature: f}
 }
 
 func dispute(status entitlement.DisputeStatus) entitlement.Payment {
@@ -113,6 +120,22 @@ func stories() map[string][]told {
 			{31, ofSubscription("sub_2", body(active, "pdt_keep", 31))},
 			{31, chargeOf("sub_2", "pay_3", 31)},
 		},
+		"a feature is revoked by a hold and delivered again": {
+			{0, sub(body(active, "pdt_pro", 0))},
+			{0, grantOf("entg_1", entitlement.FeaturePending, "", 0)},
+			{0, grantOf("entg_1", entitlement.FeatureDelivered, "reports", 0)},
+			{30, grantOf("entg_1", entitlement.FeatureRevoked, "", 30)},
+			{30, sub(body("on_hold", "pdt_pro", 0, after(30*day)))},
+			{32, grantOf("entg_1", entitlement.FeatureDelivered, "reports", 32)},
+		},
+		"of two grants of a feature one is revoked, and all of another": {
+			{0, grantOf("entg_1", entitlement.FeatureDelivered, "reports", 0)},
+			{1, grantOf("entg_2", entitlement.FeatureDelivered, "reports", 1)},
+			{2, grantOf("entg_3", entitlement.FeatureDelivered, "export", 2)},
+			{3, grantOf("entg_1", entitlement.FeatureRevoked, "", 3)},
+			{4, grantOf("entg_3", entitlement.FeatureRevoked, "", 4)},
+			{5, grantOf("entg_4", entitlement.FeatureFailed, "", 5)},
+		},
 	}
 }
 
@@ -146,7 +169,7 @@ func (l *life) hear(t fataler, fact entitlement.Fact) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.ledger, _, err = l.ledger.Apply(effect.Grants, "", l.now); err != nil {
+	if l.ledger, _, err = l.ledger.Apply(effect.Grants, ledger.PolicyDebt, "", l.now); err != nil {
 		t.Fatal(err)
 	}
 	l.records[fact.Ref], l.standings[fact.Ref.String()] = next, effect.Standing
@@ -184,6 +207,7 @@ func latest(story []told) []entitlement.Fact {
 		known := newest[e.fact.Ref]
 		newest[e.fact.Ref] = entitlement.Fact{
 			Ref: e.fact.Ref, Payment: known.Payment.Merge(e.fact.Payment), Subscription: known.Subscription.Merge(e.fact.Subscription),
+			Feature: known.Feature.Merge(e.fact.Feature),
 		}
 	}
 	facts := make([]entitlement.Fact, 0, len(story))

@@ -78,7 +78,7 @@ func see(t *testing.T, s entitlement.Subscription, at time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, _, err := ledger.Account{}.Apply(e.Grants, "", at)
+	account, _, err := ledger.Account{}.Apply(e.Grants, ledger.PolicyDebt, "", at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -23,14 +25,8 @@ func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order,
 	if err != nil || order.State == store.OrderPaid || order.SessionID == "" {
 		return order, err
 	}
-	done := g.confirms.DoChan(order.ID, func() (any, error) {
-		if !g.cooldowns.pass(order.ID, g.Clock()) || !g.budget.Allow() {
-			return nil, nil
-		}
-		return nil, g.reread(context.WithoutCancel(ctx), order)
-	})
 	select {
-	case read := <-done:
+	case read := <-g.ask(ctx, order):
 		if read.Err != nil {
 			return order, read.Err
 		}
@@ -38,6 +34,18 @@ func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order,
 		return order, nil
 	}
 	return g.Order(ctx, account, id)
+}
+
+// ask reads the order again at Dodo, unless that was done a moment ago or the
+// budget is used up. All who ask at the same time get the one answer, and it is
+// applied also when they have left.
+func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singleflight.Result {
+	return g.confirms.DoChan(order.ID, func() (any, error) {
+		if !g.cooldowns.pass(order.ID, g.Clock()) || !g.budget.Allow() {
+			return nil, nil
+		}
+		return nil, g.reread(context.WithoutCancel(ctx), order)
+	})
 }
 
 // reread applies what Dodo says about the payment of an order's session.

@@ -72,8 +72,8 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 	return outcome, nil
 }
 
-// settle applies a fact and notes in the journal what became of it. A payment
-// that has found its account takes along what was parked for it.
+// settle applies a fact and notes in the journal what became of it. What has found
+// its account takes along what was parked for it.
 func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact) (Outcome, error) {
 	record.Object = fact.Ref.String()
 	result, err := g.apply(ctx, fact, record.ID)
@@ -85,15 +85,17 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 		record.State, record.Reason = store.EventApplied, ""
 		return result.outcome, g.Store.Settle(ctx, record)
 	}
+	if result.reason != ReasonUnknownAccount {
+		return Parked, g.park(ctx, record, result.reason)
+	}
+	waited := waitsFor(fact)
+	record.Object = waited.String()
 	if err := g.park(ctx, record, result.reason); err != nil {
 		return "", err
 	}
-	if result.reason != ReasonUnknownAccount {
-		return Parked, nil
-	}
-	// The payment may have found its account between our look-up and the note
+	// That object may have found its account between our look-up and the note
 	// that this event waits for it. Who comes second sees the other one.
-	owner, err := g.Store.Owner(ctx, fact.Ref)
+	owner, err := g.Store.Owner(ctx, waited)
 	if err != nil || owner == "" {
 		return Parked, err
 	}
@@ -128,6 +130,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
 			continue
 		}
 		record.State, record.Reason, record.Account = store.EventApplied, "", result.account
+		record.Object = event.Fact.Ref.String()
 		if err := g.Store.Settle(ctx, record); err != nil {
 			return fmt.Errorf("settle parked event: %w", err)
 		}

@@ -28,6 +28,8 @@ type story struct {
 var storyProducts = append([]config.Product{
 	{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500},
 	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
+	{Name: "reports", ID: "pdt_reports", Plan: "pro"},
+	{Name: "export", ID: "pdt_export", Credits: 1},
 	{Name: "both", ID: "pdt_both", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour), Credits: 9},
 }, products...)
 
@@ -114,6 +116,24 @@ func refundOf(payment string, changes ...any) map[string]any {
 
 func disputeOf(payment, status string) map[string]any {
 	return map[string]any{"dispute_id": "dp_1", "payment_id": payment, "dispute_status": "dispute_" + status, "amount": "900", "currency": "USD"}
+}
+
+// grant is one of a feature for alice's subscription, as it is now.
+func (s *story) grant(id, status, feature string, changes ...any) map[string]any {
+	return with(map[string]any{
+		"id": id, "customer_id": "cus_1", "subscription_id": "sub_1", "status": status, "integration_type": "feature_flag", "metadata": nil,
+		"created_at": s.now, "updated_at": s.now, "feature": map[string]any{"feature_type": "boolean", "feature_id": feature},
+	}, changes...)
+}
+
+// features wants the features that alice's requests see.
+func (s *story) features(want ...string) {
+	s.t.Helper()
+	snap, err := s.Entitlement(s.t.Context(), "alice")
+	must(s.t, err)
+	if !slices.Equal(snap.Features, want) {
+		s.t.Errorf("alice has the features %q, want %q", snap.Features, want)
+	}
 }
 
 // sees wants what alice's requests see: "credits plan status paid".
@@ -327,6 +347,43 @@ var eventStories = map[string]func(s *story){
 		s.send("dispute.lost", disputeOf("pay_1", "lost"))
 		s.sees("0 none expired false")
 	},
+	"feature granted": func(s *story) {
+		s.subscribed()
+		s.wants(s.send("entitlement_grant.created", s.grant("entg_1", "Delivered", "reports")), gateway.Applied)
+		s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "reports"))
+		s.send("entitlement_grant.delivered", s.grant("entg_2", "Delivered", "export"))
+		s.send("entitlement_grant.created", s.grant("entg_3", "Pending", "later"))
+		s.send("entitlement_grant.failed", s.grant("entg_4", "Failed", "never"))
+		s.features("export", "reports")
+		s.sees("500 pro active true")
+	},
+	"feature revoked": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		granted := s.grant("entg_1", "Delivered", "reports", "subscription_id", nil, "payment_id", "pay_1")
+		s.send("entitlement_grant.delivered", granted)
+		s.features("reports")
+		s.now = s.now.Add(day)
+		revoked := with(granted, "status", "Revoked", "revoked_at", s.now, "updated_at", s.now, "feature", nil)
+		s.send("entitlement_grant.revoked", revoked)
+		s.features()
+		s.send("entitlement_grant.delivered", granted)
+		s.features()
+		s.now = s.now.Add(day)
+		s.send("entitlement_grant.delivered", with(granted, "delivered_at", s.now, "updated_at", s.now))
+		s.send("entitlement_grant.revoked", revoked)
+		s.features("reports")
+		s.sees("10 none none true")
+	},
+	"feature before its purchase": func(s *story) {
+		s.wants(s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "reports")), gateway.Parked)
+		s.wants(s.send("entitlement_grant.delivered", s.grant("entg_2", "Delivered", "export", "subscription_id", nil, "payment_id", "pay_2")), gateway.Parked)
+		s.features()
+		s.send("payment.succeeded", s.charge("pay_1", "metadata", s.subscription()["metadata"])) // which makes the subscription known
+		s.features("reports")
+		s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2"))
+		s.features("export", "reports")
+		s.redrives(0, 0)
+	},
 	"other events": func(s *story) {
 		for _, other := range []string{
 			"credit.added", "entitlement_grant.delivered", "license_key.created", "dunning.started",
@@ -334,6 +391,7 @@ var eventStories = map[string]func(s *story){
 		} {
 			s.wants(s.send(other, map[string]any{"customer_id": "cus_1"}), gateway.Ignored)
 		}
+		s.wants(s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "", "integration_type", "discord")), gateway.Ignored)
 		s.sees("0 none none false")
 	},
 	"not to be understood": func(s *story) {

@@ -30,6 +30,7 @@ import (
 type Provider interface {
 	Shop
 	Books
+	Features
 }
 
 // Shop is what a purchase takes.
@@ -57,6 +58,14 @@ type Books interface {
 	Disputes(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
 	// Subscriptions lists all subscriptions.
 	Subscriptions(ctx context.Context, page int) (dodo.Page[dodo.SubscriptionSummary], error)
+}
+
+// Features is what Dodo itself has unlocked. Lists come as in [Books].
+type Features interface {
+	// FeatureFlags lists the ids of all feature flags.
+	FeatureFlags(ctx context.Context, page int) (dodo.Page[string], error)
+	// FeatureGrants lists all grants of a feature flag.
+	FeatureGrants(ctx context.Context, flag string, page int) (dodo.Page[dodo.FeatureGrant], error)
 }
 
 // Observer counts what happened. Its methods must be cheap and not block.

@@ -18,8 +18,8 @@ type owner struct {
 
 // find says whose a fact is, and binds its object to that account for ever
 // (DESIGN 6.2): by what it is bound to already; by our proof in its metadata; by
-// the checkout session that we made; by the subscription; by the customer, if the site's login
-// vouched for that customer's e-mail address before.
+// the checkout session that we made; by the subscription or payment that it was given for; by
+// the customer, if the site's login vouched for that customer's e-mail address before.
 func (g *Gateway) find(ctx context.Context, fact dodo.Fact) (owner, error) {
 	claim, proven := g.Prover.Claim(fact.Clues.Metadata)
 	account, err := g.Store.Owner(ctx, fact.Ref)
@@ -85,6 +85,7 @@ func clueRefs(c dodo.Clues) []entitlement.Ref {
 	for _, ref := range []entitlement.Ref{
 		{Kind: entitlement.KindSession, ID: c.SessionID},
 		{Kind: entitlement.KindSubscription, ID: c.SubscriptionID},
+		{Kind: entitlement.KindPayment, ID: c.PaymentID},
 		{Kind: entitlement.KindCustomer, ID: c.CustomerID},
 	} {
 		if ref.ID != "" {
@@ -92,6 +93,21 @@ func clueRefs(c dodo.Clues) []entitlement.Ref {
 		}
 	}
 	return refs
+}
+
+// waitsFor is the object that brings a fact its account: a feature is given for a
+// subscription or a payment, and what happens to an object waits for the object.
+func waitsFor(fact dodo.Fact) entitlement.Ref {
+	switch c := fact.Clues; {
+	case fact.Ref.Kind != entitlement.KindFeature:
+		return fact.Ref
+	case c.SubscriptionID != "":
+		return entitlement.Ref{Kind: entitlement.KindSubscription, ID: c.SubscriptionID}
+	case c.PaymentID != "":
+		return entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
+	default:
+		return fact.Ref
+	}
 }
 
 // orderOf reads the order that a payment was made for, by its id or, where the

@@ -32,9 +32,20 @@ const (
 // Dodo's price as of a few minutes ago. When Dodo cannot be asked the last known
 // price is given, or none.
 func (g *Gateway) Offers(ctx context.Context) []Offer {
-	prices := g.prices.get(g.Clock, func() (map[string]dodo.Product, error) {
+	return g.offersAt(g.prices.get(g.Clock, func() (map[string]dodo.Product, error) {
 		return g.readPrices(context.WithoutCancel(ctx))
-	})
+	}))
+}
+
+// OffersNow are the [Gateway.Offers] with the last known prices, or none. It never
+// waits for Dodo; when prices are due it has them read for the next caller.
+func (g *Gateway) OffersNow(ctx context.Context) []Offer {
+	return g.offersAt(g.prices.known(g.Clock, func() (map[string]dodo.Product, error) {
+		return g.readPrices(context.WithoutCancel(ctx))
+	}))
+}
+
+func (g *Gateway) offersAt(prices map[string]dodo.Product) []Offer {
 	var offers []Offer
 	for _, p := range g.Catalog.Products() {
 		if p.Hidden {
@@ -74,28 +85,46 @@ type priceList struct {
 }
 
 func (l *priceList) get(clock func() time.Time, read func() (map[string]dodo.Product, error)) map[string]dodo.Product {
-	if known, fresh := l.begin(clock()); fresh {
+	known, due := l.begin(clock())
+	if !due {
 		return known
 	}
 	prices, err := read()
+	return l.end(clock(), prices, err)
+}
+
+// known is get for callers that do not wait.
+func (l *priceList) known(clock func() time.Time, read func() (map[string]dodo.Product, error)) map[string]dodo.Product {
+	known, due := l.begin(clock())
+	if due {
+		go func() {
+			prices, err := read()
+			l.end(clock(), prices, err)
+		}()
+	}
+	return known
+}
+
+// begin returns what is known, and whether the caller is to read them now.
+func (l *priceList) begin(now time.Time) (known map[string]dodo.Product, due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reading || now.Before(l.next) {
+		return l.prices, false
+	}
+	l.reading = true
+	return l.prices, true
+}
+
+// end takes what was read, and returns what is known then.
+func (l *priceList) end(now time.Time, prices map[string]dodo.Product, err error) map[string]dodo.Product {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
 	if err != nil {
-		l.next = clock().Add(pricesRetry)
+		l.next = now.Add(pricesRetry)
 		return l.prices
 	}
-	l.prices, l.next = prices, clock().Add(pricesFresh)
+	l.prices, l.next = prices, now.Add(pricesFresh)
 	return l.prices
-}
-
-// begin returns what is known, and whether that will do; else the caller reads.
-func (l *priceList) begin(now time.Time) (known map[string]dodo.Product, fresh bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.reading || now.Before(l.next) {
-		return l.prices, true
-	}
-	l.reading = true
-	return nil, false
 }

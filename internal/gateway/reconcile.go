@@ -52,7 +52,7 @@ func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconcil
 		return Reconciled{}, err
 	}
 	r := reconciliation{Gateway: g, budget: budget, done: make(map[string]bool)}
-	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions} {
+	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
 		if err := step(ctx, mark); err != nil {
 			return r.Reconciled, err
 		}
@@ -173,6 +173,54 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 	})
 }
 
+// features reads all grants of all feature flags: nothing says which of them
+// changed. An API key that may not read them, or a Dodo that knows none, must not
+// hold up what is about money.
+func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
+	var flags []string
+	err := r.pages(ctx, func(page int) (bool, error) {
+		list, err := r.Provider.FeatureFlags(ctx, page)
+		flags = append(flags, list.Items...)
+		return list.Last, err
+	})
+	for _, flag := range flags {
+		if err == nil {
+			err = r.grants(ctx, flag)
+		}
+	}
+	for _, refusal := range []error{dodo.ErrUnauthorized, dodo.ErrNotFound, dodo.ErrRejected} {
+		if errors.Is(err, refusal) {
+			r.Logger.Warn("feature flags cannot be read", "error", err)
+			return nil
+		}
+	}
+	return err
+}
+
+func (r *reconciliation) grants(ctx context.Context, flag string) error {
+	return r.pages(ctx, func(page int) (bool, error) {
+		list, err := r.Provider.FeatureGrants(ctx, flag, page)
+		if err != nil {
+			return false, err
+		}
+		for _, grant := range list.Items {
+			r.Seen++
+			if grant.Fact == nil {
+				r.Logger.Warn("an object in Dodo's lists cannot be read", "object", grant.ID)
+				continue
+			}
+			known, ours, err := r.known(ctx, grant.Fact.Ref, grant.Fact.Clues)
+			if err == nil && ours && known.Feature.Merge(grant.Fact.Feature) != known.Feature {
+				err = r.take(ctx, *grant.Fact)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return list.Last, nil
+	})
+}
+
 // known is what we know of an object, and whether it has to do with us: because
 // somebody here owns it, or because its clues lead to somebody.
 func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues dodo.Clues) (record entitlement.Record, ours bool, err error) {
@@ -222,6 +270,11 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 	case err != nil:
 		return err
 	}
+	return r.take(ctx, fact)
+}
+
+// take applies what Dodo says.
+func (r *reconciliation) take(ctx context.Context, fact dodo.Fact) error {
 	result, err := r.apply(ctx, fact, reconcileMark)
 	switch {
 	case err != nil:
@@ -229,7 +282,7 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 	case result.outcome == Applied:
 		r.Applied++
 	case result.outcome == Parked:
-		r.Logger.Warn("a fact that was read cannot be applied", "object", ref.String(), "reason", result.reason)
+		r.Logger.Warn("a fact that was read cannot be applied", "object", fact.Ref.String(), "reason", result.reason)
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
@@ -26,7 +28,7 @@ func (w *world) account(name string) string {
 	w.t.Helper()
 	snap, err := w.Entitlement(w.t.Context(), name)
 	must(w.t, err)
-	return fmt.Sprintf("%d %v %s %s %v", snap.Credits, snap.HasPaid, snap.Plan, snap.PlanStatus, snap.PlanExpiresAt.UTC())
+	return fmt.Sprintf("%d %v %s %s %v %q", snap.Credits, snap.HasPaid, snap.Plan, snap.PlanStatus, snap.PlanExpiresAt.UTC(), snap.Features)
 }
 
 // TestReconcile: what no webhook told is found, once, and an empty store gets it
@@ -70,6 +72,87 @@ func TestReconcile(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestReconcileFeatures: features come and go without a webhook, too.
+func TestReconcileFeatures(t *testing.T) {
+	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+		export := w.buy("alice", "export")
+		attempt, err := w.sim.Pay(w.order("alice", "reports").SessionID, dodosim.CardFailsLater)
+		must(t, err)
+		w.reconcile()
+		w.unlocked("alice", "export", "reports")
+		if again := w.reconcile(); again.Read != 0 || again.Applied != 0 {
+			t.Errorf("nothing happened, and it did %+v", again)
+		}
+		_, err = w.sim.Refund(export, 0)
+		must(t, err)
+		w.reconcile()
+		w.unlocked("alice", "reports")
+		w.sim.Advance(32 * day) // the renewal fails
+		w.reconcile()
+		w.unlocked("alice")
+		_, err = w.sim.ReplaceCard(attempt.SubscriptionID, goodCard)
+		must(t, err)
+		w.reconcile()
+		w.unlocked("alice", "reports")
+
+		w.store = openBolt(t)
+		w.Gateway = w.newGateway(settings{products: storyProducts})
+		w.reconcile()
+		w.unlocked("alice", "reports")
+		w.unlocked("bob")
+	})
+}
+
+// unlocked wants the account's features.
+func (w *world) unlocked(account string, want ...string) {
+	w.t.Helper()
+	snap, err := w.Entitlement(w.t.Context(), account)
+	must(w.t, err)
+	if !slices.Equal(snap.Features, want) {
+		w.t.Errorf("%s has the features %q, want %q", account, snap.Features, want)
+	}
+}
+
+// noFeatures is a Dodo that refuses to speak of feature flags.
+type noFeatures struct {
+	gateway.Provider
+	err error
+}
+
+func (d noFeatures) FeatureFlags(context.Context, int) (dodo.Page[string], error) {
+	return dodo.Page[string]{}, d.err
+}
+
+// TestReconcileWithoutFeatures: an API key that may not read feature flags still
+// reconciles what is about money.
+func TestReconcileWithoutFeatures(t *testing.T) {
+	for err, passes := range map[error]bool{dodo.ErrUnauthorized: true, dodo.ErrNotFound: true, dodo.ErrRejected: true, dodo.ErrUnavailable: false} {
+		w := newWorld(t, openBolt(t), settings{hold: true})
+		w.Provider = noFeatures{w.Provider, err}
+		w.buy("alice", "pack10")
+		if _, got := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); (got == nil) != passes {
+			t.Errorf("%v: %v", err, got)
+		}
+		w.has("alice", 10, true)
+	}
+}
+
+// TestFeatureWebhooks: a feature follows its subscription, whatever the order of
+// arrival and whichever state the bodies show.
+func TestFeatureWebhooks(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true, products: storyProducts})
+	_, err := w.sim.Pay(w.order("alice", "reports").SessionID, dodosim.CardFailsLater)
+	must(t, err)
+	first := w.event("entitlement_grant.delivered")
+	w.deliver(first) // before its subscription
+	w.unlocked("alice")
+	w.deliver(w.event("subscription.active"))
+	w.unlocked("alice", "reports")
+	w.sim.Advance(32 * day)
+	w.deliver(first) // which shows the latest state: the renewal failed
+	w.unlocked("alice")
 }
 
 // TestLostWebhooks: three of ten never come, others come twice or under another

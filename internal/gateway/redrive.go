@@ -107,6 +107,9 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	}
 	record.Object, record.Account = event.Fact.Ref.String(), result.account
 	if result.outcome == Parked {
+		if result.reason == ReasonUnknownAccount {
+			record.Object = waitsFor(*event.Fact).String()
+		}
 		return false, result.reason, g.park(ctx, record, result.reason)
 	}
 	waited := record.Reason

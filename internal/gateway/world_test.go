@@ -44,6 +44,7 @@ type settings struct {
 	hold          bool // keep webhooks until the test sends them
 	clock         func() time.Time
 	disputes      config.DisputePolicy
+	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
 }
 
 var products = []config.Product{
@@ -90,6 +91,8 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},
 			{ID: "pdt_pro30", Name: "Pro", Price: 1900, Currency: "USD"},
 			{ID: "pdt_monthly", Name: "Pro, monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_reports", Name: "Reports", Price: 700, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, Features: []string{"reports"}},
+			{ID: "pdt_export", Name: "Export", Price: 300, Currency: "USD", Features: []string{"export", "reports"}},
 			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},
 		},
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
@@ -107,7 +110,11 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 // newGateway is one more gateway on the same store and the same Dodo.
 func (w *world) newGateway(with settings) *gateway.Gateway {
 	w.t.Helper()
-	api := httptest.NewServer(w.sim)
+	var provider http.Handler = w.sim
+	if with.between != nil {
+		provider = with.between(provider)
+	}
+	api := httptest.NewServer(provider)
 	w.t.Cleanup(api.Close)
 	if with.products == nil {
 		with.products = products

@@ -105,7 +105,7 @@ const webhookRoute = "/webhook"
 
 func (a *API) allRoutes() map[string]route {
 	return map[string]route{
-		"/checkout":        {method: http.MethodPost, change: true, serve: a.checkout},
+		checkoutRoute:      {method: http.MethodPost, change: true, serve: a.checkout},
 		"/confirm":         {method: http.MethodPost, change: true, serve: a.confirm},
 		"/history":         {method: http.MethodGet, serve: a.history},
 		"/products":        {method: http.MethodGet, serve: a.products},
@@ -150,7 +150,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
 	// Early data can be sent again by anybody on the way. Whatever the header
 	// says, it says that (RFC 8470, 5.1).
 	if len(r.Header.Values("Early-Data")) > 0 {
-		return errTooEarly
+		return ErrTooEarly
 	}
 	if a.origins.Check(r) != nil {
 		return errCrossOrigin

@@ -5,3 +5,6 @@ func ReadJSON(body []byte) (text string, number int64, err error) {
 	err = fields{"text": &text, "number": &number}.readJSON(body)
 	return text, number, err
 }
+
+// Money writes an amount of minor units for people.
+func Money(minor int64, currency string) string { return money(minor, currency) }

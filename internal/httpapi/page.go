@@ -22,14 +22,22 @@ var (
 		Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}). //nolint:gosec // our own file
 		ParseFS(pageFiles, "pages/*.html"))
 
-	pagePolicy = contentPolicy(style)
+	// A page without forms names orders in its address, which is nobody's business.
+	plainPolicy = policy{content: contentPolicy(style, "'none'"), referrer: "no-referrer"}
+	// A form of ours leads on to the checkout, which is Dodo's, and Chrome wants
+	// that allowed as well. Without a referrer its Origin would be "null", as if
+	// another site had sent it.
+	formPolicy = policy{content: contentPolicy(style, "http: https:"), referrer: "same-origin"}
 )
 
-// contentPolicy allows the style sheet, by its hash, and nothing else.
-func contentPolicy(style string) string {
+// policy is what a page may do.
+type policy struct{ content, referrer string }
+
+// contentPolicy allows the style sheet, by its hash, and forms to formAction.
+func contentPolicy(style, formAction string) string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; base-uri 'none'; form-action " + formAction + "; frame-ancestors 'none'"
 }
 
 // refresh is where a page goes by itself, and when.
@@ -45,8 +53,13 @@ type problemPage struct {
 	Refresh             *refresh // none, but the head asks
 }
 
-// writePage renders a page completely before it sends any of it.
+// writePage writes a page without forms.
 func writePage(w http.ResponseWriter, status int, name string, data any) {
+	writePageOf(w, status, name, data, plainPolicy)
+}
+
+// writePageOf renders a page completely before it sends any of it.
+func writePageOf(w http.ResponseWriter, status int, name string, data any, may policy) {
 	var page bytes.Buffer
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -56,9 +69,9 @@ func writePage(w http.ResponseWriter, status int, name string, data any) {
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", may.content)
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer") // addresses here name orders
+	h.Set("Referrer-Policy", may.referrer)
 	w.WriteHeader(status)
 	_, _ = page.WriteTo(w)
 }

@@ -29,11 +29,14 @@ type Problem struct {
 	Members map[string]any
 }
 
-// What this package itself refuses requests for.
+// ErrTooEarly refuses a request that anybody on the way could send again, because
+// the TLS handshake is not done (RFC 8470).
+var ErrTooEarly = errors.New("early data")
+
+// What else this package itself refuses requests for.
 var (
 	errNoRoute     = errors.New("no such route")
 	errMethod      = errors.New("method not allowed")
-	errTooEarly    = errors.New("early data")
 	errCrossOrigin = errors.New("request comes from another site")
 	errMediaType   = errors.New("unsupported media type")
 	errTooLarge    = errors.New("body is too large")
@@ -90,7 +93,7 @@ var problems = []struct {
 
 	{errNoRoute, 404, "not_found", "There is nothing at this address."},
 	{errMethod, 405, "method_not_allowed", "This address does not know this method; see the Allow header."},
-	{errTooEarly, 425, "too_early", "Send this again once the connection is established."},
+	{ErrTooEarly, 425, "too_early", "Send this again once the connection is established."},
 	{errCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
 	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
 	{errTooLarge, 413, "body_too_large", "The body is too large."},

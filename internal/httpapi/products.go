@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // productsAnswer is what GET /products returns.
@@ -31,18 +32,22 @@ type productAnswer struct {
 func (a *API) products(w http.ResponseWriter, r *http.Request) error {
 	answer := productsAnswer{Products: []productAnswer{}}
 	for _, o := range a.gateway.Offers(r.Context()) {
-		p := productAnswer{
-			Product: o.Name, Title: o.Title, Description: o.Description,
-			Credits: o.Credits, CreditsExpire: unlessZero(o.CreditsExpire),
-			Plan: unlessZero(o.Plan), Lasts: unlessZero(o.Lasts),
-		}
-		if o.Priced {
-			p.Price, p.Currency = &o.Price, unlessZero(o.Currency)
-		}
-		answer.Products = append(answer.Products, p)
+		answer.Products = append(answer.Products, productOf(o))
 	}
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+func productOf(o gateway.Offer) productAnswer {
+	p := productAnswer{
+		Product: o.Name, Title: o.Title, Description: o.Description,
+		Credits: o.Credits, CreditsExpire: unlessZero(o.CreditsExpire),
+		Plan: unlessZero(o.Plan), Lasts: unlessZero(o.Lasts),
+	}
+	if o.Priced {
+		p.Price, p.Currency = &o.Price, unlessZero(o.Currency)
+	}
+	return p
 }
 
 // unlessZero is nil, null in JSON, for the zero value.

@@ -19,7 +19,8 @@ type statusAnswer struct {
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt *time.Time             `json:"plan_expires_at"`
 	PaymentDate   *time.Time             `json:"payment_date"`
-	Pending       []pendingOrder         `json:"pending"` // newest first
+	Features      []string               `json:"features"` // sorted
+	Pending       []pendingOrder         `json:"pending"`  // newest first
 }
 
 // pendingOrder is an order that can still be paid. state is failed or cancelled
@@ -53,7 +54,8 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 		Account: who.Account, Credits: now.Credits, HasPaid: now.HasPaid,
 		Plan: now.Plan, PlanStatus: now.PlanStatus,
 		PlanExpiresAt: orNull(now.PlanExpiresAt), PaymentDate: orNull(now.PaymentDate),
-		Pending: make([]pendingOrder, 0, len(orders)),
+		Features: append([]string{}, now.Features...), // never null
+		Pending:  make([]pendingOrder, 0, len(orders)),
 	}
 	for _, o := range orders {
 		answer.Pending = append(answer.Pending, pendingOrder{

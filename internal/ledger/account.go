@@ -1,10 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,9 +23,15 @@ type Grant struct {
 	Amount int64
 	// Left is what can still be spent of it, until it expires.
 	Left int64
+	// Held is set aside by holds that have not ended.
+	Held int64
 	// Lapsed is what ran out unspent. A later claw-back takes it first after
 	// Left, so that a customer never owes credits that expiry already took.
 	Lapsed int64
+	// Waived is what claw-backs under policy floor found spent and forgave. It
+	// comes first off whatever comes back to the grant, by a release or by the
+	// fact giving more again.
+	Waived int64
 	// ExpiresAt ends the grant at that instant; zero means never.
 	ExpiresAt time.Time
 	// CreatedAt is when the fact happened (not when it arrived). It orders
@@ -38,167 +44,78 @@ func (g Grant) Expired(now time.Time) bool {
 	return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt)
 }
 
-// Target is what a grant should amount to according to a fact, whatever it
-// amounted to before. Amount 0 takes it back. Times count in milliseconds.
-type Target struct {
-	ID        string
-	Amount    int64
-	ExpiresAt time.Time // zero: never
-	CreatedAt time.Time
-}
-
-// Kind says what an entry did.
-type Kind string
-
-// The kinds of entry.
-const (
-	KindGrant    Kind = "grant"    // credits given
-	KindClawBack Kind = "clawback" // credits taken back by a refund or the like
-	KindExpire   Kind = "expire"   // credits that ran out unspent
-)
-
-// Entry is one immutable line of an account's ledger.
-type Entry struct {
-	Seq     int64     `json:"seq"`     // 1, 2, 3… without a gap
-	At      time.Time `json:"at"`      // when it was written, UTC, in milliseconds
-	Kind    Kind      `json:"kind"`    //
-	Grant   string    `json:"grant"`   // the grant it changed
-	Amount  int64     `json:"amount"`  // change of the balance, in credits; negative when taken
-	Balance int64     `json:"balance"` // the balance after it
-	Cause   string    `json:"cause"`   // what brought it: an event's id, or the use case's name
+// compare is the burn order: soonest expiry, then oldest, then by id.
+func (g Grant) compare(h Grant) int {
+	never := func(t time.Time) int {
+		if t.IsZero() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(
+		cmp.Compare(never(g.ExpiresAt), never(h.ExpiresAt)),
+		g.ExpiresAt.Compare(h.ExpiresAt),
+		g.CreatedAt.Compare(h.CreatedAt),
+		cmp.Compare(g.ID, h.ID),
+	)
 }
 
 // Account is the ledger of one account.
 type Account struct {
 	Seq    int64 // number of the last entry; 0 before the first
+	Debt   int64 // what claw-backs took beyond what was left
 	Grants map[string]Grant
+	Holds  map[string]Hold // the ones that have not ended
 }
 
-// Balance is the sum of what is left in unexpired grants, in credits.
-func (a Account) Balance(now time.Time) int64 {
+// Available is what can be spent at now: what is left in unexpired grants once
+// the holds that have run out are released. Never below 0.
+func (a Account) Available(now time.Time) int64 {
+	for _, h := range a.Holds {
+		if h.Expired(now) {
+			b := newBook(a, "", now)
+			b.sweep()
+			a = b.Account
+			break
+		}
+	}
 	var sum int64
 	for _, g := range a.Grants {
 		if !g.Expired(now) {
 			sum += g.Left
 		}
 	}
-	return sum
+	return max(0, sum-a.Debt)
 }
 
-// Apply brings each target's grant to its amount and returns the account after
-// it with the entries that explain the change. What expired before now is
-// entered first. The receiver is not changed.
-//
-// It returns [ErrRange] when an amount or the balance would leave 0..[Max].
-func (a Account) Apply(targets []Target, cause string, now time.Time) (Account, []Entry, error) {
-	b := book{Account: a.clone(), cause: cause, now: instant(now)}
-	b.balance = b.total()
-	b.lapse()
-	for _, t := range targets {
-		if err := b.set(t); err != nil {
-			return a, nil, fmt.Errorf("set grant %q: %w", t.ID, err)
-		}
-	}
-	b.lapse()
-	return b.Account, b.entries, nil
-}
-
-// total is what is left in all grants, counting the ones whose expiry no entry
-// has noted yet: the balance that the entries so far add up to.
-func (a Account) total() int64 {
-	var sum int64
+// Balance is what the entries so far add up to: what is left and held in all
+// grants, counting those whose expiry no entry has noted yet, less the debt.
+// Below 0 while more is owed than there is.
+func (a Account) Balance() int64 {
+	sum := -a.Debt
 	for _, g := range a.Grants {
-		sum += g.Left
+		sum += g.Left + g.Held
 	}
 	return sum
 }
 
 func (a Account) clone() Account {
-	grants := make(map[string]Grant, len(a.Grants)+1)
-	for id, g := range a.Grants {
-		grants[id] = g
+	b := Account{Seq: a.Seq, Debt: a.Debt, Grants: maps.Clone(a.Grants), Holds: maps.Clone(a.Holds)}
+	if b.Grants == nil {
+		b.Grants = make(map[string]Grant)
 	}
-	return Account{Seq: a.Seq, Grants: grants}
+	if b.Holds == nil {
+		b.Holds = make(map[string]Hold)
+	}
+	return b
 }
 
-// book is an account while it is being written to.
-type book struct {
-	Account
-	cause   string
-	now     time.Time
-	balance int64
-	entries []Entry
-}
-
-func (b *book) enter(kind Kind, grant string, amount int64) {
-	if amount == 0 {
-		return
-	}
-	b.Seq++
-	b.balance += amount
-	b.entries = append(b.entries, Entry{
-		Seq: b.Seq, At: b.now, Kind: kind, Grant: grant,
-		Amount: amount, Balance: b.balance, Cause: b.cause,
+// burnOrder are the ids of the grants in the order in which they are spent.
+func (a Account) burnOrder() []string {
+	return slices.SortedFunc(maps.Keys(a.Grants), func(x, y string) int {
+		return a.Grants[x].compare(a.Grants[y])
 	})
-}
-
-// lapse enters what is left in expired grants as expired, in order of id.
-func (b *book) lapse() {
-	for _, id := range b.ids() {
-		g := b.Grants[id]
-		if g.Left == 0 || !g.Expired(b.now) {
-			continue
-		}
-		b.enter(KindExpire, id, -g.Left)
-		g.Lapsed += g.Left
-		g.Left = 0
-		b.Grants[id] = g
-	}
-}
-
-func (b *book) ids() []string {
-	ids := make([]string, 0, len(b.Grants))
-	for id := range b.Grants {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, strings.Compare)
-	return ids
-}
-
-func (b *book) set(t Target) error {
-	if t.Amount < 0 || t.Amount > Max {
-		return ErrRange
-	}
-	g, known := b.Grants[t.ID]
-	if !known {
-		if t.Amount == 0 {
-			return nil
-		}
-		g = Grant{ID: t.ID}
-	}
-	change := t.Amount - g.Amount
-	if change > Max-b.balance {
-		return ErrRange
-	}
-	g.Amount, g.ExpiresAt, g.CreatedAt = t.Amount, instant(t.ExpiresAt), instant(t.CreatedAt)
-	if change >= 0 {
-		g.Left += change
-		b.enter(KindGrant, t.ID, change)
-	} else {
-		b.enter(KindClawBack, t.ID, -g.clawBack(-change))
-	}
-	b.Grants[t.ID] = g
-	return nil
 }
 
 // instant is t as stores keep it: UTC, in milliseconds.
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-// clawBack takes n from what is left, then from what has lapsed, and returns
-// how much of it was still in the balance.
-func (g *Grant) clawBack(n int64) int64 {
-	taken := min(n, g.Left)
-	g.Left -= taken
-	g.Lapsed -= min(n-taken, g.Lapsed)
-	return taken
-}

@@ -35,10 +35,12 @@ var (
 // that it writes come from its own clock, in UTC milliseconds.
 type Store interface {
 	Accounts
+	Holds
 	Owners
 	Orders
 	Journal
 	Marks
+	Changes
 	// Ping reports whether the store can serve, by a cheap round trip.
 	Ping(ctx context.Context) error
 }
@@ -46,8 +48,8 @@ type Store interface {
 // Accounts keeps ledgers, and the merged objects behind them.
 type Accounts interface {
 	// Account reads what entitlements follow from; of the grants, those of which
-	// something is left. An account that was never written is empty, not an
-	// error.
+	// something is left or held, of the holds, those that have run out. An account
+	// that was never written is empty, not an error.
 	Account(ctx context.Context, account string) (entitlement.Account, error)
 	// Object reads the merged state of an object of the account, and its
 	// version. An object that was never written has version 0 and no state.
@@ -83,7 +85,10 @@ type Commit struct {
 	Version int64  // the version that State was computed from
 	State   []byte // becomes version Version+1
 	Effect  entitlement.Effect
-	Cause   string // for the entries: the event's id, or the use case's name
+	// Policy says what becomes of credits that are taken back and are spent
+	// already; empty is [ledger.PolicyDebt].
+	Policy ledger.Policy
+	Cause  string // for the entries: the event's id, or the use case's name
 	// Order, when not nil, moves one of the account's orders along. An order
 	// that the store does not have is passed over; one that is paid stays paid.
 	Order *OrderResult
@@ -254,4 +259,28 @@ type Marks interface {
 	Mark(ctx context.Context, name string) (time.Time, error)
 	// SetMark sets a mark, to the millisecond. The last one that is set stays.
 	SetMark(ctx context.Context, name string, at time.Time) error
+}
+
+// Changes tells which accounts change, so that what was read of an account can be
+// remembered until then.
+type Changes interface {
+	// Watch tells w of every change of an account from now on, whoever makes it,
+	// and first whether that is already so. After stop has returned w hears
+	// nothing more; it must not be called by w itself. A store that is closed
+	// tells every watcher that it is lost.
+	Watch(w Watcher) (stop func())
+}
+
+// Watcher hears of changes. Its methods are called one at a time and must return
+// soon: the store waits for them.
+type Watcher interface {
+	// Changed: the account was changed, to the state with this Rev
+	// ([entitlement.Account]). A read that begins afterwards finds this Rev or a
+	// later one. Messages may be repeated, and may overtake each other.
+	Changed(account string, rev int64)
+	// Live: from now on no change is missed.
+	Live()
+	// Lost: changes may be missed from now on, and the last ones may have been. It
+	// is where every watcher begins.
+	Lost()
 }

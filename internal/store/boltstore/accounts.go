@@ -24,12 +24,14 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		return entitlement.Account{}, err
 	}
 	a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
+	held := s.holds.known(account)
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		b := accountOf(tx, account)
 		var err error
-		if a.Ledger, err = readLedger(b); err != nil {
+		if a.Rev, a.Ledger, err = readLedger(b); err != nil {
 			return err
 		}
+		a.Rev, a.HeldUntil = s.holds.show(account, held, a.Rev, &a.Ledger, s.now())
 		return b.scan(kindStanding, func(name, value []byte) error {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))
 			return damaged(err)
@@ -39,18 +41,6 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		return entitlement.Account{}, err
 	}
 	return a, nil
-}
-
-// readLedger reads an account's ledger but for the grants of which nothing is
-// left.
-func readLedger(b bucket) (ledger.Account, error) {
-	a := ledger.Account{Seq: parseNumber(b.get(kindSeq, "")), Grants: make(map[string]ledger.Grant)}
-	err := b.scan(kindLive, func(name, value []byte) error {
-		g, err := record.ParseGrant(string(name), string(value))
-		a.Grants[g.ID] = g
-		return damaged(err)
-	})
-	return a, err
 }
 
 // Object implements [store.Accounts].
@@ -101,9 +91,8 @@ type commit struct {
 	object   []byte
 	result   store.OrderResult
 
-	before, after ledger.Account
-	entries       []ledger.Entry
-	order         []byte // as it will be; nil when it stays as it is
+	entries []ledger.Entry
+	order   []byte // as it will be; nil when it stays as it is
 }
 
 func (s *Store) apply(tx *bolt.Tx, w *commit) error {
@@ -111,34 +100,35 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 	if parseObject(b.get(kindObject, w.Object.String())).Version != w.Version {
 		return fmt.Errorf("commit %s: %w", w.Object, store.ErrConflict)
 	}
-	if err := w.load(b); err != nil {
+	now := s.now()
+	k, err := s.readBook(b, w.Account, now, grantIDs(w.Effect.Grants))
+	if err != nil {
 		return err
 	}
-	var err error
-	w.after, w.entries, err = w.before.Apply(w.Effect.Grants, w.Cause, s.now())
-	if err != nil {
+	if k.after, k.entries, err = k.before.Apply(w.Effect.Grants, w.Policy, w.Cause, now); err != nil {
 		return fmt.Errorf("commit %s: %w", w.Object, err)
+	}
+	if err := w.readOrder(b); err != nil {
+		return err
 	}
 	if b, err = accountFor(tx, w.Account); err != nil {
 		return err
 	}
-	return w.save(b)
+	s.turn(tx, k, true)
+	w.entries = k.entries
+	return errors.Join(k.save(b), w.save(b))
 }
 
-// load reads what the commit builds on: the live grants, the others that it
-// names, and its order.
-func (w *commit) load(b bucket) error {
-	var err error
-	if w.before, err = readLedger(b); err != nil {
-		return err
+func grantIDs(targets []ledger.Target) []string {
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = t.ID
 	}
-	for _, t := range w.Effect.Grants {
-		if value := b.get(kindClosed, t.ID); value != nil {
-			if w.before.Grants[t.ID], err = record.ParseGrant(t.ID, string(value)); err != nil {
-				return damaged(err)
-			}
-		}
-	}
+	return ids
+}
+
+// readOrder reads the commit's order and moves it along.
+func (w *commit) readOrder(b bucket) error {
 	if w.Order == nil {
 		return nil
 	}
@@ -160,19 +150,11 @@ func (w *commit) load(b bucket) error {
 	return err
 }
 
+// save writes all of a commit but its book.
 func (w *commit) save(b bucket) error {
 	errs := []error{
 		b.put(kindObject, w.Object.String(), w.object),
-		b.put(kindSeq, "", number(w.after.Seq)),
 		w.saveStanding(b),
-	}
-	for id, g := range w.after.Grants {
-		if g != w.before.Grants[id] {
-			errs = append(errs, saveGrant(b, g))
-		}
-	}
-	for _, e := range w.entries {
-		errs = append(errs, b.put(kindEntry, string(number(e.Seq)), []byte(record.Entry(e))))
 	}
 	if w.order != nil {
 		errs = append(errs, b.put(kindOrder, w.result.ID, w.order))
@@ -188,14 +170,6 @@ func (w *commit) saveStanding(b bucket) error {
 		return b.remove(kindStanding, w.Object.String())
 	}
 	return b.put(kindStanding, w.Object.String(), []byte(w.standing))
-}
-
-func saveGrant(b bucket, g ledger.Grant) error {
-	in, out := byte(kindLive), byte(kindClosed)
-	if g.Left == 0 {
-		in, out = out, in
-	}
-	return errors.Join(b.put(in, g.ID, []byte(record.Grant(g))), b.remove(out, g.ID))
 }
 
 // Entries implements [store.Accounts].

@@ -9,15 +9,17 @@ import (
 
 // The first bytes of an account's keys, see doc.go.
 const (
-	kindSeq      = 's'
-	kindLive     = 'g'
-	kindStanding = 't'
-	kindClosed   = 'c'
-	kindEntry    = 'e'
-	kindObject   = 'o'
-	kindOrder    = 'r'
-	kindUnpaid   = 'u'
-	kindKey      = 'k'
+	kindHead       = 's'
+	kindLive       = 'g'
+	kindStanding   = 't'
+	kindClosed     = 'c'
+	kindEntry      = 'e'
+	kindEnded      = 'h'
+	kindEndedUntil = 'i'
+	kindObject     = 'o'
+	kindOrder      = 'r'
+	kindUnpaid     = 'u'
+	kindKey        = 'k'
 )
 
 // bucket is a bbolt bucket that may not exist: reading it finds nothing then.

@@ -194,9 +194,9 @@ func entries(t *testing.T, s store.Store, account string) []ledger.Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Ledger.Seq != int64(len(all)) || a.Ledger.Balance(time.Now()) != balance {
+	if a.Ledger.Seq != int64(len(all)) || a.Ledger.Available(time.Now()) != balance {
 		t.Fatalf("account %s has seq %d and balance %d, its %d entries add up to %d",
-			account, a.Ledger.Seq, a.Ledger.Balance(time.Now()), len(all), balance)
+			account, a.Ledger.Seq, a.Ledger.Available(time.Now()), len(all), balance)
 	}
 	return all
 }

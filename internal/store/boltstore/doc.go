@@ -4,11 +4,13 @@
 //
 //	meta      "format" → "1", "mark " name → a time in milliseconds
 //	accounts  account id → a bucket of that account, its keys by their first byte:
-//	            s            number of the last entry
-//	            g grant      grants of which something is left
+//	            s            revision, number of the last entry and debt, 8 bytes each
+//	            g grant      grants of which something is left or held
 //	            t object     standings
 //	            c grant      grants of which nothing is left
 //	            e seq        entries, the number in 8 bytes, big endian
+//	            h hold       ends of holds that somebody may ask for again, JSON
+//	            i until hold when they may be forgotten, milliseconds in 8 bytes
 //	            o object     version in 8 bytes and merged state
 //	            r order      orders, JSON
 //	            u order      unpaid orders: expiry in milliseconds
@@ -22,6 +24,12 @@
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page
 // that it shares with others; s, g and t are all that [Store.Account] reads.
+//
+// # Holds
+//
+// What is held is in memory, and in the file it counts as left: when the process
+// ends, so do the requests that the credits were held for. So placing and
+// releasing a hold waits for no fsync; spending from it does.
 //
 // # Writing
 //

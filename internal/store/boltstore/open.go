@@ -70,9 +70,10 @@ func Open(path string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("%w: open store file %s: %w", store.ErrUnavailable, path, explain(err))
 	}
 	s := &Store{
-		db: db, path: path, clock: opts.Clock, log: opts.Logger,
+		db: db, path: path, clock: opts.Clock, log: opts.Logger, holds: newHolds(),
 		queue: make(chan *operation, maxQueue), drained: make(chan struct{}),
 	}
+	s.watchers.Live() // nobody else writes the file
 	go s.commitAll()
 	return s, nil
 }

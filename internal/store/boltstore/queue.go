@@ -30,11 +30,15 @@ type writeError struct{ error }
 
 func (e writeError) Unwrap() error { return e.error }
 
+// errUnwritten is what an operation returns that did what it should without
+// writing. It is answered at once: others may have to wait for the disk.
+var errUnwritten = errors.New("nothing was written")
+
 // errNothing undoes a transaction in which every operation was refused.
 var errNothing = errors.New("nothing to write")
 
 // update queues a change and waits for it to be on disk. What run returns is
-// returned; it must not have written anything then. The results of run may be
+// returned, errUnwritten as nil; it must not have written anything then. The results of run may be
 // looked at only when update returns nil.
 func (s *Store) update(ctx context.Context, size int, run func(*bolt.Tx) error) error {
 	if err := s.enter(ctx); err != nil {
@@ -92,9 +96,11 @@ func (s *Store) commit(batch []*operation) {
 		err = s.transact(batch, answers)
 	}
 	for i, op := range batch {
-		if err != nil {
+		switch {
+		case answers[i] == errUnwritten: //nolint:errorlint // as above; it is answered already
+		case err != nil:
 			op.answer <- err
-		} else {
+		default:
 			op.answer <- answers[i]
 		}
 	}
@@ -126,6 +132,9 @@ func (s *Store) transact(batch []*operation, answers []error) (err error) {
 			}
 			if answers[i] == nil {
 				done++
+			}
+			if answers[i] == errUnwritten { //nolint:errorlint // our own, never wrapped
+				op.answer <- nil
 			}
 		}
 		if done == 0 {

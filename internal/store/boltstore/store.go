@@ -22,6 +22,9 @@ type Store struct {
 	clock func() time.Time
 	log   *slog.Logger
 
+	holds   *holds
+	lastRev int64 // of any account; known to the goroutine that writes
+
 	queue   chan *operation
 	drained chan struct{} // closed when the queue is empty for good
 
@@ -32,6 +35,8 @@ type Store struct {
 	broken   atomic.Pointer[error] // the fault after which nothing is written
 	unusable atomic.Pointer[error] // the fault after which nothing is read either
 	panicked atomic.Bool           // bbolt may hold locks that nobody will release
+
+	watchers store.Watchers
 
 	operations, transactions atomic.Int64
 }
@@ -84,6 +89,7 @@ func (s *Store) Close() error {
 	s.users.Wait()
 	close(s.queue)
 	<-s.drained
+	s.watchers.End()
 	if err := s.closeFile(); err != nil {
 		return unavailable("close "+s.path, err)
 	}

@@ -21,6 +21,8 @@ var (
 	errNoAccount   = errors.New("account id is empty")
 	errLongAccount = fmt.Errorf("account id is longer than %d bytes", maxAccount)
 	errLongName    = fmt.Errorf("name is longer than %d bytes", maxName)
+	errNoHold      = errors.New("hold id is empty")
+	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", store.MaxReceipt)
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
 )
 
@@ -76,6 +78,38 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 	}
 	c.Effect.Grants = targets
 	return c, nil
+}
+
+// CheckHold refuses a hold that cannot be stored.
+func CheckHold(h store.Hold) error {
+	if err := checkHold(h.Account, h.ID); err != nil {
+		return err
+	}
+	if h.Amount < 0 || h.Amount > ledger.Max {
+		return ledger.ErrRange
+	}
+	return CheckNames(h.By, h.Fingerprint)
+}
+
+// CheckEnd refuses an end that cannot be stored.
+func CheckEnd(e store.End) error {
+	if err := checkHold(e.Account, e.ID); err != nil {
+		return err
+	}
+	if e.Captured < 0 || e.Captured > ledger.Max {
+		return ledger.ErrRange
+	}
+	if len(e.Receipt) > store.MaxReceipt {
+		return errReceipt
+	}
+	return CheckNames(e.By)
+}
+
+func checkHold(account, id string) error {
+	if id == "" {
+		return errNoHold
+	}
+	return errors.Join(CheckAccount(account), CheckNames(id))
 }
 
 // CheckRef refuses a reference that is too long to be stored.

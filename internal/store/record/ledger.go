@@ -11,19 +11,20 @@ import (
 )
 
 // Grant writes a grant, but for its id, as
-// "amount left lapsed expires created".
+// "amount left held lapsed waived expires created".
 func Grant(g ledger.Grant) string {
-	return fmt.Sprintf("%d %d %d %s %s", g.Amount, g.Left, g.Lapsed, Millis(g.ExpiresAt), Millis(g.CreatedAt))
+	return fmt.Sprintf("%d %d %d %d %d %s %s",
+		g.Amount, g.Left, g.Held, g.Lapsed, g.Waived, Millis(g.ExpiresAt), Millis(g.CreatedAt))
 }
 
 // ParseGrant reads what Grant wrote.
 func ParseGrant(id, s string) (ledger.Grant, error) {
 	f := strings.Split(s, " ")
-	if len(f) != 5 {
+	if len(f) != 7 {
 		return ledger.Grant{}, errDamaged("grant", s)
 	}
 	g := ledger.Grant{ID: id}
-	for i, to := range []*int64{&g.Amount, &g.Left, &g.Lapsed} {
+	for i, to := range []*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
 		n, err := strconv.ParseInt(f[i], 10, 64)
 		if err != nil || n < 0 || n > ledger.Max {
 			return ledger.Grant{}, errDamaged("grant", s)
@@ -31,10 +32,10 @@ func ParseGrant(id, s string) (ledger.Grant, error) {
 		*to = n
 	}
 	var err error
-	if g.ExpiresAt, err = ParseMillis(f[3]); err != nil {
+	if g.ExpiresAt, err = ParseMillis(f[5]); err != nil {
 		return ledger.Grant{}, err
 	}
-	if g.CreatedAt, err = ParseMillis(f[4]); err != nil {
+	if g.CreatedAt, err = ParseMillis(f[6]); err != nil {
 		return ledger.Grant{}, err
 	}
 	return g, nil

@@ -29,7 +29,8 @@ var (
 func TestRoundTrips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := ledger.Grant{
-			ID: names.Draw(t, "id"), Amount: credits.Draw(t, "amount"), Left: credits.Draw(t, "left"), Lapsed: credits.Draw(t, "lapsed"),
+			ID: names.Draw(t, "id"), Amount: credits.Draw(t, "amount"), Left: credits.Draw(t, "left"), Held: credits.Draw(t, "held"),
+			Lapsed: credits.Draw(t, "lapsed"), Waived: credits.Draw(t, "waived"),
 			ExpiresAt: instants.Draw(t, "expires"), CreatedAt: instants.Draw(t, "created"),
 		}
 		if got, err := record.ParseGrant(g.ID, record.Grant(g)); err != nil || !reflect.DeepEqual(got, g) {
@@ -47,7 +48,8 @@ func TestRoundTrips(t *testing.T) {
 
 // TestDamage: what was never written is refused, not guessed at.
 func TestDamage(t *testing.T) {
-	for _, bad := range []string{"", "1", "1 1 1 - - -", "1 1 -1 - -", "1.5 1 0 - -", "0x1 1 0 - -", "1 1 0 soon -", "9007199254740992 1 0 - -", "1e3 1 0 - -"} {
+	for _, bad := range []string{"", "1", "1 1 0 0 0 - - -", "1 1 0 0 - -", "1 1 0 -1 0 - -", "1 1 0 0 -1 - -", "1.5 1 0 0 0 - -", "0x1 1 0 0 0 - -", "1 1 0 0 0 soon -",
+		"9007199254740992 1 0 0 0 - -", "1e3 1 0 0 0 - -"} {
 		if g, err := record.ParseGrant("a", bad); err == nil {
 			t.Errorf("grant %q was read as %+v", bad, g)
 		}

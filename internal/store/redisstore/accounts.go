@@ -28,37 +28,59 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	}
 	var a entitlement.Account
 	err := s.do(ctx, "read account", func(ctx context.Context) error {
-		fields, err := s.client.HGetAll(ctx, s.keysOf(account).account()).Result()
+		reply, err := s.run(ctx, accountScript, s.keysOf(account).ledger(), s.now(), s.changesChannel())
 		if err != nil {
 			return err
 		}
-		a, err = parseAccount(fields)
+		a, err = parseAccount(reply)
 		return err
 	})
+	if err == nil && a.Standings == nil {
+		a.Standings = make(map[string]entitlement.Standing)
+	}
 	return a, err
 }
 
-func parseAccount(fields map[string]string) (entitlement.Account, error) {
+// parseAccount reads an account from a script's reply, see ledger.lua.
+func parseAccount(reply []string) (entitlement.Account, error) {
 	a := entitlement.Account{
-		Ledger:    ledger.Account{Grants: make(map[string]ledger.Grant)},
-		Standings: make(map[string]entitlement.Standing),
+		Ledger: ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)},
 	}
-	for field, value := range fields {
-		kind, name, _ := strings.Cut(field, ":")
-		var err error
-		switch kind {
-		case "seq":
-			a.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
-		case "g":
-			a.Ledger.Grants[name], err = record.ParseGrant(name, value)
-		case "s":
-			a.Standings[name], err = record.ParseStanding(value)
-		}
-		if err != nil {
-			return entitlement.Account{}, err
+	if len(reply)%2 == 0 {
+		return a, fmt.Errorf("script returned an account of %d strings", len(reply))
+	}
+	var err error
+	if a.HeldUntil, err = record.ParseMillis(reply[0]); err != nil {
+		return a, err
+	}
+	for i := 1; i < len(reply); i += 2 {
+		if err := parseField(&a, reply[i], reply[i+1]); err != nil {
+			return a, err
 		}
 	}
 	return a, nil
+}
+
+func parseField(a *entitlement.Account, field, value string) (err error) {
+	kind, name, _ := strings.Cut(field, ":")
+	switch kind {
+	case "rev":
+		a.Rev, err = strconv.ParseInt(value, 10, 64)
+	case "seq":
+		a.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
+	case "debt":
+		a.Ledger.Debt, err = strconv.ParseInt(value, 10, 64)
+	case "g":
+		a.Ledger.Grants[name], err = record.ParseGrant(name, value)
+	case "h":
+		a.Ledger.Holds[name], err = parseHold(name, value)
+	case "s":
+		if a.Standings == nil {
+			a.Standings = make(map[string]entitlement.Standing)
+		}
+		a.Standings[name], err = record.ParseStanding(value)
+	}
+	return err
 }
 
 // Object implements [store.Accounts].
@@ -121,7 +143,7 @@ func (s *Store) commitKeys(c store.Commit) []string {
 		order = c.Order.ID
 	}
 	k := s.keysOf(c.Account)
-	return []string{k.account(), k.closed(), k.entries(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed()}
+	return append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
 }
 
 func (s *Store) commitArgs(c store.Commit, standing string) []any {
@@ -130,8 +152,8 @@ func (s *Store) commitArgs(c store.Commit, standing string) []any {
 		order = *c.Order
 	}
 	args := []any{
-		s.now(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
-		c.Object.String(), standing, c.Cause, order.ID, string(order.State), order.PaymentID,
+		s.now(), s.changesChannel(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
+		c.Object.String(), standing, c.Cause, string(c.Policy), order.ID, string(order.State), order.PaymentID,
 		store.MaxPurchases,
 	}
 	for _, t := range c.Effect.Grants {

@@ -10,19 +10,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errEviction says that the server is set to forget what matters.
-var errEviction = errors.New("it would drop balances when its memory is full: set maxmemory-policy to noeviction")
+var (
+	// errEviction says that the server is set to forget what matters.
+	errEviction = errors.New("it would drop balances when its memory is full: set maxmemory-policy to noeviction")
+	// errChannel says that the server's ACL keeps a user from what every change does.
+	errChannel = errors.New("its user may not tell of changes: allow it the channels")
+)
 
 // Check reports whether the server can be reached and may be trusted with money:
 // [store.ErrUnavailable] with its address when it cannot be reached, and an
-// error when its eviction policy may drop any key. It warns where the server
+// error when its eviction policy may drop any key or its ACL keeps us from
+// publishing. It warns where the server
 // keeps no append-only file, and where it may drop keys that expire: with us,
 // orders that nobody paid and idempotency keys.
 func (s *Store) Check(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	err := s.forEachServer(limited, s.checkServer)
-	if err == nil || errors.Is(err, errEviction) {
+	if err == nil || errors.Is(err, errEviction) || errors.Is(err, errChannel) {
 		return err
 	}
 	return s.unavailable(ctx, "reach redis at "+s.addrs, err)
@@ -44,6 +49,9 @@ func (s *Store) forEachServer(ctx context.Context, check func(context.Context, r
 
 func (s *Store) checkServer(ctx context.Context, server redis.Cmdable, addr string) error {
 	if err := server.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	if err := s.checkChannel(ctx, server); err != nil {
 		return err
 	}
 	memory, err := server.Info(ctx, "memory").Result()
@@ -71,6 +79,16 @@ func (s *Store) checkServer(ctx context.Context, server redis.Cmdable, addr stri
 		s.log.Warn("redis keeps no append-only file: a restart may lose what was acknowledged; set appendonly to yes", "addr", addr)
 	}
 	return nil
+}
+
+// checkChannel tries whether changes may be published: a script that may not
+// would fail behind everything else that it does. What it publishes says nothing.
+func (s *Store) checkChannel(ctx context.Context, server redis.Cmdable) error {
+	err := server.Publish(ctx, s.changesChannel(), "").Err()
+	if redis.HasErrorPrefix(err, "NOPERM") {
+		return fmt.Errorf("redis at %s: %w: &%s*", s.addrs, errChannel, s.prefix)
+	}
+	return err
 }
 
 // infoField is a field of what INFO returns, "" when it is not there.

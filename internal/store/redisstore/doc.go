@@ -6,9 +6,12 @@
 // Under the prefix, with every name percent-encoded, so that no name can end a
 // key early or move it to another slot:
 //
-//	{account}:account          hash: number of the last entry, live grants, standings
-//	{account}:closed           hash: grants of which nothing is left
+//	{account}:account          hash: revision, number of the last entry, debt, live grants, standings
+//	{account}:closed           hash: grants of which nothing is left or held
 //	{account}:entries          list: entry n is the n-th element
+//	{account}:holds            hash: the holds that have not ended
+//	{account}:expiring         sorted set: their ids by when they run out
+//	{account}:ended:id         string: a hold that has ended; expires
 //	{account}:object:kind:id   hash: version, state
 //	{account}:order:id         hash; expires 30 days after the order unless it is paid
 //	{account}:unpaid           sorted set: ids of unpaid orders by expiry
@@ -30,6 +33,16 @@
 // Every change of an account is one script, in a .lua file of its own with its
 // contract above it. They are written so that a client may send them again after
 // a lost reply, which go-redis does by itself.
+//
+// # Changes
+//
+// The script that changes an account publishes "rev account" on the channel
+// prefix + "changes", the account in the form that it has in keys. [Store.Watch]
+// listens on a connection of its own, and knows that it hears everything because
+// once a second it publishes something itself, on the channel changes:id. Channels
+// have no database: stores with one prefix in two databases of a server hear each
+// other, which costs a read and changes nothing. A user with an ACL needs the
+// channels prefix + "*".
 //
 // # What is lost when
 //

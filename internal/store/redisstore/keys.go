@@ -16,9 +16,15 @@ func (s *Store) keysOf(account string) accountKeys {
 func (k accountKeys) account() string { return string(k) + "account" }
 func (k accountKeys) closed() string  { return string(k) + "closed" }
 func (k accountKeys) entries() string { return string(k) + "entries" }
-func (k accountKeys) unpaid() string  { return string(k) + "unpaid" }
-func (k accountKeys) paid() string    { return string(k) + "paid" }
-func (k accountKeys) failed() string  { return string(k) + "failed" }
+
+// ledger are the first keys of every script about credits, see ledger.lua.
+func (k accountKeys) ledger() []string {
+	return []string{k.account(), k.closed(), k.entries(), string(k) + "holds", string(k) + "expiring"}
+}
+func (k accountKeys) ended(id string) string { return string(k) + "ended:" + escape(id) }
+func (k accountKeys) unpaid() string         { return string(k) + "unpaid" }
+func (k accountKeys) paid() string           { return string(k) + "paid" }
+func (k accountKeys) failed() string         { return string(k) + "failed" }
 
 func (k accountKeys) object(ref entitlement.Ref) string {
 	return string(k) + "object:" + escapeRef(ref)
@@ -27,9 +33,13 @@ func (k accountKeys) order(id string) string { return string(k) + "order:" + esc
 func (k accountKeys) key(hash string) string { return string(k) + "key:" + escape(hash) }
 
 func (s *Store) ownerKey(ref entitlement.Ref) string { return s.prefix + "owner:" + escapeRef(ref) }
-func (s *Store) eventKey(id string) string           { return s.prefix + "event:" + escape(id) }
-func (s *Store) parkedKey(object string) string      { return s.prefix + "parked:" + escape(object) }
-func (s *Store) allParkedKey() string                { return s.prefix + "parked" }
+
+func (s *Store) eventKey(id string) string      { return s.prefix + "event:" + escape(id) }
+func (s *Store) parkedKey(object string) string { return s.prefix + "parked:" + escape(object) }
+func (s *Store) allParkedKey() string           { return s.prefix + "parked" }
+
+// changesChannel is where changes are published. It is not a key.
+func (s *Store) changesChannel() string { return s.prefix + "changes" }
 
 // escape writes a name so that it holds no brace or colon, and so that no two
 // names look alike afterwards.

@@ -230,7 +230,7 @@ func wantBalance(t *testing.T, s store.Store, account string, balance int64, ent
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := a.Ledger.Balance(time.Now()); got != balance || sum != balance || len(all) != entries || a.Ledger.Seq != int64(entries) {
+	if got := a.Ledger.Available(time.Now()); got != balance || sum != balance || len(all) != entries || a.Ledger.Seq != int64(entries) {
 		t.Fatalf("balance %d, sum %d, %d entries, seq %d; want %d by %d entries", got, sum, len(all), a.Ledger.Seq, balance, entries)
 	}
 }

@@ -13,6 +13,18 @@ import (
 //go:embed prelude.lua
 var prelude string
 
+//go:embed ledger.lua
+var ledgerLua string
+
+//go:embed account.lua
+var accountLua string
+
+//go:embed hold.lua
+var holdLua string
+
+//go:embed end.lua
+var endLua string
+
 //go:embed commit.lua
 var commitLua string
 
@@ -44,7 +56,10 @@ var recordLua string
 var settleLua string
 
 var (
-	commitScript        = redis.NewScript(prelude + commitLua)
+	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
+	commitScript        = redis.NewScript(prelude + ledgerLua + commitLua)
+	holdScript          = redis.NewScript(prelude + ledgerLua + holdLua)
+	endScript           = redis.NewScript(prelude + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
 	createOrderScript   = redis.NewScript(prelude + createOrderLua)
 	openOrderScript     = redis.NewScript(prelude + openOrderLua)

@@ -24,6 +24,10 @@ type Store struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	secrets []string
+
+	watchers  store.Watchers
+	listening sync.Once // starts the listener
+	listener  listener
 }
 
 var _ store.Store = (*Store)(nil)
@@ -58,6 +62,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if client.Password != "" {
 		s.secrets = []string{client.Password}
 	}
+	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
 	if err := s.Check(ctx); err != nil {
 		return nil, errors.Join(err, s.client.Close())
 	}
@@ -66,6 +71,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // Close closes all connections. Later calls return [store.ErrUnavailable].
 func (s *Store) Close() error {
+	s.stopListening()
 	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return s.unavailable(context.Background(), "close redis", err)
 	}

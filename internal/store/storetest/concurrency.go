@@ -67,7 +67,7 @@ var concurrencyTests = []test{
 		})
 		a := r.account("acc")
 		shared := a.Ledger.Grants["shared"].Left
-		same(r, "balance", a.Ledger.Balance(r.now())-shared, crowd*(crowd+1)/2)
+		same(r, "balance", a.Ledger.Available(r.now())-shared, crowd*(crowd+1)/2)
 		same(r, "standings", len(a.Standings), crowd)
 		r.audit("acc")
 	}},

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Range", rangeTests},
 		{"Entries", entriesTests},
 		{"EntriesBefore", entriesBeforeTests},
+		{"Holds", holdTests},
 		{"Standings", standingTests},
 		{"OrderResults", resultTests},
 		{"Owners", ownerTests},
@@ -38,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
 		{"Marks", markTests},
+		{"Changes", changeTests},
 		{"Names", nameTests},
 		{"Concurrency", concurrencyTests},
 		{"Contexts", contextTests},
@@ -164,20 +166,18 @@ func (r *rig) audit(account string) {
 	var balance int64
 	for i, e := range entries {
 		balance += e.Amount
-		if e.Seq != int64(i+1) || e.Balance != balance || e.Amount == 0 || balance < 0 || balance > ledger.Max {
+		if e.Seq != int64(i+1) || e.Balance != balance || e.Amount == 0 || balance < -ledger.Max || balance > ledger.Max {
 			r.Fatalf("entry %d of %q is %+v, and the amounts so far add up to %d", i+1, account, e, balance)
 		}
 	}
-	var left int64
 	for id, g := range a.Ledger.Grants {
-		if g.ID != id || g.Left <= 0 || g.Left+g.Lapsed > g.Amount {
+		if g.ID != id || g.Left < 0 || g.Held < 0 || g.Left+g.Held == 0 || g.Lapsed < 0 || g.Waived < 0 {
 			r.Fatalf("grant %q of %q is %+v", id, account, g)
 		}
-		left += g.Left
 	}
-	if a.Ledger.Seq != int64(len(entries)) || left != balance {
-		r.Fatalf("account %q has seq %d and %d left, its %d entries add up to %d",
-			account, a.Ledger.Seq, left, len(entries), balance)
+	if a.Ledger.Seq != int64(len(entries)) || a.Ledger.Balance() != balance || a.Ledger.Debt < 0 {
+		r.Fatalf("account %q has seq %d and a balance of %d with a debt of %d, its %d entries add up to %d",
+			account, a.Ledger.Seq, a.Ledger.Balance(), a.Ledger.Debt, len(entries), balance)
 	}
 }
 
@@ -217,7 +217,7 @@ func lines(entries []ledger.Entry) []line {
 	return ls
 }
 
-// left is what is left in each live grant.
+// left is what is left in each grant that counts.
 func left(a entitlement.Account) map[string]int64 {
 	m := make(map[string]int64)
 	for id, g := range a.Ledger.Grants {

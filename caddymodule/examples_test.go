@@ -1,0 +1,176 @@
+package caddymodule_test
+
+import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+)
+
+// example runs a Caddyfile of docs/examples as it is, but for where things are.
+func example(t *testing.T, name string, places ...string) (*bench, *dodosim.Simulator) {
+	t.Helper()
+	b := newBench(t)
+	t.Setenv("DODO_PAYMENTS_API_KEY", "test_api_key")
+	t.Setenv("DODO_PAYMENTS_WEBHOOK_SECRET", webhookSecret)
+	sim := shop(t, b)
+	text, err := os.ReadFile("../docs/examples/" + name + ".Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mustLoad(strings.NewReplacer(append(places,
+		"{\n\tdodo {\n", "{\n\tadmin {{Admin}}\n\tdodo {\n\t\tbase_url {{Dodo}}\n\t\tstore bolt {{Dir}}/dodogate.db\n",
+		"https://app.example.com", "http://127.0.0.1:{{Port}}",
+		"\napp.example.com {", "\nhttp://127.0.0.1:{{Port}} {",
+		"pdt_from_your_dashboard", "pdt_pack10",
+		"/srv/site", "{{Dir}}",
+	)...).Replace(string(text)))
+	return b, sim
+}
+
+// as is the header of somebody who is logged in by name and password.
+func as(user string) []string {
+	return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+user))}
+}
+
+var buttonFields = regexp.MustCompile(`<input type="hidden" name="([a-z_]+)" value="([^"]*)">`)
+
+// click buys by the first button of a page, and pays.
+func (b *bench) click(sim *dodosim.Simulator, user, page string) {
+	b.t.Helper()
+	_, form, found := strings.Cut(page, `<form method="post" action="/payments/checkout">`)
+	if !found {
+		b.t.Fatalf("no button: %s", page)
+	}
+	form, _, _ = strings.Cut(form, "</form>")
+	var fields []string
+	for _, m := range buttonFields.FindAllStringSubmatch(form, -1) {
+		fields = append(fields, m[1]+"="+m[2])
+	}
+	a := b.do("POST", "/payments/checkout", strings.Join(fields, "&"),
+		append(as(user), "Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html", "Sec-Fetch-Site", "same-origin")...)
+	to := a.header.Get("Location")
+	if a.status != http.StatusSeeOther {
+		b.t.Fatalf("the form is answered with %d %s", a.status, a.body)
+	}
+	if _, err := sim.Pay(to[strings.LastIndex(to, "/")+1:], "4242424242424242"); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestPaidDownload(t *testing.T) {
+	b, sim := example(t, "paid-download")
+	b.write("downloads/book.pdf", "%PDF, the whole book")
+	b.write("index.html", "welcome")
+	if a := b.do("GET", "/", "", as("alice")...); a.body != "welcome" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	browser := append(as("alice"), "Accept", "text/html")
+	a := b.do("GET", "/downloads/book.pdf", "", browser...)
+	if a.status != 402 || strings.Contains(a.body, "PDF") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for _, path := range []string{"/downloads/../downloads/book.pdf", "//downloads/book.pdf", "/%64ownloads/book.pdf", "/downloads%2fbook.pdf", "/downloads/"} {
+		if a := b.do("GET", path, "", browser...); a.status != 402 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+	b.click(sim, "alice", a.body)
+	if a = b.do("GET", "/downloads/book.pdf", "", append(browser, "Range", "bytes=0-3")...); a.status != 206 || a.body != "%PDF" {
+		t.Errorf("who has paid gets %d %s", a.status, a.body)
+	}
+	if a = b.do("GET", "/downloads/book.pdf", "", as("bob")...); a.status != 402 {
+		t.Errorf("somebody else gets %d", a.status)
+	}
+}
+
+func TestPlanUpstream(t *testing.T) {
+	answering := func(text string) string {
+		return newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+	}
+	b, sim := example(t, "plan-upstream", "fast:3000", answering("fast"), "slow:3000", answering("slow"))
+	if a := b.do("GET", "/app", "", as("alice")...); a.body != "slow" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	b.problem(b.do("GET", "/reports/1", "", as("alice")...), 402, "plan_required")
+	a := b.do("GET", "/reports/1", "", append(as("alice"), "Accept", "text/html")...)
+	b.click(sim, "alice", a.body)
+	for _, path := range []string{"/reports/1", "/app"} {
+		if a := b.do("GET", path, "", as("alice")...); a.body != "fast" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := b.do("GET", "/app", "", as("bob")...); a.body != "slow" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestPlanLimit(t *testing.T) {
+	app := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	b, sim := example(t, "plan-limit", "app:3000", app)
+	upload := strings.Repeat("x", 200<<10)
+	if a := b.do("POST", "/upload", upload, as("alice")...); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := b.do("POST", "/upload", upload[:50<<10], as("alice")...); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	a := b.do("POST", "/payments/checkout", `{"plan":"pro"}`, append(as("alice"), "Content-Type", "application/json")...)
+	session := regexp.MustCompile(`"session_id":"([^"]+)"`).FindStringSubmatch(a.body)
+	if session == nil {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if _, err := sim.Pay(session[1], "4242424242424242"); err != nil {
+		t.Fatal(err)
+	}
+	sim.HoldWebhooks(false)
+	for _, e := range sim.Events() {
+		if _, err := sim.Redeliver(t.Context(), e.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := b.do("POST", "/upload", upload, as("alice")...); a.status != http.StatusOK {
+		t.Errorf("pro: %d %s", a.status, a.body)
+	}
+}
+
+func TestBalancePage(t *testing.T) {
+	b, _ := example(t, "balance")
+	text, err := os.ReadFile("../docs/examples/balance.Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if code, ok := strings.CutPrefix(line, "#\t"); ok {
+			page.WriteString(code)
+		}
+	}
+	b.write("balance.html", page.String())
+	a := b.do("GET", "/balance.html", "", as("alice")...)
+	if want := "<p>alice, you have\n3 credits and the plan none.</p>\n"; a.body != want || a.header.Get("Cache-Control") != "private, no-store" {
+		t.Errorf("%d %v %q", a.status, a.header, a.body)
+	}
+}
+
+// write makes a file of the site.
+func (b *bench) write(name, text string) {
+	b.t.Helper()
+	name = filepath.Join(b.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}

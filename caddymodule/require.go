@@ -1,0 +1,261 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(Require{})
+}
+
+// Require lets a request pass only if its account has paid, has a plan or has
+// credits. It charges nothing. It needs a `dodo_gateway` before it in the request;
+// without one it answers 500.
+//
+// Everybody else is refused: with 402 and offers of what would satisfy it, as a page
+// with buy buttons for browsers and as `application/problem+json` otherwise; with
+// 401 when nobody is logged in. Before a 402, Dodo is asked about orders of the
+// account that wait to be paid, so that who has just paid is not refused.
+//
+// A CORS preflight passes, because it carries no login; of the answer to it only
+// the status and the `Access-Control-*` headers go back. A request that changes
+// something and comes as TLS early data is answered with 425.
+type Require struct {
+	Entitlement
+
+	app    *App
+	logger *slog.Logger
+}
+
+// Entitlement is what an account must have. Exactly one of the three is set.
+type Entitlement struct {
+	// A payment in force, or a plan that gives access now. Default: false.
+	Paid bool `json:"paid,omitempty"`
+
+	// One of these plans, giving access now. Each is the plan of a product in the
+	// catalog. Default: none.
+	Plans []string `json:"plans,omitempty"`
+
+	// At least so many credits that can be spent, 1 to 9007199254740991. None is
+	// taken. Default: 0.
+	Credits int64 `json:"credits,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Require) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.dodo_require",
+		New: func() caddy.Module { return new(Require) },
+	}
+}
+
+// Provision sets up the handler.
+func (h *Require) Provision(ctx caddy.Context) (err error) {
+	h.logger = ctx.Slogger()
+	h.app, err = h.provision(ctx)
+	return err
+}
+
+func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	v, err := visitOf(r, "dodo_require")
+	if err != nil {
+		return err
+	}
+	if isEarly(r) && !isSafe(r.Method) {
+		h.fail(w, r, httpapi.ErrTooEarly)
+		return nil
+	}
+	now, err := v.read()
+	if err != nil {
+		h.fail(w, r, err)
+		return nil
+	}
+	if h.requirement().MetBy(now) {
+		return next.ServeHTTP(w, r)
+	}
+	if httpapi.IsPreflight(r) {
+		return next.ServeHTTP(httpapi.PreflightOnly(w), r)
+	}
+	var waiting []store.Order
+	if v.account != "" {
+		if now, waiting, err = v.settle(r); err != nil {
+			h.fail(w, r, err)
+			return nil
+		}
+		if h.requirement().MetBy(now) {
+			return next.ServeHTTP(w, r)
+		}
+	}
+	code := v.site.api.Refuse(w, r, httpapi.Refusal{
+		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf(r),
+	})
+	metrics.refusedWith(code)
+	return nil
+}
+
+// fail answers a request that could not be judged.
+func (h *Require) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := httpapi.ProblemOf(err)
+	metrics.refusedWith(p.Code)
+	level := slog.LevelError
+	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError { // the client's doing
+		level = slog.LevelDebug
+	}
+	h.logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
+	httpapi.WriteError(w, r, err)
+}
+
+// targetOf is what the client asked for, before anything was rewritten.
+func targetOf(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return original.URL.RequestURI()
+	}
+	return r.URL.RequestURI()
+}
+
+// isEarly reports whether anybody on the way could send the request again, because
+// the TLS handshake is not done, here or at a proxy in front (RFC 8470, 5.1).
+func isEarly(r *http.Request) bool {
+	return r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0
+}
+
+// isSafe reports whether a method changes nothing (RFC 9110, 9.2.1).
+func isSafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// requirement is the setting in the words of those who judge.
+func (e Entitlement) requirement() entitlement.Requirement {
+	return entitlement.Requirement{Paid: e.Paid, Plans: e.Plans, Credits: e.Credits}
+}
+
+// provision checks what is required against the catalog.
+func (e Entitlement) provision(ctx caddy.Context) (*App, error) {
+	if err := e.validate(); err != nil {
+		return nil, err
+	}
+	app, err := configuredApp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, plan := range e.Plans {
+		gives := func(p config.Product) bool { return p.Plan == plan }
+		if !slices.ContainsFunc(app.gateway.Catalog.Products(), gives) {
+			return nil, fmt.Errorf("no product of the catalog gives the plan %q", plan)
+		}
+	}
+	return app, nil
+}
+
+var errOneEntitlement = errors.New("one of paid, plan NAME... and credits N is required, and only one")
+
+// validate finds what is wrong with the setting itself.
+func (e Entitlement) validate() error {
+	given := 0
+	for _, is := range []bool{e.Paid, len(e.Plans) > 0, e.Credits != 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return errOneEntitlement
+	}
+	if e.Credits < 0 || e.Credits > config.MaxCredits {
+		return fmt.Errorf("credits must be from 1 to %d", config.MaxCredits)
+	}
+	for i, plan := range e.Plans {
+		if plan == entitlement.NoPlan || plan == "" {
+			return fmt.Errorf("%q is not the name of a plan", plan)
+		}
+		if slices.Contains(e.Plans[:i], plan) {
+			return fmt.Errorf("plan %s is named twice", plan)
+		}
+	}
+	return nil
+}
+
+// parse reads what the rest of the line requires: paid, plan NAME... or credits N.
+// d stands before it.
+func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
+	directive := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s takes paid, plan NAME... or credits N", directive)
+	}
+	switch word, rest := args[0], args[1:]; word {
+	case "paid":
+		if len(rest) != 0 {
+			return d.Errf("paid takes no argument, not '%s'", rest[0])
+		}
+		e.Paid = true
+	case "plan":
+		if len(rest) == 0 {
+			return d.Err("plan takes at least one name of a plan")
+		}
+		e.Plans = rest
+	case "credits":
+		if len(rest) != 1 {
+			return d.Errf("credits takes exactly one argument, not %d", len(rest))
+		}
+		n, err := strconv.ParseUint(rest[0], 10, 63)
+		if err != nil || n == 0 || int64(n) > config.MaxCredits {
+			return d.Errf("credits must be a whole number from 1 to %d, not '%s'", config.MaxCredits, rest[0])
+		}
+		e.Credits = int64(n)
+	default:
+		return d.Errf("unrecognized word '%s'; there are paid, plan NAME... and credits N", word)
+	}
+	if err := e.validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// parseRequire sets up the handler from Caddyfile tokens. Syntax:
+//
+//	dodo_require [<matcher>] paid
+//	dodo_require [<matcher>] plan <name>...
+//	dodo_require [<matcher>] credits <number>
+//
+// A path for a matcher is read like that of `dodo_path`, in every spelling that some
+// app might take for it. Without a matcher it is for every request that gets there.
+func parseRequire(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	matchers, err := gateMatcher(h)
+	if err != nil {
+		return nil, err
+	}
+	handler := new(Require)
+	if err := handler.parse(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if h.NextBlock(0) {
+		return nil, h.Errf("unrecognized option '%s' of dodo_require, which has none", h.Val())
+	}
+	return h.NewRoute(matchers, handler), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Require)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Require)(nil)
+)

@@ -1,0 +1,44 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// visitKey is the request variable that has the visit, for handlers and matchers
+// that run later, in error routes too. Placeholders show variables, but of this one
+// no more than a word.
+const visitKey = "dodo_visit"
+
+func (v *visit) enter(r *http.Request) { caddyhttp.SetVar(r.Context(), visitKey, v) }
+
+// String is what {http.vars.dodo_visit} shows.
+func (*visit) String() string { return "visit" }
+
+// visitOf is the visit that a dodo_gateway earlier in the request made. Without one
+// nobody knows who asks, and that is the operator's to mend.
+func visitOf(r *http.Request, asks string) (*visit, error) {
+	if v, ok := caddyhttp.GetVar(r.Context(), visitKey).(*visit); ok {
+		return v, nil
+	}
+	return nil, caddyhttp.Error(http.StatusInternalServerError,
+		fmt.Errorf("%s needs a dodo_gateway that runs earlier in the request; there is none", asks))
+}
+
+// settle is asked before the request is refused. What comes of it is what the
+// placeholders, the headers and everybody behind see from then on.
+func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, error) {
+	defer v.site.app.store.keep()()
+	now, waiting, err := v.site.app.gateway.Settle(r.Context(), v.account)
+	if err != nil {
+		return entitlement.Snapshot{}, nil, err
+	}
+	v.read = func() (entitlement.Snapshot, error) { return now, nil }
+	v.site.headers.set(r.Header, v.account, now)
+	return now, waiting, nil
+}

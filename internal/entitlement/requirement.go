@@ -1,0 +1,51 @@
+package entitlement
+
+import (
+	"slices"
+
+	"github.com/dodogate/dodogate/config"
+)
+
+// Requirement is what an account must have to get at something: exactly one of
+// the three is set.
+type Requirement struct {
+	Paid    bool     // a payment in force, or a plan that gives access
+	Plans   []string // one of these plans, giving access now
+	Credits int64    // as many credits that can be spent; none is taken
+}
+
+// MetBy reports whether the snapshot is enough. A requirement of nothing is met by
+// nobody.
+func (r Requirement) MetBy(s Snapshot) bool {
+	switch {
+	case r.Paid:
+		return s.HasPaid
+	case len(r.Plans) > 0:
+		return s.Plan != NoPlan && slices.Contains(r.Plans, s.Plan)
+	case r.Credits > 0:
+		return s.Credits >= r.Credits
+	default:
+		return false
+	}
+}
+
+// Pieces is how many pieces of a product would have to be bought for has to become
+// enough, at most [config.MaxQuantity]; 0 when the product is of no use for it. Of
+// what gives a plan nobody buys several for the credits.
+func (r Requirement) Pieces(p config.Product, has Snapshot) int64 {
+	switch {
+	case r.Paid:
+		return 1
+	case len(r.Plans) > 0:
+		if p.Plan != "" && slices.Contains(r.Plans, p.Plan) {
+			return 1
+		}
+	case r.Credits > 0 && p.Credits > 0:
+		missing := max(r.Credits-has.Credits, 1)
+		pieces := (missing-1)/p.Credits + 1
+		if pieces == 1 || pieces <= config.MaxQuantity && p.Plan == "" {
+			return pieces
+		}
+	}
+	return 0
+}

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// What a request that is about to be refused may cost: of how many orders Dodo is
+// asked, and for how long the visitor waits.
+const (
+	settledOrders  = 3
+	settlePatience = 2500 * time.Millisecond
+)
+
+// Settle is asked before somebody is told that they have not paid. It asks Dodo
+// about the newest of the account's orders that wait to be paid, applies what Dodo
+// says, and returns what the account may do then, with the orders that wait all
+// the same, newest first. An order whose last attempt failed waits for another.
+//
+// Dodo is asked as in [Gateway.Confirm]: once for all who ask at the same time,
+// seldom for one order, and within the budget for all. Its silence is no error,
+// because then nothing speaks for the account; a store that fails is one.
+func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.Snapshot, waiting []store.Order, err error) {
+	// Orders first: one that is paid in between is then in the snapshot.
+	waiting, err = g.Pending(ctx, account)
+	if err == nil && len(waiting) > 0 {
+		if err = g.askAll(ctx, waiting[:min(len(waiting), settledOrders)]); err == nil {
+			waiting, err = g.Pending(ctx, account)
+		}
+	}
+	if err != nil {
+		return entitlement.Snapshot{}, nil, err
+	}
+	now, err = g.Entitlement(ctx, account)
+	return now, waiting, err
+}
+
+// askAll asks Dodo about all of the orders at once, and waits only so long.
+func (g *Gateway) askAll(ctx context.Context, orders []store.Order) error {
+	patience, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	reads := make([]<-chan singleflight.Result, 0, len(orders))
+	for _, o := range orders {
+		reads = append(reads, g.ask(ctx, o))
+	}
+	for i, read := range reads {
+		select {
+		case done := <-read:
+			// Dodo may have said that it is paid, so this is no "not paid".
+			if errors.Is(done.Err, store.ErrUnavailable) {
+				return done.Err
+			}
+			if done.Err != nil {
+				g.Logger.Warn("order could not be confirmed before a refusal", "order", orders[i].ID, "error", done.Err)
+			}
+		case <-patience.Done():
+			return ctx.Err() // of those who left; the others are judged by what is known
+		}
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+)
+
+// TestSettle: whoever has just paid is not refused, though no webhook has come.
+func TestSettle(t *testing.T) {
+	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+		now, waiting, err := w.Settle(t.Context(), "alice")
+		if err != nil || now.HasPaid || len(waiting) != 0 {
+			t.Fatalf("a newcomer: %+v, %v, %v", now, waiting, err)
+		}
+		open := w.order("alice", "pack10")
+		w.buy("alice", "monthly")
+		now, waiting, err = w.Settle(t.Context(), "alice")
+		if err != nil || now.Credits != 500 || !now.HasPaid || now.Plan != "pro" {
+			t.Errorf("%+v, %v", now, err)
+		}
+		if len(waiting) != 1 || waiting[0].ID != open.ID {
+			t.Errorf("waiting are %v, want %s", waiting, open.ID)
+		}
+		if now, _, err := w.Settle(t.Context(), "bob"); err != nil || now.HasPaid {
+			t.Errorf("somebody else: %+v, %v", now, err)
+		}
+	})
+}
+
+// TestSettleAsksOnce: a hundred requests that would be refused are one read.
+func TestSettleAsksOnce(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		w.buy("alice", "pack10")
+		var refused sync.WaitGroup
+		for range 100 {
+			refused.Go(func() {
+				now, waiting, err := w.Settle(t.Context(), "alice")
+				if err != nil || now.Credits != 10 || len(waiting) != 0 {
+					t.Errorf("%+v, %v, %v", now, waiting, err)
+				}
+			})
+		}
+		refused.Wait()
+		sessions, payments := w.sim.Calls("GET", "/checkouts/{id}"), w.sim.Calls("GET", "/payments/{id}")
+		if sessions != 1 || payments != 1 {
+			t.Errorf("Dodo was asked for %d sessions and %d payments", sessions, payments)
+		}
+		w.entries("alice", 10)
+	})
+}
+
+// TestSettleAsksSeldom: the newest few orders, and none of them again at once.
+func TestSettleAsksSeldom(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{})
+	for range 5 {
+		w.order("alice", "pack10")
+	}
+	for range 10 {
+		_, waiting, err := w.Settle(t.Context(), "alice")
+		if err != nil || len(waiting) != 5 {
+			t.Fatalf("%d wait, %v", len(waiting), err)
+		}
+	}
+	if n := w.sim.Calls("GET", "/checkouts/{id}"); n != 3 {
+		t.Errorf("Dodo was asked %d times, want 3", n)
+	}
+}
+
+// TestSettleWithoutDodo: then what is known counts, and the order is named.
+func TestSettleWithoutDodo(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true})
+	order := w.order("alice", "pack10")
+	_, err := w.sim.Pay(order.SessionID, goodCard)
+	must(t, err)
+	w.sim.SetFault(dodosim.Fault{Status: http.StatusUnauthorized, Body: "{}"}, 10)
+	now, waiting, err := w.Settle(t.Context(), "alice")
+	if err != nil || now.HasPaid || len(waiting) != 1 || waiting[0].ID != order.ID {
+		t.Errorf("%+v, %v, %v", now, waiting, err)
+	}
+}
+
+// TestSettleHasPatience: nobody waits for a Dodo that hangs, and what it says in
+// the end still counts.
+func TestSettleHasPatience(t *testing.T) {
+	hangs := make(chan struct{})
+	w := newWorld(t, openBolt(t), settings{hold: true, between: func(dodo http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				<-hangs
+			}
+			dodo.ServeHTTP(rw, r)
+		})
+	}})
+	order := w.order("alice", "pack10")
+	_, err := w.sim.Pay(order.SessionID, goodCard)
+	must(t, err)
+	now, waiting, err := w.Settle(t.Context(), "alice")
+	if err != nil || now.HasPaid || len(waiting) != 1 {
+		t.Errorf("while Dodo hangs: %+v, %v, %v", now, waiting, err)
+	}
+	close(hangs)
+	_, err = w.Confirm(t.Context(), "alice", order.ID) // waits for the answer to the same question
+	must(t, err)
+	w.has("alice", 10, true)
+}
+
+// TestSettleWithoutStore: "not paid" is never said of somebody whose account
+// cannot be read.
+func TestSettleWithoutStore(t *testing.T) {
+	s := openBolt(t)
+	w := newWorld(t, s, settings{hold: true})
+	w.buy("alice", "pack10")
+	must(t, s.(*boltstore.Store).Close())
+	if _, _, err := w.Settle(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSettleCannotStore: nor of one of whom Dodo says that they paid.
+func TestSettleCannotStore(t *testing.T) {
+	s := openBolt(t)
+	w := newWorld(t, s, settings{hold: true})
+	w.buy("alice", "pack10")
+	g := w.newGateway(settings{})
+	g.Store = readOnly{s}
+	if _, _, err := g.Settle(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+// readOnly is a store whose disk is full.
+type readOnly struct{ store.Store }
+
+func (readOnly) Commit(context.Context, store.Commit) ([]ledger.Entry, error) {
+	return nil, store.ErrUnavailable
+}
+
+// TestOffersNow never waits for Dodo.
+func TestOffersNow(t *testing.T) {
+	hangs, asked := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, openBolt(t), settings{between: func(dodo http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			close(asked)
+			<-hangs
+			dodo.ServeHTTP(rw, r)
+		})
+	}})
+	for range 3 {
+		if offers := w.OffersNow(t.Context()); len(offers) != 3 || offers[0].Priced {
+			t.Errorf("%+v", offers)
+		}
+	}
+	<-asked // once, or closing it again would panic
+	close(hangs)
+	for {
+		if offers := w.OffersNow(t.Context()); offers[0].Priced {
+			return
+		}
+		runtime.Gosched()
+	}
+}

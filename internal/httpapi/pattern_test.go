@@ -1,0 +1,191 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/pathreaders"
+)
+
+func patterns(t testing.TB, texts ...string) []httpapi.PathPattern {
+	t.Helper()
+	var ps []httpapi.PathPattern
+	for _, text := range texts {
+		p, err := httpapi.NewPathPattern(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+// arriving is a request as the server reads it; nil when it refuses.
+func arriving(target string) *http.Request {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: shop.example\r\n\r\n")))
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+func TestPathPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		pattern string
+		yes, no []string
+	}{
+		{
+			"/paid/*",
+			[]string{
+				"/paid", "/paid/", "/paid/x", "/PAID/x", "//paid/x", "/./paid/x", "/x/../paid/x", "/paid/../x", "/paid//x", "/p%61id/x", "/paid%2fx", "/%70%61%69%64",
+				"/x/%2e%2e/paid/x", "/x%2f..%2fpaid/x", "/x/..%2fpaid/x", "/paid;v=1/x", "/paid;/x", "/;/paid/x", "/x/..;/paid/x", "/paid%3bx/y", "/%2570aid/x", "/%252e%252e/paid/x",
+				`/paid\x`, "/paid%5cx", "///evil.example/paid", "/x/..%5cpaid/x", "/paid%00", "/paid%00.txt", "/paid%3fx", "/paid%23", "/paid./x", "/paid%20/x", "/p%0aaid/x", "/paid%2e/x",
+				"http://evil.example/paid/x", "HTTP://evil.example/paid", "http:paid/x", "//evil.example/paid/x", `/\evil.example/paid/x`, "/%2fevil.example/paid/x",
+				"/x%c0%af../paid/x", "/%c0%ae%c0%ae/paid/x", "/paid?x", "/paid%2f%2e%2e%2fx", "/x%2fy/%2e%2e/paid/z",
+				"/x/" + strings.Repeat("%25", 40000), "/" + strings.Repeat("%2f..;%5c.%00/%20%23", 400),
+			},
+			[]string{
+				"/", "/x", "/paidx", "/paid-x", "/xpaid", "/x/paid", "/pai", "/x?/paid/x", "/%25", "/100%25/x", "/a%20b", "/caf%c3%a9", "/a+b,c@d:e", "/x/../y", "/.well-known/x",
+				"/paid.html", "/x.php", "/x.php/y", "*", "/img/https%3A%2F%2Fx.example%2Fa%20b.png", "/" + strings.Repeat("long/", 400), "/x;v=1/y", "//x/y",
+			},
+		},
+		{"/api/generate", []string{"/api/generate", "/api/generate/", "/api//generate//", "/API/Generate", "/api/generate;x", "/api/x/../generate", "/api/generate/%2e"}, []string{"/api", "/api/generate/x", "/api/generates"}},
+		{"/api/generate/", []string{"/api/generate"}, []string{"/api"}},
+		{"/report.php", []string{"/report.php", "/report.php/x", "/report.PHP/x/y", "/report.php%2fx"}, []string{"/report.phpx", "/report", "/x/report.php"}},
+		{"*.mp4", []string{"/a.mp4", "/x/A.MP4", "/a.mp4/", "/a.mp4;x", "/a.mp4%00.txt", "/a.mp4%20", "/a.mp4.", "/a.mp%34"}, []string{"/a.mp3", "/a.mp4x", "/a.mp4/x"}},
+		{"/u/*/big", []string{"/u/a/big", "/u/%61/BIG/", "/u/a/./big", "/u//a/big"}, []string{"/u/big", "/u/a/b/big", "/u/a/big/x"}},
+		{"/u/*/big/*", []string{"/u/a/big", "/u/a/big/x/y"}, []string{"/u/a/bigger", "/u/big/x"}},
+		{"/v*", []string{"/v", "/v1/x", "/V2"}, []string{"/", "/x/v"}},
+		{"/*", []string{"/", "/x", "//"}, nil},
+		{"*", []string{"/", "/x", "*"}, nil},
+		{"/", []string{"/", "//", "/.", "/x/.."}, []string{"/x"}},
+		{"/schön/*", []string{"/sch%C3%B6n/x", "/SCH%C3%96N", "/sch%c3%b6n"}, []string{"/schon"}},
+	} {
+		ps := patterns(t, tt.pattern)
+		for _, list := range []struct {
+			want  bool
+			paths []string
+		}{{true, tt.yes}, {false, tt.no}} {
+			for _, p := range list.paths {
+				r := arriving(p)
+				if r == nil {
+					t.Errorf("%.80q is not a request", p)
+				} else if got := httpapi.MatchPath(ps, r); got != list.want {
+					t.Errorf("%s matches %.80q: %v", tt.pattern, p, got)
+				}
+			}
+		}
+	}
+}
+
+// An app may believe a header instead of the path.
+func TestPathInHeader(t *testing.T) {
+	ps := patterns(t, "/paid/*")
+	for _, tt := range []struct {
+		name, value string
+		want        bool
+	}{
+		{"X-Original-URL", "/paid/x", true},
+		{"X-Rewrite-URL", "/PAID/x", true},
+		{"X-Original-URL", "http://shop.example/paid/x?y", true},
+		{"X-Original-URL", "/x/..%2fpaid", true},
+		{"X-Original-URL", "/x?/paid/x", false},
+		{"X-Other-URL", "/paid/x", false},
+	} {
+		r := arriving("/")
+		r.Header.Set(tt.name, "/y")
+		r.Header.Add(tt.name, tt.value)
+		if got := httpapi.MatchPath(ps, r); got != tt.want {
+			t.Errorf("%s: %s: %v", tt.name, tt.value, got)
+		}
+	}
+}
+
+func TestPathPatternRefused(t *testing.T) {
+	for _, text := range []string{"", "paid", "/a b", "/a%20b", "/{x}", "/a?b", "/a#b", `/a\b`, "/a;b", "/[ab]", "/a//b", "/a/../b", "/./a", "//x", "*a*", "*/a/*", "/a\n"} {
+		if p, err := httpapi.NewPathPattern(text); err == nil {
+			t.Errorf("%q is accepted as %+v", text, p)
+		}
+	}
+}
+
+// pieces is what tricky paths are made of.
+var pieces = []string{
+	"/", "/", "/", "//", "paid", "paid", "PAID", "p%61id", "%70aid", "x", "y", "..", "..", ".", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", `\`, ";", ";v=1", "..;", "%3b",
+	"%00", "%20", "%09", "%0a", "%0d", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", "http://x.example", ":", "@", ".php", ".", " ", "%c0%af", "%c0%ae", "%c3%a9", "%7f", "*",
+}
+
+func randomTarget(dice *rand.Rand) string {
+	var b strings.Builder
+	if dice.IntN(10) > 0 {
+		b.WriteByte('/')
+	}
+	for range 1 + dice.IntN(8) {
+		b.WriteString(pieces[dice.IntN(len(pieces))])
+	}
+	return b.String()
+}
+
+// Whatever is thrown at it, the gate stands where any app serves what is paid.
+func TestNoReaderWalksPast(t *testing.T) {
+	ps := patterns(t, "/paid/*", "/paid.php")
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 1))
+	tried, paid := 0, 0
+	for range 60_000 {
+		target := randomTarget(dice)
+		r := arriving(target)
+		if r == nil {
+			continue
+		}
+		tried++
+		reader, yes := pathreaders.Paid(target)
+		if !yes {
+			continue
+		}
+		if paid++; !httpapi.MatchPath(ps, r) {
+			t.Errorf("%s serves %q, seed %d", reader, target, seed)
+		}
+	}
+	if paid < 1000 {
+		t.Errorf("only %d of %d were paid", paid, tried)
+	}
+}
+
+func FuzzPathPattern(f *testing.F) {
+	for _, seed := range []string{"/paid/x", "/x/..%2fpaid", "//h/paid", `/x\..\paid`, "/x/..;/paid", "/%2570aid", "http:paid"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, target string) {
+		r := arriving(target)
+		if r == nil || r.RequestURI != target {
+			return
+		}
+		if reader, yes := pathreaders.Paid(target); yes && !httpapi.MatchPath(patterns(t, "/paid/*", "/paid.php"), r) {
+			t.Errorf("%s serves %q", reader, target)
+		}
+	})
+}
+
+func BenchmarkMatchPath(b *testing.B) {
+	ps := patterns(b, "/paid/*")
+	for name, p := range map[string]string{
+		"plain": "/app/assets/index-4f2a.js", "encoded": "/a%20b/c", "hostile": "/" + strings.Repeat("%2f..;%5c.%00/%20%23", 100),
+	} {
+		u, err := url.ParseRequestURI(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := &http.Request{URL: u, Header: http.Header{}}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				httpapi.MatchPath(ps, r)
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+)
+
+// IsPreflight reports whether a browser asks whether it may send another request:
+// OPTIONS with an origin and the method it is about, and nothing to work with.
+// It carries no login, by specification (Fetch, 4.8), so that nobody's would ever
+// be entitled to anything, and a page of another origin could not use what its
+// visitor has paid for.
+func IsPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions &&
+		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
+		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Header.Get("Upgrade") == ""
+}
+
+// PreflightOnly is for preflights of those who are not entitled: of the answer it
+// passes on what a preflight is for, the status and the Access-Control headers,
+// and nothing else. So an app that does not look at the method gives nothing away.
+func PreflightOnly(w http.ResponseWriter) http.ResponseWriter {
+	return &preflightWriter{to: w, header: make(http.Header)}
+}
+
+// preflightWriter has no Unwrap, because around it is where the content is.
+type preflightWriter struct {
+	to      http.ResponseWriter
+	header  http.Header
+	written bool
+}
+
+func (p *preflightWriter) Header() http.Header { return p.header }
+
+func (p *preflightWriter) WriteHeader(status int) {
+	if p.written || status < http.StatusOK {
+		return
+	}
+	p.written = true
+	h := p.to.Header()
+	for name, values := range p.header {
+		if name == "Vary" || name == "Allow" || strings.HasPrefix(name, "Access-Control-") {
+			h[name] = values
+		}
+	}
+	h.Set("Content-Length", "0")
+	p.to.WriteHeader(status)
+}
+
+// Write drops the body.
+func (p *preflightWriter) Write(body []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	return len(body), nil
+}
+
+// FlushError lets streaming handlers be.
+func (p *preflightWriter) FlushError() error {
+	p.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// Flush is FlushError for handlers that ask for a [http.Flusher].
+func (p *preflightWriter) Flush() { _ = p.FlushError() }

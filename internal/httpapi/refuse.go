@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Refusal is the answer to a request for something that the account may not have.
+// Whoever refuses has asked [gateway.Gateway.Settle] before, and passes on what
+// that returned.
+type Refusal struct {
+	// Account that asks; empty for an anonymous visitor, who is asked to sign in.
+	Account string
+	// Needs is what it takes.
+	Needs entitlement.Requirement
+	// Has is what the account may do instead.
+	Has entitlement.Snapshot
+	// Pending are the account's orders that wait to be paid.
+	Pending []store.Order
+	// Target is what a browser asked for, path and query as they came in, and
+	// where it goes after buying, if the site allows that. Empty: nowhere.
+	Target string
+}
+
+// The codes of status 402.
+const (
+	codePayment = "payment_required"
+	codePlan    = "plan_required"
+	codeCredits = "insufficient_credits"
+)
+
+// Refuse answers with 402, and with 401 for an anonymous visitor: as a page with
+// buy buttons for a browser, as application/problem+json with the same offers for
+// everybody else. It returns the problem's code, and logs nothing.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code string) {
+	if no.Account == "" {
+		p := ProblemOf(gateway.ErrAnonymous)
+		WriteProblem(w, r, p)
+		return p.Code
+	}
+	p := no.problem()
+	offers := a.offers(r.Context(), no)
+	varyByAccept(w.Header())
+	if wants(r) == wantsHTML {
+		p.writeHeader(w)
+		writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, offers), formPolicy)
+		return p.Code
+	}
+	if offers == nil {
+		offers = []offerAnswer{}
+	}
+	p.Members["offers"] = offers
+	p.writeJSON(w)
+	return p.Code
+}
+
+// problem says what is missing. required and available are of the kind that the
+// code is about: credits, names of plans, or has_paid.
+func (no Refusal) problem() Problem {
+	p := Problem{Status: http.StatusPaymentRequired, Members: make(map[string]any)}
+	switch need := no.Needs; {
+	case len(need.Plans) > 0:
+		p.Code, p.Detail = codePlan, "This needs the plan "+strings.Join(need.Plans, " or ")+"."
+		p.Members["required"], p.Members["available"] = need.Plans, no.Has.Plan
+	case need.Credits > 0:
+		p.Code, p.Detail = codeCredits, fmt.Sprintf("This needs %s, and you have %d.", creditsInWords(need.Credits), no.Has.Credits)
+		p.Members["required"], p.Members["available"] = need.Credits, no.Has.Credits
+	default:
+		p.Code, p.Detail = codePayment, "This is for customers who have bought something."
+		p.Members["required"], p.Members["available"] = true, no.Has.HasPaid
+	}
+	pending := make([]string, 0, len(no.Pending))
+	for _, o := range no.Pending {
+		if o.State == store.OrderOpen {
+			pending = append(pending, o.ID)
+		}
+	}
+	p.Members["pending"] = pending
+	return p
+}
+
+func creditsInWords(n int64) string {
+	if n == 1 {
+		return "1 credit"
+	}
+	return fmt.Sprintf("%d credits", n)
+}
+
+// refusalPage is the data of pages/refusal.html.
+type refusalPage struct {
+	Title, Detail, Code string
+	Refresh             *refresh // none, but the head asks
+	Offers              []offerAnswer
+	Checkout            string // where the forms go
+	ReturnTo            string // where to land after buying; empty: the site's default
+	Waiting             string // the page of the newest order that waits to be paid
+}
+
+var refusalTitles = map[string]string{
+	codePayment: "Not bought yet",
+	codePlan:    "Not in your plan",
+	codeCredits: "Not enough credits",
+}
+
+func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offerAnswer) refusalPage {
+	page := refusalPage{
+		Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code,
+		Offers: offers, Checkout: a.base.path + checkoutRoute, ReturnTo: a.landingOf(r, no.Target),
+	}
+	for _, o := range no.Pending {
+		if o.State == store.OrderOpen {
+			page.Waiting = a.base.link("/return", url.Values{orderParam: {o.ID}})
+			break
+		}
+	}
+	return page
+}
+
+// landingOf is the address of what was asked for, if customers may land there.
+// What a form sent cannot be asked for again.
+func (a *API) landingOf(r *http.Request, target string) string {
+	base, ok := a.gateway.Site.Base(scheme(r), r.Host)
+	if !ok || r.Method != http.MethodGet || !strings.HasPrefix(target, "/") {
+		return ""
+	}
+	landing, err := a.gateway.Site.Landing(base+target, base)
+	if err != nil {
+		return ""
+	}
+	return landing
+}

@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+)
+
+// Target is what a grant should amount to according to a fact, whatever it
+// amounted to before. Amount 0 takes it back. Times count in milliseconds.
+type Target struct {
+	ID        string
+	Amount    int64
+	ExpiresAt time.Time // zero: never
+	CreatedAt time.Time
+}
+
+// Policy says what becomes of a claw-back that finds credits spent already.
+type Policy string
+
+// The policies.
+const (
+	// PolicyDebt lets the account owe them: later credits pay first.
+	PolicyDebt Policy = "debt"
+	// PolicyFloor forgives them.
+	PolicyFloor Policy = "floor"
+)
+
+// Apply brings each target's grant to its amount and returns the account after
+// it with the entries that explain the change. The receiver is not changed.
+//
+// It returns [ErrRange] when an amount or the balance would leave 0..[Max].
+func (a Account) Apply(targets []Target, policy Policy, cause string, now time.Time) (Account, []Entry, error) {
+	b := newBook(a, cause, now)
+	b.sweep()
+	for _, t := range targets {
+		if err := b.set(t, policy); err != nil {
+			return a, nil, fmt.Errorf("set grant %q: %w", t.ID, err)
+		}
+	}
+	b.sweep()
+	return b.Account, b.entries, nil
+}
+
+func (b *book) set(t Target, policy Policy) error {
+	if t.Amount < 0 || t.Amount > Max {
+		return ErrRange
+	}
+	g, known := b.Grants[t.ID]
+	if !known {
+		if t.Amount == 0 {
+			return nil
+		}
+		g = Grant{ID: t.ID}
+	}
+	change := t.Amount - g.Amount
+	if change > 0 && b.balance > 0 && change > Max-b.balance || change < 0 && b.Debt > Max+change {
+		return ErrRange
+	}
+	g.Amount, g.ExpiresAt, g.CreatedAt = t.Amount, instant(t.ExpiresAt), instant(t.CreatedAt)
+	if change >= 0 {
+		b.enter(KindGrant, t.ID, g.raise(change))
+	} else {
+		taken, over := g.clawBack(-change)
+		if policy == PolicyFloor {
+			g.Waived += over
+			over = 0
+		}
+		b.Debt += over
+		b.enter(KindClawBack, t.ID, -taken-over)
+	}
+	b.Grants[t.ID] = g
+	return nil
+}
+
+// raise adds n to what is left, less what was forgiven before, and returns what
+// was added.
+func (g *Grant) raise(n int64) int64 {
+	kept := min(n, g.Waived)
+	g.Waived -= kept
+	g.Left += n - kept
+	return n - kept
+}
+
+// clawBack takes n from what is left, then from what has lapsed. It returns how
+// much of it was still in the balance, and how much was spent or is held.
+func (g *Grant) clawBack(n int64) (taken, over int64) {
+	taken = min(n, g.Left)
+	g.Left -= taken
+	lapsed := min(n-taken, g.Lapsed)
+	g.Lapsed -= lapsed
+	return taken, n - taken - lapsed
+}

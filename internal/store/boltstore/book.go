@@ -1,0 +1,165 @@
+package boltstore
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// book is an account's ledger on its way through one operation: what is in the
+// file, with the holds in memory laid over it.
+//
+// The file knows nothing of holds. What is held is written as left, so that after
+// a crash everything that was held is back where it came from.
+type book struct {
+	account string
+	now     time.Time
+	rev     int64 // of what is in the file
+	before  ledger.Account
+	after   ledger.Account
+	entries []ledger.Entry
+	held    *heldAccount // nil when nothing was held
+}
+
+// readBook reads an account for an operation that is about the given grants and
+// holds, beside everything that is live and every hold that has run out. Only
+// the goroutine that writes may call it.
+func (s *Store) readBook(b bucket, account string, now time.Time, grants []string, holds ...string) (*book, error) {
+	k := &book{account: account, now: now, held: s.holds.of(account)}
+	var err error
+	if k.rev, k.before, err = readLedger(b); err != nil {
+		return nil, err
+	}
+	for _, id := range grants {
+		if value := b.get(kindClosed, id); value != nil {
+			if k.before.Grants[id], err = record.ParseGrant(id, string(value)); err != nil {
+				return nil, damaged(err)
+			}
+		}
+	}
+	k.rev = k.held.layOver(&k.before, k.rev, now, holds)
+	k.rev = max(k.rev, s.holds.tidied)
+	k.after = k.before
+	return k, nil
+}
+
+// readLedger reads what the file knows of an account's ledger, but for the
+// grants of which nothing is left.
+func readLedger(b bucket) (rev int64, a ledger.Account, err error) {
+	a = ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)}
+	if head := b.get(kindHead, ""); len(head) == 24 {
+		rev, a.Seq, a.Debt = parseNumber(head), parseNumber(head[8:]), parseNumber(head[16:])
+	}
+	err = b.scan(kindLive, func(name, value []byte) error {
+		g, err := record.ParseGrant(string(name), string(value))
+		a.Grants[g.ID] = g
+		return damaged(err)
+	})
+	return rev, a, err
+}
+
+// changed reports whether there is anything to write, as against to remember.
+func (k *book) changed() bool {
+	if len(k.entries) > 0 || k.after.Debt != k.before.Debt {
+		return true
+	}
+	for id, g := range k.after.Grants {
+		if inFile(g) != inFile(k.before.Grants[id]) {
+			return true
+		}
+	}
+	return false
+}
+
+// inFile is a grant as the file has it.
+func inFile(g ledger.Grant) ledger.Grant {
+	g.Left, g.Held = g.Left+g.Held, 0
+	return g
+}
+
+// save writes what changed.
+func (k *book) save(b bucket) error {
+	head := slices.Concat(number(k.rev), number(k.after.Seq), number(k.after.Debt))
+	errs := []error{b.put(kindHead, "", head)}
+	for id, g := range k.after.Grants {
+		if g := inFile(g); g != inFile(k.before.Grants[id]) {
+			errs = append(errs, saveGrant(b, g))
+		}
+	}
+	for _, e := range k.entries {
+		errs = append(errs, b.put(kindEntry, string(number(e.Seq)), []byte(record.Entry(e))))
+	}
+	return errors.Join(errs...)
+}
+
+func saveGrant(b bucket, g ledger.Grant) error {
+	in, out := byte(kindLive), byte(kindClosed)
+	if g.Left == 0 {
+		in, out = out, in
+	}
+	return errors.Join(b.put(in, g.ID, []byte(record.Grant(g))), b.remove(out, g.ID))
+}
+
+// conclude ends an operation of holds: it writes what changed, and then what
+// more says, or else returns errUnwritten. Holds that ended are over.
+func (s *Store) conclude(tx *bolt.Tx, k *book, more func(bucket) error) error {
+	if !k.changed() {
+		s.turn(tx, k, false)
+		return errUnwritten
+	}
+	b, err := accountFor(tx, k.account)
+	if err != nil {
+		return err
+	}
+	s.turn(tx, k, true)
+	err = k.save(b)
+	if more != nil {
+		err = errors.Join(err, more(b))
+	}
+	return err
+}
+
+// turn gives the book its new revision and ends what held before and holds no
+// more. What is written counts for readers from when it is in the file.
+func (s *Store) turn(tx *bolt.Tx, k *book, written bool) {
+	k.rev = s.nextRev(k.rev)
+	var over []string
+	for id, hold := range k.before.Holds {
+		if _, goesOn := k.after.Holds[id]; !goesOn || hold.Expired(k.now) {
+			over = append(over, id)
+		}
+	}
+	if len(over) > 0 {
+		s.holds.end(k.account, over, k.rev, written)
+	}
+	if written {
+		account, rev := k.account, k.rev
+		tx.OnCommit(func() {
+			s.holds.forget(account, rev)
+			s.watchers.Changed(account, rev)
+		})
+	}
+}
+
+// nextRev is a revision above rev, and above any that was given before, also by
+// a process whose holds nobody remembers: it follows the clock.
+func (s *Store) nextRev(rev int64) int64 {
+	s.lastRev = max(s.lastRev+1, rev+1, time.Now().UnixMicro())
+	return s.lastRev
+}
+
+// shown is the account after the operation, as answers have it.
+func (k *book) shown() entitlement.Account {
+	a := entitlement.Account{Rev: k.rev, Ledger: k.after}
+	maps.DeleteFunc(a.Ledger.Grants, func(_ string, g ledger.Grant) bool { return g.Left+g.Held == 0 })
+	maps.DeleteFunc(a.Ledger.Holds, func(_ string, h ledger.Hold) bool { return !h.Expired(k.now) })
+	a.HeldUntil = k.held.next(k.now)
+	return a
+}

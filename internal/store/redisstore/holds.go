@@ -1,0 +1,127 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/record"
+)
+
+// Hold implements [store.Holds].
+func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+	if err := record.CheckHold(h); err != nil {
+		return store.Held{}, fmt.Errorf("hold: %w", err)
+	}
+	var held store.Held
+	err := s.do(ctx, "hold", func(ctx context.Context) error {
+		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID),
+			s.now(), s.changesChannel(), h.ID, h.By, h.Fingerprint, h.Amount, millis(h.TTL))
+		if err != nil {
+			return err
+		}
+		if len(reply) < 4 {
+			return errReply(reply)
+		}
+		held.Outcome = store.HoldOutcome(reply[0])
+		if held.Captured, err = strconv.ParseInt(reply[1], 10, 64); err != nil {
+			return err
+		}
+		if reply[2] != "" {
+			held.Receipt = []byte(reply[2])
+		}
+		held.Account, err = parseAccount(reply[3:])
+		return err
+	})
+	if err != nil {
+		return store.Held{}, err
+	}
+	return held, nil
+}
+
+// End implements [store.Holds].
+func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
+	if err := record.CheckEnd(e); err != nil {
+		return store.Ended{}, fmt.Errorf("end hold: %w", err)
+	}
+	keep := store.Recently
+	if e.Captured > 0 {
+		keep = max(keep, e.Keep)
+	}
+	var done store.Ended
+	err := s.do(ctx, "end hold", func(ctx context.Context) error {
+		reply, err := s.run(ctx, endScript, s.holdKeys(e.Account, e.ID),
+			s.now(), s.changesChannel(), e.ID, e.By, e.Captured, e.Receipt, millis(keep), millis(s.slack()))
+		switch {
+		case err != nil:
+			return err
+		case len(reply) == 1 && reply[0] == "range":
+			return fmt.Errorf("end hold %q: %w", e.ID, ledger.ErrRange)
+		case len(reply) < 4:
+			return errReply(reply)
+		}
+		done.Found = reply[0] == "ended"
+		if done.Captured, err = strconv.ParseInt(reply[1], 10, 64); err != nil {
+			return err
+		}
+		done.Account, err = parseAccount(reply[3:])
+		return err
+	})
+	if err != nil {
+		return store.Ended{}, err
+	}
+	return done, nil
+}
+
+func errReply(reply []string) error { return fmt.Errorf("script returned %d strings", len(reply)) }
+
+// slack is how much longer things are stored than they count: a test's clock
+// stands still while the server's goes on.
+func (s *Store) slack() time.Duration {
+	if s.clock == nil {
+		return 0
+	}
+	return time.Hour
+}
+
+func (s *Store) holdKeys(account, id string) []string {
+	k := s.keysOf(account)
+	return append(k.ledger(), k.ended(id))
+}
+
+// parseHold reads what ledger.lua writes of a hold.
+func parseHold(id, text string) (ledger.Hold, error) {
+	h := ledger.Hold{ID: id}
+	damaged := fmt.Errorf("stored hold is damaged: %.40q", text)
+	expires, rest, _ := strings.Cut(text, " ")
+	var err error
+	if h.ExpiresAt, err = record.ParseMillis(expires); err != nil {
+		return h, damaged
+	}
+	by, rest, ok1 := cutNumber(rest)
+	fingerprint, rest, ok2 := cutNumber(rest)
+	if !ok1 || !ok2 || by > int64(len(rest)) || fingerprint > int64(len(rest))-by {
+		return h, damaged
+	}
+	for rest = rest[by+fingerprint:]; rest != ""; {
+		size, after, ok1 := cutNumber(rest)
+		amount, after, ok2 := cutNumber(after)
+		if !ok1 || !ok2 || size > int64(len(after)) {
+			return h, damaged
+		}
+		h.Parts = append(h.Parts, ledger.Part{Grant: after[:size], Amount: amount})
+		rest = after[size:]
+	}
+	return h, nil
+}
+
+// cutNumber reads digits and the space after them.
+func cutNumber(text string) (n int64, rest string, ok bool) {
+	digits, rest, ok := strings.Cut(text, " ")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, rest, ok && err == nil && n >= 0
+}
