@@ -43,7 +43,10 @@ func (r *running) after(ctx context.Context) (look, error) {
 }
 
 func (r *running) clocks() (cpu, redis time.Duration, err error) {
-	if cpu, err = r.process.CPU(); err == nil && r.server != nil {
+	if r.process != nil {
+		cpu, err = r.process.CPU()
+	}
+	if err == nil && r.server != nil {
 		redis, err = r.server.CPU()
 	}
 	return cpu, redis, err

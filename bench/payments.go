@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -36,27 +34,8 @@ func (b *bench) purchases(series string, n int) []purchase {
 }
 
 // place stores the orders as a checkout does, so that the payments find them.
-func place(ctx context.Context, s store.Store, all []purchase) error {
-	var (
-		work   = make(chan purchase)
-		crew   sync.WaitGroup
-		failed = make([]error, callers)
-	)
-	for i := range callers {
-		crew.Go(func() {
-			for p := range work {
-				if failed[i] == nil {
-					failed[i] = placeOne(ctx, s, p)
-				}
-			}
-		})
-	}
-	for _, p := range all {
-		work <- p
-	}
-	close(work)
-	crew.Wait()
-	return errors.Join(failed...)
+func place(ctx context.Context, s store.Store, orders []purchase) error {
+	return all(len(orders), func(i int) error { return placeOne(ctx, s, orders[i]) })
 }
 
 func placeOne(ctx context.Context, s store.Store, p purchase) error {

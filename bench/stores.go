@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/bench/rig"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -21,95 +23,174 @@ import (
 // callers is how many goroutines ask a store at once.
 const callers = 64
 
+// contender is a store, and what it did in a second.
+type contender struct {
+	title        string
+	commit, pair func(n int64) error
+	server       *rig.Redis // nil when it has none
+
+	commits, pairs       series // a second
+	commitCPU, pairCPU   series // microseconds of Redis' own
+	commitTrip, pairTrip series // round trips to Redis
+}
+
 // stores measures the stores without anything around them.
 func (b *bench) stores(ctx context.Context) (string, error) {
+	contenders, done, err := b.contenders(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	for range b.rounds {
+		for _, i := range b.draw.Perm(len(contenders)) {
+			c := contenders[i]
+			err := errors.Join(
+				b.hammer(ctx, c.server, c.commit, &c.commits, &c.commitCPU, &c.commitTrip),
+				b.hammer(ctx, c.server, c.pair, &c.pairs, &c.pairCPU, &c.pairTrip),
+			)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", c.title, err)
+			}
+		}
+	}
+	t := newTable("store", "commits of a payment, a second", "pairs of hold and capture, a second", "round trips", "Redis' own CPU, µs", "so at most, a second")
+	for _, c := range contenders {
+		trips, cpu, most := "–", "–", "–"
+		if c.server != nil {
+			trips = fmt.Sprintf("%.2f, %.2f", c.commitTrip.median(), c.pairTrip.median())
+			cpu = c.commitCPU.format("%.1f") + ", " + c.pairCPU.format("%.1f")
+			most = fmt.Sprintf("%.0f, %.0f", 1e6/c.commitCPU.median(), 1e6/c.pairCPU.median())
+		}
+		t.add(c.title, c.commits.format("%.0f"), c.pairs.format("%.0f"), trips, cpu, most)
+	}
+	return fmt.Sprintf(`## The stores alone
+
+Durable changes of %d accounts, by %d callers at once. Of Redis: what a commit takes, and what a pair takes.
+
+%s`, b.accounts, callers, t), nil
+}
+
+func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), err error) {
+	var opened []io.Closer
+	done = func() {
+		for _, c := range opened {
+			_ = c.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
 	embedded, err := boltstore.Open(filepath.Join(b.dir, "dodogate.db"), boltstore.Options{})
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	defer embedded.Close()
+	opened = append(opened, embedded)
 	plain, err := openPlain(filepath.Join(b.dir, "plain.db"))
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	defer plain.Close()
+	opened = append(opened, plain)
 	server, err := b.redis("redis")
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	shared, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	defer shared.Close()
-
-	var group, single, remote, remoteCPU series
-	var id atomic.Int64
-	for range b.rounds {
-		n, err := b.hammer(func(n int64) error { return commit(ctx, embedded, n%int64(b.accounts), &id) })
-		if err != nil {
-			return "", err
+	opened = append(opened, shared)
+	for _, s := range []store.Store{embedded, shared} {
+		if err := b.fill(ctx, s); err != nil {
+			return nil, nil, err
 		}
-		group = append(group, n/b.burst.Seconds())
-		if n, err = b.hammer(func(n int64) error { return plain.commit(n%int64(b.accounts), id.Add(1)) }); err != nil {
-			return "", err
-		}
-		single = append(single, n/b.burst.Seconds())
-		before, err := server.CPU()
-		if err != nil {
-			return "", err
-		}
-		if n, err = b.hammer(func(n int64) error { return commit(ctx, shared, n%int64(b.accounts), &id) }); err != nil {
-			return "", err
-		}
-		after, err := server.CPU()
-		if err != nil {
-			return "", err
-		}
-		remote = append(remote, n/b.burst.Seconds())
-		remoteCPU = append(remoteCPU, micros(after-before)/n)
 	}
-	t := newTable("store", "commits a second")
-	t.add("embedded, group commit", group.format("%.0f"))
-	t.add("a plain bbolt `Update` for each", single.format("%.0f"))
-	t.add("Redis", remote.format("%.0f"))
-	return fmt.Sprintf(`## The stores alone
-
-Durable commits of a payment to one of %d accounts, by %d callers at once. A commit in Redis costs %s µs of Redis' own CPU,
-so one server can do at most %.0f a second.
-
-%s`, b.accounts, callers, remoteCPU.format("%.1f"), 1e6/remoteCPU.median(), t), nil
+	return []*contender{
+		b.contender(ctx, "embedded, group commit", embedded, nil),
+		{title: "a plain bbolt `Update` for each commit, and for each pair", commit: plain.commit(b.accounts), pair: plain.pair(b.accounts)},
+		b.contender(ctx, "Redis", shared, server),
+	}, done, nil
 }
 
-// hammer has all callers do something again and again for one burst, and returns
-// how often it was done. do is given a number that is another one each time.
-func (b *bench) hammer(do func(n int64) error) (float64, error) {
+func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
+	return &contender{
+		title: title, server: server,
+		commit: func(n int64) error {
+			return pay(ctx, s, account(int(n)%b.accounts), fmt.Sprintf("pay_%08d", n), productGives)
+		},
+		pair: func(n int64) error { return charge(ctx, s, account(int(n)%b.accounts), fmt.Sprintf("req_%08d", n)) },
+	}
+}
+
+// fill gives every account credits to spend.
+func (b *bench) fill(ctx context.Context, s store.Store) error {
+	return all(b.accounts, func(n int) error { return pay(ctx, s, account(n), "signup", signup) })
+}
+
+// numbers are given to changes, each once.
+var numbers atomic.Int64
+
+// hammer has all callers do something again and again for one burst, each time
+// with another number, and appends how often a second it was done, what it took of
+// Redis' CPU, and round trips.
+func (b *bench) hammer(ctx context.Context, server *rig.Redis, do func(n int64) error, rate, cpu, trips *series) error {
+	r := running{server: server}
+	before, err := r.before(ctx)
+	if err != nil {
+		return err
+	}
+	var done atomic.Int64
+	start := time.Now()
+	err = all(callers, func(int) error {
+		for time.Since(start) < b.burst {
+			if err := do(numbers.Add(1)); err != nil {
+				return err
+			}
+			done.Add(1)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n := float64(done.Load())
+	*rate = append(*rate, n/time.Since(start).Seconds())
+	after, err := r.after(ctx)
+	*cpu = append(*cpu, micros(after.redis-before.redis)/n)
+	*trips = append(*trips, float64(after.traffic.Since(before.traffic).Reads)/n)
+	return err
+}
+
+// all does something for each number below n, by as many callers as there are.
+func all(n int, do func(i int) error) error {
 	var (
-		all    sync.WaitGroup
+		crew   sync.WaitGroup
 		failed = make([]error, callers)
-		done   atomic.Int64
-		start  = time.Now()
+		next   atomic.Int64
 	)
 	for i := range callers {
-		all.Go(func() {
-			for time.Since(start) < b.burst {
-				if failed[i] = do(done.Add(1)); failed[i] != nil {
+		crew.Go(func() {
+			for {
+				at := int(next.Add(1)) - 1
+				if at >= n {
+					return
+				}
+				if failed[i] = do(at); failed[i] != nil {
 					return
 				}
 			}
 		})
 	}
-	all.Wait()
-	// Some were done after the burst's end.
-	return float64(done.Load()) * b.burst.Seconds() / time.Since(start).Seconds(), errors.Join(failed...)
+	crew.Wait()
+	return errors.Join(failed...)
 }
 
-// commit writes a payment that gives credits, as a webhook does.
-func commit(ctx context.Context, s store.Accounts, n int64, id *atomic.Int64) error {
-	payment := fmt.Sprintf("pay_%08d", id.Add(1))
-	grant := ledger.Target{ID: payment, Amount: productGives, CreatedAt: time.Now()}
+// pay writes a payment that gives credits, as a webhook does.
+func pay(ctx context.Context, s store.Accounts, account, payment string, credits int64) error {
+	grant := ledger.Target{ID: payment, Amount: credits, CreatedAt: time.Now()}
 	_, err := s.Commit(ctx, store.Commit{
-		Account: account(int(n)),
+		Account: account,
 		Object:  entitlement.Ref{Kind: entitlement.KindPayment, ID: payment},
 		State:   paymentState,
 		Effect:  entitlement.Effect{Grants: []ledger.Target{grant}},
@@ -118,11 +199,24 @@ func commit(ctx context.Context, s store.Accounts, n int64, id *atomic.Int64) er
 	return err
 }
 
+// charge takes a credit for a request that went well.
+func charge(ctx context.Context, s store.Holds, account, id string) error {
+	held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, By: "bench", Amount: 1, TTL: time.Minute})
+	if err != nil || held.Outcome != store.HoldPlaced {
+		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))
+	}
+	ended, err := s.End(ctx, store.End{Account: account, ID: id, By: "bench", Captured: 1})
+	if err != nil || !ended.Found || ended.Captured != 1 {
+		return fmt.Errorf("hold %s ended as %+v: %w", id, ended, errors.Join(err))
+	}
+	return nil
+}
+
 // paymentState is about as long as a merged payment is.
 var paymentState = []byte(`{"kind":"payment","status":"succeeded","created_at":"2026-01-02T03:04:05Z","total":500,"refunds":{},"disputes":{},"cart":[{"product":"pdt_bench_pack10","quantity":1,"credits":10}]}`)
 
 // plainStore is what bbolt's introduction shows: an Update for each change. It
-// writes as many keys and bytes as a commit of ours, and checks nothing.
+// writes about as many keys and bytes as we do, and checks nothing.
 type plainStore struct{ *bolt.DB }
 
 func openPlain(path string) (plainStore, error) {
@@ -130,18 +224,40 @@ func openPlain(path string) (plainStore, error) {
 	return plainStore{db}, err
 }
 
-func (p plainStore) commit(n, id int64) error {
+func (p plainStore) commit(accounts int) func(n int64) error {
+	return func(n int64) error {
+		payment := fmt.Sprintf("pay_%08d", n)
+		return p.put(account(int(n)%accounts), map[string]string{
+			"object:" + payment:           string(paymentState),
+			"seq":                         fmt.Sprint(n),
+			"grant:" + payment:            "10 10 0 - 1767323045000",
+			fmt.Sprintf("entry:%016x", n): "1 1767323045000 grant 10 10 " + payment,
+		})
+	}
+}
+
+// pair takes a credit in one step: there is nothing to give back.
+func (p plainStore) pair(accounts int) func(n int64) error {
+	return func(n int64) error {
+		return p.put(account(int(n)%accounts), map[string]string{
+			"seq":                         fmt.Sprint(n),
+			"grant:signup":                "1000000 999999 0 - 1767323045000",
+			fmt.Sprintf("entry:%016x", n): "1 1767323045000 capture -1 999999 signup",
+		})
+	}
+}
+
+func (p plainStore) put(account string, values map[string]string) error {
 	return p.Update(func(tx *bolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte(account(int(n))))
+		b, err := tx.CreateBucketIfNotExists([]byte(account))
 		if err != nil {
 			return err
 		}
-		payment := fmt.Sprintf("pay_%08d", id)
-		return errors.Join(
-			b.Put([]byte("object:"+payment), paymentState),
-			b.Put([]byte("seq"), []byte(fmt.Sprint(id))),
-			b.Put([]byte("grant:"+payment), []byte("10 10 0 - 1767323045000")),
-			b.Put(fmt.Appendf(nil, "entry:%016x", id), []byte("1 1767323045000 grant 10 10 "+payment)),
-		)
+		for name, value := range values {
+			if err := b.Put([]byte(name), []byte(value)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
