@@ -37,7 +37,7 @@ type options struct {
 	changes     int
 	download    int64
 	seed        uint64
-	patience    time.Duration // the timeout of stores in Redis; 0 is dodogate's own
+	patience    time.Duration // of gateways with Redis, which may be busy
 }
 
 // bench is one run, or one part of it.
@@ -152,11 +152,7 @@ const (
 
 // storeIn is the option of a gateway that has its store there.
 func (b *bench) storeIn(server *rig.Redis) string {
-	text := "redis redis://" + server.Addr
-	if b.patience > 0 {
-		text += fmt.Sprintf(" {\n\t\t\ttimeout %v\n\t\t}", b.patience)
-	}
-	return text
+	return fmt.Sprintf("redis redis://%s {\n\t\t\ttimeout %v\n\t\t}", server.Addr, b.patience)
 }
 
 // gatewayOptions is the global option of a gateway on a store, such as

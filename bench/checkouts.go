@@ -144,7 +144,7 @@ func (b *bench) shops(provider string) (shops []*shop, err error) {
 		return nil, err
 	}
 	for _, store := range []struct{ name, title, line string }{
-		{"gateway-redis", "dodogate, Redis", b.storeIn(server)},
+		{"gateway-redis", "dodogate, Redis", "redis redis://" + server.Addr},
 		{"gateway-bolt", "dodogate, embedded", "bolt " + filepath.Join(b.dir, "dodogate.db")},
 	} {
 		gateway, err := b.caddy(rig.CaddySpec{

@@ -62,6 +62,7 @@ func run() error {
 	flag.IntVar(&o.customers, "customers", 1000, "customers who check out at once")
 	flag.IntVar(&o.changes, "changes", 3000, "changes whose way to another gateway is timed")
 	flag.Int64Var(&o.download, "download", 1<<30, "size of the download, in bytes")
+	flag.DurationVar(&o.patience, "patience", 5*time.Second, "timeout of the gateways' Redis, but for checkouts")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of every draw")
 	flag.Parse()
 	if flag.NArg() > 0 {
