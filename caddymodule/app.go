@@ -63,6 +63,11 @@ type App struct {
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
+	// What becomes of credits that a refund or a dispute takes back when they are
+	// spent already: under `debt` the account owes them, and credits that come
+	// later pay first; under `floor` they are forgiven. Default: `debt`.
+	RefundPolicy config.RefundPolicy `json:"refund_policy,omitempty"`
+
 	// What an open dispute does to what its payment gave: `freeze` takes it back
 	// until the dispute is won or withdrawn, `ignore` leaves it until the dispute
 	// is decided. Default: `freeze`.
@@ -99,7 +104,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate()); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -113,6 +118,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	options.SignupCredits = a.SignupCredits
+	options.RefundPolicy = a.RefundPolicy
 	options.DisputePolicy = a.DisputePolicy
 	options.Store = a.store
 	options.Observer = metrics

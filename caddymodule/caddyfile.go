@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 )
 
@@ -27,6 +26,7 @@ import (
 //		store          redis [<url>] { … } | bolt [<file>]
 //		product <name> { … }
 //		signup_credits <number>
+//		refund_policy  debt | floor
 //		dispute_policy freeze | ignore
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		proof_secret   <secret>...
@@ -77,8 +77,10 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseProduct(d)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
+	case "refund_policy":
+		return parsePolicy(d, &a.RefundPolicy)
 	case "dispute_policy":
-		return parseDisputePolicy(d, &a.DisputePolicy)
+		return parsePolicy(d, &a.DisputePolicy)
 	case "reconcile":
 		return parseReconcile(d, &a.Reconcile)
 	case "proof_secret":
@@ -88,13 +90,19 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	}
 }
 
-func parseDisputePolicy(d *caddyfile.Dispenser, target *config.DisputePolicy) error {
+// policy is one of a few words.
+type policy interface {
+	~string
+	Validate() error
+}
+
+func parsePolicy[P policy](d *caddyfile.Dispenser, target *P) error {
 	var word string
 	if err := readOne(d, &word); err != nil {
 		return err
 	}
-	*target = config.DisputePolicy(word)
-	if err := target.Validate(); err != nil {
+	*target = P(word)
+	if err := (*target).Validate(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -39,6 +40,11 @@ func BreakStores() {
 		}
 		return true
 	})
+}
+
+// Policies are what the gateway goes by.
+func (a *App) Policies() (config.RefundPolicy, config.DisputePolicy) {
+	return a.gateway.RefundPolicy, a.gateway.DisputePolicy
 }
 
 // Handle is a pooled handle.
