@@ -263,6 +263,26 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
+func TestDebtOutOfRange(t *testing.T) {
+	account := ledger.Account{}
+	for i, s := range []step{
+		{targets: set(target("a", ledger.Max)), want: []string{fmt.Sprint("grant a ", ledger.Max, ledger.Max)}},
+		{hold: fmt.Sprint("h ", ledger.Max), outcome: ledger.Held},
+		{end: fmt.Sprint("h ", ledger.Max), outcome: ledger.Ended, want: []string{fmt.Sprint("capture a ", -ledger.Max, " 0")}},
+		{targets: set(target("b", 5)), want: []string{"grant b 5 5"}},
+		{hold: "i 5", outcome: ledger.Held},
+		{end: "i 5", outcome: ledger.Ended, want: []string{"capture b -5 0"}},
+		{targets: set(target("a", 0)), want: []string{fmt.Sprint("clawback a ", -ledger.Max, -ledger.Max)}},
+	} {
+		if account = s.do(t, account, ledger.PolicyDebt); t.Failed() {
+			t.Fatalf("step %d", i)
+		}
+	}
+	if _, _, err := account.Apply(set(target("b", 4)), ledger.PolicyDebt, "", noon); !errors.Is(err, ledger.ErrRange) {
+		t.Errorf("a debt of one more than the largest amount: %v", err)
+	}
+}
+
 func TestExpiryFollowsTheClock(t *testing.T) {
 	account, _, err := ledger.Account{}.Apply(set(expiring("a", 9, time.Hour), target("b", 2)), ledger.PolicyDebt, "", noon)
 	if err != nil {

@@ -121,6 +121,7 @@ var holdTests = []test{
 		r.clock.Move(40 * time.Minute)
 		same(r, "available", r.available(), 3)
 		r.holdAs(store.Hold{ID: "h", By: "me", Amount: 7, TTL: time.Millisecond})
+		r.clock.Move(time.Millisecond)
 		same(r, "available", r.available(), 3)
 		same(r, "found", r.end("h", 7).Found, true)
 	}},
@@ -210,6 +211,13 @@ var holdTests = []test{
 		same(r, "given back", r.take("p", "", forever("a", 10)), []line{{grant, "a", 10, 12}})
 		same(r, "available", r.available(), 12)
 	}},
+	{"what lapsed is not owed", func(r *rig) {
+		r.give("acc", "p", until(time.Minute, "a", 10), forever("b", 5))
+		r.spend("h", 4)
+		r.clock.Move(time.Minute)
+		same(r, "taken back", r.take("p", "", until(0, "a", 3)), []line{{lapse, "a", -6, 5}, {back, "a", -1, 4}})
+		same(r, "available", r.available(), 4)
+	}},
 	{"under floor it is forgiven", func(r *rig) {
 		r.give("acc", "p", forever("a", 10), forever("b", 5))
 		r.spend("h", 4)
@@ -264,6 +272,21 @@ var holdTests = []test{
 		r.end("h", most)
 		same(r, "entries", r.wrote(3), []line{{spent, "a", -most, 0}})
 		same(r, "debt", r.account("acc").Ledger.Debt, 0)
+	}},
+	{"no more is owed than can be counted", func(r *rig) {
+		r.give("acc", "p", forever("a", most))
+		r.spend("h", most)
+		r.give("acc", "q", forever("b", 5))
+		r.spend("i", 5)
+		r.take("p", "", forever("a", 0))
+		same(r, "debt", r.account("acc").Ledger.Debt, most)
+		_, err := r.Commit(r.ctx(), store.Commit{
+			Account: "acc", Object: payment("q"), Version: 1, State: []byte(`{}`), Effect: entitlement.Effect{Grants: targets(forever("b", 4))},
+		})
+		if !errors.Is(err, ledger.ErrRange) {
+			r.Fatalf("a debt of one more than the largest amount: %v", err)
+		}
+		same(r, "debt", r.account("acc").Ledger.Debt, most)
 	}},
 	{"under one id", oneID},
 	{"a finished one is remembered as long as it says", remembered},
