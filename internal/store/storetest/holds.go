@@ -241,6 +241,15 @@ var holdTests = []test{
 		r.end("h", 1)
 		same(r, "entries", r.wrote(2), []line{{spent, "a", -1, 3}, {back, "a", -3, 0}})
 	}},
+	{"those that run out together are released in the order of their ids", func(r *rig) {
+		r.give("acc", "p", until(5*time.Hour, "a", 3), forever("b", 3))
+		r.placed("z", 3)
+		r.placed("y", 3)
+		same(r, "taken back", r.take("p", ledger.PolicyFloor, until(5*time.Hour, "a", 0), forever("b", 0)), nil)
+		r.clock.Move(time.Hour)
+		r.give("acc", "q", forever("c", 1))
+		same(r, "entries", r.wrote(2), []line{{back, "b", -3, 3}, {back, "a", -3, 0}, {grant, "c", 1, 1}})
+	}},
 	{"more than is held cannot be spent", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 4)
