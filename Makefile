@@ -54,6 +54,15 @@ race: ## run the tests with goroutines under the race detector
 stories: ## tell every life story in 10,000 shuffles; a failure prints its seed
 	$(GO) test -count=1 -timeout 10m -run TestLifeStories ./internal/entitlement -rapid.checks=10000
 
+# The length of a story is random; so many are more than enough, whatever the seed.
+.PHONY: model
+model: ## take each store 100,000 random steps beside package ledger; a failure prints its seed
+	@./.ci/deps
+	@$(GO) test -count=1 -timeout 15m -p 2 -v -run 'TestConformance$$/Model' \
+		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=500 -rapid.steps=260 | \
+		awk '{ print } / [0-9]+ steps$$/ { enough += $$(NF - 1) >= 100000 } /^ok/ { ok++ } \
+			END { if (ok != 2 || enough != 2) { print "make model: a store failed, or took fewer than 100,000 steps"; exit 1 } }'
+
 # What `make bench` may be told: how much of it, and how often.
 ROUNDS ?= 7
 BURST ?= 1s
