@@ -22,6 +22,7 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
 
@@ -35,12 +36,13 @@ const (
 
 // site is everything from the routes down to the disk, with a simulated Dodo.
 type site struct {
-	t     *testing.T
-	api   *httpapi.API
-	store *boltstore.Store
-	sim   *dodosim.Simulator
-	clock *clock
-	log   *lockedBuffer
+	t      *testing.T
+	api    *httpapi.API
+	behind *gateway.Gateway
+	store  *boltstore.Store
+	sim    *dodosim.Simulator
+	clock  *clock
+	log    *lockedBuffer
 }
 
 // setting is what a test may want otherwise.
@@ -50,6 +52,7 @@ type setting struct {
 	products  []config.Product
 	basePath  string
 	signup    int64
+	store     store.Store // instead of the site's own
 }
 
 func newSite(t *testing.T, change func(*setting)) *site {
@@ -133,12 +136,16 @@ func (s *site) gateway(set setting) *gateway.Gateway {
 	must(t, err)
 	where, err := config.NewSite(set.publicURL, set.returnTo)
 	must(t, err)
-	g := gateway.New(gateway.Options{
-		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: s.store, Provider: client,
+	var kept store.Store = s.store
+	if set.store != nil {
+		kept = set.store
+	}
+	s.behind = gateway.New(gateway.Options{
+		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: kept, Provider: client,
 		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: s.clock.Now,
 	})
-	t.Cleanup(g.Close)
-	return g
+	t.Cleanup(s.behind.Close)
+	return s.behind
 }
 
 func must(t *testing.T, err error) {
