@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"sync"
 	"testing"
@@ -129,7 +130,9 @@ func TestStatusWait(t *testing.T) {
 		for {
 			select {
 			case a := <-answers:
-				a.json(http.StatusOK)
+				if m := a.json(http.StatusOK); m["credits"] == json.Number("15") {
+					t.Error("it did not wait")
+				}
 				return
 			case <-time.After(10 * time.Millisecond):
 				enterIn(t, elsewhere, alice, time.Now().String())
