@@ -122,6 +122,7 @@ type Gateway struct {
 	round     round // of redrives
 	views     *cache.Cache
 	stop      func() // ends the watching of the store
+	waiting   waitingRoom
 }
 
 // Reads at Dodo that customers can cause are held to a fraction of the 240

@@ -43,8 +43,8 @@ func holds(h store.Hold, want store.HoldOutcome, available int64) func(*testing.
 	}
 }
 
-// ends wants the hold "h" to end with so much captured, and to leave so much.
-func ends(captured, available int64) func(*testing.T, store.Store) {
+// holdEnds wants the hold "h" to end with so much captured, and to leave so much.
+func holdEnds(captured, available int64) func(*testing.T, store.Store) {
 	return func(t *testing.T, s store.Store) {
 		t.Helper()
 		done, err := s.End(t.Context(), endOf("h", captured))
@@ -138,7 +138,7 @@ func TestTwoClients(t *testing.T) {
 // lost. Callers ask again, as the contract tells them to.
 func TestManyLostRepliesOfHolds(t *testing.T) {
 	server := redistest.Start(t)
-	p := newProxy(t, server)
+	p := redistest.NewProxy(t, server)
 	for _, k := range []int{3, 4, 5, 7} {
 		t.Run(fmt.Sprint("every ", k), func(t *testing.T) {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
@@ -147,8 +147,8 @@ func TestManyLostRepliesOfHolds(t *testing.T) {
 			if _, err := direct.Commit(t.Context(), give("acc", "pay_1", total)); err != nil {
 				t.Fatal(err)
 			}
-			s := open(t, redisstore.Options{URL: p.url(), KeyPrefix: prefix, Timeout: 5 * time.Second})
-			p.loseReplies(func(reply int) bool { return reply%k == 0 })
+			s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 5 * time.Second})
+			p.LoseReplies(func(reply int) bool { return reply%k == 0 })
 			var all sync.WaitGroup
 			for w := range workers {
 				all.Go(func() {
@@ -161,7 +161,7 @@ func TestManyLostRepliesOfHolds(t *testing.T) {
 				})
 			}
 			all.Wait()
-			p.loseReplies(nil)
+			p.LoseReplies(nil)
 			// Of its ten holds, a worker captures 0, 1, 2, 3, 0, 1, 2, 3, 0 and 1.
 			wantBalance(t, direct, "acc", total-workers*13, 1+workers*7)
 		})
