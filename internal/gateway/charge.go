@@ -101,7 +101,9 @@ func (c *Charge) Held() int64 { return c.hold.Amount }
 
 // Renew lets the hold run for its TTL from now on.
 func (c *Charge) Renew(ctx context.Context) error {
-	_, err := c.gateway.Store.Hold(ctx, c.hold)
+	renew := c.hold
+	renew.Renew = true
+	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
 }
 

@@ -355,6 +355,8 @@ func (s *Store) decide(b bucket, k *book, h store.Hold, now time.Time) (store.He
 		case hold.by != h.By:
 			return store.Held{Outcome: store.HoldRunning}, nil
 		}
+	} else if h.Renew {
+		return store.Held{Outcome: store.HoldGone}, nil
 	} else if end, known, err := s.ended(b, holdName{h.Account, h.ID}, now); err != nil {
 		return store.Held{}, err
 	} else if known && (end.Captured > 0 || string(end.By) == h.By) {

@@ -187,9 +187,12 @@ func (m *model) runs(id string) bool {
 func (m *model) hold(t *rapid.T) {
 	available := m.ledger.Available(m.rig.clock.Now())
 	id := m.drawHold(t, 8)
-	known := m.holds[id]
+	known, used := m.holds[id]
 	by := known.by
-	if by == "" || known.ended && !m.rig.clock.Now().Before(known.until) || rapid.Bool().Draw(t, "another") {
+	if rapid.Bool().Draw(t, "own") || used && by == "" {
+		m.placed++
+		id, by = fmt.Sprint("own", m.placed), ""
+	} else if !used || known.ended && !m.rig.clock.Now().Before(known.until) || rapid.Bool().Draw(t, "another") {
 		m.callers++
 		by = fmt.Sprint("by", m.callers)
 	}
@@ -203,7 +206,7 @@ func (m *model) hold(t *rapid.T) {
 // renew asks for a hold again, as a caller that is still at work.
 func (m *model) renew(t *rapid.T) {
 	id := m.drawHold(t, 0)
-	m.holdAs(t, store.Hold{ID: id, By: m.holds[id].by, Fingerprint: m.holds[id].fingerprint, TTL: time.Hour})
+	m.holdAs(t, store.Hold{ID: id, By: m.holds[id].by, Fingerprint: m.holds[id].fingerprint, TTL: time.Hour, Renew: true})
 }
 
 func (m *model) holdAs(t *rapid.T, h store.Hold) {
@@ -228,6 +231,8 @@ func (m *model) holdAs(t *rapid.T, h store.Hold) {
 		want.Outcome = store.HoldMismatched
 	case runs && known.by != h.By:
 		want.Outcome = store.HoldRunning
+	case !runs && h.Renew:
+		want.Outcome = store.HoldGone
 	case !runs && remembered:
 		want = store.Held{Outcome: store.HoldFinished, Captured: known.captured, Receipt: []byte(known.receipt)}
 	case outcome == ledger.Insufficient:
@@ -274,6 +279,11 @@ func (m *model) end(t *rapid.T, id string, captured int64) {
 	}
 	want := store.Ended{}
 	switch {
+	case mine && e.By == "" && known.ended && (known.captured == 0 || !now.Before(known.until)):
+		want.Found = got.Found // it may be remembered
+		if got.Found {
+			want.Captured = known.captured
+		}
 	case runs && mine:
 		want.Found, want.Captured = true, captured
 		m.wrote(next, entries)
@@ -336,7 +346,7 @@ func (m *model) checkLedger(t *rapid.T, a entitlement.Account) {
 			until = h.ExpiresAt
 		}
 	}
-	if a.HeldUntil.IsZero() != until.IsZero() || a.HeldUntil.After(until) || !until.IsZero() && !a.HeldUntil.After(now) {
+	if !until.IsZero() && (a.HeldUntil.IsZero() || a.HeldUntil.After(until)) || !a.HeldUntil.IsZero() && !a.HeldUntil.After(now) {
 		t.Fatalf("held until %v, want %v", a.HeldUntil, until)
 	}
 }
