@@ -83,7 +83,12 @@ var (
 // run runs a script, by its digest or, where the server does not know it (any
 // more), by its text, and returns the strings that it returns.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]string, error) {
-	reply, err := script.Run(ctx, s.client, keys, args...).Result()
+	return replyTexts(script.Run(ctx, s.client, keys, args...))
+}
+
+// replyTexts are the strings that a script returned.
+func replyTexts(cmd *redis.Cmd) ([]string, error) {
+	reply, err := cmd.Result()
 	if err != nil {
 		return nil, err
 	}

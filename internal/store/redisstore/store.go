@@ -18,6 +18,7 @@ import (
 // Store is a [store.Store] in Redis. It is made by [Open].
 type Store struct {
 	client  redis.UniversalClient
+	ends    *batch
 	addrs   string
 	prefix  string
 	timeout time.Duration
@@ -59,11 +60,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 	}
+	s.ends = newBatch(s.client, s.timeout)
 	if client.Password != "" {
 		s.secrets = []string{client.Password}
 	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
 	if err := s.Check(ctx); err != nil {
+		s.ends.close()
 		return nil, errors.Join(err, s.client.Close())
 	}
 	return s, nil
@@ -72,6 +75,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 // Close closes all connections. Later calls return [store.ErrUnavailable].
 func (s *Store) Close() error {
 	s.stopListening()
+	s.ends.close()
 	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return s.unavailable(context.Background(), "close redis", err)
 	}
