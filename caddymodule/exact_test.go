@@ -315,9 +315,10 @@ func TestHoldWithoutReply(t *testing.T) {
 		t.Error("the app saw a request that was told to come again")
 	}
 
-	// With one reply lost the request is repeated by the store's client, and passes.
-	for range 10 {
-		proxy.LoseReplies(func(reply int) bool { return reply == 1 })
+	// With some replies lost the store's client asks again, and the request passes, or
+	// it does not.
+	for lost := range 10 {
+		proxy.LoseReplies(func(reply int) bool { return reply <= lost })
 		if a := b.do("GET", "/", "", "X-Test-User", "bob"); a.status != http.StatusOK {
 			b.unavailable(a)
 		}

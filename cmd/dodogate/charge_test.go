@@ -54,13 +54,14 @@ func newGate(t *testing.T, store string, credits int, charge string) *gate {
 		}
 	}
 }
-http://%s {
+http://:%s {
+	bind 127.0.0.1
 	dodo_gateway {
 		account {http.request.header.X-Test-User}
 	}
 	%s
 }
-`, strings.ReplaceAll(store, "{{Dir}}", g.dir), credits, g.site, charge)
+`, strings.ReplaceAll(store, "{{Dir}}", g.dir), credits, strings.TrimPrefix(g.site, "127.0.0.1:"), charge)
 	if err := os.WriteFile(g.config(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +150,7 @@ func (g *gate) request(ctx context.Context, path, user string) *http.Request {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	req.Host = "shop.example.com" // the same to every gate
 	req.Header.Set("X-Test-User", user)
 	return req
 }
@@ -413,6 +415,90 @@ func TestKilled(t *testing.T) {
 				dies.leaves("alice", 70)
 			}
 		})
+	}
+}
+
+// TestOneKey: many requests at once with the same idempotency keys, over two gates.
+// Of each key one reaches the app and is charged. Then a gate dies that has one under
+// way: its key is in use until the hold is over, and then it can be tried again.
+func TestOneKey(t *testing.T) {
+	const keys, copies = 60, 8
+	var calls sync.Map
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, _ := calls.LoadOrStore(r.Header.Get("Idempotency-Key"), new(atomic.Int64))
+		if n.(*atomic.Int64).Add(1) == 1 && r.Header.Get("Idempotency-Key") == "wait" {
+			asked <- struct{}{}
+			<-release
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	store := "redis " + redistest.Start(t).URL() + " {\n\t\t\ttimeout 10s\n\t\t}"
+	charge := "dodo_charge 1 {\n\t\thold_ttl 2s\n\t}\n\treverse_proxy " + strings.TrimPrefix(server.URL, "http://")
+	gates := []*gate{newGate(t, store, 100, charge), newGate(t, store, 100, charge)}
+	send := func(g *gate, key string) (status int, body string) {
+		req := g.request(context.Background(), "/", "alice")
+		req.Header.Set("Idempotency-Key", key)
+		resp, err := crowd.Do(req)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return 0, err.Error()
+		}
+		return resp.StatusCode, string(text)
+	}
+	var work sync.WaitGroup
+	var passed atomic.Int64
+	for i := range copies {
+		work.Go(func() {
+			for key := range keys {
+				switch status, body := send(gates[i%2], fmt.Sprint("key-", key)); {
+				case status == http.StatusOK:
+					passed.Add(1)
+				case status != http.StatusConflict || !strings.Contains(body, "idempotency_key_"):
+					t.Errorf("%d %s", status, body)
+				}
+			}
+		})
+	}
+	work.Wait()
+	gates[1].spends("alice", keys, keys)
+	gates[1].leaves("alice", 100-keys)
+	if passed.Load() != keys {
+		t.Errorf("%d requests passed", passed.Load())
+	}
+	calls.Range(func(key, n any) bool {
+		if n := n.(*atomic.Int64).Load(); n != 1 {
+			t.Errorf("the app had %d requests with %s", n, key)
+		}
+		return true
+	})
+
+	work.Go(func() {
+		if status, body := send(gates[0], "wait"); status != 0 {
+			t.Errorf("from a gate that died: %d %s", status, body)
+		}
+	})
+	<-asked
+	if status, body := send(gates[1], "wait"); status != http.StatusConflict || !strings.Contains(body, `"idempotency_key_in_use"`) {
+		t.Errorf("while it is under way: %d %s", status, body)
+	}
+	gates[0].kill()
+	work.Wait()
+	gates[1].eventually("the key can be used again", func() string {
+		if status, body := send(gates[1], "wait"); status != http.StatusOK {
+			return body
+		}
+		return ""
+	})
+	gates[1].spends("alice", keys+1, keys+1)
+	gates[1].leaves("alice", 100-keys-1)
+	if status, body := send(gates[1], "wait"); status != http.StatusConflict || !strings.Contains(body, `"idempotency_key_finished"`) {
+		t.Errorf("once it is charged: %d %s", status, body)
 	}
 }
 
