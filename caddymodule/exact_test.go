@@ -165,6 +165,8 @@ func TestRoundTrips(t *testing.T) {
 func TestLongRequest(t *testing.T) {
 	b := newBench(t)
 	end := make(chan struct{})
+	finish := sync.OnceFunc(func() { close(end) })
+	defer finish()
 	b.Upstream = strings.TrimPrefix(newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Charge-Credits")
 		w.WriteHeader(http.StatusOK)
@@ -173,7 +175,7 @@ func TestLongRequest(t *testing.T) {
 		w.Header().Set("X-Charge-Credits", "7")
 	}), "http://")
 	b.mustLoad(caddyfile(rich(onRedis("redis "+redistest.Start(t).URL())), usualGateway+"\n\tdodo_charge 1 {\n\t\tmax 10\n\t\thold_ttl 1s\n\t}\n\treverse_proxy {{Upstream}}"))
-	done := make(chan *http.Response)
+	done := make(chan *http.Response, 1)
 	go func() {
 		defer close(done)
 		req, _ := http.NewRequest("GET", "http://127.0.0.1:"+b.Port+"/", nil)
@@ -194,7 +196,7 @@ func TestLongRequest(t *testing.T) {
 	for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
 		b.leaves("alice", 90)
 	}
-	close(end)
+	finish()
 	if resp := <-done; resp == nil || receipts(resp.Trailer) != "7/93" {
 		t.Errorf("%+v", resp)
 	}
@@ -240,13 +242,15 @@ func TestStoreAwayAtTheEnd(t *testing.T) {
 			proxy := redistest.NewProxy(t, redistest.Start(t))
 			b := newBench(t)
 			asked, goOn := make(chan struct{}, 1), make(chan struct{})
+			finish := sync.OnceFunc(func() { close(goOn) })
+			defer finish()
 			b.Upstream = strings.TrimPrefix(newServer(t, func(w http.ResponseWriter, r *http.Request) {
 				asked <- struct{}{}
 				<-goOn
 			}), "http://")
 			b.mustLoad(caddyfile(rich(onRedis("redis "+proxy.URL())), usualGateway+"\n\tdodo_charge 3\n\treverse_proxy {{Upstream}}"))
 			b.leaves("alice", 100)
-			done := make(chan answer)
+			done := make(chan answer, 1)
 			go func() {
 				a, err := b.try("GET", "/", "alice")
 				if err != nil {
@@ -256,7 +260,7 @@ func TestStoreAwayAtTheEnd(t *testing.T) {
 			}()
 			<-asked
 			lose(proxy)
-			close(goOn)
+			finish()
 			if a := <-done; a.status != http.StatusOK || receipts(a.header) != "3/97" {
 				t.Errorf("%d, receipts %s", a.status, receipts(a.header))
 			}

@@ -24,7 +24,8 @@ func TestReloadsUnderStreams(t *testing.T) {
 	const reloads = 100
 	server := redistest.Start(t)
 	b := newBench(t)
-	began, end := make(chan struct{}), make(chan struct{})
+	began, end := make(chan struct{}, 2*reloads), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(end) })
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/late" {
 			w.Header().Set("Trailer", "X-Charge-Credits")
@@ -40,6 +41,7 @@ func TestReloadsUnderStreams(t *testing.T) {
 		}
 	}))
 	defer app.Close()
+	defer finish()
 	b.Upstream = strings.TrimPrefix(app.URL, "http://")
 	config := func(i int) string {
 		return b.fill(caddyfile(strings.Replace(onRedis("redis "+server.URL()+" {\n\t\t\ttimeout 10s\n\t\t}"), "signup_credits 3", "signup_credits 1000", 1),
@@ -84,7 +86,7 @@ func TestReloadsUnderStreams(t *testing.T) {
 	}
 	b.spends("alice", reloads, reloads)       // by their status
 	b.leaves("alice", 1000-reloads-5*reloads) // the others hold
-	close(end)
+	finish()
 	streams.Wait()
 	b.spends("alice", 2*reloads, (1+3)*reloads)
 	b.leaves("alice", 1000-(1+3)*reloads)

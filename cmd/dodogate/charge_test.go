@@ -119,6 +119,15 @@ func (g *gate) terminate() {
 	}
 }
 
+func (g *gate) runs() bool {
+	select {
+	case <-g.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 func (g *gate) said() string {
 	b, err := os.ReadFile(g.log.Name())
 	if err != nil {
@@ -511,7 +520,8 @@ func TestTerminated(t *testing.T) {
 		max 5
 	}
 	reverse_proxy `
-	store := "redis " + redistest.Start(t).URL() + " {\n\t\t\ttimeout 10s\n\t\t}"
+	redis := redistest.Start(t, "--appendfsync", "always")
+	store := "redis " + redis.URL() + " {\n\t\t\ttimeout 10s\n\t\t}"
 	ends, other := newGate(t, store, 1000, charge+a.address()), newGate(t, store, 1000, charge+a.address())
 	other.leaves("alice", 1000)
 
@@ -544,9 +554,10 @@ func TestTerminated(t *testing.T) {
 		<-a.asked
 	}
 	// Load: whoever is answered is charged, whoever is not is not.
+	var load sync.WaitGroup
 	var answered atomic.Int64
 	for range 4 {
-		clients.Go(func() {
+		load.Go(func() {
 			for {
 				status, _, _, err := ends.get("/", "alice")
 				if err != nil {
@@ -575,13 +586,20 @@ func TestTerminated(t *testing.T) {
 		}
 		return ""
 	})
-	select {
-	case <-ends.ended:
+	load.Wait()
+	// What the load cost is written, and only the streams that hold are left.
+	other.spends("alice", answered.Load()+streams*2/3, answered.Load()+streams*2/3)
+	redis.Kill()
+	if !ends.runs() {
 		t.Fatal("it did not wait for its streams")
-	default:
 	}
 	close(a.release)
 	clients.Wait()
+	time.Sleep(500 * time.Millisecond)
+	if !ends.runs() {
+		t.Fatal("it did not wait for Redis")
+	}
+	redis.Restart()
 	select {
 	case <-ends.ended:
 	case <-time.After(20 * time.Second):
@@ -591,6 +609,12 @@ func TestTerminated(t *testing.T) {
 		t.Errorf("it ended with %d and said:\n%s", code, ends.said())
 	}
 	// It is gone, so everything is settled now.
+	other.eventually("the other one finds Redis", func() string {
+		if status, _, body, err := other.get("/payments/status", "alice"); err != nil || status != http.StatusOK {
+			return fmt.Sprint(body, err)
+		}
+		return ""
+	})
 	want.Add(answered.Load())
 	n, spent := captures(t, other.ledger("alice"))
 	if n != streams+answered.Load() || spent != want.Load() {
