@@ -40,7 +40,7 @@ func eachForgetful(t *testing.T, test func(t *testing.T, f *forgetful, w *world)
 	t.Helper()
 	each(t, settings{signupCredits: 100}, func(t *testing.T, w *world) {
 		f := &forgetful{Store: w.store}
-		w.Gateway.Close()
+		w.Close()
 		test(t, f, newWorld(t, f, settings{signupCredits: 100}))
 	})
 }
@@ -51,7 +51,7 @@ func (w *world) credits(account string, want int64) {
 		if s, err := w.Entitlement(w.t.Context(), account); err != nil || s.Credits != want {
 			w.t.Errorf("%s has %d credits, want %d (%v)", account, s.Credits, want, err)
 		}
-		w.Gateway.Close()
+		w.Close()
 	}
 }
 
