@@ -77,6 +77,13 @@ func (h *handle) Use() (store.Store, func(), error) { return h.use(context.Backg
 // Keep is [handle.keep].
 func (h *handle) Keep() (done func()) { return h.keep() }
 
+// StartRenewal is [renewal.start].
+func StartRenewal(every time.Duration, do func() (done bool)) (stop func()) {
+	r := new(renewal)
+	r.start(every, do)
+	return r.stop
+}
+
 // OpenTime is how long an opening may take.
 const OpenTime time.Duration = openTime
 

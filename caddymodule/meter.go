@@ -49,30 +49,36 @@ func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *ga
 }
 
 // renew keeps the hold of a request alive that takes its time.
-func (m *meter) renew() {
+func (m *meter) renew() (done bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/4)
 	defer cancel()
 	if err := m.charge.Renew(ctx); err != nil {
 		m.handler.logger.Warn("a hold could not be renewed; it is tried again", "error", err)
+		return false
 	}
+	return true
 }
 
-// renewal does something from time to time until it is stopped.
+// renewal does something from time to time until it is stopped. What was not done
+// is tried again much sooner, or the hold would have run out by then.
 type renewal struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
 }
 
-func (r *renewal) start(every time.Duration, do func()) {
+func (r *renewal) start(every time.Duration, do func() (done bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timer = time.AfterFunc(every, func() {
-		do()
+		next := every
+		if !do() {
+			next = every / 4
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if !r.stopped {
-			r.timer.Reset(every)
+			r.timer.Reset(next)
 		}
 	})
 }

@@ -79,6 +79,8 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	u.ContextTimeoutEnabled = true
 	u.MaxRetries, u.MinRetryBackoff, u.MaxRetryBackoff = 3, 5*time.Millisecond, 50*time.Millisecond
 	u.MaxRedirects = 5
+	// Fewer idle ones than there may be would have a busy gateway close connections
+	// after every burst and make them anew in the next one.
 	u.PoolSize, u.MaxActiveConns, u.MaxIdleConns, u.ConnMaxIdleTime = poolSize, poolSize, poolSize, idleTime
 	u.PipelinePoolSize = -1
 	u.Protocol = 2 // nothing here needs RESP3 and its push messages

@@ -1,0 +1,130 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// forgetful is a store that does what it is asked and does not say so.
+type forgetful struct {
+	store.Store
+	holds, ends int // how many of them, from now on
+}
+
+var errLost = fmt.Errorf("%w: the reply is lost", store.ErrUnavailable)
+
+func (f *forgetful) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+	held, err := f.Store.Hold(ctx, h)
+	if f.holds--; f.holds >= 0 && err == nil {
+		return store.Held{}, errLost
+	}
+	return held, err
+}
+
+func (f *forgetful) End(ctx context.Context, e store.End) (store.Ended, error) {
+	done, err := f.Store.End(ctx, e)
+	if f.ends--; f.ends >= 0 && err == nil {
+		return store.Ended{}, errLost
+	}
+	return done, err
+}
+
+// eachForgetful runs a test against both stores, with 100 credits for everybody.
+func eachForgetful(t *testing.T, test func(t *testing.T, f *forgetful, w *world)) {
+	t.Helper()
+	each(t, settings{signupCredits: 100}, func(t *testing.T, w *world) {
+		f := &forgetful{Store: w.store}
+		w.Close()
+		test(t, f, newWorld(t, f, settings{signupCredits: 100}))
+	})
+}
+
+func (w *world) credits(account string, want int64) {
+	w.t.Helper()
+	for range 2 { // as it is remembered, and as it is
+		if s, err := w.Entitlement(w.t.Context(), account); err != nil || s.Credits != want {
+			w.t.Errorf("%s has %d credits, want %d (%v)", account, s.Credits, want, err)
+		}
+		w.Close()
+	}
+}
+
+// A hold that nobody knows of is given back at once, with a key and without.
+func TestHoldIsUndone(t *testing.T) {
+	eachForgetful(t, func(t *testing.T, f *forgetful, w *world) {
+		if _, err := w.Entitlement(t.Context(), "acc"); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"", "key"} {
+			f.holds = 1
+			ask := gateway.HoldRequest{Account: "acc", Credits: 30, TTL: time.Hour, Key: key}
+			if c, err := w.Hold(t.Context(), ask); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("%v, %v", c, err)
+			}
+			c, err := w.Hold(t.Context(), ask)
+			if err != nil || c.Available != 70 {
+				t.Fatalf("%v, %v", c, err)
+			}
+			if found, err := c.End(t.Context(), 0, nil); !found || err != nil {
+				t.Fatal(found, err)
+			}
+		}
+		w.credits("acc", 100)
+	})
+}
+
+// A hold whose end went unanswered is spent once.
+func TestEndIsRepeated(t *testing.T) {
+	eachForgetful(t, func(t *testing.T, f *forgetful, w *world) {
+		if _, err := w.Entitlement(t.Context(), "acc"); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.Hold(t.Context(), gateway.HoldRequest{Account: "acc", Credits: 30, TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.ends = 3
+		if found, err := c.End(t.Context(), 20, nil); !found || err != nil {
+			t.Fatal(found, err)
+		}
+		// A renewal that comes late does not begin a hold.
+		if err := c.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.credits("acc", 80)
+		entries, err := w.store.Entries(t.Context(), "acc", 0, 100)
+		if err != nil || len(entries) != 2 || entries[1].Amount != -20 {
+			t.Errorf("%+v, %v", entries, err)
+		}
+	})
+}
+
+// A renewal whose reply is lost keeps the hold as well.
+func TestRenewalWithoutReply(t *testing.T) {
+	eachForgetful(t, func(t *testing.T, f *forgetful, w *world) {
+		if _, err := w.Entitlement(t.Context(), "acc"); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.Hold(t.Context(), gateway.HoldRequest{Account: "acc", Credits: 30, TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.holds = 1
+		if err := c.Renew(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		if err := c.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := c.End(t.Context(), 30, nil); !found || err != nil {
+			t.Fatal(found, err)
+		}
+		w.credits("acc", 70)
+	})
+}
