@@ -42,6 +42,7 @@ const webhookSecret = "whsec_ZG9kb2dhdGUtdGVzdC1zZWNyZXQtMDEyMzQ1Njc4OQ=="
 type bench struct {
 	t        *testing.T
 	Port     string // of the site
+	Secure   string // the site's port for TLS, where it has one
 	Admin    string // address of the admin API
 	Dir      string // for files
 	Upstream string // address of the app
@@ -91,7 +92,7 @@ func caddyfile(globals, site string) string {
 }
 
 func (b *bench) fill(text string) string {
-	return strings.NewReplacer("{{Port}}", b.Port, "{{Admin}}", b.Admin, "{{Dir}}", b.Dir,
+	return strings.NewReplacer("{{Port}}", b.Port, "{{Secure}}", b.Secure, "{{Admin}}", b.Admin, "{{Dir}}", b.Dir,
 		"{{Upstream}}", b.Upstream, "{{Dodo}}", b.Dodo).Replace(text)
 }
 

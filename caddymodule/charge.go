@@ -48,7 +48,10 @@ func init() {
 // app cannot be reached. What was held by a gateway that died comes back after
 // hold_ttl.
 //
-// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`.
+// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
+// writes under these names is removed. An error page that `handle_errors` makes does
+// not pass here: if an app makes it that writes them or a price, have its
+// reverse_proxy drop them by header_down.
 //
 // With an `Idempotency-Key` (1 to 255 visible characters, quoted or bare), a repeat
 // never reaches the app once the first was charged, which is remembered for 24
@@ -198,7 +201,7 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return err
 	}
 	if httpapi.IsPreflight(r) {
-		return next.ServeHTTP(httpapi.PreflightOnly(w), r)
+		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
 	}
 	if isEarly(r) {
 		h.fail(w, r, httpapi.ErrTooEarly)
@@ -274,12 +277,13 @@ func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // fingerprint digests what a request asks for, as far as that can be told without
-// reading its body.
+// reading its body. HTTP/3 leaves open whether there is one, so that a length that is
+// not known counts for none.
 func fingerprint(r *http.Request) string {
 	d := sha256.New()
 	for _, part := range []string{
 		r.Method, r.Host, targetOf(r), r.Header.Get("Content-Type"), r.Header.Get("Content-Digest"),
-		strconv.FormatInt(r.ContentLength, 10), r.Header.Get("Range"),
+		strconv.FormatInt(max(r.ContentLength, 0), 10), r.Header.Get("Range"),
 	} {
 		_, _ = fmt.Fprintf(d, "%d:%s", len(part), part)
 	}

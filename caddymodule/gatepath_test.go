@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -70,12 +71,18 @@ func (c *rawClient) close() {
 // Nothing that the app behind would serve as paid passes unpaid, however it is
 // asked for.
 func TestGateCannotBeWalkedAround(t *testing.T) {
+	for gate, is := range map[string]string{"dodo_require": "paid", "dodo_charge": "4"} {
+		t.Run(gate, func(t *testing.T) { walkAround(t, gate, is) })
+	}
+}
+
+func walkAround(t *testing.T, gate, is string) {
 	b := newBench(t)
 	app := newServer(t, hostileApp)
-	b.mustLoad(caddyfile(planDodo, usualGateway+`
-	dodo_require /paid/* paid
-	dodo_require /paid.php paid
-	reverse_proxy `+app))
+	b.mustLoad(caddyfile(planDodo, fmt.Sprintf(usualGateway+`
+	%[1]s /paid/* %[2]s
+	%[1]s /paid.php %[2]s
+	reverse_proxy %[3]s`, gate, is, app)))
 	client := &rawClient{b: b}
 	defer client.close()
 	request := func(method, target string, header ...string) string {
@@ -129,6 +136,7 @@ func TestGateCannotBeWalkedAround(t *testing.T) {
 	if free < 100 {
 		t.Errorf("only %d requests got to the app", free)
 	}
+	b.leaves("alice", 3)
 }
 
 var hostilePieces = []string{

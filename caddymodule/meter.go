@@ -1,11 +1,14 @@
 package caddymodule
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,12 +29,13 @@ type meter struct {
 	done    func() // to be called when the hold has ended
 	renewal renewal
 
-	wrote    bool  // the status is known
-	atEnd    bool  // the price comes as a trailer
-	settled  bool  // the price is decided
-	price    int64 // once it is
-	returned bool  // the handlers behind have, rather than panicked
-	err      error // that they returned
+	wrote     bool  // the status is known
+	atEnd     bool  // the price comes as a trailer
+	nextToApp bool  // there is no other dodo_charge behind this one
+	settled   bool  // the price is decided
+	price     int64 // once it is
+	returned  bool  // the handlers behind have, rather than panicked
+	err       error // that they returned
 
 	record bool // keep the answer for who asks again
 	status int
@@ -94,7 +98,9 @@ func (r *renewal) stop() {
 // WriteHeader decides at the final status. That of an upgrade is one, too.
 func (m *meter) WriteHeader(status int) {
 	if !m.wrote && status < 200 && status != http.StatusSwitchingProtocols {
-		_, _ = m.take() // a price is for the final status to tell
+		_, _ = m.take() // a price is for the final status to tell, and so are receipts
+		removeField(m.Header(), headerCharged)
+		removeField(m.Header(), headerRemaining)
 	}
 	if !m.wrote && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		m.wrote = true
@@ -109,6 +115,7 @@ func (m *meter) decide(status int) {
 	price := m.handler.Credits
 	values, named := m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
+	m.silenceApp()
 	switch {
 	case !m.handler.charged(status), m.request.Context().Err() != nil:
 		price = 0
@@ -124,21 +131,52 @@ func (m *meter) decide(status int) {
 	m.keepHead(status)
 }
 
+// silenceApp removes receipts that the app wrote itself. Those of another
+// dodo_charge behind this one are true; it has silenced the app already.
+func (m *meter) silenceApp() {
+	if m.visit.silenced {
+		return
+	}
+	m.visit.silenced, m.nextToApp = true, true
+	for _, name := range []string{headerCharged, headerRemaining} {
+		removeField(m.Header(), name)
+		declares(m.Header(), name)
+	}
+}
+
+// silenceTrailers does the same for trailers, when they are all there.
+func (m *meter) silenceTrailers() {
+	if !m.nextToApp {
+		return
+	}
+	header := m.Header()
+	for _, name := range []string{headerCharged, headerRemaining} {
+		delete(header, http.TrailerPrefix+name)
+		if values := header[name]; len(values) > 1 { // reverse_proxy adds declared ones to the headers
+			header[name] = values[:1]
+		}
+	}
+}
+
 // take removes the price from the headers, and from the trailers that are set so
 // far.
 func (m *meter) take() (values []string, named bool) {
-	name := m.handler.PriceHeader
-	if name == "" {
+	if m.handler.PriceHeader == "" {
 		return nil, false
 	}
-	header := m.Header()
-	for _, key := range []string{name, http.TrailerPrefix + name} {
-		if found, ok := header[key]; ok {
-			values, named = found, true
+	return removeField(m.Header(), m.handler.PriceHeader)
+}
+
+// removeField removes what is in a header and what is to be its trailer, however a
+// handler spelled the name, and returns the values.
+func removeField(header http.Header, name string) (values []string, found bool) {
+	for key, of := range header {
+		if len(key) >= len(name) && strings.EqualFold(strings.TrimPrefix(key, http.TrailerPrefix), name) {
+			values, found = append(values, of...), true
 			delete(header, key)
 		}
 	}
-	return values, named
+	return values, found
 }
 
 // settle decides the price and tells the client. Spending it may come later.
@@ -168,6 +206,7 @@ func (m *meter) end(receipt []byte) {
 // panicked.
 func (m *meter) finish() {
 	values, named := m.take()
+	m.silenceTrailers()
 	if !m.settled {
 		m.settle(m.lastPrice(values, named))
 	}
@@ -218,6 +257,17 @@ func (m *meter) ReadFrom(r io.Reader) (int64, error) {
 
 // writerOnly hides ReadFrom.
 type writerOnly struct{ io.Writer }
+
+// Hijack gives the connection away, with which whoever takes it can answer as it
+// likes: as an upgrade, by all that is known.
+func (m *meter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
+	if err == nil && !m.wrote {
+		m.wrote = true
+		m.decide(http.StatusSwitchingProtocols)
+	}
+	return conn, buffered, err
+}
 
 // FlushError is what [http.ResponseController] calls.
 func (m *meter) FlushError() error {

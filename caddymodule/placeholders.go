@@ -21,8 +21,9 @@ type visit struct {
 	view *gateway.View
 	err  error
 
-	headers [headerCount]string // the values that the request is given
-	charged int64               // so far, in credits
+	headers  [headerCount]string // the values that the request is given
+	charged  int64               // so far, in credits
+	silenced bool                // what the app itself wrote of charges is gone
 }
 
 // read reads the account, but not for anonymous visitors, who have nothing.

@@ -91,7 +91,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	if httpapi.IsPreflight(r) {
-		return next.ServeHTTP(httpapi.PreflightOnly(w), r)
+		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
 	}
 	var waiting []store.Order
 	if v.account != "" {

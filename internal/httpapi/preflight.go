@@ -9,17 +9,20 @@ import (
 // OPTIONS with an origin and the method it is about, and nothing to work with.
 // It carries no login, by specification (Fetch, 4.8), so that nobody's would ever
 // be entitled to anything, and a page of another origin could not use what its
-// visitor has paid for.
+// visitor has paid for. HTTP/3 does not say whether there is a body; PreflightOnly
+// takes it away.
 func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
-		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Header.Get("Upgrade") == ""
+		(r.ContentLength == 0 || r.ContentLength < 0 && r.ProtoMajor == 3) && len(r.TransferEncoding) == 0 && r.Header.Get("Upgrade") == ""
 }
 
 // PreflightOnly is for preflights of those who are not entitled: of the answer it
 // passes on what a preflight is for, the status and the Access-Control headers,
 // and nothing else. So an app that does not look at the method gives nothing away.
-func PreflightOnly(w http.ResponseWriter) http.ResponseWriter {
+// It takes the body from the request.
+func PreflightOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	r.Body, r.ContentLength, r.Trailer = http.NoBody, 0, nil
 	return &preflightWriter{to: w, header: make(http.Header)}
 }
 

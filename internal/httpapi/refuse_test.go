@@ -231,6 +231,7 @@ func TestIsPreflight(t *testing.T) {
 		"no method":         func(r *http.Request) { r.Header.Del("Access-Control-Request-Method") },
 		"a body":            func(r *http.Request) { r.ContentLength = 1 },
 		"a body of no size": func(r *http.Request) { r.ContentLength = -1 },
+		"a body in HTTP/3":  func(r *http.Request) { r.ContentLength, r.ProtoMajor = 1, 3 },
 		"chunks":            func(r *http.Request) { r.TransferEncoding = []string{"chunked"} },
 		"an upgrade":        func(r *http.Request) { r.Header.Set("Upgrade", "websocket") },
 	} {
@@ -239,12 +240,21 @@ func TestIsPreflight(t *testing.T) {
 			t.Errorf("%s: it is one", name)
 		}
 	}
+	r := preflight()
+	r.ContentLength, r.ProtoMajor = -1, 3 // as all of HTTP/3 that say nothing
+	if !httpapi.IsPreflight(r) {
+		t.Error("a preflight over HTTP/3 is none")
+	}
 }
 
 // Of an app that takes every method for GET, nothing gets out.
 func TestPreflightOnly(t *testing.T) {
 	w := httptest.NewRecorder()
-	p := httpapi.PreflightOnly(w)
+	r := httptest.NewRequest(http.MethodOptions, "/app", strings.NewReader("work"))
+	p := httpapi.PreflightOnly(w, r)
+	if body, err := io.ReadAll(r.Body); len(body) != 0 || err != nil || r.ContentLength != 0 {
+		t.Errorf("the app gets %q, %v", body, err)
+	}
 	p.Header().Set("Access-Control-Allow-Origin", "*")
 	p.Header().Set("Vary", "Origin")
 	p.Header().Set("Location", "https://cdn.example/paid?signature=1")
