@@ -46,6 +46,8 @@ const (
 	codeChangeScheduled    = "SCHEDULED_PLAN_CHANGE_EXISTS"
 	codeNoScheduledChange  = "SCHEDULED_PLAN_CHANGE_NOT_FOUND"
 	codeChangeMode         = "INVALID_PRORATION_MODE_WITH_NEXT_BILLING_DATE"
+	codeMethodInUse        = "PAYMENT_METHOD_IN_USE" // not in Dodo's list, which has none for it
+	codeWalletFunds        = "INSUFFICIENT_WALLET_FUNDS"
 	codeSessionConsumed    = "CHECKOUT_SESSION_CONSUMED"
 	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
 	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
@@ -91,6 +93,8 @@ var statusOf = map[string]int{
 	codeChangeScheduled:    http.StatusConflict,
 	codeNoScheduledChange:  http.StatusNotFound,
 	codeChangeMode:         http.StatusUnprocessableEntity,
+	codeMethodInUse:        http.StatusConflict,
+	codeWalletFunds:        http.StatusBadRequest,
 	codeSessionConsumed:    http.StatusConflict,
 	codeSessionExpired:     http.StatusGone,
 	codeNotSucceeded:       http.StatusBadRequest,

@@ -153,7 +153,7 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 	case with.decline != "":
 		return Attempt{SubscriptionID: sub.SubscriptionID, Status: Failed}, nil
 	}
-	sub.attach(with)
+	s.attach(sub, with, now)
 	s.tell(sub, now, "update_payment_method", "updated")
 	return Attempt{SubscriptionID: sub.SubscriptionID, Status: Succeeded}, nil
 }
@@ -171,8 +171,6 @@ func (s *Simulator) recover(sub *subscription, with card, now time.Time) *paymen
 	if sub.Status == SubscriptionPastDue {
 		began = sub.NextBillingDate
 	}
-	before, method := sub.card, sub.PaymentMethodID
-	sub.attach(with)
 	// The customer is present: only a card that is declined at once fails.
 	p := s.newPayment(charge{at: now, bill: sub.plan, customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
 	p.belongTo(sub)
@@ -180,9 +178,10 @@ func (s *Simulator) recover(sub *subscription, with card, now time.Time) *paymen
 	s.book(p)
 	s.announce(p)
 	if p.Status != Succeeded {
-		sub.card, sub.PaymentMethodID = before, method
 		return p
 	}
+	s.attach(sub, with, now)
+	p.PaymentMethodID = sub.PaymentMethodID
 	sub.Status = SubscriptionActive
 	sub.grace = nil
 	sub.begin(began)

@@ -42,9 +42,11 @@ type Simulator struct {
 	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
-	customersByEmail  map[string]customer // in lower case; the most recent
-	discountIDs       map[string]string   // by code
-	discountUses      map[string]int      // by code
+	customerOrder     []string             // their ids
+	methods           map[string][]*method // by customer
+	wallets           map[string]*wallet   // by customer
+	discountIDs       map[string]string    // by code
+	discountUses      map[string]int       // by code
 
 	events     []*event
 	deliveries []Delivery
@@ -65,24 +67,25 @@ func New(options Options) (*Simulator, error) {
 		return nil, err
 	}
 	s := &Simulator{
-		options:          options,
-		business:         newID("bus_"),
-		brand:            newID("brnd_"),
-		slots:            make(chan struct{}, maxOnTheWire),
-		sessions:         make(map[string]*session),
-		payments:         make(map[string]*payment),
-		subscriptions:    make(map[string]*subscription),
-		refunds:          make(map[string]*refund),
-		disputes:         make(map[string]*dispute),
-		portals:          make(map[string]portal),
-		customers:        make(map[string]customer),
-		customersByEmail: make(map[string]customer),
-		discountIDs:      make(map[string]string),
-		discountUses:     make(map[string]int),
-		released:         make(chan struct{}),
-		progress:         make(chan struct{}),
-		calls:            make(map[apiCall]int),
-		fates:            newFates(Mischief{}),
+		options:       options,
+		business:      newID("bus_"),
+		brand:         newID("brnd_"),
+		slots:         make(chan struct{}, maxOnTheWire),
+		sessions:      make(map[string]*session),
+		payments:      make(map[string]*payment),
+		subscriptions: make(map[string]*subscription),
+		refunds:       make(map[string]*refund),
+		disputes:      make(map[string]*dispute),
+		portals:       make(map[string]portal),
+		customers:     make(map[string]customer),
+		methods:       make(map[string][]*method),
+		wallets:       make(map[string]*wallet),
+		discountIDs:   make(map[string]string),
+		discountUses:  make(map[string]int),
+		released:      make(chan struct{}),
+		progress:      make(chan struct{}),
+		calls:         make(map[apiCall]int),
+		fates:         newFates(Mischief{}),
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -151,14 +154,26 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/disputes/{id}", s.getDispute},
 		{"GET", "/entitlements", s.listEntitlements},
 		{"GET", "/entitlements/{id}/grants", s.listGrants},
+		{"GET", "/customers", s.listCustomers},
+		{"POST", "/customers", s.createCustomer},
 		{"GET", "/customers/{id}", s.getCustomer},
+		{"PATCH", "/customers/{id}", s.patchCustomer},
 		{"POST", "/customers/{id}/customer-portal/session", s.openPortal},
+		{"GET", "/customers/{id}/entitlements", s.listCustomerEntitlements},
+		{"GET", "/customers/{id}/entitlement-grants", s.listCustomerGrants},
+		{"GET", "/customers/{id}/payment-methods", s.listMethods},
+		{"DELETE", "/customers/{id}/payment-methods/{method}", s.deleteMethod},
+		{"GET", "/customers/{id}/wallets", s.listWallets},
+		{"GET", "/customers/{id}/wallets/ledger-entries", s.listWalletEntries},
+		{"POST", "/customers/{id}/wallets/ledger-entries", s.createWalletEntry},
 	} {
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
-	mux.HandleFunc("/", s.api(apiCall{}, func(*http.Request) (any, error) {
+	unknown := s.api(apiCall{}, func(*http.Request) (any, error) {
 		return nil, refuse(codeNotFound, "the simulator has no such route")
-	}))
+	})
+	mux.HandleFunc("GET /products/short_links", unknown) // not the product of that name
+	mux.HandleFunc("/", unknown)
 	return mux
 }
 

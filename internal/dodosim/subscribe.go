@@ -24,7 +24,9 @@ func (s *Simulator) newSubscription(session *session, plan line, with card, now 
 		TermCount:           plan.product.Term.Count,
 		TermInterval:        plan.product.Term.Interval,
 	}
-	sub.attach(with)
+	if with.decline == "" {
+		s.attach(sub, with, now)
+	}
 	s.setPlan(sub, planBill(plan.product, plan.quantity, session.bill.codes))
 	sub.ExpiresAt = sub.term().after(now)
 	sub.NextBillingDate = sub.cycle().after(now)
@@ -33,7 +35,6 @@ func (s *Simulator) newSubscription(session *session, plan line, with card, now 
 	}
 	if with.decline != "" {
 		sub.Status = SubscriptionFailed
-		sub.PaymentMethodID = nil
 	}
 	s.subscriptions[sub.SubscriptionID] = sub
 	s.subscriptionOrder = append(s.subscriptionOrder, sub)
@@ -62,12 +63,6 @@ func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	if len(sub.Discounts) > 0 {
 		sub.DiscountID = new(sub.Discounts[0].DiscountID)
 	}
-}
-
-// attach makes a card the one that the subscription is charged to.
-func (sub *subscription) attach(with card) {
-	sub.card = with
-	sub.PaymentMethodID = new(newID("pm_"))
 }
 
 // announceStart sends the events of a first charge, in the order of FACTS 3.4. Real
