@@ -155,14 +155,20 @@ type buyer struct {
 // compared without regard to case, and that a reused customer keeps its name, is
 // UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) customerFor(b buyer, alwaysNew bool) customer {
-	if !alwaysNew {
-		for _, id := range slices.Backward(s.customerOrder) {
-			if known := s.customers[id]; strings.EqualFold(known.Email, b.email) {
-				return known
-			}
-		}
+	if known, ok := s.customerOf(b.email); ok && !alwaysNew {
+		return known
 	}
 	return s.newCustomer(b, metadata{})
+}
+
+// customerOf is the most recent customer with an e-mail.
+func (s *Simulator) customerOf(email string) (customer, bool) {
+	for _, id := range slices.Backward(s.customerOrder) {
+		if known := s.customers[id]; strings.EqualFold(known.Email, email) {
+			return known, true
+		}
+	}
+	return customer{}, false
 }
 
 func (s *Simulator) newCustomer(b buyer, meta metadata) customer {

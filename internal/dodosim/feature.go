@@ -105,7 +105,7 @@ func (s *Simulator) grantBought(p *payment) {
 			continue
 		}
 		for _, f := range s.flagsOf(l.product) {
-			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.CreatedAt)
+			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
 		}
 	}
 }

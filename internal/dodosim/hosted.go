@@ -81,11 +81,8 @@ func (s *Simulator) view(session *session) pageView {
 			Quantity:    l.quantity,
 		})
 	}
-	rest := session.bill.subtotal
-	for _, d := range session.bill.codes {
-		share := rest * int64(d.BasisPoints) / fullDiscount
-		rest -= share
-		v.Discounts = append(v.Discounts, discountView{d.Code, money(share, session.bill.currency)})
+	for i, d := range session.bill.codes {
+		v.Discounts = append(v.Discounts, discountView{d.Code, money(session.bill.cuts[i], session.bill.currency)})
 	}
 	_, recurring := session.bill.recurring()
 	for _, c := range testCards {

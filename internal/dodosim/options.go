@@ -108,6 +108,8 @@ type Product struct {
 	Term Period
 	// TrialDays come before the first charge of a subscription: 0 to 10000.
 	TrialDays int
+	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
+	Archived bool
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string

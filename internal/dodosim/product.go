@@ -139,8 +139,8 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 	}
 	items := []productItem{}
 	for _, p := range s.options.Products {
-		if archived || (brand != "" && brand != s.brand) { // there are none
-			break
+		if p.Archived != archived || brand != "" && brand != s.brand {
+			continue
 		}
 		if recurring != nil && *recurring != p.recurring() {
 			continue

@@ -36,6 +36,14 @@ const (
 	codeUnsupportedMoney   = "UNSUPPORTED_CURRENCY"
 	codeInvalidDiscount    = "INVALID_DISCOUNT_CODE"
 	codeDiscountOnDemand   = "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"
+	codeDiscountExpired    = "DISCOUNT_CODE_EXPIRED"
+	codeDiscountUsedUp     = "DISCOUNT_CODE_USAGE_LIMIT_EXCEEDED"
+	codeDiscountCustomer   = "DISCOUNT_PER_CUSTOMER_USAGE_LIMIT_EXCEEDED"
+	codeNotEligible        = "DISCOUNT_CUSTOMER_NOT_ELIGIBLE"
+	codeDiscountEarly      = "DISCOUNT_NOT_YET_ACTIVE"
+	codeDiscountMinimum    = "DISCOUNT_MINIMUM_SUBTOTAL_NOT_MET"
+	codeDiscountProduct    = "DISCOUNT_NOT_AVAILABLE_FOR_PRODUCT"
+	codeProductDeleted     = "PRODUCT_IS_DELETED"
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -83,6 +91,14 @@ var statusOf = map[string]int{
 	codeUnsupportedMoney:   http.StatusUnprocessableEntity,
 	codeInvalidDiscount:    http.StatusUnprocessableEntity,
 	codeDiscountOnDemand:   http.StatusUnprocessableEntity,
+	codeDiscountExpired:    http.StatusUnprocessableEntity,
+	codeDiscountUsedUp:     http.StatusUnprocessableEntity,
+	codeDiscountCustomer:   http.StatusUnprocessableEntity,
+	codeNotEligible:        http.StatusUnprocessableEntity,
+	codeDiscountEarly:      http.StatusUnprocessableEntity,
+	codeDiscountMinimum:    http.StatusUnprocessableEntity,
+	codeDiscountProduct:    http.StatusUnprocessableEntity,
+	codeProductDeleted:     http.StatusUnprocessableEntity,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,

@@ -57,7 +57,7 @@ func TestServedTable(t *testing.T) {
 	if !*updateDocs {
 		t.Fatal("the table is out of date: run this test with -update")
 	}
-	if err := os.WriteFile(simulatorDoc, wanted, 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(simulatorDoc, wanted, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -42,11 +42,11 @@ type Simulator struct {
 	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
-	customerOrder     []string             // their ids
-	methods           map[string][]*method // by customer
-	wallets           map[string]*wallet   // by customer
-	discountIDs       map[string]string    // by code
-	discountUses      map[string]int       // by code
+	customerOrder     []string                // their ids
+	methods           map[string][]*method    // by customer
+	wallets           map[string]*wallet      // by customer
+	coupons           []*coupon               // oldest first; each is replaced when it changes
+	redemptions       map[string]*redemptions // by discount
 
 	events     []*event
 	deliveries []Delivery
@@ -80,8 +80,7 @@ func New(options Options) (*Simulator, error) {
 		customers:     make(map[string]customer),
 		methods:       make(map[string][]*method),
 		wallets:       make(map[string]*wallet),
-		discountIDs:   make(map[string]string),
-		discountUses:  make(map[string]int),
+		redemptions:   make(map[string]*redemptions),
 		released:      make(chan struct{}),
 		progress:      make(chan struct{}),
 		calls:         make(map[apiCall]int),
@@ -92,7 +91,7 @@ func New(options Options) (*Simulator, error) {
 	s.log.Store(options.Logger)
 	close(s.released)
 	for _, d := range options.Discounts {
-		s.discountIDs[d.Code] = newID("dsc_")
+		s.coupons = append(s.coupons, s.newCoupon("percentage", d.Code, d.BasisPoints))
 	}
 	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
@@ -137,8 +136,11 @@ func (s *Simulator) routes() http.Handler {
 	}{
 		{"POST", "/checkouts", s.createCheckout},
 		{"GET", "/checkouts/{id}", s.getCheckout},
+		{"POST", "/checkouts/preview", s.previewCheckout},
 		{"GET", "/payments", s.listPayments},
+		{"POST", "/payments", s.createPayment},
 		{"GET", "/payments/{id}", s.getPayment},
+		{"GET", "/payments/{id}/line-items", s.listLineItems},
 		{"GET", "/products", s.listProducts},
 		{"GET", "/products/{id}", s.getProduct},
 		{"GET", "/subscriptions", s.listSubscriptions},
@@ -147,6 +149,16 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
 		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
 		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
+		{"POST", "/subscriptions/{id}/change-plan/preview", s.previewPlan},
+		{"POST", "/subscriptions/{id}/update-payment-method", s.updateMethod},
+		{"GET", "/discounts", s.listDiscounts},
+		{"POST", "/discounts", s.createDiscount},
+		{"GET", "/discounts/{id}", s.getDiscount},
+		{"PATCH", "/discounts/{id}", s.patchDiscount},
+		{"DELETE", "/discounts/{id}", s.deleteDiscount},
+		{"GET", "/discounts/{id}/{part}", s.getDiscountPart}, // code/{code}, or {id}/customers
+		{"POST", "/discounts/{id}/customers", s.addDiscountCustomers},
+		{"DELETE", "/discounts/{id}/customers/{customer}", s.removeDiscountCustomer},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
