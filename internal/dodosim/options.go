@@ -19,8 +19,9 @@ type Options struct {
 	// APIKey is the bearer key that API calls must carry. Required.
 	APIKey string
 
-	// WebhookURL is where signed webhooks go. Empty: events are recorded, see
-	// [Simulator.Events], but none is sent.
+	// WebhookURL is where signed webhooks go: the first webhook endpoint, which the API can
+	// change and add others to. Empty: events are recorded, see [Simulator.Events], but none
+	// is sent until an endpoint is made.
 	WebhookURL string
 
 	// WebhookSecret signs them: base64 of 24 to 64 bytes, after an optional
@@ -61,6 +62,10 @@ type Options struct {
 	// for them, without customer, brand, provider and reason. Default: the long form of
 	// every published example (FACTS 3.8).
 	ShortDisputes bool
+
+	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
+	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
+	SharedWebhookIDs bool
 
 	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
 	// without anybody's help. 0: only the caller does.

@@ -48,6 +48,9 @@ type Simulator struct {
 	coupons           []*coupon               // oldest first; each is replaced when it changes
 	redemptions       map[string]*redemptions // by discount
 
+	hooks    []*hook           // webhook endpoints, oldest first
+	hookKeys map[string]string // the endpoint of each idempotency key
+
 	events     []*event
 	deliveries []Delivery
 	unsettled  int           // events with attempts ahead of them
@@ -84,6 +87,7 @@ func New(options Options) (*Simulator, error) {
 		released:      make(chan struct{}),
 		progress:      make(chan struct{}),
 		calls:         make(map[apiCall]int),
+		hookKeys:      make(map[string]string),
 		fates:         newFates(Mischief{}),
 	}
 	s.started = s.now()
@@ -92,6 +96,9 @@ func New(options Options) (*Simulator, error) {
 	close(s.released)
 	for _, d := range options.Discounts {
 		s.coupons = append(s.coupons, s.newCoupon("percentage", d.Code, d.BasisPoints))
+	}
+	if options.WebhookURL != "" {
+		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
 	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
@@ -159,6 +166,14 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/discounts/{id}/{part}", s.getDiscountPart}, // code/{code}, or {id}/customers
 		{"POST", "/discounts/{id}/customers", s.addDiscountCustomers},
 		{"DELETE", "/discounts/{id}/customers/{customer}", s.removeDiscountCustomer},
+		{"GET", "/webhooks", s.listHooks},
+		{"POST", "/webhooks", s.createHook},
+		{"GET", "/webhooks/{id}", s.getHook},
+		{"PATCH", "/webhooks/{id}", s.patchHook},
+		{"DELETE", "/webhooks/{id}", s.deleteHook},
+		{"GET", "/webhooks/{id}/secret", s.getHookSecret},
+		{"GET", "/webhooks/{id}/headers", s.getHookHeaders},
+		{"PATCH", "/webhooks/{id}/headers", s.patchHookHeaders},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
