@@ -192,7 +192,7 @@ func (d *description) webhook(body []byte) error {
 	}
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
-	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute", "entitlement_grant": "EntitlementGrant"}[strings.Split(eventType, ".")[0]]
+	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute", "credit": "CreditLedgerEntry", "license_key": "LicenseKey", "entitlement_grant": "EntitlementGrant"}[strings.Split(eventType, ".")[0]]
 	if data["payload_type"] != wanted {
 		return fmt.Errorf("%s has payload_type %v", eventType, data["payload_type"])
 	}

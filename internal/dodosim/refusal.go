@@ -44,6 +44,11 @@ const (
 	codeDiscountMinimum    = "DISCOUNT_MINIMUM_SUBTOTAL_NOT_MET"
 	codeDiscountProduct    = "DISCOUNT_NOT_AVAILABLE_FOR_PRODUCT"
 	codeProductDeleted     = "PRODUCT_IS_DELETED"
+	codeCreditName         = "CREDIT_ENTITLEMENT_NAME_ALREADY_EXISTS"
+	codeCreditDeleted      = "CREDIT_ENTITLEMENT_IS_DELETED"
+	codeNegativeBalance    = "NEGATIVE_BALANCE_ADJUSTMENT"
+	codeOverageLimit       = "OVERAGE_LIMIT_EXCEEDED"
+	codeKeyUsed            = "IDEMPOTENCY_KEY_ALREADY_USED" // not in Dodo's list, which has none for it
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -99,6 +104,11 @@ var statusOf = map[string]int{
 	codeDiscountMinimum:    http.StatusUnprocessableEntity,
 	codeDiscountProduct:    http.StatusUnprocessableEntity,
 	codeProductDeleted:     http.StatusUnprocessableEntity,
+	codeCreditName:         http.StatusUnprocessableEntity,
+	codeCreditDeleted:      http.StatusGone,
+	codeNegativeBalance:    http.StatusBadRequest,
+	codeOverageLimit:       http.StatusBadRequest,
+	codeKeyUsed:            http.StatusConflict,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,

@@ -48,6 +48,11 @@ type Simulator struct {
 	coupons           []*coupon               // oldest first; each is replaced when it changes
 	redemptions       map[string]*redemptions // by discount
 
+	credits  []*credit        // oldest first
+	accounts []*creditAccount // oldest first
+	usage    []usageEvent     // in the order of receipt
+	usageIDs map[string]bool
+
 	hooks    []*hook           // webhook endpoints, oldest first
 	hookKeys map[string]string // the endpoint of each idempotency key
 
@@ -87,6 +92,7 @@ func New(options Options) (*Simulator, error) {
 		released:      make(chan struct{}),
 		progress:      make(chan struct{}),
 		calls:         make(map[apiCall]int),
+		usageIDs:      make(map[string]bool),
 		hookKeys:      make(map[string]string),
 		fates:         newFates(Mischief{}),
 	}
@@ -174,6 +180,21 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/webhooks/{id}/secret", s.getHookSecret},
 		{"GET", "/webhooks/{id}/headers", s.getHookHeaders},
 		{"PATCH", "/webhooks/{id}/headers", s.patchHookHeaders},
+		{"GET", "/customers/{id}/credit-entitlements", s.listCustomerCredits},
+		{"GET", "/credit-entitlements", s.listCredits},
+		{"POST", "/credit-entitlements", s.createCredit},
+		{"GET", "/credit-entitlements/{id}", s.getCredit},
+		{"PATCH", "/credit-entitlements/{id}", s.patchCredit},
+		{"DELETE", "/credit-entitlements/{id}", s.deleteCredit},
+		{"POST", "/credit-entitlements/{id}/undelete", s.undeleteCredit},
+		{"GET", "/credit-entitlements/{id}/balances", s.listCreditBalances},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}", s.getCreditBalance},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}/grants", s.listCreditGrants},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}/ledger", s.listCreditEntries},
+		{"POST", "/credit-entitlements/{id}/balances/{customer}/ledger-entries", s.createCreditEntry},
+		{"GET", "/events", s.listUsage},
+		{"GET", "/events/{id}", s.getUsage},
+		{"POST", "/events/ingest", s.ingest},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
