@@ -43,13 +43,15 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 			s.misbehave(w, r, fault, do)
 			return
 		}
-		s.serve(w, r, do)
+		if !s.limit(w, r) {
+			s.serve(w, r, do)
+		}
 	}
 }
 
 // serve checks the key, calls the endpoint and writes its answer.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
-	if !s.authorized(r) {
+	if !keyless[apiCall{r.Method, r.URL.Path}] && !s.authorized(r) {
 		writeJSON(w, http.StatusUnauthorized, refuse(codeUnauthorized, "the API key is missing or wrong"))
 		return
 	}

@@ -54,7 +54,7 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 		PaymentID:      p.PaymentID,
 		SubscriptionID: text(p.SubscriptionID),
 		Status:         p.Status,
-		RedirectURL:    session.redirect(),
+		RedirectURL:    s.redirect(session),
 	}, nil
 }
 

@@ -115,6 +115,7 @@ func (s *Simulator) revokeRefunded(p *payment, at time.Time) {
 	if p.refunded < p.TotalAmount {
 		return
 	}
+	s.disableRefunded(p)
 	for _, g := range s.grants {
 		if text(g.PaymentID) == p.PaymentID && g.Status == grantDelivered {
 			s.revoke(g, "refund", at)

@@ -70,7 +70,7 @@ func (s *Simulator) view(session *session) pageView {
 		EditName:  session.editName || session.buyer.name == "",
 		AllowCode: session.allowCode,
 		Cancel:    session.cancelURL != "",
-		Back:      session.redirect(),
+		Back:      s.redirect(session),
 	}
 	for _, l := range session.bill.lines {
 		v.Lines = append(v.Lines, lineView{
@@ -209,7 +209,7 @@ func (s *Simulator) payForm(session *session, number string, r *http.Request) (s
 	if refusal != nil {
 		return "", refusal
 	}
-	if target := session.redirect(); target != "" && p.Status == Succeeded {
+	if target := s.redirect(session); target != "" && p.Status == Succeeded {
 		return target, nil
 	}
 	return session.id, nil // relative to /session/

@@ -118,12 +118,14 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		p = s.tried(session, p)
 		s.announceStart(session.subscription, p)
 		s.grantBought(p)
+		s.issue(p)
 		return p, nil
 	}
 	p.ProductCart = session.cart
 	p = s.tried(session, p)
 	s.announce(p)
 	s.grantBought(p)
+	s.issue(p)
 	return p, nil
 }
 

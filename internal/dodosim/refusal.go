@@ -49,6 +49,10 @@ const (
 	codeNegativeBalance    = "NEGATIVE_BALANCE_ADJUSTMENT"
 	codeOverageLimit       = "OVERAGE_LIMIT_EXCEEDED"
 	codeKeyUsed            = "IDEMPOTENCY_KEY_ALREADY_USED" // not in Dodo's list, which has none for it
+	codeLicenseNotFound    = "LICENSE_KEY_NOT_FOUND"
+	codeLicenseInactive    = "INACTIVE_LICENSE_KEY"
+	codeLicenseLimit       = "LICENSE_KEY_LIMIT_REACHED"
+	codeLicenseExists      = "LICENSE_KEY_ALREADY_EXISTS" // not in Dodo's list, which has none for it
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -109,6 +113,10 @@ var statusOf = map[string]int{
 	codeNegativeBalance:    http.StatusBadRequest,
 	codeOverageLimit:       http.StatusBadRequest,
 	codeKeyUsed:            http.StatusConflict,
+	codeLicenseNotFound:    http.StatusNotFound,
+	codeLicenseInactive:    http.StatusForbidden,
+	codeLicenseLimit:       http.StatusUnprocessableEntity,
+	codeLicenseExists:      http.StatusConflict,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -117,7 +118,7 @@ func (session *session) needsCard() bool {
 // redirect is where the browser goes after the latest try: the merchant's return_url
 // with the parameters of FACTS 2.3, or "" without a return_url or a try. The merchant's
 // own query stays as it is, byte for byte, in front.
-func (session *session) redirect() string {
+func (s *Simulator) redirect(session *session) string {
 	if session.returnURL == "" || session.last == nil {
 		return ""
 	}
@@ -132,6 +133,9 @@ func (session *session) redirect() string {
 	} else {
 		query.Set("payment_id", session.last.PaymentID)
 		query.Set("status", string(session.last.Status))
+	}
+	if keys := s.licensesOf(session.last); len(keys) > 0 {
+		query.Set("license_key", strings.Join(keys, ","))
 	}
 	added := query.Encode()
 	if target.RawQuery != "" {

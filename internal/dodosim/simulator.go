@@ -48,6 +48,7 @@ type Simulator struct {
 	coupons           []*coupon               // oldest first; each is replaced when it changes
 	redemptions       map[string]*redemptions // by discount
 
+	licenses []*license       // oldest first
 	credits  []*credit        // oldest first
 	accounts []*creditAccount // oldest first
 	usage    []usageEvent     // in the order of receipt
@@ -65,6 +66,7 @@ type Simulator struct {
 
 	fault      Fault
 	faultsLeft int
+	callers    map[string]*caller // by address; "" is whoever has the key
 	calls      map[apiCall]int
 }
 
@@ -92,6 +94,7 @@ func New(options Options) (*Simulator, error) {
 		released:      make(chan struct{}),
 		progress:      make(chan struct{}),
 		calls:         make(map[apiCall]int),
+		callers:       make(map[string]*caller),
 		usageIDs:      make(map[string]bool),
 		hookKeys:      make(map[string]string),
 		fates:         newFates(Mischief{}),
@@ -195,6 +198,16 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/events", s.listUsage},
 		{"GET", "/events/{id}", s.getUsage},
 		{"POST", "/events/ingest", s.ingest},
+		{"GET", "/license_keys", s.listLicenses},
+		{"POST", "/license_keys", s.importLicense},
+		{"GET", "/license_keys/{id}", s.getLicense},
+		{"PATCH", "/license_keys/{id}", s.patchLicense},
+		{"GET", "/license_key_instances", s.listInstances},
+		{"GET", "/license_key_instances/{id}", s.getInstance},
+		{"PATCH", "/license_key_instances/{id}", s.patchInstance},
+		{"POST", "/licenses/validate", s.validateLicense},
+		{"POST", "/licenses/activate", s.activateLicense},
+		{"POST", "/licenses/deactivate", s.deactivateLicense},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},

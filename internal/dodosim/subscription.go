@@ -123,6 +123,7 @@ func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
 		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
 	}
 	s.syncFeatures(sub, at)
+	s.syncLicenses(sub)
 	s.logger().Info("subscription changed", "subscription", sub.SubscriptionID, "status", sub.Status, "events", names)
 }
 
