@@ -20,6 +20,15 @@ type endpoint func(*http.Request) (any, error)
 // emptyAnswer is the status of an answer without a body.
 type emptyAnswer int
 
+// createdAnswer is the body of an answer with status 201.
+type createdAnswer struct{ body any }
+
+// created is snapshot with status 201.
+func created(object any) (any, error) {
+	body, err := snapshot(object)
+	return createdAnswer{body}, err
+}
+
 // apiCall names a route for the counters. The zero value is every unknown route.
 type apiCall struct{ method, path string }
 
@@ -34,19 +43,25 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 			s.misbehave(w, r, fault, do)
 			return
 		}
-		s.serve(w, r, do)
+		if !s.limit(w, r) {
+			s.serve(w, r, do)
+		}
 	}
 }
 
 // serve checks the key, calls the endpoint and writes its answer.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
-	if !s.authorized(r) {
+	if !keyless[apiCall{r.Method, r.URL.Path}] && !s.authorized(r) {
 		writeJSON(w, http.StatusUnauthorized, refuse(codeUnauthorized, "the API key is missing or wrong"))
 		return
 	}
 	answer, err := do(r)
 	if empty, ok := answer.(emptyAnswer); ok && err == nil {
 		w.WriteHeader(int(empty))
+		return
+	}
+	if made, ok := answer.(createdAnswer); ok && err == nil {
+		writeJSON(w, http.StatusCreated, made.body)
 		return
 	}
 	if err == nil {

@@ -38,7 +38,7 @@ func TestAuthorization(t *testing.T) {
 			t.Errorf("%q: %d", header, answer.StatusCode)
 		}
 	}
-	for _, path := range []string{"/", "/customers", "/payments/", "/session"} {
+	for _, path := range []string{"/", "/brands", "/payments/", "/session"} {
 		if status, body := shop.call("GET", path, ""); status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", path, status, body)
 		}

@@ -54,7 +54,7 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 		PaymentID:      p.PaymentID,
 		SubscriptionID: text(p.SubscriptionID),
 		Status:         p.Status,
-		RedirectURL:    session.redirect(),
+		RedirectURL:    s.redirect(session),
 	}, nil
 }
 
@@ -149,18 +149,19 @@ func (s *Simulator) Redeliver(ctx context.Context, eventID string) (Delivery, er
 // DeliverAs is Redeliver under another webhook-id, as a second endpoint of the account
 // might see the event (UNCONFIRMED, FACTS 3.1). It leaves the event's own state alone.
 func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (Delivery, error) {
-	if s.options.WebhookURL == "" {
-		return Delivery{}, errors.New("deliver event: there is no webhook URL")
-	}
 	s.mu.Lock()
 	i := slices.IndexFunc(s.events, func(e *event) bool { return e.ID == eventID })
 	var e *event
 	if i >= 0 {
 		e = s.events[i]
 	}
+	reachable := e != nil && e.to != nil && e.to.reachable()
 	s.mu.Unlock()
-	if e == nil {
+	switch {
+	case e == nil:
 		return Delivery{}, fmt.Errorf("deliver event: there is no event %s", eventID)
+	case !reachable:
+		return Delivery{}, errors.New("deliver event: no webhook endpoint takes it")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

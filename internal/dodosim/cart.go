@@ -1,10 +1,6 @@
 package dodosim
 
-import (
-	"math"
-	"strings"
-	"time"
-)
+import "math"
 
 const (
 	maxCartLines = 20 // FACTS 2.1
@@ -21,6 +17,7 @@ type cartItem struct {
 // line is what one product of the cart costs, and what of it came back. Lines of the
 // same product are one, because refunds name a line by its product (FACTS 2.9).
 type line struct {
+	id       string // in payments
 	product  Product
 	quantity int64
 	full     int64 // before discounts
@@ -33,16 +30,20 @@ type bill struct {
 	currency        string
 	subtotal, total int64
 	lines           []line
-	codes           []Discount
+	codes           []*coupon
+	cuts            []int64 // what each code has taken off
 }
 
 // price makes the bill of a cart of known products, as it is paid at the checkout.
-func (s *Simulator) price(cart []cartItem, codes []Discount, terms terms) (bill, *Error) {
+func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, *Error) {
 	b := bill{codes: codes}
 	for _, item := range cart {
 		product, refusal := s.findProduct(item.ProductID)
 		if refusal != nil {
 			return bill{}, refusal
+		}
+		if product.Archived {
+			return bill{}, refuse(codeProductDeleted, "product %s is archived", product.ID)
 		}
 		if b.currency == "" {
 			b.currency = product.Currency
@@ -60,18 +61,62 @@ func (s *Simulator) price(cart []cartItem, codes []Discount, terms terms) (bill,
 	if refusal := b.checkRecurring(terms); refusal != nil {
 		return bill{}, refusal
 	}
+	if refusal := b.checkCodes(); refusal != nil {
+		return bill{}, refusal
+	}
 	b.discount()
 	return b, nil
 }
 
-// discount applies the codes in order, each on what the one before it left. Parts of a
-// minor unit stay with the merchant: UNCONFIRMED.
+// discount applies the codes in order, each on what the one before it left of the lines
+// that it covers. Parts of a minor unit stay with the merchant: UNCONFIRMED.
 func (b *bill) discount() {
-	b.total = b.subtotal
-	for _, code := range b.codes {
-		b.total -= b.total * int64(code.BasisPoints) / fullDiscount
+	for i := range b.lines {
+		b.lines[i].paid = b.lines[i].full
 	}
-	b.spread()
+	b.total, b.cuts = b.subtotal, nil
+	for _, code := range b.codes {
+		cut := b.cut(code)
+		b.total -= cut
+		b.cuts = append(b.cuts, cut)
+	}
+}
+
+// cut takes a code's share off the lines that it covers, by what they cost; what rounding
+// leaves goes to the first lines, one minor unit each.
+func (b *bill) cut(code *coupon) int64 {
+	base := b.covered(code)
+	off := code.off(base, b.currency)
+	if base == 0 {
+		return 0
+	}
+	rest := base - off
+	before := make([]int64, len(b.lines))
+	for i := range b.lines {
+		if l := &b.lines[i]; code.covers(l.product) {
+			before[i] = l.paid
+			l.paid = l.paid * (base - off) / base
+			rest -= l.paid
+		}
+	}
+	for i := range b.lines {
+		if l := &b.lines[i]; rest > 0 && l.paid < before[i] {
+			l.paid++
+			rest--
+		}
+	}
+	return off
+}
+
+// covered is what the lines that a code covers cost now.
+func (b *bill) covered(code *coupon) int64 {
+	var base int64
+	for _, l := range b.lines {
+		if code.covers(l.product) {
+			base += l.paid
+		}
+	}
+	return base
 }
 
 // recurring finds the line that makes a subscription of the cart.
@@ -93,90 +138,4 @@ func (b *bill) add(product Product, quantity, amount int64) {
 		}
 	}
 	b.lines = append(b.lines, line{product: product, quantity: quantity, full: amount})
-}
-
-// spread shares the discounted total among the lines by their prices; what rounding
-// leaves goes to the first lines, one minor unit each.
-func (b *bill) spread() {
-	rest := b.total
-	for i := range b.lines {
-		if b.subtotal > 0 {
-			b.lines[i].paid = b.lines[i].full * b.total / b.subtotal
-		}
-		rest -= b.lines[i].paid
-	}
-	for i := range b.lines {
-		if rest > 0 && b.lines[i].paid < b.lines[i].full {
-			b.lines[i].paid++
-			rest--
-		}
-	}
-}
-
-// findDiscounts looks the codes up, without regard to case. A code twice is refused:
-// UNCONFIRMED.
-func (s *Simulator) findDiscounts(codes []string) ([]Discount, *Error) {
-	if len(codes) > maxCodes {
-		return nil, refuse(codeInvalidParameters, "at most %d discount codes are allowed", maxCodes)
-	}
-	var found []Discount
-	for _, code := range codes {
-		discount, ok := s.discount(code)
-		if !ok {
-			return nil, refuse(codeInvalidDiscount, "there is no such discount code")
-		}
-		for _, before := range found {
-			if before.Code == discount.Code {
-				return nil, refuse(codeInvalidDiscount, "discount code %s is already applied", discount.Code)
-			}
-		}
-		found = append(found, discount)
-	}
-	return found, nil
-}
-
-func (s *Simulator) discount(code string) (Discount, bool) {
-	code = strings.ToUpper(strings.TrimSpace(code))
-	for _, d := range s.options.Discounts {
-		if d.Code == code {
-			return d, true
-		}
-	}
-	return Discount{}, false
-}
-
-// discountDetail is an entry of payment.discounts.
-type discountDetail struct {
-	Position             int       `json:"position"`
-	DiscountID           string    `json:"discount_id"`
-	BusinessID           string    `json:"business_id"`
-	Type                 string    `json:"type"`
-	Code                 string    `json:"code"`
-	Amount               int       `json:"amount"`
-	TimesUsed            int       `json:"times_used"`
-	RestrictedTo         []string  `json:"restricted_to"`
-	CreatedAt            time.Time `json:"created_at"`
-	PreserveOnPlanChange bool      `json:"preserve_on_plan_change"`
-	Metadata             metadata  `json:"metadata"`
-}
-
-// details describes the codes as a payment shows them; null when there are none, as in
-// the published samples. The caller holds s.mu.
-func (s *Simulator) details(codes []Discount) []discountDetail {
-	var details []discountDetail
-	for i, d := range codes {
-		details = append(details, discountDetail{
-			Position:     i,
-			DiscountID:   s.discountIDs[d.Code],
-			BusinessID:   s.business,
-			Type:         "percentage",
-			Code:         d.Code,
-			Amount:       d.BasisPoints,
-			TimesUsed:    s.discountUses[d.Code],
-			RestrictedTo: []string{},
-			CreatedAt:    s.started,
-			Metadata:     metadata{},
-		})
-	}
-	return details
 }

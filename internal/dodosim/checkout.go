@@ -18,8 +18,11 @@ type checkoutRequest struct {
 	DiscountCode    *string          `json:"discount_code"`
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
+	MinimalAddress  bool             `json:"minimal_address"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
+
+	maxLines int // of the cart
 }
 
 type cartRequest struct {
@@ -48,8 +51,11 @@ type flags struct {
 }
 
 type checkoutResponse struct {
-	SessionID   string  `json:"session_id"`
-	CheckoutURL *string `json:"checkout_url"`
+	SessionID      string  `json:"session_id"`
+	CheckoutURL    *string `json:"checkout_url"`
+	PaymentID      *string `json:"payment_id"`
+	ClientSecret   *string `json:"client_secret"`
+	PublishableKey *string `json:"publishable_key"`
 }
 
 // createCheckout answers POST /checkouts.
@@ -58,28 +64,36 @@ func (s *Simulator) createCheckout(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	session, refusal := s.newSession(request)
 	if refusal != nil {
 		return nil, refusal
 	}
-	s.mu.Lock()
-	refusal = s.attachCustomer(session, request.Customer)
-	if refusal == nil {
-		s.sessions[session.id] = session
-	}
-	s.mu.Unlock()
-	if refusal != nil {
-		return nil, refusal
-	}
+	answer := checkoutResponse{SessionID: session.id, CheckoutURL: new(s.publicURL(r) + "/session/" + session.id)}
+	s.sessions[session.id] = session
 	s.logger().Info("checkout session created",
 		"session", session.id, "total", session.bill.total, "currency", session.bill.currency)
-	return checkoutResponse{
-		SessionID:   session.id,
-		CheckoutURL: new(s.publicURL(r) + "/session/" + session.id),
-	}, nil
+	if !request.Confirm {
+		return answer, nil
+	}
+	if request.PaymentMethodID != nil {
+		p, refusal := s.paySaved(session)
+		if refusal != nil {
+			delete(s.sessions, session.id)
+			return nil, refusal
+		}
+		answer.CheckoutURL, answer.PaymentID = nil, new(p.PaymentID)
+		return answer, nil
+	}
+	p := s.await(session)
+	answer.PaymentID, answer.ClientSecret = new(p.PaymentID), new(clientSecret(p))
+	answer.PublishableKey = new("pk_simulator")
+	return answer, nil
 }
 
-// newSession checks a request and makes its session, which nobody knows of yet.
+// newSession checks a request and makes its session, which nobody knows of yet. The
+// caller holds s.mu.
 func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	cart, refusal := request.cart()
 	if refusal != nil {
@@ -88,6 +102,35 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	if refusal := request.check(); refusal != nil {
 		return nil, refusal
 	}
+	session, refusal := s.priceSession(request, cart)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := s.attachCustomer(session, request.Customer); refusal != nil {
+		return nil, refusal
+	}
+	if request.Confirm {
+		session.expires = session.created.Add(confirmedLife)
+		if refusal := request.confirmable(session); refusal != nil {
+			return nil, refusal
+		}
+	}
+	if request.PaymentMethodID != nil {
+		session.method, refusal = s.findMethod(session.customer.CustomerID, *request.PaymentMethodID)
+		if refusal != nil {
+			return nil, refusal
+		}
+	}
+	if session.customer != nil || session.buyer.email != "" {
+		if refusal := s.redeemable(session, session.buyer); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return session, nil
+}
+
+// priceSession makes the session of a cart.
+func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*session, *Error) {
 	codes, refusal := s.findDiscounts(request.codes())
 	if refusal != nil {
 		return nil, refusal
@@ -127,8 +170,8 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 		return nil, refuse(codeInvalidBody, "product_cart is required")
 	case len(request.ProductCart) == 0:
 		return nil, refuse(codeCartEmpty, "product_cart is empty")
-	case len(request.ProductCart) > maxCartLines:
-		return nil, refuse(codeInvalidParameters, "product_cart has more than %d lines", maxCartLines)
+	case len(request.ProductCart) > max(request.maxLines, maxCartLines):
+		return nil, refuse(codeInvalidParameters, "product_cart has too many lines")
 	}
 	var cart []cartItem
 	for _, item := range request.ProductCart {
@@ -145,11 +188,27 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 	return cart, nil
 }
 
-// check covers the rest of the request. What the simulator cannot play is refused, so
-// that nobody takes silence for support.
+// confirmable says whether a session that is to be confirmed at once has all that its
+// page would ask for. Which code a missing datum has is UNCONFIRMED.
+func (request checkoutRequest) confirmable(session *session) *Error {
+	address := request.BillingAddress
+	switch {
+	case request.PaymentMethodID != nil && session.customer == nil:
+		return refuse(codeInvalidParameters, "payment_method_id needs customer.customer_id")
+	case session.buyer.email == "" || session.buyer.name == "":
+		return refuse(codeInvalidParameters, "confirm needs the customer's email and name")
+	case address == nil || text(address.Zipcode) == "":
+		return refuse(codeInvalidParameters, "confirm needs billing_address, with a zipcode")
+	case !request.MinimalAddress && (text(address.City) == "" || text(address.State) == "" || text(address.Street) == ""):
+		return refuse(codeInvalidParameters, "confirm needs all of billing_address, unless minimal_address is set")
+	}
+	return nil
+}
+
+// check covers the rest of the request.
 func (request checkoutRequest) check() *Error {
-	if request.Confirm || request.PaymentMethodID != nil {
-		return refuse(codeUnsupportedAction, "the simulator plays no confirmed sessions and no saved payment methods")
+	if request.PaymentMethodID != nil && !request.Confirm {
+		return refuse(codeInvalidParameters, "payment_method_id needs confirm")
 	}
 	if request.DiscountCode != nil && request.DiscountCodes != nil {
 		return refuse(codeInvalidParameters, "discount_code and discount_codes exclude each other")

@@ -12,7 +12,7 @@ func (s *Simulator) now() time.Time {
 func (s *Simulator) wallClock() time.Time { return s.options.Clock().UTC() }
 
 // Tick makes everything happen that has come due by the clock: renewals, ends of trials
-// and of grace, scheduled plan changes and cancellations, and ends of terms, one after
+// and of grace, scheduled plan changes and cancellations, ends of terms and of credits, one after
 // the other in the order of their times, each dated at its own time. It returns how many
 // that were. Nothing of this happens without Tick or [Simulator.Advance], unless
 // Options.TickEvery is set. (A checkout session needs neither to expire.)
@@ -38,8 +38,9 @@ func (s *Simulator) runDue(until time.Time) int {
 	for count := 0; ; count++ {
 		sub, at := s.nextDue(until)
 		if sub == nil {
-			return count
+			return count + s.expireCredits(until)
 		}
+		count += s.expireCredits(at)
 		s.comeDue(sub, at)
 	}
 }

@@ -3,6 +3,7 @@ package dodosim
 import (
 	"net/http"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,10 @@ type customerObject struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
+func (s *Simulator) customerObject(c customer) customerObject {
+	return customerObject{customer: c, BusinessID: s.business, CreatedAt: c.created}
+}
+
 // getCustomer answers GET /customers/{id}.
 func (s *Simulator) getCustomer(r *http.Request) (any, error) {
 	s.mu.Lock()
@@ -33,7 +38,101 @@ func (s *Simulator) getCustomer(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	return customerObject{customer: c, BusinessID: s.business, CreatedAt: c.created}, nil
+	return s.customerObject(c), nil
+}
+
+// customerDetails is the body of POST and PATCH /customers. Both fields are required to
+// create a customer; in a patch, one that is absent or null changes nothing.
+type customerDetails struct {
+	Email    *string  `json:"email"`
+	Name     *string  `json:"name"`
+	Phone    *string  `json:"phone_number"`
+	Metadata metadata `json:"metadata"`
+}
+
+func (request customerDetails) check() *Error {
+	switch {
+	case request.Email != nil && !validEmail(*request.Email):
+		return refuse(codeInvalidParameters, "email must be an e-mail address")
+	case request.Name != nil && strings.TrimSpace(*request.Name) == "":
+		return refuse(codeInvalidParameters, "name is empty")
+	}
+	return request.Metadata.check()
+}
+
+// createCustomer answers POST /customers. That an e-mail may be another customer's, too,
+// is UNCONFIRMED (FACTS 2.6).
+func (s *Simulator) createCustomer(r *http.Request) (any, error) {
+	request, refusal := readJSON[customerDetails](r)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case request.Email == nil || request.Name == nil:
+		return nil, refuse(codeInvalidBody, "email and name are required")
+	}
+	if refusal := request.check(); refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.newCustomer(buyer{email: *request.Email, name: *request.Name, phone: request.Phone}, request.Metadata.orEmpty())
+	return s.customerObject(c), nil
+}
+
+// patchCustomer answers PATCH /customers/{id}. Payments and subscriptions keep showing
+// the customer as he was when they were made, and metadata is replaced, not merged: both
+// UNCONFIRMED.
+func (s *Simulator) patchCustomer(r *http.Request) (any, error) {
+	request, refusal := readJSON[customerDetails](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := request.check(); refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refusal := s.findCustomer(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	if request.Email != nil {
+		c.Email = *request.Email
+	}
+	if request.Name != nil {
+		c.Name = *request.Name
+	}
+	if request.Phone != nil {
+		c.Phone = request.Phone
+	}
+	if request.Metadata != nil {
+		c.Metadata = request.Metadata
+	}
+	s.customers[c.CustomerID] = c
+	return s.customerObject(c), nil
+}
+
+// listCustomers answers GET /customers, newest first like payments: UNCONFIRMED. The name
+// may be a part of it, in either case; the e-mail is all of it.
+func (s *Simulator) listCustomers(r *http.Request) (any, error) {
+	q := query{values: r.URL.Query()}
+	window := q.page()
+	from, to := q.instant("created_at_gte"), q.instant("created_at_lte")
+	email, name := q.text("email"), strings.ToLower(q.text("name"))
+	if q.refusal != nil {
+		return nil, q.refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := []customerObject{}
+	for _, id := range slices.Backward(s.customerOrder) {
+		c := s.customers[id]
+		if within(c.created, from, to) && (email == "" || strings.EqualFold(c.Email, email)) &&
+			strings.Contains(strings.ToLower(c.Name), name) {
+			items = append(items, s.customerObject(c))
+		}
+	}
+	return list[customerObject]{Items: slicePage(items, window)}, nil
 }
 
 // findCustomer looks a customer up. The caller holds s.mu.
@@ -56,20 +155,33 @@ type buyer struct {
 // compared without regard to case, and that a reused customer keeps its name, is
 // UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) customerFor(b buyer, alwaysNew bool) customer {
-	email := strings.ToLower(b.email)
-	if known, ok := s.customersByEmail[email]; ok && !alwaysNew {
+	if known, ok := s.customerOf(b.email); ok && !alwaysNew {
 		return known
 	}
+	return s.newCustomer(b, metadata{})
+}
+
+// customerOf is the most recent customer with an e-mail.
+func (s *Simulator) customerOf(email string) (customer, bool) {
+	for _, id := range slices.Backward(s.customerOrder) {
+		if known := s.customers[id]; strings.EqualFold(known.Email, email) {
+			return known, true
+		}
+	}
+	return customer{}, false
+}
+
+func (s *Simulator) newCustomer(b buyer, meta metadata) customer {
 	c := customer{
 		CustomerID: newID("cus_"),
 		Email:      b.email,
 		Name:       b.name,
 		Phone:      b.phone,
-		Metadata:   metadata{},
+		Metadata:   meta,
 		created:    s.now(),
 	}
 	s.customers[c.CustomerID] = c
-	s.customersByEmail[email] = c
+	s.customerOrder = append(s.customerOrder, c.CustomerID)
 	return c
 }
 

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -47,6 +49,10 @@ func (s *Simulator) deliver(e *event, delay time.Duration) {
 			wait += delay
 		}
 		if !s.sleep(wait) || !s.awaitRelease() {
+			outcome = EventUnsent
+			break
+		}
+		if !s.reachable(e) {
 			outcome = EventUnsent
 			break
 		}
@@ -91,6 +97,13 @@ func (s *Simulator) awaitRelease() bool {
 	return s.ctx.Err() == nil
 }
 
+// reachable reports whether the event's endpoint takes anything now.
+func (s *Simulator) reachable(e *event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.to.reachable()
+}
+
 func (s *Simulator) settled(e *event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,44 +125,52 @@ func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery) (Delivery
 	d.EventID, d.Type, d.Attempt, d.At = e.ID, e.Type, e.Attempts, s.wallClock()
 	var err error
 	d.Body, err = s.body(e)
+	target, extra, secrets := e.to.URL, maps.Clone(e.to.headers), e.to.secrets(d.At)
 	s.mu.Unlock()
 	if err != nil {
 		return Delivery{}, fmt.Errorf("encode webhook: %w", err)
 	}
-	if d.Header, err = s.sign(d); err != nil {
+	if d.Header, err = sign(d, secrets); err != nil {
 		return Delivery{}, err
 	}
-	d.Status, d.Err = s.post(ctx, d)
+	for name, value := range extra {
+		d.Header.Set(name, value)
+	}
+	d.Status, d.Err = s.post(ctx, target, d)
 	s.record(e, d)
 	return d, nil
 }
 
-// sign makes the headers of an attempt (FACTS 3.1). The timestamp is the attempt's, so
-// that a late retry still verifies.
-func (s *Simulator) sign(d Delivery) (http.Header, error) {
-	webhook, err := standardwebhooks.NewWebhook(s.options.WebhookSecret)
-	if err != nil {
-		return nil, errors.New("sign webhook: the secret is not base64") // err may quote it
-	}
-	signature, err := webhook.Sign(d.WebhookID, d.At, d.Body)
-	if err != nil {
-		return nil, fmt.Errorf("sign webhook: %w", err)
+// sign makes the headers of an attempt (FACTS 3.1), with a signature by each secret. The
+// timestamp is the attempt's, so that a late retry still verifies.
+func sign(d Delivery, secrets []string) (http.Header, error) {
+	var signatures []string
+	for _, secret := range secrets {
+		webhook, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			return nil, errors.New("sign webhook: the secret is not base64") // err may quote it
+		}
+		signature, err := webhook.Sign(d.WebhookID, d.At, d.Body)
+		if err != nil {
+			return nil, fmt.Errorf("sign webhook: %w", err)
+		}
+		signatures = append(signatures, signature)
 	}
 	header := make(http.Header)
 	header.Set("Content-Type", "application/json")
 	header.Set("User-Agent", "dodogate-simulator") // Dodo's is UNCONFIRMED
 	header.Set(standardwebhooks.HeaderWebhookID, d.WebhookID)
 	header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(d.At.Unix(), 10))
-	header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	return header, nil
 }
 
 // post sends an attempt and returns the status of the answer, which must be complete in
 // time to count.
-func (s *Simulator) post(ctx context.Context, d Delivery) (int, error) {
+func (s *Simulator) post(ctx context.Context, target string, d Delivery) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.options.WebhookURL, bytes.NewReader(d.Body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(d.Body))
 	if err != nil {
 		return 0, errors.New("the webhook URL cannot be used")
 	}

@@ -19,16 +19,19 @@ const (
 	EventFailed EventState = "failed"
 	// EventDropped fell to [Mischief].
 	EventDropped EventState = "dropped"
-	// EventUnsent has nowhere to go: there is no Options.WebhookURL, or the simulator
-	// was closed.
+	// EventUnsent has nowhere to go: no webhook endpoint wants it, its endpoint was deleted
+	// or disabled, or the simulator was closed.
 	EventUnsent EventState = "unsent"
 )
 
-// Event is something that happened, as the merchant is told of it.
+// Event is something that happened, as one webhook endpoint is told of it. What several
+// endpoints want is several events.
 type Event struct {
 	// ID is the webhook-id: the same on every attempt. "msg_…" is a guess, Dodo's form is
 	// UNCONFIRMED (FACTS 1.8).
 	ID string
+	// EndpointID is the endpoint that is told, by GET /webhooks; empty if none wants it.
+	EndpointID string
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
 	Type string
 	// ObjectID is the payment, refund, dispute or subscription that it is about.
@@ -74,8 +77,9 @@ type subject interface {
 type event struct {
 	Event
 	about  subject
-	tried  bool // an attempt has ended
-	copies int  // that Mischief adds, still to be sent
+	to     *hook // nil: no endpoint wants it
+	tried  bool  // an attempt has ended
+	copies int   // that Mischief adds, still to be sent
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -86,19 +90,40 @@ type envelope struct {
 	Data       any       `json:"data"`
 }
 
-// emit records that something happened at a time and starts to tell the merchant. The
-// caller holds s.mu.
+// emit records that something happened at a time and starts to tell the merchant, once
+// for each endpoint that wants it. Whether endpoints see an event under one id is
+// UNCONFIRMED (FACTS 3.1); Options.SharedWebhookIDs decides. The caller holds s.mu.
 func (s *Simulator) emit(eventType string, about subject, at time.Time) {
-	e := &event{about: about, Event: Event{
-		ID:       newID("msg_"),
+	id, told := newID("msg_"), false
+	for _, h := range s.hooks {
+		if !h.wants(eventType) {
+			continue
+		}
+		if told && !s.options.SharedWebhookIDs {
+			id = newID("msg_")
+		}
+		s.emitTo(h, id, eventType, about, at)
+		told = true
+	}
+	if !told {
+		s.emitTo(nil, id, eventType, about, at)
+	}
+}
+
+func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time.Time) {
+	e := &event{about: about, to: h, Event: Event{
+		ID:       id,
 		Type:     eventType,
 		ObjectID: about.objectID(),
 		At:       at,
 		State:    EventPending,
 	}}
 	s.events = append(s.events, e)
+	if h != nil {
+		e.EndpointID = h.ID
+	}
 	switch {
-	case s.options.WebhookURL == "" || s.ctx.Err() != nil:
+	case h == nil || s.ctx.Err() != nil:
 		e.State = EventUnsent
 	case s.unsettled >= maxUnsettled:
 		e.State = EventFailed

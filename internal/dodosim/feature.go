@@ -105,7 +105,7 @@ func (s *Simulator) grantBought(p *payment) {
 			continue
 		}
 		for _, f := range s.flagsOf(l.product) {
-			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.CreatedAt)
+			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
 		}
 	}
 }
@@ -115,6 +115,7 @@ func (s *Simulator) revokeRefunded(p *payment, at time.Time) {
 	if p.refunded < p.TotalAmount {
 		return
 	}
+	s.disableRefunded(p)
 	for _, g := range s.grants {
 		if text(g.PaymentID) == p.PaymentID && g.Status == grantDelivered {
 			s.revoke(g, "refund", at)

@@ -3,6 +3,7 @@ package dodosim
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,4 +61,66 @@ func (s *Simulator) listGrants(r *http.Request) (any, error) {
 		}
 	}
 	return snapshot(list[grant]{Items: slicePage(items, window)})
+}
+
+// listCustomerGrants answers GET /customers/{id}/entitlement-grants, newest first like
+// payments: UNCONFIRMED.
+func (s *Simulator) listCustomerGrants(r *http.Request) (any, error) {
+	q := query{values: r.URL.Query()}
+	window := q.page()
+	status, kind := q.oneOf("status", grantStatuses), q.oneOf("integration_type", integrations)
+	if q.refusal != nil {
+		return nil, q.refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refusal := s.findCustomer(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	items := []grant{}
+	for _, g := range slices.Backward(s.grants) {
+		if g.CustomerID == c.CustomerID && (status == "" || status == string(g.Status)) && (kind == "" || kind == g.IntegrationType) {
+			items = append(items, *g)
+		}
+	}
+	return snapshot(list[grant]{Items: slicePage(items, window)})
+}
+
+// customerEntitlement is a grant as GET /customers/{id}/entitlements lists it, with its
+// status in lower case (FACTS 3.6).
+type customerEntitlement struct {
+	GrantID         string     `json:"grant_id"`
+	EntitlementID   string     `json:"entitlement_id"`
+	Name            string     `json:"entitlement_name"`
+	Description     *string    `json:"entitlement_description"`
+	IntegrationType string     `json:"integration_type"`
+	Status          string     `json:"status"`
+	DeliveredAt     time.Time  `json:"delivered_at"`
+	RevokedAt       *time.Time `json:"revoked_at"`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+}
+
+// listCustomerEntitlements answers GET /customers/{id}/entitlements, which has no pages.
+func (s *Simulator) listCustomerEntitlements(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refusal := s.findCustomer(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	items := []customerEntitlement{}
+	for _, g := range slices.Backward(s.grants) {
+		if g.CustomerID != c.CustomerID {
+			continue
+		}
+		i := slices.IndexFunc(s.flags, func(f flag) bool { return f.ID == g.EntitlementID })
+		items = append(items, customerEntitlement{
+			GrantID: g.ID, EntitlementID: g.EntitlementID, Name: s.flags[i].Name, Description: s.flags[i].Description,
+			IntegrationType: g.IntegrationType, Status: strings.ToLower(string(g.Status)), DeliveredAt: g.DeliveredAt,
+			RevokedAt: g.RevokedAt, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt,
+		})
+	}
+	return snapshot(list[customerEntitlement]{Items: items})
 }

@@ -70,7 +70,7 @@ func (s *Simulator) view(session *session) pageView {
 		EditName:  session.editName || session.buyer.name == "",
 		AllowCode: session.allowCode,
 		Cancel:    session.cancelURL != "",
-		Back:      session.redirect(),
+		Back:      s.redirect(session),
 	}
 	for _, l := range session.bill.lines {
 		v.Lines = append(v.Lines, lineView{
@@ -81,11 +81,8 @@ func (s *Simulator) view(session *session) pageView {
 			Quantity:    l.quantity,
 		})
 	}
-	rest := session.bill.subtotal
-	for _, d := range session.bill.codes {
-		share := rest * int64(d.BasisPoints) / fullDiscount
-		rest -= share
-		v.Discounts = append(v.Discounts, discountView{d.Code, money(share, session.bill.currency)})
+	for i, d := range session.bill.codes {
+		v.Discounts = append(v.Discounts, discountView{d.Code, money(session.bill.cuts[i], session.bill.currency)})
 	}
 	_, recurring := session.bill.recurring()
 	for _, c := range testCards {
@@ -212,7 +209,7 @@ func (s *Simulator) payForm(session *session, number string, r *http.Request) (s
 	if refusal != nil {
 		return "", refusal
 	}
-	if target := session.redirect(); target != "" && p.Status == Succeeded {
+	if target := s.redirect(session); target != "" && p.Status == Succeeded {
 		return target, nil
 	}
 	return session.id, nil // relative to /session/

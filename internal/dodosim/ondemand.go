@@ -42,7 +42,7 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 	}
 	what := bill{currency: sub.Currency, subtotal: *request.Price, total: *request.Price}
 	what.add(sub.plan.lines[0].product, int64(sub.Quantity), *request.Price)
-	what.spread()
+	what.discount()
 	meta := request.Metadata
 	if meta == nil {
 		meta = sub.Metadata

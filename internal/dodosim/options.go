@@ -19,8 +19,9 @@ type Options struct {
 	// APIKey is the bearer key that API calls must carry. Required.
 	APIKey string
 
-	// WebhookURL is where signed webhooks go. Empty: events are recorded, see
-	// [Simulator.Events], but none is sent.
+	// WebhookURL is where signed webhooks go: the first webhook endpoint, which the API can
+	// change and add others to. Empty: events are recorded, see [Simulator.Events], but none
+	// is sent until an endpoint is made.
 	WebhookURL string
 
 	// WebhookSecret signs them: base64 of 24 to 64 bytes, after an optional
@@ -61,6 +62,15 @@ type Options struct {
 	// for them, without customer, brand, provider and reason. Default: the long form of
 	// every published example (FACTS 3.8).
 	ShortDisputes bool
+
+	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
+	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
+	SharedWebhookIDs bool
+
+	// RateLimits refuses calls beyond Dodo's limits (FACTS 1.4): 40 a second and 240 a
+	// minute with the key, 20 and 100 for each address without, by Clock. A call that fell
+	// to a [Fault] does not count. Default: no limit.
+	RateLimits bool
 
 	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
 	// without anybody's help. 0: only the caller does.
@@ -108,6 +118,12 @@ type Product struct {
 	Term Period
 	// TrialDays come before the first charge of a subscription: 0 to 10000.
 	TrialDays int
+	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
+	Archived bool
+	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
+	// places can use at a time: 0 is any number.
+	LicenseKeys      bool
+	ActivationsLimit int
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string
@@ -203,6 +219,8 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: defined twice", p.ID)
 		case p.Price < 0 || p.Price > math.MaxInt32:
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
+		case p.ActivationsLimit < 0 || p.ActivationsLimit > math.MaxInt32 || p.ActivationsLimit > 0 && !p.LicenseKeys:
+			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
 		case slices.Contains(p.Features, ""):
 			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):

@@ -89,6 +89,12 @@ func (q *query) instant(name string) time.Time {
 	return t
 }
 
+// within reports whether a time is between two others, which count as within; a zero one
+// is no limit.
+func within(t, from, to time.Time) bool {
+	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || !t.After(to))
+}
+
 // oneOf accepts a value of the set or none.
 func (q *query) oneOf(name string, known map[string]bool) string {
 	raw := q.values.Get(name)

@@ -9,10 +9,13 @@ import (
 // PaymentStatus is the outcome of a try to pay.
 type PaymentStatus string
 
-// The outcomes that the simulator produces, of the eleven in FACTS 2.5.
+// What the simulator produces of the eleven in FACTS 2.5.
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
+	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo
+	// may show null (FACTS 2.5): UNCONFIRMED.
+	Awaited PaymentStatus = "requires_payment_method"
 )
 
 // paymentStatuses is what the status filter of GET /payments accepts.
@@ -75,52 +78,91 @@ type payment struct {
 	UpdatedAt           *time.Time       `json:"updated_at"`
 
 	lines    []line // what each product cost, for refunds
-	codes    []Discount
+	codes    []*coupon
 	refunded int64
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
-// id of a declined one is UNCONFIRMED (FACTS 2.1). A decline leaves the session usable.
-// The caller holds s.mu.
+// id of a declined one is UNCONFIRMED (FACTS 2.1). Only a payment that the merchant has
+// been told of before the first try takes all of them. A decline leaves the session
+// usable. The caller holds s.mu.
 func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error) {
 	now := s.now()
 	if refusal := session.usable(now); refusal != nil {
 		return nil, refusal
 	}
+	if session.recharges != nil {
+		return s.payNewCard(session, with, now)
+	}
+	if refusal := s.redeemable(session, by); refusal != nil {
+		return nil, refusal
+	}
 	s.settleBuyer(session, by)
-	p := s.newPayment(charge{
-		at:       now,
+	p := s.newPayment(session.charge(now))
+	if !session.direct() {
+		p.CheckoutSessionID = new(session.id)
+	}
+	if session.needsCard() {
+		p.chargeCard(with, with.decline)
+	}
+	if session.method != nil {
+		p.PaymentMethodID = new(session.method.id)
+	}
+	if p.Status == Succeeded {
+		s.redeem(p) // once per checkout: a renewal redeems no code again
+	}
+	session.subscription = nil
+	if plan, ok := session.bill.recurring(); ok {
+		session.subscription = s.newSubscription(session, plan, with, now)
+		p.belongTo(session.subscription)
+		p = s.tried(session, p)
+		s.announceStart(session.subscription, p)
+		s.grantBought(p)
+		s.issue(p)
+		return p, nil
+	}
+	p.ProductCart = session.cart
+	p = s.tried(session, p)
+	s.announce(p)
+	s.grantBought(p)
+	s.issue(p)
+	return p, nil
+}
+
+// charge is what a session's payment is for, and whose.
+func (session *session) charge(at time.Time) charge {
+	return charge{
+		at:       at,
 		bill:     session.bill,
 		customer: *session.customer,
 		billing:  session.billing,
 		metadata: session.metadata,
-	})
-	p.CheckoutSessionID = new(session.id)
-	if session.needsCard() {
-		p.chargeCard(with, with.decline)
 	}
-	if p.Status == Succeeded {
-		for _, code := range session.bill.codes {
-			s.discountUses[code.Code]++ // once per checkout: a renewal redeems no code again
-		}
-	}
-	session.last, session.subscription = p, nil
-	if plan, ok := session.bill.recurring(); ok {
-		session.subscription = s.newSubscription(session, plan, with, now)
-		p.belongTo(session.subscription)
-		s.book(p)
-		s.announceStart(session.subscription, p)
-		s.grantBought(p)
-		return p, nil
-	}
-	p.ProductCart = session.cart
-	s.book(p)
-	s.announce(p)
-	s.grantBought(p)
-	return p, nil
 }
 
-// book makes a payment known whose outcome is decided. The caller holds s.mu.
+// tried books the outcome of a try: as the payment that the merchant knows already, if
+// there is one.
+func (s *Simulator) tried(session *session, p *payment) *payment {
+	if open := session.open; open != nil {
+		p.UpdatedAt = new(p.CreatedAt)
+		p.PaymentID, p.PaymentLink, p.CreatedAt = open.PaymentID, open.PaymentLink, open.CreatedAt
+		*open = *p
+		p = open
+	}
+	session.last = p
+	s.book(p)
+	return p
+}
+
+// happened is when a payment got the outcome that it has.
+func (p *payment) happened() time.Time {
+	if p.UpdatedAt != nil {
+		return *p.UpdatedAt
+	}
+	return p.CreatedAt
+}
+
+// book makes a payment known, or the outcome of one that is known. The caller holds s.mu.
 func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
@@ -129,8 +171,10 @@ func (s *Simulator) book(p *payment) {
 	if len(p.Discounts) > 0 {
 		p.DiscountID = new(p.Discounts[0].DiscountID)
 	}
-	s.payments[p.PaymentID] = p
-	s.paymentOrder = append(s.paymentOrder, p)
+	if _, known := s.payments[p.PaymentID]; !known {
+		s.payments[p.PaymentID] = p
+		s.paymentOrder = append(s.paymentOrder, p)
+	}
 	s.logger().Info("payment made", "payment", p.PaymentID, "session", text(p.CheckoutSessionID),
 		"subscription", text(p.SubscriptionID), "status", p.Status, "total", p.TotalAmount, "currency", p.Currency)
 }
@@ -138,9 +182,9 @@ func (s *Simulator) book(p *payment) {
 // announce sends a payment's own events. The caller holds s.mu.
 func (s *Simulator) announce(p *payment) {
 	if s.options.SendProcessing {
-		s.emit("payment.processing", p, p.CreatedAt)
+		s.emit("payment.processing", p, p.happened())
 	}
-	s.emit("payment."+string(p.Status), p, p.CreatedAt)
+	s.emit("payment."+string(p.Status), p, p.happened())
 }
 
 // settleBuyer finds the customer of this try. A later try with another e-mail is another
@@ -181,9 +225,18 @@ func (s *Simulator) newPayment(c charge) *payment {
 		Disputes:           []disputeItem{},
 		PaymentProvider:    "dodo",
 		CreatedAt:          c.at,
-		lines:              slices.Clone(c.bill.lines),
+		lines:              nameLines(c.bill.lines),
 		codes:              c.bill.codes,
 	}
+}
+
+// nameLines copies lines and gives them the ids by which refunds can name them.
+func nameLines(lines []line) []line {
+	named := slices.Clone(lines)
+	for i := range named {
+		named[i].id = newID("pli_") // a guess
+	}
+	return named
 }
 
 // belongTo marks a payment as a subscription's. Such a payment names no products: its

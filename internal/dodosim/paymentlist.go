@@ -54,6 +54,7 @@ func (p *payment) item() paymentItem {
 		RefundStatus:      p.RefundStatus,
 		DisputeStatus:     disputed,
 		DigitalDelivered:  p.DigitalDelivered,
+		HasLicenseKey:     slices.ContainsFunc(p.lines, func(l line) bool { return l.product.LicenseKeys }),
 		PaymentProvider:   p.PaymentProvider,
 		CreatedAt:         p.CreatedAt,
 	}

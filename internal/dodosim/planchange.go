@@ -48,17 +48,10 @@ func (s *Simulator) changePlan(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	plan, refusal := s.newPlan(request)
-	if refusal != nil {
-		return nil, refusal
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub, refusal := s.findSubscription(r.PathValue("id"))
+	sub, plan, refusal := s.planFor(r.PathValue("id"), request)
 	if refusal != nil {
-		return nil, refusal
-	}
-	if refusal := sub.changeable(plan); refusal != nil {
 		return nil, refusal
 	}
 	if text(request.EffectiveAt) == "next_billing_date" {
@@ -69,35 +62,61 @@ func (s *Simulator) changePlan(r *http.Request) (any, error) {
 	return emptyAnswer(http.StatusOK), nil
 }
 
-// newPlan checks a request and prices the plan that it asks for. Codes that are not named
-// again are lost: Dodo keeps those that are marked so, which the simulator's are not.
-func (s *Simulator) newPlan(request planChangeRequest) (bill, *Error) {
+// planFor finds the subscription and prices the plan that it is to change to. The caller
+// holds s.mu.
+func (s *Simulator) planFor(id string, request planChangeRequest) (*subscription, bill, *Error) {
+	if refusal := request.check(); refusal != nil {
+		return nil, bill{}, refusal
+	}
+	sub, refusal := s.findSubscription(id)
+	if refusal != nil {
+		return nil, bill{}, refusal
+	}
+	plan, refusal := s.newPlan(sub, request)
+	if refusal != nil {
+		return nil, bill{}, refusal
+	}
+	return sub, plan, sub.changeable(plan)
+}
+
+// check refuses what fits no subscription.
+func (request planChangeRequest) check() *Error {
 	later := text(request.EffectiveAt) == "next_billing_date"
 	switch {
 	case request.ProductID == nil || request.Quantity == nil || request.Mode == nil:
-		return bill{}, refuse(codeInvalidBody, "product_id, quantity and proration_billing_mode are required")
+		return refuse(codeInvalidBody, "product_id, quantity and proration_billing_mode are required")
 	case *request.Quantity < 1:
-		return bill{}, refuse(codeInvalidQuantity, "quantity must be at least 1")
+		return refuse(codeInvalidQuantity, "quantity must be at least 1")
 	case *request.Mode != prorated && *request.Mode != difference && *request.Mode != full && *request.Mode != doNotBill:
-		return bill{}, refuse(codeInvalidBody, "proration_billing_mode has no such value")
+		return refuse(codeInvalidBody, "proration_billing_mode has no such value")
 	case request.EffectiveAt != nil && *request.EffectiveAt != "immediately" && !later:
-		return bill{}, refuse(codeInvalidBody, "effective_at has no such value")
+		return refuse(codeInvalidBody, "effective_at has no such value")
 	case request.OnFailure != nil && *request.OnFailure != "prevent_change" && *request.OnFailure != "apply_change":
-		return bill{}, refuse(codeInvalidBody, "on_payment_failure has no such value")
+		return refuse(codeInvalidBody, "on_payment_failure has no such value")
 	case later && *request.Mode != full:
-		return bill{}, refuse(codeChangeMode, "next_billing_date goes with full_immediately only")
+		return refuse(codeChangeMode, "next_billing_date goes with full_immediately only")
 	case len(request.Addons) > 0:
-		return bill{}, refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
+		return refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
 	}
-	if refusal := request.Metadata.check(); refusal != nil {
-		return bill{}, refusal
-	}
+	return request.Metadata.check()
+}
+
+// newPlan prices the plan that a request asks for. Without codes of its own, those stay
+// that are marked so.
+func (s *Simulator) newPlan(sub *subscription, request planChangeRequest) (bill, *Error) {
 	if request.DiscountCode != nil {
 		request.DiscountCodes = append(request.DiscountCodes, *request.DiscountCode)
 	}
 	codes, refusal := s.findDiscounts(request.DiscountCodes)
 	if refusal != nil {
 		return bill{}, refusal
+	}
+	if request.DiscountCodes == nil {
+		for _, code := range sub.plan.codes {
+			if code.PreserveOnPlanChange {
+				codes = append(codes, code)
+			}
+		}
 	}
 	product, refusal := s.findProduct(*request.ProductID)
 	if refusal != nil {
@@ -106,8 +125,14 @@ func (s *Simulator) newPlan(request planChangeRequest) (bill, *Error) {
 	if !product.recurring() {
 		return bill{}, refuse(codeInvalidParameters, "product %s is not recurring", product.ID)
 	}
+	if product.Archived {
+		return bill{}, refuse(codeProductDeleted, "product %s is archived", product.ID)
+	}
 	plan := planBill(product, int64(*request.Quantity), codes)
-	return plan, plan.checkRecurring(terms{})
+	if refusal := plan.checkRecurring(terms{}); refusal != nil {
+		return bill{}, refusal
+	}
+	return plan, plan.checkCodes()
 }
 
 // changeable says whether the subscription can go to a plan.
@@ -150,13 +175,11 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 // with do_not_bill: UNCONFIRMED (FACTS 8). The caller holds s.mu.
 func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeRequest) {
 	now := s.now()
-	due := plan
-	if refund := sub.unused(*request.Mode, now); refund > 0 {
-		due.lower(min(refund, plan.total))
-	}
+	due := sub.dueNow(plan, *request.Mode, now)
 	if *request.Mode == doNotBill || due.total == 0 {
 		s.setPlan(sub, plan)
 		if *request.Mode != doNotBill {
+			s.useCycle(sub)
 			sub.begin(now)
 		}
 		s.tell(sub, now, "plan_changed", "updated")
@@ -171,6 +194,7 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 	switch {
 	case p.Status == Succeeded:
 		s.setPlan(sub, plan)
+		s.useCycle(sub)
 		sub.begin(now)
 		s.tell(sub, now, "plan_changed", "updated")
 	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
@@ -178,6 +202,17 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 		sub.Status = SubscriptionOnHold
 		s.tell(sub, now, "on_hold", "updated")
 	}
+}
+
+// dueNow is what a change to a plan charges at once.
+func (sub *subscription) dueNow(plan bill, mode string, now time.Time) bill {
+	if refund := sub.unused(mode, now); refund > 0 {
+		plan.lower(min(refund, plan.total))
+	}
+	if mode == doNotBill {
+		plan.lower(plan.total)
+	}
+	return plan
 }
 
 // unused is what a mode gives back of the present cycle. A trial has cost nothing.

@@ -44,6 +44,7 @@ type productObject struct {
 	IsRecurring        bool      `json:"is_recurring"`
 	TaxCategory        string    `json:"tax_category"`
 	LicenseKeyEnabled  bool      `json:"license_key_enabled"`
+	ActivationsLimit   *int      `json:"license_key_activations_limit"`
 	Metadata           metadata  `json:"metadata"`
 	CreditEntitlements []any     `json:"credit_entitlements"`
 	Entitlements       []flag    `json:"entitlements"`
@@ -112,7 +113,13 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	var limit *int
+	if p.ActivationsLimit > 0 {
+		limit = new(p.ActivationsLimit)
+	}
 	return productObject{
+		LicenseKeyEnabled:  p.LicenseKeys,
+		ActivationsLimit:   limit,
 		ProductID:          p.ID,
 		BusinessID:         s.business,
 		BrandID:            s.brand,
@@ -139,8 +146,8 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 	}
 	items := []productItem{}
 	for _, p := range s.options.Products {
-		if archived || (brand != "" && brand != s.brand) { // there are none
-			break
+		if p.Archived != archived || brand != "" && brand != s.brand {
+			continue
 		}
 		if recurring != nil && *recurring != p.recurring() {
 			continue

@@ -65,7 +65,7 @@ type refundRequest struct {
 	Metadata  metadata            `json:"metadata"`
 }
 
-// refundRequestItem names a line by its product id; no amount means all that is left.
+// refundRequestItem names a line by its product id, or by its own; no amount means all that is left.
 type refundRequestItem struct {
 	ItemID *string `json:"item_id"`
 	Amount *int64  `json:"amount"`
@@ -162,7 +162,7 @@ func (p *payment) shareOf(item refundRequestItem) (int, int64, *Error) {
 	for i, l := range p.lines {
 		left := l.paid - l.refunded
 		switch {
-		case l.product.ID != *item.ItemID:
+		case l.product.ID != *item.ItemID && l.id != *item.ItemID:
 			continue
 		case left == 0:
 			return 0, 0, refuse(codeLineRefunded, "nothing of item %s is left", *item.ItemID)

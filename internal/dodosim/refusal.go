@@ -36,6 +36,23 @@ const (
 	codeUnsupportedMoney   = "UNSUPPORTED_CURRENCY"
 	codeInvalidDiscount    = "INVALID_DISCOUNT_CODE"
 	codeDiscountOnDemand   = "DISCOUNT_NOT_AVAILABLE_FOR_ON_DEMAND"
+	codeDiscountExpired    = "DISCOUNT_CODE_EXPIRED"
+	codeDiscountUsedUp     = "DISCOUNT_CODE_USAGE_LIMIT_EXCEEDED"
+	codeDiscountCustomer   = "DISCOUNT_PER_CUSTOMER_USAGE_LIMIT_EXCEEDED"
+	codeNotEligible        = "DISCOUNT_CUSTOMER_NOT_ELIGIBLE"
+	codeDiscountEarly      = "DISCOUNT_NOT_YET_ACTIVE"
+	codeDiscountMinimum    = "DISCOUNT_MINIMUM_SUBTOTAL_NOT_MET"
+	codeDiscountProduct    = "DISCOUNT_NOT_AVAILABLE_FOR_PRODUCT"
+	codeProductDeleted     = "PRODUCT_IS_DELETED"
+	codeCreditName         = "CREDIT_ENTITLEMENT_NAME_ALREADY_EXISTS"
+	codeCreditDeleted      = "CREDIT_ENTITLEMENT_IS_DELETED"
+	codeNegativeBalance    = "NEGATIVE_BALANCE_ADJUSTMENT"
+	codeOverageLimit       = "OVERAGE_LIMIT_EXCEEDED"
+	codeKeyUsed            = "IDEMPOTENCY_KEY_ALREADY_USED" // not in Dodo's list, which has none for it
+	codeLicenseNotFound    = "LICENSE_KEY_NOT_FOUND"
+	codeLicenseInactive    = "INACTIVE_LICENSE_KEY"
+	codeLicenseLimit       = "LICENSE_KEY_LIMIT_REACHED"
+	codeLicenseExists      = "LICENSE_KEY_ALREADY_EXISTS" // not in Dodo's list, which has none for it
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -46,6 +63,8 @@ const (
 	codeChangeScheduled    = "SCHEDULED_PLAN_CHANGE_EXISTS"
 	codeNoScheduledChange  = "SCHEDULED_PLAN_CHANGE_NOT_FOUND"
 	codeChangeMode         = "INVALID_PRORATION_MODE_WITH_NEXT_BILLING_DATE"
+	codeMethodInUse        = "PAYMENT_METHOD_IN_USE" // not in Dodo's list, which has none for it
+	codeWalletFunds        = "INSUFFICIENT_WALLET_FUNDS"
 	codeSessionConsumed    = "CHECKOUT_SESSION_CONSUMED"
 	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
 	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
@@ -81,6 +100,23 @@ var statusOf = map[string]int{
 	codeUnsupportedMoney:   http.StatusUnprocessableEntity,
 	codeInvalidDiscount:    http.StatusUnprocessableEntity,
 	codeDiscountOnDemand:   http.StatusUnprocessableEntity,
+	codeDiscountExpired:    http.StatusUnprocessableEntity,
+	codeDiscountUsedUp:     http.StatusUnprocessableEntity,
+	codeDiscountCustomer:   http.StatusUnprocessableEntity,
+	codeNotEligible:        http.StatusUnprocessableEntity,
+	codeDiscountEarly:      http.StatusUnprocessableEntity,
+	codeDiscountMinimum:    http.StatusUnprocessableEntity,
+	codeDiscountProduct:    http.StatusUnprocessableEntity,
+	codeProductDeleted:     http.StatusUnprocessableEntity,
+	codeCreditName:         http.StatusUnprocessableEntity,
+	codeCreditDeleted:      http.StatusGone,
+	codeNegativeBalance:    http.StatusBadRequest,
+	codeOverageLimit:       http.StatusBadRequest,
+	codeKeyUsed:            http.StatusConflict,
+	codeLicenseNotFound:    http.StatusNotFound,
+	codeLicenseInactive:    http.StatusForbidden,
+	codeLicenseLimit:       http.StatusUnprocessableEntity,
+	codeLicenseExists:      http.StatusConflict,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,
@@ -91,6 +127,8 @@ var statusOf = map[string]int{
 	codeChangeScheduled:    http.StatusConflict,
 	codeNoScheduledChange:  http.StatusNotFound,
 	codeChangeMode:         http.StatusUnprocessableEntity,
+	codeMethodInUse:        http.StatusConflict,
+	codeWalletFunds:        http.StatusBadRequest,
 	codeSessionConsumed:    http.StatusConflict,
 	codeSessionExpired:     http.StatusGone,
 	codeNotSucceeded:       http.StatusBadRequest,

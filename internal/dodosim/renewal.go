@@ -48,6 +48,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 		return
 	}
 	sub.ScheduledChange = nil
+	s.useCycle(sub)
 	sub.begin(at)
 	if change != nil {
 		s.tell(sub, at, "plan_changed")
@@ -141,19 +142,19 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 		return Attempt{}, refusal
 	}
 	now := s.now()
+	if refusal := sub.cardReplaceable(now); refusal != nil {
+		return Attempt{}, refusal
+	}
 	switch {
-	case sub.over():
-		return Attempt{}, refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
-	case sub.owes() && !now.Before(sub.ExpiresAt):
-		// Dodo's transitions have no way from on_hold to expired (FACTS 3.6).
-		return Attempt{}, refuse(codeTermOver, "the term of subscription %s is over", sub.SubscriptionID)
 	case sub.owes():
-		p := s.recover(sub, with, now)
+		p := s.dues(sub, with, now)
+		s.book(p)
+		s.settleDues(sub, p, with, nil, now)
 		return Attempt{PaymentID: p.PaymentID, SubscriptionID: sub.SubscriptionID, Status: p.Status}, nil
 	case with.decline != "":
 		return Attempt{SubscriptionID: sub.SubscriptionID, Status: Failed}, nil
 	}
-	sub.attach(with)
+	s.attach(sub, with, now)
 	s.tell(sub, now, "update_payment_method", "updated")
 	return Attempt{SubscriptionID: sub.SubscriptionID, Status: Succeeded}, nil
 }
@@ -163,32 +164,40 @@ func (sub *subscription) owes() bool {
 	return sub.Status == SubscriptionOnHold || sub.Status == SubscriptionPastDue
 }
 
-// recover charges what is owed to a new card. Which cycle that pays is UNCONFIRMED: here
-// past due goes on as if nothing had happened, with the cycle that the time is in, and a
-// hold, which gave no access, is followed by a new cycle. There is no renewed event (FACTS 3.4).
-func (s *Simulator) recover(sub *subscription, with card, now time.Time) *payment {
+// dues charges what is owed to a new card. The customer is present: only a card that is
+// declined at once fails.
+func (s *Simulator) dues(sub *subscription, with card, now time.Time) *payment {
+	p := s.newPayment(charge{at: now, bill: sub.plan, customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
+	p.belongTo(sub)
+	p.chargeCard(with, with.decline)
+	return p
+}
+
+// settleDues is what follows from a payment of dues, by a new card or by a saved method.
+// Which cycle that pays is UNCONFIRMED: here past due goes on as if nothing had happened,
+// with the cycle that the time is in, and a hold, which gave no access, is followed by a
+// new cycle. There is no renewed event (FACTS 3.4).
+func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *method, now time.Time) {
+	s.announce(p)
+	if p.Status != Succeeded {
+		return
+	}
 	began := now
 	if sub.Status == SubscriptionPastDue {
 		began = sub.NextBillingDate
 	}
-	before, method := sub.card, sub.PaymentMethodID
-	sub.attach(with)
-	// The customer is present: only a card that is declined at once fails.
-	p := s.newPayment(charge{at: now, bill: sub.plan, customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
-	p.belongTo(sub)
-	p.chargeCard(with, with.decline)
-	s.book(p)
-	s.announce(p)
-	if p.Status != Succeeded {
-		sub.card, sub.PaymentMethodID = before, method
-		return p
+	if saved != nil {
+		sub.use(saved)
+	} else {
+		s.attach(sub, with, now)
 	}
+	p.PaymentMethodID = sub.PaymentMethodID
 	sub.Status = SubscriptionActive
 	sub.grace = nil
+	s.useCycle(sub)
 	sub.begin(began)
 	for !sub.NextBillingDate.After(now) { // the grace was longer than a cycle
 		sub.begin(sub.NextBillingDate)
 	}
 	s.tell(sub, now, "active", "update_payment_method", "updated")
-	return p
 }

@@ -1,13 +1,19 @@
 package dodosim
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
-// sessionLife is how long a session can be paid (FACTS 2.1).
-const sessionLife = 24 * time.Hour
+// How long a session can be paid (FACTS 2.1). That a payment's own link lasts as long as a
+// session is UNCONFIRMED.
+const (
+	sessionLife   = 24 * time.Hour
+	confirmedLife = 15 * time.Minute
+)
 
 // session is one checkout: a cart on its way to at most one successful payment. All but
 // the id and the times are guarded by [Simulator.mu].
@@ -27,6 +33,10 @@ type session struct {
 	buyer    buyer     // what the merchant prefilled, then what the customer typed
 	customer *customer // once known: attached by the merchant, or made by the first try
 	last     *payment  // the latest try; a success is always the last
+	open     *payment  // the one that the merchant was told of before any try; nil in most sessions
+	method   *method   // a saved card, if the merchant charges one
+
+	recharges *subscription // whose card this session replaces; nil: it sells a cart
 
 	terms        terms         // what the merchant changed about the recurring product
 	subscription *subscription // of the latest try; nil for a cart without such a product
@@ -51,6 +61,9 @@ func (s *Simulator) getCheckout(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	if session.direct() {
+		return nil, refuse(codeNotFound, "there is no checkout session %s", session.id)
+	}
 	status := checkoutStatus{ID: session.id, CreatedAt: session.created}
 	if session.buyer.email != "" {
 		status.CustomerEmail = new(session.buyer.email)
@@ -58,11 +71,17 @@ func (s *Simulator) getCheckout(r *http.Request) (any, error) {
 	if session.buyer.name != "" {
 		status.CustomerName = new(session.buyer.name)
 	}
-	if session.last != nil {
-		status.PaymentID = new(session.last.PaymentID)
-		status.PaymentStatus = new(session.last.Status)
+	if p := cmp.Or(session.last, session.open); p != nil {
+		status.PaymentID = new(p.PaymentID)
+		status.PaymentStatus = new(p.Status)
 	}
 	return status, nil
+}
+
+// direct reports whether the session is the page of a payment that was made without a
+// checkout: it has the payment's id, and the API does not know it.
+func (session *session) direct() bool {
+	return session.open != nil && session.open.PaymentID == session.id
 }
 
 // findSession looks a session up. The caller holds s.mu.
@@ -93,13 +112,13 @@ func (session *session) paid() bool {
 // if nothing is charged now (UNCONFIRMED; newer servers have options for it).
 func (session *session) needsCard() bool {
 	_, recurring := session.bill.recurring()
-	return recurring || session.bill.total > 0
+	return recurring || session.recharges != nil || session.bill.total > 0
 }
 
 // redirect is where the browser goes after the latest try: the merchant's return_url
 // with the parameters of FACTS 2.3, or "" without a return_url or a try. The merchant's
 // own query stays as it is, byte for byte, in front.
-func (session *session) redirect() string {
+func (s *Simulator) redirect(session *session) string {
 	if session.returnURL == "" || session.last == nil {
 		return ""
 	}
@@ -114,6 +133,9 @@ func (session *session) redirect() string {
 	} else {
 		query.Set("payment_id", session.last.PaymentID)
 		query.Set("status", string(session.last.Status))
+	}
+	if keys := s.licensesOf(session.last); len(keys) > 0 {
+		query.Set("license_key", strings.Join(keys, ","))
 	}
 	added := query.Encode()
 	if target.RawQuery != "" {

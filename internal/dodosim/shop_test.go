@@ -62,6 +62,8 @@ func open(t *testing.T, change func(*dodosim.Options)) *shop {
 	return s
 }
 
+func newPlain() (*dodosim.Simulator, error) { return dodosim.New(options()) }
+
 func start(t *testing.T, o dodosim.Options) *dodosim.Simulator {
 	t.Helper()
 	sim, err := dodosim.New(o)

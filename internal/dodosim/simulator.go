@@ -42,9 +42,20 @@ type Simulator struct {
 	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
-	customersByEmail  map[string]customer // in lower case; the most recent
-	discountIDs       map[string]string   // by code
-	discountUses      map[string]int      // by code
+	customerOrder     []string                // their ids
+	methods           map[string][]*method    // by customer
+	wallets           map[string]*wallet      // by customer
+	coupons           []*coupon               // oldest first; each is replaced when it changes
+	redemptions       map[string]*redemptions // by discount
+
+	licenses []*license       // oldest first
+	credits  []*credit        // oldest first
+	accounts []*creditAccount // oldest first
+	usage    []usageEvent     // in the order of receipt
+	usageIDs map[string]bool
+
+	hooks    []*hook           // webhook endpoints, oldest first
+	hookKeys map[string]string // the endpoint of each idempotency key
 
 	events     []*event
 	deliveries []Delivery
@@ -55,6 +66,7 @@ type Simulator struct {
 
 	fault      Fault
 	faultsLeft int
+	callers    map[string]*caller // by address; "" is whoever has the key
 	calls      map[apiCall]int
 }
 
@@ -65,31 +77,37 @@ func New(options Options) (*Simulator, error) {
 		return nil, err
 	}
 	s := &Simulator{
-		options:          options,
-		business:         newID("bus_"),
-		brand:            newID("brnd_"),
-		slots:            make(chan struct{}, maxOnTheWire),
-		sessions:         make(map[string]*session),
-		payments:         make(map[string]*payment),
-		subscriptions:    make(map[string]*subscription),
-		refunds:          make(map[string]*refund),
-		disputes:         make(map[string]*dispute),
-		portals:          make(map[string]portal),
-		customers:        make(map[string]customer),
-		customersByEmail: make(map[string]customer),
-		discountIDs:      make(map[string]string),
-		discountUses:     make(map[string]int),
-		released:         make(chan struct{}),
-		progress:         make(chan struct{}),
-		calls:            make(map[apiCall]int),
-		fates:            newFates(Mischief{}),
+		options:       options,
+		business:      newID("bus_"),
+		brand:         newID("brnd_"),
+		slots:         make(chan struct{}, maxOnTheWire),
+		sessions:      make(map[string]*session),
+		payments:      make(map[string]*payment),
+		subscriptions: make(map[string]*subscription),
+		refunds:       make(map[string]*refund),
+		disputes:      make(map[string]*dispute),
+		portals:       make(map[string]portal),
+		customers:     make(map[string]customer),
+		methods:       make(map[string][]*method),
+		wallets:       make(map[string]*wallet),
+		redemptions:   make(map[string]*redemptions),
+		released:      make(chan struct{}),
+		progress:      make(chan struct{}),
+		calls:         make(map[apiCall]int),
+		callers:       make(map[string]*caller),
+		usageIDs:      make(map[string]bool),
+		hookKeys:      make(map[string]string),
+		fates:         newFates(Mischief{}),
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.log.Store(options.Logger)
 	close(s.released)
 	for _, d := range options.Discounts {
-		s.discountIDs[d.Code] = newID("dsc_")
+		s.coupons = append(s.coupons, s.newCoupon("percentage", d.Code, d.BasisPoints))
+	}
+	if options.WebhookURL != "" {
+		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
 	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
@@ -134,8 +152,11 @@ func (s *Simulator) routes() http.Handler {
 	}{
 		{"POST", "/checkouts", s.createCheckout},
 		{"GET", "/checkouts/{id}", s.getCheckout},
+		{"POST", "/checkouts/preview", s.previewCheckout},
 		{"GET", "/payments", s.listPayments},
+		{"POST", "/payments", s.createPayment},
 		{"GET", "/payments/{id}", s.getPayment},
+		{"GET", "/payments/{id}/line-items", s.listLineItems},
 		{"GET", "/products", s.listProducts},
 		{"GET", "/products/{id}", s.getProduct},
 		{"GET", "/subscriptions", s.listSubscriptions},
@@ -144,6 +165,49 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
 		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
 		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
+		{"POST", "/subscriptions/{id}/change-plan/preview", s.previewPlan},
+		{"POST", "/subscriptions/{id}/update-payment-method", s.updateMethod},
+		{"GET", "/discounts", s.listDiscounts},
+		{"POST", "/discounts", s.createDiscount},
+		{"GET", "/discounts/{id}", s.getDiscount},
+		{"PATCH", "/discounts/{id}", s.patchDiscount},
+		{"DELETE", "/discounts/{id}", s.deleteDiscount},
+		{"GET", "/discounts/{id}/{part}", s.getDiscountPart}, // code/{code}, or {id}/customers
+		{"POST", "/discounts/{id}/customers", s.addDiscountCustomers},
+		{"DELETE", "/discounts/{id}/customers/{customer}", s.removeDiscountCustomer},
+		{"GET", "/webhooks", s.listHooks},
+		{"POST", "/webhooks", s.createHook},
+		{"GET", "/webhooks/{id}", s.getHook},
+		{"PATCH", "/webhooks/{id}", s.patchHook},
+		{"DELETE", "/webhooks/{id}", s.deleteHook},
+		{"GET", "/webhooks/{id}/secret", s.getHookSecret},
+		{"GET", "/webhooks/{id}/headers", s.getHookHeaders},
+		{"PATCH", "/webhooks/{id}/headers", s.patchHookHeaders},
+		{"GET", "/customers/{id}/credit-entitlements", s.listCustomerCredits},
+		{"GET", "/credit-entitlements", s.listCredits},
+		{"POST", "/credit-entitlements", s.createCredit},
+		{"GET", "/credit-entitlements/{id}", s.getCredit},
+		{"PATCH", "/credit-entitlements/{id}", s.patchCredit},
+		{"DELETE", "/credit-entitlements/{id}", s.deleteCredit},
+		{"POST", "/credit-entitlements/{id}/undelete", s.undeleteCredit},
+		{"GET", "/credit-entitlements/{id}/balances", s.listCreditBalances},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}", s.getCreditBalance},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}/grants", s.listCreditGrants},
+		{"GET", "/credit-entitlements/{id}/balances/{customer}/ledger", s.listCreditEntries},
+		{"POST", "/credit-entitlements/{id}/balances/{customer}/ledger-entries", s.createCreditEntry},
+		{"GET", "/events", s.listUsage},
+		{"GET", "/events/{id}", s.getUsage},
+		{"POST", "/events/ingest", s.ingest},
+		{"GET", "/license_keys", s.listLicenses},
+		{"POST", "/license_keys", s.importLicense},
+		{"GET", "/license_keys/{id}", s.getLicense},
+		{"PATCH", "/license_keys/{id}", s.patchLicense},
+		{"GET", "/license_key_instances", s.listInstances},
+		{"GET", "/license_key_instances/{id}", s.getInstance},
+		{"PATCH", "/license_key_instances/{id}", s.patchInstance},
+		{"POST", "/licenses/validate", s.validateLicense},
+		{"POST", "/licenses/activate", s.activateLicense},
+		{"POST", "/licenses/deactivate", s.deactivateLicense},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
@@ -151,14 +215,26 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/disputes/{id}", s.getDispute},
 		{"GET", "/entitlements", s.listEntitlements},
 		{"GET", "/entitlements/{id}/grants", s.listGrants},
+		{"GET", "/customers", s.listCustomers},
+		{"POST", "/customers", s.createCustomer},
 		{"GET", "/customers/{id}", s.getCustomer},
+		{"PATCH", "/customers/{id}", s.patchCustomer},
 		{"POST", "/customers/{id}/customer-portal/session", s.openPortal},
+		{"GET", "/customers/{id}/entitlements", s.listCustomerEntitlements},
+		{"GET", "/customers/{id}/entitlement-grants", s.listCustomerGrants},
+		{"GET", "/customers/{id}/payment-methods", s.listMethods},
+		{"DELETE", "/customers/{id}/payment-methods/{method}", s.deleteMethod},
+		{"GET", "/customers/{id}/wallets", s.listWallets},
+		{"GET", "/customers/{id}/wallets/ledger-entries", s.listWalletEntries},
+		{"POST", "/customers/{id}/wallets/ledger-entries", s.createWalletEntry},
 	} {
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
-	mux.HandleFunc("/", s.api(apiCall{}, func(*http.Request) (any, error) {
+	unknown := s.api(apiCall{}, func(*http.Request) (any, error) {
 		return nil, refuse(codeNotFound, "the simulator has no such route")
-	}))
+	})
+	mux.HandleFunc("GET /products/short_links", unknown) // not the product of that name
+	mux.HandleFunc("/", unknown)
 	return mux
 }
 

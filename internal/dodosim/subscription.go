@@ -65,6 +65,8 @@ type subscription struct {
 	plan  bill       // what a cycle costs
 	card  card       // what it is charged to
 	grace *time.Time // when past_due ends
+
+	cyclesLeft map[string]int // of the plan's codes that are valid for some cycles only
 }
 
 // cycle and term are the lengths that the object spells out in two fields each.
@@ -121,6 +123,7 @@ func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
 		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
 	}
 	s.syncFeatures(sub, at)
+	s.syncLicenses(sub)
 	s.logger().Info("subscription changed", "subscription", sub.SubscriptionID, "status", sub.Status, "events", names)
 }
 

@@ -54,7 +54,7 @@ type discountItem struct {
 func (sub *subscription) item() subscriptionItem {
 	discounts := []discountItem{}
 	for _, d := range sub.Discounts {
-		discounts = append(discounts, discountItem{DiscountID: d.DiscountID})
+		discounts = append(discounts, discountItem{DiscountID: d.DiscountID, CyclesRemaining: d.CyclesRemaining})
 	}
 	return subscriptionItem{
 		SubscriptionID:          sub.SubscriptionID,

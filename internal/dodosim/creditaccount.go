@@ -1,0 +1,295 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+// creditAccount is what a customer has of a credit entitlement. Guarded by
+// [Simulator.mu].
+type creditAccount struct {
+	ID         string     `json:"id"`
+	CreditID   string     `json:"credit_entitlement_id"`
+	CustomerID string     `json:"customer_id"`
+	Balance    decimal    `json:"balance"` // the sum of what is left of the grants
+	Overage    decimal    `json:"overage"`
+	CreatedAt  time.Time  `json:"created_at"`
+	UpdatedAt  time.Time  `json:"updated_at"`
+	LastEntry  *time.Time `json:"last_transaction_at"`
+
+	grants  []*creditGrant // oldest first
+	entries []*creditEntry // oldest first
+	keys    map[string]bool
+}
+
+// creditGrant is a credit that was given at once and may be used up bit by bit.
+type creditGrant struct {
+	ID            string     `json:"id"`
+	CreditID      string     `json:"credit_entitlement_id"`
+	CustomerID    string     `json:"customer_id"`
+	Initial       decimal    `json:"initial_amount"`
+	Remaining     decimal    `json:"remaining_amount"`
+	ExpiresAt     *time.Time `json:"expires_at"`
+	IsExpired     bool       `json:"is_expired"`
+	IsRolledOver  bool       `json:"is_rolled_over"`
+	RolloverCount int        `json:"rollover_count"`
+	ParentID      *string    `json:"parent_grant_id"`
+	SourceType    string     `json:"source_type"`
+	SourceID      *string    `json:"source_id"`
+	Metadata      metadata   `json:"metadata"`
+	CreatedAt     time.Time  `json:"created_at"`
+	UpdatedAt     time.Time  `json:"updated_at"`
+}
+
+func (g *creditGrant) status() string {
+	switch {
+	case g.IsExpired:
+		return "expired"
+	case !g.Remaining.positive():
+		return "depleted"
+	}
+	return "active"
+}
+
+// creditEntry is a line of the ledger, in the shape of the API and of webhooks
+// (FACTS 3.8). It never changes.
+type creditEntry struct {
+	ID            string    `json:"id"`
+	BusinessID    string    `json:"business_id"`
+	BrandID       string    `json:"brand_id"`
+	CustomerID    string    `json:"customer_id"`
+	CreditID      string    `json:"credit_entitlement_id"`
+	Transaction   string    `json:"transaction_type"`
+	Amount        decimal   `json:"amount"`
+	IsCredit      bool      `json:"is_credit"`
+	BalanceBefore decimal   `json:"balance_before"`
+	BalanceAfter  decimal   `json:"balance_after"`
+	OverageBefore decimal   `json:"overage_before"`
+	OverageAfter  decimal   `json:"overage_after"`
+	GrantID       *string   `json:"grant_id"`
+	ReferenceType *string   `json:"reference_type"`
+	ReferenceID   *string   `json:"reference_id"`
+	Description   *string   `json:"description"`
+	Metadata      metadata  `json:"metadata"`
+	CreatedAt     time.Time `json:"created_at"`
+}
+
+func (e *creditEntry) objectID() string { return e.ID }
+
+// payload is the entry as webhooks carry it.
+func (e *creditEntry) payload() any {
+	return struct {
+		*creditEntry
+		PayloadType string `json:"payload_type"`
+	}{e, "CreditLedgerEntry"}
+}
+
+// creditEvents are the webhooks of the transactions that the simulator makes. Whether an
+// entry by the API is announced like this or as credit.manual_adjustment is UNCONFIRMED
+// (FACTS 3.3).
+var creditEvents = map[string]string{
+	"credit_added": "credit.added", "credit_deducted": "credit.deducted", "credit_expired": "credit.expired",
+}
+
+// account finds what a customer has of a credit entitlement, or nil.
+func (s *Simulator) account(creditID, customerID string) *creditAccount {
+	for _, a := range s.accounts {
+		if a.CreditID == creditID && a.CustomerID == customerID {
+			return a
+		}
+	}
+	return nil
+}
+
+// accountFor is account, or a new and empty one.
+func (s *Simulator) accountFor(creditID, customerID string, now time.Time) *creditAccount {
+	if a := s.account(creditID, customerID); a != nil {
+		return a
+	}
+	a := &creditAccount{
+		ID: newID("ccb_"), CreditID: creditID, CustomerID: customerID, Balance: zero(), Overage: zero(), // a guess
+		CreatedAt: now, UpdatedAt: now, keys: make(map[string]bool),
+	}
+	s.accounts = append(s.accounts, a)
+	return a
+}
+
+// enter writes a line of the ledger and tells the merchant. The caller has not changed
+// the account yet.
+func (s *Simulator) enter(a *creditAccount, e creditEntry, balance, overage decimal, at time.Time) *creditEntry {
+	e.ID, e.BusinessID, e.BrandID, e.CustomerID, e.CreditID = newID("cle_"), s.business, s.brand, a.CustomerID, a.CreditID
+	e.BalanceBefore, e.BalanceAfter, e.OverageBefore, e.OverageAfter = a.Balance, balance, a.Overage, overage
+	e.Metadata, e.CreatedAt = e.Metadata.orEmpty(), at
+	a.Balance, a.Overage, a.UpdatedAt, a.LastEntry = balance, overage, at, new(at)
+	a.entries = append(a.entries, &e)
+	s.emit(creditEvents[e.Transaction], &e, at)
+	return &e
+}
+
+// give makes a grant. With carry_deficit_auto_repay it first pays the overage down. The
+// caller holds s.mu.
+func (s *Simulator) give(c *credit, a *creditAccount, g creditGrant, e creditEntry, at time.Time) *creditEntry {
+	g.ID, g.CreditID, g.CustomerID = newID("cgr_"), a.CreditID, a.CustomerID
+	g.CreatedAt, g.UpdatedAt, g.Metadata = at, at, g.Metadata.orEmpty()
+	g.Remaining = g.Initial
+	overage := a.Overage
+	if c.OverageBehavior == "carry_deficit_auto_repay" {
+		repaid := g.Initial.min(overage)
+		g.Remaining, overage = g.Remaining.sub(repaid), overage.sub(repaid)
+	}
+	a.grants = append(a.grants, &g)
+	e.Transaction, e.Amount, e.IsCredit, e.GrantID = "credit_added", g.Initial, true, new(g.ID)
+	return s.enter(a, e, a.Balance.add(g.Remaining), overage, at)
+}
+
+// take uses credits up, the oldest grant first as the API description says (FACTS 2.13,
+// UNCONFIRMED), and then makes overage if that is allowed. The caller holds s.mu.
+func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEntry, at time.Time) (*creditEntry, *Error) {
+	over := amount.sub(amount.min(a.Balance))
+	overage := a.Overage.add(over)
+	switch {
+	case over.positive() && !c.OverageEnabled:
+		return nil, refuse(codeNegativeBalance, "the balance is %s", a.Balance)
+	case over.positive() && c.OverageLimit != nil && whole(*c.OverageLimit).less(overage):
+		return nil, refuse(codeOverageLimit, "the overage would be %s", overage)
+	}
+	rest := amount
+	for _, g := range a.grants {
+		if g.IsExpired || !g.Remaining.positive() {
+			continue
+		}
+		used := rest.min(g.Remaining)
+		if !used.positive() {
+			break
+		}
+		g.Remaining, rest, g.UpdatedAt = g.Remaining.sub(used), rest.sub(used), at
+	}
+	e.Transaction, e.Amount = "credit_deducted", amount
+	return s.enter(a, e, a.Balance.sub(amount.sub(over)), overage, at), nil
+}
+
+// expireCredits ends the grants whose time is over until then, each at its own time. The
+// caller holds s.mu.
+func (s *Simulator) expireCredits(until time.Time) int {
+	count := 0
+	for {
+		var owner *creditAccount
+		var next *creditGrant
+		for _, a := range s.accounts {
+			for _, g := range a.grants {
+				if !g.IsExpired && g.ExpiresAt != nil && !g.ExpiresAt.After(until) && (next == nil || g.ExpiresAt.Before(*next.ExpiresAt)) {
+					owner, next = a, g
+				}
+			}
+		}
+		if next == nil {
+			return count
+		}
+		count++
+		lost, at := next.Remaining, *next.ExpiresAt
+		next.IsExpired, next.Remaining, next.UpdatedAt = true, zero(), at
+		if lost.positive() {
+			s.enter(owner, creditEntry{Transaction: "credit_expired", Amount: lost, GrantID: new(next.ID)}, owner.Balance.sub(lost), owner.Overage, at)
+		}
+	}
+}
+
+// entryRequest is the body of POST …/balances/{customer}/ledger-entries.
+type entryRequest struct {
+	EntryType *string    `json:"entry_type"`
+	Amount    *string    `json:"amount"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Key       *string    `json:"idempotency_key"`
+	Reason    *string    `json:"reason"`
+	Metadata  metadata   `json:"metadata"`
+}
+
+// check finds everything wrong a 400: the API description has no 422 for this call.
+func (request entryRequest) check(c *credit, now time.Time) (decimal, *Error) {
+	bad := func(message string) (decimal, *Error) {
+		return zero(), &Error{Status: http.StatusBadRequest, Code: codeInvalidParameters, Message: message}
+	}
+	if request.EntryType == nil || request.Amount == nil {
+		return bad("entry_type and amount are required")
+	}
+	if refusal := request.Metadata.check(); refusal != nil {
+		return bad(refusal.Message)
+	}
+	amount, ok := parseDecimal(*request.Amount, c.Precision)
+	switch {
+	case *request.EntryType != "credit" && *request.EntryType != "debit":
+		return bad("entry_type has no such value")
+	case !ok || !amount.positive():
+		return bad("amount must be a positive decimal with no more places than the credit entitlement has")
+	case request.ExpiresAt != nil && *request.EntryType == "debit":
+		return bad("expires_at is for credits")
+	case request.ExpiresAt != nil && !request.ExpiresAt.After(now):
+		return bad("expires_at is in the past")
+	}
+	return amount, nil
+}
+
+// entryResponse is the answer to an entry.
+type entryResponse struct {
+	ID            string    `json:"id"`
+	CreditID      string    `json:"credit_entitlement_id"`
+	CustomerID    string    `json:"customer_id"`
+	EntryType     string    `json:"entry_type"`
+	Amount        decimal   `json:"amount"`
+	IsCredit      bool      `json:"is_credit"`
+	BalanceBefore decimal   `json:"balance_before"`
+	BalanceAfter  decimal   `json:"balance_after"`
+	OverageBefore decimal   `json:"overage_before"`
+	OverageAfter  decimal   `json:"overage_after"`
+	GrantID       *string   `json:"grant_id"`
+	Reason        *string   `json:"reason"`
+	CreatedAt     time.Time `json:"created_at"`
+}
+
+// createCreditEntry answers POST …/balances/{customer}/ledger-entries.
+func (s *Simulator) createCreditEntry(r *http.Request) (any, error) {
+	request, refusal := readJSON[entryRequest](r)
+	if refusal != nil {
+		refusal.Status = http.StatusBadRequest
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refusal := s.findCredit(r.PathValue("id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	owner, refusal := s.findCustomer(r.PathValue("customer"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	now := s.now()
+	amount, refusal := request.check(c, now)
+	if refusal != nil {
+		return nil, refusal
+	}
+	s.expireCredits(now)
+	a := s.accountFor(c.ID, owner.CustomerID, now)
+	if request.Key != nil && a.keys[*request.Key] {
+		return nil, refuse(codeKeyUsed, "idempotency_key has been used")
+	}
+	line := creditEntry{ReferenceType: new("api"), Description: request.Reason}
+	var made *creditEntry
+	if *request.EntryType == "credit" {
+		g := creditGrant{Initial: amount, ExpiresAt: request.ExpiresAt, SourceType: "api", Metadata: request.Metadata}
+		made = s.give(c, a, g, line, now)
+	} else if made, refusal = s.take(c, a, amount, line, now); refusal != nil {
+		if len(a.entries) == 0 {
+			s.accounts = s.accounts[:len(s.accounts)-1] // it was made for this entry
+		}
+		return nil, refusal
+	}
+	if request.Key != nil {
+		a.keys[*request.Key] = true
+	}
+	return created(entryResponse{
+		ID: made.ID, CreditID: made.CreditID, CustomerID: made.CustomerID, EntryType: *request.EntryType, Amount: made.Amount,
+		IsCredit: made.IsCredit, BalanceBefore: made.BalanceBefore, BalanceAfter: made.BalanceAfter,
+		OverageBefore: made.OverageBefore, OverageAfter: made.OverageAfter, GrantID: made.GrantID, Reason: request.Reason, CreatedAt: now,
+	})
+}

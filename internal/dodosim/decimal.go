@@ -1,0 +1,49 @@
+package dodosim
+
+import (
+	"encoding/json"
+	"math/big"
+	"regexp"
+	"strings"
+)
+
+// decimal is an exact amount of credits, text in JSON (FACTS 1.8). It is never changed.
+type decimal struct{ r *big.Rat }
+
+// maxPlaces is how many places a credit entitlement can have.
+const maxPlaces = 10
+
+// decimalForm has an integer part below 10^10.
+var decimalForm = regexp.MustCompile(`^[0-9]{1,10}(\.[0-9]{1,10})?$`)
+
+func zero() decimal { return decimal{new(big.Rat)} }
+
+// parseDecimal reads an amount of no more places than its entitlement has.
+func parseDecimal(text string, places int) (decimal, bool) {
+	_, fraction, _ := strings.Cut(text, ".")
+	if !decimalForm.MatchString(text) || len(fraction) > places {
+		return zero(), false
+	}
+	r, ok := new(big.Rat).SetString(text)
+	return decimal{r}, ok
+}
+
+func (d decimal) add(other decimal) decimal { return decimal{new(big.Rat).Add(d.r, other.r)} }
+func (d decimal) sub(other decimal) decimal { return decimal{new(big.Rat).Sub(d.r, other.r)} }
+func (d decimal) less(other decimal) bool   { return d.r.Cmp(other.r) < 0 }
+func (d decimal) positive() bool            { return d.r.Sign() > 0 }
+
+func (d decimal) min(other decimal) decimal {
+	if other.less(d) {
+		return other
+	}
+	return d
+}
+
+func (d decimal) String() string {
+	text := d.r.FloatString(maxPlaces)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// MarshalJSON writes the amount as text.
+func (d decimal) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }

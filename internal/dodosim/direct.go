@@ -1,0 +1,134 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+// maxDirectLines bounds the cart of a payment without a checkout (FACTS 2.4).
+const maxDirectLines = 100
+
+// directRequest is the part of POST /payments that the simulator acts on (FACTS 2.4).
+type directRequest struct {
+	Billing         *billing         `json:"billing"`
+	Customer        *customerRequest `json:"customer"`
+	ProductCart     []cartRequest    `json:"product_cart"`
+	PaymentLink     bool             `json:"payment_link"`
+	ReturnURL       *string          `json:"return_url"`
+	Metadata        metadata         `json:"metadata"`
+	DiscountCodes   []string         `json:"discount_codes"`
+	DiscountCode    *string          `json:"discount_code"`
+	BillingCurrency *string          `json:"billing_currency"`
+	PaymentMethodID *string          `json:"payment_method_id"`
+}
+
+// directResponse is the answer to POST /payments.
+type directResponse struct {
+	PaymentID    string     `json:"payment_id"`
+	ClientSecret string     `json:"client_secret"`
+	Customer     customer   `json:"customer"`
+	Metadata     metadata   `json:"metadata"`
+	TotalAmount  int64      `json:"total_amount"`
+	PaymentLink  *string    `json:"payment_link"`
+	ExpiresOn    *time.Time `json:"expires_on"`
+	DiscountIDs  []string   `json:"discount_ids"`
+	DiscountID   *string    `json:"discount_id"`
+	ProductCart  []cartItem `json:"product_cart"`
+}
+
+// createPayment answers POST /payments: a payment that is known before anybody has tried
+// to pay it, on the page that payment_link leads to or by a saved method at once.
+func (s *Simulator) createPayment(r *http.Request) (any, error) {
+	request, refusal := readJSON[directRequest](r)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case request.Billing == nil || request.Customer == nil:
+		return nil, refuse(codeInvalidBody, "billing and customer are required")
+	case request.PaymentMethodID != nil && request.Customer.CustomerID == nil:
+		return nil, refuse(codeInvalidParameters, "payment_method_id needs customer.customer_id")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, refusal := s.directSession(request)
+	if refusal != nil {
+		return nil, refusal
+	}
+	p := s.await(session)
+	session.id = p.PaymentID
+	s.sessions[session.id] = session
+	p.CheckoutSessionID, p.ProductCart = nil, session.cart
+	var expires *time.Time
+	if request.PaymentLink {
+		p.PaymentLink = new(s.publicURL(r) + "/session/" + session.id)
+		expires = &session.expires
+	}
+	if session.method != nil {
+		if _, refusal := s.paySaved(session); refusal != nil {
+			return nil, refusal
+		}
+	}
+	answer := directResponse{
+		PaymentID: p.PaymentID, ClientSecret: clientSecret(p), Customer: p.Customer, Metadata: p.Metadata,
+		TotalAmount: p.TotalAmount, PaymentLink: p.PaymentLink, ExpiresOn: expires,
+		DiscountID: p.DiscountID, ProductCart: session.cart,
+	}
+	for _, d := range p.Discounts {
+		answer.DiscountIDs = append(answer.DiscountIDs, d.DiscountID)
+	}
+	return snapshot(answer)
+}
+
+// directSession is the page of a payment, under an id that is not the payment's yet.
+func (s *Simulator) directSession(request directRequest) (*session, *Error) {
+	as := checkoutRequest{
+		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
+		BillingCurrency: request.BillingCurrency, ReturnURL: request.ReturnURL, Metadata: request.Metadata,
+		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, maxLines: maxDirectLines,
+	}
+	session, refusal := s.newSession(as)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if l, recurring := session.bill.recurring(); recurring {
+		return nil, refuse(codeInvalidParameters, "product %s is recurring", l.product.ID)
+	}
+	if request.PaymentMethodID != nil {
+		session.method, refusal = s.findMethod(session.customer.CustomerID, *request.PaymentMethodID)
+	}
+	return session, refusal
+}
+
+// await makes the payment of a session before anybody has tried to pay it. A customer
+// without a name is called by his e-mail. The caller holds s.mu.
+func (s *Simulator) await(session *session) *payment {
+	by := session.buyer
+	if by.name == "" {
+		by.name = by.email
+	}
+	if session.customer == nil {
+		s.settleBuyer(session, by)
+	}
+	p := s.newPayment(session.charge(session.created))
+	p.Status = Awaited
+	p.CheckoutSessionID = new(session.id)
+	session.open = p
+	s.book(p)
+	return p
+}
+
+// paySaved charges a session to the method that it has. The customer is not present. The
+// caller holds s.mu.
+func (s *Simulator) paySaved(session *session) (*payment, *Error) {
+	with := session.method.card
+	with.decline = with.forLater()
+	p, refusal := s.pay(session, with, session.buyer)
+	if refusal == nil {
+		session.method.lastUsed = p.happened()
+	}
+	return p, refusal
+}
+
+// clientSecret is for a script of Dodo's that the simulator does not play. Its form is a
+// guess.
+func clientSecret(p *payment) string { return p.PaymentID + "_secret_simulator" }

@@ -1,0 +1,191 @@
+package dodosim
+
+import (
+	"net/http"
+	"time"
+)
+
+// checkoutPreview is the body of POST /checkouts/preview (FACTS 2.1).
+type checkoutPreview struct {
+	BillingCountry   string        `json:"billing_country"`
+	Currency         string        `json:"currency"`
+	CurrentBreakup   breakup       `json:"current_breakup"`
+	RecurringBreakup *breakup      `json:"recurring_breakup"`
+	ProductCart      []previewLine `json:"product_cart"`
+	TotalPrice       int64         `json:"total_price"`
+	TotalTax         int64         `json:"total_tax"`
+	NextBillingDate  *time.Time    `json:"next_billing_date"`
+	TrialDays        *int          `json:"trial_period_days"`
+	IsBYOP           bool          `json:"is_byop"`
+}
+
+// breakup is what an amount is made of.
+type breakup struct {
+	Subtotal int64 `json:"subtotal"`
+	Discount int64 `json:"discount"`
+	Tax      int64 `json:"tax"`
+	Total    int64 `json:"total_amount"`
+}
+
+func (b *bill) breakup() breakup {
+	return breakup{Subtotal: b.subtotal, Discount: b.subtotal - b.total, Total: b.total}
+}
+
+// previewLine is a product of the cart with its prices: those of the whole line, which is
+// UNCONFIRMED.
+type previewLine struct {
+	ProductID       string  `json:"product_id"`
+	Name            *string `json:"name"`
+	Description     *string `json:"description"`
+	Quantity        int64   `json:"quantity"`
+	Currency        string  `json:"currency"`
+	Price           int64   `json:"og_price"`
+	PriceCurrency   string  `json:"og_currency"`
+	DiscountedPrice int64   `json:"discounted_price"`
+	DiscountAmount  *int    `json:"discount_amount"`
+	DiscountCycle   *int    `json:"discount_cycle"`
+	IsSubscription  bool    `json:"is_subscription"`
+	IsUsageBased    bool    `json:"is_usage_based"`
+	Tax             int64   `json:"tax"`
+	TaxCategory     string  `json:"tax_category"`
+	TaxInclusive    bool    `json:"tax_inclusive"`
+	TaxRate         int     `json:"tax_rate"`
+	Meters          []any   `json:"meters"`
+	Credits         []any   `json:"credit_entitlements"`
+}
+
+// previewCheckout answers POST /checkouts/preview. It creates nothing.
+func (s *Simulator) previewCheckout(r *http.Request) (any, error) {
+	request, refusal := readJSON[checkoutRequest](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, refusal := s.newSession(request)
+	if refusal != nil {
+		return nil, refusal
+	}
+	b := session.bill
+	answer := checkoutPreview{
+		BillingCountry: session.billing.Country,
+		Currency:       b.currency,
+		CurrentBreakup: b.breakup(),
+		ProductCart:    []previewLine{},
+		TotalPrice:     b.total,
+	}
+	for _, l := range b.lines {
+		answer.ProductCart = append(answer.ProductCart, b.previewLine(l))
+	}
+	if plan, recurring := b.recurring(); recurring {
+		cycle := planBill(plan.product, plan.quantity, b.codes)
+		answer.RecurringBreakup = new(cycle.breakup())
+		next := plan.product.Every.after(session.created)
+		if days := session.terms.trial(plan.product); days > 0 {
+			next = session.created.AddDate(0, 0, days)
+			answer.TrialDays = new(days)
+		}
+		answer.NextBillingDate = &next
+	}
+	return answer, nil
+}
+
+func (b *bill) previewLine(l line) previewLine {
+	shown := previewLine{
+		ProductID: l.product.ID, Name: new(l.product.Name), Description: l.product.description(), Quantity: l.quantity,
+		Currency: b.currency, Price: l.full, PriceCurrency: l.product.Currency, DiscountedPrice: l.paid,
+		IsSubscription: l.product.recurring(), TaxCategory: taxCategory, Meters: []any{}, Credits: []any{},
+	}
+	for _, code := range b.codes {
+		if code.covers(l.product) && shown.DiscountAmount == nil && code.Type == "percentage" {
+			shown.DiscountAmount, shown.DiscountCycle = new(code.Amount), code.SubscriptionCycles
+		}
+	}
+	return shown
+}
+
+// planPreview is the body of POST /subscriptions/{id}/change-plan/preview.
+type planPreview struct {
+	ImmediateCharge immediateCharge `json:"immediate_charge"`
+	NewPlan         *subscription   `json:"new_plan"`
+}
+
+type immediateCharge struct {
+	EffectiveAt time.Time      `json:"effective_at"`
+	LineItems   []planLineItem `json:"line_items"`
+	Summary     planSummary    `json:"summary"`
+}
+
+// planLineItem is what the new plan, or with a negative factor the old one, adds to the
+// charge.
+type planLineItem struct {
+	Type            string  `json:"type"`
+	ID              string  `json:"id"`
+	ProductID       string  `json:"product_id"`
+	Name            string  `json:"name"`
+	Description     *string `json:"description"`
+	Currency        string  `json:"currency"`
+	Quantity        int64   `json:"quantity"`
+	UnitPrice       int64   `json:"unit_price"`
+	ProrationFactor float64 `json:"proration_factor"`
+	Tax             int64   `json:"tax"`
+	TaxInclusive    bool    `json:"tax_inclusive"`
+	TaxRate         float64 `json:"tax_rate"`
+}
+
+type planSummary struct {
+	Currency           string `json:"currency"`
+	CustomerCredits    int64  `json:"customer_credits"`
+	SettlementAmount   int64  `json:"settlement_amount"`
+	SettlementCurrency string `json:"settlement_currency"`
+	SettlementTax      int64  `json:"settlement_tax"`
+	Tax                int64  `json:"tax"`
+	Total              int64  `json:"total_amount"`
+}
+
+// previewPlan answers POST /subscriptions/{id}/change-plan/preview with what the change
+// would do, and refuses what the change would. How Dodo writes what it gives back is
+// UNCONFIRMED: here the old plan is a line with a negative factor.
+func (s *Simulator) previewPlan(r *http.Request) (any, error) {
+	request, refusal := readJSON[planChangeRequest](r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, plan, refusal := s.planFor(r.PathValue("id"), request)
+	if refusal != nil {
+		return nil, refusal
+	}
+	now, mode := s.now(), *request.Mode
+	later := text(request.EffectiveAt) == "next_billing_date"
+	due := sub.dueNow(plan, mode, now)
+	charge := immediateCharge{EffectiveAt: now, LineItems: []planLineItem{}}
+	if later {
+		charge.EffectiveAt = sub.NextBillingDate
+		due.lower(due.total)
+	}
+	charge.Summary = planSummary{
+		Currency: plan.currency, SettlementAmount: due.total, SettlementCurrency: plan.currency, Total: due.total,
+	}
+	if mode != doNotBill && !later {
+		charge.LineItems = append(charge.LineItems, planLine(plan.lines[0], plan.currency, 1))
+		if back := sub.unused(mode, now); back > 0 {
+			factor := -float64(back) / float64(sub.plan.total)
+			charge.LineItems = append(charge.LineItems, planLine(sub.plan.lines[0], plan.currency, factor))
+		}
+	}
+	after := *s.shown(sub)
+	s.setPlan(&after, plan)
+	if mode != doNotBill && !later {
+		after.begin(now)
+	}
+	return snapshot(planPreview{charge, &after})
+}
+
+func planLine(l line, currency string, factor float64) planLineItem {
+	return planLineItem{
+		Type: "subscription", ID: l.product.ID, ProductID: l.product.ID, Name: l.product.Name, Description: l.product.description(),
+		Currency: currency, Quantity: l.quantity, UnitPrice: l.paid / l.quantity, ProrationFactor: factor,
+	}
+}
