@@ -44,7 +44,7 @@ func appGo(t *testing.T, _ *bench) string {
 // appCGI starts a program for each request.
 func appCGI(t *testing.T, b *bench) string {
 	program := filepath.Join(b.Dir, "app.cgi")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv\n"), 0o700); err != nil { //nolint:gosec // it is to run
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return "reverse_proxy " + newServer(t, (&cgi.Handler{Path: program}).ServeHTTP)
@@ -100,7 +100,7 @@ echo json_encode(["Header" => $said]);`
 			t.Fatal(err)
 		}
 	}
-	run(t, exec.CommandContext(t.Context(), fpm, args...)) //nolint:gosec // found above
+	run(t, exec.CommandContext(t.Context(), fpm, args...))
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		conn, err := net.Dial("tcp", address)

@@ -35,13 +35,17 @@ func newStreams(t *testing.T, app http.HandlerFunc) *bench {
 // it is in time.
 func TestEventsAreNotHeldBack(t *testing.T) {
 	next := make(chan struct{})
-	b := newStreams(t, func(w http.ResponseWriter, _ *http.Request) {
+	b := newStreams(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Trailer", "X-Charge-Credits")
 		for i := range 20 {
 			_, _ = fmt.Fprintf(w, "data: %d\n\n", i)
 			_ = http.NewResponseController(w).Flush()
-			<-next
+			select {
+			case <-next:
+			case <-r.Context().Done():
+				return
+			}
 		}
 		w.Header().Set("X-Charge-Credits", "4")
 	})
@@ -135,7 +139,11 @@ func TestBodiesAreNotHeldBack(t *testing.T) {
 	b := newStreams(t, func(w http.ResponseWriter, r *http.Request) {
 		var first [1]byte
 		_, _ = io.ReadFull(r.Body, first[:])
-		began <- struct{}{}
+		select {
+		case began <- struct{}{}:
+		case <-r.Context().Done():
+			return
+		}
 		n, err := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprint(w, n+1, " ", err)
 	})
