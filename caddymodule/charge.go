@@ -2,17 +2,11 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/textproto"
 	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -120,7 +114,7 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.PriceHeader == "" && h.Max > 0 {
 		h.PriceHeader = defaultPriceHeader
 	}
-	h.PriceHeader = textproto.CanonicalMIMEHeaderKey(h.PriceHeader)
+	h.PriceHeader = http.CanonicalHeaderKey(h.PriceHeader)
 	if h.Max == 0 {
 		h.Max = h.Credits
 	}
@@ -154,42 +148,6 @@ func (h *Charge) validate() error {
 	}
 	_, err := chargedStatuses(h.ChargeOn, h.ReleaseOn)
 	return err
-}
-
-// chargedStatuses is what charge_on and release_on say together.
-func chargedStatuses(on, off []string) (func(status int) bool, error) {
-	charge, err := statuses(on)
-	if err != nil {
-		return nil, fmt.Errorf("charge_on: %w", err)
-	}
-	release, err := statuses(off)
-	if err != nil {
-		return nil, fmt.Errorf("release_on: %w", err)
-	}
-	if len(on) == 0 {
-		charge = func(status int) bool { return status == http.StatusSwitchingProtocols || status >= 200 && status < 400 }
-	}
-	return func(status int) bool { return charge(status) && !release(status) }, nil
-}
-
-// statuses reads a list of statuses and classes of them.
-func statuses(list []string) (func(status int) bool, error) {
-	var single [1000]bool
-	for _, text := range list {
-		digit, class := strings.CutSuffix(strings.ToLower(text), "xx")
-		n, err := strconv.Atoi(digit)
-		switch {
-		case err == nil && class && len(digit) == 1 && n >= 1 && n <= 5:
-			for status := n * 100; status < n*100+100; status++ {
-				single[status] = true
-			}
-		case err == nil && !class && len(digit) == 3 && n >= 100 && n <= 599:
-			single[n] = true
-		default:
-			return nil, fmt.Errorf("'%s' is not a status such as 200 or 2xx", text)
-		}
-	}
-	return func(status int) bool { return status >= 0 && status < len(single) && single[status] }, nil
 }
 
 func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -273,19 +231,6 @@ func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	failRequest(w, r, h.logger, err)
 }
 
-// fingerprint digests what a request asks for, as far as that can be told without
-// reading its body.
-func fingerprint(r *http.Request) string {
-	d := sha256.New()
-	for _, part := range []string{
-		r.Method, r.Host, targetOf(r), r.Header.Get("Content-Type"), r.Header.Get("Content-Digest"),
-		strconv.FormatInt(r.ContentLength, 10), r.Header.Get("Range"),
-	} {
-		_, _ = fmt.Fprintf(d, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(d.Sum(nil)[:16])
-}
-
 // end ends a hold behind the answer, and says so if that fails.
 func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, done func()) {
 	defer done()
@@ -324,11 +269,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	handler := new(Charge)
-	var credits string
-	if err := readOne(h.Dispenser, &credits); err != nil {
-		return nil, err
-	}
-	if handler.Credits, err = parseCredits(h.Dispenser, "dodo_charge", credits); err != nil {
+	if err := readCredits(h.Dispenser, 0, &handler.Credits); err != nil {
 		return nil, err
 	}
 	once := seen{}
@@ -346,7 +287,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(matchers, handler), nil
 }
 
-func (h *Charge) parseOption(d *caddyfile.Dispenser) (err error) {
+func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	switch name := d.Val(); name {
 	case "charge_on":
 		return readMany(d, &h.ChargeOn)
@@ -355,34 +296,15 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) (err error) {
 	case "price_header":
 		return readOne(d, &h.PriceHeader)
 	case "max":
-		var text string
-		if err := readOne(d, &text); err != nil {
-			return err
-		}
-		if h.Max, err = parseCredits(d, name, text); err == nil && h.Max == 0 {
-			err = d.Err("max must be at least 1")
-		}
-		return err
+		return readCredits(d, 1, &h.Max)
 	case "hold_ttl":
 		return readPeriod(d, &h.HoldTTL)
 	case "replay":
-		if d.CountRemainingArgs() > 0 {
-			return d.Errf("replay takes no argument")
-		}
 		h.Replay = true
-		return nil
+		return readNone(d)
 	default:
 		return d.Errf("unrecognized option '%s' of dodo_charge", name)
 	}
-}
-
-// parseCredits reads a whole number of credits.
-func parseCredits(d *caddyfile.Dispenser, name, text string) (int64, error) {
-	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil || int64(n) > config.MaxCredits {
-		return 0, d.Errf("%s takes a whole number of credits from 0 to %d, not '%s'", name, config.MaxCredits, text)
-	}
-	return int64(n), nil
 }
 
 // Interface guards
@@ -390,47 +312,3 @@ var (
 	_ caddy.Provisioner           = (*Charge)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Charge)(nil)
 )
-
-// price reads what the app says in the values of the price header.
-func (h *Charge) price(values []string) int64 {
-	if len(values) == 1 {
-		text := strings.TrimSpace(values[0])
-		isDigits := text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
-		n, err := strconv.ParseInt(text, 10, 64)
-		switch {
-		case isDigits && err == nil:
-			if n > h.Max {
-				h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "price", n, "max", h.Max)
-			}
-			return min(n, h.Max)
-		case isDigits: // more than 2^63
-			h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "max", h.Max)
-			return h.Max
-		}
-	}
-	h.logger.Warn("the app's price cannot be read, the usual one is charged", "header", h.PriceHeader, "values", len(values))
-	return h.Credits
-}
-
-// declares reports whether a trailer is announced, and takes it off the list.
-func declares(header http.Header, name string) bool {
-	found := false
-	var rest []string
-	for _, line := range header["Trailer"] {
-		for _, token := range strings.Split(line, ",") {
-			token = textproto.TrimString(token)
-			if textproto.CanonicalMIMEHeaderKey(token) == name {
-				found = true
-			} else if token != "" {
-				rest = append(rest, token)
-			}
-		}
-	}
-	if !found {
-		return false
-	}
-	if header.Del("Trailer"); len(rest) > 0 {
-		header["Trailer"] = slices.Clip(rest)
-	}
-	return true
-}

@@ -398,7 +398,13 @@ func TestChargeOnce(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	b.leaves("alice", 95)
-	if m := b.problem(send("POST", "/slow", "one"), 409, "idempotency_key_finished"); m["charged"] != 5.0 {
+	again := func() (a answer) { // the first one ends behind its answer
+		for a = send("POST", "/slow", "one"); strings.Contains(a.body, "in_use"); a = send("POST", "/slow", "one") {
+			b.problem(a, 409, "idempotency_key_in_use")
+		}
+		return a
+	}
+	if m := b.problem(again(), 409, "idempotency_key_finished"); m["charged"] != 5.0 {
 		t.Errorf("%v", m)
 	}
 	b.problem(send("GET", "/slow", "one"), 422, "idempotency_key_reused")

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // meter passes an answer on to the client and decides by its status what the
@@ -219,68 +217,4 @@ func (m *meter) FlushError() error {
 		m.WriteHeader(http.StatusOK)
 	}
 	return http.NewResponseController(m.ResponseWriter).Flush()
-}
-
-// maxReplayed is the size of the largest body that is kept, in bytes.
-const maxReplayed = 32 << 10
-
-// receipt is what is kept of an answer.
-type receipt struct {
-	Status int         `json:"status"`
-	Header http.Header `json:"header"`
-	Body   []byte      `json:"body"`
-}
-
-// keepHead notes the status and the headers that are the answer's own.
-func (m *meter) keepHead(status int) {
-	if !m.record || m.price == 0 {
-		m.record = false
-		return
-	}
-	m.status, m.header = status, m.Header().Clone()
-	for _, name := range []string{
-		"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length", "Date", headerRemaining,
-	} {
-		delete(m.header, name)
-	}
-}
-
-// keepBody keeps what is written, as long as it is little.
-func (m *meter) keepBody(p []byte) {
-	if !m.record || m.status == 0 {
-		return
-	}
-	if len(m.body)+len(p) > maxReplayed {
-		m.record, m.body = false, nil
-		m.end(nil)
-		return
-	}
-	m.body = append(m.body, p...)
-}
-
-func (m *meter) receipt() []byte {
-	if m.status == 0 {
-		return nil
-	}
-	text, err := json.Marshal(receipt{m.status, m.header, m.body})
-	if err != nil || len(text) > store.MaxReceipt {
-		return nil
-	}
-	return text
-}
-
-// replay repeats an answer. It reports whether there is one.
-func replay(w http.ResponseWriter, finished *gateway.FinishedError) bool {
-	var kept receipt
-	if json.Unmarshal(finished.Receipt, &kept) != nil || kept.Status < 200 {
-		return false
-	}
-	header := w.Header()
-	for name, values := range kept.Header {
-		header[name] = values
-	}
-	header.Set("Idempotent-Replayed", "true")
-	w.WriteHeader(kept.Status)
-	_, _ = w.Write(kept.Body)
-	return true
 }
