@@ -1,12 +1,13 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -74,6 +75,13 @@ type Charge struct {
 	// How long credits stay set aside when the gateway dies. Default: 5m.
 	HoldTTL config.Duration `json:"hold_ttl,omitempty"`
 
+	// What becomes of a request while the store cannot be reached: `closed` refuses
+	// it with 503; `open` lets it pass, if its account is remembered to have enough,
+	// and charges it when the store is back. open needs max_stale of the app, and
+	// is not for requests with an `Idempotency-Key`. What is not charged when the
+	// process ends never is. Default: `closed`.
+	OnStoreError string `json:"on_store_error,omitempty"`
+
 	// Keeps the answer to a request with an `Idempotency-Key` for 24 hours, if it is
 	// no larger than 32 KiB, and repeats it to whoever repeats the request. Default:
 	// false.
@@ -97,6 +105,12 @@ const (
 	defaultHoldTTL     = 5 * time.Minute
 	minHoldTTL         = time.Second
 	maxHoldTTL         = 24 * time.Hour
+)
+
+// The words of on_store_error.
+const (
+	failClosed = "closed"
+	failOpen   = "open"
 )
 
 // The headers that tell the client.
@@ -124,8 +138,13 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.charged, err = chargedStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
 		return err
 	}
-	h.app, err = configuredApp(ctx)
-	return err
+	if h.app, err = configuredApp(ctx); err != nil {
+		return err
+	}
+	if h.OnStoreError == failOpen && h.app.MaxStale == 0 {
+		return errors.New("on_store_error open needs max_stale in the global option dodo: it is for accounts that are remembered")
+	}
+	return nil
 }
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,100}$`)
@@ -145,6 +164,10 @@ func (h *Charge) validate() error {
 		return fmt.Errorf("hold_ttl must be from %v to %v", minHoldTTL, maxHoldTTL)
 	case h.PriceHeader != "" && !headerName.MatchString(h.PriceHeader):
 		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
+	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining):
+		return fmt.Errorf("price_header %s is what the client is told by", h.PriceHeader)
+	case h.OnStoreError != "" && h.OnStoreError != failClosed && h.OnStoreError != failOpen:
+		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
 	_, err := chargedStatuses(h.ChargeOn, h.ReleaseOn)
 	return err
@@ -192,6 +215,12 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key}
 	if key != "" {
 		ask.Fingerprint = fingerprint(r)
+		if v.holds > 0 { // for another dodo_charge of this request; no key of a client has a space
+			ask.Key += " " + strconv.Itoa(v.holds)
+		}
+	}
+	if h.OnStoreError == failOpen {
+		ask.Known = v.lastKnown()
 	}
 	charge, err := h.app.gateway.Hold(r.Context(), ask)
 	if errors.Is(err, gateway.ErrInsufficient) {
@@ -234,18 +263,23 @@ func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
 // end ends a hold behind the answer, and says so if that fails.
 func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, done func()) {
 	defer done()
-	found, err := charge.End(context.Background(), captured, receipt)
+	found, err := charge.End(h.app.store.life, captured, receipt)
 	switch {
+	case captured == 0:
+		metrics.charged("released", 0)
+		if err != nil {
+			h.logger.Warn("credits that are held could not be given back; they come back when the hold runs out", "error", err)
+		}
 	case err != nil:
 		metrics.charged("lost", 0)
-		h.logger.Error("credits that are held could not be spent or given back; they come back when the hold runs out", "error", err)
-	case !found && captured > 0:
+		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", "credits", captured, "late", charge.Late(), "error", err)
+	case !found:
 		metrics.charged("lost", 0)
-		h.logger.Warn("a hold had run out before it was charged", "credits", captured)
-	case captured > 0:
-		metrics.charged("captured", captured)
+		h.logger.Error("a request could not be charged, because its hold had run out", "credits", captured)
+	case charge.Late():
+		metrics.charged("late", captured)
 	default:
-		metrics.charged("released", 0)
+		metrics.charged("captured", captured)
 	}
 }
 
@@ -253,11 +287,12 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 // say what each option means. Syntax:
 //
 //	dodo_charge [<matcher>] <credits> {
-//		charge_on    <status>...
-//		release_on   <status>...
-//		price_header <name>
-//		max          <credits>
-//		hold_ttl     <duration>
+//		charge_on      <status>...
+//		release_on     <status>...
+//		price_header   <name>
+//		max            <credits>
+//		hold_ttl       <period>
+//		on_store_error closed | open
 //		replay
 //	}
 //
@@ -299,6 +334,8 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 		return readCredits(d, 1, &h.Max)
 	case "hold_ttl":
 		return readPeriod(d, &h.HoldTTL)
+	case "on_store_error":
+		return readOne(d, &h.OnStoreError)
 	case "replay":
 		h.Replay = true
 		return readNone(d)

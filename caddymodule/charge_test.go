@@ -31,7 +31,7 @@ func (b *bench) leaves(user string, want int64) {
 		if err := json.Unmarshal([]byte(a.body), &status); err != nil {
 			b.t.Fatal(a.status, a.body)
 		}
-		if status.Credits == want {
+		if a.status == http.StatusOK && status.Credits == want {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -13,7 +13,7 @@ import (
 // What tests look at, and break, from outside.
 
 // DrainTime is how long a store waits for who is at work.
-const DrainTime = drainTime
+const DrainTime = drainTime + giveUpTime
 
 // OpenStores counts the handles in the pool.
 func OpenStores() int {
@@ -70,6 +70,9 @@ func (h *handle) Use() (store.Store, func(), error) { return h.use(context.Backg
 
 // Keep is [handle.keep].
 func (h *handle) Keep() (done func()) { return h.keep() }
+
+// Life is when those who wait for the store are told to give up.
+func (h *handle) Life() context.Context { return h.life }
 
 // OpenTime is how long an opening may take.
 const OpenTime time.Duration = openTime

@@ -42,13 +42,16 @@ func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *ga
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		handler:               h, request: r, visit: v, charge: c, done: done,
 	}
-	m.renewal.start(time.Duration(h.HoldTTL)/2, m.renew)
+	m.renewal.start(time.Duration(h.HoldTTL)/renewals, m.renew)
 	return m
 }
 
+// renewals is how often a hold is renewed within its time, so that some may fail.
+const renewals = 4
+
 // renew keeps the hold of a request alive that takes its time.
 func (m *meter) renew() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/4)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/renewals)
 	defer cancel()
 	if err := m.charge.Renew(ctx); err != nil {
 		m.handler.logger.Warn("a hold could not be renewed; it is tried again", "error", err)
@@ -101,6 +104,9 @@ func (m *meter) decide(status int) {
 	price := m.handler.Credits
 	values, named := m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
+	if status == http.StatusSwitchingProtocols {
+		m.record = false // what follows cannot be repeated, and is not waited for
+	}
 	switch {
 	case !m.handler.charged(status), m.request.Context().Err() != nil:
 		price = 0
@@ -136,10 +142,10 @@ func (m *meter) take() (values []string, named bool) {
 // settle decides the price and tells the client. Spending it may come later.
 func (m *meter) settle(price int64) {
 	m.settled, m.price = true, price
-	m.visit.charged += price
+	charged, left := m.visit.settled(m.charge, price)
 	header := m.Header()
-	header[headerCharged] = []string{strconv.FormatInt(m.visit.charged, 10)}
-	header[headerRemaining] = []string{strconv.FormatInt(m.charge.Available+m.charge.Held()-price, 10)}
+	header[headerCharged] = []string{strconv.FormatInt(charged, 10)}
+	header[headerRemaining] = []string{strconv.FormatInt(left, 10)}
 	if !m.record || price == 0 {
 		m.end(nil)
 	}
@@ -164,7 +170,7 @@ func (m *meter) finish() {
 		m.settle(m.lastPrice(values, named))
 	}
 	var receipt []byte
-	if m.record && m.returned && m.err == nil {
+	if m.record && m.returned && m.err == nil && m.request.Context().Err() == nil {
 		receipt = m.receipt()
 	}
 	m.end(receipt)
@@ -194,7 +200,11 @@ func (m *meter) Write(p []byte) (int, error) {
 		m.WriteHeader(http.StatusOK)
 	}
 	m.keepBody(p)
-	return m.ResponseWriter.Write(p)
+	n, err := m.ResponseWriter.Write(p)
+	if err != nil {
+		m.drop() // the rest may never come
+	}
+	return n, err
 }
 
 // ReadFrom lets the system copy files and sockets by itself, where it can.

@@ -22,7 +22,13 @@ type visit struct {
 	err  error
 
 	headers [headerCount]string // the values that the request is given
-	charged int64               // so far, in credits
+
+	holds   int   // so far
+	charged int64 // so far, in credits
+	left    int64 // that can be spent, besides what is held for the request
+	// known is what the store said of the account last, for who passes on that; nil
+	// is the view as it was read.
+	known *gateway.View
 }
 
 // read reads the account, but not for anonymous visitors, who have nothing.

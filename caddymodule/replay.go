@@ -55,11 +55,18 @@ func (m *meter) keepBody(p []byte) {
 		return
 	}
 	if len(m.body)+len(p) > maxReplayed {
-		m.record, m.body = false, nil
-		m.end(nil)
+		m.drop()
 		return
 	}
 	m.body = append(m.body, p...)
+}
+
+// drop keeps nothing of the answer after all.
+func (m *meter) drop() {
+	if m.record && m.settled {
+		m.record, m.body = false, nil
+		m.end(nil)
+	}
 }
 
 func (m *meter) receipt() []byte {
