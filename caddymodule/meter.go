@@ -159,6 +159,7 @@ func (m *meter) end(receipt []byte) {
 	m.renewal.stop()
 	done := m.done
 	m.done = nil
+	m.charge.Ending()
 	go m.handler.end(m.charge, m.price, receipt, done)
 }
 

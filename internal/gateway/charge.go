@@ -54,6 +54,7 @@ type Charge struct {
 	gateway *Gateway
 	hold    store.Hold
 	late    bool
+	written func() // not nil: to be called when the end is written
 	// Available is what can be spent beside what is held.
 	Available int64
 }
@@ -61,6 +62,9 @@ type Charge struct {
 // Hold sets credits aside, in one round trip. It returns [ErrInsufficient],
 // [ErrKeyRunning], [ErrKeyMismatch] or a [FinishedError], or that the store is
 // unavailable. What it may have set aside then is given back.
+//
+// Before it refuses, it waits for charges of the account that are [Charge.Ending],
+// and asks once more.
 func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	trusted := r.Known != nil && r.Key == ""
 	if trusted && g.late.stands() {
@@ -76,6 +80,9 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
 	held, err := g.Store.Hold(ctx, c.hold)
+	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) && g.ending.wait(ctx, r.Account) {
+		held, err = g.Store.Hold(ctx, c.hold)
+	}
 	if err != nil {
 		go c.undo(context.WithoutCancel(ctx)) // whoever is refused need not wait for it
 		if errors.Is(err, store.ErrUnavailable) && trusted {
@@ -137,6 +144,14 @@ func (c *Charge) Renew(ctx context.Context) error {
 	return err
 }
 
+// Ending says that the answer is decided, and End comes at once. It must not be
+// called twice.
+func (c *Charge) Ending() {
+	if !c.late {
+		c.written = c.gateway.ending.begin(c.hold.Account)
+	}
+}
+
 // End spends captured of what is held and gives the rest back. While the store
 // is unavailable it tries again until the hold must have run out, or ctx ends.
 // receipt is for whoever comes with the same idempotency key.
@@ -149,6 +164,9 @@ func (c *Charge) Renew(ctx context.Context) error {
 func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent bool, err error) {
 	if c.late {
 		return c.gateway.late.end(ctx, c.hold, captured)
+	}
+	if c.written != nil {
+		defer c.written()
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.hold.TTL)
 	defer cancel()

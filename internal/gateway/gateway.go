@@ -119,6 +119,7 @@ type Gateway struct {
 	round     round // of redrives
 	views     *cache.Cache
 	late      late
+	ending    ending
 	stop      func() // ends the watching of the store
 }
 
