@@ -24,7 +24,7 @@ caddyfiles = $(shell git ls-files --cached --others --exclude-standard -- \
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: bin/dodogate ## start the demo at http://localhost:8080/ (building it takes minutes the first time)
@@ -53,6 +53,47 @@ race: ## run the tests with goroutines under the race detector
 .PHONY: stories
 stories: ## tell every life story in 10,000 shuffles; a failure prints its seed
 	$(GO) test -count=1 -timeout 10m -run TestLifeStories ./internal/entitlement -rapid.checks=10000
+
+# The length of a story is random; so many are more than enough, whatever the seed.
+.PHONY: model
+model: ## take each store 100,000 random steps beside package ledger; a failure prints its seed
+	@./.ci/deps
+	@$(GO) test -count=1 -timeout 15m -p 2 -v -run 'TestConformance$$/Model' \
+		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=500 -rapid.steps=260 | \
+		awk '{ print } / [0-9]+ steps$$/ { enough += $$(NF - 1) >= 100000 } /^ok/ { ok++ } \
+			END { if (ok != 2 || enough != 2) { print "make model: a store failed, or took fewer than 100,000 steps"; exit 1 } }'
+
+# What `make bench` may be told: how much of it, and how often.
+ROUNDS ?= 7
+BURST ?= 1s
+ONLY ?=
+CONTESTANTS ?=
+NOTE ?=
+bench_flags = -rounds $(ROUNDS) -burst $(BURST) -note '$(NOTE)' \
+	-command '$(strip make bench $(foreach v,ROUNDS BURST ONLY CONTESTANTS,$(if $(findstring command,$(origin $(v))),$(v)=$($(v)))))' \
+	$(if $(CONTESTANTS),-contestants $(CONTESTANTS)) \
+	$(if $(ONLY)$(CONTESTANTS),$(if $(ONLY),-only $(ONLY)),-out bench/RESULTS.md)
+
+.PHONY: bench
+bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate beside bare Caddy and others; writes bench/RESULTS.md
+	./bin/bench $(bench_flags)
+
+.PHONY: bench-profile
+bench-profile: bin/dodogate bin/bench ## write CPU profiles of gateways under load to bin/profiles
+	@mkdir -p bin/profiles
+	./bin/bench -only proxy,webhooks -rounds 1 -events 5000 -profiles bin/profiles $(if $(CONTESTANTS),-contestants $(CONTESTANTS))
+
+.PHONY: bench-smoke
+bench-smoke: ## check in seconds that the benchmarks work
+	$(GO) test -count=1 -timeout 5m ./bench/...
+
+.PHONY: bin/bench
+bin/bench:
+	CGO_ENABLED=0 $(GO) build $(binary_flags) -o $@ ./bench
+
+bench/express/node_modules: bench/express/package.json bench/express/package-lock.json
+	npm ci --prefix bench/express --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 .PHONY: vet
 vet: ## run go vet
@@ -91,4 +132,4 @@ xcaddy: ## prove that production builds work, by xcaddy --with and by xcaddy.jso
 
 .PHONY: clean
 clean: ## remove what these targets wrote, with the demo's data
-	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules
+	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules bench/express/node_modules

@@ -3,6 +3,7 @@ module github.com/dodogate/dodogate
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/caddyserver/xcaddy v0.4.5
 	github.com/dodopayments/dodopayments-go v1.113.0

@@ -73,6 +73,11 @@ type App struct {
 	// get 503.
 	MaxStale config.Duration `json:"max_stale,omitempty"`
 
+	// What becomes of credits that a refund or a dispute takes back when they are
+	// spent already: under `debt` the account owes them, and credits that come
+	// later pay first; under `floor` they are forgiven. Default: `debt`.
+	RefundPolicy config.RefundPolicy `json:"refund_policy,omitempty"`
+
 	// What an open dispute does to what its payment gave: `freeze` takes it back
 	// until the dispute is won or withdrawn, `ignore` leaves it until the dispute
 	// is decided. Default: `freeze`.
@@ -112,7 +117,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache()); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -126,6 +131,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	options.SignupCredits = a.SignupCredits
+	options.RefundPolicy = a.RefundPolicy
 	options.DisputePolicy = a.DisputePolicy
 	options.KeepEvents = a.KeepEvents
 	options.Store = a.store

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,31 @@ func TestReloadsForget(t *testing.T) {
 	}
 	if n := caddymodule.OpenStores(); n != 0 {
 		t.Errorf("%d stores are open", n)
+	}
+}
+
+// TestReloadDoesNotWait: who waits for a change is answered when a new config takes
+// over.
+func TestReloadDoesNotWait(t *testing.T) {
+	b := newBench(t)
+	config := caddyfile(usualDodo+"\n\tmetrics", usualGateway)
+	b.mustLoad(config)
+	tag := b.do("GET", "/payments/status", "", "X-Test-User", "alice").header.Get("ETag")
+	reads := regexp.MustCompile(`(?m)^dodogate_cache_requests_total\{result="hit"\} (.*)$`)
+	before := reads.FindString(b.metrics())
+	answers := make(chan answer)
+	go func() {
+		answers <- b.do("GET", "/payments/status?wait=1m", "", "X-Test-User", "alice", "If-None-Match", tag)
+	}()
+	eventually(t, "it waits", func() string {
+		if reads.FindString(b.metrics()) == before {
+			return before
+		}
+		return ""
+	})
+	b.mustLoad(config + "\n# reloaded\n")
+	if a := <-answers; a.status != http.StatusNotModified { // the client gives up before the minute is over
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 //		signup_credits <number>
 //		cache          <accounts>
 //		max_stale      <period>
+//		refund_policy  debt | floor
 //		dispute_policy freeze | ignore
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]
@@ -90,8 +91,10 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 		return nil
+	case "refund_policy":
+		return parsePolicy(d, &a.RefundPolicy)
 	case "dispute_policy":
-		return parseDisputePolicy(d, &a.DisputePolicy)
+		return parsePolicy(d, &a.DisputePolicy)
 	case "reconcile":
 		return parseReconcile(d, &a.Reconcile)
 	case "keep_events":
@@ -103,13 +106,19 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	}
 }
 
-func parseDisputePolicy(d *caddyfile.Dispenser, target *config.DisputePolicy) error {
+// policy is one of a few words.
+type policy interface {
+	~string
+	Validate() error
+}
+
+func parsePolicy[P policy](d *caddyfile.Dispenser, target *P) error {
 	var word string
 	if err := readOne(d, &word); err != nil {
 		return err
 	}
-	*target = config.DisputePolicy(word)
-	if err := target.Validate(); err != nil {
+	*target = P(word)
+	if err := (*target).Validate(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/config"
 )
 
 // validateJSON is `caddy validate` of a JSON config.
@@ -61,6 +64,24 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestPolicies: what is set is what the gateway goes by.
+func TestPolicies(t *testing.T) {
+	b := newBench(t)
+	app := strings.Replace(jsonApp, `"signup_credits": 7`, `"refund_policy": "floor", "dispute_policy": "ignore"`, 1)
+	t.Cleanup(func() { _ = caddy.Stop() })
+	if err := caddy.Load([]byte(b.fill(jsonConfig(app, jsonGateway))), true); err != nil {
+		t.Fatal(err)
+	}
+	running, err := caddy.ActiveContext().App("dodo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refunds, disputes := running.(*caddymodule.App).Policies()
+	if refunds != config.RefundFloor || disputes != config.DisputeIgnore {
+		t.Errorf("the policies are %q and %q", refunds, disputes)
+	}
+}
+
 // The app with one setting changed.
 func appWith(t *testing.T, setting string, value any) string {
 	t.Helper()
@@ -95,6 +116,7 @@ func TestAppSettings(t *testing.T) {
 		value   any
 		want    string // empty: accepted
 	}{
+		"unknown refund policy":   {"refund_policy", "forgive", `refund_policy must be debt or floor, not "forgive"`},
 		"unknown setting":         {"api_kye", "x", `unknown field "api_kye"`},
 		"unknown product setting": {"products", product(map[string]any{"price": 5}), `unknown field "price"`},
 		"unknown store setting":   {"store", map[string]any{"backend": "bolt", "path": "x"}, `unknown field "path"`},

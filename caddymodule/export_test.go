@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
@@ -42,6 +43,11 @@ func BreakStores() {
 		}
 		return true
 	})
+}
+
+// Policies are what the gateway goes by.
+func (a *App) Policies() (config.RefundPolicy, config.DisputePolicy) {
+	return a.gateway.RefundPolicy, a.gateway.DisputePolicy
 }
 
 // Handle is a pooled handle.

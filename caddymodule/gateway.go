@@ -97,6 +97,10 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if g.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
+	// Whoever waits for a change must not keep a server from shutting down.
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
+	}
 	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, Logger: g.logger})
 	return err
 }

@@ -1,7 +1,8 @@
-// Package freeport finds ports for the servers that tests start.
+// Package freeport finds ports for the servers that tests and benchmarks start.
 package freeport
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -19,6 +20,15 @@ const (
 // Get returns a port of 127.0.0.1 on which nobody listens.
 func Get(t testing.TB) string {
 	t.Helper()
+	port, err := Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// Find is Get outside of tests.
+func Find() (string, error) {
 	for range 100 {
 		port := fmt.Sprint(lowest + rand.IntN(highest-lowest)) //nolint:gosec // nobody gains by guessing
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)         //nolint:noctx // nothing to wait for
@@ -26,8 +36,7 @@ func Get(t testing.TB) string {
 			continue
 		}
 		_ = l.Close()
-		return port
+		return port, nil
 	}
-	t.Fatal("found no free port")
-	return ""
+	return "", errors.New("found no free port")
 }

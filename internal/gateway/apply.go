@@ -122,7 +122,7 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 		_, err = g.Store.Commit(ctx, store.Commit{
 			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
-			Effect: effect, Cause: cause, Order: orderResult(found.order, fact),
+			Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
 		})
 		switch {
 		case err == nil:

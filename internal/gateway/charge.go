@@ -140,7 +140,9 @@ func (c *Charge) Renew(ctx context.Context) error {
 	if c.late {
 		return nil
 	}
-	_, err := c.gateway.Store.Hold(ctx, c.hold)
+	renew := c.hold
+	renew.Renew = true
+	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
 }
 

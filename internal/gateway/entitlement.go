@@ -90,9 +90,10 @@ func (g *Gateway) watch() {
 	}
 }
 
-// Close forgets what was remembered and stops listening to the store. Requests
+// Close forgets what was remembered, ends all waiting and stops listening to the store. Requests
 // that are still under way are served from the store.
 func (g *Gateway) Close() {
+	g.EndWaiting()
 	g.stop()
 	g.views.Close()
 }
@@ -104,12 +105,16 @@ type news struct {
 }
 
 // Changed implements [store.Watcher].
-func (n *news) Changed(account string, rev int64) { n.gateway.views.Changed(account, rev) }
+func (n *news) Changed(account string, rev int64) {
+	n.gateway.views.Changed(account, rev) // first, so that whoever is woken sees it
+	n.gateway.waiting.changed(account)
+}
 
 // Live implements [store.Watcher].
 func (n *news) Live() {
 	n.live = true
 	n.gateway.views.Live()
+	n.gateway.waiting.hearing(true)
 	n.gateway.Observer.ChangesHeard(true)
 }
 
@@ -120,5 +125,6 @@ func (n *news) Lost() {
 	}
 	n.live = false
 	n.gateway.views.Lost()
+	n.gateway.waiting.hearing(false)
 	n.gateway.Observer.ChangesHeard(false)
 }

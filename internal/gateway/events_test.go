@@ -13,6 +13,8 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -153,6 +155,41 @@ func (s *story) wants(got, want gateway.Outcome) {
 	}
 }
 
+// spend takes some of alice's credits.
+func (s *story) spend(id string, amount int64) {
+	s.t.Helper()
+	held, err := s.store.Hold(s.t.Context(), store.Hold{Account: "alice", ID: id, By: "a test", Amount: amount, TTL: time.Hour})
+	must(s.t, err)
+	done, err := s.store.End(s.t.Context(), store.End{Account: "alice", ID: id, By: "a test", Captured: amount})
+	must(s.t, err)
+	if held.Outcome != store.HoldPlaced || !done.Found || done.Captured != amount {
+		s.t.Fatalf("spent %d: %+v, %+v", amount, held, done)
+	}
+}
+
+// owes wants what alice owes.
+func (s *story) owes(want int64) {
+	s.t.Helper()
+	a, err := s.store.Account(s.t.Context(), "alice")
+	must(s.t, err)
+	if a.Ledger.Debt != want {
+		s.t.Errorf("alice owes %d credits, want %d", a.Ledger.Debt, want)
+	}
+}
+
+// lastEntry wants the newest line of alice's history.
+func (s *story) lastEntry(kind ledger.Kind, amount, balance int64) {
+	s.t.Helper()
+	h, err := s.History(s.t.Context(), "alice", 0, 1)
+	must(s.t, err)
+	if len(h.Entries) != 1 {
+		s.t.Fatalf("alice's history is %+v", h)
+	}
+	if e := h.Entries[0]; e.Kind != kind || e.Amount != amount || e.Balance != balance {
+		s.t.Errorf("the newest entry is %+v, want %s of %d and then %d", e, kind, amount, balance)
+	}
+}
+
 // subscribed is a story after the first charge.
 func (s *story) subscribed() map[string]any {
 	sub := s.subscription()
@@ -199,6 +236,54 @@ var eventStories = map[string]func(s *story){
 		s.wants(s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true)), gateway.Parked)
 		s.send("payment.succeeded", s.payment("pdt_both"))
 		s.sees("6 pro active true")
+	},
+	"refund of spent credits, owed": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.spend("h1", 4)
+		s.sees("5 pro active true")
+		s.send("refund.succeeded", refundOf("pay_1"))
+		s.sees("0 none none false")
+		s.owes(4)
+		s.lastEntry(ledger.KindClawBack, -9, -4)
+	},
+	"refund of spent credits, forgiven": func(s *story) {
+		s.RefundPolicy = config.RefundFloor
+		s.send("payment.succeeded", s.payment("pdt_both"))
+		s.spend("h1", 8)
+		s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
+		s.sees("0 pro active true")
+		s.lastEntry(ledger.KindClawBack, -1, 0)
+		s.send("refund.succeeded", refundOf("pay_1", "refund_id", "ref_2", "amount", 600, "is_partial", true))
+		s.sees("0 none none false")
+		s.owes(0)
+		s.lastEntry(ledger.KindClawBack, -1, 0)
+		s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2"))
+		s.sees("10 none none true")
+	},
+	"credits while some are owed": func(s *story) {
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		s.spend("h1", 10)
+		s.send("refund.succeeded", refundOf("pay_1"))
+		s.owes(10)
+		s.send("payment.succeeded", s.payment("pdt_pack9", "payment_id", "pay_2"))
+		s.sees("0 none none true")
+		s.owes(1)
+		s.send("payment.succeeded", s.payment("pdt_pack9", "payment_id", "pay_3"))
+		s.sees("8 none none true")
+		s.owes(0)
+		s.lastEntry(ledger.KindGrant, 9, 8)
+	},
+	"dispute won after credits were spent": func(s *story) { // under both policies
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		s.spend("h1", 4)
+		s.sees("6 none none true")
+		for _, status := range []string{"opened", "challenged"} {
+			s.send("dispute."+status, disputeOf("pay_1", status))
+			s.sees("0 none none false")
+		}
+		s.send("dispute.won", disputeOf("pay_1", "won"))
+		s.sees("6 none none true")
+		s.owes(0)
 	},
 	"dispute opened or challenged": func(s *story) {
 		s.send("payment.succeeded", s.payment("pdt_both"))
@@ -419,6 +504,11 @@ func TestEvents(t *testing.T) {
 			t.Run(name+"/"+backend, func(t *testing.T) { tellIt(tell(t, backend, config.DisputeFreeze)) })
 		}
 	}
+	t.Run("dispute won after credits were spent/floor", func(t *testing.T) {
+		s := tell(t, "bolt", config.DisputeFreeze)
+		s.RefundPolicy = config.RefundFloor
+		eventStories["dispute won after credits were spent"](s)
+	})
 	t.Run("dispute opened or challenged/ignore", func(t *testing.T) {
 		eventStories["dispute opened or challenged"](tell(t, "bolt", config.DisputeIgnore))
 	})

@@ -88,6 +88,9 @@ type Options struct {
 	Site    config.Site
 	// SignupCredits are granted to an account once, when it is first seen.
 	SignupCredits int64
+	// RefundPolicy says what becomes of credits that are taken back and are spent
+	// already.
+	RefundPolicy config.RefundPolicy
 	// DisputePolicy says what an open dispute does.
 	DisputePolicy config.DisputePolicy
 	// KeepEvents says what the journal keeps of events, and for how long.
@@ -121,6 +124,7 @@ type Gateway struct {
 	late      late
 	ending    ending
 	stop      func() // ends the watching of the store
+	waiting   waitingRoom
 }
 
 // Reads at Dodo that customers can cause are held to a fraction of the 240

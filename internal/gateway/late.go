@@ -69,7 +69,7 @@ func (l *late) pass(r HoldRequest) *Charge {
 	l.count++
 	l.owed[r.Account] += r.Credits
 	return &Charge{gateway: l.gateway, late: true, Available: left, hold: store.Hold{
-		Account: r.Account, ID: "charge:late:" + rand.Text(), Amount: r.Credits, TTL: lateHold,
+		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: lateHold,
 	}}
 }
 
@@ -171,7 +171,7 @@ func (l *late) collect(c *lateCharge) (spent bool, err error) {
 		return false, notPlaced(held)
 	}
 	done, err := l.gateway.Store.End(ctx, store.End{
-		Account: c.hold.Account, ID: c.hold.ID, Captured: c.hold.Amount, Keep: keyMemory,
+		Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: c.hold.Amount, Keep: keyMemory,
 	})
 	if err != nil {
 		return false, err

@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -179,21 +177,18 @@ func TestLateCharges(t *testing.T) {
 	}
 }
 
-func unsteadyWorld(t *testing.T) (*world, *unsteady) {
-	s, err := boltstore.Open(filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
-	must(t, err)
-	t.Cleanup(func() { _ = s.Close() })
+func unsteadyWorld(t *testing.T, s store.Store) (*world, *unsteady) {
 	u := &unsteady{Store: s}
 	w := newWorld(t, u, settings{signupCredits: 10, maxStale: time.Hour})
-	_, err = w.View(t.Context(), "ann")
+	_, err := w.View(t.Context(), "ann")
 	must(t, err)
 	return w, u
 }
 
 // However many replies are lost, a late charge is made once.
 func TestLateChargeLosesReplies(t *testing.T) {
-	for lost := range 6 {
-		w, u := unsteadyWorld(t)
+	lose := func(t *testing.T, s store.Store, lost int) {
+		w, u := unsteadyWorld(t, s)
 		u.set(true, 0)
 		done := end(t.Context(), w.passes(4, 6), 3)
 		u.set(false, lost)
@@ -205,11 +200,15 @@ func TestLateChargeLosesReplies(t *testing.T) {
 		}
 		w.keeps(7)
 	}
+	for lost := range 6 {
+		t.Run("bolt", func(t *testing.T) { lose(t, openBolt(t), lost) })
+		t.Run("redis", func(t *testing.T) { lose(t, openRedis(t, redistest.Start(t).Addr), lost) })
+	}
 }
 
 // What somebody else spent meanwhile cannot be charged.
 func TestLateChargeInsufficient(t *testing.T) {
-	w, u := unsteadyWorld(t)
+	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
 	done := end(t.Context(), w.passes(6, 4), 6)
 	other := w.newGateway(settings{})
@@ -227,7 +226,7 @@ func TestLateChargeInsufficient(t *testing.T) {
 
 // Who gives up waiting is not charged, and owes nothing more.
 func TestLateChargeGivenUp(t *testing.T) {
-	w, u := unsteadyWorld(t)
+	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	one, two := end(ctx, w.passes(4, 6), 4), end(ctx, w.passes(5, 1), 5)
@@ -244,7 +243,7 @@ func TestLateChargeGivenUp(t *testing.T) {
 
 // An account that cannot be written to does not keep the others waiting.
 func TestLateChargesDoNotWaitForEachOther(t *testing.T) {
-	w, u := unsteadyWorld(t)
+	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
 	broken, err := w.Hold(t.Context(), gateway.HoldRequest{
 		Account: "", Credits: 1, TTL: time.Minute, Known: &gateway.View{Snapshot: entitlement.Snapshot{Credits: 1}},
@@ -262,7 +261,7 @@ func TestLateChargesDoNotWaitForEachOther(t *testing.T) {
 
 // There is a limit to what is kept in memory.
 func TestLateChargesAreBounded(t *testing.T) {
-	w, u := unsteadyWorld(t)
+	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
 	known := &gateway.View{Snapshot: entitlement.Snapshot{Credits: 1_000_000}}
 	ask := func() (*gateway.Charge, error) {

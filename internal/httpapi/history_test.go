@@ -62,6 +62,37 @@ func (p historyPage) seqs() []int {
 	return seqs
 }
 
+// TestHistoryOfDebt: what was spent before it was taken back is owed. The ledger
+// says so; what can be spent is never below 0.
+func TestHistoryOfDebt(t *testing.T) {
+	s := newSite(t, nil)
+	s.enter(alice, "a")
+	held := store.Hold{Account: alice, ID: "hold_1", By: "a test", Amount: 1, TTL: time.Hour}
+	_, err := s.store.Hold(t.Context(), held)
+	must(t, err)
+	_, err = s.store.End(t.Context(), store.End{Account: alice, ID: held.ID, By: held.By, Captured: 1})
+	must(t, err)
+	_, err = s.store.Commit(t.Context(), store.Commit{
+		Account: alice, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: "a"}, Version: 1, State: []byte(`{}`), Cause: "evt_b",
+		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: "a"}}},
+	})
+	must(t, err)
+
+	at := s.clock.Now().Format(time.RFC3339)
+	line := func(seq, kind, amount, balance, cause string) any {
+		return map[string]any{
+			"seq": json.Number(seq), "at": at, "kind": kind, "amount": json.Number(amount), "balance": json.Number(balance), "grant": "a", "cause": cause,
+		}
+	}
+	want := []any{line("3", "clawback", "-1", "-1", "evt_b"), line("2", "capture", "-1", "0", "hold_1"), line("1", "grant", "1", "1", "evt_a")}
+	if got := s.history(alice, "").entries; !reflect.DeepEqual(got, want) {
+		t.Errorf("entries %v, want %v", got, want)
+	}
+	if got := s.get("/payments/status").by(alice).do().json(200)["credits"]; got != json.Number("0") {
+		t.Errorf("%v credits", got)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	s := newSite(t, func(set *setting) { set.signup = 3 })
 	started := s.clock.Now().Format(time.RFC3339)

@@ -80,6 +80,7 @@ var problems = []struct {
 	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
 	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
 	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
+	{gateway.ErrTooManyWaiting, 503, "too_many_waiting", "Too many requests wait for a change. Ask without wait, or try again shortly."},
 	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
 	{store.ErrUnavailable, 503, "store_unavailable", "Accounts cannot be reached right now. Try again shortly."},
 
@@ -111,6 +112,7 @@ var retries = map[string]time.Duration{
 	"idempotency_key_in_use": time.Second,
 	"too_many_open_orders":   time.Minute,
 	"store_unavailable":      5 * time.Second,
+	"too_many_waiting":       5 * time.Second,
 	"provider_unavailable":   10 * time.Second,
 	"timeout":                5 * time.Second,
 }

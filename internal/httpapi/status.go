@@ -2,7 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -35,9 +41,99 @@ type pendingOrder struct {
 	ExpiresAt   time.Time        `json:"expires_at"`
 }
 
-// status serves GET /status, the account of whoever is signed in.
+// longestWait is the most that ?wait= means.
+const longestWait = time.Minute
+
+// status serves GET /status, the account of whoever is signed in. With ?wait= it
+// answers when there is something new: other than what If-None-Match says that
+// the client has or, without that, than there was when it asked.
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
-	return serveJSON(w, r, a.statusOf)
+	who, err := signedIn(r.Context())
+	if err != nil {
+		return err
+	}
+	wait, err := readWait(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	known := r.Header.Values("If-None-Match")
+	body, tag, err := a.awaitStatus(r.Context(), who, known, wait)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", tag)
+	w.Header().Set("Cache-Control", "no-store")
+	if matches(known, tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return writeJSON(w, http.StatusOK, body)
+}
+
+// awaitStatus reads the status until it is not what the client knows, or time is
+// up.
+func (a *API) awaitStatus(ctx context.Context, who gateway.Identity, known []string, wait time.Duration) (json.RawMessage, string, error) {
+	if wait <= 0 {
+		return a.taggedStatus(ctx, who)
+	}
+	waiting, err := a.gateway.Await(who.Account) // before reading, so that nothing is missed in between
+	if err != nil {
+		return nil, "", err
+	}
+	defer waiting.Stop()
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	body, tag, err := a.taggedStatus(ctx, who)
+	if len(known) == 0 {
+		known = []string{tag}
+	}
+	for err == nil && matches(known, tag) && waiting.Next(limited) {
+		body, tag, err = a.taggedStatus(ctx, who)
+	}
+	return body, tag, err
+}
+
+// taggedStatus is the status with an ETag that says what it looks like. A client
+// that has this tag has missed nothing that can be seen.
+func (a *API) taggedStatus(ctx context.Context, who gateway.Identity) (json.RawMessage, string, error) {
+	answer, err := a.statusOf(ctx, who)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return nil, "", fmt.Errorf("encode status: %w", err)
+	}
+	digest := sha256.Sum256(body)
+	return body, `W/"` + base64.RawURLEncoding.EncodeToString(digest[:15]) + `"`, nil
+}
+
+// matches reports whether If-None-Match names the tag, which is a weak one: what
+// compresses the answer on its way need not change it (RFC 9110, 13.1.2).
+func matches(lines []string, tag string) bool {
+	for _, line := range lines {
+		for listed := range strings.SplitSeq(line, ",") {
+			listed = strings.TrimPrefix(strings.TrimSpace(listed), "W/")
+			if "W/"+listed == tag || listed == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readWait is how long the client would wait: a duration such as 30s, of which no
+// more than longestWait counts; 0 when it does not say.
+func readWait(query url.Values) (time.Duration, error) {
+	values := query["wait"]
+	if len(values) == 0 {
+		return 0, nil
+	}
+	wait, err := time.ParseDuration(values[0])
+	if err != nil || wait < 0 || len(values) > 1 {
+		return 0, refuse(errRequest, "wait must be one period of time, such as 30s.")
+	}
+	return min(wait, longestWait), nil
 }
 
 func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer, error) {

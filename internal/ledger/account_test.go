@@ -27,6 +27,10 @@ func target(id string, amount int64) ledger.Target {
 	return ledger.Target{ID: id, Amount: amount, CreatedAt: noon}
 }
 
+func older(id string, amount int64) ledger.Target {
+	return ledger.Target{ID: id, Amount: amount, CreatedAt: noon.Add(-time.Hour)}
+}
+
 func expiring(id string, amount int64, after time.Duration) ledger.Target {
 	return ledger.Target{ID: id, Amount: amount, CreatedAt: noon, ExpiresAt: noon.Add(after)}
 }
@@ -102,11 +106,17 @@ func TestStories(t *testing.T) {
 			{at: 2 * time.Hour, targets: set(expiring("a", 0, time.Hour)), want: []string{"expire a -9 5"}},
 		}, available: 5},
 		"soonest expiry burns first, then the oldest": {story: []step{
-			{targets: set(target("old", 5), expiring("late", 5, 9*time.Hour), expiring("soon", 5, 3*time.Hour)),
-				want: []string{"grant old 5 5", "grant late 5 10", "grant soon 5 15"}},
-			{hold: "h 12", outcome: ledger.Held},
-			{end: "h 11", outcome: ledger.Ended, want: []string{"capture soon -5 10", "capture late -5 5", "capture old -1 4"}},
+			{targets: set(target("new", 5), older("old", 5), expiring("late", 5, 9*time.Hour), expiring("soon", 5, 3*time.Hour)),
+				want: []string{"grant new 5 5", "grant old 5 10", "grant late 5 15", "grant soon 5 20"}},
+			{hold: "h 17", outcome: ledger.Held},
+			{end: "h 16", outcome: ledger.Ended, want: []string{"capture soon -5 15", "capture late -5 10", "capture old -5 5", "capture new -1 4"}},
 		}, available: 4},
+		"a release goes back to where it came from": {story: []step{
+			{targets: set(expiring("soon", 5, 30*time.Minute), target("b", 5)), want: []string{"grant soon 5 5", "grant b 5 10"}},
+			{hold: "h 8", outcome: ledger.Held},
+			{end: "h 2", outcome: ledger.Ended, want: []string{"capture soon -2 8"}},
+			{at: 30 * time.Minute, targets: set(target("b", 5)), want: []string{"expire soon -3 5"}},
+		}, available: 5},
 		"a hold ends once": {story: []step{
 			{targets: set(target("a", 5)), want: []string{"grant a 5 5"}},
 			{hold: "h 3", outcome: ledger.Held},
@@ -127,6 +137,12 @@ func TestStories(t *testing.T) {
 			{hold: "h 3", outcome: ledger.Held},
 			{at: 30 * time.Minute, hold: "h 3", outcome: ledger.Held},
 			{at: 70 * time.Minute, end: "h 3", outcome: ledger.Ended, want: []string{"capture a -3 2"}},
+		}, available: 2},
+		"a hold asked for again by an earlier clock does not run out sooner": {story: []step{
+			{targets: set(target("a", 5)), want: []string{"grant a 5 5"}},
+			{at: 30 * time.Minute, hold: "h 3", outcome: ledger.Held},
+			{hold: "h 3", outcome: ledger.Held},
+			{at: 80 * time.Minute, end: "h 3", outcome: ledger.Ended, want: []string{"capture a -3 2"}},
 		}, available: 2},
 		"a hold that runs out is released": {story: []step{
 			{targets: set(target("a", 5)), want: []string{"grant a 5 5"}},
@@ -156,6 +172,14 @@ func TestStories(t *testing.T) {
 			{targets: set(target("b", 3)), want: []string{"grant b 3 -1"}},
 			{targets: set(target("c", 3)), want: []string{"grant c 3 2"}},
 		}, available: 2},
+		"what is owed is paid from what would lapse first": {policy: ledger.PolicyDebt, story: []step{
+			{targets: set(target("a", 10)), want: []string{"grant a 10 10"}},
+			{hold: "h 4", outcome: ledger.Held},
+			{end: "h 4", outcome: ledger.Ended, want: []string{"capture a -4 6"}},
+			{targets: set(target("a", 0)), want: []string{"clawback a -10 -4"}},
+			{targets: set(target("late", 5), expiring("soon", 5, time.Minute)), want: []string{"grant late 5 1", "grant soon 5 6"}},
+			{at: time.Minute, targets: set(target("late", 5)), want: []string{"expire soon -1 5"}},
+		}, available: 5},
 		"what was spent is taken from other grants first": {policy: ledger.PolicyDebt, story: []step{
 			{targets: set(expiring("a", 10, 9*time.Hour), target("b", 5)), want: []string{"grant a 10 10", "grant b 5 15"}},
 			{hold: "h 4", outcome: ledger.Held},
@@ -239,6 +263,26 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
+func TestDebtOutOfRange(t *testing.T) {
+	account := ledger.Account{}
+	for i, s := range []step{
+		{targets: set(target("a", ledger.Max)), want: []string{fmt.Sprint("grant a ", ledger.Max, ledger.Max)}},
+		{hold: fmt.Sprint("h ", ledger.Max), outcome: ledger.Held},
+		{end: fmt.Sprint("h ", ledger.Max), outcome: ledger.Ended, want: []string{fmt.Sprint("capture a ", -ledger.Max, " 0")}},
+		{targets: set(target("b", 5)), want: []string{"grant b 5 5"}},
+		{hold: "i 5", outcome: ledger.Held},
+		{end: "i 5", outcome: ledger.Ended, want: []string{"capture b -5 0"}},
+		{targets: set(target("a", 0)), want: []string{fmt.Sprint("clawback a ", -ledger.Max, -ledger.Max)}},
+	} {
+		if account = s.do(t, account, ledger.PolicyDebt); t.Failed() {
+			t.Fatalf("step %d", i)
+		}
+	}
+	if _, _, err := account.Apply(set(target("b", 4)), ledger.PolicyDebt, "", noon); !errors.Is(err, ledger.ErrRange) {
+		t.Errorf("a debt of one more than the largest amount: %v", err)
+	}
+}
+
 func TestExpiryFollowsTheClock(t *testing.T) {
 	account, _, err := ledger.Account{}.Apply(set(expiring("a", 9, time.Hour), target("b", 2)), ledger.PolicyDebt, "", noon)
 	if err != nil {
@@ -259,6 +303,7 @@ func TestInvariants(t *testing.T) {
 			account ledger.Account
 			now     = noon
 			replay  int64
+			ofGrant = map[string]int64{} // what its entries add up to
 			policy  = rapid.SampledFrom([]ledger.Policy{ledger.PolicyDebt, ledger.PolicyFloor}).Draw(t, "policy")
 			holds   = rapid.SampledFrom([]string{"h", "i", "j", "k"})
 		)
@@ -301,12 +346,19 @@ func TestInvariants(t *testing.T) {
 			}
 			for i, e := range entries {
 				replay += e.Amount
+				ofGrant[e.Grant] += e.Amount
 				if e.Seq != account.Seq+int64(i)+1 || e.Balance != replay || e.Amount == 0 {
 					t.Fatalf("entry %+v does not follow from a balance of %d", e, replay-e.Amount)
 				}
 			}
 			account = next
 			check(t, account, replay, now)
+			for id, g := range account.Grants {
+				// Under debt, what one grant owes is paid from others.
+				if policy == ledger.PolicyFloor && g.Left+g.Held != ofGrant[id] {
+					t.Fatalf("grant %s is %+v, its entries add up to %d", id, g, ofGrant[id])
+				}
+			}
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 type Holds interface {
 	// Hold sets credits aside until End ends the hold or its time is over, which
 	// releases it. Asked for again by the same caller, a hold keeps its amount and
-	// runs for TTL from then on: that is how a long one is kept alive.
+	// runs for TTL from then on.
 	//
 	// It returns ledger.ErrRange for an amount outside of 0..2^53-1.
 	Hold(ctx context.Context, h Hold) (Held, error)
@@ -30,12 +30,16 @@ type Hold struct {
 	// ID names the hold in its account, and is the cause of its entries.
 	ID string
 	// By names the attempt of the caller, and no later one. Another By with the
-	// same ID is somebody else, who is told how far the first one is.
+	// same ID is somebody else, who is told how far the first one is. Empty: the ID
+	// is the caller's own, and is never used again. Then a repeated End is answered
+	// as the first was only if that spent something.
 	By string
 	// Fingerprint is a digest of what was asked for under the ID.
 	Fingerprint string
 	Amount      int64 // credits
 	TTL         time.Duration
+	// Renew lets a hold run on that is there, and places none.
+	Renew bool
 }
 
 // Held is the answer to a Hold.
@@ -57,6 +61,8 @@ const (
 	HoldPlaced HoldOutcome = "placed"
 	// HoldRefused: less is available.
 	HoldRefused HoldOutcome = "refused"
+	// HoldGone: there is no such hold to renew.
+	HoldGone HoldOutcome = "gone"
 	// HoldRunning: another caller holds under this ID.
 	HoldRunning HoldOutcome = "running"
 	// HoldFinished: a caller spent under this ID, so long ago at most as it wished

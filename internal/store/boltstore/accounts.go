@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -24,14 +25,18 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		return entitlement.Account{}, err
 	}
 	a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
-	held := s.holds.known(account)
+	s.holds.mu.Lock() // until the reader has begun, so that both are of one instant
+	unlock := sync.OnceFunc(s.holds.mu.Unlock)
+	defer unlock()
 	err := s.view(ctx, func(tx *bolt.Tx) error {
+		held := s.holds.cut(account)
+		unlock()
 		b := accountOf(tx, account)
 		var err error
 		if a.Rev, a.StandingsRev, a.Ledger, err = readLedger(b); err != nil {
 			return err
 		}
-		a.Rev, a.HeldUntil = s.holds.show(account, held, a.Rev, &a.Ledger, s.now())
+		a.Rev, a.HeldUntil = held.show(a.Rev, &a.Ledger, s.now())
 		return b.scan(kindStanding, func(name, value []byte) error {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))
 			return damaged(err)

@@ -130,6 +130,9 @@ func (s *Store) conclude(tx *bolt.Tx, k *book, more func(bucket) error) error {
 // turn gives the book its new revision and ends what held before and holds no
 // more. What is written counts for readers from when it is in the file.
 func (s *Store) turn(tx *bolt.Tx, k *book, written bool) {
+	if written {
+		s.holds.write(k.account, k.rev)
+	}
 	k.rev = s.nextRev(k.rev)
 	var over []string
 	for id, hold := range k.before.Holds {
@@ -147,6 +150,26 @@ func (s *Store) turn(tx *bolt.Tx, k *book, written bool) {
 			s.watchers.Changed(account, rev)
 		})
 	}
+}
+
+// tell tells of a change that is not written; after those that it follows, when
+// they are on their way into the file.
+func (s *Store) tell(tx *bolt.Tx, k *book) {
+	account, rev := k.account, k.rev
+	if s.holds.isWriting(account) {
+		tx.OnCommit(func() { s.watchers.Changed(account, rev) })
+		return
+	}
+	s.watchers.Changed(account, rev)
+}
+
+// after is what an operation of holds returns: what follows from something that
+// is on its way into the file is not answered before that is there.
+func (s *Store) after(account string, err error) error {
+	if err == errUnwritten && s.holds.isWriting(account) { //nolint:errorlint // our own, never wrapped
+		return nil
+	}
+	return err
 }
 
 // nextRev is a revision above rev, and above any that was given before, also by

@@ -55,6 +55,7 @@ var children = map[string]func(path string) error{
 		select {}
 	},
 	"load":     load,
+	"spend":    spend,
 	"full":     full,
 	"truncate": truncate,
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,8 +26,11 @@ type holds struct {
 	mu       sync.Mutex
 	accounts map[string]*heldAccount
 	tidied   int64 // above the rev of every account that is not in accounts
-	recent   map[holdName]endedHold
-	queue    []holdName // of recent, the oldest first
+	// writing are the revisions of accounts before what is on its way into the
+	// file. Who reads meanwhile has no later one, whatever else is known.
+	writing map[string]int64
+	recent  map[holdName]endedHold
+	queue   []holdName // of recent, the oldest first
 }
 
 type holdName struct{ account, id string }
@@ -47,7 +49,6 @@ type liveHold struct {
 	ledger.Hold
 	by, fingerprint string
 	endedAt         int64 // the account's revision that its end is written under
-	released        bool  // ended without anything to write
 }
 
 // endedHold is what is remembered of a hold that has ended.
@@ -60,7 +61,7 @@ type endedHold struct {
 }
 
 func newHolds() *holds {
-	return &holds{accounts: make(map[string]*heldAccount), recent: make(map[holdName]endedHold)}
+	return &holds{accounts: make(map[string]*heldAccount), writing: make(map[string]int64), recent: make(map[holdName]endedHold)}
 }
 
 // of returns an account's holds; nil when there are none.
@@ -140,35 +141,38 @@ func (h *heldAccount) find(id string) *liveHold {
 	return h.live[id]
 }
 
-// known are an account's holds, for a reader who is about to look into the file.
-func (h *holds) known(account string) []*liveHold {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held := h.accounts[account]
-	if held == nil {
-		return nil
+// cut is what is known beside the file at the instant at which a reader begins to
+// look into it.
+type cut struct {
+	holds []liveHold // that have not ended, or whose end is not in the file yet
+	rev   int64      // the account's, at the least
+	// writing: a revision above before is on its way into the file, or just there.
+	writing bool
+	before  int64
+}
+
+// cut is called with mu held since before the reader began.
+func (h *holds) cut(account string) cut {
+	c := cut{rev: h.tidied}
+	c.before, c.writing = h.writing[account]
+	if held := h.accounts[account]; held != nil {
+		c.rev = held.rev
+		for _, hold := range held.ending {
+			c.holds = append(c.holds, *hold)
+		}
+		for _, hold := range held.live {
+			c.holds = append(c.holds, *hold)
+		}
 	}
-	return slices.AppendSeq(slices.Clone(held.ending), maps.Values(held.live))
+	return c
 }
 
 // show lays over what is held at a revision of the file, for a reader. It says
-// which revision that makes, and when the next hold runs out. Of the holds that
-// were known before the file was looked into, some may have ended since, in that
-// revision or after it.
-func (h *holds) show(account string, known []*liveHold, rev int64, a *ledger.Account, now time.Time) (shown int64, until time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	shown = max(rev, h.tidied)
-	if held := h.accounts[account]; held != nil {
-		shown = max(rev, held.rev)
-		for _, hold := range held.live {
-			if !slices.Contains(known, hold) {
-				known = append(known, hold)
-			}
-		}
-	}
-	for _, hold := range known {
-		if hold.released || hold.endedAt != 0 && hold.endedAt <= rev {
+// which revision that makes, and when the next hold runs out. Of the account, the
+// reader has every change up to that revision.
+func (c cut) show(rev int64, a *ledger.Account, now time.Time) (shown int64, until time.Time) {
+	for _, hold := range c.holds {
+		if hold.endedAt != 0 && hold.endedAt <= rev {
 			continue
 		}
 		over := ledger.Hold{ID: hold.ID, ExpiresAt: hold.ExpiresAt}
@@ -185,7 +189,10 @@ func (h *holds) show(account string, known []*liveHold, rev int64, a *ledger.Acc
 			until = sooner(until, hold.ExpiresAt)
 		}
 	}
-	return shown, until
+	if c.writing && rev <= c.before {
+		return c.before, until
+	}
+	return max(rev, c.rev), until
 }
 
 // place adds the hold that a book has placed, or lets it run on.
@@ -210,6 +217,23 @@ func (h *holds) place(k *book, of store.Hold) {
 	}
 }
 
+// write notes that something of an account is on its way into the file, above
+// revision before.
+func (h *holds) write(account string, before int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, known := h.writing[account]; !known {
+		h.writing[account] = before
+	}
+}
+
+// isWriting reports whether something of an account is on its way into the file.
+// Only the goroutine that writes may call it.
+func (h *holds) isWriting(account string) bool {
+	_, writing := h.writing[account]
+	return writing
+}
+
 // end takes holds away from who decides; from readers too, unless their end is
 // written, and then from those who read revision rev or a later one.
 func (h *holds) end(account string, ids []string, rev int64, written bool) {
@@ -218,7 +242,7 @@ func (h *holds) end(account string, ids []string, rev int64, written bool) {
 	held := h.accounts[account]
 	held.rev = rev
 	for _, hold := range held.take(ids) {
-		if hold.released = !written; written {
+		if written {
 			hold.endedAt = rev
 			held.ending = append(held.ending, hold)
 		}
@@ -230,6 +254,7 @@ func (h *holds) end(account string, ids []string, rev int64, written bool) {
 func (h *holds) forget(account string, rev int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(h.writing, account)
 	if held := h.accounts[account]; held != nil {
 		held.ending = slices.DeleteFunc(held.ending, func(hold *liveHold) bool { return hold.endedAt <= rev })
 		h.tidy(account)
@@ -287,7 +312,7 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 	var held store.Held
 	err := s.update(ctx, len(h.ID), func(tx *bolt.Tx) (err error) {
 		held, err = s.hold(tx, h)
-		return err
+		return s.after(h.Account, err)
 	})
 	if err != nil {
 		return store.Held{}, err
@@ -315,7 +340,7 @@ func (s *Store) hold(tx *bolt.Tx, h store.Hold) (store.Held, error) {
 	}
 	s.holds.place(k, h)
 	if err != nil {
-		s.watchers.Changed(k.account, k.rev)
+		s.tell(tx, k)
 	}
 	held.Account = k.shown()
 	return held, err
@@ -330,6 +355,8 @@ func (s *Store) decide(b bucket, k *book, h store.Hold, now time.Time) (store.He
 		case hold.by != h.By:
 			return store.Held{Outcome: store.HoldRunning}, nil
 		}
+	} else if h.Renew {
+		return store.Held{Outcome: store.HoldGone}, nil
 	} else if end, known, err := s.ended(b, holdName{h.Account, h.ID}, now); err != nil {
 		return store.Held{}, err
 	} else if known && (end.Captured > 0 || string(end.By) == h.By) {
@@ -358,7 +385,7 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	var done store.Ended
 	err := s.update(ctx, len(e.Receipt), func(tx *bolt.Tx) (err error) {
 		done, err = s.end(tx, e)
-		return err
+		return s.after(e.Account, err)
 	})
 	if err != nil {
 		return store.Ended{}, err
@@ -405,7 +432,7 @@ func (s *Store) end(tx *bolt.Tx, e store.End) (store.Ended, error) {
 	}
 	s.holds.remember(name, end, now)
 	if err != nil {
-		s.watchers.Changed(k.account, k.rev)
+		s.tell(tx, k)
 	}
 	return store.Ended{Found: true, Captured: e.Captured, Account: k.shown()}, err
 }

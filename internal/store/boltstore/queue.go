@@ -31,7 +31,7 @@ type writeError struct{ error }
 func (e writeError) Unwrap() error { return e.error }
 
 // errUnwritten is what an operation returns that did what it should without
-// writing. It is answered at once: others may have to wait for the disk.
+// writing, and without following from what others of its transaction write. It is answered at once: others may have to wait for the disk.
 var errUnwritten = errors.New("nothing was written")
 
 // errNothing undoes a transaction in which every operation was refused.

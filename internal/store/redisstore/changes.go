@@ -135,7 +135,7 @@ func (f *following) receive(ctx context.Context) error {
 		return errSilence
 	}
 	// When the connection fails, go-redis would make a new one and subscribe again
-	// by itself, and what is published in between would be missed unnoticed. With a
+	// before it tells of that, and the watchers would not know meanwhile. With a
 	// context that has ended it cannot; reading goes by the timeout alone.
 	message, err := f.sub.ReceiveTimeout(ended, left)
 	switch {

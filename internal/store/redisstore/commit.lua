@@ -104,5 +104,7 @@ if moves then
   end
 end
 
+if #over > 0 then note_next() end
+
 table.insert(entries, 1, 'ok')
 return entries

@@ -16,7 +16,17 @@ local id, by, captured = ARGV[3], ARGV[4], amount(ARGV[5])
 local text = redis.call('HGET', HOLDS, id)
 local hold = text and parse_hold(text)
 if not hold or now >= hold.expires or hold.by ~= by then
-  local ended = redis.call('GET', ENDED)
+  if not text and by == '' then
+    -- A caller without a name never uses an id again: what it spent is among the
+    -- last entries.
+    local spent = 0
+    for _, entry in ipairs(redis.call('LRANGE', ENTRIES, '-100', '-1')) do
+      local at, amount, n, rest = string.match(entry, '^%d+ (%-?%d+) capture %-(%d+) %-?%d+ (%d+) (.*)$')
+      if at and string.sub(rest, tonumber(n) + 1) == id then spent = spent + tonumber(amount) end
+    end
+    if spent > 0 then return unchanged({ 'ended', int(spent), '' }) end
+  end
+  local ended = by ~= '' and redis.call('GET', ENDED)
   if ended then
     local till, spent, n, _, rest = string.match(ended, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
     if now < tonumber(till) and string.sub(rest, 1, tonumber(n)) == by then return unchanged({ 'ended', spent, '' }) end
@@ -43,9 +53,11 @@ intact()
 save()
 redis.call('HDEL', HOLDS, id)
 redis.call('ZREM', EXPIRING, id)
-if first[1] == id then first = redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES') end
-local keep, receipt = tonumber(ARGV[7]), ARGV[6]
-if captured == 0 then receipt = '' end
-redis.call('SET', ENDED, table.concat({ int(now + keep), int(captured), #by, #hold.fingerprint, by .. hold.fingerprint .. receipt }, ' '),
-  'PX', int(keep + tonumber(ARGV[8])))
+if by ~= '' then
+  local keep, receipt = tonumber(ARGV[7]), ARGV[6]
+  if captured == 0 then receipt = '' end
+  redis.call('SET', ENDED, table.concat({ int(now + keep), int(captured), #by, #hold.fingerprint, by .. hold.fingerprint .. receipt }, ' '),
+    'PX', int(keep + tonumber(ARGV[8])))
+end
+note_next()
 return saved({ 'ended', int(captured), '' }, next_hold())

@@ -113,6 +113,12 @@ func TestFaults(t *testing.T) {
 			if _, err := s.Commit(t.Context(), give("acc", "pay_1", 5)); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := s.Commit(t.Context(), give("holder", "pay_1", 5)); err != nil {
+				t.Fatal(err)
+			}
+			if held, err := s.Hold(t.Context(), faultHold("h")); err != nil || held.Outcome != store.HoldPlaced {
+				t.Fatal(held, err)
+			}
 			creates("a", key, store.Created, "a")(t, s)
 			records(1)(t, s)
 
@@ -141,9 +147,21 @@ func TestFaults(t *testing.T) {
 				t.Error(err)
 			}
 			wantBalance(t, s, "acc", 10, 2)
+			if done, err := s.End(t.Context(), faultEnd); err != nil || !done.Found || done.Captured != 2 {
+				t.Errorf("end of the hold: %+v, %v", done, err)
+			}
+			wantBalance(t, s, "holder", 3, 2)
 		})
 	}
 }
+
+// faultHold is one of two credits.
+func faultHold(id string) store.Hold {
+	return store.Hold{Account: "holder", ID: id, By: "me", Amount: 2, TTL: time.Hour}
+}
+
+// faultEnd spends what faultHold("h") holds.
+var faultEnd = store.End{Account: "holder", ID: "h", By: "me", Captured: 2}
 
 // writeAll tries every kind of write and returns what each says. Dropping an
 // order is none of them: it frees memory, and so a full server does it.
@@ -155,6 +173,9 @@ func writeAll(t *testing.T, s store.Store, timeout time.Duration) map[string]err
 	said := make(map[string]error)
 	for name, write := range map[string]func() error{
 		"commit":       func() error { _, err := s.Commit(ctx, give("acc", "pay_2", 5)); return err },
+		"hold":         func() error { _, err := s.Hold(ctx, faultHold("i")); return err },
+		"renew hold":   func() error { _, err := s.Hold(ctx, faultHold("h")); return err },
+		"end hold":     func() error { _, err := s.End(ctx, faultEnd); return err },
 		"claim":        func() error { _, err := s.Claim(ctx, payment("pay_2"), "acc"); return err },
 		"create order": func() error { _, _, err := s.CreateOrder(ctx, order("c"), store.Key{}); return err },
 		"open order":   func() error { return s.OpenOrder(ctx, opened, key) },

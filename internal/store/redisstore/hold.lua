@@ -3,8 +3,9 @@
 -- KEYS  6 ended   string: "until captured #by #fingerprint by..fingerprint..receipt"
 --                 of a hold of this id that has ended; expires
 -- ARGV  3 id    4 by    5 fingerprint    6 amount    7 how long it may run, in milliseconds
+--       8 "1" to renew it only
 --
--- Returns {"placed" | "refused" | "running" | "mismatched" | "finished",
+-- Returns {"placed" | "refused" | "running" | "mismatched" | "gone" | "finished",
 -- captured, receipt} and the account.
 --
 -- Invariant: sent again by the same caller, it changes nothing but that the hold
@@ -19,9 +20,11 @@ local hold = text and parse_hold(text)
 if hold and now < hold.expires then
   if hold.fingerprint ~= fingerprint then return unchanged({ 'mismatched', '0', '' }) end
   if hold.by ~= by then return unchanged({ 'running', '0', '' }) end
+elseif ARGV[8] == '1' then
+  return unchanged({ 'gone', '0', '' })
 else
   hold = nil
-  local ended = redis.call('GET', ENDED)
+  local ended = by ~= '' and redis.call('GET', ENDED)
   if ended then
     local till, captured, n, m, rest = string.match(ended, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
     if now < tonumber(till) and (captured ~= '0' or string.sub(rest, 1, tonumber(n)) == by) then
@@ -59,7 +62,5 @@ intact()
 save()
 redis.call('HSET', HOLDS, id, write_hold(hold))
 redis.call('ZADD', EXPIRING, int(hold.expires), id)
-if #over > 0 or first[1] == id then
-  over, first = {}, redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
-end
-return saved({ 'placed', '0', '' }, int(math.min(hold.expires, tonumber(first[2] or hold.expires))))
+note_next()
+return saved({ 'placed', '0', '' }, next_hold())

@@ -20,7 +20,7 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 	var held store.Held
 	err := s.do(ctx, "hold", func(ctx context.Context) error {
 		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID),
-			s.now(), s.changesChannel(), h.ID, h.By, h.Fingerprint, h.Amount, millis(h.TTL))
+			s.now(), s.changesChannel(), h.ID, h.By, h.Fingerprint, h.Amount, millis(h.TTL), flag(h.Renew))
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,8 @@
 -- What stands before every script that is about credits: an account as it is
 -- read, changed by the rules of package ledger word for word, and written.
 --
--- KEYS  1 account    hash: "rev"; "srev", the rev of the last commit; "seq"; "debt"; "g:" + grant of grants of which
+-- KEYS  1 account    hash: "rev"; "srev", the rev of the last commit; "seq"; "debt";
+--                   "next", no later than when the next hold runs out; "g:" + grant of grants of which
 --                    something is left or held; "s:" + object of standings
 --       2 closed     hash: by id, the other grants
 --       3 entries    list: entry n is the n-th element
@@ -248,6 +249,17 @@ local function next_hold()
   end
   if not next[1] then return '-' end
   return int(tonumber(next[2]))
+end
+
+-- note_next notes when the next hold runs out, behind everything else.
+local function note_next()
+  local next = redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
+  if next[1] then
+    redis.call('HSET', ACCOUNT, 'next', int(tonumber(next[2])))
+  else
+    redis.call('HDEL', ACCOUNT, 'next')
+  end
+  over, first = {}, next
 end
 
 -- unchanged adds the account to a reply as it was read: when the next hold runs

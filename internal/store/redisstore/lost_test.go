@@ -79,6 +79,8 @@ func warm(t *testing.T, server *redistest.Server) {
 	if _, err := s.Claim(t.Context(), payment("pay_1"), "acc"); err != nil {
 		t.Fatal(err)
 	}
+	holds(holdOf("h", 1), store.HoldPlaced, 0)(t, s)
+	holdEnds(1, 0)(t, s)
 	creates("a", key, store.Created, "a")(t, s)
 	if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
 		t.Fatal(err)
@@ -107,6 +109,14 @@ var lostReplies = []struct {
 				t.Fatal(o, err)
 			}
 		}},
+	{"hold", 1, gives, holds(holdOf("h", 7), store.HoldPlaced, 3), both(holdEnds(7, 3), leaves(3, 2))},
+	{"hold, refused", 1, gives, holds(holdOf("h", 11), store.HoldRefused, 10), leaves(10, 1)},
+	{"hold, renewed", 1, both(gives, holds(holdOf("h", 7), store.HoldPlaced, 3)),
+		holds(holdOf("h", 7), store.HoldPlaced, 3), both(holdEnds(0, 10), leaves(10, 1))},
+	{"hold, finished", 1, both(gives, both(holds(holdOf("h", 7), store.HoldPlaced, 3), holdEnds(7, 3))),
+		holds(holdOf("h", 7), store.HoldFinished, 3), leaves(3, 2)},
+	{"capture", 1, both(gives, holds(holdOf("h", 7), store.HoldPlaced, 3)), holdEnds(5, 5), both(leaves(5, 2), remembers("h", 5))},
+	{"release", 1, both(gives, holds(holdOf("h", 7), store.HoldPlaced, 3)), holdEnds(0, 10), leaves(10, 1)},
 	{"claim", 1, nil,
 		func(t *testing.T, s store.Store) {
 			if owner, err := s.Claim(t.Context(), payment("pay_1"), "acc"); err != nil || owner != "acc" {

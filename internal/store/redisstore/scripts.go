@@ -16,6 +16,15 @@ var prelude string
 //go:embed ledger.lua
 var ledgerLua string
 
+//go:embed usual.lua
+var usualLua string
+
+//go:embed usual_hold.lua
+var usualHoldLua string
+
+//go:embed usual_end.lua
+var usualEndLua string
+
 //go:embed account.lua
 var accountLua string
 
@@ -58,8 +67,8 @@ var settleLua string
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
 	commitScript        = redis.NewScript(prelude + ledgerLua + commitLua)
-	holdScript          = redis.NewScript(prelude + ledgerLua + holdLua)
-	endScript           = redis.NewScript(prelude + ledgerLua + endLua)
+	holdScript          = redis.NewScript(prelude + usualLua + usualHoldLua + ledgerLua + holdLua)
+	endScript           = redis.NewScript(prelude + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
 	createOrderScript   = redis.NewScript(prelude + createOrderLua)
 	openOrderScript     = redis.NewScript(prelude + openOrderLua)

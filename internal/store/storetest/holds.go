@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -120,6 +121,7 @@ var holdTests = []test{
 		r.clock.Move(40 * time.Minute)
 		same(r, "available", r.available(), 3)
 		r.holdAs(store.Hold{ID: "h", By: "me", Amount: 7, TTL: time.Millisecond})
+		r.clock.Move(time.Millisecond)
 		same(r, "available", r.available(), 3)
 		same(r, "found", r.end("h", 7).Found, true)
 	}},
@@ -209,6 +211,13 @@ var holdTests = []test{
 		same(r, "given back", r.take("p", "", forever("a", 10)), []line{{grant, "a", 10, 12}})
 		same(r, "available", r.available(), 12)
 	}},
+	{"what lapsed is not owed", func(r *rig) {
+		r.give("acc", "p", until(time.Minute, "a", 10), forever("b", 5))
+		r.spend("h", 4)
+		r.clock.Move(time.Minute)
+		same(r, "taken back", r.take("p", "", until(0, "a", 3)), []line{{lapse, "a", -6, 5}, {back, "a", -1, 4}})
+		same(r, "available", r.available(), 4)
+	}},
 	{"under floor it is forgiven", func(r *rig) {
 		r.give("acc", "p", forever("a", 10), forever("b", 5))
 		r.spend("h", 4)
@@ -231,6 +240,15 @@ var holdTests = []test{
 		same(r, "taken back", r.take("p", ledger.PolicyFloor, forever("a", 0)), []line{{back, "a", -6, 4}})
 		r.end("h", 1)
 		same(r, "entries", r.wrote(2), []line{{spent, "a", -1, 3}, {back, "a", -3, 0}})
+	}},
+	{"those that run out together are released in the order of their ids", func(r *rig) {
+		r.give("acc", "p", until(5*time.Hour, "a", 3), forever("b", 3))
+		r.placed("z", 3)
+		r.placed("y", 3)
+		same(r, "taken back", r.take("p", ledger.PolicyFloor, until(5*time.Hour, "a", 0), forever("b", 0)), nil)
+		r.clock.Move(time.Hour)
+		r.give("acc", "q", forever("c", 1))
+		same(r, "entries", r.wrote(2), []line{{back, "b", -3, 3}, {back, "a", -3, 0}, {grant, "c", 1, 1}})
 	}},
 	{"more than is held cannot be spent", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
@@ -263,6 +281,21 @@ var holdTests = []test{
 		r.end("h", most)
 		same(r, "entries", r.wrote(3), []line{{spent, "a", -most, 0}})
 		same(r, "debt", r.account("acc").Ledger.Debt, 0)
+	}},
+	{"no more is owed than can be counted", func(r *rig) {
+		r.give("acc", "p", forever("a", most))
+		r.spend("h", most)
+		r.give("acc", "q", forever("b", 5))
+		r.spend("i", 5)
+		r.take("p", "", forever("a", 0))
+		same(r, "debt", r.account("acc").Ledger.Debt, most)
+		_, err := r.Commit(r.ctx(), store.Commit{
+			Account: "acc", Object: payment("q"), Version: 1, State: []byte(`{}`), Effect: entitlement.Effect{Grants: targets(forever("b", 4))},
+		})
+		if !errors.Is(err, ledger.ErrRange) {
+			r.Fatalf("a debt of one more than the largest amount: %v", err)
+		}
+		same(r, "debt", r.account("acc").Ledger.Debt, most)
 	}},
 	{"under one id", oneID},
 	{"a finished one is remembered as long as it says", remembered},
@@ -369,6 +402,99 @@ var holdTests = []test{
 		<-done
 		same(r, "available", r.available(), total-spends)
 	}},
+	{"read while credits are held, spent and released: a revision is one state", oneState},
+	{"read while everything changes: who has the last revision has the last state", lastState},
+}
+
+// oneState: whoever remembers what it read of a revision, until it hears of a
+// later one, must have read what that revision is.
+func oneState(r *rig) {
+	r.give("acc", "p", forever("a", 1000))
+	first := r.account("acc")
+	told := map[int64]int64{first.Rev: first.Ledger.Available(r.clock.Now())}
+	read := make(map[int64]int64)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			a, err := r.Account(r.ctx(), "acc")
+			if err != nil {
+				r.Error(err)
+			}
+			available := a.Ledger.Available(r.clock.Now())
+			if before, known := read[a.Rev]; known && before != available {
+				r.Errorf("revision %d was read with %d available, and then with %d", a.Rev, before, available)
+			}
+			read[a.Rev] = available
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	tells := func(a entitlement.Account) { told[a.Rev] = a.Ledger.Available(r.clock.Now()) }
+	for i := range 150 {
+		id := fmt.Sprint("h", i)
+		tells(r.hold(id, 3).Account)
+		tells(r.end(id, int64(i%3)).Account)
+	}
+	close(stop)
+	<-done
+	for rev, available := range read {
+		if want, known := told[rev]; !known || want != available {
+			r.Errorf("revision %d was read with %d available, and is known (%v) to have %d", rev, available, known, want)
+		}
+	}
+}
+
+// lastState: what was read early must not have the revision of what came later,
+// or it would be remembered for ever.
+func lastState(r *rig) {
+	r.give("acc", "p", forever("a", 1000))
+	r.give("other", "p", forever("a", 1000))
+	for round := range 60 {
+		var mu sync.Mutex
+		reads := make(map[int64][]int64) // what is available, by revision
+		id := fmt.Sprint("h", round)
+		together(8, func(i int) {
+			switch i {
+			case 0:
+				r.give("acc", id, forever(id, 5))
+			case 1, 2:
+				r.holdAs(store.Hold{Account: "other", ID: fmt.Sprint(id, i), By: "me", Amount: 1})
+				r.endAs(store.End{Account: "other", ID: fmt.Sprint(id, i), By: "me"})
+			case 3, 4:
+				for n := range 5 {
+					id := fmt.Sprint(id, i, n)
+					told := r.hold(id, 3).Account.Rev
+					if rev := r.account("acc").Rev; rev < told {
+						r.Errorf("revision %d was read after a hold had made it %d", rev, told)
+					}
+					told = r.end(id, int64(i-3)).Account.Rev
+					if rev := r.account("acc").Rev; rev < told {
+						r.Errorf("revision %d was read after the end of a hold had made it %d", rev, told)
+					}
+				}
+			default:
+				for range 20 {
+					a := r.account("acc")
+					mu.Lock()
+					reads[a.Rev] = append(reads[a.Rev], a.Ledger.Available(r.clock.Now()))
+					mu.Unlock()
+				}
+			}
+		})
+		last := r.account("acc")
+		for rev, read := range reads {
+			for _, available := range read {
+				if want := last.Ledger.Available(r.clock.Now()); rev >= last.Rev && available != want {
+					r.Fatalf("%d available of revision %d, and %d of %d at last", available, rev, want, last.Rev)
+				}
+			}
+		}
+	}
+	r.audit("acc")
 }
 
 // oneID: several callers use the same id, as those of one idempotency key do.

@@ -1,0 +1,116 @@
+// Package naive holds the middleware that people write in an afternoon, as Caddy
+// handlers: one round trip to Redis in front of each request, on go-redis as it
+// comes. The benchmarks set dodogate beside them. They are not for use: they
+// neither give back nor say why.
+package naive
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/redis/go-redis/v9"
+)
+
+func init() {
+	caddy.RegisterModule(Read{})
+	caddy.RegisterModule(Deduct{})
+	for _, name := range []string{"naive_read", "naive_deduct"} {
+		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "reverse_proxy")
+	}
+	httpcaddyfile.RegisterHandlerDirective("naive_read", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		r := new(Read)
+		return r, r.parse(h.Dispenser)
+	})
+	httpcaddyfile.RegisterHandlerDirective("naive_deduct", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		d := new(Deduct)
+		return d, d.parse(h.Dispenser)
+	})
+}
+
+// Key is where an account is: a hash of "credits", "has_paid" and "plan".
+func Key(account string) string { return "user:" + account }
+
+// server is the Redis of a handler.
+type server struct {
+	// Host and port.
+	Addr string `json:"addr,omitempty"`
+
+	client *redis.Client
+}
+
+func (s *server) Provision(caddy.Context) error {
+	s.client = redis.NewClient(&redis.Options{Addr: s.Addr})
+	return nil
+}
+
+func (s *server) Cleanup() error { return s.client.Close() }
+
+// parse reads the directive's one argument, Redis' host and port.
+func (s *server) parse(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&s.Addr) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Read reads the account in `X-User` and tells the upstream what it has.
+type Read struct{ server }
+
+// CaddyModule returns the Caddy module information.
+func (Read) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.naive_read", New: func() caddy.Module { return new(Read) }}
+}
+
+func (n *Read) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	user := r.Header.Get("X-User")
+	account, err := n.client.HGetAll(r.Context(), Key(user)).Result()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	r.Header.Set("X-Entitlement-User", user)
+	r.Header.Set("X-Entitlement-Credits", account["credits"])
+	r.Header.Set("X-Entitlement-Has-Paid", account["has_paid"])
+	r.Header.Set("X-Entitlement-Plan", account["plan"])
+	return next.ServeHTTP(w, r)
+}
+
+// Deduct takes one credit of the account in `X-User`, for good.
+type Deduct struct{ server }
+
+// CaddyModule returns the Caddy module information.
+func (Deduct) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.naive_deduct", New: func() caddy.Module { return new(Deduct) }}
+}
+
+var deduct = redis.NewScript(`
+local credits = tonumber(redis.call('HGET', KEYS[1], 'credits') or '0')
+if credits < tonumber(ARGV[1]) then return -1 end
+return redis.call('HINCRBY', KEYS[1], 'credits', -ARGV[1])
+`)
+
+func (n *Deduct) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	user := r.Header.Get("X-User")
+	left, err := deduct.Run(r.Context(), n.client, []string{Key(user)}, 1).Int64()
+	switch {
+	case err != nil:
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	case left < 0:
+		return caddyhttp.Error(http.StatusPaymentRequired, nil)
+	}
+	r.Header.Set("X-Entitlement-User", user)
+	r.Header.Set("X-Entitlement-Credits", strconv.FormatInt(left, 10))
+	return next.ServeHTTP(w, r)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Read)(nil)
+	_ caddy.CleanerUpper          = (*Read)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Read)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Deduct)(nil)
+)

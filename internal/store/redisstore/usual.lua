@@ -1,0 +1,55 @@
+-- What stands before hold.lua and end.lua: the usual case, in a fraction of the
+-- time. Nothing is owed, no hold has run out, no grant has expired and nothing was
+-- forgiven. Keys, arguments, replies and rules are those of ledger.lua.
+
+local ACCOUNT, CLOSED, ENTRIES, HOLDS, EXPIRING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+-- look reads the account, or returns nil if it is not in the usual state. rev, srev
+-- and seq are left as text.
+local function look()
+  local a = { now = clock(ARGV[1]), rev = '0', srev = '0', seq = '0', grants = {} }
+  local fields = redis.call('HGETALL', ACCOUNT)
+  for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    if string.sub(field, 1, 2) == 'g:' then
+      local amount, left, held, lapsed, waived, expires, created =
+        string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)$')
+      if waived ~= '0' then return nil end
+      local g = {
+        field = field, text = value, amount = amount, left = tonumber(left), held = tonumber(held),
+        tail = lapsed .. ' 0 ' .. expires .. ' ' .. created,
+        ends = tonumber(expires) or math.huge, began = tonumber(created) or -math.huge,
+      }
+      if a.now >= g.ends then return nil end
+      a.grants[#a.grants + 1] = g
+    elseif field == 'debt' then
+      if value ~= '0' then return nil end
+    elseif field == 'next' then
+      a.next = tonumber(value)
+      if a.now >= a.next then return nil end
+    elseif field == 'rev' or field == 'srev' or field == 'seq' then
+      a[field] = value
+    end
+  end
+  return a
+end
+
+-- changed writes a grant anew, and counts the change.
+local function changed(a, g)
+  g.text = g.amount .. ' ' .. int(g.left) .. ' ' .. int(g.held) .. ' ' .. g.tail
+  a.rev = int(tonumber(a.rev) + 1)
+end
+
+local function tell(a) redis.call('PUBLISH', ARGV[2], a.rev .. ' ' .. string.match(ACCOUNT, '{(.*)}')) end
+
+-- answer is the reply with the account as it is now.
+local function answer(a, outcome, captured)
+  local reply = { outcome, captured, '', a.next and int(a.next) or '-', 'rev', a.rev, 'srev', a.srev, 'seq', a.seq, 'debt', '0' }
+  for _, g in ipairs(a.grants) do
+    if g.left + g.held > 0 then
+      reply[#reply + 1] = g.field
+      reply[#reply + 1] = g.text
+    end
+  end
+  return reply
+end

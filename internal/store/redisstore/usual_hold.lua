@@ -1,0 +1,33 @@
+-- The usual hold, see ledger.lua and usual.lua: a caller without a name wants less
+-- than is left in the grant that burns first.
+
+local function usual()
+  local id, wanted = ARGV[3], tonumber(ARGV[6])
+  if ARGV[4] ~= '' or ARGV[8] == '1' or wanted == 0 then return nil end
+  local a = look()
+  local g, alike
+  for _, other in ipairs(a and a.grants or {}) do
+    if other.left > 0 then
+      if not g or other.ends < g.ends or other.ends == g.ends and other.began < g.began then
+        g, alike = other, false
+      elseif other.ends == g.ends and other.began == g.began then
+        alike = true
+      end
+    end
+  end
+  if not g or alike or wanted > g.left then return nil end
+
+  local grant, expires = string.sub(g.field, 3), a.now + tonumber(ARGV[7])
+  local text = table.concat({ int(expires), ' 0 ', #ARGV[5], ' ', ARGV[5], #grant, ' ', int(wanted), ' ', grant })
+  if redis.call('HSETNX', HOLDS, id, text) == 0 then return nil end
+  g.left, g.held = g.left - wanted, g.held + wanted
+  a.next = math.min(a.next or expires, expires)
+  changed(a, g)
+  redis.call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'next', int(a.next))
+  redis.call('ZADD', EXPIRING, int(expires), id)
+  tell(a)
+  return answer(a, 'placed', '0')
+end
+
+local reply = usual()
+if reply then return reply end
