@@ -19,7 +19,8 @@ type unsteady struct {
 	store.Store
 	mu   sync.Mutex
 	away bool
-	lose int // so many replies of holds and of their ends
+	lose int           // which reply of holds and of their ends, counted from 1
+	slow chan struct{} // not nil: ends wait for it
 }
 
 func (u *unsteady) set(away bool, lose int) {
@@ -38,7 +39,7 @@ func (u *unsteady) loses() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.lose--
-	return u.lose >= 0
+	return u.lose == 0
 }
 
 func (u *unsteady) Account(ctx context.Context, account string) (entitlement.Account, error) {
@@ -62,6 +63,9 @@ func (u *unsteady) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 func (u *unsteady) End(ctx context.Context, e store.End) (store.Ended, error) {
 	if u.isAway() {
 		return store.Ended{}, store.ErrUnavailable
+	}
+	if u.slow != nil {
+		<-u.slow
 	}
 	done, err := u.Store.End(ctx, e)
 	if u.loses() {
@@ -185,7 +189,7 @@ func unsteadyWorld(t *testing.T, s store.Store) (*world, *unsteady) {
 	return w, u
 }
 
-// However many replies are lost, a late charge is made once.
+// Whichever reply is lost, a late charge is made once.
 func TestLateChargeLosesReplies(t *testing.T) {
 	lose := func(t *testing.T, s store.Store, lost int) {
 		w, u := unsteadyWorld(t, s)
@@ -193,14 +197,14 @@ func TestLateChargeLosesReplies(t *testing.T) {
 		done := end(t.Context(), w.passes(4, 6), 3)
 		u.set(false, lost)
 		if got := <-done; !got.spent || got.err != nil {
-			t.Errorf("%d lost: %+v", lost, got)
+			t.Errorf("reply %d lost: %+v", lost, got)
 		}
 		if got := w.spent(); len(got) != 1 || got[0] != 3 {
-			t.Errorf("%d lost: late charges of %v", lost, got)
+			t.Errorf("reply %d lost: late charges of %v", lost, got)
 		}
 		w.keeps(7)
 	}
-	for lost := range 6 {
+	for lost := range 4 {
 		t.Run("bolt", func(t *testing.T) { lose(t, openBolt(t), lost) })
 		t.Run("redis", func(t *testing.T) { lose(t, openRedis(t, redistest.Start(t).Addr), lost) })
 	}
@@ -283,4 +287,22 @@ func TestLateChargesAreBounded(t *testing.T) {
 	if _, err := ask(); err != nil {
 		t.Error("one more does not pass in the place of one that is over:", err)
 	}
+}
+
+// Who comes back before the last charge is written waits for that.
+func TestHoldWaitsForEnds(t *testing.T) {
+	u := &unsteady{Store: openBolt(t), slow: make(chan struct{})}
+	w := newWorld(t, u, settings{signupCredits: 10})
+	c, err := w.ask(10)
+	must(t, err)
+	if _, err := w.ask(10); !errors.Is(err, gateway.ErrInsufficient) {
+		t.Errorf("while a request runs: %v", err)
+	}
+	c.Ending()
+	done := end(t.Context(), c, 0)
+	go close(u.slow)
+	if c, err = w.ask(10); err != nil || c.Held() != 10 {
+		t.Errorf("behind its end: %v", err)
+	}
+	<-done
 }
