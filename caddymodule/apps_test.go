@@ -73,7 +73,7 @@ server.serve_forever()
 		t.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
-	run(t, cmd)
+	runCommand(t, cmd)
 	port, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatalf("the WSGI server: %v", err)
@@ -100,7 +100,7 @@ echo json_encode(["Header" => $said]);`
 			t.Fatal(err)
 		}
 	}
-	run(t, exec.CommandContext(t.Context(), fpm, args...))
+	runCommand(t, exec.CommandContext(t.Context(), fpm, args...))
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		conn, err := net.Dial("tcp", address)
@@ -130,7 +130,7 @@ func findProgram(t *testing.T, name, pattern string) string {
 }
 
 // run starts a program that runs until the test ends.
-func run(t *testing.T, cmd *exec.Cmd) {
+func runCommand(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // a master ends its children first
 	cmd.WaitDelay = 5 * time.Second

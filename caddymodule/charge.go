@@ -1,16 +1,11 @@
 package caddymodule
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/textproto"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +78,13 @@ type Charge struct {
 	// How long credits stay set aside when the gateway dies. Default: 5m.
 	HoldTTL config.Duration `json:"hold_ttl,omitempty"`
 
+	// What becomes of a request while the store cannot be reached: `closed` refuses
+	// it with 503; `open` lets it pass, if its account is remembered to have enough,
+	// and charges it when the store is back. open needs max_stale of the app, and
+	// is not for requests with an `Idempotency-Key`. What is not charged when the
+	// process ends never is. Default: `closed`.
+	OnStoreError string `json:"on_store_error,omitempty"`
+
 	// Keeps the answer to a request with an `Idempotency-Key` for 24 hours, if it is
 	// no larger than 32 KiB, and repeats it to whoever repeats the request. Default:
 	// false.
@@ -108,6 +110,12 @@ const (
 	maxHoldTTL         = 24 * time.Hour
 )
 
+// The words of on_store_error.
+const (
+	failClosed = "closed"
+	failOpen   = "open"
+)
+
 // The headers that tell the client.
 const (
 	headerCharged   = "X-Credits-Charged"
@@ -123,7 +131,7 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.PriceHeader == "" && h.Max > 0 {
 		h.PriceHeader = defaultPriceHeader
 	}
-	h.PriceHeader = textproto.CanonicalMIMEHeaderKey(h.PriceHeader)
+	h.PriceHeader = http.CanonicalHeaderKey(h.PriceHeader)
 	if h.Max == 0 {
 		h.Max = h.Credits
 	}
@@ -133,8 +141,13 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.charged, err = chargedStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
 		return err
 	}
-	h.app, err = configuredApp(ctx)
-	return err
+	if h.app, err = configuredApp(ctx); err != nil {
+		return err
+	}
+	if h.OnStoreError == failOpen && h.app.MaxStale == 0 {
+		return errors.New("on_store_error open needs max_stale in the global option dodo: it is for accounts that are remembered")
+	}
+	return nil
 }
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,100}$`)
@@ -154,45 +167,13 @@ func (h *Charge) validate() error {
 		return fmt.Errorf("hold_ttl must be from %v to %v", minHoldTTL, maxHoldTTL)
 	case h.PriceHeader != "" && !headerName.MatchString(h.PriceHeader):
 		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
+	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining):
+		return fmt.Errorf("price_header %s is what the client is told by", h.PriceHeader)
+	case h.OnStoreError != "" && h.OnStoreError != failClosed && h.OnStoreError != failOpen:
+		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
 	_, err := chargedStatuses(h.ChargeOn, h.ReleaseOn)
 	return err
-}
-
-// chargedStatuses is what charge_on and release_on say together.
-func chargedStatuses(on, off []string) (func(status int) bool, error) {
-	charge, err := statuses(on)
-	if err != nil {
-		return nil, fmt.Errorf("charge_on: %w", err)
-	}
-	release, err := statuses(off)
-	if err != nil {
-		return nil, fmt.Errorf("release_on: %w", err)
-	}
-	if len(on) == 0 {
-		charge = func(status int) bool { return status == http.StatusSwitchingProtocols || status >= 200 && status < 400 }
-	}
-	return func(status int) bool { return charge(status) && !release(status) }, nil
-}
-
-// statuses reads a list of statuses and classes of them.
-func statuses(list []string) (func(status int) bool, error) {
-	var single [1000]bool
-	for _, text := range list {
-		digit, class := strings.CutSuffix(strings.ToLower(text), "xx")
-		n, err := strconv.Atoi(digit)
-		switch {
-		case err == nil && class && len(digit) == 1 && n >= 1 && n <= 5:
-			for status := n * 100; status < n*100+100; status++ {
-				single[status] = true
-			}
-		case err == nil && !class && len(digit) == 3 && n >= 100 && n <= 599:
-			single[n] = true
-		default:
-			return nil, fmt.Errorf("'%s' is not a status such as 200 or 2xx", text)
-		}
-	}
-	return func(status int) bool { return status >= 0 && status < len(single) && single[status] }, nil
 }
 
 func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -237,6 +218,12 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key}
 	if key != "" {
 		ask.Fingerprint = fingerprint(r)
+		if v.holds > 0 { // for another dodo_charge of this request; no key of a client has a space
+			ask.Key += " " + strconv.Itoa(v.holds)
+		}
+	}
+	if h.OnStoreError == failOpen {
+		ask.Known = v.lastKnown()
 	}
 	charge, err := h.app.gateway.Hold(r.Context(), ask)
 	if errors.Is(err, gateway.ErrInsufficient) {
@@ -276,35 +263,26 @@ func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	failRequest(w, r, h.logger, err)
 }
 
-// fingerprint digests what a request asks for, as far as that can be told without
-// reading its body. HTTP/3 leaves open whether there is one, so that a length that is
-// not known counts for none.
-func fingerprint(r *http.Request) string {
-	d := sha256.New()
-	for _, part := range []string{
-		r.Method, r.Host, targetOf(r), r.Header.Get("Content-Type"), r.Header.Get("Content-Digest"),
-		strconv.FormatInt(max(r.ContentLength, 0), 10), r.Header.Get("Range"),
-	} {
-		_, _ = fmt.Fprintf(d, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(d.Sum(nil)[:16])
-}
-
 // end ends a hold behind the answer, and says so if that fails.
 func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, done func()) {
 	defer done()
-	found, err := charge.End(context.Background(), captured, receipt)
+	found, err := charge.End(h.app.store.life, captured, receipt)
 	switch {
+	case captured == 0:
+		metrics.charged("released", 0)
+		if err != nil {
+			h.logger.Warn("credits that are held could not be given back; they come back when the hold runs out", "error", err)
+		}
 	case err != nil:
 		metrics.charged("lost", 0)
-		h.logger.Error("credits that are held could not be spent or given back; they come back when the hold runs out", "error", err)
-	case !found && captured > 0:
+		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", "credits", captured, "late", charge.Late(), "error", err)
+	case !found:
 		metrics.charged("lost", 0)
-		h.logger.Warn("a hold had run out before it was charged", "credits", captured)
-	case captured > 0:
-		metrics.charged("captured", captured)
+		h.logger.Error("a request could not be charged, because its hold had run out", "credits", captured)
+	case charge.Late():
+		metrics.charged("late", captured)
 	default:
-		metrics.charged("released", 0)
+		metrics.charged("captured", captured)
 	}
 }
 
@@ -312,11 +290,12 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 // say what each option means. Syntax:
 //
 //	dodo_charge [<matcher>] <credits> {
-//		charge_on    <status>...
-//		release_on   <status>...
-//		price_header <name>
-//		max          <credits>
-//		hold_ttl     <duration>
+//		charge_on      <status>...
+//		release_on     <status>...
+//		price_header   <name>
+//		max            <credits>
+//		hold_ttl       <period>
+//		on_store_error closed | open
 //		replay
 //	}
 //
@@ -328,11 +307,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	handler := new(Charge)
-	var credits string
-	if err := readOne(h.Dispenser, &credits); err != nil {
-		return nil, err
-	}
-	if handler.Credits, err = parseCredits(h.Dispenser, "dodo_charge", credits); err != nil {
+	if err := readCredits(h.Dispenser, 0, &handler.Credits); err != nil {
 		return nil, err
 	}
 	once := seen{}
@@ -350,7 +325,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(matchers, handler), nil
 }
 
-func (h *Charge) parseOption(d *caddyfile.Dispenser) (err error) {
+func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	switch name := d.Val(); name {
 	case "charge_on":
 		return readMany(d, &h.ChargeOn)
@@ -359,34 +334,17 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) (err error) {
 	case "price_header":
 		return readOne(d, &h.PriceHeader)
 	case "max":
-		var text string
-		if err := readOne(d, &text); err != nil {
-			return err
-		}
-		if h.Max, err = parseCredits(d, name, text); err == nil && h.Max == 0 {
-			err = d.Err("max must be at least 1")
-		}
-		return err
+		return readCredits(d, 1, &h.Max)
 	case "hold_ttl":
 		return readPeriod(d, &h.HoldTTL)
+	case "on_store_error":
+		return readOne(d, &h.OnStoreError)
 	case "replay":
-		if d.CountRemainingArgs() > 0 {
-			return d.Errf("replay takes no argument")
-		}
 		h.Replay = true
-		return nil
+		return readNone(d)
 	default:
 		return d.Errf("unrecognized option '%s' of dodo_charge", name)
 	}
-}
-
-// parseCredits reads a whole number of credits.
-func parseCredits(d *caddyfile.Dispenser, name, text string) (int64, error) {
-	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil || int64(n) > config.MaxCredits {
-		return 0, d.Errf("%s takes a whole number of credits from 0 to %d, not '%s'", name, config.MaxCredits, text)
-	}
-	return int64(n), nil
 }
 
 // Interface guards
@@ -394,47 +352,3 @@ var (
 	_ caddy.Provisioner           = (*Charge)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Charge)(nil)
 )
-
-// price reads what the app says in the values of the price header.
-func (h *Charge) price(values []string) int64 {
-	if len(values) == 1 {
-		text := strings.TrimSpace(values[0])
-		isDigits := text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
-		n, err := strconv.ParseInt(text, 10, 64)
-		switch {
-		case isDigits && err == nil:
-			if n > h.Max {
-				h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "price", n, "max", h.Max)
-			}
-			return min(n, h.Max)
-		case isDigits: // more than 2^63
-			h.logger.Warn("the app asks a higher price than max allows, which is charged instead", "max", h.Max)
-			return h.Max
-		}
-	}
-	h.logger.Warn("the app's price cannot be read, the usual one is charged", "header", h.PriceHeader, "values", len(values))
-	return h.Credits
-}
-
-// declares reports whether a trailer is announced, and takes it off the list.
-func declares(header http.Header, name string) bool {
-	found := false
-	var rest []string
-	for _, line := range header["Trailer"] {
-		for _, token := range strings.Split(line, ",") {
-			token = textproto.TrimString(token)
-			if textproto.CanonicalMIMEHeaderKey(token) == name {
-				found = true
-			} else if token != "" {
-				rest = append(rest, token)
-			}
-		}
-	}
-	if !found {
-		return false
-	}
-	if header.Del("Trailer"); len(rest) > 0 {
-		header["Trailer"] = slices.Clip(rest)
-	}
-	return true
-}

@@ -22,16 +22,16 @@ import (
 
 // leaves waits until the account has so many, with nothing held: a charge ends
 // behind the answer.
-func (b *bench) leaves(user string, want int64) {
+func (b *bench) leaves(user string, want int64, login ...string) {
 	b.t.Helper()
 	var status struct{ Credits int64 }
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		a := b.do("GET", "/payments/status", "", "X-Test-User", user)
+		a := b.do("GET", "/payments/status", "", append(login, "X-Test-User", user)...)
 		if err := json.Unmarshal([]byte(a.body), &status); err != nil {
 			b.t.Fatal(a.status, a.body)
 		}
-		if status.Credits == want {
+		if a.status == http.StatusOK && status.Credits == want {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -436,10 +436,6 @@ func TestChargeReplay(t *testing.T) {
 	})
 	for i := range 3 {
 		a := b.do("POST", "/small", "", "X-Test-User", "alice", "Idempotency-Key", "k")
-		for a.status == http.StatusConflict && i > 0 { // the first one ends behind its answer
-			b.problem(a, 409, "idempotency_key_in_use")
-			a = b.do("POST", "/small", "", "X-Test-User", "alice", "Idempotency-Key", "k")
-		}
 		if a.status != 201 || a.body != strings.Repeat("1", 10) || a.header.Get("Content-Type") != "text/special" ||
 			len(a.header["X-Many"]) != 2 || a.header.Get("X-Credits-Charged") != "5" || (a.header.Get("Idempotent-Replayed") == "true") != (i > 0) {
 			t.Errorf("%+v", a)

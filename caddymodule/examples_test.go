@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,21 +17,26 @@ import (
 // example runs a Caddyfile of docs/examples as it is, but for where things are.
 func example(t *testing.T, name string, places ...string) (*bench, *dodosim.Simulator) {
 	t.Helper()
-	b := newBench(t)
-	t.Setenv("DODO_PAYMENTS_API_KEY", "test_api_key")
-	t.Setenv("DODO_PAYMENTS_WEBHOOK_SECRET", webhookSecret)
-	sim := shop(t, b)
 	text, err := os.ReadFile("../docs/examples/" + name + ".Caddyfile")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, string(text), places...)
+}
+
+func run(t *testing.T, text string, places ...string) (*bench, *dodosim.Simulator) {
+	t.Helper()
+	b := newBench(t)
+	t.Setenv("DODO_PAYMENTS_API_KEY", "test_api_key")
+	t.Setenv("DODO_PAYMENTS_WEBHOOK_SECRET", webhookSecret)
+	sim := shop(t, b)
 	b.mustLoad(strings.NewReplacer(append(places,
 		"{\n\tdodo {\n", "{\n\tadmin {{Admin}}\n\tdodo {\n\t\tbase_url {{Dodo}}\n\t\tstore bolt {{Dir}}/dodogate.db\n",
 		"https://app.example.com", "http://127.0.0.1:{{Port}}",
 		"\napp.example.com {", "\nhttp://127.0.0.1:{{Port}} {",
 		"pdt_from_your_dashboard", "pdt_pack10",
 		"/srv/site", "{{Dir}}",
-	)...).Replace(string(text)))
+	)...).Replace(text))
 	return b, sim
 }
 
@@ -141,6 +147,38 @@ func TestPlanLimit(t *testing.T) {
 	}
 	if a := b.do("POST", "/upload", upload, as("alice")...); a.status != http.StatusOK {
 		t.Errorf("pro: %d %s", a.status, a.body)
+	}
+}
+
+func TestAPIPrices(t *testing.T) {
+	app := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if price := r.URL.Query().Get("price"); price != "" {
+			w.Header().Set("X-Charge-Credits", price)
+		}
+		if r.URL.Path == "/api/images/missing" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	b, sim := example(t, "api-prices", "app:3000", app)
+	for _, tt := range []struct{ path, want string }{
+		{"/", "/"}, {"/api/search", "1/19"}, {"/api/images/1", "5/14"}, {"/api/images/missing", "0/14"},
+	} {
+		if a := b.do("GET", tt.path, "", as("alice")...); receipts(a.header) != tt.want {
+			t.Errorf("%s: %d, receipts %s, want %s", tt.path, a.status, receipts(a.header), tt.want)
+		}
+	}
+	a := b.do("GET", "/api/chat", "", append(as("alice"), "Accept", "text/html")...)
+	if a.status != 402 { // 15 are held for it
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	b.click(sim, "alice", a.body)
+	for _, tt := range []struct{ path, want string }{{"/api/chat", "1/113"}, {"/api/chat?price=7", "7/106"}, {"/api/chat?price=99", "15/91"}} {
+		a := b.do("GET", tt.path, "", as("alice")...)
+		if receipts(a.header) != tt.want || a.header.Get("X-Charge-Credits") != "" {
+			t.Errorf("%s: %d %v, receipts %s, want %s", tt.path, a.status, a.header, receipts(a.header), tt.want)
+		}
+		left, _ := strconv.ParseInt(a.header.Get("X-Credits-Remaining"), 10, 64)
+		b.leaves("alice", left, as("alice")...)
 	}
 }
 

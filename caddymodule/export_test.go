@@ -14,7 +14,7 @@ import (
 // What tests look at, and break, from outside.
 
 // DrainTime is how long a store waits for who is at work.
-const DrainTime = drainTime
+const DrainTime = drainTime + giveUpTime
 
 // OpenStores counts the handles in the pool.
 func OpenStores() int {
@@ -83,6 +83,9 @@ func StartRenewal(every time.Duration, do func() (done bool)) (stop func()) {
 	r.start(every, do)
 	return r.stop
 }
+
+// Life is when those who wait for the store are told to give up.
+func (h *handle) Life() context.Context { return h.life }
 
 // OpenTime is how long an opening may take.
 const OpenTime time.Duration = openTime

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // meter passes an answer on to the client and decides by its status what the
@@ -48,13 +46,16 @@ func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *ga
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		handler:               h, request: r, visit: v, charge: c, done: done,
 	}
-	m.renewal.start(time.Duration(h.HoldTTL)/2, m.renew)
+	m.renewal.start(time.Duration(h.HoldTTL)/renewals, m.renew)
 	return m
 }
 
+// renewals is how often a hold is renewed within its time, so that some may fail.
+const renewals = 4
+
 // renew keeps the hold of a request alive that takes its time.
 func (m *meter) renew() (done bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/4)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/renewals)
 	defer cancel()
 	if err := m.charge.Renew(ctx); err != nil {
 		m.handler.logger.Warn("a hold could not be renewed; it is tried again", "error", err)
@@ -116,6 +117,9 @@ func (m *meter) decide(status int) {
 	values, named := m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
+	if status == http.StatusSwitchingProtocols {
+		m.record = false // what follows cannot be repeated, and is not waited for
+	}
 	switch {
 	case !m.handler.charged(status), m.request.Context().Err() != nil:
 		price = 0
@@ -182,10 +186,10 @@ func removeField(header http.Header, name string) (values []string, found bool) 
 // settle decides the price and tells the client. Spending it may come later.
 func (m *meter) settle(price int64) {
 	m.settled, m.price = true, price
-	m.visit.charged += price
+	charged, left := m.visit.settled(m.charge, price)
 	header := m.Header()
-	header[headerCharged] = []string{strconv.FormatInt(m.visit.charged, 10)}
-	header[headerRemaining] = []string{strconv.FormatInt(m.charge.Available+m.charge.Held()-price, 10)}
+	header[headerCharged] = []string{strconv.FormatInt(charged, 10)}
+	header[headerRemaining] = []string{strconv.FormatInt(left, 10)}
 	if !m.record || price == 0 {
 		m.end(nil)
 	}
@@ -199,6 +203,7 @@ func (m *meter) end(receipt []byte) {
 	m.renewal.stop()
 	done := m.done
 	m.done = nil
+	m.charge.Ending()
 	go m.handler.end(m.charge, m.price, receipt, done)
 }
 
@@ -211,7 +216,7 @@ func (m *meter) finish() {
 		m.settle(m.lastPrice(values, named))
 	}
 	var receipt []byte
-	if m.record && m.returned && m.err == nil {
+	if m.record && m.returned && m.err == nil && m.request.Context().Err() == nil {
 		receipt = m.receipt()
 	}
 	m.end(receipt)
@@ -241,7 +246,11 @@ func (m *meter) Write(p []byte) (int, error) {
 		m.WriteHeader(http.StatusOK)
 	}
 	m.keepBody(p)
-	return m.ResponseWriter.Write(p)
+	n, err := m.ResponseWriter.Write(p)
+	if err != nil {
+		m.drop() // the rest may never come
+	}
+	return n, err
 }
 
 // ReadFrom lets the system copy files and sockets by itself, where it can.
@@ -275,68 +284,4 @@ func (m *meter) FlushError() error {
 		m.WriteHeader(http.StatusOK)
 	}
 	return http.NewResponseController(m.ResponseWriter).Flush()
-}
-
-// maxReplayed is the size of the largest body that is kept, in bytes.
-const maxReplayed = 32 << 10
-
-// receipt is what is kept of an answer.
-type receipt struct {
-	Status int         `json:"status"`
-	Header http.Header `json:"header"`
-	Body   []byte      `json:"body"`
-}
-
-// keepHead notes the status and the headers that are the answer's own.
-func (m *meter) keepHead(status int) {
-	if !m.record || m.price == 0 {
-		m.record = false
-		return
-	}
-	m.status, m.header = status, m.Header().Clone()
-	for _, name := range []string{
-		"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length", "Date", headerRemaining,
-	} {
-		delete(m.header, name)
-	}
-}
-
-// keepBody keeps what is written, as long as it is little.
-func (m *meter) keepBody(p []byte) {
-	if !m.record || m.status == 0 {
-		return
-	}
-	if len(m.body)+len(p) > maxReplayed {
-		m.record, m.body = false, nil
-		m.end(nil)
-		return
-	}
-	m.body = append(m.body, p...)
-}
-
-func (m *meter) receipt() []byte {
-	if m.status == 0 {
-		return nil
-	}
-	text, err := json.Marshal(receipt{m.status, m.header, m.body})
-	if err != nil || len(text) > store.MaxReceipt {
-		return nil
-	}
-	return text
-}
-
-// replay repeats an answer. It reports whether there is one.
-func replay(w http.ResponseWriter, finished *gateway.FinishedError) bool {
-	var kept receipt
-	if json.Unmarshal(finished.Receipt, &kept) != nil || kept.Status < 200 {
-		return false
-	}
-	header := w.Header()
-	for name, values := range kept.Header {
-		header[name] = values
-	}
-	header.Set("Idempotent-Replayed", "true")
-	w.WriteHeader(kept.Status)
-	_, _ = w.Write(kept.Body)
-	return true
 }

@@ -52,7 +52,7 @@ func newMeters() *meters {
 		refused: counter("requests_refused_total",
 			"Requests refused for what their account has, by the problem's code.", "code"),
 		charges: counter("charges_total",
-			"Requests that credits were set aside for, by how that ended.", "result"),
+			"Requests that were to be charged, by how that ended.", "result"),
 		spent: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dodogate", Name: "credits_spent_total",
 			Help: "Credits that requests were charged."}),
 		passes: counter("reconciliations_total",
@@ -122,7 +122,8 @@ func (m *meters) unread(err error) { m.requests.WithLabelValues(labelOf(err)).In
 // refusedWith counts a request that is not entitled, or cannot be judged.
 func (m *meters) refusedWith(code string) { m.refused.WithLabelValues(code).Inc() }
 
-// charged counts how a hold ended: captured, released, lost or replayed.
+// charged counts how a request ended that was to be charged: captured, late,
+// released, lost or replayed.
 func (m *meters) charged(result string, credits int64) {
 	m.charges.WithLabelValues(result).Inc()
 	m.spent.Add(float64(credits))

@@ -21,9 +21,16 @@ type visit struct {
 	view *gateway.View
 	err  error
 
-	headers  [headerCount]string // the values that the request is given
-	charged  int64               // so far, in credits
-	silenced bool                // what the app itself wrote of charges is gone
+	headers [headerCount]string // the values that the request is given
+
+	holds   int   // so far
+	charged int64 // so far, in credits
+	// silenced: what the app itself wrote of charges is gone.
+	silenced bool
+	left     int64 // that can be spent, besides what is held for the request
+	// known is what the store said of the account last, for who passes on that; nil
+	// is the view as it was read.
+	known *gateway.View
 }
 
 // read reads the account, but not for anonymous visitors, who have nothing.

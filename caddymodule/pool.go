@@ -37,6 +37,10 @@ type handle struct {
 	// opener must not show what it opens when it is printed; a func does not.
 	opener func(context.Context) (openStore, error)
 	passes *passes // over Dodo's lists, into this store
+	// life ends before the store is closed under those who are still at work, so
+	// that they can give up what waits for it.
+	life context.Context //nolint:containedctx // of no request
+	end  context.CancelFunc
 
 	mu     sync.Mutex
 	opened openStore
@@ -52,13 +56,17 @@ const (
 	openTime = 15 * time.Second
 	// drainTime is more than the longest use case takes, which is a checkout.
 	drainTime = 20 * time.Second
+	// giveUpTime is how long those who wait for the store then have to say so.
+	giveUpTime = time.Second
 )
 
 // acquire takes the handle with the given key from the pool. The key identifies
 // the resource and may be logged.
 func acquire(key string, opener func(context.Context) (openStore, error)) (*handle, error) {
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &handle{opener: opener, passes: newPasses()}, nil
+		h := &handle{opener: opener, passes: newPasses()}
+		h.life, h.end = context.WithCancel(context.Background())
+		return h, nil
 	})
 	if err != nil {
 		return nil, err
@@ -130,8 +138,10 @@ func (h *handle) done() {
 }
 
 // Destruct closes the store. Whoever is at work may finish, also with steps that
-// have not begun yet, as long as drainTime has not passed.
+// have not begun yet, as long as drainTime has not passed; those who only wait for
+// the store are told to give up then, and have a moment more.
 func (h *handle) Destruct() error {
+	defer h.end()
 	late := time.NewTimer(drainTime)
 	defer late.Stop()
 	over := false
@@ -155,7 +165,9 @@ func (h *handle) Destruct() error {
 		select {
 		case <-idle:
 		case <-late.C:
-			over = true
+			over = h.life.Err() != nil
+			h.end()
+			late.Reset(giveUpTime)
 		}
 	}
 }

@@ -135,3 +135,29 @@ func TestHandleDoesNotDrainForEver(t *testing.T) {
 		done() // late, and harmless
 	})
 }
+
+// Who only waits for the store is told before it is closed, and can say so.
+func TestHandleTellsWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &fakeStore{}
+		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+		_, done, err := h.Use()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			<-h.Life().Done()
+			if fake.closed {
+				t.Error("it is told when it is too late")
+			}
+			done()
+		}()
+		begin := time.Now()
+		if err := caddymodule.ReleaseHandle("test"); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(begin); waited >= caddymodule.DrainTime || !fake.closed {
+			t.Errorf("closed %v after %v", fake.closed, waited)
+		}
+	})
+}

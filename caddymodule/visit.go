@@ -40,7 +40,28 @@ func (v *visit) held(r *http.Request, c *gateway.Charge) {
 	}
 	now := known.Snapshot
 	now.Credits = c.Available
-	v.show(r, now)
+	v.holds++
+	v.left = c.Available
+	v.show(r, now, c.Late())
+	if !c.Late() {
+		v.known = v.view
+	}
+}
+
+// lastKnown is what the store said of the account last; nil is nothing.
+func (v *visit) lastKnown() *gateway.View {
+	if view, err := v.read(); err == nil && v.known == nil {
+		v.known = view
+	}
+	return v.known
+}
+
+// settled is told what a hold became. It returns what the client has been charged
+// so far, and what it has left, besides what is held for the request still.
+func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
+	v.charged += price
+	v.left += c.Held() - price
+	return v.charged, v.left
 }
 
 // settle is asked before the request is refused. What comes of it is what the
@@ -51,13 +72,13 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}
-	v.show(r, now)
+	v.show(r, now, false)
 	return now, waiting, nil
 }
 
 // show lets everybody behind see another snapshot.
-func (v *visit) show(r *http.Request, now entitlement.Snapshot) {
+func (v *visit) show(r *http.Request, now entitlement.Snapshot, stale bool) {
 	v.once.Do(func() {})
-	v.view, v.err = &gateway.View{Snapshot: now, Words: headerValues(v.account, now)}, nil
+	v.view, v.err = &gateway.View{Snapshot: now, Stale: stale, Words: headerValues(v.account, now)}, nil
 	v.site.headers.set(r.Header, &v.headers, v.view)
 }

@@ -256,6 +256,18 @@ func TestDemo(t *testing.T) {
 	d.start()
 	alice.sees("10 true pro")
 	bob.sees("500 true pro")
+	if page, _ := alice.submit(d.site+"/generate", nil); !strings.Contains(page, `id="generated"`) || !strings.Contains(page, "You have 9 credits left") {
+		t.Errorf("generated:\n%s", page)
+	}
+	alice.sees("9 true pro")
+	resp, err := d.customer().Post(d.site+"/generate", "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusPaymentRequired {
+		t.Errorf("who has no credits gets %s", resp.Status)
+	}
 }
 
 // TestDemoOnRedis: the same on Redis, over a crash of either process.
@@ -321,5 +333,17 @@ func TestDemoByAPI(t *testing.T) {
 	status, account := call(http.MethodGet, "/payments/status", "")
 	if status != http.StatusOK || account["credits"] != 10.0 || account["has_paid"] != true {
 		t.Errorf("status: %d %v", status, account)
+	}
+	req, err := http.NewRequest(http.MethodPost, d.site+"/generate", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Cookie", "demo_user=alice")
+	if resp, err = http.DefaultClient.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Credits-Charged") != "1" || resp.Header.Get("X-Credits-Remaining") != "9" {
+		t.Errorf("generate: %s %v", resp.Status, resp.Header)
 	}
 }

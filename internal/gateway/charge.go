@@ -38,16 +38,23 @@ type HoldRequest struct {
 	// Key is the request's idempotency key; empty for none. Fingerprint digests
 	// what the request asks for, so that a key is not used for something else.
 	Key, Fingerprint string
+	// Known is what is remembered of the account, where the request may pass on the
+	// strength of that while the store cannot be reached, and be charged later. nil
+	// is where it may not. A request with a Key never may: nobody could say whether
+	// it came before.
+	Known *View
 }
 
 // keyMemory is how long a key that was charged is remembered.
 const keyMemory = 24 * time.Hour
 
-// Charge is a hold for one request, which must be ended. Its methods may be called
+// Charge is what is held for one request, which must be ended. Its methods may be called
 // concurrently.
 type Charge struct {
 	gateway *Gateway
 	hold    store.Hold
+	late    bool
+	written func() // not nil: to be called when the end is written
 	// Available is what can be spent beside what is held.
 	Available int64
 }
@@ -55,7 +62,16 @@ type Charge struct {
 // Hold sets credits aside, in one round trip. It returns [ErrInsufficient],
 // [ErrKeyRunning], [ErrKeyMismatch] or a [FinishedError], or that the store is
 // unavailable. What it may have set aside then is given back.
+//
+// Before it refuses, it waits for charges of the account that are [Charge.Ending],
+// and asks once more.
 func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
+	trusted := r.Known != nil && r.Key == ""
+	if trusted && g.late.stands() {
+		if c := g.late.pass(r); c != nil {
+			return c, nil
+		}
+	}
 	c := &Charge{gateway: g, hold: store.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
 	}}
@@ -64,24 +80,41 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
 	held, err := g.Store.Hold(ctx, c.hold)
-	if err != nil {
-		return nil, errors.Join(err, c.undo(ctx))
+	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) && g.ending.wait(ctx, r.Account) {
+		held, err = g.Store.Hold(ctx, c.hold)
 	}
+	if err != nil {
+		go c.undo(context.WithoutCancel(ctx)) // whoever is refused need not wait for it
+		if errors.Is(err, store.ErrUnavailable) && trusted {
+			g.late.leaveAlone()
+			if c := g.late.pass(r); c != nil {
+				return c, nil
+			}
+		}
+		return nil, err
+	}
+	g.late.answered()
 	c.Available = held.Account.Ledger.Available(g.Clock())
 	g.views.Put(r.Account, held.Account)
-	switch held.Outcome {
-	case store.HoldPlaced:
+	if held.Outcome == store.HoldPlaced {
 		return c, nil
+	}
+	return nil, notPlaced(held)
+}
+
+// notPlaced says why a hold was not.
+func notPlaced(held store.Held) error {
+	switch held.Outcome {
 	case store.HoldRefused:
-		return nil, ErrInsufficient
+		return ErrInsufficient
 	case store.HoldRunning:
-		return nil, ErrKeyRunning
+		return ErrKeyRunning
 	case store.HoldMismatched:
-		return nil, ErrKeyMismatch
+		return ErrKeyMismatch
 	case store.HoldFinished:
-		return nil, &FinishedError{Charged: held.Captured, Receipt: held.Receipt}
+		return &FinishedError{Charged: held.Captured, Receipt: held.Receipt}
 	default:
-		return nil, fmt.Errorf("hold: unknown outcome %q", held.Outcome)
+		return fmt.Errorf("hold: unknown outcome %q", held.Outcome)
 	}
 }
 
@@ -89,22 +122,36 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 // that went unanswered. If it fails, the hold runs out.
 const undoPatience = time.Second
 
-func (c *Charge) undo(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
+func (c *Charge) undo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
-	_, err := c.gateway.Store.End(ctx, store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
-	return err
+	_, _ = c.gateway.Store.End(ctx, store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
 }
 
 // Held is how many credits are set aside.
 func (c *Charge) Held() int64 { return c.hold.Amount }
 
+// Late reports whether the request passed while the store could not be reached.
+// Nothing is set aside in the store then; [Charge.End] charges it.
+func (c *Charge) Late() bool { return c.late }
+
 // Renew lets the hold run for its TTL from now on.
 func (c *Charge) Renew(ctx context.Context) error {
+	if c.late {
+		return nil
+	}
 	renew := c.hold
 	renew.Renew = true
 	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
+}
+
+// Ending says that the answer is decided, and End comes at once. It must not be
+// called twice.
+func (c *Charge) Ending() {
+	if !c.late {
+		c.written = c.gateway.ending.begin(c.hold.Account)
+	}
 }
 
 // End spends captured of what is held and gives the rest back. While the store
@@ -113,7 +160,16 @@ func (c *Charge) Renew(ctx context.Context) error {
 //
 // A hold that is gone was released: nothing is spent, which is no error but
 // reported as false.
+//
+// A late charge waits for the store for as long as it takes, or until ctx ends. It
+// returns [ErrInsufficient] when less can be spent by then.
 func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent bool, err error) {
+	if c.late {
+		return c.gateway.late.end(ctx, c.hold, captured)
+	}
+	if c.written != nil {
+		defer c.written()
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.hold.TTL)
 	defer cancel()
 	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt}

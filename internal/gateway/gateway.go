@@ -121,6 +121,8 @@ type Gateway struct {
 	prices    priceList
 	round     round // of redrives
 	views     *cache.Cache
+	late      late
+	ending    ending
 	stop      func() // ends the watching of the store
 	waiting   waitingRoom
 }
@@ -141,6 +143,7 @@ func New(o Options) *Gateway {
 		budget:    rate.NewLimiter(confirmsPerSecond, confirmBurst),
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 	}
+	g.late.gateway, g.late.owed = g, make(map[string]int64)
 	g.watch()
 	return g
 }

@@ -37,8 +37,13 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.S
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}
-	now, err = g.Entitlement(ctx, account)
-	return now, waiting, err
+	// From the store: what is remembered may be from before a payment that the
+	// orders above are already behind.
+	a, err := g.readAccount(ctx, account)
+	if err != nil {
+		return entitlement.Snapshot{}, nil, err
+	}
+	return a.Snapshot(g.Clock()), waiting, nil
 }
 
 // askAll asks Dodo about all of the orders at once, and waits only so long.
