@@ -1,7 +1,6 @@
 package dodosim
 
 import (
-	"math/big"
 	"net/http"
 	"slices"
 )
@@ -11,8 +10,6 @@ var (
 	creditTransactions  = wordSet(`credit_added credit_deducted credit_expired credit_rolled_over rollover_forfeited overage_charged
 		overage_reset auto_top_up manual_adjustment refund`)
 )
-
-func whole(n int64) decimal { return decimal{new(big.Rat).SetInt64(n)} }
 
 // requestedAccount is the one that a path names: 404 too while there is no balance.
 func (s *Simulator) requestedAccount(r *http.Request) (*creditAccount, *Error) {

@@ -18,6 +18,8 @@ var decimalForm = regexp.MustCompile(`^[0-9]{1,10}(\.[0-9]{1,10})?$`)
 
 func zero() decimal { return decimal{new(big.Rat)} }
 
+func whole(n int64) decimal { return decimal{new(big.Rat).SetInt64(n)} }
+
 // parseDecimal reads an amount of no more places than its entitlement has.
 func parseDecimal(text string, places int) (decimal, bool) {
 	_, fraction, _ := strings.Cut(text, ".")
@@ -30,6 +32,7 @@ func parseDecimal(text string, places int) (decimal, bool) {
 
 func (d decimal) add(other decimal) decimal { return decimal{new(big.Rat).Add(d.r, other.r)} }
 func (d decimal) sub(other decimal) decimal { return decimal{new(big.Rat).Sub(d.r, other.r)} }
+func (d decimal) times(n int64) decimal     { return decimal{new(big.Rat).Mul(d.r, whole(n).r)} }
 func (d decimal) less(other decimal) bool   { return d.r.Cmp(other.r) < 0 }
 func (d decimal) positive() bool            { return d.r.Sign() > 0 }
 

@@ -104,6 +104,7 @@ func (s *Simulator) grantBought(p *payment) {
 		if l.product.recurring() {
 			continue
 		}
+		s.giveCredits(l, p.Customer, "one_time", "payment", p.PaymentID, p.Metadata, p.happened())
 		for _, f := range s.flagsOf(l.product) {
 			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
 		}

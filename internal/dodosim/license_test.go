@@ -29,7 +29,7 @@ func TestOfficialSDKLicenses(t *testing.T) {
 		t.Errorf("events %s", got)
 	}
 	shop.flush()
-	keys, err := shop.client().LicenseKeys.List(ctx, dodopayments.LicenseKeyListParams{ProductID: dodopayments.F("pdt_app")})
+	keys, err := shop.client().LicenseKeys.List(ctx, dodopayments.LicenseKeyListParams{ProductID: dodopayments.F("pdt_app")}) //nolint:staticcheck // deprecated, and still used
 	if err != nil || len(keys.Items) != 1 || keys.Items[0].PaymentID != paid.PaymentID || keys.Items[0].ActivationsLimit != 2 {
 		t.Fatalf("%+v, %v", keys, err)
 	}
@@ -145,7 +145,9 @@ func TestImportedLicense(t *testing.T) {
 	if got := shop.ask("POST", "/licenses/validate", `{"license_key":"MINE"}`)["valid"]; got != false {
 		t.Error("valid after its end")
 	}
-	if got, err := shop.client().LicenseKeys.Update(t.Context(), made.ID, dodopayments.LicenseKeyUpdateParams{ExpiresAt: dodopayments.F(opening.Add(2 * time.Hour))}); err != nil || got.Status != "active" {
+	longer := dodopayments.LicenseKeyUpdateParams{ExpiresAt: dodopayments.F(opening.Add(2 * time.Hour))}
+	got, err := shop.client().LicenseKeys.Update(t.Context(), made.ID, longer) //nolint:staticcheck // deprecated, and still used
+	if err != nil || got.Status != "active" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got := shop.ask("POST", "/licenses/validate", `{"license_key":"NOT MINE"}`)["valid"]; got != false {

@@ -124,9 +124,21 @@ type Product struct {
 	// places can use at a time: 0 is any number.
 	LicenseKeys      bool
 	ActivationsLimit int
+	// Credits are what a purchase, or each paid billing cycle, gives for every piece. They do
+	// not expire.
+	Credits []ProductCredit
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string
+}
+
+// ProductCredit is a credit entitlement of a product. Products that name the same one
+// share its balance.
+type ProductCredit struct {
+	// Name tells it from others, and Unit is what one credit is called.
+	Name, Unit string
+	// Amount is a positive decimal with at most 10 places, such as "2.5".
+	Amount string
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -221,6 +233,8 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
 		case p.ActivationsLimit < 0 || p.ActivationsLimit > math.MaxInt32 || p.ActivationsLimit > 0 && !p.LicenseKeys:
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
+		case !usableCredits(p.Credits):
+			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
 		case slices.Contains(p.Features, ""):
 			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):

@@ -14,22 +14,24 @@ var (
 // patchRequest is the body of PATCH /subscriptions/{id} (FACTS 2.7). A field that is
 // absent or null changes nothing.
 type patchRequest struct {
-	Status             *string    `json:"status"`
-	CancelAtNext       *bool      `json:"cancel_at_next_billing_date"`
-	CancelReason       *string    `json:"cancel_reason"`
-	Feedback           *string    `json:"cancellation_feedback"`
-	Comment            *string    `json:"cancellation_comment"`
-	NextBillingDate    *time.Time `json:"next_billing_date"`
-	TermCount          *int       `json:"subscription_period_count"`
-	TermInterval       *string    `json:"subscription_period_interval"`
-	Metadata           metadata   `json:"metadata"`
-	Billing            *billing   `json:"billing"`
-	TaxID              *string    `json:"tax_id"`
-	CustomerName       *string    `json:"customer_name"`
-	BusinessName       *string    `json:"customer_business_name"`
-	DisableOnDemand    any        `json:"disable_on_demand"`
-	CreditEntitlements []any      `json:"credit_entitlement_cart"`
-	Pause              *bool      `json:"pause"`
+	Status          *string    `json:"status"`
+	CancelAtNext    *bool      `json:"cancel_at_next_billing_date"`
+	CancelReason    *string    `json:"cancel_reason"`
+	Feedback        *string    `json:"cancellation_feedback"`
+	Comment         *string    `json:"cancellation_comment"`
+	NextBillingDate *time.Time `json:"next_billing_date"`
+	TermCount       *int       `json:"subscription_period_count"`
+	TermInterval    *string    `json:"subscription_period_interval"`
+	Metadata        metadata   `json:"metadata"`
+	Billing         *billing   `json:"billing"`
+	TaxID           *string    `json:"tax_id"`
+	CustomerName    *string    `json:"customer_name"`
+	BusinessName    *string    `json:"customer_business_name"`
+	DisableOnDemand *struct {
+		NextBillingDate *time.Time `json:"next_billing_date"`
+	} `json:"disable_on_demand"`
+	CreditEntitlements []any `json:"credit_entitlement_cart"`
+	Pause              *bool `json:"pause"`
 }
 
 // patchSubscription answers PATCH /subscriptions/{id}: with the whole change or none.
@@ -60,8 +62,12 @@ func (request patchRequest) check() *Error {
 	switch {
 	case request.Pause != nil:
 		return refuse(codeInvalidParameters, "pause is gone: patch status to paused or active")
-	case request.DisableOnDemand != nil || len(request.CreditEntitlements) > 0:
-		return refuse(codeUnsupportedAction, "the simulator plays neither disable_on_demand nor credit entitlements")
+	case request.DisableOnDemand != nil && request.DisableOnDemand.NextBillingDate == nil:
+		return refuse(codeInvalidBody, "disable_on_demand needs next_billing_date")
+	case request.DisableOnDemand != nil && request.NextBillingDate != nil:
+		return refuse(codeInvalidParameters, "next_billing_date is given twice")
+	case len(request.CreditEntitlements) > 0:
+		return refuse(codeUnsupportedAction, "the simulator has no credit settings of a single subscription")
 	case request.resumes() && !request.alone():
 		return refuse(codeInvalidParameters, "status %s must be the only field", *request.Status)
 	case request.Status != nil && *request.Status != "cancelled" && !request.resumes():
@@ -94,7 +100,7 @@ func (request patchRequest) cancels() bool {
 func (request patchRequest) alone() bool {
 	return request.CancelAtNext == nil && request.CancelReason == nil && request.Feedback == nil && request.Comment == nil &&
 		request.NextBillingDate == nil && request.TermCount == nil && request.TermInterval == nil && request.Metadata == nil &&
-		request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil
+		request.DisableOnDemand == nil && request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil
 }
 
 // fits refuses what does not fit this subscription as it stands. The pairs of state and
@@ -107,9 +113,13 @@ func (request patchRequest) fits(sub *subscription, now time.Time) *Error {
 		status == "active" && sub.Status != SubscriptionPaused,
 		status == "cancelled" && sub.over(),
 		request.CancelAtNext != nil && sub.Status != SubscriptionActive,
-		request.NextBillingDate != nil && sub.Status != SubscriptionActive,
+		(request.NextBillingDate != nil || request.DisableOnDemand != nil) && sub.Status != SubscriptionActive,
 		request.TermCount != nil && sub.over():
 		return inactive
+	case request.DisableOnDemand != nil && !sub.OnDemand:
+		return refuse(codeNotOnDemand, "subscription %s is not on demand", sub.SubscriptionID)
+	case request.DisableOnDemand != nil && request.DisableOnDemand.NextBillingDate.Before(now):
+		return refuse(codeInvalidParameters, "next_billing_date is in the past")
 	case request.NextBillingDate != nil && request.NextBillingDate.Before(now):
 		return refuse(codeInvalidParameters, "next_billing_date is in the past")
 	case request.TermInterval != nil && request.TermCount == nil:
@@ -135,6 +145,10 @@ func (request patchRequest) term(sub *subscription) Period {
 // apply makes a change that fits. The caller holds s.mu.
 func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time) {
 	request.editDetails(sub)
+	if request.DisableOnDemand != nil {
+		sub.OnDemand = false
+		request.NextBillingDate = request.DisableOnDemand.NextBillingDate
+	}
 	if request.NextBillingDate != nil {
 		sub.billNext(request.NextBillingDate.UTC().Truncate(time.Microsecond))
 	}

@@ -128,7 +128,7 @@ func TestPatchRefusals(t *testing.T) {
 		"unknown interval":           {active, `{"subscription_period_count":99,"subscription_period_interval":"Eon"}`, 422, body},
 		"unknown country":            {active, `{"billing":{"country":"XX"}}`, 422, "UNSUPPORTED_COUNTRY"},
 		"bad metadata":               {active, `{"metadata":{"a":null}}`, 422, body},
-		"on demand":                  {active, `{"disable_on_demand":{"next_billing_date":"2031-01-01T00:00:00Z"}}`, 422, "UNSUPPORTED_ACTION"},
+		"on demand":                  {active, `{"disable_on_demand":{"next_billing_date":"2031-01-01T00:00:00Z"}}`, 422, "SUBSCRIPTION_NOT_ON_DEMAND"},
 		"half of it would be all OK": {active, `{"metadata":{"kept":"no"},"next_billing_date":"2000-01-01T00:00:00Z"}`, 422, parameters},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,4 +255,26 @@ func TestPastDueEndsAt(t *testing.T) {
 			t.Error("grace", grace, "found", found)
 		}
 	}
+}
+
+// A subscription on demand becomes one that is charged by the calendar.
+func TestDisableOnDemand(t *testing.T) {
+	shop := magazine(t, nil)
+	id := shop.pay(shop.checkout(`{"product_cart":[{"product_id":"pdt_pro","quantity":1}],"subscription_data":{"on_demand":{"mandate_only":true}}}`)).SubscriptionID
+	path := "/subscriptions/" + id
+	shop.refuses(
+		refusal{"PATCH", path, `{"disable_on_demand":{}}`, 422, "INVALID_REQUEST_BODY"},
+		refusal{"PATCH", path, `{"disable_on_demand":{"next_billing_date":"2000-01-01T00:00:00Z"}}`, 422, "INVALID_REQUEST_PARAMETERS"},
+	)
+	shop.sim.Advance(40 * day)
+	next := opening.Add(50 * day)
+	shop.patch(id, `{"disable_on_demand":{"next_billing_date":"`+next.Format(time.RFC3339)+`"}}`)
+	if got := shop.ask("GET", path, ""); got["on_demand"] != false || got["next_billing_date"] != next.Format(time.RFC3339) {
+		t.Errorf("%v", got)
+	}
+	shop.sim.Advance(10 * day)
+	if got := shop.items("/payments?subscription_id="+id, "total_amount"); len(got) != 2 || got[0] != 2000.0 {
+		t.Errorf("payments %v", got)
+	}
+	shop.refuses(refusal{"POST", path + "/charge", `{"product_price":100}`, 422, "SUBSCRIPTION_NOT_ON_DEMAND"})
 }

@@ -197,6 +197,7 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 		s.useCycle(sub)
 		sub.begin(now)
 		s.tell(sub, now, "plan_changed", "updated")
+		s.giveCycle(sub, now)
 	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
 		s.setPlan(sub, plan)
 		sub.Status = SubscriptionOnHold

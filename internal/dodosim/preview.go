@@ -177,6 +177,7 @@ func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 	}
 	after := *s.shown(sub)
 	s.setPlan(&after, plan)
+	after.CreditEntitlements = s.creditCart(&after)
 	if mode != doNotBill && !later {
 		after.begin(now)
 	}

@@ -34,22 +34,22 @@ type recurringPrice struct {
 
 // productObject is a product as GET /products/{id} shows it.
 type productObject struct {
-	ProductID          string    `json:"product_id"`
-	BusinessID         string    `json:"business_id"`
-	BrandID            string    `json:"brand_id"`
-	Name               string    `json:"name"`
-	Description        *string   `json:"description"`
-	Image              *string   `json:"image"`
-	Price              any       `json:"price"`
-	IsRecurring        bool      `json:"is_recurring"`
-	TaxCategory        string    `json:"tax_category"`
-	LicenseKeyEnabled  bool      `json:"license_key_enabled"`
-	ActivationsLimit   *int      `json:"license_key_activations_limit"`
-	Metadata           metadata  `json:"metadata"`
-	CreditEntitlements []any     `json:"credit_entitlements"`
-	Entitlements       []flag    `json:"entitlements"`
-	CreatedAt          time.Time `json:"created_at"`
-	UpdatedAt          time.Time `json:"updated_at"`
+	ProductID          string          `json:"product_id"`
+	BusinessID         string          `json:"business_id"`
+	BrandID            string          `json:"brand_id"`
+	Name               string          `json:"name"`
+	Description        *string         `json:"description"`
+	Image              *string         `json:"image"`
+	Price              any             `json:"price"`
+	IsRecurring        bool            `json:"is_recurring"`
+	TaxCategory        string          `json:"tax_category"`
+	LicenseKeyEnabled  bool            `json:"license_key_enabled"`
+	ActivationsLimit   *int            `json:"license_key_activations_limit"`
+	Metadata           metadata        `json:"metadata"`
+	CreditEntitlements []productCredit `json:"credit_entitlements"`
+	Entitlements       []flag          `json:"entitlements"`
+	CreatedAt          time.Time       `json:"created_at"`
+	UpdatedAt          time.Time       `json:"updated_at"`
 }
 
 // productItem is a product as GET /products lists it.
@@ -109,6 +109,8 @@ func (s *Simulator) findProduct(id string) (Product, *Error) {
 
 // getProduct answers GET /products/{id}.
 func (s *Simulator) getProduct(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	p, refusal := s.findProduct(r.PathValue("id"))
 	if refusal != nil {
 		return nil, refusal
@@ -129,7 +131,7 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		IsRecurring:        p.recurring(),
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
-		CreditEntitlements: []any{},
+		CreditEntitlements: s.creditsOf(p),
 		Entitlements:       s.flagsOf(p),
 		CreatedAt:          s.started,
 		UpdatedAt:          s.started,

@@ -54,6 +54,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 		s.tell(sub, at, "plan_changed")
 	}
 	s.tell(sub, at, "renewed", "updated")
+	s.giveCycle(sub, at)
 }
 
 // begin starts a paid cycle.
@@ -200,4 +201,5 @@ func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *
 		sub.begin(sub.NextBillingDate)
 	}
 	s.tell(sub, now, "active", "update_payment_method", "updated")
+	s.giveCycle(sub, now)
 }

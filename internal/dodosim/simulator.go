@@ -48,11 +48,12 @@ type Simulator struct {
 	coupons           []*coupon               // oldest first; each is replaced when it changes
 	redemptions       map[string]*redemptions // by discount
 
-	licenses []*license       // oldest first
-	credits  []*credit        // oldest first
-	accounts []*creditAccount // oldest first
-	usage    []usageEvent     // in the order of receipt
-	usageIDs map[string]bool
+	licenses       []*license        // oldest first
+	credits        []*credit         // oldest first
+	catalogCredits map[string]string // their ids, by the name that the catalog has for them; not changed any more
+	accounts       []*creditAccount  // oldest first
+	usage          []usageEvent      // in the order of receipt
+	usageIDs       map[string]bool
 
 	hooks    []*hook           // webhook endpoints, oldest first
 	hookKeys map[string]string // the endpoint of each idempotency key
@@ -108,6 +109,9 @@ func New(options Options) (*Simulator, error) {
 	}
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
+	}
+	for _, p := range options.Products {
+		s.addCredits(p)
 	}
 	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
@@ -165,6 +169,7 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},
 		{"DELETE", "/subscriptions/{id}/change-plan/scheduled", s.unschedulePlan},
 		{"POST", "/subscriptions/{id}/charge", s.chargeOnDemand},
+		{"GET", "/subscriptions/{id}/credit-usage", s.getCreditUsage},
 		{"POST", "/subscriptions/{id}/change-plan/preview", s.previewPlan},
 		{"POST", "/subscriptions/{id}/update-payment-method", s.updateMethod},
 		{"GET", "/discounts", s.listDiscounts},

@@ -18,7 +18,6 @@ func (s *Simulator) newSubscription(session *session, plan line, with card, now 
 		Billing:             session.billing,
 		Metadata:            session.metadata,
 		Addons:              []any{},
-		CreditEntitlements:  []any{},
 		MeterEntitlements:   []any{},
 		Meters:              []any{},
 		TermCount:           plan.product.Term.Count,
@@ -126,4 +125,7 @@ func (s *Simulator) announceStart(sub *subscription, first *payment) {
 		s.tell(sub, sub.CreatedAt, "renewed")
 	}
 	s.tell(sub, sub.CreatedAt, "updated")
+	if sub.TrialPeriodDays == 0 {
+		s.giveCycle(sub, sub.CreatedAt)
+	}
 }

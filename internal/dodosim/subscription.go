@@ -55,7 +55,7 @@ type subscription struct {
 	DiscountID              *string            `json:"discount_id"`
 	DiscountCyclesRemaining *int               `json:"discount_cycles_remaining"`
 	ScheduledChange         *scheduledChange   `json:"scheduled_change"`
-	CreditEntitlements      []any              `json:"credit_entitlement_cart"`
+	CreditEntitlements      []cartCredit       `json:"credit_entitlement_cart"`
 	MeterEntitlements       []any              `json:"meter_credit_entitlement_cart"`
 	Meters                  []any              `json:"meters"`
 	CustomFieldResponses    []any              `json:"custom_field_responses"`
@@ -86,6 +86,7 @@ func (sub *subscription) over() bool {
 // keep only while it holds s.mu.
 func (s *Simulator) shown(sub *subscription) *subscription {
 	shown := *sub
+	shown.CreditEntitlements = s.creditCart(sub)
 	if s.options.EarlyCancelled && sub.Status == SubscriptionActive && sub.CancelAtNextBillingDate {
 		shown.Status = SubscriptionCancelled
 	}
