@@ -129,7 +129,7 @@ func findProgram(t *testing.T, name, pattern string) string {
 	return ""
 }
 
-// run starts a program that runs until the test ends.
+// runCommand starts a program that runs until the test ends.
 func runCommand(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // a master ends its children first
