@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,11 +38,15 @@ func readObject(path string, raw []byte, to *faults) fields {
 		f.refuse("", "is not an object")
 		return f
 	}
-	f.members = make([]member, 0, min(1+len(raw)/40, 64)) // as in Dodo's payloads
+	if to.members == nil {
+		to.members = make([]member, 0, min(1+len(raw)/30, 80)) // as Dodo's payloads need
+	}
+	first := len(to.members)
 	for w.more() {
 		name := unquote(w.value())
-		f.members = append(f.members, member{name, w.value()})
+		to.members = append(to.members, member{name, w.value()})
 	}
+	f.members = slices.Clip(to.members[first:])
 	return f
 }
 

@@ -79,7 +79,8 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	u.ContextTimeoutEnabled = true
 	u.MaxRetries, u.MinRetryBackoff, u.MaxRetryBackoff = 3, 5*time.Millisecond, 50*time.Millisecond
 	u.MaxRedirects = 5
-	u.PoolSize, u.MaxActiveConns, u.MaxIdleConns, u.ConnMaxIdleTime = poolSize, poolSize, poolSize/4, idleTime
+	// A pool that keeps fewer closes and opens connections all the time while it is busy.
+	u.PoolSize, u.MaxActiveConns, u.MaxIdleConns, u.ConnMaxIdleTime = poolSize, poolSize, poolSize, idleTime
 	u.PipelinePoolSize = -1
 	u.Protocol = 2 // nothing here needs RESP3 and its push messages
 	u.DisableIdentity = true
