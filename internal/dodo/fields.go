@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The lenient reader of Dodo's JSON. Real payloads break the published schema in
@@ -72,9 +73,9 @@ func (f fields) at(name string) string {
 // (encoding/json takes the last one, and any case), so it is refused.
 func (f fields) raw(name string) json.RawMessage {
 	var found json.RawMessage
-	seen, wanted := false, []byte(name)
+	seen := false
 	for _, m := range f.members {
-		if !bytes.EqualFold(m.name, wanted) {
+		if !alike(m.name, name) {
 			continue
 		}
 		if seen || string(m.name) != name {
@@ -87,6 +88,15 @@ func (f fields) raw(name string) json.RawMessage {
 		return nil
 	}
 	return found
+}
+
+// alike compares without regard to case. Most names differ in their first letter.
+func alike(said []byte, name string) bool {
+	const otherCase = 'a' - 'A'
+	if len(said) > 0 && said[0] < utf8.RuneSelf && said[0]|otherCase != name[0]|otherCase {
+		return false
+	}
+	return bytes.EqualFold(said, []byte(name))
 }
 
 // text is a string, or a number as it is written; "" when absent or null.

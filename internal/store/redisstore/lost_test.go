@@ -338,5 +338,9 @@ func TestScriptFlush(t *testing.T) {
 	}
 	server.MustDo("SCRIPT", "FLUSH")
 	records(1)(t, s)
+	for n := range int64(3) {
+		server.MustDo("SCRIPT", "FLUSH")
+		receives(n+2)(t, s)
+	}
 	wantBalance(t, s, "acc", 20, 20)
 }

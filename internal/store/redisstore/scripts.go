@@ -92,7 +92,7 @@ func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Sc
 func (s *Store) together(ctx context.Context, ask func(redis.Pipeliner)) {
 	p := s.client.Pipeline()
 	ask(p)
-	_, _ = p.Exec(ctx) //nolint:errcheck // as above
+	_, _ = p.Exec(ctx)
 }
 
 // texts are the strings that a script returned.
