@@ -47,10 +47,10 @@ func (h *handle) Object(ctx context.Context, account string, ref entitlement.Ref
 }
 
 // Commit implements [store.Accounts].
-func (h *handle) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+func (h *handle) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return nil, err
+		return store.Committed{}, err
 	}
 	defer done()
 	return s.Commit(ctx, c)
@@ -184,6 +184,16 @@ func (h *handle) Record(ctx context.Context, e store.Event) (store.Event, error)
 	}
 	defer done()
 	return s.Record(ctx, e)
+}
+
+// Receive implements [store.Journal].
+func (h *handle) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return store.Event{}, store.Bound{}, err
+	}
+	defer done()
+	return s.Receive(ctx, e, b)
 }
 
 // Settle implements [store.Journal].

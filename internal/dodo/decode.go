@@ -234,23 +234,24 @@ func readCustomer(data fields) Clues {
 // the order proof always does.
 func readMetadata(metadata fields) map[string]string {
 	var pairs map[string]string
-	seen := make(map[string]bool)
+	seen := make(map[string]bool, len(metadata.members))
 	for _, m := range metadata.members {
-		if seen[m.name] {
+		name := string(m.name)
+		if seen[name] {
 			metadata.ambiguous("", "names a key twice")
 		}
-		seen[m.name] = true
+		seen[name] = true
 		value, ok := scalar(m.raw)
 		switch {
-		case !ok, len(m.name) > maxKey, utf8.RuneCountInString(value) > maxValue:
+		case !ok, len(name) > maxKey, utf8.RuneCountInString(value) > maxValue:
 			continue
-		case len(pairs) >= maxPairs && !isProofKey(m.name):
+		case len(pairs) >= maxPairs && !isProofKey(name):
 			continue
 		}
 		if pairs == nil {
-			pairs = make(map[string]string)
+			pairs = make(map[string]string, min(len(metadata.members), maxPairs))
 		}
-		pairs[m.name] = value
+		pairs[name] = value
 	}
 	return pairs
 }

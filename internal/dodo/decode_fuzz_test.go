@@ -62,6 +62,7 @@ func FuzzDecode(f *testing.F) {
 		if e.Fact != nil {
 			checkFamily(t, e)
 			checkFact(t, e.Fact)
+			checkText(t, body, e.Fact)
 			checkKept(t, e.Fact)
 			checkSubscription(t, e.Fact)
 			checkFeature(t, e.Fact)
@@ -103,6 +104,36 @@ func checkFamily(t *testing.T, e dodo.Event) {
 		}
 	default:
 		t.Fatalf("%q has the fact %+v", e.Type, e.Fact)
+	}
+}
+
+// checkText: encoding/json reads the same metadata.
+func checkText(t *testing.T, body []byte, f *dodo.Fact) {
+	t.Helper()
+	var said struct {
+		Data struct {
+			Metadata json.RawMessage `json:"metadata"`
+		} `json:"data"`
+	}
+	metadata := make(map[string]json.RawMessage)
+	if err := json.Unmarshal(body, &said); err != nil {
+		t.Fatal(err)
+	}
+	if len(said.Data.Metadata) > 0 && said.Data.Metadata[0] == '{' {
+		if err := json.Unmarshal(said.Data.Metadata, &metadata); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, got := range f.Clues.Metadata {
+		want := string(metadata[key])
+		if strings.HasPrefix(want, `"`) {
+			if err := json.Unmarshal(metadata[key], &want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got != want {
+			t.Fatalf("metadata %q is %q, want %q", key, got, want)
+		}
 	}
 }
 

@@ -304,6 +304,7 @@ func TestDecodeMalformed(t *testing.T) {
 		"Type alone":                  `{"Type":"payment.succeeded"}`,
 		"type by escape":              `{"type":"x.y","\u0074ype":"payment.succeeded"}`,
 		"long s":                      `{"type":"x.y","bu\u017fine\u017f\u017f_id":"b"}`,
+		"long s first":                paymentEvent(`"\u017ftatus":"failed"`),
 		"data twice":                  `{"type":"payment.succeeded","data":{},"data":{}}`,
 		"status twice":                paymentEvent(`"status":"failed","status":"succeeded"`),
 		"status and null":             paymentEvent(`"status":"failed","status":null`),

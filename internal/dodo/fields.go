@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The lenient reader of Dodo's JSON. Real payloads break the published schema in
@@ -15,8 +17,6 @@ import (
 // numbers. What it does not take is JSON that two parsers could read differently
 // (RELIABILITY 6.4).
 
-const endsEarly = "ends early" // which it does not, after checkJSON
-
 // fields is a JSON object, to be read by field name. The zero value has none.
 type fields struct {
 	path    string // where it is, for errors
@@ -24,8 +24,9 @@ type fields struct {
 	faults  *faults
 }
 
+// member is one field, both parts of it as they stand in the body.
 type member struct {
-	name string
+	name []byte // what is said, without its quotes and escapes
 	raw  json.RawMessage
 }
 
@@ -33,24 +34,20 @@ type member struct {
 // that nobody asks for are not parsed further.
 func readObject(path string, raw []byte, to *faults) fields {
 	f := fields{path: path, faults: to}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	w, ok := walkInto(raw, '{')
+	if !ok {
 		f.refuse("", "is not an object")
 		return f
 	}
-	for dec.More() {
-		name, err := dec.Token()
-		var m member
-		if err == nil {
-			m.name, _ = name.(string)
-			err = dec.Decode(&m.raw)
-		}
-		if err != nil {
-			f.ambiguous("", endsEarly)
-			return f
-		}
-		f.members = append(f.members, m)
+	if to.members == nil {
+		to.members = make([]member, 0, min(1+len(raw)/30, 80)) // as Dodo's payloads need
 	}
+	first := len(to.members)
+	for w.more() {
+		name := unquote(w.value())
+		to.members = append(to.members, member{name, w.value()})
+	}
+	f.members = slices.Clip(to.members[first:])
 	return f
 }
 
@@ -78,10 +75,10 @@ func (f fields) raw(name string) json.RawMessage {
 	var found json.RawMessage
 	seen := false
 	for _, m := range f.members {
-		if !strings.EqualFold(m.name, name) {
+		if !alike(m.name, name) {
 			continue
 		}
-		if seen || m.name != name {
+		if seen || string(m.name) != name {
 			f.ambiguous(name, "is there twice or in another case")
 			return nil
 		}
@@ -91,6 +88,15 @@ func (f fields) raw(name string) json.RawMessage {
 		return nil
 	}
 	return found
+}
+
+// alike compares without regard to case. Most names differ in their first letter.
+func alike(said []byte, name string) bool {
+	const otherCase = 'a' - 'A'
+	if len(said) > 0 && said[0] < utf8.RuneSelf && said[0]|otherCase != name[0]|otherCase {
+		return false
+	}
+	return bytes.EqualFold(said, []byte(name))
 }
 
 // text is a string, or a number as it is written; "" when absent or null.
@@ -241,23 +247,18 @@ func (f fields) items(name string, most int) []json.RawMessage {
 	if raw == nil {
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+	w, ok := walkInto(raw, '[')
+	if !ok {
 		f.refuse(name, "is not a list")
 		return nil
 	}
 	var items []json.RawMessage
-	for dec.More() {
-		var item json.RawMessage
-		if err := dec.Decode(&item); err != nil {
-			f.ambiguous(name, endsEarly)
-			return nil
-		}
+	for w.more() {
 		if len(items) == most {
 			f.refuse(name, fmt.Sprintf("has more than %d items", most))
 			return nil
 		}
-		items = append(items, item)
+		items = append(items, w.value())
 	}
 	return items
 }
@@ -269,9 +270,7 @@ func scalar(raw json.RawMessage) (string, bool) {
 	}
 	switch raw[0] {
 	case '"':
-		var s string
-		err := json.Unmarshal(raw, &s)
-		return s, err == nil
+		return string(unquote(raw)), true
 	case '{', '[', 'n':
 		return "", false
 	default:

@@ -50,7 +50,11 @@ func tooDeep(body []byte) bool {
 // faults collects the first fault of each kind while fields are read, so that
 // every field is looked at before an answer is given. An ambiguous body is worse
 // than one that cannot be understood.
-type faults struct{ malformed, unclear error }
+type faults struct {
+	malformed, unclear error
+
+	members []member // of all objects that were read, one after the other
+}
 
 func (f *faults) err() error {
 	if f.malformed != nil {

@@ -18,6 +18,7 @@ type result struct {
 	outcome Outcome
 	account string // where it was applied
 	reason  string // why it was parked
+	alone   bool   // no event is parked for its object; false where that was not looked at
 }
 
 func parked(account, reason string) result {
@@ -27,17 +28,17 @@ func parked(account, reason string) result {
 // apply finds the account that a fact belongs to and commits what follows from
 // it. cause names the fact in the account's entries. What an object describes
 // takes along what was parked for it, each time anew, so that a crash in between
-// loses nothing.
-func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string) (result, error) {
-	r, err := g.fold(ctx, fact, cause)
-	if err == nil && r.account != "" && fact.Describes() {
+// loses nothing. bound says whose the object is, where that is known already.
+func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound) (result, error) {
+	r, err := g.fold(ctx, fact, cause, bound)
+	if err == nil && r.account != "" && fact.Describes() && !r.alone {
 		err = g.unpark(ctx, fact.Ref)
 	}
 	return r, err
 }
 
-func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string) (result, error) {
-	found, err := g.find(ctx, fact)
+func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound) (result, error) {
+	found, err := g.find(ctx, fact, bound)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)
 	}
@@ -49,7 +50,9 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string) (resul
 		return r, err
 	}
 	charged, err := g.charge(ctx, found.account, fact.Ref.ID, record.Payment, cause)
-	return r.and(charged), err
+	both := r.and(charged)
+	both.alone = r.alone // which is about the payment
+	return both, err
 }
 
 // charge folds a payment into the subscription that it belongs to. It is done
@@ -65,7 +68,7 @@ func (g *Gateway) charge(ctx context.Context, account, paymentID string, p entit
 		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
 	r, _, err := g.commit(ctx, fact, owner{account: bound}, cause)
-	if err == nil {
+	if err == nil && !r.alone {
 		err = g.unpark(ctx, fact.Ref)
 	}
 	return r, err
@@ -87,11 +90,17 @@ const commitTries = 64
 // commit folds the fact into its object and writes the new state together with
 // the difference that it makes. It returns the state as it is then.
 func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, entitlement.Record, error) {
+	read := found.object
 	for range commitTries {
-		object, err := g.Store.Object(ctx, found.account, fact.Ref)
-		if err != nil {
-			return result{}, entitlement.Record{}, fmt.Errorf("read object: %w", err)
+		if read == nil {
+			object, err := g.Store.Object(ctx, found.account, fact.Ref)
+			if err != nil {
+				return result{}, entitlement.Record{}, fmt.Errorf("read object: %w", err)
+			}
+			read = &object
 		}
+		object := *read
+		read = nil // once
 		var prior entitlement.Record
 		if object.Version > 0 {
 			if err := json.Unmarshal(object.State, &prior); err != nil {
@@ -120,13 +129,14 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 			}
 			return done, next, nil
 		}
-		_, err = g.Store.Commit(ctx, store.Commit{
+		committed, err := g.Store.Commit(ctx, store.Commit{
 			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
 			Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
 		})
 		switch {
 		case err == nil:
 			g.views.Forget(found.account)
+			done.alone = !committed.Waiting
 			return done, next, nil
 		case errors.Is(err, ledger.ErrRange):
 			return parked(found.account, ReasonOutOfRange), prior, nil

@@ -50,11 +50,11 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 		g.Observer.EventRefused(err)
 		return "", err
 	}
-	record, err := g.Store.Record(ctx, store.Event{ID: delivery.ID, Type: event.Type, Body: body, State: store.EventReceived})
+	record, bound, err := g.receive(ctx, store.Event{ID: delivery.ID, Type: event.Type, Body: body, State: store.EventReceived}, event.Fact)
 	if err != nil {
 		return "", fmt.Errorf("record event: %w", err)
 	}
-	outcome, err := g.take(ctx, record, event.Fact, unclear)
+	outcome, err := g.take(ctx, record, event.Fact, unclear, bound)
 	if err != nil {
 		return "", fmt.Errorf("apply event: %w", err)
 	}
@@ -63,8 +63,22 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 	return outcome, nil
 }
 
-// take does with a journalled event what there is to do, and notes that.
-func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool) (Outcome, error) {
+// receive journals an event. One that proves whose it is binds its object in the
+// same step, and brings back whose that is; nil for any other.
+func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *store.Bound, error) {
+	if fact != nil && fact.Describes() {
+		if claim, proven := g.Prover.Claim(fact.Clues.Metadata); proven {
+			record, bound, err := g.Store.Receive(ctx, e, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
+			return record, &bound, err
+		}
+	}
+	record, err := g.Store.Record(ctx, e)
+	return record, nil, err
+}
+
+// take does with a journalled event what there is to do, and notes that. bound is
+// what receive found out, or nil.
+func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool, bound *store.Bound) (Outcome, error) {
 	switch {
 	case unclear:
 		return Parked, g.park(ctx, record, ReasonUnclear)
@@ -72,15 +86,15 @@ func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact,
 		record.State, record.Reason = store.EventIgnored, ""
 		return Ignored, g.note(ctx, record)
 	default:
-		return g.settle(ctx, record, *fact)
+		return g.settle(ctx, record, *fact, bound)
 	}
 }
 
 // settle applies a fact and notes in the journal what became of it. What has found
 // its account takes along what was parked for it.
-func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact) (Outcome, error) {
+func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact, bound *store.Bound) (Outcome, error) {
 	record.Object = fact.Ref.String()
-	result, err := g.apply(ctx, fact, record.ID)
+	result, err := g.apply(ctx, fact, record.ID, bound)
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +117,7 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 	if err != nil || owner == "" {
 		return Parked, err
 	}
-	return g.settle(ctx, record, fact)
+	return g.settle(ctx, record, fact, nil)
 }
 
 func (g *Gateway) park(ctx context.Context, record store.Event, reason string) error {
@@ -138,7 +152,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
 		if err != nil || event.Fact == nil {
 			continue // it stays parked
 		}
-		result, err := g.fold(ctx, *event.Fact, record.ID)
+		result, err := g.fold(ctx, *event.Fact, record.ID, nil)
 		if err != nil {
 			return fmt.Errorf("apply parked event: %w", err)
 		}

@@ -12,24 +12,31 @@ import (
 
 // owner is whom an object belongs to.
 type owner struct {
-	account string       // empty: nothing says whose it is
-	order   *store.Order // the order that it was bought by, where we have it
+	account string        // empty: nothing says whose it is
+	order   *store.Order  // the order that it was bought by, where we have it
+	object  *store.Object // what the account has of it, where that was read already
 }
 
 // find says whose a fact is, and binds its object to that account for ever
 // (DESIGN 6.2): by what it is bound to already; by our proof in its metadata; by
 // the checkout session that we made; by the subscription or payment that it was given for; by
 // the customer, if the site's login vouched for that customer's e-mail address before.
-func (g *Gateway) find(ctx context.Context, fact dodo.Fact) (owner, error) {
+// bound, unless it is nil, says what came of our proof.
+func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *store.Bound) (owner, error) {
 	claim, proven := g.Prover.Claim(fact.Clues.Metadata)
-	account, err := g.Store.Owner(ctx, fact.Ref)
-	if err != nil {
-		return owner{}, err
+	var found owner
+	if bound != nil {
+		found = owner{account: bound.Account, object: &bound.Object}
+	} else {
+		account, err := g.Store.Owner(ctx, fact.Ref)
+		if err != nil {
+			return owner{}, err
+		}
+		found.account = account
 	}
-	found := owner{account: account}
-	if account == "" {
-		found, err = g.bind(ctx, fact, claim, proven)
-		if err != nil || found.account == "" {
+	if found.account == "" {
+		var err error
+		if found, err = g.bind(ctx, fact, claim, proven); err != nil || found.account == "" {
 			return owner{}, err
 		}
 	}
@@ -38,11 +45,15 @@ func (g *Gateway) find(ctx context.Context, fact dodo.Fact) (owner, error) {
 			"object", fact.Ref.String(), "order", claim.Order)
 		proven = false
 	}
-	orderID := ""
-	if proven {
-		orderID = claim.Order
+	var err error
+	switch {
+	case proven && bound != nil:
+		found.order = bound.Order
+	case proven:
+		found.order, err = g.orderOf(ctx, found.account, claim.Order, "")
+	default:
+		found.order, err = g.orderOf(ctx, found.account, "", fact.Clues.SessionID)
 	}
-	found.order, err = g.orderOf(ctx, found.account, orderID, fact.Clues.SessionID)
 	if err != nil {
 		return owner{}, err
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
-	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
@@ -142,8 +141,8 @@ func TestSettleCannotStore(t *testing.T) {
 // readOnly is a store whose disk is full.
 type readOnly struct{ store.Store }
 
-func (readOnly) Commit(context.Context, store.Commit) ([]ledger.Entry, error) {
-	return nil, store.ErrUnavailable
+func (readOnly) Commit(context.Context, store.Commit) (store.Committed, error) {
+	return store.Committed{}, store.ErrUnavailable
 }
 
 // TestOffersNow never waits for Dodo.

@@ -65,7 +65,7 @@ func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, store.E
 		return "", store.Event{}, err
 	}
 	event, err := dodo.Decode(record.Body)
-	outcome, err := g.take(ctx, record, event.Fact, err != nil)
+	outcome, err := g.take(ctx, record, event.Fact, err != nil, nil)
 	if err != nil {
 		return "", store.Event{}, fmt.Errorf("apply event: %w", err)
 	}
@@ -130,7 +130,7 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	if unclear != nil || event.Fact == nil {
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	}
-	result, err := g.apply(ctx, *event.Fact, record.ID)
+	result, err := g.apply(ctx, *event.Fact, record.ID, nil)
 	if err != nil {
 		return false, record.Reason, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -17,6 +16,9 @@ import (
 
 	"github.com/dodogate/dodogate/internal/gateway"
 )
+
+// likelyBody is larger than most bodies, webhooks among them.
+const likelyBody = 8 << 10
 
 // maxBody bounds the body of a request that is not a webhook.
 const maxBody = 16 << 10
@@ -50,9 +52,13 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 	if r.ContentLength > most {
 		return nil, errTooLarge
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var body bytes.Buffer
+	if r.ContentLength > 0 { // who says much and sends little has not reserved it
+		body.Grow(int(min(r.ContentLength, likelyBody)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, most))
 	if err == nil {
-		return body, nil
+		return body.Bytes(), nil
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, errTooLarge

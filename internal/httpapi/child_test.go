@@ -21,7 +21,6 @@ import (
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
@@ -108,6 +107,11 @@ func (m *mortal) Record(ctx context.Context, e store.Event) (store.Event, error)
 	return m.Store.Record(ctx, e)
 }
 
+func (m *mortal) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+	defer m.wrote()
+	return m.Store.Receive(ctx, e, b)
+}
+
 func (m *mortal) Settle(ctx context.Context, e store.Event, keep store.Retention) error {
 	defer m.wrote()
 	return m.Store.Settle(ctx, e, keep)
@@ -118,7 +122,7 @@ func (m *mortal) Claim(ctx context.Context, ref entitlement.Ref, account string)
 	return m.Store.Claim(ctx, ref, account)
 }
 
-func (m *mortal) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+func (m *mortal) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
 	defer m.wrote()
 	return m.Store.Commit(ctx, c)
 }

@@ -55,12 +55,12 @@ type Accounts interface {
 	// version. An object that was never written has version 0 and no state.
 	Object(ctx context.Context, account string, ref entitlement.Ref) (Object, error)
 	// Commit writes an object's new state with everything that follows from it,
-	// in one atomic step, and returns the entries that it added.
+	// in one atomic step.
 	//
 	// It returns ErrConflict when the object's version is not c.Version, so a
 	// repeat of a commit that went through is a conflict; and ledger.ErrRange
 	// when a grant or the balance would leave its range. Both change nothing.
-	Commit(ctx context.Context, c Commit) ([]ledger.Entry, error)
+	Commit(ctx context.Context, c Commit) (Committed, error)
 	// Entries reads up to limit entries of the account's ledger with a number
 	// above after, oldest first. No more than 1,000 are returned.
 	Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error)
@@ -92,6 +92,14 @@ type Commit struct {
 	// Order, when not nil, moves one of the account's orders along. An order
 	// that the store does not have is passed over; one that is paid stays paid.
 	Order *OrderResult
+}
+
+// Committed is what a commit did.
+type Committed struct {
+	Entries []ledger.Entry // that it added
+	// Waiting says whether events may be parked under the object. None is missed
+	// that was parked before the commit began.
+	Waiting bool
 }
 
 // OrderResult is what became of an order.
@@ -233,6 +241,20 @@ type Event struct {
 	Deliveries int64      `json:"deliveries"`        // how many times it was recorded
 }
 
+// Binding says whose an object is to be.
+type Binding struct {
+	Object  entitlement.Ref
+	Account string
+	Order   string // the id of one of the account's orders
+}
+
+// Bound is whose an object is.
+type Bound struct {
+	Account string // the one that it was claimed for, or the one that had it before
+	Object  Object // as that account has it
+	Order   *Order // nil when there is no such order, or another account has the object
+}
+
 // Retention says what is kept of an event in a final state, and for how long. An
 // event in another state waits to be applied: it is kept as it is, for ever.
 type Retention struct {
@@ -257,6 +279,10 @@ type Journal interface {
 	// is. The event as it is stored now is returned. An event that was forgotten
 	// is new.
 	Record(ctx context.Context, e Event) (Event, error)
+	// Receive is Record of e together with Claim of b.Object for b.Account, and
+	// what Object and Order then read: the steps that the usual event takes first,
+	// as one. When it fails, any of them may have been done.
+	Receive(ctx context.Context, e Event, b Binding) (Event, Bound, error)
 	// Settle notes what became of the delivery e, as Record or a reading method
 	// returned it: the event's State, Reason, Object and Account, and how long it
 	// is kept from now on. Parked events can be found by Parked and ParkedEvents

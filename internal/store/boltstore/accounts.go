@@ -69,14 +69,14 @@ func parseObject(b []byte) store.Object {
 }
 
 // Commit implements [store.Accounts].
-func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
 	c, err := record.CheckCommit(c)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
 	standing, err := record.Standing(c.Effect.Standing)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
 	w := commit{Commit: c, standing: standing, object: append(number(c.Version+1), c.State...)}
 	if c.Order != nil {
@@ -84,9 +84,9 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, err
 	}
 	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, &w) })
 	if err != nil {
-		return nil, err
+		return store.Committed{}, err
 	}
-	return w.entries, nil
+	return w.done, nil
 }
 
 // commit is a commit on its way into the file.
@@ -96,8 +96,8 @@ type commit struct {
 	object   []byte
 	result   store.OrderResult
 
-	entries []ledger.Entry
-	order   []byte // as it will be; nil when it stays as it is
+	done  store.Committed
+	order []byte // as it will be; nil when it stays as it is
 }
 
 func (s *Store) apply(tx *bolt.Tx, w *commit) error {
@@ -121,7 +121,7 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 	}
 	s.turn(tx, k, true)
 	k.srev = k.rev
-	w.entries = k.entries
+	w.done = store.Committed{Entries: k.entries, Waiting: anyParked(tx, w.Object)}
 	return errors.Join(k.save(b), w.save(b))
 }
 

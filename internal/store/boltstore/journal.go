@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
 )
@@ -48,32 +49,70 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	}
 	e.Body = bytes.Clone(e.Body)
 	var stored store.Event
-	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) error {
-		known, err := s.readEvent(tx, e.ID)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			known = event{Event: e}
-			known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
-		case err != nil:
-			return err
-		}
-		known.Body = e.Body
-		known.Deliveries++
-		stored = known.Event
-		ends := known.ends
-		if ends != 0 {
-			known.ends = max(ends, s.now().Add(store.Linger).UnixMilli())
-		}
-		return errors.Join(
-			saveEvent(tx, known),
-			put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body),
-			moveEnd(tx, e.ID, ends, known.ends),
-		)
+	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) (err error) {
+		stored, err = s.record(tx, e)
+		return err
 	})
 	if err != nil {
 		return store.Event{}, err
 	}
 	return stored, nil
+}
+
+// record stores one more delivery of e.
+func (s *Store) record(tx *bolt.Tx, e store.Event) (store.Event, error) {
+	known, err := s.readEvent(tx, e.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		known = event{Event: e}
+		known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
+	case err != nil:
+		return store.Event{}, err
+	}
+	known.Body = e.Body
+	known.Deliveries++
+	ends := known.ends
+	if ends != 0 {
+		known.ends = max(ends, s.now().Add(store.Linger).UnixMilli())
+	}
+	return known.Event, errors.Join(
+		saveEvent(tx, known),
+		put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body),
+		moveEnd(tx, e.ID, ends, known.ends),
+	)
+}
+
+// Receive implements [store.Journal].
+func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
+		return store.Event{}, store.Bound{}, fmt.Errorf("receive event: %w", err)
+	}
+	e.Body = bytes.Clone(e.Body)
+	var stored store.Event
+	var bound store.Bound
+	var order []byte
+	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) (err error) {
+		if stored, err = s.record(tx, e); err != nil {
+			return err
+		}
+		if bound.Account, err = claim(tx, b.Object, b.Account); err != nil {
+			return err
+		}
+		account := accountOf(tx, bound.Account)
+		bound.Object = parseObject(account.get(kindObject, b.Object.String()))
+		if bound.Account == b.Account {
+			order = bytes.Clone(account.get(kindOrder, b.Order))
+		}
+		return nil
+	})
+	if err == nil && order != nil {
+		bound.Order = new(store.Order)
+		*bound.Order, err = parseOrder(b.Account, b.Order, order)
+	}
+	if err != nil {
+		return store.Event{}, store.Bound{}, err
+	}
+	return stored, bound, nil
 }
 
 // Settle implements [store.Journal].
@@ -152,6 +191,13 @@ func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error
 // comes first, so that no object's name begins another's.
 func parkedUnder(object string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(object))), object...)
+}
+
+// anyParked reports whether events are parked under an object.
+func anyParked(tx *bolt.Tx, object entitlement.Ref) bool {
+	prefix := parkedUnder(object.String())
+	k, _ := tx.Bucket(bucketParked).Cursor().Seek(prefix)
+	return bytes.HasPrefix(k, prefix)
 }
 
 // parkedAll begins one more key of every parked event, whatever it is parked

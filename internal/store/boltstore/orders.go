@@ -293,6 +293,10 @@ func readOrder(b bucket, account, id string) (store.Order, error) {
 	if value == nil {
 		return store.Order{}, fmt.Errorf("order: %w", store.ErrNotFound)
 	}
+	return parseOrder(account, id, value)
+}
+
+func parseOrder(account, id string, value []byte) (store.Order, error) {
 	o, err := record.ParseOrder(account, id, value)
 	return o, damaged(err)
 }

@@ -19,19 +19,22 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 		return owner, err
 	}
 	var won string
-	err = s.update(ctx, len(account), func(tx *bolt.Tx) error {
-		b, name := tx.Bucket(bucketOwners), []byte(ref.String())
-		if owner := b.Get(name); owner != nil {
-			won = string(owner)
-			return nil
-		}
-		won = account
-		return put(b, name, []byte(account))
+	err = s.update(ctx, len(account), func(tx *bolt.Tx) (err error) {
+		won, err = claim(tx, ref, account)
+		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	return won, nil
+}
+
+func claim(tx *bolt.Tx, ref entitlement.Ref, account string) (string, error) {
+	b, name := tx.Bucket(bucketOwners), []byte(ref.String())
+	if owner := b.Get(name); owner != nil {
+		return string(owner), nil
+	}
+	return account, put(b, name, []byte(account))
 }
 
 // Owner implements [store.Owners].

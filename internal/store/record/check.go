@@ -80,6 +80,11 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 	return c, nil
 }
 
+// CheckBinding refuses a binding that cannot be stored.
+func CheckBinding(b store.Binding) error {
+	return errors.Join(CheckAccount(b.Account), CheckRef(b.Object), CheckNames(b.Order))
+}
+
 // CheckHold refuses a hold that cannot be stored.
 func CheckHold(h store.Hold) error {
 	if err := checkHold(h.Account, h.ID); err != nil {

@@ -91,36 +91,47 @@ func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref)
 		return store.Object{}, err
 	}
 	var o store.Object
-	err := s.do(ctx, "read object", func(ctx context.Context) error {
-		fields, err := s.client.HGetAll(ctx, s.keysOf(account).object(ref)).Result()
-		if err != nil || len(fields) == 0 {
-			return err
-		}
-		o.State = []byte(fields["state"])
-		o.Version, err = strconv.ParseInt(fields["version"], 10, 64)
+	err := s.do(ctx, "read object", func(ctx context.Context) (err error) {
+		o, err = parseObject(s.client.HGetAll(ctx, s.keysOf(account).object(ref)))
 		return err
 	})
+	return o, err
+}
+
+func parseObject(said *redis.MapStringStringCmd) (store.Object, error) {
+	fields, err := said.Result()
+	if err != nil || len(fields) == 0 {
+		return store.Object{}, err
+	}
+	version, err := strconv.ParseInt(fields["version"], 10, 64)
 	if err != nil {
 		return store.Object{}, err
 	}
-	return o, nil
+	return store.Object{Version: version, State: []byte(fields["state"])}, nil
 }
 
 // Commit implements [store.Accounts]. When the reply to a commit is lost and
 // go-redis sends it again, the caller is told of a conflict, as after any
 // repeat.
-func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, error) {
+func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
 	c, err := record.CheckCommit(c)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
 	standing, err := record.Standing(c.Effect.Standing)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
-	var entries []ledger.Entry
+	var done store.Committed
 	err = s.do(ctx, "commit "+c.Object.String(), func(ctx context.Context) error {
-		reply, err := s.run(ctx, commitScript, s.commitKeys(c), s.commitArgs(c, standing)...)
+		keys, args := s.commitKeys(c), s.commitArgs(c, standing)
+		var asked *redis.Cmd
+		var parked *redis.IntCmd
+		s.together(ctx, func(p redis.Pipeliner) {
+			asked = commitScript.EvalSha(ctx, p, keys, args...)
+			parked = p.Exists(ctx, s.parkedKey(c.Object.String()))
+		})
+		reply, err := s.runAfter(ctx, asked, commitScript, keys, args...)
 		if err != nil {
 			return err
 		}
@@ -130,13 +141,15 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) ([]ledger.Entry, err
 		case "range":
 			return fmt.Errorf("commit %s: set grant %q: %w", c.Object, reply[1], ledger.ErrRange)
 		}
-		entries, err = parseEntries(reply[1:])
+		done.Entries, err = parseEntries(reply[1:])
+		n, unknown := parked.Result()
+		done.Waiting = n > 0 || unknown != nil
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return store.Committed{}, err
 	}
-	return entries, nil
+	return done, nil
 }
 
 func (s *Store) commitKeys(c store.Commit) []string {

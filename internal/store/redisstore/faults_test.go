@@ -180,6 +180,10 @@ func writeAll(t *testing.T, s store.Store, timeout time.Duration) map[string]err
 		"create order": func() error { _, _, err := s.CreateOrder(ctx, order("c"), store.Key{}); return err },
 		"open order":   func() error { return s.OpenOrder(ctx, opened, key) },
 		"record":       func() error { _, err := s.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
+		"receive": func() error {
+			_, _, err := s.Receive(ctx, store.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("pay_2"), Account: "acc"})
+			return err
+		},
 		"park": func() error {
 			return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventParked, Object: "o"}, store.Retention{})
 		},

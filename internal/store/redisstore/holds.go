@@ -54,7 +54,7 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	}
 	var done store.Ended
 	err := s.do(ctx, "end hold", func(ctx context.Context) error {
-		reply, err := replyTexts(s.ends.do(ctx, endScript, s.holdKeys(e.Account, e.ID),
+		reply, err := texts(s.ends.do(ctx, endScript, s.holdKeys(e.Account, e.ID),
 			s.now(), s.changesChannel(), e.ID, e.By, e.Captured, e.Receipt, millis(keep), millis(s.slack())))
 		switch {
 		case err != nil:

@@ -44,24 +44,84 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	if err := record.CheckEvent(e); err != nil {
 		return store.Event{}, fmt.Errorf("record event: %w", err)
 	}
-	var token [8]byte
-	_, _ = rand.Read(token[:]) // it never fails
 	var stored store.Event
 	err := s.do(ctx, "record event", func(ctx context.Context) error {
-		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)},
-			s.now(), e.Type, e.Body, e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger))
+		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e)...)
 		if err != nil {
 			return err
 		}
-		fields := make(map[string]string)
-		for i, name := range []string{"type", "state", "reason", "object", "account", "received", "deliveries"} {
-			fields[name] = reply[i]
-		}
-		fields["body"] = string(e.Body)
-		stored, err = parseEvent(e.ID, fields)
+		stored, err = recorded(e, reply)
 		return err
 	})
 	return stored, err
+}
+
+func (s *Store) recordArgs(e store.Event) []any {
+	var token [8]byte
+	_, _ = rand.Read(token[:]) // it never fails
+	return []any{s.now(), e.Type, e.Body, e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger)}
+}
+
+// recorded is e as record.lua says that it is stored now.
+func recorded(e store.Event, reply []string) (store.Event, error) {
+	fields := make(map[string]string)
+	for i, name := range []string{"type", "state", "reason", "object", "account", "received", "deliveries"} {
+		fields[name] = reply[i]
+	}
+	stored, err := parseEvent(e.ID, fields)
+	stored.Body = e.Body
+	return stored, err
+}
+
+// Receive implements [store.Journal]. The parts may lie in different slots of a
+// Cluster. What is read of the account is read as if the claim will hold.
+func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
+	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
+		return stored, bound, fmt.Errorf("receive event: %w", err)
+	}
+	err = s.do(ctx, "receive event", func(ctx context.Context) error {
+		event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
+		owner, k := []string{s.ownerKey(b.Object)}, s.keysOf(b.Account)
+		var record, claim *redis.Cmd
+		var object, order *redis.MapStringStringCmd
+		s.together(ctx, func(p redis.Pipeliner) {
+			record = recordScript.EvalSha(ctx, p, event, args...)
+			claim = claimScript.EvalSha(ctx, p, owner, b.Account)
+			object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
+		})
+		reply, err := s.runAfter(ctx, record, recordScript, event, args...)
+		if err != nil {
+			return err
+		}
+		if stored, err = recorded(e, reply); err != nil {
+			return err
+		}
+		if reply, err = s.runAfter(ctx, claim, claimScript, owner, b.Account); err != nil {
+			return err
+		}
+		if bound.Account = reply[0]; bound.Account != b.Account {
+			bound.Object, err = parseObject(s.client.HGetAll(ctx, s.keysOf(bound.Account).object(b.Object)))
+			return err
+		}
+		if bound.Object, err = parseObject(object); err != nil {
+			return err
+		}
+		bound.Order, err = parseBoundOrder(b, order)
+		return err
+	})
+	if err != nil {
+		return store.Event{}, store.Bound{}, err
+	}
+	return stored, bound, nil
+}
+
+func parseBoundOrder(b store.Binding, said *redis.MapStringStringCmd) (*store.Order, error) {
+	fields, err := said.Result()
+	if err != nil || len(fields) == 0 {
+		return nil, err
+	}
+	o, err := parseOrder(b.Account, b.Order, fields)
+	return &o, err
 }
 
 // Settle implements [store.Journal].

@@ -125,15 +125,15 @@ func TestServersClock(t *testing.T) {
 	before := time.Now().Truncate(time.Millisecond)
 	c := give("acc", "pay_1", 5)
 	c.Effect.Grants[0].ExpiresAt = before.Add(time.Hour)
-	entries, err := s.Commit(t.Context(), c)
-	after := time.Now()
+	done, err := s.Commit(t.Context(), c)
+	entries, after := done.Entries, time.Now()
 	if err != nil || len(entries) != 1 || entries[0].At.Before(before) || entries[0].At.After(after) {
 		t.Fatalf("%v to %v: %+v, %v", before, after, entries, err)
 	}
 	c = give("acc", "pay_2", 5)
 	c.Effect.Grants[0].ExpiresAt = before.Add(-time.Millisecond)
-	if entries, err = s.Commit(t.Context(), c); err != nil || len(entries) != 2 {
-		t.Fatalf("an expired grant: %+v, %v", entries, err)
+	if done, err = s.Commit(t.Context(), c); err != nil || len(done.Entries) != 2 {
+		t.Fatalf("an expired grant: %+v, %v", done.Entries, err)
 	}
 	e, err := s.Record(t.Context(), store.Event{ID: "msg_1"})
 	if err != nil || e.ReceivedAt.Before(before) || e.ReceivedAt.After(time.Now()) {

@@ -143,6 +143,8 @@ var lostReplies = []struct {
 		}, creates("b", key, store.Created, "b")},
 	{"record", 1, nil, records(1), records(2)},
 	{"record again", 1, records(1), records(2), records(3)},
+	{"receive", 1, nil, receives(1), records(2)},
+	{"receive again", 1, receives(1), receives(2), records(3)},
 	{"park", 4, records(1), settles(store.EventParked), parks(true)},
 	{"un-park", 3,
 		func(t *testing.T, s store.Store) { records(1)(t, s); settles(store.EventParked)(t, s) },
@@ -196,6 +198,17 @@ func records(deliveries int64) func(*testing.T, store.Store) {
 		e, err := s.Record(t.Context(), store.Event{ID: "msg_1", Type: "t", Body: []byte("body")})
 		if err != nil || e.Deliveries != deliveries {
 			t.Fatalf("%d deliveries, %v; want %d", e.Deliveries, err, deliveries)
+		}
+	}
+}
+
+func receives(deliveries int64) func(*testing.T, store.Store) {
+	return func(t *testing.T, s store.Store) {
+		t.Helper()
+		e, bound, err := s.Receive(t.Context(), store.Event{ID: "msg_1", Type: "t", Body: []byte("body")},
+			store.Binding{Object: payment("pay_1"), Account: "acc"})
+		if err != nil || e.Deliveries != deliveries || bound.Account != "acc" {
+			t.Fatalf("%d deliveries to %q, %v; want %d", e.Deliveries, bound.Account, err, deliveries)
 		}
 	}
 }
@@ -325,5 +338,9 @@ func TestScriptFlush(t *testing.T) {
 	}
 	server.MustDo("SCRIPT", "FLUSH")
 	records(1)(t, s)
+	for n := range int64(3) {
+		server.MustDo("SCRIPT", "FLUSH")
+		receives(n+2)(t, s)
+	}
 	wantBalance(t, s, "acc", 20, 20)
 }

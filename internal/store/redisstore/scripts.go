@@ -83,12 +83,30 @@ var (
 // run runs a script, by its digest or, where the server does not know it (any
 // more), by its text, and returns the strings that it returns.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]string, error) {
-	return replyTexts(script.Run(ctx, s.client, keys, args...))
+	return texts(script.Run(ctx, s.client, keys, args...))
 }
 
-// replyTexts are the strings that a script returned.
-func replyTexts(cmd *redis.Cmd) ([]string, error) {
-	reply, err := cmd.Result()
+// runAfter is run for a script that was asked for by its digest already, together
+// with other commands: it returns what came of that, and runs it only where the
+// server did not know it.
+func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys []string, args ...any) ([]string, error) {
+	if redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
+		return s.run(ctx, script, keys, args...)
+	}
+	return texts(asked)
+}
+
+// together sends what ask asks for in one round trip. What fails is said by each
+// command.
+func (s *Store) together(ctx context.Context, ask func(redis.Pipeliner)) {
+	p := s.client.Pipeline()
+	ask(p)
+	_, _ = p.Exec(ctx)
+}
+
+// texts are the strings that a script returned.
+func texts(said *redis.Cmd) ([]string, error) {
+	reply, err := said.Result()
 	if err != nil {
 		return nil, err
 	}

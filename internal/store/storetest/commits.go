@@ -26,7 +26,7 @@ func story(steps ...step) func(*rig) {
 		for i, s := range steps {
 			r.clock.Move(s.wait)
 			before, book := r.account("acc"), r.entries("acc")
-			entries, err := r.Commit(r.ctx(), store.Commit{
+			done, err := r.Commit(r.ctx(), store.Commit{
 				Account: "acc", Object: payment("pay_1"), Version: version, State: []byte(`{"n":1}`),
 				Effect: entitlement.Effect{Grants: s.targets}, Cause: "evt_1",
 			})
@@ -40,8 +40,8 @@ func story(steps ...step) func(*rig) {
 				continue
 			}
 			version++
-			same(r, "entries returned", lines(entries), s.want)
-			same(r, "ledger", r.entries("acc"), append(book, entries...))
+			same(r, "entries returned", lines(done.Entries), s.want)
+			same(r, "ledger", r.entries("acc"), append(book, done.Entries...))
 			same(r, "left", left(r.account("acc")), s.left)
 			same(r, "version", r.object("acc", payment("pay_1")).Version, version)
 			r.audit("acc")

@@ -48,6 +48,10 @@ func ended(r *rig, ctx context.Context, want error) {
 		"OpenOrders":    func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
 		"Purchases":     func() error { _, err := r.Purchases(ctx, "acc"); return err },
 		"Record":        func() error { _, err := r.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
+		"Receive": func() error {
+			_, _, err := r.Receive(ctx, store.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("a"), Account: "acc"})
+			return err
+		},
 		"Settle": func() error {
 			return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}, store.Retention{})
 		},

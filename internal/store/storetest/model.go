@@ -125,7 +125,8 @@ func (m *model) drawCommit(t *rapid.T) store.Commit {
 
 func (m *model) commit(t *rapid.T) {
 	c := m.drawCommit(t)
-	got, err := m.rig.Commit(m.rig.ctx(), c)
+	done, err := m.rig.Commit(m.rig.ctx(), c)
+	got := done.Entries
 	if c.Version != m.objects[c.Object].Version {
 		if !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("commit at a wrong version: %v", err)

@@ -133,6 +133,8 @@ func refused(r *rig) {
 		note(err)
 		_, err = r.Claim(r.ctx(), payment("a"), name)
 		note(err)
+		_, _, err = r.Receive(r.ctx(), store.Event{ID: "msg_1"}, store.Binding{Object: payment("a"), Account: name})
+		note(err)
 		_, _, err = r.CreateOrder(r.ctx(), store.Order{ID: "a", Account: name}, store.Key{})
 		note(err)
 		_, err = r.Order(r.ctx(), name, "a")
@@ -157,6 +159,17 @@ func refused(r *rig) {
 	}
 	if _, err := r.Record(r.ctx(), store.Event{ID: long}); err == nil {
 		r.Error("recorded a name of 100,000 bytes")
+	}
+	for _, b := range []store.Binding{{Object: payment(long), Account: "acc"}, {Object: payment("a"), Account: "acc", Order: long}} {
+		if _, _, err := r.Receive(r.ctx(), store.Event{ID: "msg_1"}, b); err == nil {
+			r.Error("received a name of 100,000 bytes")
+		}
+	}
+	if _, _, err := r.Receive(r.ctx(), store.Event{}, store.Binding{Object: payment("a"), Account: "acc"}); err == nil {
+		r.Error("received an event without an id")
+	}
+	if _, err := r.Event(r.ctx(), "msg_1"); !errors.Is(err, store.ErrNotFound) {
+		r.Errorf("an event that was refused: %v", err)
 	}
 	if _, _, err := r.CreateOrder(r.ctx(), store.Order{Account: "acc"}, store.Key{}); err == nil {
 		r.Error("created an order without an id")

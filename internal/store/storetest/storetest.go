@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"OpenOrders", openTests},
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
+		{"Receive", receiveTests},
+		{"Waiting", waitingTests},
 		{"Retention", retentionTests},
 		{"Marks", markTests},
 		{"Changes", changeTests},
@@ -109,11 +111,11 @@ func (r *rig) ctx() context.Context { return r.Context() }
 // commit commits and stops the test when that fails.
 func (r *rig) commit(c store.Commit) []ledger.Entry {
 	r.Helper()
-	entries, err := r.Commit(r.ctx(), c)
+	done, err := r.Commit(r.ctx(), c)
 	if err != nil {
 		r.Fatalf("commit of %s at version %d: %v", c.Object, c.Version, err)
 	}
-	return entries
+	return done.Entries
 }
 
 // give commits the targets as a new object of the account.
