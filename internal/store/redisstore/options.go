@@ -32,7 +32,9 @@ type Options struct {
 	Password string
 	// KeyPrefix begins every key; "dodogate:" when empty. It may not contain braces.
 	KeyPrefix string
-	// Timeout ends every operation, with all its repeats; 500 ms when zero.
+	// Timeout ends every operation, with all its repeats, from when it is its turn;
+	// 500 ms when zero. In a rush operations wait for their turn for as long as the
+	// server answers others, 20 timeouts at most.
 	Timeout time.Duration
 	// TLS turns TLS on, also for redis://.
 	TLS *tls.Config
@@ -79,7 +81,9 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	u.ContextTimeoutEnabled = true
 	u.MaxRetries, u.MinRetryBackoff, u.MaxRetryBackoff = 3, 5*time.Millisecond, 50*time.Millisecond
 	u.MaxRedirects = 5
-	u.PoolSize, u.MaxActiveConns, u.MaxIdleConns, u.ConnMaxIdleTime = poolSize, poolSize, poolSize/4, idleTime
+	// All may stay idle: closing those of a burst has the next one dial them again,
+	// which is what most of a busy gateway's commands waited for.
+	u.PoolSize, u.MaxActiveConns, u.MaxIdleConns, u.ConnMaxIdleTime = poolSize, poolSize, poolSize, idleTime
 	u.PipelinePoolSize = -1
 	u.Protocol = 2 // nothing here needs RESP3 and its push messages
 	u.DisableIdentity = true
