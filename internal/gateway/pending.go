@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -26,18 +25,31 @@ const (
 // Dodo is asked as in [Gateway.Confirm]: once for all who ask at the same time,
 // seldom for one order, and within the budget for all. Its silence is no error,
 // because then nothing speaks for the account; a store that fails is one.
-func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.Snapshot, waiting []store.Order, err error) {
+//
+// That nothing waits is remembered with the view, and forgotten when an order can be
+// paid, so that no store is asked for the next refusal.
+func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waiting []store.Order, err error) {
+	known, err := g.View(ctx, account)
+	if err != nil {
+		return nil, nil, err
+	}
+	if known.Settled() {
+		return known, nil, nil
+	}
 	// Orders first: one that is paid in between is then in the snapshot.
 	waiting, err = g.Pending(ctx, account)
+	if err == nil && len(waiting) == 0 {
+		known.Settle()
+	}
 	if err == nil && len(waiting) > 0 {
 		if err = g.askAll(ctx, waiting[:min(len(waiting), settledOrders)]); err == nil {
 			waiting, err = g.Pending(ctx, account)
 		}
 	}
 	if err != nil {
-		return entitlement.Snapshot{}, nil, err
+		return nil, nil, err
 	}
-	now, err = g.Entitlement(ctx, account)
+	now, err = g.View(ctx, account)
 	return now, waiting, err
 }
 

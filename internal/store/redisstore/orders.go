@@ -102,7 +102,7 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 	return s.do(ctx, "open order", func(ctx context.Context) error {
 		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key),
 			s.now(), o.ID, o.SessionID, o.CheckoutURL, expires, flag(key.Hash != ""), key.Fingerprint,
-			millis(key.Keep), millis(retention))
+			millis(key.Keep), millis(retention), s.changesChannel())
 		if err == nil && reply[0] == "missing" {
 			return fmt.Errorf("open order: %w", store.ErrNotFound)
 		}
