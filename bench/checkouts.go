@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
 	"github.com/dodogate/dodogate/bench/rig"
@@ -25,6 +26,7 @@ type shop struct {
 	title   string
 	addr    string
 	process *rig.Process
+	caddy   *rig.Caddy // nil for the bare handlers
 	ask     func(n int) load.Exchange
 
 	idle            int64  // bytes of memory before the first of them came
@@ -55,6 +57,9 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 			}
 		}
 	}
+	if err := b.profileShops(ctx, shops, provider); err != nil {
+		return "", err
+	}
 	t := newTable("shop", "CPU per checkout, µs", "× bare handler", "until all have theirs, ms", "memory more than idle, MiB", "most at the provider at once", "not served")
 	var notes strings.Builder
 	for _, s := range shops {
@@ -68,6 +73,28 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 %d customers at once, each of another account, at a provider that takes %v.
 
 %s%s`, b.customers, thinking, t, &notes), nil
+}
+
+// profileShops writes where each gateway spends its time and memory in rushes.
+func (b *bench) profileShops(ctx context.Context, shops []*shop, provider string) error {
+	if b.profiles == "" {
+		return nil
+	}
+	for _, s := range shops {
+		if s.caddy == nil {
+			continue
+		}
+		rushed := *s
+		profiles := b.takeProfiles(s.caddy)
+		var err error
+		for began, n := time.Now(), b.rounds+1; err == nil && time.Since(began) < profiling; n++ {
+			err = rushed.rush(ctx, b.customers, n*b.customers, provider)
+		}
+		if err := errors.Join(err, profiles()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rush has everybody ask at once, each on a connection of its own.
@@ -123,7 +150,7 @@ func (s *shop) rush(ctx context.Context, customers, first int, provider string) 
 }
 
 func (s *shop) forget() {
-	*s = shop{title: s.title, addr: s.addr, process: s.process, ask: s.ask, idle: s.idle}
+	*s = shop{title: s.title, addr: s.addr, process: s.process, caddy: s.caddy, ask: s.ask, idle: s.idle}
 }
 
 func (b *bench) shops(provider string) (shops []*shop, err error) {
@@ -155,7 +182,7 @@ func (b *bench) shops(provider string) (shops []*shop, err error) {
 			return nil, err
 		}
 		body := []byte(`{"product":"` + productName + `"}`)
-		shops = append(shops, &shop{title: store.title, addr: gateway.Addr, process: gateway.Process, ask: func(n int) load.Exchange {
+		shops = append(shops, &shop{title: store.title, addr: gateway.Addr, process: gateway.Process, caddy: gateway, ask: func(n int) load.Exchange {
 			return load.Exchange{Status: 201, Prefix: []byte(`{"order_id":"ord_`),
 				Request: request(gateway.Addr, "POST", "/payments/checkout", account(n), body)}
 		}})

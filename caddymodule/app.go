@@ -13,6 +13,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gcpace"
 )
 
 func init() {
@@ -244,12 +245,17 @@ func (a *App) loadStore(ctx caddy.Context) (*handle, error) {
 
 // Start opens the store, unless an earlier config or the first request did, so
 // that a store that cannot be used is refused here and not to customers. Then it
-// begins to reconcile.
+// begins to reconcile. It sets the pace of the garbage collector, here and not in
+// Provision, so that a config that is only validated leaves it alone.
 func (a *App) Start() error {
 	if err := a.store.open(context.Background()); err != nil {
 		return err
 	}
 	a.reconciler = startReconciler(a)
+	if budget := gcpace.Start(); budget > 0 {
+		a.logger.Info("garbage is collected less often while memory is plenty; GOGC=100 in the environment ends that",
+			"most_percent", gcpace.Most, "within_bytes", budget)
+	}
 	return nil
 }
 

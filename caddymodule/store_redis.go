@@ -37,7 +37,9 @@ type RedisStore struct {
 	// braces. Default: `dodogate:`.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
-	// How long an operation may take, with all its repeats. Default: 300ms.
+	// How long an operation may take, with all its repeats. 64 are under way at once;
+	// others wait for their turn before that, for as long as Redis answers.
+	// Default: 300ms.
 	Timeout config.Duration `json:"timeout,omitempty"`
 
 	// Turns TLS on, also for redis://, and says whom to trust. Default: off

@@ -72,8 +72,10 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}
-	v.show(r, now, false)
-	return now, waiting, nil
+	if now != v.view {
+		v.show(r, now.Snapshot, false)
+	}
+	return now.Snapshot, waiting, nil
 }
 
 // show lets everybody behind see another snapshot.

@@ -197,7 +197,9 @@ func (g *Gateway) openSession(ctx context.Context, who Identity, req CheckoutReq
 	if _, err := g.Store.Claim(ctx, ref, order.Account); err != nil {
 		return store.Order{}, err
 	}
-	if err := g.Store.OpenOrder(ctx, order, key); err != nil {
+	err = g.Store.OpenOrder(ctx, order, key)
+	g.views.Changed(order.Account, 0) // the store's message may come behind the payment
+	if err != nil {
 		return store.Order{}, err
 	}
 	return order, nil

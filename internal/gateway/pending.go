@@ -3,11 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -26,7 +26,17 @@ const (
 // Dodo is asked as in [Gateway.Confirm]: once for all who ask at the same time,
 // seldom for one order, and within the budget for all. Its silence is no error,
 // because then nothing speaks for the account; a store that fails is one.
-func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.Snapshot, waiting []store.Order, err error) {
+//
+// That nothing waits is remembered with the view, and forgotten when an order can be
+// paid, so that no store is asked for the next refusal.
+func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waiting []store.Order, err error) {
+	known, err := g.View(ctx, account)
+	if err != nil {
+		return nil, nil, err
+	}
+	if known.Settled() {
+		return known, nil, nil
+	}
 	// Orders first: one that is paid in between is then in the snapshot.
 	waiting, err = g.Pending(ctx, account)
 	if err == nil && len(waiting) > 0 {
@@ -35,15 +45,20 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.S
 		}
 	}
 	if err != nil {
-		return entitlement.Snapshot{}, nil, err
+		return nil, nil, err
 	}
 	// From the store: what is remembered may be from before a payment that the
 	// orders above are already behind.
 	a, err := g.readAccount(ctx, account)
 	if err != nil {
-		return entitlement.Snapshot{}, nil, err
+		return nil, nil, err
 	}
-	return a.Snapshot(g.Clock()), waiting, nil
+	now = &View{Snapshot: a.Snapshot(g.Clock())}
+	if len(waiting) == 0 && reflect.DeepEqual(now.Snapshot, known.Snapshot) {
+		known.Settle()
+		now = known
+	}
+	return now, waiting, nil
 }
 
 // askAll asks Dodo about all of the orders at once, and waits only so long.

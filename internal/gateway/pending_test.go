@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
@@ -166,4 +169,79 @@ func TestOffersNow(t *testing.T) {
 	if n := w.sim.Calls("GET", "/products"); n != 1 {
 		t.Errorf("Dodo was asked %d times", n)
 	}
+}
+
+// asked counts how often open orders are read.
+type asked struct {
+	store.Store
+	orders atomic.Int64
+}
+
+func (a *asked) OpenOrders(ctx context.Context, account string) ([]store.Order, error) {
+	a.orders.Add(1)
+	return a.Store.OpenOrders(ctx, account)
+}
+
+// TestSettleRemembers that no order waits, until one can be paid, whichever gateway
+// made it.
+func TestSettleRemembers(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		counted := &asked{Store: w.store}
+		g := w.newGateway(settings{hold: true})
+		g.Close()
+		o := g.Options
+		o.Store = counted
+		g = gateway.New(o)
+		t.Cleanup(g.Close)
+		refused := func() {
+			t.Helper()
+			if now, waiting, err := g.Settle(t.Context(), "alice"); err != nil || now.HasPaid || len(waiting) != 0 {
+				t.Fatalf("%+v, %v, %v", now, waiting, err)
+			}
+		}
+		calm := func() bool { // nothing is asked any more, once changes are heard
+			before := counted.orders.Load()
+			refused()
+			return counted.orders.Load() == before
+		}
+		for range 1000 {
+			if calm() {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		before := counted.orders.Load()
+		for range 100 {
+			refused()
+		}
+		if n := counted.orders.Load() - before; n != 0 {
+			t.Fatalf("orders were read %d times", n)
+		}
+		order := w.order("alice", "pack10") // at another gateway
+		for range 1000 {
+			_, waiting, err := g.Settle(t.Context(), "alice")
+			must(t, err)
+			if len(waiting) == 1 && waiting[0].ID == order.ID {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Error("the order is not seen")
+	})
+}
+
+// TestSettleSeesOwnOrders at once.
+func TestSettleSeesOwnOrders(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		for range 20 {
+			_, _, err := w.Settle(t.Context(), "bob")
+			must(t, err)
+		}
+		for n := range 5 {
+			w.order("bob", "pack10")
+			if _, waiting, err := w.Settle(t.Context(), "bob"); err != nil || len(waiting) != n+1 {
+				t.Fatalf("after %d orders: %d wait, %v", n+1, len(waiting), err)
+			}
+		}
+	})
 }

@@ -26,7 +26,11 @@ func varyByAccept(h http.Header) {
 // wants reads the Accept header (RFC 9110, 12.5.1). Who does not say, or says
 // that anything will do, has no preference.
 func wants(r *http.Request) preference {
-	accept := strings.Join(r.Header.Values("Accept"), ",")
+	lines := r.Header["Accept"]
+	if len(lines) == 0 {
+		return wantsEither
+	}
+	accept := strings.Join(lines, ",")
 	html := quality(accept, "text/html")
 	json := max(quality(accept, "application/json"), quality(accept, "application/problem+json"))
 	switch {

@@ -325,6 +325,9 @@ type Watcher interface {
 	// Changed: the account was changed, to the state with this Rev
 	// ([entitlement.Account]). A read that begins afterwards finds this Rev or a
 	// later one. Messages may be repeated, and may overtake each other.
+	//
+	// A rev of 0 says that an order of the account has a session, so that it can be
+	// paid. The account itself is as it was.
 	Changed(account string, rev int64)
 	// Live: from now on no change is missed.
 	Live()

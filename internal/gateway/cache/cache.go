@@ -45,6 +45,21 @@ type View struct {
 	Stale bool
 	// Words are what [Options.Words] made of the snapshot.
 	Words []string
+
+	settled *atomic.Bool // see [View.Settled]
+}
+
+// Settled reports whether no order of the account waits to be paid, as far as
+// somebody has looked since the account was read.
+func (v *View) Settled() bool { return v.settled != nil && !v.Stale && v.settled.Load() }
+
+// Settle remembers that no order of the account waits to be paid. The caller has looked
+// after it got the view. Once an order can be paid the view is no longer remembered,
+// and what is noted in it seen by nobody.
+func (v *View) Settle() {
+	if v.settled != nil && !v.Stale {
+		v.settled.Store(true)
+	}
 }
 
 // Result is where a view came from.
@@ -213,6 +228,10 @@ func (c *Cache) Forget(account string) {
 
 // Changed implements [store.Watcher].
 func (c *Cache) Changed(account string, rev int64) {
+	if rev == 0 {
+		c.unsettle(account)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.fills[account]; f != nil {
@@ -220,6 +239,16 @@ func (c *Cache) Changed(account string, rev int64) {
 	}
 	if known, ok := c.entries.GetEntryQuietly(account); ok && known.Value.rev < rev {
 		c.set(account, c.outdate(known.Value, rev))
+	}
+}
+
+// unsettle is told that the account has an order that can be paid. Who waits for the
+// account to be read will look after that, and find it.
+func (c *Cache) unsettle(account string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known, ok := c.entries.GetEntryQuietly(account); ok {
+		c.set(account, known.Value.unsettled())
 	}
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -37,8 +38,10 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 	now := c.Clock().Round(0) // without the monotonic clock: what counts is the one that plans end by
 	e := &entry{rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, life: life, from: now, known: now}
 	end := now.Add(remember + c.MaxStale)
+	settled := new(atomic.Bool)
 	last, at := &e.step, now
 	for n := 1; ; n++ {
+		last.settled = settled
 		last.Snapshot, last.until = a.SnapshotUntil(at)
 		if c.Words != nil {
 			last.Words = c.Words(account, last.Snapshot)
@@ -51,6 +54,20 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 		at = last.until
 		last.next = new(step)
 		last = last.next
+	}
+}
+
+// unsettled is the entry with nothing noted of the account's orders. Whoever looked
+// before notes it where nobody sees it.
+func (e *entry) unsettled() *entry {
+	next, settled := *e, new(atomic.Bool)
+	for s := &next.step; ; s = s.next {
+		s.settled = settled
+		if s.next == nil {
+			return &next
+		}
+		following := *s.next
+		s.next = &following
 	}
 }
 

@@ -160,6 +160,7 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 		if err != nil {
 			return err
 		}
+		tx.OnCommit(func() { s.watchers.Changed(o.Account, 0) })
 		return errors.Join(saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
 	})
 }

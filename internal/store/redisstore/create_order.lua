@@ -14,7 +14,8 @@
 --       Times in milliseconds.
 --
 -- Returns {"created" | "resumed" | "replayed" | "running" | "mismatched", id of
--- the order to go on with, or ""} or {"too many"}.
+-- the order to go on with, or ""} or {"too many"}. An order that is new is followed
+-- by when it was created; any other is as it is stored.
 --
 -- Invariants: check, count and storing are one step. A key dies before the
 -- order that it leads to. Only unpaid orders and keys ever expire.
@@ -45,7 +46,8 @@ if has_key then
   end
 end
 
-if redis.call('EXISTS', ORDER) == 0 then
+local fresh = redis.call('EXISTS', ORDER) == 0
+if fresh then
   if redis.call('ZCOUNT', UNPAID, '(' .. int(now), '+inf') >= tonumber(ARGV[9]) then return { 'too many' } end
   redis.call('HSET', ORDER, 'order', ARGV[3], 'state', 'open', 'created', int(now), 'expires', int(expires))
   redis.call('PEXPIRE', ORDER, int(live))
@@ -58,4 +60,5 @@ if has_key then
   local left = redis.call('PTTL', ORDER)
   redis.call('PEXPIRE', KEY, int(math.max((left > 0 and left or live) - 1000, 1)))
 end
+if fresh then return { 'created', id, int(now) } end
 return { 'created', id }

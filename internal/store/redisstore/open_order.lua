@@ -5,12 +5,14 @@
 --       5 expiry, or "" to leave it    6 "1" when there is a key
 --       7 fingerprint    8 how long a finished key is kept
 --       9 how long an unpaid order is kept after its expiry
+--       10 channel of changes
 --       Times in milliseconds.
 --
 -- Returns "ok" or "missing".
 --
 -- Invariants: an order that has a session keeps it. A key that leads to another
--- order, or is finished, stays as it is.
+-- order, or is finished, stays as it is. Who watches is told that the order can be
+-- paid.
 
 local ORDER, UNPAID, KEY = KEYS[1], KEYS[2], KEYS[3]
 local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -39,4 +41,5 @@ if has_key then
     redis.call('PEXPIRE', KEY, int(keep))
   end
 end
+redis.call('PUBLISH', ARGV[10], '0 ' .. string.match(ORDER, '{(.*)}'))
 return 'ok'

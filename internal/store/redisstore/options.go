@@ -32,7 +32,9 @@ type Options struct {
 	Password string
 	// KeyPrefix begins every key; "dodogate:" when empty. It may not contain braces.
 	KeyPrefix string
-	// Timeout ends every operation, with all its repeats; 500 ms when zero.
+	// Timeout ends every operation, with all its repeats, from when it is its turn;
+	// 500 ms when zero. In a rush operations wait for their turn for as long as the
+	// server answers others, 20 timeouts at most.
 	Timeout time.Duration
 	// TLS turns TLS on, also for redis://.
 	TLS *tls.Config

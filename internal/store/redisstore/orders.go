@@ -65,6 +65,13 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 	case store.Running, store.Mismatched:
 		return store.Order{}, start, nil
 	}
+	if len(reply) == 3 { // it is new, so nobody has changed it
+		result, err := parseOrder(o.Account, o.ID, map[string]string{
+			"order": string(value), "state": string(store.OrderOpen),
+			"created": reply[2], "expires": record.Millis(o.ExpiresAt),
+		})
+		return result, start, err
+	}
 	result, err := s.readOrder(ctx, o.Account, reply[1])
 	if errors.Is(err, store.ErrNotFound) {
 		// The order was forgotten before its key: then so is the key.
@@ -95,7 +102,7 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 	return s.do(ctx, "open order", func(ctx context.Context) error {
 		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key),
 			s.now(), o.ID, o.SessionID, o.CheckoutURL, expires, flag(key.Hash != ""), key.Fingerprint,
-			millis(key.Keep), millis(retention))
+			millis(key.Keep), millis(retention), s.changesChannel())
 		if err == nil && reply[0] == "missing" {
 			return fmt.Errorf("open order: %w", store.ErrNotFound)
 		}

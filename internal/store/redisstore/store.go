@@ -25,6 +25,7 @@ type Store struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	secrets []string
+	turns   turns
 
 	watchers  store.Watchers
 	listening sync.Once // starts the listener
@@ -59,6 +60,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
+		turns: turns{free: make(chan struct{}, poolSize)},
 	}
 	s.ends = newBatch(s.client, s.timeout)
 	if client.Password != "" {
@@ -87,16 +89,21 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping redis", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
 }
 
-// do runs what talks to Redis, within the store's timeout, and turns what goes
-// wrong into the store's words.
+// do runs what talks to Redis when it is its turn, within the store's timeout, and
+// turns what goes wrong into the store's words.
 func (s *Store) do(ctx context.Context, doing string, talk func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	if err := s.turns.take(ctx, s.timeout); err != nil {
+		return s.unavailable(ctx, doing, err)
+	}
+	answered := false
+	defer func() { s.turns.give(answered) }()
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := talk(limited)
-	if err == nil || isOurs(err) {
+	if answered = err == nil || isOurs(err); answered {
 		return err
 	}
 	return s.unavailable(ctx, doing, err)

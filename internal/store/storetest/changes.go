@@ -172,6 +172,20 @@ var changeTests = []test{
 		told := slices.DeleteFunc(w.Told(), func(what string) bool { return what == change("acc", given) })
 		same(r, "told", len(told), 5)
 	}},
+	{"an order that can be paid is told, and changes no account", func(r *rig) {
+		r.give("acc", "pay_1", forever("a", 10))
+		given := r.account("acc").Rev
+		for _, name := range oddNames {
+			w := NewWatched()
+			r.watch(w)
+			o := withSession(r.create(name, "ord_"+name, store.Key{}), "cks_1")
+			told := slices.ContainsFunc(w.Told(), func(what string) bool { return what == change(name, 0) })
+			same(r, "told of an order without a session", told, false)
+			r.open(o, store.Key{})
+			w.Await(r.T, func(told []string) bool { return slices.Contains(told, change(name, 0)) })
+		}
+		same(r, "Rev", r.account("acc").Rev, given)
+	}},
 	{"what is told can be read", func(r *rig) {
 		w := NewWatched()
 		failed := make(chan error, 1)
