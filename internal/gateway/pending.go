@@ -27,7 +27,8 @@ const (
 // seldom for one order, and within the budget for all. Its silence is no error,
 // because then nothing speaks for the account; a store that fails is one.
 func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.Snapshot, waiting []store.Order, err error) {
-	// Orders first: one that is paid in between is then in the snapshot.
+	// Orders first: one that is paid in between is then in the snapshot. That is read
+	// from the store as they are: what is remembered hears of the payment later.
 	waiting, err = g.Pending(ctx, account)
 	if err == nil && len(waiting) > 0 {
 		if err = g.askAll(ctx, waiting[:min(len(waiting), settledOrders)]); err == nil {
@@ -37,8 +38,12 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now entitlement.S
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}
-	now, err = g.Entitlement(ctx, account)
-	return now, waiting, err
+	a, err := g.readAccount(ctx, account)
+	if err != nil {
+		return entitlement.Snapshot{}, nil, err
+	}
+	g.views.Put(account, a)
+	return a.Snapshot(g.Clock()), waiting, nil
 }
 
 // askAll asks Dodo about all of the orders at once, and waits only so long.
