@@ -24,7 +24,7 @@ type meter struct {
 	request *http.Request
 	visit   *visit
 	charge  *gateway.Charge
-	done    func() // to be called when the hold has ended
+	done    func() // to be called when the hold is being ended
 	renewal renewal
 
 	wrote     bool  // the status is known
@@ -201,10 +201,11 @@ func (m *meter) end(receipt []byte) {
 		return
 	}
 	m.renewal.stop()
-	done := m.done
+	behind := m.handler.app.store.keepBehind()
+	m.done()
 	m.done = nil
 	m.charge.Ending()
-	go m.handler.end(m.charge, m.price, receipt, done)
+	go m.handler.end(m.charge, m.price, receipt, behind)
 }
 
 // finish settles what no status has settled. It also runs when the handlers behind

@@ -42,11 +42,12 @@ type handle struct {
 	life context.Context //nolint:containedctx // of no request
 	end  context.CancelFunc
 
-	mu     sync.Mutex
-	opened openStore
-	users  int
-	idle   chan struct{} // not nil: somebody waits until nobody is at work
-	closed bool
+	mu       sync.Mutex
+	opened   openStore
+	users    int
+	requests int           // those of the users that are requests still being answered
+	idle     chan struct{} // not nil: somebody waits until nobody is at work
+	closed   bool
 
 	watchers store.Watchers // of the open store, through all openings
 }
@@ -118,9 +119,24 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 	return h.opened, h.done, nil
 }
 
-// keep keeps the store from being closed until done is called, so that a use
-// case of several steps is not cut in two. It does not open the store.
+// keep keeps the store from being closed until done is called, so that a request
+// of several steps is not cut in two. It does not open the store.
 func (h *handle) keep() (done func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.users++
+	h.requests++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.requests--
+		h.leave()
+	}
+}
+
+// keepBehind is keep for work behind an answer, such as charging for it. It must be
+// called while the request keeps the store.
+func (h *handle) keepBehind() (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.users++
@@ -130,11 +146,23 @@ func (h *handle) keep() (done func()) {
 func (h *handle) done() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.leave()
+}
+
+// leave notes that a user is done. The caller holds the lock.
+func (h *handle) leave() {
 	h.users--
-	if h.users == 0 && h.idle != nil {
+	if h.isIdle() && h.idle != nil {
 		close(h.idle)
 		h.idle = nil
 	}
+}
+
+// isIdle reports whether there is nobody to wait for. A process that ends has given
+// its requests their grace_period and does not wait longer for those that are left;
+// they go down with it. The caller holds the lock.
+func (h *handle) isIdle() bool {
+	return h.users == 0 || h.users == h.requests && caddy.Exiting()
 }
 
 // Destruct closes the store. Whoever is at work may finish, also with steps that
@@ -147,7 +175,7 @@ func (h *handle) Destruct() error {
 	over := false
 	for {
 		h.mu.Lock()
-		if h.users == 0 || over {
+		if h.isIdle() || over {
 			h.closed = true
 			opened := h.opened
 			h.opened = nil

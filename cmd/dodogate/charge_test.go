@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -636,4 +637,42 @@ func errorLines(log string) string {
 		}
 	}
 	return strings.Join(found, "\n")
+}
+
+// TestGracePeriod: streams that outlive the grace period go down with the process,
+// which does not wait for them. What was charged stays so, what was held comes back.
+func TestGracePeriod(t *testing.T) {
+	a := newApp(t)
+	store := "redis " + redistest.Start(t).URL() + " {\n\t\t\ttimeout 10s\n\t\t}"
+	charge := "dodo_charge 1 {\n\t\tmax 5\n\t\thold_ttl 2s\n\t}\n\treverse_proxy " + a.address()
+	ends, other := newGate(t, store, 100, charge), newGate(t, store, 100, charge)
+	ends.kill()
+	text, err := os.ReadFile(ends.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("\tadmin off\n"), []byte("\tadmin off\n\tgrace_period 100ms\n"), 1)
+	if err := os.WriteFile(ends.config(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ends.start()
+	var clients sync.WaitGroup
+	for _, path := range []string{"/stream", "/stream/late", "/wait"} {
+		clients.Go(func() {
+			if _, _, body, err := ends.get(path, "alice"); err == nil {
+				t.Errorf("%s ended well: %q", path, body)
+			}
+		})
+		<-a.asked
+	}
+	ends.terminate()
+	select {
+	case <-ends.ended:
+	case <-time.After(15 * time.Second): // less than a store waits on a reload
+		t.Errorf("it does not end; it said:\n%s", ends.said())
+	}
+	ends.kill()
+	clients.Wait()
+	other.spends("alice", 1, 1)
+	other.leaves("alice", 99)
 }
