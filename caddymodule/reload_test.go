@@ -100,9 +100,13 @@ func TestReloadsUnderStreams(t *testing.T) {
 	app.CloseClientConnections()
 	b.client.CloseIdleConnections()
 	// Caddy's admin API goes on when Caddy has stopped.
-	if err := goleak.Find(before, goleak.IgnoreAnyFunction("github.com/caddyserver/caddy/v2.replaceLocalAdminServer.func2")); err != nil {
-		t.Error(err)
-	}
+	admin := goleak.IgnoreAnyFunction("github.com/caddyserver/caddy/v2.replaceLocalAdminServer.func2")
+	eventually(t, "goroutines end", func() string {
+		if err := goleak.Find(before, admin); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	eventually(t, "files are closed", func() string {
 		if n := openFiles(t); n > files+2 {
 			return fmt.Sprintf("%d are open, %d before", n, files)

@@ -163,6 +163,7 @@ func anyReading(spelling string, match func(string) bool) bool {
 // what follows a path in an address is cut off only where it was encoded.
 var habits = []func(string) string{
 	decodeAll,
+	decodeBytes,
 	decodeButSlashes,
 	func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
 	func(p string) string { return cut(p, ";") },
@@ -206,12 +207,15 @@ func cut(p, at string) string {
 func foldCase(p string) string { return strings.ToLower(strings.ToUpper(p)) }
 
 // decodeAll undoes one layer of percent-encoding.
-func decodeAll(p string) string { return decode(p, "") }
+func decodeAll(p string) string { return decode(p, "", true) }
+
+// decodeBytes is for readers that leave bytes alone which are no UTF-8.
+func decodeBytes(p string) string { return decode(p, "", false) }
 
 // decodeButSlashes is for readers that keep an encoded slash apart from others.
-func decodeButSlashes(p string) string { return decode(p, `/\%`) }
+func decodeButSlashes(p string) string { return decode(p, `/\%`, true) }
 
-func decode(p, except string) string {
+func decode(p, except string, overlong bool) string {
 	if !strings.Contains(p, "%") {
 		return p
 	}
@@ -224,7 +228,7 @@ func decode(p, except string) string {
 		}
 		i += escapeLength - 1
 		// Old decoders of UTF-8 take two bytes for an ASCII character.
-		if second, ok := escape(p[i+1:]); ok && c&0xfe == 0xc0 && second&0xc0 == 0x80 {
+		if second, ok := escape(p[i+1:]); overlong && ok && c&0xfe == 0xc0 && second&0xc0 == 0x80 {
 			c = c&1<<6 | second&0x3f
 			i += escapeLength
 		}

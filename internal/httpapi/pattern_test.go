@@ -131,6 +131,18 @@ func randomTarget(dice *rand.Rand) string {
 	return b.String()
 }
 
+// TestReadersThatWalkedPast are targets that once got past the gate.
+func TestReadersThatWalkedPast(t *testing.T) {
+	ps := patterns(t, "/paid/*")
+	for _, target := range []string{"/..;%c0%af%c0%ae.%2e%2fpaid/@"} {
+		if reader, yes := pathreaders.Paid(target); !yes {
+			t.Errorf("nobody serves %q", target)
+		} else if !httpapi.MatchPath(ps, arriving(target)) {
+			t.Errorf("%s serves %q", reader, target)
+		}
+	}
+}
+
 // Whatever is thrown at it, the gate stands where any app serves what is paid.
 func TestNoReaderWalksPast(t *testing.T) {
 	ps := patterns(t, "/paid/*", "/paid.php")
