@@ -103,6 +103,10 @@ func MatchPath(patterns []PathPattern, r *http.Request) bool {
 		}
 	case anyReading(u.EscapedPath(), match):
 		return true
+	// As it came in: EscapedPath encodes anew what is not encoded as it should be,
+	// and a slash that was encoded is like any other then.
+	case u.RawPath != "" && anyReading(u.RawPath, match):
+		return true
 	}
 	// Some frameworks believe these instead.
 	for _, name := range []string{"X-Original-Url", "X-Rewrite-Url"} {

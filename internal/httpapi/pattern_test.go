@@ -134,7 +134,10 @@ func randomTarget(dice *rand.Rand) string {
 // TestReadersThatWalkedPast are targets that once got past the gate.
 func TestReadersThatWalkedPast(t *testing.T) {
 	ps := patterns(t, "/paid/*")
-	for _, target := range []string{"/..;%c0%af%c0%ae.%2e%2fpaid/@"} {
+	for _, target := range []string{
+		"/..;%c0%af%c0%ae.%2e%2fpaid/@",
+		`//%0dx%2fx\PAID`, `//index.php%5c%c3%a9%255c\PAID/index.php;`, "//index.phpp%61id%2F%25@%3b\\paid",
+	} {
 		if reader, yes := pathreaders.Paid(target); !yes {
 			t.Errorf("nobody serves %q", target)
 		} else if !httpapi.MatchPath(ps, arriving(target)) {
