@@ -18,14 +18,16 @@ import (
 // accountView is an account, and what everything about it follows from.
 type accountView struct {
 	Account       string                 `json:"account"`
-	Credits       int64                  `json:"credits"`
+	Credits       int64                  `json:"credits"` // that can be spent
+	Held          int64                  `json:"held"`    // set aside for requests that are under way
+	Owed          int64                  `json:"owed"`    // which credits that come pay first
 	HasPaid       bool                   `json:"has_paid"`
 	Plan          string                 `json:"plan"`
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt time.Time              `json:"plan_expires_at,omitzero"`
 	PaymentDate   time.Time              `json:"payment_date,omitzero"`
 	LastEntry     int64                  `json:"last_entry"`            // its number; 0: nothing ever happened
-	Grants        []grantView            `json:"grants"`                // of which something is left, oldest first
+	Grants        []grantView            `json:"grants"`                // of which something is left or held, oldest first
 	Standings     []standingView         `json:"standings"`             // what else payments and subscriptions give
 	Pending       []orderView            `json:"pending"`               // can still be paid, newest first
 	Purchases     []orderView            `json:"purchases"`             // newest first
@@ -38,6 +40,7 @@ type grantView struct {
 	Grant     string    `json:"grant"`
 	Amount    int64     `json:"amount"`
 	Left      int64     `json:"left"`
+	Held      int64     `json:"held"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // without: never
 	CreatedAt time.Time `json:"created_at"`
 }
@@ -86,15 +89,16 @@ func showAccount(a *App, r *http.Request) (any, error) {
 func accountViewOf(account string, v gateway.Inspection) accountView {
 	now := v.Snapshot
 	view := accountView{
-		Account: account, Credits: now.Credits, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,
+		Account: account, Credits: now.Credits, Owed: v.Ledger.Debt, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,
 		PlanExpiresAt: now.PlanExpiresAt.UTC(), PaymentDate: now.PaymentDate.UTC(), LastEntry: v.Ledger.Seq,
 		Grants: []grantView{}, Standings: []standingView{},
 		Pending: viewsOf(v.Pending, showOrder), Purchases: viewsOf(v.Purchases, showOrder),
 		Parked: viewsOf(v.Parked, showEventView), ParkedMore: v.ParkedMore,
 	}
 	for _, g := range v.Ledger.Grants {
+		view.Held += g.Held
 		view.Grants = append(view.Grants, grantView{
-			Grant: g.ID, Amount: g.Amount, Left: g.Left, ExpiresAt: g.ExpiresAt.UTC(), CreatedAt: g.CreatedAt.UTC(),
+			Grant: g.ID, Amount: g.Amount, Left: g.Left, Held: g.Held, ExpiresAt: g.ExpiresAt.UTC(), CreatedAt: g.CreatedAt.UTC(),
 		})
 	}
 	slices.SortFunc(view.Grants, func(a, b grantView) int {

@@ -14,6 +14,9 @@ import (
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
@@ -449,5 +452,20 @@ func TestAdminPassesOverReloads(t *testing.T) {
 	})
 	if got := b.credits("alice"); got != "10" {
 		t.Errorf("alice has %s credits", got)
+	}
+}
+
+// TestAdminShowsWhatIsHeldAndOwed: no credits, and why.
+func TestAdminShowsWhatIsHeldAndOwed(t *testing.T) {
+	text, err := caddymodule.AccountJSON("alice", gateway.Inspection{Account: entitlement.Account{Ledger: ledger.Account{
+		Debt: 4, Grants: map[string]ledger.Grant{"a": {ID: "a", Amount: 10, Held: 3}, "b": {ID: "b", Amount: 2, Held: 2}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"credits":0`, `"held":5`, `"owed":4`, `"grant":"a","amount":10,"left":0,"held":3`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("there is no %s in %s", want, text)
+		}
 	}
 }

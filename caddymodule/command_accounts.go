@@ -36,6 +36,8 @@ func printAccount(w io.Writer, a accountView) error {
 	t := newTable(w)
 	t.row("account", a.Account)
 	t.row("credits", a.Credits)
+	t.row("held", a.Held)
+	t.row("owed", a.Owed)
 	t.row("has paid", a.HasPaid)
 	t.row("plan", a.Plan)
 	t.row("plan status", a.PlanStatus)
@@ -50,7 +52,7 @@ func printAccount(w io.Writer, a accountView) error {
 		empty bool
 		fill  func(table)
 	}{
-		{"Grants of which something is left", len(a.Grants) == 0, a.fillGrants},
+		{"Grants of which something is left or held", len(a.Grants) == 0, a.fillGrants},
 		{"What else payments and subscriptions give", len(a.Standings) == 0, a.fillStandings},
 		{"Orders that can still be paid", len(a.Pending) == 0, func(t table) { fillOrders(t, a.Pending) }},
 		{"Orders", len(a.Purchases) == 0, func(t table) { fillOrders(t, a.Purchases) }},
@@ -74,9 +76,9 @@ func printAccount(w io.Writer, a accountView) error {
 }
 
 func (a accountView) fillGrants(t table) {
-	t.row("GRANT", "AMOUNT", "LEFT", "GIVEN", "EXPIRES")
+	t.row("GRANT", "AMOUNT", "LEFT", "HELD", "GIVEN", "EXPIRES")
 	for _, g := range a.Grants {
-		t.row(g.Grant, g.Amount, g.Left, g.CreatedAt, g.ExpiresAt)
+		t.row(g.Grant, g.Amount, g.Left, g.Held, g.CreatedAt, g.ExpiresAt)
 	}
 }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -107,3 +108,8 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 
 // Stop ends what NewServing began.
 func (g *Gateway) Stop() { g.app.gateway.Close() }
+
+// AccountJSON is what GET /dodo/accounts/<account> shows of an inspection.
+func AccountJSON(account string, v gateway.Inspection) ([]byte, error) {
+	return json.Marshal(accountViewOf(account, v))
+}
