@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,14 +15,14 @@ import (
 // forgetful is a store that does what it is asked and does not say so.
 type forgetful struct {
 	store.Store
-	holds, ends int // how many of them, from now on
+	holds, ends atomic.Int64 // how many of them, from now on
 }
 
 var errLost = fmt.Errorf("%w: the reply is lost", store.ErrUnavailable)
 
 func (f *forgetful) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 	held, err := f.Store.Hold(ctx, h)
-	if f.holds--; f.holds >= 0 && err == nil {
+	if f.holds.Add(-1) >= 0 && err == nil {
 		return store.Held{}, errLost
 	}
 	return held, err
@@ -29,7 +30,7 @@ func (f *forgetful) Hold(ctx context.Context, h store.Hold) (store.Held, error) 
 
 func (f *forgetful) End(ctx context.Context, e store.End) (store.Ended, error) {
 	done, err := f.Store.End(ctx, e)
-	if f.ends--; f.ends >= 0 && err == nil {
+	if f.ends.Add(-1) >= 0 && err == nil {
 		return store.Ended{}, errLost
 	}
 	return done, err
@@ -63,7 +64,7 @@ func TestHoldIsUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"", "key"} {
-			f.holds = 1
+			f.holds.Store(1)
 			ask := gateway.HoldRequest{Account: "acc", Credits: 30, TTL: time.Hour, Key: key}
 			if c, err := w.Hold(t.Context(), ask); !errors.Is(err, store.ErrUnavailable) {
 				t.Fatalf("%v, %v", c, err)
@@ -101,7 +102,7 @@ func TestEndIsRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.ends = 3
+		f.ends.Store(3)
 		if found, err := c.End(t.Context(), 20, nil); !found || err != nil {
 			t.Fatal(found, err)
 		}
@@ -127,7 +128,7 @@ func TestRenewalWithoutReply(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.holds = 1
+		f.holds.Store(1)
 		if err := c.Renew(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Fatal(err)
 		}
