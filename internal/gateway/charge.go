@@ -79,8 +79,10 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		sum := sha256.Sum256([]byte(r.Key))
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
+	before := g.ending.noted(r.Account) // one of them may be written behind the hold
 	held, err := g.Store.Hold(ctx, c.hold)
-	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) && g.ending.wait(ctx, r.Account) {
+	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) &&
+		g.ending.wait(ctx, append(before, g.ending.noted(r.Account)...)) {
 		held, err = g.Store.Hold(ctx, c.hold)
 	}
 	if err != nil {

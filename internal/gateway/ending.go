@@ -40,12 +40,15 @@ func (e *ending) begin(account string) (done func()) {
 	}
 }
 
-// wait waits for the ends of the account that are noted by now. It reports whether
-// there were any, and they are written.
-func (e *ending) wait(ctx context.Context, account string) bool {
+// noted are the ends of the account that are not written by now.
+func (e *ending) noted(account string) []chan struct{} {
 	e.mu.Lock()
-	noted := slices.Clone(e.accounts[account])
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.accounts[account])
+}
+
+// wait waits for ends. It reports whether there were any, and they are written.
+func (e *ending) wait(ctx context.Context, noted []chan struct{}) bool {
 	if len(noted) == 0 {
 		return false
 	}
