@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -80,6 +79,23 @@ type Options struct {
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool
 
+	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
+	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
+	Dunning bool
+
+	// AbandonedCheckouts finds, an hour later, checkouts with a payment that nobody made or
+	// that was declined, and sees whether they are paid after all. Default: off.
+	AbandonedCheckouts bool
+
+	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
+	// [Simulator.Payout] is called.
+	PayoutEvery Period
+
+	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
+	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
+	// succeeded, is UNCONFIRMED. Default: not at all.
+	RefundsTake time.Duration
+
 	// Clock tells the time: of objects, of session expiry, of what is due, and of
 	// signatures. It is called from several goroutines. Default: time.Now.
 	Clock func() time.Time
@@ -130,6 +146,8 @@ type Product struct {
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string
+	// Integrations are what else it grants, with access somewhere outside.
+	Integrations []Integration
 }
 
 // ProductCredit is a credit entitlement of a product. Products that name the same one
@@ -195,8 +213,11 @@ func (o Options) complete() (Options, error) {
 	if o.CancelAfterGrace && o.GracePeriodDays == 0 {
 		return o, errors.New("grace period: there is none to cancel after")
 	}
-	if o.TickEvery < 0 {
-		return o, errors.New("tick interval: must not be negative")
+	if o.TickEvery < 0 || o.RefundsTake < 0 {
+		return o, errors.New("tick interval and duration of refunds: must not be negative")
+	}
+	if o.PayoutEvery != (Period{}) && !o.PayoutEvery.valid() {
+		return o, fmt.Errorf("payouts: every 1 to %d days, weeks, months or years", maxPeriod)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -235,10 +256,11 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
 		case !usableCredits(p.Credits):
 			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
-		case slices.Contains(p.Features, ""):
-			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
+		}
+		if err := p.checkIntegrations(); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
 		}
 		if err := p.completeCycle(); err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.ID, err)
