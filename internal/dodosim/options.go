@@ -79,6 +79,10 @@ type Options struct {
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool
 
+	// RetryDays charges a renewal that failed again, up to 8 times in so many days, unless
+	// the card is declined for good: 1 to 30 days. 0, the default as at Dodo: never.
+	RetryDays int
+
 	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
 	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
 	Dunning bool
@@ -90,6 +94,11 @@ type Options struct {
 	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
 	// [Simulator.Payout] is called.
 	PayoutEvery Period
+
+	// ManualEntries makes a credit ledger entry by the API a manual adjustment, with
+	// credit.manual_adjustment; Dodo's documentation has both (FACTS 3.3, UNCONFIRMED).
+	// Default: credit.added and credit.deducted.
+	ManualEntries bool
 
 	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
 	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
@@ -132,16 +141,19 @@ type Product struct {
 	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
 	// if that is longer.
 	Term Period
-	// TrialDays come before the first charge of a subscription: 0 to 10000.
-	TrialDays int
+	// TrialDays come before the first charge of a subscription: 0 to 10000. They cost
+	// TrialPrice for one piece, of which discounts take nothing: UNCONFIRMED.
+	TrialDays  int
+	TrialPrice int
+	// Meters make the price depend on usage. Price is then what each cycle costs without any.
+	Meters []Meter
 	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
 	Archived bool
 	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
 	// places can use at a time: 0 is any number.
 	LicenseKeys      bool
 	ActivationsLimit int
-	// Credits are what a purchase, or each paid billing cycle, gives for every piece. They do
-	// not expire.
+	// Credits are what a purchase, or each paid billing cycle, gives for every piece.
 	Credits []ProductCredit
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
@@ -157,6 +169,18 @@ type ProductCredit struct {
 	Name, Unit string
 	// Amount is a positive decimal with at most 10 places, such as "2.5".
 	Amount string
+	// TrialAmount is given when a trial begins, and lost at its end with TrialExpires. Default:
+	// a trial gives none.
+	TrialAmount  string
+	TrialExpires bool
+	// ExpiresAfterDays is how long they are good for. 0: for ever.
+	ExpiresAfterDays int
+	// LowBalancePercent tells the merchant when use takes the balance under that share of
+	// Amount: 1 to 100. 0: no.
+	LowBalancePercent int
+	// Overage lets them be used beyond what is there, and Rollover saves what is left.
+	Overage  *Overage
+	Rollover *Rollover
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -216,6 +240,9 @@ func (o Options) complete() (Options, error) {
 	if o.TickEvery < 0 || o.RefundsTake < 0 {
 		return o, errors.New("tick interval and duration of refunds: must not be negative")
 	}
+	if o.RetryDays < 0 || o.RetryDays > maxRetryDays {
+		return o, fmt.Errorf("retries: %d is not between 0 and %d days", o.RetryDays, maxRetryDays)
+	}
 	if o.PayoutEvery != (Period{}) && !o.PayoutEvery.valid() {
 		return o, fmt.Errorf("payouts: every 1 to %d days, weeks, months or years", maxPeriod)
 	}
@@ -254,12 +281,13 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
 		case p.ActivationsLimit < 0 || p.ActivationsLimit > math.MaxInt32 || p.ActivationsLimit > 0 && !p.LicenseKeys:
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
-		case !usableCredits(p.Credits):
-			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
 		}
-		if err := p.checkIntegrations(); err != nil {
+		if err := errors.Join(p.checkIntegrations(), p.checkCredits()); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
+		}
+		if err := p.completeMeters(); err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.ID, err)
 		}
 		if err := p.completeCycle(); err != nil {
@@ -277,7 +305,7 @@ func completeProducts(products []Product) ([]Product, error) {
 // completeCycle checks what concerns subscriptions and fills in the usual term.
 func (p *Product) completeCycle() error {
 	if !p.recurring() {
-		if p.Term != (Period{}) || p.TrialDays != 0 {
+		if p.Term != (Period{}) || p.TrialDays != 0 || p.TrialPrice != 0 {
 			return errors.New("term and trial are for products with a billing cycle")
 		}
 		return nil
@@ -294,6 +322,8 @@ func (p *Product) completeCycle() error {
 		return fmt.Errorf("cycle and term are 1 to %d days, weeks, months or years", maxPeriod)
 	case p.Term.after(began).Before(p.Every.after(began)):
 		return errors.New("the term is shorter than the billing cycle")
+	case p.TrialPrice < 0 || p.TrialPrice > math.MaxInt32 || p.TrialPrice > 0 && p.TrialDays == 0:
+		return errors.New("the price of a trial is a positive number of minor units, and needs one")
 	case p.TrialDays < 0 || p.TrialDays > maxTrialDays:
 		return fmt.Errorf("a trial of %d days is not between 0 and %d", p.TrialDays, maxTrialDays)
 	}
