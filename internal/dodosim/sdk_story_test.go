@@ -74,7 +74,6 @@ func TestOfficialSDKStory(t *testing.T) {
 	whole(client.Customers.GetPaymentMethods(ctx, ada.CustomerID)).in(t)
 	whole(client.Customers.ListCreditEntitlements(ctx, ada.CustomerID)).in(t)
 	whole(client.Customers.ListEntitlements(ctx, ada.CustomerID)).in(t)
-	whole(client.LicenseKeys.List(ctx, dodopayments.LicenseKeyListParams{})).in(t)
 	whole(client.Entitlements.List(ctx, dodopayments.EntitlementListParams{})).in(t)
 	whole(client.Meters.List(ctx, dodopayments.MeterListParams{})).in(t)
 
