@@ -140,10 +140,14 @@ func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time
 // body encodes the event with its object as it is now, not as it was when the event
 // happened: Dodo delivers the latest state (FACTS 3.1). The caller holds s.mu.
 func (s *Simulator) body(e *event) ([]byte, error) {
-	return json.Marshal(envelope{
+	body, err := json.Marshal(envelope{
 		BusinessID: s.business,
 		Type:       e.Type,
 		Timestamp:  e.At,
 		Data:       e.about.payload(),
 	})
+	if err == nil && s.options.Quirks {
+		return quirked(e.Type, body)
+	}
+	return body, err
 }
