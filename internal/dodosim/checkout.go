@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"net/http"
+	"slices"
 )
 
 // checkoutRequest is the part of POST /checkouts that the simulator acts on (FACTS 2.1).
@@ -19,6 +20,7 @@ type checkoutRequest struct {
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
 	MinimalAddress  bool             `json:"minimal_address"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
 
@@ -109,6 +111,9 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	if refusal := s.attachCustomer(session, request.Customer); refusal != nil {
 		return nil, refusal
 	}
+	if _, recurring := session.bill.recurring(); recurring && s.options.OneSubscription && s.subscribed(session.customer) {
+		return nil, refuse(codeSubscribed, "the customer has a subscription")
+	}
 	if request.Confirm {
 		session.expires = session.created.Add(confirmedLife)
 		if refusal := request.confirmable(session); refusal != nil {
@@ -188,6 +193,14 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 	return cart, nil
 }
 
+// subscribed reports whether a customer has a subscription that is not over. One who is
+// known by e-mail only when he pays is not looked for.
+func (s *Simulator) subscribed(c *customer) bool {
+	return c != nil && slices.ContainsFunc(s.subscriptionOrder, func(sub *subscription) bool {
+		return sub.Customer.CustomerID == c.CustomerID && !sub.over()
+	})
+}
+
 // confirmable says whether a session that is to be confirmed at once has all that its
 // page would ask for. Which code a missing datum has is UNCONFIRMED.
 func (request checkoutRequest) confirmable(session *session) *Error {
@@ -225,6 +238,10 @@ func (request checkoutRequest) check() *Error {
 		if target != nil && checkWebURL(*target) != nil {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
+	}
+	// The simulator has cards and nothing else.
+	if request.MethodTypes != nil && !slices.Contains(request.MethodTypes, "credit") && !slices.Contains(request.MethodTypes, "debit") {
+		return refuse(codeNoMethods, "allowed_payment_method_types has neither credit nor debit")
 	}
 	if refusal := request.Terms.check(); refusal != nil {
 		return refusal

@@ -111,6 +111,10 @@ type Options struct {
 	// without anybody's help. 0: only the caller does.
 	TickEvery time.Duration
 
+	// OneSubscription refuses a checkout for a subscription to a customer who is named by id
+	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
+	OneSubscription bool
+
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool
@@ -247,8 +251,11 @@ var (
 
 // complete fills in the defaults and reports the first thing that cannot be used.
 func (o Options) complete() (Options, error) {
-	if o.APIKey == "" || !visible(o.APIKey) || !visible(o.ReadOnlyKey) || o.APIKey == o.ReadOnlyKey {
+	if o.APIKey == "" || !visible(o.APIKey) {
 		return o, ErrNoAPIKey
+	}
+	if !visible(o.ReadOnlyKey) || o.ReadOnlyKey == o.APIKey {
+		return o, errors.New("the key that only reads must be another one, of visible characters")
 	}
 	if o.WebhookURL != "" {
 		if err := checkWebURL(o.WebhookURL); err != nil {

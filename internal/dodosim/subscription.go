@@ -69,6 +69,7 @@ type subscription struct {
 	missed     *payment  // the latest try to charge what is owed
 	missedAt   time.Time // when that began
 	processing *payment  // a charge without an outcome
+	declined   int       // charges on demand in a row
 
 	dunning       *dunning                // the latest attempt to recover it
 	metered       map[string]decimal      // credits taken for the usage of the cycle, by meter
