@@ -79,8 +79,8 @@ func (r Record) products() map[string]string {
 func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }
 
 // Effect is what the object gives under its frozen terms, with amount 0 for every
-// grant that prior, the record before, gave and this one gives no more. Its errors
-// are those of [Payment.Effect] and [Subscription.Effect].
+// grant that prior, the record before, gave and this one gives no more or by
+// another name. Its errors are those of [Payment.Effect] and [Subscription.Effect].
 func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effect, error) {
 	next, err := r.effect(ref, policy)
 	before, _ := prior.effect(ref, policy)
@@ -88,11 +88,13 @@ func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effe
 	for _, g := range next.Grants {
 		named[g.ID] = true
 	}
+	var dropped []ledger.Target
 	for _, g := range before.Grants {
 		if !named[g.ID] {
-			next.Grants = append(next.Grants, ledger.Target{ID: g.ID, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt})
+			dropped = append(dropped, ledger.Target{ID: g.ID, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt, Into: next.heirs[g.ID]})
 		}
 	}
+	next.Grants = append(dropped, next.Grants...)
 	return next, err
 }
 

@@ -538,3 +538,46 @@ func TestPlanChangeBeginsAPeriod(t *testing.T) {
 	s.now = s.now.Add(25 * day) // past the end of the first period
 	s.sees("800 team active true")
 }
+
+// TestPauseOverThePeriodsEnd: what ran out meanwhile is there again when the
+// period goes on.
+func TestPauseOverThePeriodsEnd(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			sub := s.subscribed()
+			s.spend("h1", 100)
+			s.now = s.now.Add(day)
+			s.send("subscription.paused", with(sub, "status", "paused"))
+			s.now = s.now.Add(30 * day)
+			s.sees("0 none paused false")
+			s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2")) // a change notes what has expired
+			s.now = s.now.Add(day)
+			s.send("subscription.unpaused", with(sub, "next_billing_date", s.now.Add(29*day)))
+			s.sees("410 pro active true")
+			s.lastEntry(ledger.KindGrant, 400, 410)
+			s.now = s.now.Add(29 * day)
+			s.sees("10 none expired true")
+		})
+	}
+}
+
+// TestPlanChangeHeardFirst: credits that were spent before the period's beginning
+// was heard of are spent only once, also where nothing is owed.
+func TestPlanChangeHeardFirst(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			s.RefundPolicy = config.RefundFloor
+			sub := s.subscription()
+			s.now = s.now.Add(10 * day)
+			s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
+			s.spend("h1", 700)
+			s.now = s.now.Add(-9 * day) // as the sender's clock was
+			s.send("subscription.active", sub)
+			s.now = s.now.Add(9 * day)
+			s.sees("100 team active true")
+			s.owes(0)
+		})
+	}
+}

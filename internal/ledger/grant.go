@@ -12,6 +12,10 @@ type Target struct {
 	Amount    int64
 	ExpiresAt time.Time // zero: never
 	CreatedAt time.Time
+	// Into is the grant that gives these credits from now on, because facts came to
+	// name them otherwise; mostly empty. What was spent or forgiven of them counts
+	// as spent or forgiven there, whatever the policy.
+	Into string
 }
 
 // Policy says what becomes of a claw-back that finds credits spent already.
@@ -52,23 +56,52 @@ func (b *book) set(t Target, policy Policy) error {
 		}
 		g = Grant{ID: t.ID}
 	}
+	g.ExpiresAt, g.CreatedAt = instant(t.ExpiresAt), instant(t.CreatedAt)
+	if err := b.revive(&g); err != nil {
+		return err
+	}
 	change := t.Amount - g.Amount
 	if change > 0 && b.balance > 0 && change > Max-b.balance || change < 0 && b.Debt > Max+change {
 		return ErrRange
 	}
-	g.Amount, g.ExpiresAt, g.CreatedAt = t.Amount, instant(t.ExpiresAt), instant(t.CreatedAt)
+	g.Amount = t.Amount
 	if change >= 0 {
 		b.enter(KindGrant, t.ID, g.raise(change))
 	} else {
 		taken, over := g.clawBack(-change)
-		if policy == PolicyFloor {
+		if policy == PolicyFloor && t.Into == "" {
 			g.Waived += over
 			over = 0
 		}
 		b.Debt += over
 		b.enter(KindClawBack, t.ID, -taken-over)
 	}
+	if t.Into != "" && t.Into != t.ID {
+		heir := b.Grants[t.Into]
+		heir.ID = t.Into
+		moved := g.Waived - min(g.Waived, g.Held) // what is held may still be kept here
+		g.Waived -= moved
+		heir.Waived = min(heir.Waived+moved, Max)
+		if moved > 0 {
+			b.Grants[t.Into] = heir
+		}
+	}
 	b.Grants[t.ID] = g
+	return nil
+}
+
+// revive gives back what lapsed of a grant that runs on after all: its expiry was
+// moved after it had passed.
+func (b *book) revive(g *Grant) error {
+	if g.Lapsed == 0 || g.Expired(b.now) {
+		return nil
+	}
+	if g.Lapsed > Max-max(b.balance, 0) {
+		return ErrRange
+	}
+	b.enter(KindGrant, g.ID, g.Lapsed)
+	g.Left += g.Lapsed
+	g.Lapsed = 0
 	return nil
 }
 

@@ -172,7 +172,7 @@ func (s *Store) commitArgs(c store.Commit, standing string) []any {
 		store.MaxPurchases,
 	}
 	for _, t := range c.Effect.Grants {
-		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
+		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
 	}
 	return args
 }

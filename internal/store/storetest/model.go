@@ -24,6 +24,8 @@ import (
 //   - debt that is paid only at the next commit, not at once
 //   - a hold that ends twice, or is captured after it ran out
 //   - burning the oldest grant before the one that expires first
+//   - what lapsed stays lost when the expiry moves
+//   - what was forgiven of a grant is forgotten when another gives its credits
 var modelTests = []test{
 	{"random steps are those of package ledger", func(r *rig) {
 		steps := 0
@@ -99,6 +101,9 @@ func (m *model) drawTarget(t *rapid.T) ledger.Target {
 	}
 	if minutes := rapid.Int64Range(0, 3).Draw(t, "created before"); minutes != 0 {
 		target.CreatedAt = m.rig.now().Add(-time.Duration(minutes) * time.Minute)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "another gives it") == 0 {
+		target.Into = drawGrant.Draw(t, "into")
 	}
 	return target
 }
