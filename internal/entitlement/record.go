@@ -36,19 +36,20 @@ type Record struct {
 }
 
 // Fold merges a fact into the record and freezes the terms of every product in
-// it that has none yet. The receiver is not changed.
-func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Record {
+// it that has none yet, by what termsOf says of a payment's (start is zero) or of
+// the subscription's period that begins at start. The receiver is not changed.
+func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 	next := Record{
 		Payment:      r.Payment.Merge(fact.Payment),
 		Subscription: r.Subscription.Merge(fact.Subscription),
 		Feature:      r.Feature.Merge(fact.Feature),
 		Terms:        maps.Clone(r.Terms),
 	}
-	for key, id := range next.products() {
+	for key, bought := range next.products() {
 		if _, frozen := next.Terms[key]; frozen {
 			continue
 		}
-		if t, ok := termsOf(id); ok {
+		if t, ok := termsOf(bought.id, bought.start); ok {
 			if next.Terms == nil {
 				next.Terms = make(map[string]Terms)
 			}
@@ -58,22 +59,28 @@ func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Re
 	return next
 }
 
-// products are the Dodo ids of everything that the object is about, by the keys
-// of their terms.
-func (r Record) products() map[string]string {
-	ids := make(map[string]string)
+// product is something that the object is about.
+type product struct {
+	id    string    // Dodo's
+	start time.Time // of the period; zero for a payment's
+}
+
+// products are everything that the object is about, by the keys of their terms.
+func (r Record) products() map[string]product {
+	all := make(map[string]product)
 	for _, line := range r.Payment.Cart {
-		ids[line.ProductID] = line.ProductID
+		all[line.ProductID] = product{id: line.ProductID}
 	}
+	add := func(id string, start time.Time) { all[termsKey(id, start)] = product{id, start} }
 	for _, p := range r.Subscription.Periods {
 		for id := range p.Bought {
-			ids[termsKey(id, p.Start)] = id
+			add(id, p.Start)
 		}
 	}
 	if s := r.Subscription.State; s.ProductID != "" {
-		ids[termsKey(s.ProductID, s.PeriodStart)] = s.ProductID
+		add(s.ProductID, s.PeriodStart)
 	}
-	return ids
+	return all
 }
 
 func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }

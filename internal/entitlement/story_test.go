@@ -176,7 +176,7 @@ func begin(now time.Time) *life {
 	return &life{records: map[entitlement.Ref]entitlement.Record{}, standings: map[string]entitlement.Standing{}, now: now}
 }
 
-func storyTerms(id string) (entitlement.Terms, bool) {
+func storyTerms(id string, _ time.Time) (entitlement.Terms, bool) {
 	t, ok := subscriptionTerms[id]
 	if !ok {
 		t, ok = terms[id]

@@ -25,7 +25,7 @@ type Renewal struct {
 }
 
 // TermsOf says what a product gives, by Dodo's id, in the period of a subscription
-// that begins at start.
+// that begins at start, or by a payment, when start is zero.
 type TermsOf func(productID string, start time.Time) (Terms, bool)
 
 // Effect is what the subscription with the given id gives: for every period that

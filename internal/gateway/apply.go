@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -153,10 +154,11 @@ func forNothing(p entitlement.Payment) bool {
 }
 
 // termsFor looks up what buying a product gives: what was promised when the
-// order was made, else what the catalog says now.
-func (g *Gateway) termsFor(order *store.Order) func(string) (entitlement.Terms, bool) {
-	return func(productID string) (entitlement.Terms, bool) {
-		if order != nil {
+// order was made, else what the catalog says now. The promise is for what the
+// checkout itself sells: of a subscription, the period that begins with it.
+func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
+	return func(productID string, start time.Time) (entitlement.Terms, bool) {
+		if order != nil && (start.IsZero() || start.Before(order.ExpiresAt)) {
 			if t, ok := order.Terms[productID]; ok {
 				return t, true
 			}

@@ -527,6 +527,20 @@ func TestCatalogChangeOfASubscription(t *testing.T) {
 	s.sees("700 pro active true")
 }
 
+// TestCatalogChangeAfterACheckout: the order's promise is for the first period.
+func TestCatalogChangeAfterACheckout(t *testing.T) {
+	s := tell(t, "bolt", "")
+	order := s.order("alice", "monthly")
+	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
+	proof := s.Prover.Metadata(order.ID, "alice", "monthly")
+	s.now = s.now.Add(time.Hour)
+	s.send("subscription.active", s.subscription("metadata", proof))
+	s.sees("500 pro active true")
+	s.now = s.now.Add(30 * day)
+	s.send("subscription.renewed", s.subscription("metadata", proof))
+	s.sees("700 pro active true")
+}
+
 // TestPlanChangeBeginsAPeriod: the period that was paid before is not paid twice.
 func TestPlanChangeBeginsAPeriod(t *testing.T) {
 	s := tell(t, "bolt", "")
