@@ -111,6 +111,17 @@ func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bo
 	return fmt.Errorf("reconcile: %w: no end after %d pages", dodo.ErrBadAnswer, maxPages)
 }
 
+// odd counts items of a list that do not say what they are. They are left to the
+// operator; they must not hold up the others.
+func (r *reconciliation) odd(list string, n int) {
+	if n == 0 {
+		return
+	}
+	r.Seen += n
+	r.Unapplied += n
+	r.Logger.Warn("one of Dodo's lists has items that do not say what they are", "list", list, "items", n)
+}
+
 func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 	from := since(mark, paymentsBack)
 	return r.pages(ctx, func(page int) (bool, error) {
@@ -118,6 +129,7 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("payments", list.Odd)
 		for _, p := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
@@ -134,13 +146,13 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 }
 
 func (r *reconciliation) refunds(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "refunds", since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Refunds[c.ID].Status) == c.Status
 	})
 }
 
 func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "disputes", since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Disputes[c.ID]) == c.Status
 	})
 }
@@ -148,7 +160,7 @@ func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
 // changes reads the payments that something happened to of which we do not know.
 // A payment that nobody here owns was not made through us.
 func (r *reconciliation) changes(
-	ctx context.Context, from time.Time,
+	ctx context.Context, name string, from time.Time,
 	list func(context.Context, time.Time, int) (dodo.Page[dodo.PaymentChange], error),
 	told func(entitlement.Payment, dodo.PaymentChange) bool,
 ) error {
@@ -157,6 +169,7 @@ func (r *reconciliation) changes(
 		if err != nil {
 			return false, err
 		}
+		r.odd(name, found.Odd)
 		for _, c := range found.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
@@ -178,12 +191,12 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("subscriptions", list.Odd)
 		for _, s := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
 			known, ours, err := r.known(ctx, ref, s.Clues)
-			state := known.Subscription.State
-			if err == nil && ours && (state.Status != s.Status || !state.PeriodEnd.Equal(s.PeriodEnd) || r.waited(known)) {
+			if err == nil && ours && (s.Differs(known.Subscription.State) || r.waited(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -201,6 +214,7 @@ func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 	var flags []string
 	err := r.pages(ctx, func(page int) (bool, error) {
 		list, err := r.Provider.FeatureFlags(ctx, page)
+		r.odd("feature flags", list.Odd)
 		flags = append(flags, list.Items...)
 		return list.Last, err
 	})
@@ -224,6 +238,7 @@ func (r *reconciliation) grants(ctx context.Context, flag string) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("feature grants", list.Odd)
 		for _, grant := range list.Items {
 			r.Seen++
 			if grant.Fact == nil {
