@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/time/rate"
 )
 
 // call is one call to the simulated Dodo, by whoever has the key.
@@ -78,5 +80,82 @@ func TestReconcileOddItems(t *testing.T) {
 	w.has("carol", 500, true)
 	if again := w.reconcile(); again.Read != 0 || again.Unapplied != 3 {
 		t.Errorf("again it did %+v", again)
+	}
+}
+
+// TestReconcileWithheld: what Dodo does not hand out is asked for again by the next
+// pass, and does not hold up the others.
+func TestReconcileWithheld(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		fails  bool
+	}{
+		"500":        {500, "{}", true},
+		"429":        {429, "", true},
+		"422":        {422, `{"code":"INVALID_REQUEST_PARAMETERS"}`, false},
+		"404":        {404, `{"code":"NOT_FOUND"}`, false},
+		"a web page": {200, "<html>", false},
+		"401":        {401, "{}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var withheld string // a payment
+			w := newWorld(t, openBolt(t), settings{hold: true, between: func(sim http.Handler) http.Handler {
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if withheld == "" || r.URL.Path != "/payments/"+withheld {
+						sim.ServeHTTP(rw, r)
+						return
+					}
+					rw.Header().Set("Retry-After-Ms", "1")
+					rw.WriteHeader(c.status)
+					_, _ = rw.Write([]byte(c.body))
+				})
+			}})
+			for _, name := range []string{"alice", "bob", "carol"} {
+				if id := w.buy(name, "pack10"); name == "bob" {
+					withheld = id
+				}
+			}
+			done, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1))
+			if (err != nil) != c.fails {
+				t.Errorf("it did %+v, %v", done, err)
+			}
+			if mark, err := w.store.Mark(t.Context(), "reconcile"); err != nil || mark.IsZero() != c.fails {
+				t.Errorf("the mark is %v, %v", mark, err)
+			}
+			w.has("bob", 0, false)
+			if c.status != http.StatusUnauthorized {
+				w.has("alice", 10, true)
+				w.has("carol", 10, true)
+			}
+			withheld = ""
+			w.reconcile()
+			for _, name := range []string{"alice", "bob", "carol"} {
+				w.has(name, 10, true)
+			}
+		})
+	}
+}
+
+// TestReconcileStopsWhenDodoIsAway: it does not spend its budget on an answer that
+// does not come.
+func TestReconcileStopsWhenDodoIsAway(t *testing.T) {
+	asked := 0
+	w := newWorld(t, openBolt(t), settings{hold: true, between: func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/payments/") {
+				asked++
+				rw.Header().Set("Retry-After-Ms", "1")
+				rw.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			sim.ServeHTTP(rw, r)
+		})
+	}})
+	for range 6 {
+		w.buy("alice", "pack10")
+	}
+	if done, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); err == nil || done.Read != 3 || asked != 9 {
+		t.Errorf("it did %+v by %d calls, %v", done, asked, err)
 	}
 }

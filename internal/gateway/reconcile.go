@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,8 @@ type Reconciled struct {
 // never reconciled, an empty one for example, it asks for everything there ever
 // was: what carries our proof comes back.
 //
-// An error leaves the mark where it was, so the next one begins there again.
+// An error leaves the mark where it was, so the next one begins there again. It
+// may be that of a few objects that Dodo did not hand out; all others are applied.
 func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconciled, error) {
 	mark, err := g.Store.Mark(ctx, reconcileMark)
 	if err != nil {
@@ -69,6 +71,9 @@ func (g *Gateway) reconcileSince(ctx context.Context, mark time.Time, budget *ra
 			return r.Reconciled, err
 		}
 	}
+	if r.withheld != nil {
+		return r.Reconciled, r.withheld
+	}
 	return r.Reconciled, g.Store.SetMark(ctx, reconcileMark, began)
 }
 
@@ -79,7 +84,16 @@ type reconciliation struct {
 	budget *rate.Limiter
 	told   func(Reconciled) // may be nil
 	done   map[string]bool  // objects that were read in this pass
+	silent int              // reads in a row to which Dodo had no answer
+	// withheld is the first error of those, of which there were never maxSilent in
+	// a row.
+	withheld error
 }
+
+// maxSilent is after how many reads in a row without an answer Dodo is taken to
+// be away. Fewer are objects that it cannot hand out (FACTS 1.3: for a missing one
+// the documents name only 500).
+const maxSilent = 3
 
 // since is a while before the mark; without a mark it is the beginning.
 func since(mark time.Time, back time.Duration) time.Time {
@@ -309,7 +323,8 @@ func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, err
 }
 
 // reread reads an object at Dodo and applies it. One that cannot be understood is
-// left to the operator; it must not hold up the others.
+// left to the operator, one that is not handed out to the next pass; neither must
+// hold up the others.
 func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error {
 	if r.done[ref.String()] {
 		return nil
@@ -320,15 +335,23 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 	}
 	r.Read++
 	fact, err := r.read(ctx, ref)
+	silent := errors.Is(err, dodo.ErrUnavailable)
+	if silent {
+		r.silent++
+		r.withheld = cmp.Or(r.withheld, fmt.Errorf("read %s: %w", ref, err))
+	} else {
+		r.silent = 0
+	}
 	switch {
-	case errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrUnclear):
+	case err == nil:
+		return r.take(ctx, fact)
+	case silent && r.silent < maxSilent,
+		errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrRejected), errors.Is(err, dodo.ErrBadAnswer):
 		r.Unapplied++
 		r.Logger.Warn("an object in Dodo's lists cannot be read", "object", ref.String(), "error", err)
 		return nil
-	case err != nil:
-		return err
 	}
-	return r.take(ctx, fact)
+	return err
 }
 
 // take applies what Dodo says.
