@@ -72,7 +72,7 @@ func (r Record) products() map[string]product {
 		all[line.ProductID] = product{id: line.ProductID}
 	}
 	add := func(id string, start time.Time) { all[termsKey(id, start)] = product{id, start} }
-	for _, p := range r.Subscription.Periods {
+	for _, p := range r.Subscription.paid() {
 		for id := range p.Bought {
 			add(id, p.Start)
 		}

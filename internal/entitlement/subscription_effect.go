@@ -69,7 +69,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 			e.Grants = append(e.Grants, ledger.Target{
 				ID: grant(periodKey(p.Start)), Amount: charges[i].share(credits), CreatedAt: p.Start, ExpiresAt: expire,
 			})
-			for _, key := range p.keys {
+			for _, key := range slices.Concat(p.keys, charges[i].keys) {
 				e.heirs[grant(key)] = grant(periodKey(p.Start))
 			}
 		}
@@ -109,14 +109,14 @@ type cycle struct {
 // cycles are the periods, put together and in order.
 func (s Subscription) cycles() []cycle {
 	var sorted []cycle
-	for _, p := range s.Periods {
+	for _, p := range s.paid() {
 		since := make(map[string]time.Time, len(p.Bought))
 		for product := range p.Bought {
 			since[product] = p.Start
 		}
 		sorted = append(sorted, cycle{p, since, []string{periodKey(p.Start)}})
 	}
-	slices.SortFunc(sorted, func(a, b cycle) int { return a.Start.Compare(b.Start) })
+	slices.SortFunc(sorted, func(a, b cycle) int { return a.compare(b.Period) })
 	var cycles []cycle
 	for _, c := range sorted {
 		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(c.Period) {
@@ -151,8 +151,9 @@ func (p Period) continuedBy(q Period) bool {
 
 // charge is the money behind one period.
 type charge struct {
-	total, kept  int64 // minor units
-	paid, undone int   // payments that succeeded, and those of them that do not count any more
+	total, kept  int64    // minor units
+	paid, undone int      // payments that succeeded, and those of them that do not count any more
+	keys         []string // of the periods that were missed before this one was heard of
 }
 
 // void reports whether everything that was paid was given back.
@@ -183,6 +184,7 @@ func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []
 		c := &charges[periodOf(periods, p.CreatedAt)]
 		undone, full := p.undone(policy)
 		c.paid++
+		c.keys = append(c.keys, periodKey(p.CreatedAt))
 		if full {
 			c.undone++
 		}

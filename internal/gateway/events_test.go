@@ -40,23 +40,31 @@ const day = 24 * time.Hour
 // tell begins a story on a store, with a clock that only the story moves.
 func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 	t.Helper()
+	return tellOf(t, backend, settings{products: storyProducts, disputes: policy})
+}
+
+func tellOf(t *testing.T, backend string, with settings) *story {
+	t.Helper()
 	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	with.clock = func() time.Time { return s.now }
+	s.world = newWorld(t, s.newStore(t, backend), with)
+	return s
+}
+
+// newStore is an empty store by the story's clock.
+func (s *story) newStore(t *testing.T, backend string) store.Store {
+	t.Helper()
 	clock := func() time.Time { return s.now }
-	var world world
-	switch backend {
-	case "bolt":
+	if backend == "bolt" {
 		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: clock})
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
-		world.store = db
-	case "redis":
-		db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
-		must(t, err)
-		t.Cleanup(func() { _ = db.Close() })
-		world.store = db
+		return db
 	}
-	s.world = newWorld(t, world.store, settings{products: storyProducts, clock: clock, disputes: policy})
-	return s
+	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // send delivers an event about alice, twice, now.
