@@ -117,7 +117,7 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		switch {
 		case errors.Is(err, entitlement.ErrUnknownProduct):
 			done = parked(found.account, ReasonUnknownProduct)
-		case forNothing(next.Payment):
+		case forNothing(next.Payment), ofWhoKnowsHowMuch(fact, next.Payment):
 			done = parked(found.account, ReasonUnclear)
 		}
 		state, err := json.Marshal(next)
@@ -151,6 +151,20 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 // forNothing reports that somebody paid and it is not said what for.
 func forNothing(p entitlement.Payment) bool {
 	return p.Status == entitlement.PaymentSucceeded && len(p.Cart) == 0 && p.Subscription == ""
+}
+
+// ofWhoKnowsHowMuch reports that a fact is no more than a refund of a part that
+// cannot be told. It takes nothing back, so somebody must see it.
+func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
+	if fact.Describes() {
+		return false
+	}
+	for _, r := range fact.Payment.Refunds {
+		if p.Incomparable(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // termsFor looks up what buying a product gives: what was promised when the

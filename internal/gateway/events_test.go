@@ -491,6 +491,12 @@ var eventStories = map[string]func(s *story){
 		s.wants(s.send("payment.succeeded", s.payment("pdt_both", "total_amount", -1)), gateway.Parked)
 		s.wants(s.send("subscription.active", s.subscription("next_billing_date", "soon")), gateway.Parked)
 		s.sees("0 none none false")
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		for range 2 { // also when it comes again
+			s.wants(s.send("refund.succeeded", refundOf("pay_1", "currency", "JPY", "is_partial", true)), gateway.Parked)
+		}
+		s.sees("10 none none true")
+		s.wants(s.send("payment.succeeded", s.payment("pdt_pack10")), gateway.Duplicate)
 	},
 }
 

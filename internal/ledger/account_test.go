@@ -134,7 +134,7 @@ func TestStories(t *testing.T) {
 			{hold: "h 9", outcome: ledger.Held},
 			{end: "h 9", outcome: ledger.Ended, want: []string{"capture a -9 0"}},
 			{targets: set(target("a", 0))},
-			{targets: set(into("a", "b"), target("b", 0))},
+			{targets: set(into("a", "b"), target("b", 0)), want: []string{"clawback a -9 -9", "grant b 9 0"}},
 			{targets: set(target("b", 9))},
 		}},
 		"a refund of what lapsed takes nothing more": {policy: ledger.PolicyDebt, story: []step{

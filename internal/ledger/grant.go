@@ -77,17 +77,27 @@ func (b *book) set(t Target, policy Policy) error {
 		b.enter(KindClawBack, t.ID, -taken-over)
 	}
 	if t.Into != "" && t.Into != t.ID {
-		heir := b.Grants[t.Into]
-		heir.ID = t.Into
-		moved := g.Waived - min(g.Waived, g.Held) // what is held may still be kept here
-		g.Waived -= moved
-		heir.Waived = min(heir.Waived+moved, Max)
-		if moved > 0 {
-			b.Grants[t.Into] = heir
-		}
+		b.moveWaived(&g, t.Into)
 	}
 	b.Grants[t.ID] = g
 	return nil
+}
+
+// moveWaived moves what was forgiven of a grant to the one that gives its credits
+// now. It was spent under the old name, so the entries say that it is taken here
+// and given there.
+func (b *book) moveWaived(g *Grant, into string) {
+	moved := g.Waived - min(g.Waived, g.Held) // what is held may still be kept here
+	if moved == 0 {
+		return
+	}
+	g.Waived -= moved
+	b.enter(KindClawBack, g.ID, -moved)
+	heir := b.Grants[into]
+	heir.ID = into
+	heir.Waived = min(heir.Waived+moved, Max)
+	b.enter(KindGrant, into, moved)
+	b.Grants[into] = heir
 }
 
 // revive gives back what lapsed of a grant that runs on after all: its expiry was
@@ -102,6 +112,9 @@ func (b *book) revive(g *Grant) error {
 	b.enter(KindGrant, g.ID, g.Lapsed)
 	g.Left += g.Lapsed
 	g.Lapsed = 0
+	b.Grants[g.ID] = *g
+	b.payDebt() // else there could be more left for a moment than can be counted
+	*g = b.Grants[g.ID]
 	return nil
 }
 

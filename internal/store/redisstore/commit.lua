@@ -48,6 +48,7 @@ local function set(id, target, expires, created, into)
     enter('grant', id, g.lapsed, cause)
     g.left = g.left + g.lapsed
     g.lapsed = 0
+    pay_debt() -- else there could be more left for a moment than can be counted
   end
   local change = target - g.amount
   if change > 0 and balance > 0 and change > MAX - balance then return false end
@@ -75,8 +76,10 @@ local function set(id, target, expires, created, into)
   local moved = g.waived - math.min(g.waived, g.held)
   if into ~= '' and into ~= id and moved > 0 then
     g.waived = g.waived - moved
+    enter('clawback', id, -moved, cause)
     local heir = find(into) or fresh()
     heir.waived = math.min(heir.waived + moved, MAX)
+    enter('grant', into, moved, cause)
     grants[into], changed[into] = heir, true
   end
   return true
