@@ -39,8 +39,8 @@ func init() {
 // Every other request is charged, whatever its method: HEAD as GET, a range or a
 // conditional request as a whole one. Answers are not buffered. The charge is
 // decided when the status is known, so that a stream that breaks off is paid for;
-// a client that leaves before that pays nothing, and so does everybody when the
-// app cannot be reached. What was held by a gateway that died comes back after
+// a client that leaves before that pays and gets nothing, and so does everybody when
+// the app cannot be reached. What was held by a gateway that died comes back after
 // hold_ttl.
 //
 // The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
