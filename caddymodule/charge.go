@@ -198,15 +198,21 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return nil
 	}
 	done := h.app.store.keep() // until the hold has ended
+	var m *meter
+	defer func() { // also when something panics
+		if m == nil {
+			done()
+		} else {
+			m.finish()
+		}
+	}()
 	charge := h.hold(w, r, v, key)
 	if charge == nil {
-		done()
 		return nil
 	}
-	v.held(r, charge)
-	m := newMeter(h, w, r, v, charge, done)
+	m = newMeter(h, w, r, v, charge, done)
 	m.record = h.Replay && key != ""
-	defer m.finish()
+	v.held(r, charge)
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
 	return m.err
