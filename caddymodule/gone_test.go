@@ -105,6 +105,105 @@ func TestConnectionThatBreaks(t *testing.T) {
 	}
 }
 
+// A client can break off its request, too, and then the app breaks off its answer.
+func TestRequestThatBreaks(t *testing.T) {
+	app := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Charge-Credits")
+		flow := http.NewResponseController(w)
+		_ = flow.EnableFullDuplex()
+		_, _ = io.WriteString(w, "paid")
+		_ = flow.Flush()
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("X-Charge-Credits", "3")
+	})
+	b := newSecureBench(t)
+	b.mustLoad(everyProtocol(rich(usualDodo), "\t\tenable_full_duplex", usualGateway+`
+	dodo_charge 2 {
+		max 10
+	}
+	reverse_proxy /breaks `+breakingApp(t)+`
+	reverse_proxy `+app))
+	conn, err := net.Dial("tcp", "127.0.0.1:"+b.Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(conn, lines("POST / HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Transfer-Encoding: chunked", "", "1", "x"))
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, len("paid"))); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(conn, "no chunk\r\n")
+	if rest, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("a whole answer: %q %v", rest, resp.Trailer)
+	}
+	b.leaves("alice", 98)
+
+	for _, f := range b.fronts()[1:] {
+		for path, left := range map[string]int64{"/": 98, "/breaks": 100} { // by itself, while the request goes on
+			body, write := io.Pipe()
+			req, _ := http.NewRequest("POST", f.base+path, body)
+			req.Header.Set("X-Test-User", f.name+path)
+			go func() { _, _ = io.WriteString(write, "x") }()
+			resp, err := f.client.Do(req)
+			if err == nil { // HTTP/3 may drop all of an answer that breaks off
+				_, err = io.ReadFull(resp.Body, make([]byte, len("paid")))
+			}
+			if err != nil && path == "/" {
+				t.Fatal(f.name, err)
+			}
+			if path == "/" {
+				_ = write.CloseWithError(io.ErrUnexpectedEOF)
+			}
+			if err == nil {
+				if rest, err := io.ReadAll(resp.Body); err == nil {
+					t.Errorf("%s: a whole answer: %q %v", f.name, rest, resp.Trailer)
+				}
+			}
+			if resp != nil {
+				_ = resp.Body.Close()
+			}
+			_ = write.Close()
+			b.leaves(f.name+path, left)
+		}
+	}
+}
+
+// breakingApp is one that breaks off its answers and goes on to read.
+func breakingApp(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				if _, err := http.ReadRequest(in); err == nil {
+					_, _ = io.WriteString(conn, lines("HTTP/1.1 200 OK", "Trailer: X-Charge-Credits", "Transfer-Encoding: chunked", "", "4", "paid"))
+					_ = conn.(*net.TCPConn).CloseWrite()
+					_, _ = io.Copy(io.Discard, in)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // breaks is a handler behind whose back the client's connection is broken, but for
 // the headers.
 type breaks struct{}

@@ -197,15 +197,16 @@ func (m *meter) finish() {
 }
 
 // lastPrice is what a request costs whose price was to come last, if it came.
-// Without an answer there is nothing to pay for. A client who left in the middle
-// of it got something; an app that broke off did not say that it is done.
+// Without an answer there is nothing to pay for. A client who left in the middle of
+// it, or broke off its request, got something; an app that broke off by itself did not
+// say that it is done.
 func (m *meter) lastPrice(values []string, named bool) int64 {
 	switch {
 	case !m.wrote:
 		return 0
 	case named:
 		return m.handler.price(values)
-	case m.broken, m.request.Context().Err() != nil:
+	case m.broken, m.visit.brokeOff(), m.request.Context().Err() != nil:
 		return m.handler.Credits
 	case m.returned && m.err == nil:
 		return m.handler.Credits
