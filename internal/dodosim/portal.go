@@ -42,10 +42,10 @@ func (s *Simulator) showPortal(w http.ResponseWriter, r *http.Request) {
 	link, ok := s.portals[r.PathValue("id")]
 	s.mu.Unlock()
 	if !ok {
-		writePage(w, http.StatusNotFound, notFoundPage)
+		writePage(w, http.StatusNotFound, checkoutPage, notFoundPage)
 		return
 	}
-	writePage(w, http.StatusOK, pageView{
+	writePage(w, http.StatusOK, checkoutPage, checkoutView{Closed: true,
 		Title:   "Customer portal",
 		Problem: "The simulator has no portal for " + link.customer.Email + " to change anything in.",
 		Back:    link.back,

@@ -148,7 +148,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /session/{id}", s.showPage)
-	mux.HandleFunc("POST /session/{id}", s.submitPage)
+	mux.Handle("POST /session/{id}", fromItself(s.submitPage))
 	mux.HandleFunc("GET /portal/{id}", s.showPortal)
 	for _, route := range []struct {
 		method, path string
