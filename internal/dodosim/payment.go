@@ -178,6 +178,7 @@ func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
 	}
+	s.invoiced(p)
 	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {
 		p.DiscountID = new(p.Discounts[0].DiscountID)

@@ -65,6 +65,8 @@ type Simulator struct {
 	progress   chan struct{} // closed and replaced when an event changes state
 	fates      *fates        // of events to come
 
+	calledAt string // the public address at which the API was last called
+
 	fault      Fault
 	faultsLeft int
 	callers    map[string]*caller // by address; "" is whoever has the key
@@ -213,6 +215,8 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/licenses/validate", s.validateLicense},
 		{"POST", "/licenses/activate", s.activateLicense},
 		{"POST", "/licenses/deactivate", s.deactivateLicense},
+		{"GET", "/invoices/payments/{id}", s.getPaymentInvoice},
+		{"GET", "/invoices/refunds/{id}", s.getRefundInvoice},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},
