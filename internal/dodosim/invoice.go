@@ -69,7 +69,7 @@ type paperLine struct {
 // invoice describes what was paid. The caller holds s.mu.
 func (s *Simulator) invoice(p *payment) paper {
 	doc := paper{
-		title: "Invoice", number: *p.InvoiceID, date: p.happened(), from: s.seller(), to: recipient(p.Customer, p.Billing),
+		title: "Invoice", number: *p.InvoiceID, date: p.settled, from: s.seller(), to: recipient(p.Customer, p.Billing),
 		facts: []labelled{{"Payment", p.PaymentID}},
 	}
 	if p.SubscriptionID != nil {

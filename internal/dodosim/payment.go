@@ -83,6 +83,7 @@ type payment struct {
 	lines    []line // what each product cost, for refunds
 	codes    []*coupon
 	refunded int64
+	settled  time.Time // when it got the outcome that it has
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
@@ -178,6 +179,7 @@ func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
 	}
+	p.settled = p.happened()
 	s.invoiced(p)
 	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {

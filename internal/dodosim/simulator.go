@@ -152,6 +152,7 @@ func (s *Simulator) routes() http.Handler {
 	mux.HandleFunc("GET /session/{id}", s.showPage)
 	mux.Handle("POST /session/{id}", fromItself(s.submitPage))
 	mux.HandleFunc("GET /portal/{id}", s.showPortal)
+	mux.Handle("POST /portal/{id}", fromItself(s.submitPortal))
 	for _, route := range []struct {
 		method, path string
 		do           endpoint

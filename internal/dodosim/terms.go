@@ -3,7 +3,6 @@ package dodosim
 import (
 	"fmt"
 	"math"
-	"strings"
 )
 
 // terms are what a checkout changes about its recurring product (subscription_data of
@@ -95,13 +94,9 @@ func (t terms) sentence(l line) string {
 	if t.OnDemand != nil {
 		return "Later charges on demand"
 	}
-	every := strings.ToLower(string(l.product.Every.Interval))
-	if l.product.Every.Count > 1 {
-		every = fmt.Sprintf("%d %ss", l.product.Every.Count, every)
-	}
 	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
 	if days := t.trial(l.product); days > 0 {
-		return fmt.Sprintf("%d days free, then %s every %s", days, price, every)
+		return fmt.Sprintf("%d days free, then %s %s", days, price, l.product.Every.each())
 	}
-	return fmt.Sprintf("%s every %s", price, every)
+	return price + " " + l.product.Every.each()
 }
