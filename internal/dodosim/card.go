@@ -32,15 +32,15 @@ type card struct {
 var testCards = []card{
 	{number: CardVisa, network: "visa", label: "Succeeds"},
 	{number: CardMastercard, network: "mastercard", label: "Succeeds"},
-	{number: CardDeclined, network: "visa", label: "Is declined", decline: "GENERIC_DECLINE"},
-	{number: CardInsufficientFunds, network: "mastercard", label: "Has insufficient funds", decline: "INSUFFICIENT_FUNDS"},
-	{number: CardFailsLater, network: "visa", label: "Succeeds, then fails on renewal", later: "GENERIC_DECLINE"},
+	{number: CardDeclined, network: "visa", label: "Declined", decline: "GENERIC_DECLINE"},
+	{number: CardInsufficientFunds, network: "mastercard", label: "Insufficient funds", decline: "INSUFFICIENT_FUNDS"},
+	{number: CardFailsLater, network: "visa", label: "Fails on renewal", later: "GENERIC_DECLINE"},
 	{number: "4576238912771450", network: "visa", label: "Succeeds", indian: true},
 	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true},
-	{number: "4706131211212123", network: "visa", label: "Is declined", indian: true, decline: "GENERIC_DECLINE"},
-	{number: "5105105105105100", network: "mastercard", label: "Is declined", indian: true, decline: "GENERIC_DECLINE"},
+	{number: "4706131211212123", network: "visa", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
+	{number: "5105105105105100", network: "mastercard", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 	{number: "success@upi", label: "Succeeds", indian: true},
-	{number: "failure@upi", label: "Is declined", indian: true, decline: "GENERIC_DECLINE"},
+	{number: "failure@upi", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 }
 
 // upi reports whether it is no card, but an account that an address names.

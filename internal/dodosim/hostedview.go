@@ -11,6 +11,7 @@ type checkoutView struct {
 	Title, Problem      string
 	Back                string // to the merchant, once there is something to tell or nothing left to do
 	Closed, Paid, Free  bool
+	Order               string // what the list of lines is called
 	Challenge           string // what the customer is asked to confirm the payment with; "": he is not
 	Lines               []lineView
 	Discounts           []discountView
@@ -44,6 +45,7 @@ func (s *Simulator) view(session *session) checkoutView {
 	}
 	v := checkoutView{
 		Title:     "Checkout",
+		Order:     "Your order",
 		Total:     money(session.bill.total, session.bill.currency),
 		Free:      !session.needsCard(),
 		Email:     session.buyer.email,
@@ -89,7 +91,7 @@ func (v *checkoutView) list(session *session) {
 		} else {
 			v.Button = "Save card"
 		}
-		v.Title, v.Lines = "Payment method", []lineView{l}
+		v.Title, v.Order, v.Lines = "Payment method", "Your subscription", []lineView{l}
 		return
 	}
 	for _, l := range session.bill.lines {
@@ -113,7 +115,7 @@ func (v *checkoutView) offerCards(session *session) {
 		if c.upi() && !v.UPI || c.later != "" && !recurring {
 			continue
 		}
-		shown := cardView{c.number, c.spaced(), c.brand(), c.label, c.decline == ""}
+		shown := cardView{c.number, c.spaced(), c.brand(), c.label, c.forLater() == ""}
 		if c.indian {
 			v.IndianCards = append(v.IndianCards, shown)
 		} else {

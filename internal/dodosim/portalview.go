@@ -33,8 +33,8 @@ type (
 		ID, Product, Description, Price, Status, Tone, Next, Method, Planned string
 
 		// What can be done.
-		Pause, Resume, Keep, Cancel, CancelLater, Change, Replace bool
-		Until                                                     string // what was paid for lasts
+		Pause, Resume, Keep, Cancel, CancelLater, Change, Replace, Owes bool
+		Until                                                           string // what was paid for lasts
 	}
 	methodView struct {
 		ID, Name, Used string
@@ -135,6 +135,7 @@ func (s *Simulator) subscriptionView(sub *subscription) subscriptionView {
 		Pause: active && !leaving, Resume: sub.Status == SubscriptionPaused, Keep: active && leaving,
 		Cancel: !sub.over(), CancelLater: active && !leaving, Until: date(sub.NextBillingDate),
 		Change: sub.changeable(sub.plan) == nil && len(s.plansFor(sub)) > 0, Replace: sub.cardReplaceable(s.now()) == nil,
+		Owes: sub.owes(),
 	}
 	if l.quantity > 1 {
 		v.Product = fmt.Sprintf("%s × %d", v.Product, l.quantity)
@@ -179,12 +180,12 @@ func (sub *subscription) standing() (status, tone, next string) {
 	case SubscriptionPaused:
 		return "Paused", "bad", "Nothing is charged until you resume."
 	case SubscriptionExpired:
-		return "Ended", "quiet", "Ended on " + date(sub.ExpiresAt) + "."
+		return "Ended", "over", "Ended on " + date(sub.ExpiresAt) + "."
 	}
 	if sub.CancelledAt != nil {
-		return "Cancelled", "quiet", "Ended on " + date(*sub.CancelledAt) + "."
+		return "Cancelled", "over", "Ended on " + date(*sub.CancelledAt) + "."
 	}
-	return "Cancelled", "quiet", ""
+	return "Cancelled", "over", ""
 }
 
 // methodView describes a method, and what of the customer's it pays for.
