@@ -78,6 +78,10 @@ func (s *Simulator) invoice(p *payment) paper {
 	var full int64
 	for _, l := range p.lines {
 		full += l.full
+		if p.IsUpdateMethod && p.TotalAmount == 0 {
+			doc.lines = append(doc.lines, paperLine{"New payment method for " + l.product.Name, "", money(0, p.Currency), 1})
+			continue
+		}
 		doc.lines = append(doc.lines, paperLine{l.product.Name, l.product.Description, money(l.full, p.Currency), l.quantity})
 	}
 	if off := full - p.TotalAmount; off > 0 {

@@ -149,6 +149,9 @@ func TestPortalChangesPlan(t *testing.T) {
 		t.Fatal("the preview says", preview)
 	}
 	ada.told("")
+	if page := ada.see("?step=plan&product=pdt_short&subscription=" + ada.sub); !strings.Contains(page, "nothing is charged now, and nothing is given back") {
+		t.Error(page)
+	}
 	ada.works("will change on the next billing date", "change", "product", "pdt_team", "when", "later")
 	ada.told("subscription.updated")
 	if page := ada.see("?subscription=" + ada.sub); !strings.Contains(page, "Changes to Team on 1 April 2030") {
@@ -208,6 +211,10 @@ func TestPortalReplacesCard(t *testing.T) {
 		t.Error("goes back to", back)
 	}
 	ada.told("payment.succeeded subscription.update_payment_method subscription.updated")
+	latest := shop.payments(ada.sub)[1]
+	if read := words(t, shop.download(text(latest["invoice_url"]))); !strings.Contains(read, "New payment method for Pro") {
+		t.Error(read)
+	}
 	shop.sim.Advance(32 * day)
 	ada.told("payment.failed subscription.on_hold subscription.updated")
 	ada = shop.visit(ada.sub)

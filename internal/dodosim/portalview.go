@@ -49,6 +49,7 @@ type (
 		ID, Name, Description, Price string
 
 		Now, NextNow string // what is charged at once, and the billing date after that
+		Nothing      bool   // is charged
 		Later        string // the date of a change that waits
 	}
 	choice struct{ Value, Label string }
@@ -235,6 +236,7 @@ func (s *Simulator) planFrom(sub *subscription, productID string) (planView, boo
 	now := s.previewChange(sub, plan, request)
 	v.Price = money(now.NewPlan.RecurringPreTaxAmount, now.NewPlan.Currency) + " " + now.NewPlan.cycle().each()
 	v.Now, v.NextNow = money(now.ImmediateCharge.Summary.Total, sub.Currency), date(now.NewPlan.NextBillingDate)
+	v.Nothing = now.ImmediateCharge.Summary.Total == 0
 	later := s.previewChange(sub, plan, sub.planRequest(productID, "later"))
 	v.Later = date(later.ImmediateCharge.EffectiveAt)
 	return v, true
