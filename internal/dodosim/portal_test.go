@@ -296,6 +296,25 @@ func TestPortalIsOnesOwn(t *testing.T) {
 	ada.status("active")
 }
 
+// Another site cannot cancel what a customer has, even if it knows the link.
+func TestPortalFromOtherSites(t *testing.T) {
+	shop := magazine(t, nil)
+	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	form := url.Values{"action": {"cancel"}, "when": {"now"}, "subscription": {ada.sub}}.Encode()
+	for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
+		request := httptest.NewRequest("POST", ada.link, strings.NewReader(form))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set(header[0], header[1])
+		answer := httptest.NewRecorder()
+		shop.sim.ServeHTTP(answer, request)
+		if answer.Code != http.StatusForbidden {
+			t.Error(header, answer.Code)
+		}
+	}
+	ada.told("")
+	ada.status("active")
+}
+
 func TestPortalHistory(t *testing.T) {
 	shop := magazine(t, nil)
 	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
