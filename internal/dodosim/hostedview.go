@@ -11,6 +11,7 @@ type checkoutView struct {
 	Title, Problem      string
 	Back                string // to the merchant, once there is something to tell or nothing left to do
 	Closed, Paid, Free  bool
+	Saved               bool   // is all that a paid session did to a card
 	Order               string // what the list of lines is called
 	Challenge           string // what the customer is asked to confirm the payment with; "": he is not
 	Lines               []lineView
@@ -68,6 +69,9 @@ func (s *Simulator) view(session *session) checkoutView {
 	switch {
 	case session.paid():
 		v.Title, v.Closed, v.Paid = "Paid", true, true
+		if session.recharges != nil && session.last.TotalAmount == 0 {
+			v.Title, v.Saved = "Saved", true
+		}
 	case refusal != nil:
 		v.Title, v.Problem, v.Closed = "Expired", "This checkout has expired. Go back to the shop and start again.", true
 	case session.challenged != nil:

@@ -1,6 +1,7 @@
 package dodosim_test
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -335,6 +336,61 @@ func TestPortalHistory(t *testing.T) {
 	ada = shop.visit(ada.sub)
 	if page := ada.see(""); strings.Count(page, "/invoices/payments/") != 50 || !strings.Contains(page, "There is more") {
 		t.Error(strings.Count(page, "/invoices/payments/"), "payments are shown")
+	}
+}
+
+// Wherever the simulator is mounted, links and forms lead to it.
+func TestPagesUnderAPrefix(t *testing.T) {
+	shop := magazine(t, func(o *dodosim.Options) { o.PublicURL = "https://pay.example/dodo" })
+	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	if !strings.HasPrefix(ada.link, "https://pay.example/dodo/portal/cps_") {
+		t.Fatal(ada.link)
+	}
+	mounted := http.StripPrefix("/dodo", shop.sim)
+	seen := make(map[string]bool)
+	var crawl func(address string)
+	crawl = func(address string) {
+		if seen[address] {
+			return
+		}
+		seen[address] = true
+		answer := httptest.NewRecorder()
+		mounted.ServeHTTP(answer, httptest.NewRequest("GET", address, http.NoBody))
+		if answer.Code != http.StatusOK {
+			t.Errorf("%s: %d", address, answer.Code)
+		}
+		base, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`(?:href|action)="([^"]*)"`).FindAllStringSubmatch(answer.Body.String(), -1) {
+			target, err := base.Parse(html.UnescapeString(link[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if target.Host == "pay.example" {
+				crawl(target.String())
+			}
+		}
+	}
+	crawl(ada.link)
+	for _, wanted := range []string{
+		ada.link + "?subscription=" + ada.sub + "&step=cancel", ada.link + "?subscription=" + ada.sub + "&step=plan&product=pdt_team",
+		"https://pay.example/dodo/invoices/payments/" + text(shop.payments(ada.sub)[0]["payment_id"]),
+	} {
+		if !seen[wanted] {
+			t.Errorf("no link leads to %s: %v", wanted, seen)
+		}
+	}
+	request := httptest.NewRequest("POST", ada.link, strings.NewReader("action=method&method=new&subscription="+ada.sub))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	mounted.ServeHTTP(answer, request)
+	if base, err := url.Parse(ada.link); err == nil {
+		target, err := base.Parse(answer.Header().Get("Location"))
+		if err != nil || !strings.HasPrefix(target.String(), "https://pay.example/dodo/session/pay_") {
+			t.Error("another card is left at", target, err)
+		}
 	}
 }
 
