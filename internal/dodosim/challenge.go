@@ -18,7 +18,7 @@ func (s *Simulator) challenge(session *session, with card, by buyer) *Error {
 		if refusal := sub.cardReplaceable(now); refusal != nil {
 			return refusal
 		}
-		session.bill = sub.owed()
+		session.bill = s.owed(sub)
 	} else {
 		if refusal := s.redeemable(session, by); refusal != nil {
 			return refusal

@@ -42,7 +42,7 @@ type (
 // view describes a session to its customer. The caller holds s.mu.
 func (s *Simulator) view(session *session) checkoutView {
 	if session.recharges != nil && !session.paid() && session.challenged == nil {
-		session.bill = session.recharges.owed()
+		session.bill = s.owed(session.recharges)
 	}
 	v := checkoutView{
 		Title:     "Checkout",

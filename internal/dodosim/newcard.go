@@ -90,7 +90,7 @@ func (s *Simulator) useSaved(sub *subscription, m *method) methodResponse {
 func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 	now, owner := s.now(), sub.Customer
 	session := &session{
-		created: now, expires: now.Add(sessionLife), bill: sub.owed(), billing: sub.Billing, metadata: sub.Metadata, returnURL: returnURL,
+		created: now, expires: now.Add(sessionLife), bill: s.owed(sub), billing: sub.Billing, metadata: sub.Metadata, returnURL: returnURL,
 		customer: &owner, buyer: buyer{email: owner.Email, name: owner.Name, phone: owner.Phone},
 		recharges: sub, subscription: sub,
 	}
@@ -102,7 +102,7 @@ func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 }
 
 // owed is what a new card has to pay at once: a cycle, or zero.
-func (sub *subscription) owed() bill {
+func (s *Simulator) owed(sub *subscription) bill {
 	if sub.owes() {
 		return sub.plan
 	}
@@ -116,7 +116,7 @@ func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*pay
 	if refusal := sub.cardReplaceable(now); refusal != nil {
 		return nil, refusal
 	}
-	session.bill = sub.owed()
+	session.bill = s.owed(sub)
 	owes := sub.owes()
 	p := s.newPayment(session.charge(now))
 	p.belongTo(sub)

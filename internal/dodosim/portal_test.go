@@ -330,6 +330,14 @@ func TestPortalHistory(t *testing.T) {
 			t.Errorf("the history does not show %q: %s", wanted, page)
 		}
 	}
+	form := url.Values{"email": {"customer@example.com"}, "name": {"X"}, "card": {dodosim.CardVisa}, "challenge": {"yes"}}
+	shop.page("POST", shop.checkout(onePack), form)
+	form.Set("challenge", "")
+	form.Set("card", dodosim.CardDeclined)
+	shop.page("POST", shop.checkout(onePack), form)
+	if page := ada.see(""); !strings.Contains(page, "Waits for your bank") || !strings.Contains(page, "Declined") {
+		t.Error(page)
+	}
 	for range 60 {
 		shop.sim.Advance(31 * day)
 	}

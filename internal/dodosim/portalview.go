@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -253,13 +254,8 @@ func (s *Simulator) addHistory(v *portalView, customerID string) {
 			v.More = true
 			return
 		}
-		h := historyView{Date: date(p.settled), What: p.what(), Amount: money(p.TotalAmount, p.Currency), Status: "Paid", Tone: "good"}
-		switch p.Status {
-		case Failed:
-			h.Status, h.Tone = "Declined", "bad"
-		case ActionRequired:
-			h.Status, h.Tone = "Waits for your bank", "bad"
-		}
+		h := historyView{Date: date(p.settled), What: p.what(), Amount: money(p.TotalAmount, p.Currency)}
+		h.Status, h.Tone = p.standing()
 		if p.InvoiceID != nil {
 			h.Invoice = "../invoices/payments/" + p.PaymentID
 		}
@@ -268,6 +264,20 @@ func (s *Simulator) addHistory(v *portalView, customerID string) {
 		}
 		v.History = append(v.History, h)
 	}
+}
+
+// standing puts the status in words, and gives them a tone.
+func (p *payment) standing() (status, tone string) {
+	switch p.Status {
+	case Succeeded:
+		return "Paid", "good"
+	case Failed:
+		return "Declined", "bad"
+	case ActionRequired:
+		return "Waits for your bank", "bad"
+	}
+	words := strings.ReplaceAll(string(p.Status), "_", " ")
+	return strings.ToUpper(words[:1]) + words[1:], "over"
 }
 
 // what names the things that a payment is for.
