@@ -41,14 +41,17 @@ func startChromium(t *testing.T) context.Context {
 		t.Skip(missing)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it refuses to run as root otherwise
+	if os.Geteuid() == 0 || os.Getenv("CI") == "true" {
+		options = append(options, chromedp.NoSandbox) // root has none, and containers often lack what it needs
 	}
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	chromium, stop := chromedp.NewContext(allocator)
 	t.Cleanup(stop)
 	if err := chromedp.Do(chromium); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(screenshots); err != nil { // those of an earlier run
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(screenshots, 0o755); err != nil {
@@ -195,7 +198,7 @@ func (b *tab) keep(name string) {
 
 var (
 	atDesk  = chromedp.EmulateViewport(1000, 800)
-	onPhone = chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2), chromedp.EmulateMobile)
+	onPhone = chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile)
 )
 
 // keepAll takes pictures at a desk by day and on a phone by night, and makes sure that
