@@ -201,10 +201,23 @@ var (
 	onPhone = chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile)
 )
 
+// What is wrong with a page for those who hear it: each a number of things without a name.
+var unnamed = map[string]string{
+	"fields":   "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(e => !e.labels.length).length",
+	"buttons":  "[...document.querySelectorAll('button, a')].filter(e => !e.textContent.trim()).length",
+	"headings": "Math.abs(document.querySelectorAll('h1').length - 1)",
+	"pages":    "document.title && document.documentElement.lang ? 0 : 1",
+}
+
 // keepAll takes pictures at a desk by day and on a phone by night, and makes sure that
-// nobody has to scroll sideways.
+// nobody has to scroll sideways or to guess what a field is for.
 func (b *tab) keepAll(name string) {
 	b.t.Helper()
+	for what, count := range unnamed {
+		if got := b.is(count); got != "0" {
+			b.t.Errorf("%s: %s %s without a name", name, got, what)
+		}
+	}
 	b.keep(name)
 	b.do(onPhone, scheme("dark"))
 	if got := b.is("document.documentElement.scrollWidth"); got != "360" {

@@ -107,6 +107,30 @@ func TestInvoices(t *testing.T) {
 	}
 }
 
+func TestOfficialSDKInvoices(t *testing.T) {
+	shop, ctx := open(t, nil), t.Context()
+	client := shop.client()
+	paid := shop.pay(shop.checkout(onePack)).PaymentID
+	back, err := shop.sim.Refund(paid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, get := range map[string]func() (*http.Response, error){
+		"Invoice":     func() (*http.Response, error) { return client.Invoices.Payments.Get(ctx, paid) },
+		"Credit note": func() (*http.Response, error) { return client.Invoices.Payments.GetRefund(ctx, back) },
+	} {
+		answer, err := get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || !strings.HasPrefix(words(t, body), title+"\n") {
+			t.Errorf("%s: %v %s", title, err, words(t, body))
+		}
+		answer.Body.Close()
+	}
+}
+
 // Only what was paid has an invoice.
 func TestNoInvoice(t *testing.T) {
 	shop := open(t, nil)
