@@ -4,12 +4,12 @@ import "strings"
 
 // The error codes of FACTS 5.3: after a soft one a later try with the same card may work.
 var (
-	softDeclines = strings.Fields(`AUTHENTICATION_FAILURE AUTHENTICATION_REQUIRED AUTHENTICATION_TIMEOUT CARD_NOT_ACTIVATED
+	softReasons = strings.Fields(`AUTHENTICATION_FAILURE AUTHENTICATION_REQUIRED AUTHENTICATION_TIMEOUT CARD_NOT_ACTIVATED
 		CARD_VELOCITY_EXCEEDED CUSTOMER_CANCELLED GENERIC_DECLINE INCORRECT_CVC INCORRECT_NUMBER INSUFFICIENT_FUNDS INVALID_AMOUNT
 		INVALID_CARD_NUMBER INVALID_CARD_OWNER INVALID_CVC INVALID_EXPIRY_YEAR INVALID_PIN INVALID_REQUEST INVALID_UPI_ID
 		LIMIT_EXCEEDED LIVE_MODE_TEST_CARD MANDATE_INVALID MANDATE_REQUIRED NETWORK_ERROR NETWORK_TIMEOUT ORDER_CREATION_FAILED
 		PROCESSING_ERROR REENTER_TRANSACTION TRY_AGAIN_LATER UNKNOWN_ERROR`)
-	hardDeclines = strings.Fields(`CARD_DECLINED DO_NOT_HONOR EXPIRED_CARD FRAUDULENT INVALID_ACCOUNT LOST_CARD
+	hardReasons = strings.Fields(`CARD_DECLINED DO_NOT_HONOR EXPIRED_CARD FRAUDULENT INVALID_ACCOUNT LOST_CARD
 		MANDATE_REQUIRED_SYSTEM PAYMENT_METHOD_PROVIDER_DECLINED PAYMENT_METHOD_UNSUPPORTED PICKUP_CARD PROVIDER_UNSUPPORTED
 		REVOCATION_OF_AUTHORIZATION STOLEN_CARD TRANSACTION_NOT_ALLOWED TRANSACTION_NOT_APPROVED`)
 )
@@ -76,7 +76,7 @@ func declineMessage(code string) string {
 // declining is a card that is declined for a reason, which no test card of Dodo's is for
 // most of them.
 func declining(code string) (card, *Error) {
-	for _, known := range append(softDeclines[:len(softDeclines):len(softDeclines)], hardDeclines...) {
+	for _, known := range append(softReasons[:len(softReasons):len(softReasons)], hardReasons...) {
 		if known == code {
 			return card{number: CardDeclined, network: "visa", decline: code}, nil
 		}

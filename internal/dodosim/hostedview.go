@@ -59,8 +59,8 @@ func (s *Simulator) view(session *session) checkoutView {
 		Force3DS:  session.force3DS,
 		Indian:    session.billing.Country == "IN",
 		UPI:       takesUPI(session.billing, session.bill.currency),
-		Soft:      softDeclines,
-		Hard:      hardDeclines,
+		Soft:      softReasons,
+		Hard:      hardReasons,
 	}
 	v.Button = "Pay " + v.Total
 	v.list(session)

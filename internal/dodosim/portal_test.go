@@ -13,24 +13,24 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
-// visit is a customer in the portal, without a network.
-type visit struct {
+// guest is a customer in the portal, without a network.
+type guest struct {
 	*shop
 	link string // the path of the portal
 	sub  string // of the customer's subscription
 }
 
-// visit lets the owner of a subscription into the portal.
-func (s *shop) visit(subscription string) visit {
+// letIn lets the owner of a subscription into the portal.
+func (s *shop) letIn(subscription string) guest {
 	s.t.Helper()
 	owner := s.ask("GET", "/subscriptions/"+subscription, "")["customer"].(map[string]any)["customer_id"].(string)
 	link := s.ask("POST", "/customers/"+owner+"/customer-portal/session?return_url=https://shop.example/account", "")["link"].(string)
 	s.news()
-	return visit{s, strings.TrimPrefix(link, s.url), subscription}
+	return guest{s, strings.TrimPrefix(link, s.url), subscription}
 }
 
 // see is a page of the portal.
-func (v visit) see(query string) string {
+func (v guest) see(query string) string {
 	v.t.Helper()
 	page := v.open(v.link + query)
 	if page.Code != http.StatusOK {
@@ -40,7 +40,7 @@ func (v visit) see(query string) string {
 }
 
 // do submits a form about the subscription.
-func (v visit) do(action string, fields ...string) *httptest.ResponseRecorder {
+func (v guest) do(action string, fields ...string) *httptest.ResponseRecorder {
 	form := url.Values{"action": {action}, "subscription": {v.sub}}
 	for i := 0; i < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
@@ -53,7 +53,7 @@ func (v visit) do(action string, fields ...string) *httptest.ResponseRecorder {
 }
 
 // works is do that must succeed, and say so on the page that follows.
-func (v visit) works(says, action string, fields ...string) {
+func (v guest) works(says, action string, fields ...string) {
 	v.t.Helper()
 	answer := v.do(action, fields...)
 	target := answer.Header().Get("Location")
@@ -66,14 +66,14 @@ func (v visit) works(says, action string, fields ...string) {
 	}
 }
 
-func (v visit) told(wanted string) {
+func (v guest) told(wanted string) {
 	v.t.Helper()
 	if got := v.news(); got != wanted {
 		v.t.Errorf("events %s, wanted %s", got, wanted)
 	}
 }
 
-func (v visit) status(wanted string) subscription {
+func (v guest) status(wanted string) subscription {
 	v.t.Helper()
 	sub := v.subscription(v.sub)
 	if sub.Status != wanted {
@@ -85,7 +85,7 @@ func (v visit) status(wanted string) subscription {
 // What customers do in the portal has the effects and the events that it has by the API.
 func TestPortalCancels(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	if page := ada.see("?subscription=" + ada.sub); !strings.Contains(page, "USD 20.00 every month") || !strings.Contains(page, "The next payment is on 1 April 2030") || !strings.Contains(page, "Visa ending in 4242") {
 		t.Error(page)
 	}
@@ -118,12 +118,12 @@ func TestPortalCancels(t *testing.T) {
 
 func TestPortalPauses(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	ada.works("is paused", "pause")
 	ada.told("subscription.paused subscription.updated")
 	ada.status("paused")
 	shop.sim.Advance(10 * day)
-	ada = shop.visit(ada.sub)
+	ada = shop.letIn(ada.sub)
 	ada.works("goes on", "resume")
 	ada.told("subscription.unpaused subscription.updated")
 	if sub := ada.status("active"); !sub.Next.Equal(time.Date(2030, time.April, 11, 12, 0, 0, 0, time.UTC)) {
@@ -138,9 +138,9 @@ var charged = regexp.MustCompile(`At once: <strong>USD ([0-9.]+)</strong>.*?The 
 
 func TestPortalChangesPlan(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	shop.sim.Advance(15*day + 12*time.Hour) // half of March
-	ada = shop.visit(ada.sub)
+	ada = shop.letIn(ada.sub)
 	plans := ada.see("?step=plans&subscription=" + ada.sub)
 	if !strings.Contains(plans, "USD 50.00 every month") || strings.Contains(plans, "pdt_zen") || strings.Contains(plans, "pdt_pack") || strings.Contains(plans, "product=pdt_pro") {
 		t.Error(plans)
@@ -182,7 +182,7 @@ func TestPortalChangesPlan(t *testing.T) {
 // A plan change that the card does not pay for is none.
 func TestPortalPlanDeclined(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardFailsLater))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardFailsLater))
 	ada.works("your plan stays as it is", "change", "product", "pdt_team", "when", "now")
 	ada.told("payment.failed")
 	if sub := ada.status("active"); sub.Product != "pdt_pro" {
@@ -193,7 +193,7 @@ func TestPortalPlanDeclined(t *testing.T) {
 // A card that fails on renewal is left in the portal, fails, and is replaced.
 func TestPortalReplacesCard(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	good := *shop.subscription(ada.sub).Method
 	leave := func(card string) string {
 		t.Helper()
@@ -218,7 +218,7 @@ func TestPortalReplacesCard(t *testing.T) {
 	}
 	shop.sim.Advance(32 * day)
 	ada.told("payment.failed subscription.on_hold subscription.updated")
-	ada = shop.visit(ada.sub)
+	ada = shop.letIn(ada.sub)
 	if page := ada.see("?subscription=" + ada.sub); !strings.Contains(page, "The last payment failed") {
 		t.Error(page)
 	}
@@ -253,7 +253,7 @@ func TestPortalIsOnesOwn(t *testing.T) {
 		session := shop.checkout(strings.TrimSuffix(cartOf("pdt_pro"), "}") + `,"customer":{"email":"` + email + `","name":"<b>` + email + `</b>"}}`)
 		return shop.pay(session).SubscriptionID
 	}
-	ada, eve := shop.visit(pay("ada@example.com")), shop.visit(pay("eve@example.com"))
+	ada, eve := shop.letIn(pay("ada@example.com")), shop.letIn(pay("eve@example.com"))
 	if page := eve.see(""); strings.Contains(page, ada.sub) || strings.Contains(page, "ada@example.com") || strings.Contains(page, "<b>") ||
 		strings.Count(page, "<article") != 1 || strings.Count(page, "/invoices/payments/") != 1 {
 		t.Error(page)
@@ -261,11 +261,11 @@ func TestPortalIsOnesOwn(t *testing.T) {
 	method := *shop.subscription(ada.sub).Method
 	for name, answer := range map[string]*httptest.ResponseRecorder{
 		"look":            shop.open(eve.link + "?subscription=" + ada.sub),
-		"cancel":          visit{shop, eve.link, ada.sub}.do("cancel", "when", "now"),
+		"cancel":          guest{shop, eve.link, ada.sub}.do("cancel", "when", "now"),
 		"use her card":    eve.do("method", "method", method),
 		"remove her card": eve.do("remove", "method", method),
 		"no link":         shop.open("/portal/cps_no"),
-		"no such link":    visit{shop, "/portal/cps_no", ada.sub}.do("cancel", "when", "now"),
+		"no such link":    guest{shop, "/portal/cps_no", ada.sub}.do("cancel", "when", "now"),
 	} {
 		if answer.Code != http.StatusNotFound {
 			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
@@ -300,7 +300,7 @@ func TestPortalIsOnesOwn(t *testing.T) {
 // Another site cannot cancel what a customer has, even if it knows the link.
 func TestPortalFromOtherSites(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	form := url.Values{"action": {"cancel"}, "when": {"now"}, "subscription": {ada.sub}}.Encode()
 	for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 		request := httptest.NewRequest("POST", ada.link, strings.NewReader(form))
@@ -318,7 +318,7 @@ func TestPortalFromOtherSites(t *testing.T) {
 
 func TestPortalHistory(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	first := shop.payments(ada.sub)[0]["payment_id"].(string)
 	back, err := shop.sim.Refund(first, 500)
 	if err != nil {
@@ -341,7 +341,7 @@ func TestPortalHistory(t *testing.T) {
 	for range 60 {
 		shop.sim.Advance(31 * day)
 	}
-	ada = shop.visit(ada.sub)
+	ada = shop.letIn(ada.sub)
 	if page := ada.see(""); strings.Count(page, "/invoices/payments/") != 50 || !strings.Contains(page, "There is more") {
 		t.Error(strings.Count(page, "/invoices/payments/"), "payments are shown")
 	}
@@ -350,7 +350,7 @@ func TestPortalHistory(t *testing.T) {
 // Wherever the simulator is mounted, links and forms lead to it.
 func TestPagesUnderAPrefix(t *testing.T) {
 	shop := magazine(t, func(o *dodosim.Options) { o.PublicURL = "https://pay.example/dodo" })
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	if !strings.HasPrefix(ada.link, "https://pay.example/dodo/portal/cps_") {
 		t.Fatal(ada.link)
 	}
@@ -405,7 +405,7 @@ func TestPagesUnderAPrefix(t *testing.T) {
 // Every page of the portal keeps the policy of the checkout, and has no script.
 func TestPortalPolicy(t *testing.T) {
 	shop := magazine(t, nil)
-	ada := shop.visit(shop.subscribe("pdt_pro", dodosim.CardVisa))
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardVisa))
 	for _, query := range []string{"", "?subscription=", "?step=cancel&subscription=", "?step=method&subscription=", "?step=plans&subscription=", "?step=plan&product=pdt_team&subscription="} {
 		if query != "" {
 			query += ada.sub
