@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
@@ -73,6 +74,24 @@ func TestChallenge(t *testing.T) {
 			}
 			shop.flush()
 		})
+	}
+}
+
+// A bank that is answered too late is not answered.
+func TestChallengeExpires(t *testing.T) {
+	shop := open(t, nil)
+	session, id := shop.challenged(with(bothURLs), dodosim.CardVisa)
+	shop.sim.Advance(24 * time.Hour)
+	if page := shop.page("GET", session, nil); page.Code != http.StatusGone || backLink(page.Body.String()) == "" {
+		t.Error(page.Code, page.Body)
+	}
+	for _, answer := range []string{"confirm", "refuse"} {
+		if page := shop.page("POST", session, url.Values{"action": {answer}}); page.Code != http.StatusGone {
+			t.Error(answer, page.Code)
+		}
+	}
+	if got := shop.payment(id)["status"]; got != "requires_customer_action" || shop.news() != "" {
+		t.Error(got)
 	}
 }
 

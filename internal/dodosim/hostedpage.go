@@ -37,6 +37,9 @@ var pagePolicy = func() string {
 		"'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
+// portalPolicy also keeps forms at home: nothing that customers do there leads elsewhere.
+var portalPolicy = pagePolicy + "; form-action 'self'"
+
 func writePage(w http.ResponseWriter, status int, name string, view any) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, view); err != nil {
@@ -46,6 +49,9 @@ func writePage(w http.ResponseWriter, status int, name string, view any) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", pagePolicy)
+	if name == portalPage {
+		header.Set("Content-Security-Policy", portalPolicy)
+	}
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
 	// Not no-referrer: that makes browsers hide the origin of the page's own form, too.
