@@ -15,6 +15,9 @@ const (
 	// CardFailsLater pays the checkout and then fails on renewals, plan changes and charges
 	// on demand.
 	CardFailsLater = "4000000000000341"
+	// CardIndia pays the checkout at once; renewals and charges on demand are processing for
+	// two days.
+	CardIndia = "4576238912771450"
 )
 
 // card is a test instrument and its fate.
@@ -25,6 +28,7 @@ type card struct {
 	indian  bool
 	decline string // error_code of the payment (FACTS 5.3); "": accepted
 	later   string // the same for charges without the customer
+	slow    bool   // those take two days
 }
 
 // testCards are all of FACTS 5.2, in the order in which the page offers them. The error
@@ -35,11 +39,11 @@ var testCards = []card{
 	{number: CardDeclined, network: "visa", label: "Declined", decline: "GENERIC_DECLINE"},
 	{number: CardInsufficientFunds, network: "mastercard", label: "Insufficient funds", decline: "INSUFFICIENT_FUNDS"},
 	{number: CardFailsLater, network: "visa", label: "Fails on renewal", later: "GENERIC_DECLINE"},
-	{number: "4576238912771450", network: "visa", label: "Succeeds", indian: true},
-	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true},
+	{number: CardIndia, network: "visa", label: "Succeeds", indian: true, slow: true},
+	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true, slow: true},
 	{number: "4706131211212123", network: "visa", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 	{number: "5105105105105100", network: "mastercard", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
-	{number: "success@upi", label: "Succeeds", indian: true},
+	{number: "success@upi", label: "Succeeds", indian: true, slow: true},
 	{number: "failure@upi", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 }
 

@@ -104,7 +104,7 @@ func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 // owed is what a new card has to pay at once: a cycle, or zero.
 func (s *Simulator) owed(sub *subscription) bill {
 	if sub.owes() {
-		return sub.plan
+		return s.cycleBill(sub)
 	}
 	return planBill(sub.plan.lines[0].product, 0, nil)
 }

@@ -14,6 +14,10 @@ type PaymentStatus string
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
+	// Processing is a charge to an Indian card or by UPI, for two days.
+	Processing PaymentStatus = "processing"
+	// Cancelled is an awaited payment that will not be paid any more.
+	Cancelled PaymentStatus = "cancelled"
 	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo
 	// may show null (FACTS 2.5): UNCONFIRMED.
 	Awaited PaymentStatus = "requires_payment_method"
@@ -84,6 +88,8 @@ type payment struct {
 	codes    []*coupon
 	refunded int64
 	settled  time.Time // when it got the outcome that it has
+
+	refunding bool // a refund is pending
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
@@ -119,12 +125,14 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		p.belongTo(session.subscription)
 		p = s.tried(session, p)
 		s.announceStart(session.subscription, p)
+		s.recoverCheckout(session, p)
 		s.grantBought(p)
 		s.issue(p)
 		return p, nil
 	}
 	p = s.tried(session, p)
 	s.announce(p)
+	s.recoverCheckout(session, p)
 	s.grantBought(p)
 	s.issue(p)
 	return p, nil
@@ -162,7 +170,11 @@ func (s *Simulator) tried(session *session, p *payment) *payment {
 	}
 	session.challenged = nil
 	session.last = p
+	if s.options.OnePaymentID {
+		session.open = p
+	}
 	s.book(p)
+	s.watchCheckout(session, p)
 	return p
 }
 

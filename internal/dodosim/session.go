@@ -40,6 +40,8 @@ type session struct {
 	challenged *payment // waits for the customer's bank to be answered; nil in most sessions
 	with       card     // that it is to be made with
 
+	abandoned *abandonment // once it was found to be
+
 	recharges *subscription // whose card this session replaces; nil: it sells a cart
 
 	terms        terms         // what the merchant changed about the recurring product
@@ -102,6 +104,8 @@ func (session *session) usable(now time.Time) *Error {
 	switch {
 	case session.paid():
 		return refuse(codeSessionConsumed, "this checkout session has been paid")
+	case session.open != nil && session.open.Status == Cancelled:
+		return refuse(codeSessionExpired, "the payment of this session was cancelled")
 	case !now.Before(session.expires):
 		return refuse(codeSessionExpired, "this checkout session has expired")
 	}

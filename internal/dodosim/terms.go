@@ -51,7 +51,7 @@ func (t terms) trial(p Product) int {
 func (t terms) first(p Product) int64 {
 	switch {
 	case t.trial(p) > 0:
-		return 0
+		return int64(p.TrialPrice)
 	case !p.recurring() || t.OnDemand == nil:
 		return int64(p.Price)
 	case *t.OnDemand.MandateOnly:
@@ -94,9 +94,15 @@ func (t terms) sentence(l line) string {
 	if t.OnDemand != nil {
 		return "Later charges on demand"
 	}
-	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
-	if days := t.trial(l.product); days > 0 {
-		return fmt.Sprintf("%d days free, then %s %s", days, price, l.product.Every.each())
+	price, every := money(int64(l.product.Price)*l.quantity, l.product.Currency), l.product.Every.each()
+	switch days := t.trial(l.product); {
+	case days > 0 && l.product.TrialPrice > 0:
+		trial := money(int64(l.product.TrialPrice)*l.quantity, l.product.Currency)
+		return fmt.Sprintf("%d days for %s, then %s %s", days, trial, price, every)
+	case days > 0:
+		return fmt.Sprintf("%d days free, then %s %s", days, price, every)
+	case len(l.product.Meters) > 0:
+		return fmt.Sprintf("%s %s, and what you use", price, every)
 	}
-	return price + " " + l.product.Every.each()
+	return price + " " + every
 }
