@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -72,13 +73,23 @@ func takesUPI(address billing, currency string) bool {
 	return address.Country == "IN" && currency == "INR"
 }
 
-// instrumentFor is findCard for what can be used at an address and in a currency.
-func instrumentFor(address billing, currency, number string) (card, *Error) {
+// takesUPI reports whether it is to be had in this session: merchants can leave it out.
+func (session *session) takesUPI() bool {
+	return takesUPI(session.billing, session.bill.currency) &&
+		(session.methodTypes == nil || slices.Contains(session.methodTypes, "upi_collect"))
+}
+
+// instrument is findCard for what can be used in this session.
+func (session *session) instrument(number string) (card, *Error) {
 	with, refusal := findCard(number)
-	if refusal == nil && with.upi() && !takesUPI(address, currency) {
-		return card{}, refuse(codeInvalidParameters, "UPI needs the billing country IN and a price in INR")
+	if refusal == nil && with.upi() && !session.takesUPI() {
+		return card{}, noUPI()
 	}
 	return with, refusal
+}
+
+func noUPI() *Error {
+	return refuse(codeInvalidParameters, "UPI needs the billing country IN, a price in INR, and a merchant who takes it")
 }
 
 // lastFour is what may be shown of a card.
