@@ -299,6 +299,23 @@ var holdTests = []test{
 	}},
 	{"under one id", oneID},
 	{"a finished one is remembered as long as it says", remembered},
+	{"a caller without a name asks again on a busy account", func(r *rig) {
+		r.give("acc", "pay_1", forever("a", 3), forever("b", 9))
+		r.holdAs(store.Hold{ID: "h", Amount: 8})
+		same(r, "captured", r.endAs(store.End{ID: "h", Captured: 7}).Captured, int64(7))
+		for _, others := range []int{98, 1, 1, 150} { // entries, so that the two lie at all places
+			var many []ledger.Target
+			for i := range others {
+				many = append(many, forever(fmt.Sprint("g", others, i), 1))
+			}
+			r.give("acc", fmt.Sprint("pay_", r.account("acc").Rev), many...)
+			again := r.endAs(store.End{ID: "h", Captured: 7})
+			same(r, "found again", again.Found, true)
+			same(r, "captured then", again.Captured, int64(7))
+		}
+		same(r, "another", r.endAs(store.End{ID: "i", Captured: 7}).Found, false)
+		r.audit("acc")
+	}},
 	{"revisions grow", func(r *rig) {
 		last := int64(0)
 		for _, change := range []func() int64{
