@@ -17,7 +17,8 @@ import (
 
 // The order of events does not matter: a life story is told in every order, and
 // in thousands of shuffles with repeats and with bodies that show the latest
-// state, and always ends the same, with what it should.
+// state, and always ends the same, with what it should. With credits held and
+// spent between the events, what is left is what was given less what was spent.
 //
 // It fails when, for example,
 //   - a payment of a subscription grants credits beside the renewal,
@@ -25,7 +26,8 @@ import (
 //   - a refund is subtracted when it arrives instead of being merged,
 //   - a period is named by when it was heard of,
 //   - a decided dispute is opened again by a late "opened",
-//   - a feature that was revoked and delivered again stays revoked.
+//   - a feature that was revoked and delivered again stays revoked,
+//   - credits that were spent are given again because their period is named otherwise.
 
 // told is one event of a story, after a number of days.
 type told struct {
