@@ -9,6 +9,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 )
 
 // entitlementHeaders removes what clients send under our names and sets what is
@@ -37,14 +38,18 @@ func newEntitlementHeaders(prefix string) (entitlementHeaders, error) {
 // strip removes everything of ours from a request as the client sent it: headers
 // and declared trailers in any spelling, trailers that arrive with the end of
 // the body, and the names on Connection lines, by which a client could have the
-// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1).
-func (h entitlementHeaders) strip(r *http.Request) {
+// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). It returns what stands before the
+// body from then on; nil is when there is none.
+func (h entitlementHeaders) strip(r *http.Request) *trailerGuard {
 	h.own.removeFrom(r.Header)
 	h.own.removeTokens(r.Header, "Connection")
 	h.own.removeFrom(r.Trailer)
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
 	}
+	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}
+	r.Body = guard
+	return guard
 }
 
 // headerValues are the values of the headers but for Stale. They are made once for
@@ -65,7 +70,7 @@ func headerValues(account string, s entitlement.Snapshot) []string {
 // array of the request's own, and each slice of it has no room behind its value:
 // handlers behind us may change and append to what they find.
 func (h entitlementHeaders) set(header http.Header, values *[headerCount]string, v *gateway.View) {
-	copy(values[:], v.Words)
+	copy(values[:], v.Words())
 	values[headerCount-1] = "false"
 	if v.Stale {
 		values[headerCount-1] = "true"
@@ -78,7 +83,7 @@ func (h entitlementHeaders) set(header http.Header, values *[headerCount]string,
 // nobody is what an anonymous visitor may do.
 var nobody = func() *gateway.View {
 	nothing := entitlement.Snapshot{Plan: entitlement.NoPlan, PlanStatus: entitlement.PlanNone}
-	return &gateway.View{Snapshot: nothing, Words: headerValues("", nothing)}
+	return cache.NewView(nothing, false, "", headerValues)
 }()
 
 func formatExpiry(s entitlement.Snapshot) string {
@@ -93,10 +98,18 @@ func formatExpiry(s entitlement.Snapshot) string {
 // the same. Any URL library decodes it.
 func encodeAccount(account, reserved string) string {
 	const hex = "0123456789ABCDEF"
+	plain := func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte(reserved, c) < 0 }
+	first := 0
+	for first < len(account) && plain(account[first]) {
+		first++
+	}
+	if first == len(account) {
+		return account // as nearly all are
+	}
 	var b strings.Builder
 	for i := range len(account) {
 		c := account[i]
-		if c > ' ' && c < 0x7f && strings.IndexByte(reserved, c) < 0 {
+		if plain(c) {
 			b.WriteByte(c)
 			continue
 		}

@@ -56,6 +56,9 @@ func (v *visit) lastKnown() *gateway.View {
 	return v.known
 }
 
+// brokeOff reports whether the client ended its request before the end.
+func (v *visit) brokeOff() bool { return v.body != nil && v.body.broke.Load() }
+
 // settled is told what a hold became. It returns what the client has been charged
 // so far, and what it has left, besides what is held for the request still.
 func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
@@ -81,6 +84,6 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 // show lets everybody behind see another snapshot.
 func (v *visit) show(r *http.Request, now entitlement.Snapshot, stale bool) {
 	v.once.Do(func() {})
-	v.view, v.err = &gateway.View{Snapshot: now, Stale: stale, Words: headerValues(v.account, now)}, nil
+	v.view, v.err = v.site.app.gateway.NewView(v.account, now, stale), nil
 	v.site.headers.set(r.Header, &v.headers, v.view)
 }

@@ -32,8 +32,28 @@ func created(object any) (any, error) {
 // apiCall names a route for the counters. The zero value is every unknown route.
 type apiCall struct{ method, path string }
 
+// without404 are the calls for which the API description lists no 404 (FACTS 1.3).
+var without404 = map[apiCall]bool{
+	{"GET", "/payments/{id}"}: true, {"GET", "/subscriptions/{id}"}: true, {"GET", "/customers/{id}"}: true,
+	{"GET", "/products/{id}"}: true, {"GET", "/refunds/{id}"}: true,
+}
+
+// hideMissing answers 500 where an endpoint would say that something does not exist.
+func hideMissing(do endpoint) endpoint {
+	return func(r *http.Request) (any, error) {
+		answer, err := do(r)
+		if refusal, ok := errors.AsType[*Error](err); ok && refusal.Status == http.StatusNotFound {
+			err = refuse(codeInternal, "something went wrong")
+		}
+		return answer, err
+	}
+}
+
 // api counts a call, lets a fault have it, and otherwise serves it.
 func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
+	if s.options.MissingIs500 && without404[route] {
+		do = hideMissing(do)
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls[route]++
@@ -51,8 +71,8 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 
 // serve checks the key, calls the endpoint and writes its answer.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
-	if !keyless[apiCall{r.Method, r.URL.Path}] && !s.authorized(r) {
-		writeJSON(w, http.StatusUnauthorized, refuse(codeUnauthorized, "the API key is missing or wrong"))
+	if refusal := s.authorize(r); refusal != nil {
+		writeJSON(w, refusal.Status, refusal)
 		return
 	}
 	answer, err := do(r)
@@ -76,10 +96,29 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 	writeJSON(w, refusal.Status, refusal)
 }
 
+// authorize refuses a call that needs a key and does not have it, or only one that reads.
+func (s *Simulator) authorize(r *http.Request) *Error {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case keyless[apiCall{r.Method, r.URL.Path}] || hasKey(r, s.options.APIKey):
+		return nil
+	case !s.authorized(r):
+		return refuse(codeUnauthorized, "the API key is missing or wrong")
+	case !reads:
+		return refuse(codeForbidden, "the API key can only read")
+	}
+	return nil
+}
+
+// authorized reports whether a call has a key, whatever that may do.
 func (s *Simulator) authorized(r *http.Request) bool {
+	return hasKey(r, s.options.APIKey) || s.options.ReadOnlyKey != "" && hasKey(r, s.options.ReadOnlyKey)
+}
+
+func hasKey(r *http.Request, wanted string) bool {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.EqualFold(scheme, "Bearer") &&
-		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.options.APIKey)) == 1
+		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(wanted)) == 1
 }
 
 // readJSON decodes a request body. Fields that the simulator does not know are

@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"net/http"
+	"slices"
 )
 
 // checkoutRequest is the part of POST /checkouts that the simulator acts on (FACTS 2.1).
@@ -19,6 +20,7 @@ type checkoutRequest struct {
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
 	MinimalAddress  bool             `json:"minimal_address"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
 
@@ -26,10 +28,10 @@ type checkoutRequest struct {
 }
 
 type cartRequest struct {
-	ProductID          *string `json:"product_id"`
-	Quantity           *int32  `json:"quantity"`
-	Addons             []any   `json:"addons"`
-	CreditEntitlements []any   `json:"credit_entitlements"`
+	ProductID          *string          `json:"product_id"`
+	Quantity           *int32           `json:"quantity"`
+	Addons             []any            `json:"addons"`
+	CreditEntitlements []creditOverride `json:"credit_entitlements"`
 }
 
 // customerRequest is an existing customer by id, or a new one by e-mail. With both, the
@@ -109,6 +111,9 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	if refusal := s.attachCustomer(session, request.Customer); refusal != nil {
 		return nil, refusal
 	}
+	if _, recurring := session.bill.recurring(); recurring && s.options.OneSubscription && s.subscribed(session.customer) {
+		return nil, refuse(codeSubscribed, "the customer has a subscription")
+	}
 	if request.Confirm {
 		session.expires = session.created.Add(confirmedLife)
 		if refusal := request.confirmable(session); refusal != nil {
@@ -180,12 +185,20 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 			return nil, refuse(codeInvalidBody, "each line of product_cart needs product_id and quantity")
 		case *item.Quantity < 1:
 			return nil, refuse(codeInvalidQuantity, "quantity must be at least 1")
-		case len(item.Addons) > 0 || len(item.CreditEntitlements) > 0:
-			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons and no credit entitlements")
+		case len(item.Addons) > 0:
+			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
 		}
-		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity})
+		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity, credits: item.CreditEntitlements})
 	}
 	return cart, nil
+}
+
+// subscribed reports whether a customer has a subscription that is not over. One who is
+// known by e-mail only when he pays is not looked for.
+func (s *Simulator) subscribed(c *customer) bool {
+	return c != nil && slices.ContainsFunc(s.subscriptionOrder, func(sub *subscription) bool {
+		return sub.Customer.CustomerID == c.CustomerID && !sub.over()
+	})
 }
 
 // confirmable says whether a session that is to be confirmed at once has all that its
@@ -225,6 +238,10 @@ func (request checkoutRequest) check() *Error {
 		if target != nil && checkWebURL(*target) != nil {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
+	}
+	// The simulator has cards and nothing else.
+	if request.MethodTypes != nil && !slices.Contains(request.MethodTypes, "credit") && !slices.Contains(request.MethodTypes, "debit") {
+		return refuse(codeNoMethods, "allowed_payment_method_types has neither credit nor debit")
 	}
 	if refusal := request.Terms.check(); refusal != nil {
 		return refusal

@@ -14,6 +14,7 @@ type directRequest struct {
 	Customer        *customerRequest `json:"customer"`
 	ProductCart     []cartRequest    `json:"product_cart"`
 	PaymentLink     bool             `json:"payment_link"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	ReturnURL       *string          `json:"return_url"`
 	Metadata        metadata         `json:"metadata"`
 	DiscountCodes   []string         `json:"discount_codes"`
@@ -85,6 +86,7 @@ func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
 		BillingCurrency: request.BillingCurrency, ReturnURL: request.ReturnURL, Metadata: request.Metadata,
 		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, maxLines: maxDirectLines,
+		MethodTypes: request.MethodTypes,
 	}
 	session, refusal := s.newSession(as)
 	if refusal != nil {
@@ -114,6 +116,8 @@ func (s *Simulator) await(session *session) *payment {
 	p.CheckoutSessionID = new(session.id)
 	session.open = p
 	s.book(p)
+	s.watchCheckout(session, p)
+	s.at(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
 	return p
 }
 

@@ -80,6 +80,9 @@ type event struct {
 	to     *hook // nil: no endpoint wants it
 	tried  bool  // an attempt has ended
 	copies int   // that Mischief adds, still to be sent
+
+	happening int    // what happened, the same for all endpoints that are told of it
+	copyOf    string // the event that this endpoint had missed; empty in most
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -94,6 +97,7 @@ type envelope struct {
 // for each endpoint that wants it. Whether endpoints see an event under one id is
 // UNCONFIRMED (FACTS 3.1); Options.SharedWebhookIDs decides. The caller holds s.mu.
 func (s *Simulator) emit(eventType string, about subject, at time.Time) {
+	s.happenings++
 	id, told := newID("msg_"), false
 	for _, h := range s.hooks {
 		if !h.wants(eventType) {
@@ -111,7 +115,7 @@ func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 }
 
 func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time.Time) {
-	e := &event{about: about, to: h, Event: Event{
+	e := &event{about: about, to: h, happening: s.happenings, Event: Event{
 		ID:       id,
 		Type:     eventType,
 		ObjectID: about.objectID(),
@@ -136,10 +140,14 @@ func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time
 // body encodes the event with its object as it is now, not as it was when the event
 // happened: Dodo delivers the latest state (FACTS 3.1). The caller holds s.mu.
 func (s *Simulator) body(e *event) ([]byte, error) {
-	return json.Marshal(envelope{
+	body, err := json.Marshal(envelope{
 		BusinessID: s.business,
 		Type:       e.Type,
 		Timestamp:  e.At,
 		Data:       e.about.payload(),
 	})
+	if err == nil && s.options.Quirks {
+		return quirked(e.Type, body)
+	}
+	return body, err
 }

@@ -87,6 +87,7 @@ func (s *Simulator) issue(p *payment) {
 			made.ActivationsLimit = new(limit)
 		}
 		s.addLicense(made, p.happened())
+		s.handOut(made, l.product)
 	}
 }
 
@@ -238,6 +239,12 @@ func (s *Simulator) patchLicense(r *http.Request) (any, error) {
 	l, refusal := s.findLicense(r.PathValue("id"))
 	if refusal != nil {
 		return nil, refusal
+	}
+	switch limit := request.ActivationsLimit; {
+	case request.ExpiresAt != nil && l.SubscriptionID != nil:
+		return nil, &Error{Status: http.StatusBadRequest, Code: codeInvalidParameters, Message: "the key of a subscription ends with it"}
+	case limit != nil && *limit < len(l.instances):
+		return nil, refuse(codeInvalidParameters, "the key is in use in %d places", len(l.instances))
 	}
 	setPointer(&l.ActivationsLimit, request.ActivationsLimit)
 	if request.ExpiresAt != nil {

@@ -45,7 +45,7 @@ func (s *Simulator) attach(sub *subscription, with card, now time.Time) {
 
 // use makes a method the one that the subscription is charged to.
 func (sub *subscription) use(m *method) {
-	sub.card = m.card
+	sub.card, sub.declined = m.card, 0
 	sub.PaymentMethodID = new(m.id)
 }
 

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -18,6 +17,10 @@ import (
 type Options struct {
 	// APIKey is the bearer key that API calls must carry. Required.
 	APIKey string
+
+	// ReadOnlyKey is another bearer key, which may read and gets 403 for all else (FACTS 1.2).
+	// Optional.
+	ReadOnlyKey string
 
 	// WebhookURL is where signed webhooks go: the first webhook endpoint, which the API can
 	// change and add others to. Empty: events are recorded, see [Simulator.Events], but none
@@ -63,6 +66,38 @@ type Options struct {
 	// every published example (FACTS 3.8).
 	ShortDisputes bool
 
+	// Quirks sends webhooks in which credits are numbers instead of text, and grants are
+	// spelt as in the published examples, as real webhooks have been seen to break their
+	// schema (FACTS 3.9). Default: what the API description says.
+	Quirks bool
+
+	// OnePaymentID gives all tries to pay a session one payment, which may have failed
+	// before it succeeds. Whether Dodo does is UNCONFIRMED (FACTS 2.1). Default: each try has
+	// one of its own.
+	OnePaymentID bool
+
+	// BareRenewals leaves the payments of renewals without the subscription's metadata, which
+	// Dodo's documentation does not promise (FACTS 4, UNCONFIRMED). Default: they have it.
+	BareRenewals bool
+
+	// MergeMetadata merges what PATCH /subscriptions/{id} has as metadata into what was there
+	// (FACTS 2.7, UNCONFIRMED). Default: it replaces that.
+	MergeMetadata bool
+
+	// ProratedKeepsCycle leaves the billing dates where they are when a plan is changed with
+	// prorated_immediately, and gives no credits for it (FACTS 2.7, UNCONFIRMED). Default: a
+	// new cycle begins.
+	ProratedKeepsCycle bool
+
+	// SoonestExpiryFirst uses the credits first that expire first (FACTS 2.13, UNCONFIRMED).
+	// Default: those of the oldest grant.
+	SoonestExpiryFirst bool
+
+	// MissingIs500 answers 500 for a payment, subscription, customer, product or refund that
+	// does not exist: the API description has no 404 for them (FACTS 1.3, UNCONFIRMED). Default:
+	// 404.
+	MissingIs500 bool
+
 	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
 	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
 	SharedWebhookIDs bool
@@ -76,9 +111,39 @@ type Options struct {
 	// without anybody's help. 0: only the caller does.
 	TickEvery time.Duration
 
+	// OneSubscription refuses a checkout for a subscription to a customer who is named by id
+	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
+	OneSubscription bool
+
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool
+
+	// RetryDays charges a renewal that failed again, up to 8 times in so many days, unless
+	// the card is declined for good: 1 to 30 days. 0, the default as at Dodo: never.
+	RetryDays int
+
+	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
+	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
+	Dunning bool
+
+	// AbandonedCheckouts finds, an hour later, checkouts with a payment that nobody made or
+	// that was declined, and sees whether they are paid after all. Default: off.
+	AbandonedCheckouts bool
+
+	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
+	// [Simulator.Payout] is called.
+	PayoutEvery Period
+
+	// ManualEntries makes a credit ledger entry by the API a manual adjustment, with
+	// credit.manual_adjustment; Dodo's documentation has both (FACTS 3.3, UNCONFIRMED).
+	// Default: credit.added and credit.deducted.
+	ManualEntries bool
+
+	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
+	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
+	// succeeded, is UNCONFIRMED. Default: not at all.
+	RefundsTake time.Duration
 
 	// Clock tells the time: of objects, of session expiry, of what is due, and of
 	// signatures. It is called from several goroutines. Default: time.Now.
@@ -116,20 +181,25 @@ type Product struct {
 	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
 	// if that is longer.
 	Term Period
-	// TrialDays come before the first charge of a subscription: 0 to 10000.
-	TrialDays int
+	// TrialDays come before the first charge of a subscription: 0 to 10000. They cost
+	// TrialPrice for one piece, of which discounts take nothing: UNCONFIRMED.
+	TrialDays  int
+	TrialPrice int
+	// Meters make the price depend on usage. Price is then what each cycle costs without any.
+	Meters []Meter
 	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
 	Archived bool
 	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
 	// places can use at a time: 0 is any number.
 	LicenseKeys      bool
 	ActivationsLimit int
-	// Credits are what a purchase, or each paid billing cycle, gives for every piece. They do
-	// not expire.
+	// Credits are what a purchase, or each paid billing cycle, gives for every piece.
 	Credits []ProductCredit
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string
+	// Integrations are what else it grants, with access somewhere outside.
+	Integrations []Integration
 }
 
 // ProductCredit is a credit entitlement of a product. Products that name the same one
@@ -139,6 +209,18 @@ type ProductCredit struct {
 	Name, Unit string
 	// Amount is a positive decimal with at most 10 places, such as "2.5".
 	Amount string
+	// TrialAmount is given when a trial begins, and lost at its end with TrialExpires. Default:
+	// a trial gives none.
+	TrialAmount  string
+	TrialExpires bool
+	// ExpiresAfterDays is how long they are good for. 0: for ever.
+	ExpiresAfterDays int
+	// LowBalancePercent tells the merchant when use takes the balance under that share of
+	// Amount: 1 to 100. 0: no.
+	LowBalancePercent int
+	// Overage lets them be used beyond what is there, and Rollover saves what is left.
+	Overage  *Overage
+	Rollover *Rollover
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -169,8 +251,11 @@ var (
 
 // complete fills in the defaults and reports the first thing that cannot be used.
 func (o Options) complete() (Options, error) {
-	if o.APIKey == "" || strings.ContainsFunc(o.APIKey, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if o.APIKey == "" || !visible(o.APIKey) {
 		return o, ErrNoAPIKey
+	}
+	if !visible(o.ReadOnlyKey) || o.ReadOnlyKey == o.APIKey {
+		return o, errors.New("the key that only reads must be another one, of visible characters")
 	}
 	if o.WebhookURL != "" {
 		if err := checkWebURL(o.WebhookURL); err != nil {
@@ -195,8 +280,14 @@ func (o Options) complete() (Options, error) {
 	if o.CancelAfterGrace && o.GracePeriodDays == 0 {
 		return o, errors.New("grace period: there is none to cancel after")
 	}
-	if o.TickEvery < 0 {
-		return o, errors.New("tick interval: must not be negative")
+	if o.TickEvery < 0 || o.RefundsTake < 0 {
+		return o, errors.New("tick interval and duration of refunds: must not be negative")
+	}
+	if o.RetryDays < 0 || o.RetryDays > maxRetryDays {
+		return o, fmt.Errorf("retries: %d is not between 0 and %d days", o.RetryDays, maxRetryDays)
+	}
+	if o.PayoutEvery != (Period{}) && !o.PayoutEvery.valid() {
+		return o, fmt.Errorf("payouts: every 1 to %d days, weeks, months or years", maxPeriod)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -233,12 +324,14 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
 		case p.ActivationsLimit < 0 || p.ActivationsLimit > math.MaxInt32 || p.ActivationsLimit > 0 && !p.LicenseKeys:
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
-		case !usableCredits(p.Credits):
-			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
-		case slices.Contains(p.Features, ""):
-			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
+		}
+		if err := errors.Join(p.checkIntegrations(), p.checkCredits()); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
+		}
+		if err := p.completeMeters(); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
 		}
 		if err := p.completeCycle(); err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.ID, err)
@@ -255,7 +348,7 @@ func completeProducts(products []Product) ([]Product, error) {
 // completeCycle checks what concerns subscriptions and fills in the usual term.
 func (p *Product) completeCycle() error {
 	if !p.recurring() {
-		if p.Term != (Period{}) || p.TrialDays != 0 {
+		if p.Term != (Period{}) || p.TrialDays != 0 || p.TrialPrice != 0 {
 			return errors.New("term and trial are for products with a billing cycle")
 		}
 		return nil
@@ -272,6 +365,8 @@ func (p *Product) completeCycle() error {
 		return fmt.Errorf("cycle and term are 1 to %d days, weeks, months or years", maxPeriod)
 	case p.Term.after(began).Before(p.Every.after(began)):
 		return errors.New("the term is shorter than the billing cycle")
+	case p.TrialPrice < 0 || p.TrialPrice > math.MaxInt32 || p.TrialPrice > 0 && p.TrialDays == 0:
+		return errors.New("the price of a trial is a positive number of minor units, and needs one")
 	case p.TrialDays < 0 || p.TrialDays > maxTrialDays:
 		return fmt.Errorf("a trial of %d days is not between 0 and %d", p.TrialDays, maxTrialDays)
 	}
@@ -307,6 +402,11 @@ func checkWebURL(raw string) error {
 		return errors.New("must be absolute, with http or https and a host")
 	}
 	return nil
+}
+
+// visible reports whether a text can be used in a header as it is.
+func visible(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 func usableSecret(secret string) bool {

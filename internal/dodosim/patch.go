@@ -1,6 +1,7 @@
 package dodosim
 
 import (
+	"maps"
 	"net/http"
 	"time"
 )
@@ -30,8 +31,8 @@ type patchRequest struct {
 	DisableOnDemand *struct {
 		NextBillingDate *time.Time `json:"next_billing_date"`
 	} `json:"disable_on_demand"`
-	CreditEntitlements []any `json:"credit_entitlement_cart"`
-	Pause              *bool `json:"pause"`
+	CreditEntitlements []creditChange `json:"credit_entitlement_cart"`
+	Pause              *bool          `json:"pause"`
 }
 
 // patchSubscription answers PATCH /subscriptions/{id}: with the whole change or none.
@@ -53,6 +54,9 @@ func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
 	if refusal := request.fits(sub, now); refusal != nil {
 		return nil, refusal
 	}
+	if refusal := s.changeCredits(sub, request.CreditEntitlements); refusal != nil {
+		return nil, refusal
+	}
 	s.apply(request, sub, now)
 	return snapshot(s.shown(sub))
 }
@@ -66,8 +70,6 @@ func (request patchRequest) check() *Error {
 		return refuse(codeInvalidBody, "disable_on_demand needs next_billing_date")
 	case request.DisableOnDemand != nil && request.NextBillingDate != nil:
 		return refuse(codeInvalidParameters, "next_billing_date is given twice")
-	case len(request.CreditEntitlements) > 0:
-		return refuse(codeUnsupportedAction, "the simulator has no credit settings of a single subscription")
 	case request.resumes() && !request.alone():
 		return refuse(codeInvalidParameters, "status %s must be the only field", *request.Status)
 	case request.Status != nil && *request.Status != "cancelled" && !request.resumes():
@@ -82,6 +84,11 @@ func (request patchRequest) check() *Error {
 		return refuse(codeInvalidBody, "subscription_period_interval has no such value")
 	case request.Billing != nil && !knownCountry(request.Billing.Country):
 		return refuse(codeUnsupportedCountry, "billing.country must be an ISO 3166-1 alpha-2 code")
+	}
+	for _, change := range request.CreditEntitlements {
+		if refusal := change.check(); refusal != nil {
+			return refusal
+		}
 	}
 	return request.Metadata.check()
 }
@@ -100,7 +107,8 @@ func (request patchRequest) cancels() bool {
 func (request patchRequest) alone() bool {
 	return request.CancelAtNext == nil && request.CancelReason == nil && request.Feedback == nil && request.Comment == nil &&
 		request.NextBillingDate == nil && request.TermCount == nil && request.TermInterval == nil && request.Metadata == nil &&
-		request.DisableOnDemand == nil && request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil
+		request.DisableOnDemand == nil && request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil &&
+		len(request.CreditEntitlements) == 0
 }
 
 // fits refuses what does not fit this subscription as it stands. The pairs of state and
@@ -144,6 +152,11 @@ func (request patchRequest) term(sub *subscription) Period {
 
 // apply makes a change that fits. The caller holds s.mu.
 func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time) {
+	if s.options.MergeMetadata && request.Metadata != nil {
+		merged := maps.Clone(sub.Metadata)
+		maps.Copy(merged, request.Metadata)
+		request.Metadata = merged
+	}
 	request.editDetails(sub)
 	if request.DisableOnDemand != nil {
 		sub.OnDemand = false
@@ -166,6 +179,7 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 	if request.cancels() {
 		sub.CancellationFeedback, sub.CancellationComment = request.Feedback, request.Comment
 	}
+	defer s.dunLeaver(request, sub, now)
 	switch {
 	case text(request.Status) == "cancelled":
 		s.cancelNow(sub, now)
@@ -182,8 +196,18 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 	}
 }
 
-// editDetails changes what has no effect on what happens. That metadata is replaced, not
-// merged, is UNCONFIRMED.
+// dunLeaver begins to win back a customer who cancelled, or whom the merchant wants to be
+// won back (FACTS 3.5).
+func (s *Simulator) dunLeaver(request patchRequest, sub *subscription, now time.Time) {
+	switch reason := text(request.CancelReason); {
+	case !request.cancels():
+	case reason == "cancelled_by_customer", reason == "cancelled_by_merchant_send_dunning":
+		s.startDunning(sub, "cancelled", now)
+	}
+}
+
+// editDetails changes what has no effect on what happens. Whether metadata is replaced or
+// merged is UNCONFIRMED: Options.MergeMetadata decides.
 func (request patchRequest) editDetails(sub *subscription) {
 	if request.Metadata != nil {
 		sub.Metadata = request.Metadata

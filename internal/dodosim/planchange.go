@@ -176,9 +176,10 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeRequest) {
 	now := s.now()
 	due := sub.dueNow(plan, *request.Mode, now)
+	keepsCycle := *request.Mode == doNotBill || *request.Mode == prorated && s.options.ProratedKeepsCycle
 	if *request.Mode == doNotBill || due.total == 0 {
 		s.setPlan(sub, plan)
-		if *request.Mode != doNotBill {
+		if !keepsCycle {
 			s.useCycle(sub)
 			sub.begin(now)
 		}
@@ -194,14 +195,17 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 	switch {
 	case p.Status == Succeeded:
 		s.setPlan(sub, plan)
-		s.useCycle(sub)
-		sub.begin(now)
+		if !keepsCycle {
+			s.useCycle(sub)
+			sub.begin(now)
+		}
 		s.tell(sub, now, "plan_changed", "updated")
-		s.giveCycle(sub, now)
+		if !keepsCycle {
+			s.giveCycle(sub, now)
+		}
 	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
 		s.setPlan(sub, plan)
-		sub.Status = SubscriptionOnHold
-		s.tell(sub, now, "on_hold", "updated")
+		s.putOnHold(sub, now)
 	}
 }
 
@@ -216,7 +220,7 @@ func (sub *subscription) dueNow(plan bill, mode string, now time.Time) bill {
 	return plan
 }
 
-// unused is what a mode gives back of the present cycle. A trial has cost nothing.
+// unused is what a mode gives back of the present cycle. What a trial has cost stays paid.
 func (sub *subscription) unused(mode string, now time.Time) int64 {
 	length := sub.NextBillingDate.Sub(sub.PreviousBillingDate)
 	trial := sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
@@ -240,12 +244,23 @@ func (b *bill) lower(by int64) {
 	b.total -= by
 }
 
+// raise adds an amount to a plan's only line.
+func (b *bill) raise(by int64) {
+	only := b.lines[0]
+	only.full += by
+	only.paid += by
+	b.lines = []line{only}
+	b.subtotal += by
+	b.total += by
+}
+
 // unschedulePlan answers DELETE /subscriptions/{id}/change-plan/scheduled.
 func (s *Simulator) unschedulePlan(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, refusal := s.findSubscription(r.PathValue("id"))
-	if refusal != nil {
+	if refusal != nil { // 404 is for a change that does not exist
+		refusal.Status = http.StatusUnprocessableEntity
 		return nil, refusal
 	}
 	if sub.ScheduledChange == nil {

@@ -29,6 +29,7 @@ type recurringPrice struct {
 	TermCount             int      `json:"subscription_period_count"`
 	TermInterval          Interval `json:"subscription_period_interval"`
 	TrialDays             int      `json:"trial_period_days"`
+	TrialAmount           *int     `json:"trial_amount"`
 	TaxInclusive          *bool    `json:"tax_inclusive"`
 }
 
@@ -47,39 +48,56 @@ type productObject struct {
 	ActivationsLimit   *int            `json:"license_key_activations_limit"`
 	Metadata           metadata        `json:"metadata"`
 	CreditEntitlements []productCredit `json:"credit_entitlements"`
-	Entitlements       []flag          `json:"entitlements"`
+	Entitlements       []entitlement   `json:"entitlements"`
 	CreatedAt          time.Time       `json:"created_at"`
 	UpdatedAt          time.Time       `json:"updated_at"`
 }
 
 // productItem is a product as GET /products lists it.
 type productItem struct {
-	ProductID    string    `json:"product_id"`
-	BusinessID   string    `json:"business_id"`
-	Name         string    `json:"name"`
-	Description  *string   `json:"description"`
-	Image        *string   `json:"image"`
-	Price        int       `json:"price"`
-	Currency     string    `json:"currency"`
-	PriceDetail  any       `json:"price_detail"`
-	IsRecurring  bool      `json:"is_recurring"`
-	TaxCategory  string    `json:"tax_category"`
-	TaxInclusive *bool     `json:"tax_inclusive"`
-	Metadata     metadata  `json:"metadata"`
-	Entitlements []flag    `json:"entitlements"`
-	CreatedAt    time.Time `json:"created_at"`
-	UpdatedAt    time.Time `json:"updated_at"`
+	ProductID    string        `json:"product_id"`
+	BusinessID   string        `json:"business_id"`
+	Name         string        `json:"name"`
+	Description  *string       `json:"description"`
+	Image        *string       `json:"image"`
+	Price        int           `json:"price"`
+	Currency     string        `json:"currency"`
+	PriceDetail  any           `json:"price_detail"`
+	IsRecurring  bool          `json:"is_recurring"`
+	TaxCategory  string        `json:"tax_category"`
+	TaxInclusive *bool         `json:"tax_inclusive"`
+	Metadata     metadata      `json:"metadata"`
+	Entitlements []entitlement `json:"entitlements"`
+	CreatedAt    time.Time     `json:"created_at"`
+	UpdatedAt    time.Time     `json:"updated_at"`
 }
 
 // taxCategory is the same for every product: the simulator knows no tax.
 const taxCategory = "digital_products"
 
-// price is the product's price, tagged by its type.
-func (p Product) price() any {
+// price is the product's price, tagged by its type. The caller holds s.mu.
+func (s *Simulator) priceOf(p Product) any {
+	if len(p.Meters) > 0 {
+		return usageBasedPrice{
+			Type:          "usage_based_price",
+			Currency:      p.Currency,
+			FixedPrice:    p.Price,
+			CycleCount:    p.Every.Count,
+			CycleInterval: p.Every.Interval,
+			TermCount:     p.Term.Count,
+			TermInterval:  p.Term.Interval,
+			Meters:        s.priceMeters(p),
+		}
+	}
 	if !p.recurring() {
 		return oneTimePrice{Type: "one_time_price", Currency: p.Currency, Price: p.Price}
 	}
+	var trial *int
+	if p.TrialPrice > 0 {
+		trial = new(p.TrialPrice)
+	}
 	return recurringPrice{
+		TrialAmount:   trial,
 		Type:          "recurring_price",
 		Currency:      p.Currency,
 		Price:         p.Price,
@@ -127,12 +145,12 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		BrandID:            s.brand,
 		Name:               p.Name,
 		Description:        p.description(),
-		Price:              p.price(),
+		Price:              s.priceOf(p),
 		IsRecurring:        p.recurring(),
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
 		CreditEntitlements: s.creditsOf(p),
-		Entitlements:       s.flagsOf(p),
+		Entitlements:       s.entitlementsOf(p),
 		CreatedAt:          s.started,
 		UpdatedAt:          s.started,
 	}, nil
@@ -146,6 +164,8 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 	if q.refusal != nil {
 		return nil, q.refusal
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	items := []productItem{}
 	for _, p := range s.options.Products {
 		if p.Archived != archived || brand != "" && brand != s.brand {
@@ -161,11 +181,11 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			Description:  p.description(),
 			Price:        p.Price,
 			Currency:     p.Currency,
-			PriceDetail:  p.price(),
+			PriceDetail:  s.priceOf(p),
 			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},
-			Entitlements: s.flagsOf(p),
+			Entitlements: s.entitlementsOf(p),
 			CreatedAt:    s.started,
 			UpdatedAt:    s.started,
 		})

@@ -22,6 +22,7 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 // The codes that the simulator answers with. The spelling of codeCartEmpty is Dodo's.
 const (
 	codeUnauthorized       = "UNAUTHORIZED"
+	codeForbidden          = "FORBIDDEN" // not in Dodo's list, which has none for it
 	codeNotFound           = "NOT_FOUND"
 	codeInvalidBody        = "INVALID_REQUEST_BODY"
 	codeInvalidParameters  = "INVALID_REQUEST_PARAMETERS"
@@ -44,6 +45,9 @@ const (
 	codeDiscountMinimum    = "DISCOUNT_MINIMUM_SUBTOTAL_NOT_MET"
 	codeDiscountProduct    = "DISCOUNT_NOT_AVAILABLE_FOR_PRODUCT"
 	codeProductDeleted     = "PRODUCT_IS_DELETED"
+	codeNoMethods          = "NO_ELIGIBLE_PAYMENT_METHODS"
+	codeSubscribed         = "CUSTOMER_HAS_EXISTING_SUBSCRIPTION"
+	codeTooManyRetries     = "SUBSCRIPTION_PAYMENT_RETRY_LIMIT_EXCEEDED"
 	codeCreditName         = "CREDIT_ENTITLEMENT_NAME_ALREADY_EXISTS"
 	codeCreditDeleted      = "CREDIT_ENTITLEMENT_IS_DELETED"
 	codeNegativeBalance    = "NEGATIVE_BALANCE_ADJUSTMENT"
@@ -53,6 +57,7 @@ const (
 	codeLicenseInactive    = "INACTIVE_LICENSE_KEY"
 	codeLicenseLimit       = "LICENSE_KEY_LIMIT_REACHED"
 	codeLicenseExists      = "LICENSE_KEY_ALREADY_EXISTS" // not in Dodo's list, which has none for it
+	codePaymentPending     = "PREVIOUS_PAYMENT_PENDING"
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -69,6 +74,7 @@ const (
 	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
 	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
 	codeAlreadyRefunded    = "PAYMENT_ALREADY_REFUNDED"
+	codeRefundRunning      = "EXISTING_REFUND_REQUEST_PROCESSING"
 	codeZeroAmountRefund   = "ZERO_AMOUNT_PAYMENT_REFUND_NOT_ALLOWED"
 	codeRefundTooLate      = "REFUND_WINDOW_EXPIRED"
 	codeRefundTooHigh      = "REFUND_AMOUNT_EXCEEDS_PAID_AMOUNT"
@@ -86,6 +92,7 @@ const (
 // what cannot be parsed and, by the documentation's table, for refund parameters.
 var statusOf = map[string]int{
 	codeUnauthorized:       http.StatusUnauthorized,
+	codeForbidden:          http.StatusForbidden,
 	codeNotFound:           http.StatusNotFound,
 	codeInvalidBody:        http.StatusUnprocessableEntity,
 	codeInvalidParameters:  http.StatusUnprocessableEntity,
@@ -107,6 +114,9 @@ var statusOf = map[string]int{
 	codeDiscountEarly:      http.StatusUnprocessableEntity,
 	codeDiscountMinimum:    http.StatusUnprocessableEntity,
 	codeDiscountProduct:    http.StatusUnprocessableEntity,
+	codeNoMethods:          http.StatusUnprocessableEntity,
+	codeSubscribed:         http.StatusUnprocessableEntity,
+	codeTooManyRetries:     http.StatusUnprocessableEntity,
 	codeProductDeleted:     http.StatusUnprocessableEntity,
 	codeCreditName:         http.StatusUnprocessableEntity,
 	codeCreditDeleted:      http.StatusGone,
@@ -117,6 +127,7 @@ var statusOf = map[string]int{
 	codeLicenseInactive:    http.StatusForbidden,
 	codeLicenseLimit:       http.StatusUnprocessableEntity,
 	codeLicenseExists:      http.StatusConflict,
+	codePaymentPending:     http.StatusUnprocessableEntity,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,
@@ -133,6 +144,7 @@ var statusOf = map[string]int{
 	codeSessionExpired:     http.StatusGone,
 	codeNotSucceeded:       http.StatusBadRequest,
 	codeAlreadyRefunded:    http.StatusBadRequest,
+	codeRefundRunning:      http.StatusBadRequest,
 	codeZeroAmountRefund:   http.StatusBadRequest,
 	codeRefundTooLate:      http.StatusBadRequest,
 	codeRefundTooHigh:      http.StatusBadRequest,

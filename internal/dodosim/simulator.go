@@ -12,13 +12,13 @@ import (
 // Simulator is Dodo Payments in a box. Make one with [New], serve it as a handler, and
 // [Simulator.Close] it. All methods may be called at the same time.
 type Simulator struct {
-	options  Options // complete, and not changed any more
-	business string
-	brand    string
-	started  time.Time
-	flags    []flag // what products can grant; not changed any more
-	handler  http.Handler
-	log      atomic.Pointer[slog.Logger]
+	options      Options // complete, and not changed any more
+	business     string
+	brand        string
+	started      time.Time
+	entitlements []entitlement // what products can grant; not changed any more
+	handler      http.Handler
+	log          atomic.Pointer[slog.Logger]
 
 	// ctx ends with Close; background counts what Close waits for; slots bounds how many
 	// webhooks are on the wire at a time.
@@ -39,6 +39,7 @@ type Simulator struct {
 	refundOrder       []*refund
 	disputes          map[string]*dispute
 	disputeOrder      []*dispute
+	payouts           []*payout
 	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
@@ -58,6 +59,9 @@ type Simulator struct {
 	hooks    []*hook           // webhook endpoints, oldest first
 	hookKeys map[string]string // the endpoint of each idempotency key
 
+	deadlines []deadline // in the order of their times
+
+	happenings int
 	events     []*event
 	deliveries []Delivery
 	unsettled  int           // events with attempts ahead of them
@@ -113,7 +117,10 @@ func New(options Options) (*Simulator, error) {
 	for _, p := range options.Products {
 		s.addCredits(p)
 	}
-	s.flags = newFlags(options.Products)
+	s.entitlements = newEntitlements(options.Products)
+	if options.PayoutEvery != (Period{}) {
+		s.payOutRegularly(s.started)
+	}
 	s.handler = s.routes()
 	if options.TickEvery > 0 {
 		s.background.Go(func() { s.tickOnItsOwn(options.TickEvery) })
@@ -200,6 +207,8 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/credit-entitlements/{id}/balances/{customer}/grants", s.listCreditGrants},
 		{"GET", "/credit-entitlements/{id}/balances/{customer}/ledger", s.listCreditEntries},
 		{"POST", "/credit-entitlements/{id}/balances/{customer}/ledger-entries", s.createCreditEntry},
+		{"GET", "/meters", s.listMeters},
+		{"GET", "/meters/{id}", s.getMeter},
 		{"GET", "/events", s.listUsage},
 		{"GET", "/events/{id}", s.getUsage},
 		{"POST", "/events/ingest", s.ingest},
@@ -219,7 +228,9 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/disputes", s.listDisputes},
 		{"GET", "/disputes/{id}", s.getDispute},
 		{"GET", "/entitlements", s.listEntitlements},
+		{"GET", "/entitlements/{id}", s.getEntitlement},
 		{"GET", "/entitlements/{id}/grants", s.listGrants},
+		{"DELETE", "/entitlements/{id}/grants/{grant}", s.revokeGrant},
 		{"GET", "/customers", s.listCustomers},
 		{"POST", "/customers", s.createCustomer},
 		{"GET", "/customers/{id}", s.getCustomer},

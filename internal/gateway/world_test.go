@@ -72,8 +72,11 @@ func openBolt(t *testing.T) store.Store {
 	return s
 }
 
-func openRedis(t *testing.T, addr string) store.Store {
-	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + addr, Timeout: 10 * time.Second})
+func openRedis(t *testing.T, addr string) store.Store { return openURL(t, "redis://"+addr) }
+
+func openURL(t *testing.T, url string) store.Store {
+	t.Helper()
+	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

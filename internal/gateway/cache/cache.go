@@ -43,10 +43,33 @@ type View struct {
 	entitlement.Snapshot
 	// Stale: the store cannot be reached, and this is what was remembered.
 	Stale bool
-	// Words are what [Options.Words] made of the snapshot.
-	Words []string
 
+	words   *words       // see [View.Words]
 	settled *atomic.Bool // see [View.Settled]
+}
+
+// NewView makes a view of a snapshot that is not remembered. say makes its words.
+func NewView(s entitlement.Snapshot, stale bool, account string, say func(account string, s entitlement.Snapshot) []string) *View {
+	return &View{Snapshot: s, Stale: stale, words: &words{account: account, say: say}}
+}
+
+// words are made when somebody asks for them: of an account that is charged all the time,
+// most snapshots are seen by no request.
+type words struct {
+	once    sync.Once
+	account string
+	say     func(account string, s entitlement.Snapshot) []string
+	texts   []string
+}
+
+// Words are what [Options.Words] makes of the snapshot, once. They are read only.
+func (v *View) Words() []string {
+	w := v.words
+	if w == nil || w.say == nil {
+		return nil
+	}
+	w.once.Do(func() { w.texts = w.say(w.account, v.Snapshot) })
+	return w.texts
 }
 
 // Settled reports whether no order of the account waits to be paid, as far as
@@ -156,6 +179,10 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 	}
 	return nil, result, err
 }
+
+// Remembered is what the account was last known to be, for as long as it may be shown
+// without the store, which is not asked; nil is nothing.
+func (c *Cache) Remembered(account string) *View { return c.remembered(account, c.Clock()) }
 
 // counts reports whether an entry is the truth as far as messages go.
 func (c *Cache) counts(e *entry) bool {
