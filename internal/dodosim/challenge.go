@@ -1,5 +1,7 @@
 package dodosim
 
+import "time"
+
 // refusedChallenge is the error code of a payment that the customer did not confirm:
 // UNCONFIRMED.
 const refusedChallenge = "AUTHENTICATION_FAILURE"
@@ -35,8 +37,9 @@ func (s *Simulator) challenge(session *session, with card, by buyer) *Error {
 		session.label(p)
 	}
 	session.subscription = session.recharges // of no earlier try
-	session.challenged = s.tried(session, p)
-	session.with = with
+	p = s.tried(session, p)
+	session.challenged, session.with = p, with
+	s.at(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
 	return nil
 }
 

@@ -90,7 +90,7 @@ func TestChallengeExpires(t *testing.T) {
 			t.Error(answer, page.Code)
 		}
 	}
-	if got := shop.payment(id)["status"]; got != "requires_customer_action" || shop.news() != "" {
+	if got := shop.payment(id)["status"]; got != "cancelled" || shop.news() != "payment.cancelled" {
 		t.Error(got)
 	}
 }

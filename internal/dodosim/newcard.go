@@ -101,7 +101,8 @@ func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 	return session
 }
 
-// owed is what a new card has to pay at once: a cycle, or zero.
+// owed is what a new card has to pay at once: a cycle with what the last one left to pay,
+// or zero.
 func (s *Simulator) owed(sub *subscription) bill {
 	if sub.owes() {
 		return s.cycleBill(sub)
