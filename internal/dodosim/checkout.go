@@ -20,6 +20,7 @@ type checkoutRequest struct {
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
 	MinimalAddress  bool             `json:"minimal_address"`
+	Force3DS        *bool            `json:"force_3ds"`
 	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
@@ -152,7 +153,7 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		cart:      cart,
 		terms:     request.Terms,
 		bill:      priced,
-		billing:   billing{Country: "US"}, // the page does not ask for it
+		billing:   billing{Country: countryOf(priced)},
 		metadata:  request.Metadata.orEmpty(),
 		returnURL: text(request.ReturnURL),
 		cancelURL: text(request.CancelURL),
@@ -161,11 +162,23 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		editEmail: !denied(request.Flags.AllowEditingEmail),
 		editName:  !denied(request.Flags.AllowEditingName),
 		alwaysNew: allowed(request.Flags.AlwaysCreateNewCustomer),
+		force3DS:  allowed(request.Force3DS),
+
+		methodTypes: request.MethodTypes,
 	}
 	if request.BillingAddress != nil {
 		session.billing = *request.BillingAddress
 	}
 	return session, nil
+}
+
+// countryOf guesses where a customer lives whose address nobody has sent, as the page does
+// not ask for it. Rupees are for India alone, so that UPI can be tried.
+func countryOf(b bill) string {
+	if b.currency == "INR" {
+		return "IN"
+	}
+	return "US"
 }
 
 // cart checks the lines and returns them as payments will show them.
@@ -239,7 +252,7 @@ func (request checkoutRequest) check() *Error {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
 	}
-	// The simulator has cards and nothing else.
+	// The simulator has cards, and UPI only beside them.
 	if request.MethodTypes != nil && !slices.Contains(request.MethodTypes, "credit") && !slices.Contains(request.MethodTypes, "debit") {
 		return refuse(codeNoMethods, "allowed_payment_method_types has neither credit nor debit")
 	}

@@ -21,6 +21,7 @@ type directRequest struct {
 	DiscountCode    *string          `json:"discount_code"`
 	BillingCurrency *string          `json:"billing_currency"`
 	PaymentMethodID *string          `json:"payment_method_id"`
+	Force3DS        *bool            `json:"force_3ds"`
 }
 
 // directResponse is the answer to POST /payments.
@@ -86,7 +87,7 @@ func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
 		BillingCurrency: request.BillingCurrency, ReturnURL: request.ReturnURL, Metadata: request.Metadata,
 		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, maxLines: maxDirectLines,
-		MethodTypes: request.MethodTypes,
+		MethodTypes: request.MethodTypes, Force3DS: request.Force3DS,
 	}
 	session, refusal := s.newSession(as)
 	if refusal != nil {

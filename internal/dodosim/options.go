@@ -32,7 +32,8 @@ type Options struct {
 	WebhookSecret string
 
 	// PublicURL is where customers reach the simulator, and so the beginning of every
-	// checkout_url. Empty: taken from each API request's Host.
+	// checkout_url, invoice_url and link to the portal. Empty: taken from each API request's
+	// Host.
 	PublicURL string
 
 	// Products is the catalog. At least one.

@@ -1,6 +1,10 @@
 package dodosim
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Interval is the unit of a [Period], in Dodo's spelling (FACTS 1.8).
 type Interval string
@@ -44,6 +48,15 @@ func (p Period) after(t time.Time) time.Time {
 	default:
 		return addMonths(t, p.Count)
 	}
+}
+
+// each is the period as a rhythm: "every month", "every 3 months".
+func (p Period) each() string {
+	unit := strings.ToLower(string(p.Interval))
+	if p.Count == 1 {
+		return "every " + unit
+	}
+	return fmt.Sprintf("every %d %ss", p.Count, unit)
 }
 
 func addMonths(t time.Time, months int) time.Time {

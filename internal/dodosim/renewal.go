@@ -169,15 +169,18 @@ func (s *Simulator) endScheduled(sub *subscription, at time.Time) {
 // works; the Attempt is of that payment, and empty if nothing is owed. A card that is
 // declined at once is not attached. The error is an *[Error].
 func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, error) {
-	with, refusal := findCard(cardNumber)
-	if refusal != nil {
-		return Attempt{}, refusal
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, refusal := s.findSubscription(subscriptionID)
 	if refusal != nil {
 		return Attempt{}, refusal
+	}
+	with, refusal := findCard(cardNumber)
+	switch {
+	case refusal != nil:
+		return Attempt{}, refusal
+	case with.upi() && !takesUPI(sub.Billing, sub.Currency):
+		return Attempt{}, noUPI()
 	}
 	now := s.now()
 	if refusal := sub.cardReplaceable(now); refusal != nil {

@@ -82,6 +82,11 @@ type subscription struct {
 func (sub *subscription) cycle() Period { return Period{sub.CycleCount, sub.CycleInterval} }
 func (sub *subscription) term() Period  { return Period{sub.TermCount, sub.TermInterval} }
 
+// inTrial reports whether the first charge is still ahead.
+func (sub *subscription) inTrial() bool {
+	return sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
+}
+
 // over reports whether nothing can happen to the subscription any more.
 func (sub *subscription) over() bool {
 	switch sub.Status {

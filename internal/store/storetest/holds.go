@@ -125,6 +125,21 @@ var holdTests = []test{
 		same(r, "available", r.available(), 3)
 		same(r, "found", r.end("h", 7).Found, true)
 	}},
+	{"a caller without a name, who has all there is, asks again", func(r *rig) {
+		r.give("acc", "p", forever("a", 10))
+		ask := func(id string, amount int64) store.Held { return r.holdAs(store.Hold{ID: id, Amount: amount}) }
+		same(r, "first", ask("h", 10).Outcome, store.HoldPlaced)
+		same(r, "again", ask("h", 10).Outcome, store.HoldPlaced)
+		refused := ask("i", 1)
+		same(r, "another", refused.Outcome, store.HoldRefused)
+		same(r, "revision told", refused.Account.Rev, r.account("acc").Rev)
+		same(r, "held until told", refused.Account.HeldUntil, r.now().Add(time.Hour))
+		same(r, "nobody's", r.holdAs(store.Hold{Account: "nobody", ID: "h", Amount: 1}).Outcome, store.HoldRefused)
+		same(r, "found", r.endAs(store.End{ID: "h", Captured: 4}).Found, true)
+		same(r, "more than the rest", ask("i", 7).Outcome, store.HoldRefused)
+		same(r, "the rest", ask("i", 6).Outcome, store.HoldPlaced)
+		r.audit("acc")
+	}},
 	{"ends once, and says so again", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 7)
