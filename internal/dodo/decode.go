@@ -107,6 +107,9 @@ func readPayment(data fields, eventType string, happenedAt time.Time) Fact {
 		Disputes:      readDisputes(data),
 	}
 	p.Total, _ = data.whole("total_amount")
+	if method, _ := data.asHint().flag("is_update_payment_method"); p.Total == 0 {
+		p.MethodOnly = method
+	}
 	if p.Status == "" { // null for a moment (FAQ Q53)
 		p.Status = paymentStatusOf[eventType]
 	}

@@ -54,6 +54,7 @@ func TestMissedPeriods(t *testing.T) {
 		"a charge late in a period, then on hold":    {facts{body(active, "pdt_keep", 0), charged("a", 0), charged("b", 30, func(p *entitlement.Payment) { p.CreatedAt = p.CreatedAt.Add(-30 * time.Minute) }), body("on_hold", "pdt_keep", 30)}, []int{0}},
 		"on hold twice, paid once":                   {facts{body("on_hold", "pdt_keep", 0), body("on_hold", "pdt_keep", 10), charged("a", 10)}, []int{10}},
 		"a change of plan that was not paid":         {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_team", 0, after(day))}, []int{0}},
+		"on hold, and a card changed":                {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30), charged("b", 32, methodOnly)}, []int{0}},
 		"cancelled and not paid":                     {facts{body("cancelled", "pdt_keep", 0)}, nil},
 		"pending, failed":                            {facts{body("pending", "pdt_keep", 0), body("failed", "pdt_keep", 0), charged("a", 0)}, nil},
 	} {

@@ -85,13 +85,16 @@ type Refund struct {
 // Payment is what is known about one payment: everything, or as little as that
 // one refund of it was made. The zero value knows nothing.
 type Payment struct {
-	Status       PaymentStatus     `json:"status,omitempty"`
-	Total        int64             `json:"total,omitempty"`        // minor units, tax included
-	Currency     string            `json:"currency,omitempty"`     // ISO 4217
-	Cart         []Line            `json:"cart,omitempty"`         // empty for a subscription's charge (FAQ Q54)
-	Subscription string            `json:"subscription,omitempty"` // set when the charge belongs to one
-	CreatedAt    time.Time         `json:"created_at,omitzero"`    // UTC
-	Refunds      map[string]Refund `json:"refunds,omitempty"`      // by Dodo's refund id
+	Status       PaymentStatus `json:"status,omitempty"`
+	Total        int64         `json:"total,omitempty"`        // minor units, tax included
+	Currency     string        `json:"currency,omitempty"`     // ISO 4217
+	Cart         []Line        `json:"cart,omitempty"`         // empty for a subscription's charge (FAQ Q54)
+	Subscription string        `json:"subscription,omitempty"` // set when the charge belongs to one
+	CreatedAt    time.Time     `json:"created_at,omitzero"`    // UTC
+	// MethodOnly: it was of nothing, and made only to change a payment method. It
+	// pays for nothing.
+	MethodOnly bool              `json:"method_only,omitempty"`
+	Refunds    map[string]Refund `json:"refunds,omitempty"` // by Dodo's refund id
 	// Disputes by Dodo's dispute id, the furthest status of each.
 	Disputes map[string]DisputeStatus `json:"disputes,omitempty"`
 	// RefundedFully is set once the payment itself says refund_status "full",
@@ -127,7 +130,16 @@ func (p Payment) compare(q Payment) int {
 		p.CreatedAt.Compare(q.CreatedAt),
 		slices.CompareFunc(p.Cart, q.Cart, compareLines),
 		cmp.Compare(p.Status, q.Status),
+		cmp.Compare(flag(p.MethodOnly), flag(q.MethodOnly)),
 	)
+}
+
+// flag orders false before true.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func compareLines(a, b Line) int {
@@ -142,16 +154,10 @@ func (r Refund) merge(s Refund) Refund {
 }
 
 func (r Refund) compare(s Refund) int {
-	full := func(b bool) int {
-		if b {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(
 		cmp.Compare(r.Status.rank(), s.Status.rank()),
 		cmp.Compare(r.Amount, s.Amount),
-		cmp.Compare(full(r.Full), full(s.Full)),
+		cmp.Compare(flag(r.Full), flag(s.Full)),
 		cmp.Compare(r.Currency, s.Currency),
 		cmp.Compare(r.Status, s.Status),
 	)

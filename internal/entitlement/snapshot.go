@@ -137,12 +137,6 @@ type access struct {
 // compare orders by whether there is access, how long it lasts, then by name and
 // status.
 func (a access) compare(b access) int {
-	flag := func(b bool) int {
-		if b {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(
 		cmp.Compare(flag(a.now), flag(b.now)),
 		cmp.Compare(flag(a.never), flag(b.never)),

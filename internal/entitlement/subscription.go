@@ -59,12 +59,6 @@ type SubscriptionState struct {
 // compare is a total order: the newest event, then the further status, then what
 // is left only so that a merge never depends on arrival.
 func (s SubscriptionState) compare(t SubscriptionState) int {
-	flag := func(b bool) int {
-		if b {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(
 		s.At.Compare(t.At),
 		cmp.Compare(s.Status.rank(), t.Status.rank()),

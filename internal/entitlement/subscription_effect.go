@@ -178,7 +178,7 @@ func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []
 		return charges
 	}
 	for _, p := range s.Charges {
-		if p.Status != PaymentSucceeded {
+		if p.Status != PaymentSucceeded || p.MethodOnly {
 			continue
 		}
 		c := &charges[periodOf(periods, p.CreatedAt)]

@@ -47,7 +47,7 @@ func (p Period) isFor(at time.Time, all []Period) bool {
 func (s Subscription) chargedAt() []time.Time {
 	var at []time.Time
 	for _, p := range s.Charges {
-		if p.Status == PaymentSucceeded {
+		if p.Status == PaymentSucceeded && !p.MethodOnly {
 			at = append(at, p.CreatedAt)
 		}
 	}

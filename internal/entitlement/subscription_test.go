@@ -68,6 +68,8 @@ func refunded(amount int64) func(*entitlement.Payment) {
 	}
 }
 
+func methodOnly(p *entitlement.Payment) { p.Total, p.MethodOnly = 0, true }
+
 func disputed(status entitlement.DisputeStatus) func(*entitlement.Payment) {
 	return func(p *entitlement.Payment) { p.Disputes = map[string]entitlement.DisputeStatus{"d": status} }
 }
@@ -130,6 +132,7 @@ func TestSubscriptionEffect(t *testing.T) {
 		"two pieces":                       {facts{body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 })}, 1, "1000 pro active paid=true"},
 		"only credits":                     {facts{body(active, "pdt_credits", 0)}, 40, "0 none none paid=true"},
 		"refunded":                         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(1000))}, 1, "0 none expired paid=false"},
+		"refunded, and a card changed":     {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(1000)), charged("pay_2", 0, methodOnly)}, 1, "0 none expired paid=false"},
 		"half refunded":                    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(500))}, 1, "250 pro active paid=true"},
 		"refunded, then renewed":           {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(1000)), body(active, "pdt_pro", 30), charged("pay_2", 30)}, 31, "500 pro active paid=true"},
 		"the older period refunded":        {facts{body(active, "pdt_keep", 0), charged("pay_1", 0, refunded(1000)), body(active, "pdt_keep", 30), charged("pay_2", 30)}, 31, "500 pro active paid=true"},
