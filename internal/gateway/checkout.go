@@ -59,7 +59,7 @@ const (
 	keyLease         = 30 * time.Second
 	keyKeep          = 48 * time.Hour
 	sessionLife      = 24 * time.Hour // FACTS 2.1
-	cleanUpDeadline  = 2 * time.Second
+	cleanUpDeadline  = 4 * time.Second
 )
 
 var (
