@@ -20,6 +20,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dodogate/dodogate/caddymodule/simulator"
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/freeport"
 )
 
@@ -205,7 +206,8 @@ func TestReload(t *testing.T) {
 		"the same settings":   {func(*simulator.Handler) {}, true},
 		"the same, literally": {func(h *simulator.Handler) { h.APIKey = "resolved-key" }, true},
 		"another product":     {func(h *simulator.Handler) { h.Products[0].Price = 2 }, false},
-		"another discount":    {func(h *simulator.Handler) { h.Discounts = []simulator.Discount{{Code: "HALF", BasisPoints: 5000}} }, false},
+		"another discount":    {func(h *simulator.Handler) { h.Discounts = []dodosim.Discount{{Code: "HALF", BasisPoints: 5000}} }, false},
+		"another option":      {func(h *simulator.Handler) { h.Options.ShortDisputes = true }, false},
 		"another webhook":     {func(h *simulator.Handler) { h.Webhook.URL = "http://localhost/other" }, false},
 		"another secret":      {func(h *simulator.Handler) { h.Webhook.Secret = strings.ToLower(secret) }, false},
 		"another public URL":  {func(h *simulator.Handler) { h.PublicURL = "http://localhost" }, false},
@@ -250,7 +252,7 @@ func handler() *simulator.Handler {
 	return &simulator.Handler{
 		APIKey:   "{env.DODO_TEST_KEY}",
 		Webhook:  &simulator.Webhook{URL: "http://localhost/webhook", Secret: secret},
-		Products: []simulator.Product{{ID: "pdt_1", Price: 1, Currency: "USD"}},
+		Products: []dodosim.Product{{ID: "pdt_1", Price: 1, Currency: "USD"}},
 	}
 }
 
@@ -316,7 +318,7 @@ func TestFailedReload(t *testing.T) {
 func TestProvisionRefusals(t *testing.T) {
 	t.Setenv("DODO_TEST_KEY", "resolved-key")
 	t.Setenv("DODO_TEST_EMPTY", "")
-	product := simulator.Product{ID: "pdt_1", Price: 1, Currency: "USD"}
+	product := dodosim.Product{ID: "pdt_1", Price: 1, Currency: "USD"}
 	for name, test := range map[string]struct {
 		change func(*simulator.Handler)
 		wanted string
@@ -332,10 +334,10 @@ func TestProvisionRefusals(t *testing.T) {
 		"relative URL":     {func(h *simulator.Handler) { h.Webhook.URL = "/webhook" }, "webhook URL: must be absolute"},
 		"public URL":       {func(h *simulator.Handler) { h.PublicURL = "localhost" }, "public URL: must be absolute"},
 		"no products":      {func(h *simulator.Handler) { h.Products = nil }, "at least one product is required"},
-		"product twice":    {func(h *simulator.Handler) { h.Products = []simulator.Product{product, product} }, "product pdt_1: defined twice"},
+		"product twice":    {func(h *simulator.Handler) { h.Products = []dodosim.Product{product, product} }, "product pdt_1: defined twice"},
 		"unknown currency": {func(h *simulator.Handler) { h.Products[0].Currency = "ABC" }, `product pdt_1: "ABC" is not a currency`},
-		"unknown interval": {func(h *simulator.Handler) { h.Products[0].Every = &simulator.Period{Count: 1, Interval: "Eon"} }, "product pdt_1: cycle and term are 1 to 1000"},
-		"large discount":   {func(h *simulator.Handler) { h.Discounts = []simulator.Discount{{Code: "ALL", BasisPoints: 10001}} }, "discount code ALL: 10001 is not between"},
+		"unknown interval": {func(h *simulator.Handler) { h.Products[0].Every = dodosim.Period{Count: 1, Interval: "Eon"} }, "product pdt_1: cycle and term are 1 to 1000"},
+		"large discount":   {func(h *simulator.Handler) { h.Discounts = []dodosim.Discount{{Code: "ALL", BasisPoints: 10001}} }, "discount code ALL: 10001 is not between"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := handler()

@@ -53,10 +53,14 @@ type Handler struct {
 	PublicURL string `json:"public_url,omitempty"`
 
 	// What can be bought, once or by subscription. At least one.
-	Products []Product `json:"products,omitempty"`
+	Products []dodosim.Product `json:"products,omitempty"`
 
 	// The discount codes that can be used. Default: none.
-	Discounts []Discount `json:"discounts,omitempty"`
+	Discounts []dodosim.Discount `json:"discounts,omitempty"`
+
+	// What of Dodo depends on a merchant's settings, or on which of its documents one
+	// believes. Default: a new account, and what docs/simulator.md says.
+	Options dodosim.Behavior `json:"options,omitzero"`
 
 	simulator *dodosim.Simulator
 	key       string // in the pool, once acquired
@@ -71,55 +75,6 @@ type Webhook struct {
 	// The signing secret: base64 of 24 to 64 bytes, after an optional `whsec_`. The receiver
 	// needs the same.
 	Secret string `json:"secret,omitempty"`
-}
-
-// Product is something that can be bought.
-type Product struct {
-	// The product id, as the shop's own config has it. Dodo's begin with `pdt_`; any text
-	// without spaces and slashes will do.
-	ID string `json:"id,omitempty"`
-
-	// What customers read. Default: the id.
-	Name string `json:"name,omitempty"`
-
-	// A sentence below the name. Default: none.
-	Description string `json:"description,omitempty"`
-
-	// The price of one piece in minor units, such as cents: once, or each billing cycle. 0
-	// is free.
-	Price int `json:"price,omitempty"`
-
-	// The price's currency, such as `USD`. Required.
-	Currency string `json:"currency,omitempty"`
-
-	// The billing cycle, which makes the product a subscription. Due renewals are charged
-	// within a second. Default: sold once.
-	Every *Period `json:"every,omitempty"`
-
-	// How long a subscription lasts in all. Default: 10 years.
-	Term *Period `json:"term,omitempty"`
-
-	// The days before the first charge of a subscription, 0 to 10000. Default: 0.
-	TrialDays int `json:"trial_days,omitempty"`
-}
-
-// Period is a length of time by the calendar.
-type Period struct {
-	// How many of the interval, 1 to 1000.
-	Count int `json:"count,omitempty"`
-
-	// `Day`, `Week`, `Month` or `Year`, in Dodo's spelling.
-	Interval dodosim.Interval `json:"interval,omitempty"`
-}
-
-// Discount is a code that customers can enter, or a checkout can carry.
-type Discount struct {
-	// The code, 3 characters or more. Case does not matter.
-	Code string `json:"code,omitempty"`
-
-	// By how much it lowers the total, in hundredths of a percent: 1 to 10000, which makes
-	// the order free.
-	BasisPoints int `json:"basis_points,omitempty"`
 }
 
 // CaddyModule describes the module to Caddy.
@@ -184,13 +139,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 // has patched a billing date and watches.
 const renewalPace = time.Second
 
-func (p *Period) period() dodosim.Period {
-	if p == nil {
-		return dodosim.Period{}
-	}
-	return dodosim.Period(*p)
-}
-
 // options are the settings with their placeholders filled in.
 func (h *Handler) options() (dodosim.Options, error) {
 	repl := caddy.NewReplacer()
@@ -212,21 +160,7 @@ func (h *Handler) options() (dodosim.Options, error) {
 			return options, err
 		}
 	}
-	for _, p := range h.Products {
-		options.Products = append(options.Products, dodosim.Product{
-			ID:          p.ID,
-			Name:        p.Name,
-			Description: p.Description,
-			Price:       p.Price,
-			Currency:    p.Currency,
-			Every:       p.Every.period(),
-			Term:        p.Term.period(),
-			TrialDays:   p.TrialDays,
-		})
-	}
-	for _, d := range h.Discounts {
-		options.Discounts = append(options.Discounts, dodosim.Discount(d))
-	}
+	options.Products, options.Discounts, options.Behavior = h.Products, h.Discounts, h.Options
 	return options, nil
 }
 
@@ -253,9 +187,11 @@ func resolve(repl *caddy.Replacer, setting, value string) (string, error) {
 func poolKey(options dodosim.Options) (string, error) {
 	settings, err := json.Marshal(struct { //nolint:gosec // it is hashed at once
 		APIKey, WebhookURL, WebhookSecret, PublicURL string
-		Products                                     []dodosim.Product
-		Discounts                                    []dodosim.Discount
-	}{options.APIKey, options.WebhookURL, options.WebhookSecret, options.PublicURL, options.Products, options.Discounts})
+		dodosim.Catalog
+	}{
+		options.APIKey, options.WebhookURL, options.WebhookSecret, options.PublicURL,
+		dodosim.Catalog{Products: options.Products, Discounts: options.Discounts, Options: options.Behavior},
+	})
 	if err != nil {
 		return "", fmt.Errorf("identify the simulator: %w", err)
 	}

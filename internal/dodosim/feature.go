@@ -32,22 +32,18 @@ type flag struct {
 	IntegrationConfig feature `json:"integration_config"`
 }
 
-// newFlags makes one entitlement of each feature that any product has.
-func newFlags(products []Product) []flag {
-	var flags []flag
-	for _, p := range products {
-		for _, name := range p.Features {
-			if !slices.ContainsFunc(flags, func(f flag) bool { return f.Name == name }) {
-				flags = append(flags, flag{
-					ID: newID("ent_"), Name: name, IntegrationType: integration, IntegrationConfig: feature{"boolean", name},
-				})
-			}
+// addFlags makes one entitlement of each feature that a product has and that is new.
+func (s *Simulator) addFlags(p Product) {
+	for _, name := range p.Features {
+		if !slices.ContainsFunc(s.flags, func(f flag) bool { return f.Name == name }) {
+			s.flags = append(s.flags, flag{
+				ID: newID("ent_"), Name: name, IntegrationType: integration, IntegrationConfig: feature{"boolean", name},
+			})
 		}
 	}
-	return flags
 }
 
-// flagsOf are the entitlements that are attached to a product.
+// flagsOf are the entitlements that are attached to a product. The caller holds s.mu.
 func (s *Simulator) flagsOf(p Product) []flag {
 	flags := []flag{}
 	for _, f := range s.flags {

@@ -53,7 +53,7 @@ type creditUsage struct {
 func usableCredits(credits []ProductCredit) bool {
 	seen := make(map[string]bool)
 	for _, c := range credits {
-		amount, ok := parseDecimal(c.Amount, maxPlaces)
+		amount, ok := parseDecimal(c.Amount.String(), maxPlaces)
 		if !ok || !amount.positive() || strings.TrimSpace(c.Name) == "" || strings.TrimSpace(c.Unit) == "" || seen[c.Name] {
 			return false
 		}
@@ -63,7 +63,7 @@ func usableCredits(credits []ProductCredit) bool {
 }
 
 // addCredits makes the credit entitlements that a product gives and that are new.
-func (s *Simulator) addCredits(p Product) {
+func (s *Simulator) addCredits(p Product, now time.Time) {
 	for _, given := range p.Credits {
 		if slices.ContainsFunc(s.credits, func(c *credit) bool { return c.Name == given.Name }) {
 			continue
@@ -71,7 +71,7 @@ func (s *Simulator) addCredits(p Product) {
 		id := newID("cde_")
 		s.credits = append(s.credits, &credit{
 			ID: id, BusinessID: s.business, Name: given.Name, Unit: given.Unit, Precision: maxPlaces,
-			OverageBehavior: "forgive_at_reset", CreatedAt: s.started, UpdatedAt: s.started,
+			OverageBehavior: "forgive_at_reset", CreatedAt: now, UpdatedAt: now,
 		})
 		if s.catalogCredits == nil {
 			s.catalogCredits = make(map[string]string)
@@ -84,7 +84,7 @@ func (s *Simulator) addCredits(p Product) {
 // and nothing once it was deleted.
 func (s *Simulator) given(from ProductCredit) (*credit, decimal, bool) {
 	c, refusal := s.findCredit(s.catalogCredits[from.Name])
-	amount, ok := parseDecimal(from.Amount, maxPlaces)
+	amount, ok := parseDecimal(from.Amount.String(), maxPlaces)
 	return c, amount, ok && refusal == nil
 }
 

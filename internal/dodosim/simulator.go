@@ -16,7 +16,6 @@ type Simulator struct {
 	business string
 	brand    string
 	started  time.Time
-	flags    []flag // what products can grant; not changed any more
 	handler  http.Handler
 	log      atomic.Pointer[slog.Logger]
 
@@ -30,6 +29,8 @@ type Simulator struct {
 	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
 
 	mu                sync.Mutex // guards all below and what it points to
+	offers            []*offer   // the catalog, in its order
+	flags             []flag     // what products can grant
 	sessions          map[string]*session
 	payments          map[string]*payment
 	paymentOrder      []*payment // oldest first, like every order here
@@ -50,7 +51,7 @@ type Simulator struct {
 
 	licenses       []*license        // oldest first
 	credits        []*credit         // oldest first
-	catalogCredits map[string]string // their ids, by the name that the catalog has for them; not changed any more
+	catalogCredits map[string]string // their ids, by the name that the catalog has for them
 	accounts       []*creditAccount  // oldest first
 	usage          []usageEvent      // in the order of receipt
 	usageIDs       map[string]bool
@@ -104,16 +105,10 @@ func New(options Options) (*Simulator, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.log.Store(options.Logger)
 	close(s.released)
-	for _, d := range options.Discounts {
-		s.coupons = append(s.coupons, s.newCoupon("percentage", d.Code, d.BasisPoints))
-	}
+	s.fill(options.Products, options.Discounts)
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
-	for _, p := range options.Products {
-		s.addCredits(p)
-	}
-	s.flags = newFlags(options.Products)
 	s.handler = s.routes()
 	if options.TickEvery > 0 {
 		s.background.Go(func() { s.tickOnItsOwn(options.TickEvery) })

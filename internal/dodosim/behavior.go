@@ -1,0 +1,97 @@
+package dodosim
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Behavior is what of Dodo depends on a merchant's settings, or on which of its sources
+// one believes. The zero value is a new account at Dodo, and the reading that
+// docs/simulator.md has under "What it assumes". Catalogs, flags and the Caddyfile use
+// the names in the tags.
+type Behavior struct {
+	// GracePeriodDays is how long a subscription whose renewal failed stays past_due, with
+	// access, before it goes on hold: 1 to 30 days. 0, the default as at Dodo: on hold at
+	// once. With it, the simulator behaves as a server newer than the published API
+	// description, which knows no past_due (FACTS 2.7).
+	GracePeriodDays int `json:"grace_period_days,omitempty"`
+
+	// CancelAfterGrace cancels a subscription at the end of its grace instead of putting
+	// it on hold.
+	CancelAfterGrace bool `json:"cancel_after_grace,omitempty"`
+
+	// EarlyCancelled announces a scheduled cancellation the other way of the two that
+	// Dodo's sources describe (FACTS 3.5, UNCONFIRMED): subscription.cancelled at once,
+	// with status cancelled though the paid period goes on, and subscription.expired at its
+	// end. Default: it stays active until subscription.cancelled at the end.
+	EarlyCancelled bool `json:"early_cancelled,omitempty"`
+
+	// RenewedAtTrialStart sends subscription.renewed when a trial begins, too. Whether
+	// Dodo does is UNCONFIRMED (FACTS 3.4).
+	RenewedAtTrialStart bool `json:"renewed_at_trial_start,omitempty"`
+
+	// ShortDisputes sends dispute webhooks in the short form that the API description has
+	// for them, without customer, brand, provider and reason. Default: the long form of
+	// every published example (FACTS 3.8).
+	ShortDisputes bool `json:"short_disputes,omitempty"`
+
+	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
+	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
+	SharedWebhookIDs bool `json:"shared_webhook_ids,omitempty"`
+
+	// RateLimits refuses calls beyond Dodo's limits (FACTS 1.4): 40 a second and 240 a
+	// minute with the key, 20 and 100 for each address without, by Clock. A call that fell
+	// to a [Fault] does not count. Default: no limit.
+	RateLimits bool `json:"rate_limits,omitempty"`
+
+	// SendProcessing sends payment.processing before each payment's final event. How
+	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
+	SendProcessing bool `json:"send_processing,omitempty"`
+}
+
+// Names and values that can be put into JSON as they are.
+var (
+	behaviorName  = regexp.MustCompile(`^[a-z][a-z_]*$`)
+	behaviorValue = regexp.MustCompile(`^(true|false|0|-?[1-9][0-9]{0,8})$`)
+)
+
+// Set changes one of the settings by its name in JSON: to a whole number, or to true,
+// which is what no value at all means, or false.
+func (b *Behavior) Set(name, value string) error {
+	value = cmp.Or(value, "true")
+	changed := *b
+	if !behaviorName.MatchString(name) || changed.decode(name, "null") != nil {
+		return fmt.Errorf("there is no option %s", name)
+	}
+	if !behaviorValue.MatchString(value) {
+		return fmt.Errorf("%s takes a whole number, true or false", name)
+	}
+	err := changed.decode(name, value)
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s does not take a %s", name, mistyped.Value)
+	}
+	if err == nil {
+		*b = changed
+	}
+	return err
+}
+
+func (b *Behavior) decode(name, value string) error {
+	d := json.NewDecoder(strings.NewReader(fmt.Sprintf(`{%q:%s}`, name, value)))
+	d.DisallowUnknownFields()
+	return d.Decode(b)
+}
+
+func (b Behavior) check() error {
+	switch {
+	case b.GracePeriodDays < 0 || b.GracePeriodDays > maxGraceDays:
+		return fmt.Errorf("grace period: %d is not between 0 and %d days", b.GracePeriodDays, maxGraceDays)
+	case b.CancelAfterGrace && b.GracePeriodDays == 0:
+		return errors.New("grace period: there is none to cancel after")
+	}
+	return nil
+}
