@@ -37,7 +37,7 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls[route]++
-		fault, hit := s.takeFault()
+		fault, hit := s.takeFault(route)
 		s.mu.Unlock()
 		if hit {
 			s.misbehave(w, r, fault, do)

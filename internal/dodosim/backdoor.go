@@ -166,7 +166,7 @@ func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (D
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)() // Close ends this too
-	return s.attempt(ctx, e, Delivery{WebhookID: webhookID})
+	return s.attempt(ctx, e, Delivery{WebhookID: webhookID}, mishap{})
 }
 
 // Flush waits until every event has been delivered, has failed, or at least had its

@@ -77,9 +77,10 @@ type subject interface {
 type event struct {
 	Event
 	about  subject
-	to     *hook // nil: no endpoint wants it
-	tried  bool  // an attempt has ended
-	copies int   // that Mischief adds, still to be sent
+	to     *hook  // nil: no endpoint wants it
+	tried  bool   // an attempt has ended
+	copies int    // that Mischief adds, still to be sent
+	frozen []byte // the body, if it does not follow the object any more
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -134,8 +135,11 @@ func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time
 }
 
 // body encodes the event with its object as it is now, not as it was when the event
-// happened: Dodo delivers the latest state (FACTS 3.1). The caller holds s.mu.
+// happened: Dodo delivers the latest state (FACTS 3.1), except for [Mischief]. The caller holds s.mu.
 func (s *Simulator) body(e *event) ([]byte, error) {
+	if e.frozen != nil {
+		return e.frozen, nil
+	}
 	return json.Marshal(envelope{
 		BusinessID: s.business,
 		Type:       e.Type,

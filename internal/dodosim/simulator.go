@@ -3,6 +3,7 @@ package dodosim
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -66,10 +67,11 @@ type Simulator struct {
 	progress   chan struct{} // closed and replaced when an event changes state
 	fates      *fates        // of events to come
 
-	fault      Fault
-	faultsLeft int
-	callers    map[string]*caller // by address; "" is whoever has the key
-	calls      map[apiCall]int
+	fault       Fault
+	faultsLeft  int
+	faultChance *rand.Rand
+	callers     map[string]*caller // by address; "" is whoever has the key
+	calls       map[apiCall]int
 }
 
 // New makes a simulator, or says which of its options cannot be used.
