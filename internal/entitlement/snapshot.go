@@ -71,11 +71,11 @@ func (a Account) Snapshot(now time.Time) Snapshot {
 
 // SnapshotUntil is [Account.Snapshot] with the instant until which it is the same
 // as long as nothing happens to the account; zero for ever. From until on it may
-// be another.
+// be another. It is not after now when a hold has run out since the account was
+// read: the account is out of date already, and says no more than it did then.
 func (a Account) SnapshotUntil(now time.Time) (s Snapshot, until time.Time) {
 	s = Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
-	next := horizon{now: now}
-	next.add(a.HeldUntil)
+	next := horizon{now: now, at: a.HeldUntil}
 	for _, g := range a.Ledger.Grants {
 		next.add(g.ExpiresAt)
 	}
@@ -114,7 +114,8 @@ func (a Account) SnapshotUntil(now time.Time) (s Snapshot, until time.Time) {
 	return s, next.at
 }
 
-// horizon is the first of some instants that is after now; zero when none is.
+// horizon is the first of some instants that is after now, or what it begins with
+// if that is earlier; zero is none.
 type horizon struct{ now, at time.Time }
 
 func (h *horizon) add(t time.Time) {

@@ -105,8 +105,14 @@ func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 				"a": {Left: 1, ExpiresAt: noon.Add(2 * time.Hour)}, "b": {Left: 1, ExpiresAt: noon.Add(time.Hour)},
 			}},
 		}},
-		"a plan that is over": {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
-		"a plan":              {want: noon.Add(day), account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", 0, day)}}},
+		"a plan that is over":   {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
+		"credits that are held": {want: noon.Add(time.Hour), account: entitlement.Account{HeldUntil: noon.Add(time.Hour)}},
+		"a hold that ran out on the way": {want: noon.Add(-time.Hour), account: entitlement.Account{
+			HeldUntil: noon.Add(-time.Hour),
+			Ledger:    ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1, ExpiresAt: noon.Add(time.Hour)}}},
+		}},
+		"a hold that runs out just now": {want: noon, account: entitlement.Account{HeldUntil: noon}},
+		"a plan":                        {want: noon.Add(day), account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", 0, day)}}},
 	} {
 		if _, until := c.account.SnapshotUntil(noon); !until.Equal(c.want) {
 			t.Errorf("%s: until %v, want %v", name, until, c.want)

@@ -199,6 +199,34 @@ func TestManyExpiries(t *testing.T) {
 	}
 }
 
+// TestHeld: what is held comes back when the hold runs out, which the store alone can
+// tell of. So it does when the hold has run out by the time that the store's answer is
+// here, be it that the answer took long or that the store's clock is behind.
+func TestHeld(t *testing.T) {
+	held := func(rev, left int64, until time.Time) entitlement.Account {
+		a := credits(rev, left)
+		a.HeldUntil = until
+		return a
+	}
+	w := newWorld(t, 0)
+	w.account = held(1, 10, noon.Add(time.Minute))
+	w.Live()
+	w.wants(10, cache.Miss)
+	w.move(time.Minute - 1)
+	w.wants(10, cache.Hit)
+	w.set(1, 15)
+	w.move(1)
+	w.wants(15, cache.Miss)
+	w.wants(15, cache.Hit)
+
+	w.Put("acc", held(2, 5, noon.Add(time.Second)))
+	w.account = held(2, 7, noon.Add(time.Minute))
+	w.wants(7, cache.Miss)
+	w.set(2, 10)
+	w.wants(10, cache.Miss)
+	w.wants(10, cache.Hit)
+}
+
 func TestForget(t *testing.T) {
 	w := newWorld(t, 0)
 	w.Live()
