@@ -37,6 +37,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			trial       <days>
 //			credits     <amount> <name> [<unit>]
 //			features    <feature id>...
+//			integration <kind> <name>
 //			license_keys [<activations>]
 //			archived
 //		}
@@ -49,13 +50,18 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		shared_webhook_ids
 //		rate_limits
 //		send_processing
+//		dunning
+//		abandoned_checkouts
+//		payout_every [<count>] day|week|month|year[s]
+//		refunds_take <duration>
 //	}
 //
-// api_key and at least one product with a price are required. product, discount and
-// credits may be repeated, each with its own id, code or name; nothing else may. A
+// api_key and at least one product with a price are required. product, discount,
+// credits and integration may be repeated, each with its own id, code or name; nothing else may. A
 // product with every is a subscription, and only such a one has term and trial. A count
 // defaults to 1, and a unit to credit. A percent is above 0 and at most 100, with up to
-// two decimals and no sign. The last eight are the fields of [dodosim.Behavior].
+// two decimals and no sign. From
+// grace_period_days on they are the fields of [dodosim.Behavior].
 //
 // In key, url and secret, {env.NAME} and {file./path} are filled in when the config is
 // loaded. A file's name needs a slash or a second dot, or Caddy takes the placeholder for
@@ -92,17 +98,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // readBehavior reads an option with one value, or none.
 func (h *Handler) readBehavior(d *caddyfile.Dispenser, given once) error {
-	option, value := d.Val(), ""
+	option := d.Val()
 	if err := given.first(d, option); err != nil {
 		return err
 	}
-	args := d.RemainingArgs()
-	if len(args) > 1 {
-		return d.Errf("%s takes one argument at most", option)
-	}
-	if len(args) == 1 {
-		value = args[0]
-	}
+	value := strings.Join(d.RemainingArgs(), " ")
 	if err := h.Options.Set(option, value); err != nil {
 		return d.Errf("dodo_simulator: %v", err)
 	}

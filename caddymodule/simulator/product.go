@@ -61,6 +61,8 @@ func (p *product) readOption(d *caddyfile.Dispenser, inside once) error {
 			return d.Err("features takes the ids of features")
 		}
 		return inside.first(d, option)
+	case "integration":
+		return p.readIntegration(d, inside)
 	case "license_keys":
 		return p.readLicenseKeys(d, inside)
 	case "archived":
@@ -130,6 +132,15 @@ func (p *product) readCredits(d *caddyfile.Dispenser, inside once) error {
 	}
 	p.Credits = append(p.Credits, c)
 	return inside.first(d, "credits "+c.Name)
+}
+
+func (p *product) readIntegration(d *caddyfile.Dispenser, inside once) error {
+	var kind, name string
+	if err := readArgs(d, "integration", &kind, &name); err != nil {
+		return err
+	}
+	p.Integrations = append(p.Integrations, dodosim.Integration{Kind: dodosim.IntegrationKind(kind), Name: name})
+	return inside.first(d, "integration "+kind+" "+name)
 }
 
 func (p *product) readLicenseKeys(d *caddyfile.Dispenser, inside once) error {

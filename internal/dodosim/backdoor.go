@@ -58,37 +58,6 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	}, nil
 }
 
-// Refund gives an amount of a payment back, as the merchant would in the dashboard, and
-// returns the refund's id. The amount is taken from the payment's lines in their order.
-// 0 refunds all that is left. The error is an *[Error].
-func (s *Simulator) Refund(paymentID string, amount int) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, refusal := s.findPayment(paymentID)
-	if refusal != nil {
-		return "", refusal
-	}
-	if refusal := p.refundable(s.now()); refusal != nil {
-		return "", refusal
-	}
-	left := p.TotalAmount - p.refunded
-	rest := int64(amount)
-	switch {
-	case rest == 0:
-		rest = left
-	case rest < 0:
-		return "", refuse(codeNothingToRefund, "the amount must be positive")
-	case rest > left:
-		return "", refuse(codeRefundTooHigh, "only %d of the payment is left", left)
-	}
-	shares := make([]int64, len(p.lines))
-	for i, l := range p.lines {
-		shares[i] = min(rest, l.paid-l.refunded)
-		rest -= shares[i]
-	}
-	return s.refund(p, shares, nil, metadata{}).RefundID, nil
-}
-
 // Events returns what has happened so far, oldest first.
 func (s *Simulator) Events() []Event {
 	s.mu.Lock()

@@ -51,33 +51,55 @@ type Behavior struct {
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool `json:"send_processing,omitempty"`
+
+	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
+	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
+	Dunning bool `json:"dunning,omitempty"`
+
+	// AbandonedCheckouts finds, an hour later, checkouts with a payment that nobody made or
+	// that was declined, and sees whether they are paid after all. Default: off.
+	AbandonedCheckouts bool `json:"abandoned_checkouts,omitempty"`
+
+	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
+	// [Simulator.Payout] is called.
+	PayoutEvery Period `json:"payout_every,omitzero"`
+
+	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
+	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
+	// succeeded, is UNCONFIRMED. Default: not at all.
+	RefundsTake Duration `json:"refunds_take,omitzero"`
 }
 
-// Names and values that can be put into JSON as they are.
 var (
-	behaviorName  = regexp.MustCompile(`^[a-z][a-z_]*$`)
-	behaviorValue = regexp.MustCompile(`^(true|false|0|-?[1-9][0-9]{0,8})$`)
+	behaviorName = regexp.MustCompile(`^[a-z][a-z_]*$`)
+	// plainValue can be put into JSON as it is, everything else in quotes.
+	plainValue = regexp.MustCompile(`^(true|false|0|-?[1-9][0-9]{0,8})$`)
 )
 
-// Set changes one of the settings by its name in JSON: to a whole number, or to true,
-// which is what no value at all means, or false.
+// Set changes one of the settings by its name in JSON: to a whole number, a length of
+// time, or to true, which is what no value at all means, or false.
 func (b *Behavior) Set(name, value string) error {
 	value = cmp.Or(value, "true")
 	changed := *b
 	if !behaviorName.MatchString(name) || changed.decode(name, "null") != nil {
 		return fmt.Errorf("there is no option %s", name)
 	}
-	if !behaviorValue.MatchString(value) {
-		return fmt.Errorf("%s takes a whole number, true or false", name)
+	if !plainValue.MatchString(value) {
+		quoted, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		value = string(quoted)
 	}
 	err := changed.decode(name, value)
 	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s does not take a %s", name, mistyped.Value)
 	}
-	if err == nil {
-		*b = changed
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	return err
+	*b = changed
+	return nil
 }
 
 func (b *Behavior) decode(name, value string) error {
@@ -92,6 +114,10 @@ func (b Behavior) check() error {
 		return fmt.Errorf("grace period: %d is not between 0 and %d days", b.GracePeriodDays, maxGraceDays)
 	case b.CancelAfterGrace && b.GracePeriodDays == 0:
 		return errors.New("grace period: there is none to cancel after")
+	case b.RefundsTake < 0:
+		return errors.New("duration of refunds: must not be negative")
+	case b.PayoutEvery != (Period{}) && !b.PayoutEvery.valid():
+		return fmt.Errorf("payouts: every 1 to %d days, weeks, months or years", maxPeriod)
 	}
 	return nil
 }

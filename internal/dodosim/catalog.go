@@ -64,7 +64,7 @@ func (s *Simulator) fill(products []Product, discounts []Discount) {
 	now := s.now()
 	for _, p := range products {
 		s.addCredits(p, now)
-		s.addFlags(p)
+		s.addEntitlements(p)
 		if known, refusal := s.findOffer(p.ID); refusal == nil {
 			known.Product, known.updatedAt = p, now
 			continue

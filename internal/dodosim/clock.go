@@ -11,11 +11,13 @@ func (s *Simulator) now() time.Time {
 // minutes away from their own, however far [Simulator.Advance] has gone.
 func (s *Simulator) wallClock() time.Time { return s.options.Clock().UTC() }
 
-// Tick makes everything happen that has come due by the clock: renewals, ends of trials
-// and of grace, scheduled plan changes and cancellations, ends of terms and of credits, one after
-// the other in the order of their times, each dated at its own time. It returns how many
-// that were. Nothing of this happens without Tick or [Simulator.Advance], unless
-// Options.TickEvery is set. (A checkout session needs neither to expire.)
+// Tick makes everything happen that has come due by the clock: renewals and further tries
+// of those that failed, ends of trials and of grace, scheduled plan changes and
+// cancellations, ends of terms, of credits, of links to pay and of the time to answer a
+// dispute, found abandoned checkouts, refunds, and payouts, one after the other in the
+// order of their times, each dated at its own time. It returns how many that were.
+// Nothing of this happens without Tick or [Simulator.Advance], unless Options.TickEvery is
+// set. (A checkout session needs neither to expire.)
 func (s *Simulator) Tick() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,18 +33,6 @@ func (s *Simulator) Advance(by time.Duration) int {
 	defer s.mu.Unlock()
 	s.ahead.Add(int64(max(by, 0)))
 	return s.runDue(s.now())
-}
-
-// runDue lets happen what is due until then. The caller holds s.mu.
-func (s *Simulator) runDue(until time.Time) int {
-	for count := 0; ; count++ {
-		sub, at := s.nextDue(until)
-		if sub == nil {
-			return count + s.expireCredits(until)
-		}
-		count += s.expireCredits(at)
-		s.comeDue(sub, at)
-	}
 }
 
 // nextDue is the subscription with the earliest thing to happen, the older subscription

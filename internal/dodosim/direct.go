@@ -114,6 +114,8 @@ func (s *Simulator) await(session *session) *payment {
 	p.CheckoutSessionID = new(session.id)
 	session.open = p
 	s.book(p)
+	s.watchCheckout(session, p)
+	s.at(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
 	return p
 }
 

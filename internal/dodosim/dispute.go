@@ -22,6 +22,10 @@ const (
 	DisputeExpired    DisputeStatus = "dispute_expired"
 )
 
+// disputeWindow is how long a merchant has to answer (FACTS 3.5). A dispute that was
+// challenged stays open until it is decided.
+const disputeWindow = 10 * 24 * time.Hour
+
 // disputeEvents names the event of each state.
 var disputeEvents = map[DisputeStatus]string{
 	DisputeOpened:     "dispute.opened",
@@ -106,7 +110,8 @@ func (about disputeSubject) payload() any {
 }
 
 // OpenDispute lets the cardholder dispute a successful payment and returns the dispute's
-// id. One at a time can be open; refunds and the subscription are not affected. The error
+// id. It expires if nobody answers for 10 days. One at a time can be open; refunds and the
+// subscription are not affected. The error
 // is an *[Error] if there is no such payment.
 func (s *Simulator) OpenDispute(paymentID string) (string, error) {
 	return s.openDispute(paymentID, DisputeOpened, false)
@@ -149,7 +154,16 @@ func (s *Simulator) openDispute(paymentID string, status DisputeStatus, rdr bool
 	d := &dispute{of: p, index: len(p.Disputes) - 1}
 	s.disputes[item.DisputeID] = d
 	s.disputeOrder = append(s.disputeOrder, d)
-	s.moveDispute(d, status)
+	s.moveDispute(d, status, s.now())
+	if status == DisputeOpened {
+		s.at(item.CreatedAt.Add(disputeWindow), func(at time.Time) bool {
+			if d.item().Status != DisputeOpened {
+				return false
+			}
+			s.moveDispute(d, DisputeExpired, at)
+			return true
+		})
+	}
 	return item.DisputeID, nil
 }
 
@@ -166,16 +180,15 @@ func (s *Simulator) DecideDispute(disputeID string, outcome DisputeStatus) error
 	case !d.item().Status.open() || d.item().Status == outcome:
 		return fmt.Errorf("decide dispute %s: it is %s", disputeID, d.item().Status)
 	}
-	s.moveDispute(d, outcome)
+	s.moveDispute(d, outcome, s.now())
 	return nil
 }
 
 // moveDispute gives a dispute a state and tells the merchant. The caller holds s.mu.
-func (s *Simulator) moveDispute(d *dispute, status DisputeStatus) {
-	now := s.now()
+func (s *Simulator) moveDispute(d *dispute, status DisputeStatus, at time.Time) {
 	d.item().Status = status
-	d.of.UpdatedAt = new(now)
-	s.emit(disputeEvents[status], disputeSubject{d, s.options.ShortDisputes}, now)
+	d.of.UpdatedAt = new(at)
+	s.emit(disputeEvents[status], disputeSubject{d, s.options.ShortDisputes}, at)
 	s.logger().Info("dispute changed", "dispute", d.objectID(), "payment", d.of.PaymentID, "status", status)
 }
 

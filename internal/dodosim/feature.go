@@ -5,17 +5,15 @@ import (
 	"time"
 )
 
-// grantStatus is where a grant stands (FACTS 3.6). Feature flags are delivered as
-// soon as they are created (FACTS 3.8), so nothing is ever pending.
+// grantStatus is where a grant stands (FACTS 3.6).
 type grantStatus string
 
 const (
+	grantPending   grantStatus = "Pending"
 	grantDelivered grantStatus = "Delivered"
+	grantFailed    grantStatus = "Failed"
 	grantRevoked   grantStatus = "Revoked"
 )
-
-// integration is the only one that the simulator plays.
-const integration = "feature_flag"
 
 // feature is what a flag confers.
 type feature struct {
@@ -23,71 +21,86 @@ type feature struct {
 	FeatureID   string `json:"feature_id"`
 }
 
-// flag is an entitlement of the kind feature flag, as a product lists it.
-type flag struct {
-	ID                string  `json:"id"`
-	Name              string  `json:"name"`
-	Description       *string `json:"description"`
-	IntegrationType   string  `json:"integration_type"`
-	IntegrationConfig feature `json:"integration_config"`
+// entitlement is what products can grant, as a product lists it. A feature flag is one of
+// the kind FeatureFlag.
+type entitlement struct {
+	ID                string          `json:"id"`
+	Name              string          `json:"name"`
+	Description       *string         `json:"description"`
+	IntegrationType   IntegrationKind `json:"integration_type"`
+	IntegrationConfig any             `json:"integration_config"`
 }
 
-// addFlags makes one entitlement of each feature that a product has and that is new.
-func (s *Simulator) addFlags(p Product) {
-	for _, name := range p.Features {
-		if !slices.ContainsFunc(s.flags, func(f flag) bool { return f.Name == name }) {
-			s.flags = append(s.flags, flag{
-				ID: newID("ent_"), Name: name, IntegrationType: integration, IntegrationConfig: feature{"boolean", name},
+// addEntitlements makes one entitlement of each feature and each integration that a
+// product has and that is new. The caller holds s.mu, or nobody else knows s yet.
+func (s *Simulator) addEntitlements(p Product) {
+	for _, i := range p.granted() {
+		if !slices.ContainsFunc(s.entitlements, i.is) {
+			s.entitlements = append(s.entitlements, entitlement{
+				ID: newID("ent_"), Name: i.Name, IntegrationType: i.Kind, IntegrationConfig: i.config(),
 			})
 		}
 	}
 }
 
-// flagsOf are the entitlements that are attached to a product. The caller holds s.mu.
-func (s *Simulator) flagsOf(p Product) []flag {
-	flags := []flag{}
-	for _, f := range s.flags {
-		if slices.Contains(p.Features, f.Name) {
-			flags = append(flags, f)
+// entitlementsOf are the entitlements that are attached to a product. The caller holds
+// s.mu.
+func (s *Simulator) entitlementsOf(p Product) []entitlement {
+	attached := []entitlement{}
+	for _, e := range s.entitlements {
+		if slices.ContainsFunc(p.granted(), func(i Integration) bool { return i.is(e) }) {
+			attached = append(attached, e)
 		}
 	}
-	return flags
+	return attached
 }
 
 // grant is the object of FACTS 3.8. Guarded by [Simulator.mu].
 type grant struct {
-	ID               string      `json:"id"`
-	BusinessID       string      `json:"business_id"`
-	BrandID          string      `json:"brand_id"`
-	EntitlementID    string      `json:"entitlement_id"`
-	CustomerID       string      `json:"customer_id"`
-	PaymentID        *string     `json:"payment_id"`
-	SubscriptionID   *string     `json:"subscription_id"`
-	Status           grantStatus `json:"status"`
-	IntegrationType  string      `json:"integration_type"`
-	Feature          feature     `json:"feature"`
-	LicenseKey       *string     `json:"license_key"`
-	Delivery         *string     `json:"digital_product_delivery"`
-	DeliveredAt      time.Time   `json:"delivered_at"`
-	RevokedAt        *time.Time  `json:"revoked_at"`
-	RevocationReason *string     `json:"revocation_reason"`
-	ErrorCode        *string     `json:"error_code"`
-	ErrorMessage     *string     `json:"error_message"`
-	OAuthURL         *string     `json:"oauth_url"`
-	OAuthExpiresAt   *time.Time  `json:"oauth_expires_at"`
-	Metadata         metadata    `json:"metadata"`
-	CreatedAt        time.Time   `json:"created_at"`
-	UpdatedAt        time.Time   `json:"updated_at"`
+	ID               string          `json:"id"`
+	BusinessID       string          `json:"business_id"`
+	BrandID          string          `json:"brand_id"`
+	EntitlementID    string          `json:"entitlement_id"`
+	CustomerID       string          `json:"customer_id"`
+	PaymentID        *string         `json:"payment_id"`
+	SubscriptionID   *string         `json:"subscription_id"`
+	Status           grantStatus     `json:"status"`
+	IntegrationType  IntegrationKind `json:"integration_type"`
+	Feature          *feature        `json:"feature"`
+	LicenseKey       *licenseGrant   `json:"license_key"`
+	Delivery         *fileDelivery   `json:"digital_product_delivery"`
+	DeliveredAt      *time.Time      `json:"delivered_at"`
+	RevokedAt        *time.Time      `json:"revoked_at"`
+	RevocationReason *string         `json:"revocation_reason"`
+	ErrorCode        *string         `json:"error_code"`
+	ErrorMessage     *string         `json:"error_message"`
+	OAuthURL         *string         `json:"oauth_url"`
+	OAuthExpiresAt   *time.Time      `json:"oauth_expires_at"`
+	Metadata         metadata        `json:"metadata"`
+	CreatedAt        time.Time       `json:"created_at"`
+	UpdatedAt        time.Time       `json:"updated_at"`
+
+	license   *license // of a licence key
+	withdrawn bool     // by the merchant, whatever the subscription does
 }
 
 func (g *grant) objectID() string { return g.ID }
+
+// shown is the grant as it is now, with the licence key that goes its own way. It is a copy.
+func (g *grant) shown() *grant {
+	shown := *g
+	if l := g.license; l != nil {
+		shown.LicenseKey = &licenseGrant{l.Key, len(l.instances), l.ActivationsLimit, l.ExpiresAt}
+	}
+	return &shown
+}
 
 // payload is the grant as webhooks carry it.
 func (g *grant) payload() any {
 	return struct {
 		*grant
 		PayloadType string `json:"payload_type"`
-	}{g, "EntitlementGrant"}
+	}{g.shown(), "EntitlementGrant"}
 }
 
 // grantBought gives what a payment has bought once. What the subscription in a mixed
@@ -101,8 +114,8 @@ func (s *Simulator) grantBought(p *payment) {
 			continue
 		}
 		s.giveCredits(l, p.Customer, "one_time", "payment", p.PaymentID, p.Metadata, p.happened())
-		for _, f := range s.flagsOf(l.product) {
-			s.grantFlag(f, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
+		for _, e := range s.entitlementsOf(l.product) {
+			s.grantEntitlement(e, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
 		}
 	}
 }
@@ -114,7 +127,7 @@ func (s *Simulator) revokeRefunded(p *payment, at time.Time) {
 	}
 	s.disableRefunded(p)
 	for _, g := range s.grants {
-		if text(g.PaymentID) == p.PaymentID && g.Status == grantDelivered {
+		if text(g.PaymentID) == p.PaymentID && g.SubscriptionID == nil && g.revocable() {
 			s.revoke(g, "refund", at)
 		}
 	}
@@ -130,45 +143,59 @@ var revocationReasons = map[SubscriptionStatus]string{
 	SubscriptionExpired:   "subscription_expired",
 }
 
-// syncFeatures gives and takes what follows from a subscription's status and product.
-// That a grant comes back under its own id is UNCONFIRMED. The caller holds s.mu.
-func (s *Simulator) syncFeatures(sub *subscription, at time.Time) {
-	var due []flag
+// syncGrants gives and takes what follows from a subscription's status and product. That a
+// grant comes back under its own id, and that one that was pending when it was revoked is
+// pending again, is UNCONFIRMED. The caller holds s.mu.
+func (s *Simulator) syncGrants(sub *subscription, at time.Time) {
+	var due []entitlement
 	if sub.Status == SubscriptionActive || sub.Status == SubscriptionPastDue {
-		due = s.flagsOf(sub.plan.lines[0].product)
+		due = s.entitlementsOf(sub.plan.lines[0].product)
 	}
 	for _, g := range s.grants {
 		if text(g.SubscriptionID) != sub.SubscriptionID {
 			continue
 		}
-		i := slices.IndexFunc(due, func(f flag) bool { return f.ID == g.EntitlementID })
+		i := slices.IndexFunc(due, func(e entitlement) bool { return e.ID == g.EntitlementID })
 		switch {
-		case i < 0 && g.Status == grantDelivered:
+		case i < 0 && g.revocable():
 			s.revoke(g, revocationReasons[sub.Status], at)
-		case i >= 0 && g.Status == grantRevoked:
-			at := g.change(at)
-			g.Status, g.DeliveredAt, g.RevokedAt, g.RevocationReason = grantDelivered, at, nil, nil
-			s.emit("entitlement_grant.delivered", g, at)
+		case i >= 0 && g.Status == grantRevoked && !g.withdrawn:
+			g.RevokedAt, g.RevocationReason = nil, nil
+			if g.DeliveredAt == nil {
+				g.Status = grantPending
+				g.change(at)
+			} else {
+				s.deliverGrant(g, at)
+			}
 		}
 		if i >= 0 {
 			due = slices.Delete(due, i, i+1)
 		}
 	}
-	for _, f := range due {
-		s.grantFlag(f, grant{CustomerID: sub.Customer.CustomerID, SubscriptionID: new(sub.SubscriptionID)}, at)
+	for _, e := range due {
+		s.grantEntitlement(e, grant{CustomerID: sub.Customer.CustomerID, SubscriptionID: new(sub.SubscriptionID)}, at)
 	}
 }
 
-// grantFlag completes a grant that says whose it is and what for.
-func (s *Simulator) grantFlag(f flag, g grant, at time.Time) {
+// grantEntitlement completes a grant that says whose it is, and delivers it unless that is
+// for others to do.
+func (s *Simulator) grantEntitlement(e entitlement, g grant, at time.Time) {
 	g.ID, g.BusinessID, g.BrandID = newID("entg_"), s.business, s.brand
-	g.EntitlementID, g.IntegrationType, g.Feature = f.ID, f.IntegrationType, f.IntegrationConfig
-	g.Status, g.DeliveredAt, g.CreatedAt, g.UpdatedAt = grantDelivered, at, at, at
-	g.Metadata = metadata{}
+	g.EntitlementID, g.IntegrationType = e.ID, e.IntegrationType
+	g.Status, g.CreatedAt, g.UpdatedAt, g.Metadata = grantPending, at, at, metadata{}
+	fillGrant(e, &g)
 	s.grants = append(s.grants, &g)
+	if g.IntegrationType.atOnce() { // it is created as delivered (FACTS 3.8)
+		g.Status, g.DeliveredAt = grantDelivered, &at
+	}
 	s.emit("entitlement_grant.created", &g, at)
-	s.emit("entitlement_grant.delivered", &g, at)
+	if g.Status == grantDelivered {
+		s.emit("entitlement_grant.delivered", &g, at)
+	}
 }
+
+// revocable reports whether there is anything to take away.
+func (g *grant) revocable() bool { return g.Status == grantDelivered || g.Status == grantPending }
 
 func (s *Simulator) revoke(g *grant, reason string, at time.Time) {
 	at = g.change(at)

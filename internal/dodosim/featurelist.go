@@ -12,9 +12,9 @@ var (
 	grantStatuses = wordSet("Pending Delivered Failed Revoked")
 )
 
-// listedFlag is an entitlement as GET /entitlements lists it.
-type listedFlag struct {
-	flag
+// listedEntitlement is an entitlement as GET /entitlements lists it.
+type listedEntitlement struct {
+	entitlement
 	BusinessID string    `json:"business_id"`
 	IsActive   bool      `json:"is_active"`
 	Metadata   metadata  `json:"metadata"`
@@ -32,13 +32,13 @@ func (s *Simulator) listEntitlements(r *http.Request) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	items := []listedFlag{}
-	for _, f := range s.flags {
-		if kind == "" || kind == f.IntegrationType {
-			items = append(items, listedFlag{f, s.business, true, metadata{}, s.started, s.started})
+	items := []listedEntitlement{}
+	for _, e := range s.entitlements {
+		if kind == "" || kind == string(e.IntegrationType) {
+			items = append(items, listedEntitlement{e, s.business, true, metadata{}, s.started, s.started})
 		}
 	}
-	return list[listedFlag]{Items: slicePage(items, window)}, nil
+	return list[listedEntitlement]{Items: slicePage(items, window)}, nil
 }
 
 // listGrants answers GET /entitlements/{id}/grants, newest first like payments:
@@ -53,13 +53,13 @@ func (s *Simulator) listGrants(r *http.Request) (any, error) {
 	id := r.PathValue("id")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.ContainsFunc(s.flags, func(f flag) bool { return f.ID == id }) {
-		return nil, refuse(codeNotFound, "there is no entitlement %s", id)
+	if _, refusal := s.findEntitlement(id); refusal != nil {
+		return nil, refusal
 	}
 	items := []grant{}
 	for _, g := range slices.Backward(s.grants) {
 		if g.EntitlementID == id && (status == "" || status == string(g.Status)) && (customer == "" || customer == g.CustomerID) {
-			items = append(items, *g)
+			items = append(items, *g.shown())
 		}
 	}
 	return snapshot(list[grant]{Items: slicePage(items, window)})
@@ -82,8 +82,8 @@ func (s *Simulator) listCustomerGrants(r *http.Request) (any, error) {
 	}
 	items := []grant{}
 	for _, g := range slices.Backward(s.grants) {
-		if g.CustomerID == c.CustomerID && (status == "" || status == string(g.Status)) && (kind == "" || kind == g.IntegrationType) {
-			items = append(items, *g)
+		if g.CustomerID == c.CustomerID && (status == "" || status == string(g.Status)) && (kind == "" || kind == string(g.IntegrationType)) {
+			items = append(items, *g.shown())
 		}
 	}
 	return snapshot(list[grant]{Items: slicePage(items, window)})
@@ -92,16 +92,16 @@ func (s *Simulator) listCustomerGrants(r *http.Request) (any, error) {
 // customerEntitlement is a grant as GET /customers/{id}/entitlements lists it, with its
 // status in lower case (FACTS 3.6).
 type customerEntitlement struct {
-	GrantID         string     `json:"grant_id"`
-	EntitlementID   string     `json:"entitlement_id"`
-	Name            string     `json:"entitlement_name"`
-	Description     *string    `json:"entitlement_description"`
-	IntegrationType string     `json:"integration_type"`
-	Status          string     `json:"status"`
-	DeliveredAt     time.Time  `json:"delivered_at"`
-	RevokedAt       *time.Time `json:"revoked_at"`
-	CreatedAt       time.Time  `json:"created_at"`
-	UpdatedAt       time.Time  `json:"updated_at"`
+	GrantID         string          `json:"grant_id"`
+	EntitlementID   string          `json:"entitlement_id"`
+	Name            string          `json:"entitlement_name"`
+	Description     *string         `json:"entitlement_description"`
+	IntegrationType IntegrationKind `json:"integration_type"`
+	Status          string          `json:"status"`
+	DeliveredAt     *time.Time      `json:"delivered_at"`
+	RevokedAt       *time.Time      `json:"revoked_at"`
+	CreatedAt       time.Time       `json:"created_at"`
+	UpdatedAt       time.Time       `json:"updated_at"`
 }
 
 // listCustomerEntitlements answers GET /customers/{id}/entitlements, which has no pages.
@@ -117,9 +117,9 @@ func (s *Simulator) listCustomerEntitlements(r *http.Request) (any, error) {
 		if g.CustomerID != c.CustomerID {
 			continue
 		}
-		i := slices.IndexFunc(s.flags, func(f flag) bool { return f.ID == g.EntitlementID })
+		i := slices.IndexFunc(s.entitlements, func(e entitlement) bool { return e.ID == g.EntitlementID })
 		items = append(items, customerEntitlement{
-			GrantID: g.ID, EntitlementID: g.EntitlementID, Name: s.flags[i].Name, Description: s.flags[i].Description,
+			GrantID: g.ID, EntitlementID: g.EntitlementID, Name: s.entitlements[i].Name, Description: s.entitlements[i].Description,
 			IntegrationType: g.IntegrationType, Status: strings.ToLower(string(g.Status)), DeliveredAt: g.DeliveredAt,
 			RevokedAt: g.RevokedAt, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt,
 		})

@@ -87,6 +87,7 @@ func (s *Simulator) issue(p *payment) {
 			made.ActivationsLimit = new(limit)
 		}
 		s.addLicense(made, p.happened())
+		s.handOut(made, l.product)
 	}
 }
 

@@ -184,6 +184,13 @@ func refusalBody(status int, contentType string, body []byte) error {
 	return nil
 }
 
+// payloadTypes are those of FACTS 3.2, by the first word of the event's type.
+var payloadTypes = map[string]string{
+	"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute", "credit": "CreditLedgerEntry",
+	"license_key": "LicenseKey", "entitlement_grant": "EntitlementGrant", "payout": "Payout", "dunning": "DunningAttempt",
+	"abandoned_checkout": "AbandonedCheckout",
+}
+
 // webhook validates the body of a webhook.
 func (d *description) webhook(body []byte) error {
 	var envelope map[string]any
@@ -192,7 +199,10 @@ func (d *description) webhook(body []byte) error {
 	}
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
-	wanted := map[string]string{"payment": "Payment", "refund": "Refund", "subscription": "Subscription", "dispute": "Dispute", "credit": "CreditLedgerEntry", "license_key": "LicenseKey", "entitlement_grant": "EntitlementGrant"}[strings.Split(eventType, ".")[0]]
+	wanted := payloadTypes[strings.Split(eventType, ".")[0]]
+	if eventType == "credit.balance_low" {
+		wanted = "CreditBalanceLow"
+	}
 	if data["payload_type"] != wanted {
 		return fmt.Errorf("%s has payload_type %v", eventType, data["payload_type"])
 	}

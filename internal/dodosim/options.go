@@ -9,7 +9,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -95,6 +94,8 @@ type Product struct {
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
 	Features []string `json:"features,omitempty"`
+	// Integrations are what else it grants, with access somewhere outside.
+	Integrations []Integration `json:"integrations,omitempty"`
 }
 
 // ProductCredit is a credit entitlement of a product. Products that name the same one
@@ -199,10 +200,11 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
 		case !usableCredits(p.Credits):
 			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
-		case slices.Contains(p.Features, ""):
-			return nil, fmt.Errorf("product %s: a feature has no name", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
+		}
+		if err := p.checkIntegrations(); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
 		}
 		if err := p.completeCycle(); err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.ID, err)

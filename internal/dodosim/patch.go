@@ -166,6 +166,7 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 	if request.cancels() {
 		sub.CancellationFeedback, sub.CancellationComment = request.Feedback, request.Comment
 	}
+	defer s.dunLeaver(request, sub, now)
 	switch {
 	case text(request.Status) == "cancelled":
 		s.cancelNow(sub, now)
@@ -179,6 +180,16 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 		s.tell(sub, now, "cancelled", "updated")
 	default:
 		s.tell(sub, now, "updated")
+	}
+}
+
+// dunLeaver begins to win back a customer who cancelled, or whom the merchant wants to be
+// won back (FACTS 3.5).
+func (s *Simulator) dunLeaver(request patchRequest, sub *subscription, now time.Time) {
+	switch reason := text(request.CancelReason); {
+	case !request.cancels():
+	case reason == "cancelled_by_customer", reason == "cancelled_by_merchant_send_dunning":
+		s.startDunning(sub, "cancelled", now)
 	}
 }
 

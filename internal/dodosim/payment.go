@@ -13,6 +13,8 @@ type PaymentStatus string
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
+	// Cancelled is an awaited payment that will not be paid any more.
+	Cancelled PaymentStatus = "cancelled"
 	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo
 	// may show null (FACTS 2.5): UNCONFIRMED.
 	Awaited PaymentStatus = "requires_payment_method"
@@ -80,6 +82,8 @@ type payment struct {
 	lines    []line // what each product cost, for refunds
 	codes    []*coupon
 	refunded int64
+
+	refunding bool // a refund is pending
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
@@ -117,6 +121,7 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		p.belongTo(session.subscription)
 		p = s.tried(session, p)
 		s.announceStart(session.subscription, p)
+		s.recoverCheckout(session, p)
 		s.grantBought(p)
 		s.issue(p)
 		return p, nil
@@ -124,6 +129,7 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 	p.ProductCart = session.cart
 	p = s.tried(session, p)
 	s.announce(p)
+	s.recoverCheckout(session, p)
 	s.grantBought(p)
 	s.issue(p)
 	return p, nil
@@ -151,6 +157,7 @@ func (s *Simulator) tried(session *session, p *payment) *payment {
 	}
 	session.last = p
 	s.book(p)
+	s.watchCheckout(session, p)
 	return p
 }
 

@@ -200,8 +200,7 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 		s.giveCycle(sub, now)
 	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
 		s.setPlan(sub, plan)
-		sub.Status = SubscriptionOnHold
-		s.tell(sub, now, "on_hold", "updated")
+		s.putOnHold(sub, now)
 	}
 }
 

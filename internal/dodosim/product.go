@@ -47,28 +47,28 @@ type productObject struct {
 	ActivationsLimit   *int            `json:"license_key_activations_limit"`
 	Metadata           metadata        `json:"metadata"`
 	CreditEntitlements []productCredit `json:"credit_entitlements"`
-	Entitlements       []flag          `json:"entitlements"`
+	Entitlements       []entitlement   `json:"entitlements"`
 	CreatedAt          time.Time       `json:"created_at"`
 	UpdatedAt          time.Time       `json:"updated_at"`
 }
 
 // productItem is a product as GET /products lists it.
 type productItem struct {
-	ProductID    string    `json:"product_id"`
-	BusinessID   string    `json:"business_id"`
-	Name         string    `json:"name"`
-	Description  *string   `json:"description"`
-	Image        *string   `json:"image"`
-	Price        int       `json:"price"`
-	Currency     string    `json:"currency"`
-	PriceDetail  any       `json:"price_detail"`
-	IsRecurring  bool      `json:"is_recurring"`
-	TaxCategory  string    `json:"tax_category"`
-	TaxInclusive *bool     `json:"tax_inclusive"`
-	Metadata     metadata  `json:"metadata"`
-	Entitlements []flag    `json:"entitlements"`
-	CreatedAt    time.Time `json:"created_at"`
-	UpdatedAt    time.Time `json:"updated_at"`
+	ProductID    string        `json:"product_id"`
+	BusinessID   string        `json:"business_id"`
+	Name         string        `json:"name"`
+	Description  *string       `json:"description"`
+	Image        *string       `json:"image"`
+	Price        int           `json:"price"`
+	Currency     string        `json:"currency"`
+	PriceDetail  any           `json:"price_detail"`
+	IsRecurring  bool          `json:"is_recurring"`
+	TaxCategory  string        `json:"tax_category"`
+	TaxInclusive *bool         `json:"tax_inclusive"`
+	Metadata     metadata      `json:"metadata"`
+	Entitlements []entitlement `json:"entitlements"`
+	CreatedAt    time.Time     `json:"created_at"`
+	UpdatedAt    time.Time     `json:"updated_at"`
 }
 
 // taxCategory is the same for every product: the simulator knows no tax.
@@ -148,7 +148,7 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
 		CreditEntitlements: s.creditsOf(p.Product),
-		Entitlements:       s.flagsOf(p.Product),
+		Entitlements:       s.entitlementsOf(p.Product),
 		CreatedAt:          p.createdAt,
 		UpdatedAt:          p.updatedAt,
 	}, nil
@@ -183,7 +183,7 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},
-			Entitlements: s.flagsOf(p.Product),
+			Entitlements: s.entitlementsOf(p.Product),
 			CreatedAt:    p.createdAt,
 			UpdatedAt:    p.updatedAt,
 		})

@@ -12,8 +12,16 @@ const (
 	maxRefundReason = 3000
 )
 
-// refund is the object of FACTS 2.9. It succeeds at once and never changes: how long
-// Dodo keeps one pending, and what its response then says, is UNCONFIRMED.
+// The states of a refund, but for review, which the simulator never needs.
+const (
+	refundSucceeded = "succeeded"
+	refundFailed    = "failed"
+	refundPending   = "pending" // only with Options.RefundsTake
+)
+
+// refund is the object of FACTS 2.9. It succeeds at once, unless Options.RefundsTake says
+// otherwise: how long Dodo keeps one pending, and what its response then says, is
+// UNCONFIRMED. Guarded by [Simulator.mu].
 type refund struct {
 	RefundID   string    `json:"refund_id"`
 	PaymentID  string    `json:"payment_id"`
@@ -27,6 +35,9 @@ type refund struct {
 	Customer   customer  `json:"customer"`
 	Metadata   metadata  `json:"metadata"` // its own: the payment's is not copied
 	CreatedAt  time.Time `json:"created_at"`
+
+	of     *payment
+	shares []int64 // of the payment's lines
 }
 
 // refundItem is an entry of payment.refunds and of GET /refunds.
@@ -110,6 +121,8 @@ func (p *payment) refundable(now time.Time) *Error {
 		return refuse(codeNotSucceeded, "payment %s has not succeeded", p.PaymentID)
 	case p.TotalAmount == 0:
 		return refuse(codeZeroAmountRefund, "payment %s is of zero amount", p.PaymentID)
+	case p.refunding:
+		return refuse(codeRefundRunning, "a refund of payment %s is being processed", p.PaymentID)
 	case p.refunded == p.TotalAmount:
 		return refuse(codeAlreadyRefunded, "payment %s is already refunded", p.PaymentID)
 	case now.Sub(p.CreatedAt) > refundWindow:
@@ -176,43 +189,80 @@ func (p *payment) shareOf(item refundRequestItem) (int, int64, *Error) {
 	return 0, 0, refuse(codeLineNotFound, "the payment has no item %s", *item.ItemID)
 }
 
-// refund gives shares of the payment's lines back. That the remainder after a partial
-// refund counts as partial too, while the payment then says full, is UNCONFIRMED. The
-// caller holds s.mu and has made sure that the shares are there.
+// refund asks for shares of the payment's lines to go back. The caller holds s.mu and has
+// made sure that the shares are there.
 func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta metadata) *refund {
-	var amount int64
-	for i, share := range shares {
-		p.lines[i].refunded += share
-		amount += share
+	made := s.newRefund(p, shares, reason, meta)
+	if s.options.RefundsTake == 0 {
+		s.settleRefund(made, refundSucceeded, made.CreatedAt)
+		return made
 	}
-	p.refunded += amount
+	p.refunding = true
+	s.at(made.CreatedAt.Add(time.Duration(s.options.RefundsTake)), func(at time.Time) bool {
+		return s.settleRefund(made, refundSucceeded, at)
+	})
+	return made
+}
+
+// newRefund makes a refund that is pending. That the remainder after a partial refund
+// counts as partial too, while the payment then says full, is UNCONFIRMED.
+func (s *Simulator) newRefund(p *payment, shares []int64, reason *string, meta metadata) *refund {
 	made := &refund{
 		RefundID:   newID("ref_"),
 		PaymentID:  p.PaymentID,
 		BusinessID: s.business,
 		BrandID:    s.brand,
-		Status:     "succeeded",
-		Amount:     amount,
+		Status:     refundPending,
 		Currency:   p.Currency,
-		IsPartial:  amount < p.TotalAmount,
 		Reason:     reason,
 		Customer:   p.Customer,
 		Metadata:   meta,
 		CreatedAt:  s.now(),
+		of:         p,
+		shares:     shares,
 	}
-	p.Refunds = append(p.Refunds, made.item())
-	p.RefundStatus = new("partial")
-	if p.refunded == p.TotalAmount {
-		p.RefundStatus = new("full")
+	for _, share := range shares {
+		made.Amount += share
 	}
-	p.UpdatedAt = new(made.CreatedAt)
+	made.IsPartial = made.Amount < p.TotalAmount
 	s.refunds[made.RefundID] = made
 	s.refundOrder = append(s.refundOrder, made)
-	s.emit("refund.succeeded", made, made.CreatedAt)
-	s.revokeRefunded(p, made.CreatedAt)
-	s.logger().Info("refund made", "refund", made.RefundID, "payment", p.PaymentID,
-		"amount", amount, "currency", p.Currency)
+	p.Refunds = append(p.Refunds, made.item())
 	return made
+}
+
+// settleRefund decides a pending refund, if it still is one, and tells the merchant. A
+// refund that fails leaves the payment as it was, but for the list of refunds (FACTS 3.5).
+// The caller holds s.mu.
+func (s *Simulator) settleRefund(r *refund, status string, at time.Time) bool {
+	if r.Status != refundPending {
+		return false
+	}
+	p := r.of
+	r.Status, p.refunding = status, false
+	for i := range p.Refunds {
+		if p.Refunds[i].RefundID == r.RefundID {
+			p.Refunds[i] = r.item()
+		}
+	}
+	if status == refundSucceeded {
+		for i, share := range r.shares {
+			p.lines[i].refunded += share
+		}
+		p.refunded += r.Amount
+		p.RefundStatus = new("partial")
+		if p.refunded == p.TotalAmount {
+			p.RefundStatus = new("full")
+		}
+		p.UpdatedAt = new(at)
+	}
+	s.emit("refund."+status, r, at)
+	if status == refundSucceeded {
+		s.revokeRefunded(p, at)
+	}
+	s.logger().Info("refund made", "refund", r.RefundID, "payment", p.PaymentID,
+		"status", status, "amount", r.Amount, "currency", p.Currency)
+	return true
 }
 
 func (r *refund) payload() any {

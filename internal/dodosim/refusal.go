@@ -69,6 +69,7 @@ const (
 	codeSessionExpired     = "CHECKOUT_SESSION_EXPIRED" // not in Dodo's list, which has none for it
 	codeNotSucceeded       = "PAYMENT_NOT_SUCCEEDED"
 	codeAlreadyRefunded    = "PAYMENT_ALREADY_REFUNDED"
+	codeRefundRunning      = "EXISTING_REFUND_REQUEST_PROCESSING"
 	codeZeroAmountRefund   = "ZERO_AMOUNT_PAYMENT_REFUND_NOT_ALLOWED"
 	codeRefundTooLate      = "REFUND_WINDOW_EXPIRED"
 	codeRefundTooHigh      = "REFUND_AMOUNT_EXCEEDS_PAID_AMOUNT"
@@ -133,6 +134,7 @@ var statusOf = map[string]int{
 	codeSessionExpired:     http.StatusGone,
 	codeNotSucceeded:       http.StatusBadRequest,
 	codeAlreadyRefunded:    http.StatusBadRequest,
+	codeRefundRunning:      http.StatusBadRequest,
 	codeZeroAmountRefund:   http.StatusBadRequest,
 	codeRefundTooLate:      http.StatusBadRequest,
 	codeRefundTooHigh:      http.StatusBadRequest,

@@ -90,18 +90,15 @@ func (s *Simulator) missPayment(sub *subscription, at time.Time) {
 		s.tell(sub, at, "past_due", "updated")
 		return
 	}
-	sub.Status = SubscriptionOnHold
-	s.tell(sub, at, "on_hold", "updated")
+	s.putOnHold(sub, at)
 }
 
 func (s *Simulator) endGrace(sub *subscription, at time.Time) {
-	sub.grace = nil
 	if s.options.CancelAfterGrace {
 		s.cancelNow(sub, at)
 		return
 	}
-	sub.Status = SubscriptionOnHold
-	s.tell(sub, at, "on_hold", "updated")
+	s.putOnHold(sub, at)
 }
 
 // cancelNow ends a subscription at once.
@@ -110,6 +107,7 @@ func (s *Simulator) cancelNow(sub *subscription, at time.Time) {
 	sub.CancelledAt = new(at)
 	sub.CancelAtNextBillingDate = false
 	sub.ScheduledChange, sub.PausedAt, sub.grace = nil, nil, nil
+	sub.exhaustDunning()
 	s.tell(sub, at, "cancelled", "updated")
 }
 
@@ -201,5 +199,6 @@ func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *
 		sub.begin(sub.NextBillingDate)
 	}
 	s.tell(sub, now, "active", "update_payment_method", "updated")
+	s.recoverDunning(sub, p, now)
 	s.giveCycle(sub, now)
 }

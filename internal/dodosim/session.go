@@ -36,6 +36,8 @@ type session struct {
 	open     *payment  // the one that the merchant was told of before any try; nil in most sessions
 	method   *method   // a saved card, if the merchant charges one
 
+	abandoned *abandonment // once it was found to be
+
 	recharges *subscription // whose card this session replaces; nil: it sells a cart
 
 	terms        terms         // what the merchant changed about the recurring product
@@ -98,6 +100,8 @@ func (session *session) usable(now time.Time) *Error {
 	switch {
 	case session.paid():
 		return refuse(codeSessionConsumed, "this checkout session has been paid")
+	case session.open != nil && session.open.Status == Cancelled:
+		return refuse(codeSessionExpired, "the payment of this session was cancelled")
 	case !now.Before(session.expires):
 		return refuse(codeSessionExpired, "this checkout session has expired")
 	}

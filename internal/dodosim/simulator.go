@@ -29,9 +29,9 @@ type Simulator struct {
 
 	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
 
-	mu                sync.Mutex // guards all below and what it points to
-	offers            []*offer   // the catalog, in its order
-	flags             []flag     // what products can grant
+	mu                sync.Mutex    // guards all below and what it points to
+	offers            []*offer      // the catalog, in its order
+	entitlements      []entitlement // what products can grant
 	sessions          map[string]*session
 	payments          map[string]*payment
 	paymentOrder      []*payment // oldest first, like every order here
@@ -41,6 +41,7 @@ type Simulator struct {
 	refundOrder       []*refund
 	disputes          map[string]*dispute
 	disputeOrder      []*dispute
+	payouts           []*payout
 	grants            []*grant          // oldest first
 	portals           map[string]portal // by the end of their link
 	customers         map[string]customer
@@ -59,6 +60,8 @@ type Simulator struct {
 
 	hooks    []*hook           // webhook endpoints, oldest first
 	hookKeys map[string]string // the endpoint of each idempotency key
+
+	deadlines []deadline // in the order of their times
 
 	events     []*event
 	deliveries []Delivery
@@ -110,6 +113,9 @@ func New(options Options) (*Simulator, error) {
 	s.fill(options.Products, options.Discounts)
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
+	}
+	if options.PayoutEvery != (Period{}) {
+		s.payOutRegularly(s.started)
 	}
 	s.handler = s.routes()
 	if options.TickEvery > 0 {
@@ -216,7 +222,9 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/disputes", s.listDisputes},
 		{"GET", "/disputes/{id}", s.getDispute},
 		{"GET", "/entitlements", s.listEntitlements},
+		{"GET", "/entitlements/{id}", s.getEntitlement},
 		{"GET", "/entitlements/{id}/grants", s.listGrants},
+		{"DELETE", "/entitlements/{id}/grants/{grant}", s.revokeGrant},
 		{"GET", "/customers", s.listCustomers},
 		{"POST", "/customers", s.createCustomer},
 		{"GET", "/customers/{id}", s.getCustomer},

@@ -66,6 +66,8 @@ type subscription struct {
 	card  card       // what it is charged to
 	grace *time.Time // when past_due ends
 
+	dunning *dunning // the latest attempt to recover it
+
 	cyclesLeft map[string]int // of the plan's codes that are valid for some cycles only
 }
 
@@ -123,7 +125,7 @@ func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
 	for _, name := range names {
 		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
 	}
-	s.syncFeatures(sub, at)
+	s.syncGrants(sub, at)
 	s.syncLicenses(sub)
 	s.logger().Info("subscription changed", "subscription", sub.SubscriptionID, "status", sub.Status, "events", names)
 }

@@ -1,0 +1,34 @@
+package dodosim
+
+import (
+	"fmt"
+	"time"
+)
+
+// CancelPayment ends a payment that the merchant was told of and that has no outcome yet,
+// as a customer does who leaves the page of some payment methods: payment.cancelled. A
+// payment that nobody tries to pay is cancelled when its link expires, if the time is put
+// forward that far: UNCONFIRMED. The error is an *[Error] if there is no such payment.
+func (s *Simulator) CancelPayment(paymentID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, refusal := s.findPayment(paymentID)
+	if refusal != nil {
+		return refusal
+	}
+	if !s.cancelPayment(p, s.now()) {
+		return fmt.Errorf("cancel payment %s: it is %s", paymentID, p.Status)
+	}
+	return nil
+}
+
+// cancelPayment reports whether there was anything to cancel. The caller holds s.mu.
+func (s *Simulator) cancelPayment(p *payment, at time.Time) bool {
+	if p.Status != Awaited {
+		return false
+	}
+	p.Status, p.UpdatedAt = Cancelled, new(at)
+	s.emit("payment.cancelled", p, at)
+	s.logger().Info("payment cancelled", "payment", p.PaymentID)
+	return true
+}
