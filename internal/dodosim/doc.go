@@ -7,11 +7,12 @@
 // and clicks through a purchase with no account at Dodo and no network. A Go test
 // runs it under [net/http/httptest] and, through the back doors ([Simulator.Pay],
 // [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.OpenDispute],
-// [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.Advance],
-// [Simulator.Tick], [Simulator.HoldWebhooks], [Simulator.Redeliver],
-// [Simulator.DeliverAs], [Simulator.DeliverShuffled], [Simulator.SetMischief],
-// [Simulator.SetFault], [Simulator.Calls]), decides what happens, in which order,
-// and what goes wrong.
+// [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.FailRefund],
+// [Simulator.CancelPayment], [Simulator.DeliverGrant], [Simulator.FailGrant],
+// [Simulator.Payout], [Simulator.Advance], [Simulator.Tick], [Simulator.HoldWebhooks],
+// [Simulator.Redeliver], [Simulator.Replay], [Simulator.DeliverAs],
+// [Simulator.DeliverShuffled], [Simulator.SetMischief], [Simulator.SetFault],
+// [Simulator.Calls]), decides what happens, in which order, and what goes wrong.
 //
 // State lives in memory, is never trimmed, and is lost on exit, on purpose: money
 // that a simulator remembers would one day be taken for real, and a test that

@@ -81,6 +81,9 @@ type event struct {
 	tried  bool   // an attempt has ended
 	copies int    // that Mischief adds, still to be sent
 	frozen []byte // the body, if it does not follow the object any more
+
+	happening int    // what happened, the same for all endpoints that are told of it
+	copyOf    string // the event that this endpoint had missed; empty in most
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -95,6 +98,7 @@ type envelope struct {
 // for each endpoint that wants it. Whether endpoints see an event under one id is
 // UNCONFIRMED (FACTS 3.1); Options.SharedWebhookIDs decides. The caller holds s.mu.
 func (s *Simulator) emit(eventType string, about subject, at time.Time) {
+	s.happenings++
 	id, told := newID("msg_"), false
 	for _, h := range s.hooks {
 		if !h.wants(eventType) {
@@ -112,7 +116,7 @@ func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 }
 
 func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time.Time) {
-	e := &event{about: about, to: h, Event: Event{
+	e := &event{about: about, to: h, happening: s.happenings, Event: Event{
 		ID:       id,
 		Type:     eventType,
 		ObjectID: about.objectID(),

@@ -63,6 +63,7 @@ type Simulator struct {
 
 	deadlines []deadline // in the order of their times
 
+	happenings int
 	events     []*event
 	deliveries []Delivery
 	unsettled  int           // events with attempts ahead of them
