@@ -29,18 +29,18 @@ const (
 type Event struct {
 	// ID is the webhook-id: the same on every attempt. "msg_…" is a guess, Dodo's form is
 	// UNCONFIRMED (FACTS 1.8).
-	ID string
+	ID string `json:"id"`
 	// EndpointID is the endpoint that is told, by GET /webhooks; empty if none wants it.
-	EndpointID string
+	EndpointID string `json:"endpoint_id,omitempty"`
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
-	Type string
+	Type string `json:"type"`
 	// ObjectID is the payment, refund, dispute or subscription that it is about.
-	ObjectID string
+	ObjectID string `json:"object_id"`
 	// At is when it happened, in simulated time.
-	At time.Time
+	At time.Time `json:"at"`
 	// State and Attempts tell how delivery went; attempts by Redeliver count too.
-	State    EventState
-	Attempts int
+	State    EventState `json:"state"`
+	Attempts int        `json:"attempts"`
 }
 
 // Delivery is one attempt to deliver an event.

@@ -199,9 +199,7 @@ func (s *Simulator) FailGrant(grantID string) error {
 	if err != nil {
 		return fmt.Errorf("fail grant: %w", err)
 	}
-	at := g.change(s.now())
-	g.Status, g.ErrorCode, g.ErrorMessage = grantFailed, new("DELIVERY_FAILED"), new("The integration refused the delivery.")
-	s.emit("entitlement_grant.failed", g, at)
+	s.rejectGrant(g, s.now())
 	return nil
 }
 
@@ -245,4 +243,10 @@ func (s *Simulator) revokeGrant(r *http.Request) (any, error) {
 		s.revoke(g, "manual", s.now())
 	}
 	return snapshot(g.shown())
+}
+
+func (s *Simulator) rejectGrant(g *grant, at time.Time) {
+	at = g.change(at)
+	g.Status, g.ErrorCode, g.ErrorMessage = grantFailed, new("DELIVERY_FAILED"), new("The integration refused the delivery.")
+	s.emit("entitlement_grant.failed", g, at)
 }
