@@ -97,6 +97,13 @@ func (s *Simulator) HoldWebhooks(hold bool) {
 	s.signal()
 }
 
+// Held reports whether webhooks are held.
+func (s *Simulator) Held() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held()
+}
+
 // held reports whether webhooks are held. The caller holds s.mu.
 func (s *Simulator) held() bool {
 	select {

@@ -1,11 +1,15 @@
 package dodosim
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Fault is how API calls go wrong. Its parts combine: a delay precedes whatever else it
@@ -61,6 +65,29 @@ func (s *Simulator) Fault() (Fault, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.fault, s.faultsLeft
+}
+
+// CheckFault says what of a fault makes no sense: a status that is none, or a route that
+// the simulator does not have.
+func (s *Simulator) CheckFault(fault Fault) error {
+	if fault.Status != 0 && (fault.Status < 200 || fault.Status > 599) {
+		return fmt.Errorf("%d is no status of an answer", fault.Status)
+	}
+	if !(fault.Share >= 0 && fault.Share <= 1) {
+		return fmt.Errorf("%v is not a share between 0 and 1", fault.Share)
+	}
+	if fault.Delay < 0 || fault.SlowBody < 0 {
+		return errors.New("a delay must not be negative")
+	}
+	for name, values := range fault.Header {
+		if !headerName.MatchString(name) || slices.ContainsFunc(values, func(v string) bool { return strings.ContainsFunc(v, unicode.IsControl) }) {
+			return fmt.Errorf("header %q cannot be set", name)
+		}
+	}
+	if !slices.ContainsFunc(s.known, fault.hits) {
+		return fmt.Errorf("no call is a %s %s, such as POST /checkouts or GET /payments/{id}", fault.Method, fault.Path)
+	}
+	return nil
 }
 
 // hits reports whether the fault concerns calls to a route.

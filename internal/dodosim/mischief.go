@@ -122,6 +122,13 @@ func (s *Simulator) SetMischief(m Mischief) {
 	s.fates = newFates(m)
 }
 
+// Mischief returns what SetMischief has set.
+func (s *Simulator) Mischief() Mischief {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fates.Mischief
+}
+
 // send starts the delivery of an event, and of what its fate adds. The caller holds s.mu.
 func (s *Simulator) send(e *event) {
 	fate := s.fates.next()

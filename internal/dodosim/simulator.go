@@ -18,6 +18,7 @@ type Simulator struct {
 	brand    string
 	started  time.Time
 	handler  http.Handler
+	known    []apiCall // the routes; not changed any more
 	log      atomic.Pointer[slog.Logger]
 
 	// ctx ends with Close; background counts what Close waits for; slots bounds how many
@@ -239,6 +240,7 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/customers/{id}/wallets/ledger-entries", s.listWalletEntries},
 		{"POST", "/customers/{id}/wallets/ledger-entries", s.createWalletEntry},
 	} {
+		s.known = append(s.known, apiCall{route.method, route.path})
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
 	unknown := s.api(apiCall{}, func(*http.Request) (any, error) {

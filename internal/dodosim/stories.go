@@ -22,7 +22,7 @@ func init() {
 		"dispute.opened":     func(c *scene) *Error { _, refusal := c.disputed(); return refusal },
 		"dispute.challenged": func(c *scene) *Error { return c.decided(DisputeChallenged) },
 		"dispute.won":        func(c *scene) *Error { return c.decided(DisputeWon) },
-		"dispute.lost":       func(c *scene) *Error { return c.decided(DisputeLost) },
+		"dispute.lost":       (*scene).loseDispute,
 		"dispute.accepted":   func(c *scene) *Error { return c.decided(DisputeAccepted) },
 		"dispute.cancelled":  func(c *scene) *Error { return c.decided(DisputeCancelled) },
 		"dispute.expired":    func(c *scene) *Error { return c.decided(DisputeExpired) },
@@ -166,7 +166,7 @@ func (c *scene) disputed() (*dispute, *Error) {
 	}
 	id, err := c.disputePayment(p, DisputeOpened, false)
 	if err != nil {
-		return nil, refuse(codeInvalidParameters, "%v", err)
+		return nil, impossible("%v", err)
 	}
 	return c.disputes[id], nil
 }
@@ -180,6 +180,21 @@ func (c *scene) decided(outcome DisputeStatus) *Error {
 	}
 	if err := c.decideDispute(d, outcome); err != nil {
 		return refuse(codeInvalidParameters, "%v", err)
+	}
+	return nil
+}
+
+// loseDispute decides against the merchant, before there is a dispute if that is wished.
+func (c *scene) loseDispute() *Error {
+	if !c.wish.RDR {
+		return c.decided(DisputeLost)
+	}
+	p, refusal := c.payment()
+	if refusal != nil {
+		return refusal
+	}
+	if _, err := c.disputePayment(p, DisputeLost, true); err != nil {
+		return impossible("%v", err)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ type Trigger struct {
 	Payment      string `json:"payment,omitempty"`
 	Subscription string `json:"subscription,omitempty"`
 	Dispute      string `json:"dispute,omitempty"`
+	// Existing says that it happens to what there is: nobody buys anything for it.
+	Existing bool `json:"existing,omitempty"`
 
 	// Product and Quantity are what is bought, if something is. Default: one of the first
 	// product of the catalog that can lead to the event.
@@ -30,6 +32,9 @@ type Trigger struct {
 	Quantity int32  `json:"quantity,omitempty"`
 	// Amount is what is refunded, in minor units. Default: all.
 	Amount int `json:"amount,omitempty"`
+	// RDR lets dispute.lost be about a payment that was settled by Rapid Dispute Resolution
+	// before the dispute was opened.
+	RDR bool `json:"rdr,omitempty"`
 	// Email and Name are the buyer's, Metadata the checkout's.
 	Email    string            `json:"email,omitempty"`
 	Name     string            `json:"name,omitempty"`
@@ -174,6 +179,9 @@ func (c *scene) checkout(fits need, otherwise Product) (*session, *Error) {
 	}
 	if waiting := c.waiting(fits); waiting != nil {
 		return waiting, nil
+	}
+	if c.wish.Existing {
+		return nil, refuse(codeNotFound, "there is nothing that %s could happen to", c.wish.Type)
 	}
 	p, refusal := c.product(fits, otherwise)
 	if refusal != nil {
