@@ -28,13 +28,14 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		api_key    <key>
 //		webhook    <url> <secret>
 //		public_url <url>
+//		catalog    <file>
 //		product <product id> {
 //			name        <text>
 //			price       <minor units> <currency>
 //			description <text>
 //			every       [<count>] day|week|month|year[s]
 //			term        [<count>] day|week|month|year[s]
-//			trial       <days>
+//			trial       <days> [<minor units>]
 //			credits     <amount> <name> [<unit>]
 //			features    <feature id>...
 //			integration <kind> <name>
@@ -50,13 +51,15 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		shared_webhook_ids
 //		rate_limits
 //		send_processing
+//		retry_days <days>
 //		dunning
 //		abandoned_checkouts
 //		payout_every [<count>] day|week|month|year[s]
+//		manual_entries
 //		refunds_take <duration>
 //	}
 //
-// api_key and at least one product with a price are required. product, discount,
+// api_key and at least one product, here with a price or in the catalog, are required. product, discount,
 // credits and integration may be repeated, each with its own id, code or name; nothing else may. A
 // product with every is a subscription, and only such a one has term and trial. A count
 // defaults to 1, and a unit to credit. A percent is above 0 and at most 100, with up to
@@ -80,6 +83,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "webhook":
 			h.Webhook = new(Webhook)
 			err = given.args(d, option, &h.Webhook.URL, &h.Webhook.Secret)
+		case "catalog":
+			err = given.args(d, option, &h.Catalog)
 		case "public_url":
 			err = given.args(d, option, &h.PublicURL)
 		case "product":

@@ -104,16 +104,23 @@ func readPeriod(d *caddyfile.Dispenser, inside once, target *dodosim.Period) err
 }
 
 func (p *product) readTrial(d *caddyfile.Dispenser, inside once) error {
-	var given string
-	if err := inside.args(d, "trial", &given); err != nil {
-		return err
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Err("trial takes a number of days, and maybe a price")
 	}
-	days, err := strconv.ParseUint(given, 10, 14)
+	days, err := strconv.ParseUint(args[0], 10, 14)
 	if err != nil || days == 0 || days > 10_000 {
-		return d.Errf("trial %s is not a number of days from 1 to 10000", given)
+		return d.Errf("trial %s is not a number of days from 1 to 10000", args[0])
 	}
 	p.TrialDays = int(days)
-	return nil
+	if len(args) == 2 {
+		price, err := strconv.ParseUint(args[1], 10, 31)
+		if err != nil {
+			return d.Errf("trial: %s is not a whole number of minor units", args[1])
+		}
+		p.TrialPrice = int(price)
+	}
+	return inside.first(d, "trial")
 }
 
 var decimalNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)

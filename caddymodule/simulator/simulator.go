@@ -14,13 +14,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simcontrol"
 )
 
 func init() {
@@ -31,7 +34,8 @@ func init() {
 // page with test cards, and its signed webhooks. **No money moves, and whoever opens the
 // checkout page can mark an order as paid: never serve it on a site that sells.**
 //
-// It answers every request that it gets, unknown paths with 404, so give it a site or a
+// Below `/__sim/` it is controlled, as by `dodogate sim`: without the key only from this
+// machine, at localhost. It answers every request that it gets, unknown paths with 404, so give it a site or a
 // path of its own. Nothing is kept on disk. Sessions, payments and undelivered webhooks
 // survive a config reload if these settings stay the same, and are lost with the process.
 //
@@ -52,7 +56,11 @@ type Handler struct {
 	// scheme and host that the API was called at.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// What can be bought, once or by subscription. At least one.
+	// A file with more of what follows, in YAML or JSON, see docs/simulator.md. Relative
+	// names are relative to the working directory.
+	Catalog string `json:"catalog,omitempty"`
+
+	// What can be bought, once or by subscription. At least one, here or in the catalog.
 	Products []dodosim.Product `json:"products,omitempty"`
 
 	// The discount codes that can be used. Default: none.
@@ -62,7 +70,7 @@ type Handler struct {
 	// believes. Default: a new account, and what docs/simulator.md says.
 	Options dodosim.Behavior `json:"options,omitzero"`
 
-	simulator *dodosim.Simulator
+	simulator *simcontrol.Server
 	key       string // in the pool, once acquired
 }
 
@@ -90,7 +98,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 var pool = caddy.NewUsagePool()
 
 // pooled lets the pool stop a simulator that no config uses any more.
-type pooled struct{ *dodosim.Simulator }
+type pooled struct{ *simcontrol.Server }
 
 func (p pooled) Destruct() error { return p.Close() }
 
@@ -105,14 +113,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	running, joined, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
-		started, err := dodosim.New(options)
+		started, err := simcontrol.New(options)
 		return pooled{started}, err
 	})
 	if err != nil {
 		return err
 	}
 	h.key = key
-	h.simulator = running.(pooled).Simulator
+	h.simulator = running.(pooled).Server
 	h.simulator.SetLogger(ctx.Slogger()) // the one of an earlier config dies with it
 	if !joined {
 		ctx.Slogger().Warn("simulating Dodo Payments: no money moves, and anybody can pay with a test card")
@@ -161,7 +169,31 @@ func (h *Handler) options() (dodosim.Options, error) {
 		}
 	}
 	options.Products, options.Discounts, options.Behavior = h.Products, h.Discounts, h.Options
-	return options, nil
+	if h.Catalog != "" {
+		err = h.addCatalog(&options)
+	}
+	return options, err
+}
+
+// addCatalog adds what the catalog file has.
+func (h *Handler) addCatalog(options *dodosim.Options) error {
+	file, err := os.ReadFile(h.Catalog)
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	c, err := dodosim.ParseCatalog(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.Catalog, err)
+	}
+	if c.Options != (dodosim.Behavior{}) && h.Options != (dodosim.Behavior{}) {
+		return fmt.Errorf("%s: options are given in two places", h.Catalog)
+	}
+	if c.Options != (dodosim.Behavior{}) {
+		options.Behavior = c.Options
+	}
+	options.Products = append(slices.Clone(c.Products), options.Products...)
+	options.Discounts = append(slices.Clone(c.Discounts), options.Discounts...)
+	return nil
 }
 
 // lonePlaceholder is a setting that is nothing but a reference, and so safe to quote.

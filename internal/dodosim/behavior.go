@@ -52,6 +52,10 @@ type Behavior struct {
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool `json:"send_processing,omitempty"`
 
+	// RetryDays charges a renewal that failed again, up to 8 times in so many days, unless
+	// the card is declined for good: 1 to 30 days. 0, the default as at Dodo: never.
+	RetryDays int `json:"retry_days,omitempty"`
+
 	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
 	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
 	Dunning bool `json:"dunning,omitempty"`
@@ -63,6 +67,11 @@ type Behavior struct {
 	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
 	// [Simulator.Payout] is called.
 	PayoutEvery Period `json:"payout_every,omitzero"`
+
+	// ManualEntries makes a credit ledger entry by the API a manual adjustment, with
+	// credit.manual_adjustment; Dodo's documentation has both (FACTS 3.3, UNCONFIRMED).
+	// Default: credit.added and credit.deducted.
+	ManualEntries bool `json:"manual_entries,omitempty"`
 
 	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
 	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
@@ -114,6 +123,8 @@ func (b Behavior) check() error {
 		return fmt.Errorf("grace period: %d is not between 0 and %d days", b.GracePeriodDays, maxGraceDays)
 	case b.CancelAfterGrace && b.GracePeriodDays == 0:
 		return errors.New("grace period: there is none to cancel after")
+	case b.RetryDays < 0 || b.RetryDays > maxRetryDays:
+		return fmt.Errorf("retries: %d is not between 0 and %d days", b.RetryDays, maxRetryDays)
 	case b.RefundsTake < 0:
 		return errors.New("duration of refunds: must not be negative")
 	case b.PayoutEvery != (Period{}) && !b.PayoutEvery.valid():

@@ -15,6 +15,9 @@ const (
 	// CardFailsLater pays the checkout and then fails on renewals, plan changes and charges
 	// on demand.
 	CardFailsLater = "4000000000000341"
+	// CardIndia pays the checkout at once; renewals and charges on demand are processing for
+	// two days.
+	CardIndia = "4576238912771450"
 )
 
 // card is a test instrument and its fate.
@@ -24,6 +27,7 @@ type card struct {
 	label   string // for the page's one-click choices; "": only by typing
 	decline string // error_code of the payment (FACTS 5.3); "": accepted
 	later   string // the same for charges without the customer
+	slow    bool   // those take two days
 }
 
 var testCards = []card{
@@ -32,8 +36,8 @@ var testCards = []card{
 	{number: CardInsufficientFunds, network: "mastercard", label: "Has insufficient funds", decline: "INSUFFICIENT_FUNDS"},
 	{number: CardFailsLater, network: "visa", label: "Succeeds, then fails on renewal", later: "GENERIC_DECLINE"},
 	{number: CardMastercard, network: "mastercard"},
-	{number: "4576238912771450", network: "visa"},
-	{number: "5409162669381034", network: "mastercard"},
+	{number: CardIndia, network: "visa", slow: true},
+	{number: "5409162669381034", network: "mastercard", slow: true},
 	{number: "4706131211212123", network: "visa", decline: "GENERIC_DECLINE"},
 	{number: "5105105105105100", network: "mastercard", decline: "GENERIC_DECLINE"},
 }

@@ -12,6 +12,8 @@ const (
 type cartItem struct {
 	ProductID string `json:"product_id"`
 	Quantity  int32  `json:"quantity"`
+
+	credits []creditOverride
 }
 
 // line is what one product of the cart costs, and what of it came back. Lines of the
@@ -23,6 +25,8 @@ type line struct {
 	full     int64 // before discounts
 	paid     int64 // after them; all lines together make the payment's total
 	refunded int64
+
+	trial bool // of a paid trial, which codes do not lower
 }
 
 // bill is the cart with prices, in minor units of one currency.
@@ -42,6 +46,9 @@ func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, 
 		if refusal != nil {
 			return bill{}, refusal
 		}
+		if product, refusal = s.overrideCredits(product, item.credits); refusal != nil {
+			return bill{}, refusal
+		}
 		if product.Archived {
 			return bill{}, refuse(codeProductDeleted, "product %s is archived", product.ID)
 		}
@@ -57,6 +64,9 @@ func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, 
 			return bill{}, refuse(codeIntegerConversion, "the total of the cart is too large")
 		}
 		b.add(product, int64(item.Quantity), amount)
+	}
+	for i := range b.lines {
+		b.lines[i].trial = terms.trial(b.lines[i].product) > 0
 	}
 	if refusal := b.checkRecurring(terms); refusal != nil {
 		return bill{}, refusal
@@ -93,7 +103,7 @@ func (b *bill) cut(code *coupon) int64 {
 	rest := base - off
 	before := make([]int64, len(b.lines))
 	for i := range b.lines {
-		if l := &b.lines[i]; code.covers(l.product) {
+		if l := &b.lines[i]; code.lowers(*l) {
 			before[i] = l.paid
 			l.paid = l.paid * (base - off) / base
 			rest -= l.paid
@@ -112,7 +122,7 @@ func (b *bill) cut(code *coupon) int64 {
 func (b *bill) covered(code *coupon) int64 {
 	var base int64
 	for _, l := range b.lines {
-		if code.covers(l.product) {
+		if code.lowers(l) {
 			base += l.paid
 		}
 	}

@@ -26,10 +26,10 @@ type checkoutRequest struct {
 }
 
 type cartRequest struct {
-	ProductID          *string `json:"product_id"`
-	Quantity           *int32  `json:"quantity"`
-	Addons             []any   `json:"addons"`
-	CreditEntitlements []any   `json:"credit_entitlements"`
+	ProductID          *string          `json:"product_id"`
+	Quantity           *int32           `json:"quantity"`
+	Addons             []any            `json:"addons"`
+	CreditEntitlements []creditOverride `json:"credit_entitlements"`
 }
 
 // customerRequest is an existing customer by id, or a new one by e-mail. With both, the
@@ -180,10 +180,10 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 			return nil, refuse(codeInvalidBody, "each line of product_cart needs product_id and quantity")
 		case *item.Quantity < 1:
 			return nil, refuse(codeInvalidQuantity, "quantity must be at least 1")
-		case len(item.Addons) > 0 || len(item.CreditEntitlements) > 0:
-			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons and no credit entitlements")
+		case len(item.Addons) > 0:
+			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
 		}
-		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity})
+		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity, credits: item.CreditEntitlements})
 	}
 	return cart, nil
 }

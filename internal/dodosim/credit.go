@@ -9,7 +9,7 @@ import (
 )
 
 // credit is a credit entitlement, as GET /credit-entitlements/{id} shows it (FACTS 2.13).
-// Roll-over is kept and shown, but not played. Guarded by [Simulator.mu].
+// Guarded by [Simulator.mu].
 type credit struct {
 	ID                 string    `json:"id"`
 	BusinessID         string    `json:"business_id"`

@@ -85,10 +85,13 @@ func (e *creditEntry) payload() any {
 }
 
 // creditEvents are the webhooks of the transactions that the simulator makes. Whether an
-// entry by the API is announced like this or as credit.manual_adjustment is UNCONFIRMED
-// (FACTS 3.3).
+// entry by the API is a transaction like any other or a manual adjustment is UNCONFIRMED
+// (FACTS 3.3); Options.ManualEntries decides.
 var creditEvents = map[string]string{
 	"credit_added": "credit.added", "credit_deducted": "credit.deducted", "credit_expired": "credit.expired",
+	"credit_rolled_over": "credit.rolled_over", "rollover_forfeited": "credit.rollover_forfeited",
+	"overage_charged": "credit.overage_charged", "overage_reset": "credit.overage_reset",
+	"manual_adjustment": "credit.manual_adjustment",
 }
 
 // account finds what a customer has of a credit entitlement, or nil.
@@ -129,28 +132,36 @@ func (s *Simulator) enter(a *creditAccount, e creditEntry, balance, overage deci
 // give makes a grant. With carry_deficit_auto_repay it first pays the overage down. The
 // caller holds s.mu.
 func (s *Simulator) give(c *credit, a *creditAccount, g creditGrant, e creditEntry, at time.Time) *creditEntry {
-	g.ID, g.CreditID, g.CustomerID = newID("cgr_"), a.CreditID, a.CustomerID
-	g.CreatedAt, g.UpdatedAt, g.Metadata = at, at, g.Metadata.orEmpty()
-	g.Remaining = g.Initial
-	overage := a.Overage
-	if c.OverageBehavior == "carry_deficit_auto_repay" {
+	left, overage := g.Initial, a.Overage
+	if s.termsFor(c, a.CustomerID).OverageBehavior == CarryDeficitAutoRepay {
 		repaid := g.Initial.min(overage)
-		g.Remaining, overage = g.Remaining.sub(repaid), overage.sub(repaid)
+		left, overage = left.sub(repaid), overage.sub(repaid)
 	}
-	a.grants = append(a.grants, &g)
-	e.Transaction, e.Amount, e.IsCredit, e.GrantID = "credit_added", g.Initial, true, new(g.ID)
-	return s.enter(a, e, a.Balance.add(g.Remaining), overage, at)
+	s.addGrant(a, &g, left, at)
+	e.Amount, e.IsCredit, e.GrantID = g.Initial, true, new(g.ID)
+	if e.Transaction == "" {
+		e.Transaction = "credit_added"
+	}
+	return s.enter(a, e, a.Balance.add(left), overage, at)
+}
+
+// addGrant completes a grant of which so much is left.
+func (s *Simulator) addGrant(a *creditAccount, g *creditGrant, left decimal, at time.Time) {
+	g.ID, g.CreditID, g.CustomerID, g.Remaining = newID("cgr_"), a.CreditID, a.CustomerID, left
+	g.CreatedAt, g.UpdatedAt, g.Metadata = at, at, g.Metadata.orEmpty()
+	a.grants = append(a.grants, g)
 }
 
 // take uses credits up, the oldest grant first as the API description says (FACTS 2.13,
 // UNCONFIRMED), and then makes overage if that is allowed. The caller holds s.mu.
 func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEntry, at time.Time) (*creditEntry, *Error) {
+	terms, before := s.termsFor(c, a.CustomerID), a.Balance
 	over := amount.sub(amount.min(a.Balance))
 	overage := a.Overage.add(over)
 	switch {
-	case over.positive() && !c.OverageEnabled:
+	case over.positive() && !terms.OverageEnabled:
 		return nil, refuse(codeNegativeBalance, "the balance is %s", a.Balance)
-	case over.positive() && c.OverageLimit != nil && whole(*c.OverageLimit).less(overage):
+	case over.positive() && terms.OverageLimit != nil && terms.OverageLimit.less(overage):
 		return nil, refuse(codeOverageLimit, "the overage would be %s", overage)
 	}
 	rest := amount
@@ -164,34 +175,13 @@ func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEn
 		}
 		g.Remaining, rest, g.UpdatedAt = g.Remaining.sub(used), rest.sub(used), at
 	}
-	e.Transaction, e.Amount = "credit_deducted", amount
-	return s.enter(a, e, a.Balance.sub(amount.sub(over)), overage, at), nil
-}
-
-// expireCredits ends the grants whose time is over until then, each at its own time. The
-// caller holds s.mu.
-func (s *Simulator) expireCredits(until time.Time) int {
-	count := 0
-	for {
-		var owner *creditAccount
-		var next *creditGrant
-		for _, a := range s.accounts {
-			for _, g := range a.grants {
-				if !g.IsExpired && g.ExpiresAt != nil && !g.ExpiresAt.After(until) && (next == nil || g.ExpiresAt.Before(*next.ExpiresAt)) {
-					owner, next = a, g
-				}
-			}
-		}
-		if next == nil {
-			return count
-		}
-		count++
-		lost, at := next.Remaining, *next.ExpiresAt
-		next.IsExpired, next.Remaining, next.UpdatedAt = true, zero(), at
-		if lost.positive() {
-			s.enter(owner, creditEntry{Transaction: "credit_expired", Amount: lost, GrantID: new(next.ID)}, owner.Balance.sub(lost), owner.Overage, at)
-		}
+	e.Amount = amount
+	if e.Transaction == "" {
+		e.Transaction = "credit_deducted"
 	}
+	made := s.enter(a, e, a.Balance.sub(amount.sub(over)), overage, at)
+	s.warnLow(a, before, at)
+	return made, nil
 }
 
 // entryRequest is the body of POST …/balances/{customer}/ledger-entries.
@@ -274,6 +264,9 @@ func (s *Simulator) createCreditEntry(r *http.Request) (any, error) {
 		return nil, refuse(codeKeyUsed, "idempotency_key has been used")
 	}
 	line := creditEntry{ReferenceType: new("api"), Description: request.Reason}
+	if s.options.ManualEntries {
+		line.Transaction = "manual_adjustment"
+	}
 	var made *creditEntry
 	if *request.EntryType == "credit" {
 		g := creditGrant{Initial: amount, ExpiresAt: request.ExpiresAt, SourceType: "api", Metadata: request.Metadata}

@@ -21,12 +21,13 @@ func zero() decimal { return decimal{new(big.Rat)} }
 func whole(n int64) decimal { return decimal{new(big.Rat).SetInt64(n)} }
 
 // parseDecimal reads an amount of no more places than its entitlement has.
-func parseDecimal(text string, places int) (decimal, bool) {
-	_, fraction, _ := strings.Cut(text, ".")
-	if !decimalForm.MatchString(text) || len(fraction) > places {
+func parseDecimal[text ~string](written text, places int) (decimal, bool) {
+	number := string(written)
+	_, fraction, _ := strings.Cut(number, ".")
+	if !decimalForm.MatchString(number) || len(fraction) > places {
 		return zero(), false
 	}
-	r, ok := new(big.Rat).SetString(text)
+	r, ok := new(big.Rat).SetString(number)
 	return decimal{r}, ok
 }
 
@@ -35,6 +36,27 @@ func (d decimal) sub(other decimal) decimal { return decimal{new(big.Rat).Sub(d.
 func (d decimal) times(n int64) decimal     { return decimal{new(big.Rat).Mul(d.r, whole(n).r)} }
 func (d decimal) less(other decimal) bool   { return d.r.Cmp(other.r) < 0 }
 func (d decimal) positive() bool            { return d.r.Sign() > 0 }
+
+// multiply is exact, however many places that takes.
+func (d decimal) multiply(other decimal) decimal { return decimal{new(big.Rat).Mul(d.r, other.r)} }
+
+// over divides, by anything but zero.
+func (d decimal) over(other decimal) decimal { return decimal{new(big.Rat).Quo(d.r, other.r)} }
+
+// floor is the amount without its fraction. No amount is negative.
+func (d decimal) floor() int64 { return new(big.Int).Quo(d.r.Num(), d.r.Denom()).Int64() }
+
+// share is so many percent, cut off after a number of places.
+func (d decimal) share(percent, places int) decimal {
+	return d.multiply(whole(int64(percent))).over(whole(100)).cut(places)
+}
+
+// cut drops the places beyond a number of them.
+func (d decimal) cut(places int) decimal {
+	scale := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil))
+	scaled := new(big.Rat).Mul(d.r, scale)
+	return decimal{new(big.Rat).Quo(new(big.Rat).SetInt(new(big.Int).Quo(scaled.Num(), scaled.Denom())), scale)}
+}
 
 func (d decimal) min(other decimal) decimal {
 	if other.less(d) {

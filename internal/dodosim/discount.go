@@ -66,6 +66,10 @@ func (s *Simulator) discountObject(c *coupon) discountObject {
 	return discountObject{c, s.redemptions[c.DiscountID].total}
 }
 
+// lowers reports whether the code takes anything off a line. A paid trial costs what it
+// costs (trial_apply_discounts is false, FACTS 2.8).
+func (c *coupon) lowers(l line) bool { return c.covers(l.product) && !l.trial }
+
 // covers reports whether a code may lower the price of a product.
 func (c *coupon) covers(p Product) bool {
 	return len(c.RestrictedTo) == 0 || slices.Contains(c.RestrictedTo, p.ID)

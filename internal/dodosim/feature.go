@@ -113,7 +113,7 @@ func (s *Simulator) grantBought(p *payment) {
 		if l.product.recurring() {
 			continue
 		}
-		s.giveCredits(l, p.Customer, "one_time", "payment", p.PaymentID, p.Metadata, p.happened())
+		s.giveBought(l, p)
 		for _, e := range s.entitlementsOf(l.product) {
 			s.grantEntitlement(e, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
 		}

@@ -88,7 +88,7 @@ func (s *Simulator) useSaved(sub *subscription, m *method) methodResponse {
 // cardSession is the page on which the customer gives a subscription another card, and
 // pays what it owes. Its payment may be of zero amount.
 func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
-	now, owed := s.now(), sub.plan
+	now, owed := s.now(), s.cycleBill(sub)
 	if !sub.owes() {
 		owed = planBill(sub.plan.lines[0].product, 0, nil)
 	}
@@ -115,7 +115,7 @@ func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*pay
 	if !sub.owes() {
 		session.bill = planBill(sub.plan.lines[0].product, 0, nil)
 	} else {
-		session.bill = sub.plan
+		session.bill = s.cycleBill(sub)
 	}
 	owes := sub.owes()
 	p := s.newPayment(session.charge(now))

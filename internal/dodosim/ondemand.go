@@ -3,6 +3,7 @@ package dodosim
 import (
 	"math"
 	"net/http"
+	"time"
 )
 
 // onDemandRequest is the body of POST /subscriptions/{id}/charge.
@@ -48,7 +49,11 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 		meta = sub.Metadata
 	}
 	p := s.charge(sub, what, meta, s.now())
-	s.announce(p)
+	if p.Status == Succeeded && sub.card.slow {
+		s.process(sub, p, func(time.Time) {})
+	} else {
+		s.announce(p)
+	}
 	return onDemandResponse{PaymentID: p.PaymentID}, nil
 }
 
@@ -56,6 +61,8 @@ func (sub *subscription) chargeable(request onDemandRequest) *Error {
 	switch {
 	case !sub.OnDemand:
 		return refuse(codeNotOnDemand, "subscription %s is not on demand", sub.SubscriptionID)
+	case sub.processing != nil:
+		return refuse(codePaymentPending, "payment %s is processing", sub.processing.PaymentID)
 	case sub.Status != SubscriptionActive:
 		return refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
 	case sub.CancelAtNextBillingDate:

@@ -80,16 +80,19 @@ type Product struct {
 	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
 	// if that is longer.
 	Term Period `json:"term,omitzero"`
-	// TrialDays come before the first charge of a subscription: 0 to 10000.
-	TrialDays int `json:"trial_days,omitempty"`
+	// TrialDays come before the first charge of a subscription: 0 to 10000. They cost
+	// TrialPrice for one piece, of which discounts take nothing: UNCONFIRMED.
+	TrialDays  int `json:"trial_days,omitempty"`
+	TrialPrice int `json:"trial_price,omitempty"`
+	// Meters make the price depend on usage. Price is then what each cycle costs without any.
+	Meters []Meter `json:"meters,omitempty"`
 	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
 	Archived bool `json:"archived,omitempty"`
 	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
 	// places can use at a time: 0 is any number.
 	LicenseKeys      bool `json:"license_keys,omitempty"`
 	ActivationsLimit int  `json:"activations_limit,omitempty"`
-	// Credits are what a purchase, or each paid billing cycle, gives for every piece. They do
-	// not expire.
+	// Credits are what a purchase, or each paid billing cycle, gives for every piece.
 	Credits []ProductCredit `json:"credits,omitempty"`
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
@@ -107,6 +110,18 @@ type ProductCredit struct {
 	Unit string `json:"unit"`
 	// Amount is a positive decimal with at most 10 places, such as 2.5.
 	Amount json.Number `json:"amount"`
+	// TrialAmount is given when a trial begins, and lost at its end with TrialExpires. Default:
+	// a trial gives none.
+	TrialAmount  json.Number `json:"trial_amount,omitempty"`
+	TrialExpires bool        `json:"trial_expires,omitempty"`
+	// ExpiresAfterDays is how long they are good for. 0: for ever.
+	ExpiresAfterDays int `json:"expires_after_days,omitempty"`
+	// LowBalancePercent tells the merchant when use takes the balance under that share of
+	// Amount: 1 to 100. 0: no.
+	LowBalancePercent int `json:"low_balance_percent,omitempty"`
+	// Overage lets them be used beyond what is there, and Rollover saves what is left.
+	Overage  *Overage  `json:"overage,omitempty"`
+	Rollover *Rollover `json:"rollover,omitempty"`
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -198,12 +213,13 @@ func completeProducts(products []Product) ([]Product, error) {
 			return nil, fmt.Errorf("product %s: price %d is not between 0 and %d minor units", p.ID, p.Price, math.MaxInt32)
 		case p.ActivationsLimit < 0 || p.ActivationsLimit > math.MaxInt32 || p.ActivationsLimit > 0 && !p.LicenseKeys:
 			return nil, fmt.Errorf("product %s: a limit of activations is a positive number, for products with licence keys", p.ID)
-		case !usableCredits(p.Credits):
-			return nil, fmt.Errorf("product %s: a credit needs a name of its own, a unit and a positive decimal amount", p.ID)
 		case !knownCurrency(p.Currency):
 			return nil, fmt.Errorf("product %s: %q is not a currency that Dodo sells in", p.ID, p.Currency)
 		}
-		if err := p.checkIntegrations(); err != nil {
+		if err := errors.Join(p.checkIntegrations(), p.checkCredits()); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.ID, err)
+		}
+		if err := p.completeMeters(); err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.ID, err)
 		}
 		if err := p.completeCycle(); err != nil {
@@ -221,7 +237,7 @@ func completeProducts(products []Product) ([]Product, error) {
 // completeCycle checks what concerns subscriptions and fills in the usual term.
 func (p *Product) completeCycle() error {
 	if !p.recurring() {
-		if p.Term != (Period{}) || p.TrialDays != 0 {
+		if p.Term != (Period{}) || p.TrialDays != 0 || p.TrialPrice != 0 {
 			return errors.New("term and trial are for products with a billing cycle")
 		}
 		return nil
@@ -238,6 +254,8 @@ func (p *Product) completeCycle() error {
 		return fmt.Errorf("cycle and term are 1 to %d days, weeks, months or years", maxPeriod)
 	case p.Term.after(began).Before(p.Every.after(began)):
 		return errors.New("the term is shorter than the billing cycle")
+	case p.TrialPrice < 0 || p.TrialPrice > math.MaxInt32 || p.TrialPrice > 0 && p.TrialDays == 0:
+		return errors.New("the price of a trial is a positive number of minor units, and needs one")
 	case p.TrialDays < 0 || p.TrialDays > maxTrialDays:
 		return fmt.Errorf("a trial of %d days is not between 0 and %d", p.TrialDays, maxTrialDays)
 	}

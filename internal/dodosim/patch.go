@@ -30,8 +30,8 @@ type patchRequest struct {
 	DisableOnDemand *struct {
 		NextBillingDate *time.Time `json:"next_billing_date"`
 	} `json:"disable_on_demand"`
-	CreditEntitlements []any `json:"credit_entitlement_cart"`
-	Pause              *bool `json:"pause"`
+	CreditEntitlements []creditChange `json:"credit_entitlement_cart"`
+	Pause              *bool          `json:"pause"`
 }
 
 // patchSubscription answers PATCH /subscriptions/{id}: with the whole change or none.
@@ -53,6 +53,9 @@ func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
 	if refusal := request.fits(sub, now); refusal != nil {
 		return nil, refusal
 	}
+	if refusal := s.changeCredits(sub, request.CreditEntitlements); refusal != nil {
+		return nil, refusal
+	}
 	s.apply(request, sub, now)
 	return snapshot(s.shown(sub))
 }
@@ -66,8 +69,6 @@ func (request patchRequest) check() *Error {
 		return refuse(codeInvalidBody, "disable_on_demand needs next_billing_date")
 	case request.DisableOnDemand != nil && request.NextBillingDate != nil:
 		return refuse(codeInvalidParameters, "next_billing_date is given twice")
-	case len(request.CreditEntitlements) > 0:
-		return refuse(codeUnsupportedAction, "the simulator has no credit settings of a single subscription")
 	case request.resumes() && !request.alone():
 		return refuse(codeInvalidParameters, "status %s must be the only field", *request.Status)
 	case request.Status != nil && *request.Status != "cancelled" && !request.resumes():
@@ -82,6 +83,11 @@ func (request patchRequest) check() *Error {
 		return refuse(codeInvalidBody, "subscription_period_interval has no such value")
 	case request.Billing != nil && !knownCountry(request.Billing.Country):
 		return refuse(codeUnsupportedCountry, "billing.country must be an ISO 3166-1 alpha-2 code")
+	}
+	for _, change := range request.CreditEntitlements {
+		if refusal := change.check(); refusal != nil {
+			return refusal
+		}
 	}
 	return request.Metadata.check()
 }
@@ -100,7 +106,8 @@ func (request patchRequest) cancels() bool {
 func (request patchRequest) alone() bool {
 	return request.CancelAtNext == nil && request.CancelReason == nil && request.Feedback == nil && request.Comment == nil &&
 		request.NextBillingDate == nil && request.TermCount == nil && request.TermInterval == nil && request.Metadata == nil &&
-		request.DisableOnDemand == nil && request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil
+		request.DisableOnDemand == nil && request.Billing == nil && request.TaxID == nil && request.CustomerName == nil && request.BusinessName == nil &&
+		len(request.CreditEntitlements) == 0
 }
 
 // fits refuses what does not fit this subscription as it stands. The pairs of state and

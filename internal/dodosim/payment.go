@@ -13,6 +13,8 @@ type PaymentStatus string
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
+	// Processing is a charge to an Indian card, for two days.
+	Processing PaymentStatus = "processing"
 	// Cancelled is an awaited payment that will not be paid any more.
 	Cancelled PaymentStatus = "cancelled"
 	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo

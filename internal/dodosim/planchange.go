@@ -215,7 +215,7 @@ func (sub *subscription) dueNow(plan bill, mode string, now time.Time) bill {
 	return plan
 }
 
-// unused is what a mode gives back of the present cycle. A trial has cost nothing.
+// unused is what a mode gives back of the present cycle. What a trial has cost stays paid.
 func (sub *subscription) unused(mode string, now time.Time) int64 {
 	length := sub.NextBillingDate.Sub(sub.PreviousBillingDate)
 	trial := sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
@@ -237,6 +237,16 @@ func (b *bill) lower(by int64) {
 	only.paid -= by
 	b.lines = []line{only}
 	b.total -= by
+}
+
+// raise adds an amount to a plan's only line.
+func (b *bill) raise(by int64) {
+	only := b.lines[0]
+	only.full += by
+	only.paid += by
+	b.lines = []line{only}
+	b.subtotal += by
+	b.total += by
 }
 
 // unschedulePlan answers DELETE /subscriptions/{id}/change-plan/scheduled.

@@ -1,6 +1,7 @@
 package dodosim
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -16,6 +17,7 @@ type checkoutPreview struct {
 	TotalTax         int64         `json:"total_tax"`
 	NextBillingDate  *time.Time    `json:"next_billing_date"`
 	TrialDays        *int          `json:"trial_period_days"`
+	TrialAmount      *int64        `json:"trial_amount"`
 	IsBYOP           bool          `json:"is_byop"`
 }
 
@@ -34,24 +36,39 @@ func (b *bill) breakup() breakup {
 // previewLine is a product of the cart with its prices: those of the whole line, which is
 // UNCONFIRMED.
 type previewLine struct {
-	ProductID       string  `json:"product_id"`
-	Name            *string `json:"name"`
-	Description     *string `json:"description"`
-	Quantity        int64   `json:"quantity"`
-	Currency        string  `json:"currency"`
-	Price           int64   `json:"og_price"`
-	PriceCurrency   string  `json:"og_currency"`
-	DiscountedPrice int64   `json:"discounted_price"`
-	DiscountAmount  *int    `json:"discount_amount"`
-	DiscountCycle   *int    `json:"discount_cycle"`
-	IsSubscription  bool    `json:"is_subscription"`
-	IsUsageBased    bool    `json:"is_usage_based"`
-	Tax             int64   `json:"tax"`
-	TaxCategory     string  `json:"tax_category"`
-	TaxInclusive    bool    `json:"tax_inclusive"`
-	TaxRate         int     `json:"tax_rate"`
-	Meters          []any   `json:"meters"`
-	Credits         []any   `json:"credit_entitlements"`
+	ProductID       string          `json:"product_id"`
+	Name            *string         `json:"name"`
+	Description     *string         `json:"description"`
+	Quantity        int64           `json:"quantity"`
+	Currency        string          `json:"currency"`
+	Price           int64           `json:"og_price"`
+	PriceCurrency   string          `json:"og_currency"`
+	DiscountedPrice int64           `json:"discounted_price"`
+	DiscountAmount  *int            `json:"discount_amount"`
+	DiscountCycle   *int            `json:"discount_cycle"`
+	IsSubscription  bool            `json:"is_subscription"`
+	IsUsageBased    bool            `json:"is_usage_based"`
+	Tax             int64           `json:"tax"`
+	TaxCategory     string          `json:"tax_category"`
+	TaxInclusive    bool            `json:"tax_inclusive"`
+	TaxRate         int             `json:"tax_rate"`
+	Meters          []previewMeter  `json:"meters"`
+	Credits         []previewCredit `json:"credit_entitlements"`
+}
+
+// previewMeter and previewCredit are what a product counts and what it gives.
+type previewMeter struct {
+	Name          string `json:"name"`
+	Unit          string `json:"measurement_unit"`
+	FreeThreshold int64  `json:"free_threshold"`
+	PricePerUnit  string `json:"price_per_unit"`
+}
+
+type previewCredit struct {
+	CreditID string  `json:"credit_entitlement_id"`
+	Name     string  `json:"credit_entitlement_name"`
+	Unit     string  `json:"credit_entitlement_unit"`
+	Amount   decimal `json:"credits_amount"`
 }
 
 // previewCheckout answers POST /checkouts/preview. It creates nothing.
@@ -75,7 +92,7 @@ func (s *Simulator) previewCheckout(r *http.Request) (any, error) {
 		TotalPrice:     b.total,
 	}
 	for _, l := range b.lines {
-		answer.ProductCart = append(answer.ProductCart, b.previewLine(l))
+		answer.ProductCart = append(answer.ProductCart, s.previewLine(&b, l))
 	}
 	if plan, recurring := b.recurring(); recurring {
 		cycle := planBill(plan.product, plan.quantity, b.codes)
@@ -84,17 +101,28 @@ func (s *Simulator) previewCheckout(r *http.Request) (any, error) {
 		if days := session.terms.trial(plan.product); days > 0 {
 			next = session.created.AddDate(0, 0, days)
 			answer.TrialDays = new(days)
+			if trial := plan.product.TrialPrice; trial > 0 {
+				answer.TrialAmount = new(int64(trial) * plan.quantity)
+			}
 		}
 		answer.NextBillingDate = &next
 	}
 	return answer, nil
 }
 
-func (b *bill) previewLine(l line) previewLine {
+// previewLine shows a line of a bill. The caller holds s.mu.
+func (s *Simulator) previewLine(b *bill, l line) previewLine {
 	shown := previewLine{
 		ProductID: l.product.ID, Name: new(l.product.Name), Description: l.product.description(), Quantity: l.quantity,
 		Currency: b.currency, Price: l.full, PriceCurrency: l.product.Currency, DiscountedPrice: l.paid,
-		IsSubscription: l.product.recurring(), TaxCategory: taxCategory, Meters: []any{}, Credits: []any{},
+		IsSubscription: l.product.recurring(), IsUsageBased: len(l.product.Meters) > 0, TaxCategory: taxCategory,
+		Meters: []previewMeter{}, Credits: []previewCredit{},
+	}
+	for _, m := range l.product.Meters {
+		shown.Meters = append(shown.Meters, previewMeter{m.Name, m.Unit, m.FreeThreshold, cmp.Or(m.PricePerUnit.String(), "0")})
+	}
+	for _, g := range s.given(l.product) {
+		shown.Credits = append(shown.Credits, previewCredit{g.ID, g.Name, g.Unit, g.amount})
 	}
 	for _, code := range b.codes {
 		if code.covers(l.product) && shown.DiscountAmount == nil && code.Type == "percentage" {

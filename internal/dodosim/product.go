@@ -29,6 +29,7 @@ type recurringPrice struct {
 	TermCount             int      `json:"subscription_period_count"`
 	TermInterval          Interval `json:"subscription_period_interval"`
 	TrialDays             int      `json:"trial_period_days"`
+	TrialAmount           *int     `json:"trial_amount"`
 	TaxInclusive          *bool    `json:"tax_inclusive"`
 }
 
@@ -74,12 +75,29 @@ type productItem struct {
 // taxCategory is the same for every product: the simulator knows no tax.
 const taxCategory = "digital_products"
 
-// price is the product's price, tagged by its type.
-func (p Product) price() any {
+// price is the product's price, tagged by its type. The caller holds s.mu.
+func (s *Simulator) priceOf(p Product) any {
+	if len(p.Meters) > 0 {
+		return usageBasedPrice{
+			Type:          "usage_based_price",
+			Currency:      p.Currency,
+			FixedPrice:    p.Price,
+			CycleCount:    p.Every.Count,
+			CycleInterval: p.Every.Interval,
+			TermCount:     p.Term.Count,
+			TermInterval:  p.Term.Interval,
+			Meters:        s.priceMeters(p),
+		}
+	}
 	if !p.recurring() {
 		return oneTimePrice{Type: "one_time_price", Currency: p.Currency, Price: p.Price}
 	}
+	var trial *int
+	if p.TrialPrice > 0 {
+		trial = new(p.TrialPrice)
+	}
 	return recurringPrice{
+		TrialAmount:   trial,
 		Type:          "recurring_price",
 		Currency:      p.Currency,
 		Price:         p.Price,
@@ -143,7 +161,7 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		BrandID:            s.brand,
 		Name:               p.Name,
 		Description:        p.description(),
-		Price:              p.price(),
+		Price:              s.priceOf(p.Product),
 		IsRecurring:        p.recurring(),
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
@@ -179,7 +197,7 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			Description:  p.description(),
 			Price:        p.Price,
 			Currency:     p.Currency,
-			PriceDetail:  p.price(),
+			PriceDetail:  s.priceOf(p.Product),
 			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -16,25 +15,24 @@ type productCredit struct {
 	Name              string  `json:"credit_entitlement_name"`
 	Unit              string  `json:"credit_entitlement_unit"`
 	Amount            decimal `json:"credits_amount"`
-	OverageEnabled    bool    `json:"overage_enabled"`
-	OverageBehavior   string  `json:"overage_behavior"`
+	Currency          *string `json:"currency"`
+	PricePerUnit      *string `json:"price_per_unit"`
 	ProrationBehavior string  `json:"proration_behavior"`
-	RolloverEnabled   bool    `json:"rollover_enabled"`
+	TrialCredits      *string `json:"trial_credits"`
 	TrialExpires      bool    `json:"trial_credits_expire_after_trial"`
+	creditTerms
 }
 
 // cartCredit is a credit entitlement as a subscription lists it (FACTS 2.7).
 type cartCredit struct {
-	CreditID        string  `json:"credit_entitlement_id"`
-	Name            string  `json:"credit_entitlement_name"`
-	ProductID       string  `json:"product_id"`
-	Unit            string  `json:"unit"`
-	Amount          decimal `json:"credits_amount"`
-	Remaining       decimal `json:"remaining_balance"`
-	Overage         decimal `json:"overage_balance"`
-	OverageEnabled  bool    `json:"overage_enabled"`
-	OverageBehavior string  `json:"overage_behavior"`
-	RolloverEnabled bool    `json:"rollover_enabled"`
+	CreditID  string  `json:"credit_entitlement_id"`
+	Name      string  `json:"credit_entitlement_name"`
+	ProductID string  `json:"product_id"`
+	Unit      string  `json:"unit"`
+	Amount    decimal `json:"credits_amount"`
+	Remaining decimal `json:"remaining_balance"`
+	Overage   decimal `json:"overage_balance"`
+	creditTerms
 }
 
 // creditUsage is an item of GET /subscriptions/{id}/credit-usage.
@@ -50,18 +48,6 @@ type creditUsage struct {
 	LimitReached      bool     `json:"limit_reached"`
 }
 
-func usableCredits(credits []ProductCredit) bool {
-	seen := make(map[string]bool)
-	for _, c := range credits {
-		amount, ok := parseDecimal(c.Amount.String(), maxPlaces)
-		if !ok || !amount.positive() || strings.TrimSpace(c.Name) == "" || strings.TrimSpace(c.Unit) == "" || seen[c.Name] {
-			return false
-		}
-		seen[c.Name] = true
-	}
-	return true
-}
-
 // addCredits makes the credit entitlements that a product gives and that are new.
 func (s *Simulator) addCredits(p Product, now time.Time) {
 	for _, given := range p.Credits {
@@ -71,7 +57,7 @@ func (s *Simulator) addCredits(p Product, now time.Time) {
 		id := newID("cde_")
 		s.credits = append(s.credits, &credit{
 			ID: id, BusinessID: s.business, Name: given.Name, Unit: given.Unit, Precision: maxPlaces,
-			OverageBehavior: "forgive_at_reset", CreatedAt: now, UpdatedAt: now,
+			OverageBehavior: string(ForgiveAtReset), CreatedAt: now, UpdatedAt: now,
 		})
 		if s.catalogCredits == nil {
 			s.catalogCredits = make(map[string]string)
@@ -80,25 +66,21 @@ func (s *Simulator) addCredits(p Product, now time.Time) {
 	}
 }
 
-// given finds the credit entitlement of a product's credit, which may have been renamed,
-// and nothing once it was deleted.
-func (s *Simulator) given(from ProductCredit) (*credit, decimal, bool) {
-	c, refusal := s.findCredit(s.catalogCredits[from.Name])
-	amount, ok := parseDecimal(from.Amount.String(), maxPlaces)
-	return c, amount, ok && refusal == nil
-}
-
 // creditsOf are the credits that a product gives. The caller holds s.mu.
 func (s *Simulator) creditsOf(p Product) []productCredit {
 	credits := []productCredit{}
-	for _, from := range p.Credits {
-		if c, amount, ok := s.given(from); ok {
-			credits = append(credits, productCredit{
-				ID: mappingID(p.ID, c.ID), CreditID: c.ID, Name: c.Name, Unit: c.Unit, Amount: amount,
-				OverageEnabled: c.OverageEnabled, OverageBehavior: c.OverageBehavior, ProrationBehavior: "no_prorate",
-				RolloverEnabled: c.RolloverEnabled,
-			})
+	for _, g := range s.given(p) {
+		item := productCredit{
+			ID: mappingID(p.ID, g.ID), CreditID: g.ID, Name: g.Name, Unit: g.Unit, Amount: g.amount,
+			ProrationBehavior: "no_prorate", TrialExpires: g.from.TrialExpires, creditTerms: g.terms,
 		}
+		if g.from.TrialAmount != "" {
+			item.TrialCredits = new(g.from.TrialAmount.String())
+		}
+		if o := g.from.Overage; o != nil && o.Price != "" {
+			item.PricePerUnit, item.Currency = new(o.Price.String()), new(p.Currency)
+		}
+		credits = append(credits, item)
 	}
 	return credits
 }
@@ -114,16 +96,12 @@ func mappingID(product, creditID string) string {
 // subscription has been given. The caller holds s.mu.
 func (s *Simulator) creditCart(sub *subscription) []cartCredit {
 	cart := []cartCredit{}
-	for _, from := range sub.plan.lines[0].product.Credits {
-		c, amount, ok := s.given(from)
-		if !ok {
-			continue
-		}
+	for _, g := range s.givenBy(sub) {
 		item := cartCredit{
-			CreditID: c.ID, Name: c.Name, ProductID: sub.ProductID, Unit: c.Unit, Amount: amount, Remaining: zero(), Overage: zero(),
-			OverageEnabled: c.OverageEnabled, OverageBehavior: c.OverageBehavior, RolloverEnabled: c.RolloverEnabled,
+			CreditID: g.ID, Name: g.Name, ProductID: sub.ProductID, Unit: g.Unit, Amount: g.amount, Remaining: zero(), Overage: zero(),
+			creditTerms: g.terms,
 		}
-		if a := s.account(c.ID, sub.Customer.CustomerID); a != nil {
+		if a := s.account(g.ID, sub.Customer.CustomerID); a != nil {
 			item.Overage = a.Overage
 			for _, g := range a.grants {
 				if text(g.SourceID) == sub.SubscriptionID {
@@ -136,27 +114,58 @@ func (s *Simulator) creditCart(sub *subscription) []cartCredit {
 	return cart
 }
 
-// giveCycle gives the credits of a paid cycle. A free trial gives none, and no credit of
-// an earlier cycle is taken back: UNCONFIRMED for products without trial credits and
-// expiry.
+// giveCycle gives the credits of a paid cycle. No credit of an earlier cycle is taken back:
+// UNCONFIRMED for credits that do not expire.
 func (s *Simulator) giveCycle(sub *subscription, at time.Time) {
-	s.giveCredits(sub.plan.lines[0], sub.Customer, "subscription", "subscription", sub.SubscriptionID, sub.Metadata, at)
+	for _, g := range s.givenBy(sub) {
+		s.giveTo(g, g.amount.times(int64(sub.Quantity)), sub.source(at, g.terms.expiry(at)))
+	}
 }
 
-// giveCredits gives what a line brings, for every piece. The caller holds s.mu.
-func (s *Simulator) giveCredits(l line, to customer, source, reference, id string, meta metadata, at time.Time) {
-	for _, from := range l.product.Credits {
-		c, amount, ok := s.given(from)
+// giveTrial gives the credits of a trial, if there are any (FACTS 2.8).
+func (s *Simulator) giveTrial(sub *subscription, at time.Time) {
+	for _, g := range s.givenBy(sub) {
+		amount, ok := parseDecimal(g.from.TrialAmount, maxPlaces)
 		if !ok {
 			continue
 		}
-		a := s.accountFor(c.ID, to.CustomerID, at)
-		g := creditGrant{Initial: amount.times(l.quantity), SourceType: source, SourceID: new(id), Metadata: meta}
-		if c.ExpiresAfterDays != nil {
-			g.ExpiresAt = new(at.AddDate(0, 0, *c.ExpiresAfterDays))
+		expires := g.terms.expiry(at)
+		if g.from.TrialExpires {
+			expires = new(sub.NextBillingDate)
 		}
-		s.give(c, a, g, creditEntry{ReferenceType: new(reference), ReferenceID: new(id), Metadata: meta}, at)
+		s.giveTo(g, amount.times(int64(sub.Quantity)), sub.source(at, expires))
 	}
+}
+
+// creditSource is why credits are given, to whom, and until when.
+type creditSource struct {
+	to              customer
+	kind, reference string
+	id              string
+	metadata        metadata
+	at              time.Time
+	expires         *time.Time
+}
+
+func (sub *subscription) source(at time.Time, expires *time.Time) creditSource {
+	return creditSource{sub.Customer, "subscription", "subscription", sub.SubscriptionID, sub.Metadata, at, expires}
+}
+
+// giveBought gives what a line that was bought once brings, for every piece. The caller
+// holds s.mu.
+func (s *Simulator) giveBought(l line, p *payment) {
+	at := p.happened()
+	for _, g := range s.given(l.product) {
+		from := creditSource{p.Customer, "one_time", "payment", p.PaymentID, p.Metadata, at, g.terms.expiry(at)}
+		s.giveTo(g, g.amount.times(l.quantity), from)
+	}
+}
+
+func (s *Simulator) giveTo(g givenCredit, amount decimal, from creditSource) {
+	a := s.accountFor(g.ID, from.to.CustomerID, from.at)
+	s.give(g.credit, a,
+		creditGrant{Initial: amount, SourceType: from.kind, SourceID: new(from.id), Metadata: from.metadata, ExpiresAt: from.expires},
+		creditEntry{ReferenceType: new(from.reference), ReferenceID: new(from.id), Metadata: from.metadata}, from.at)
 }
 
 type creditUsageList struct {
@@ -174,19 +183,16 @@ func (s *Simulator) getCreditUsage(r *http.Request) (any, error) {
 		return nil, refusal
 	}
 	answer := creditUsageList{SubscriptionID: sub.SubscriptionID, Items: []creditUsage{}}
-	for _, from := range sub.plan.lines[0].product.Credits {
-		c, _, ok := s.given(from)
-		if !ok {
-			continue
+	for _, g := range s.givenBy(sub) {
+		item := creditUsage{
+			CreditID: g.ID, Name: g.Name, Unit: g.Unit, Balance: zero(), Overage: zero(), OverageEnabled: g.terms.OverageEnabled,
 		}
-		item := creditUsage{CreditID: c.ID, Name: c.Name, Unit: c.Unit, Balance: zero(), Overage: zero(), OverageEnabled: c.OverageEnabled}
-		if a := s.account(c.ID, sub.Customer.CustomerID); a != nil {
+		if a := s.account(g.ID, sub.Customer.CustomerID); a != nil {
 			item.Balance, item.Overage = a.Balance, a.Overage
 		}
-		if c.OverageEnabled && c.OverageLimit != nil {
-			limit := whole(*c.OverageLimit)
+		if limit := g.terms.OverageLimit; g.terms.OverageEnabled && limit != nil {
 			left := limit.sub(limit.min(item.Overage))
-			item.OverageLimit, item.RemainingHeadroom, item.LimitReached = &limit, &left, !left.positive()
+			item.OverageLimit, item.RemainingHeadroom, item.LimitReached = limit, &left, !left.positive()
 		}
 		answer.Items = append(answer.Items, item)
 	}

@@ -53,6 +53,7 @@ const (
 	codeLicenseInactive    = "INACTIVE_LICENSE_KEY"
 	codeLicenseLimit       = "LICENSE_KEY_LIMIT_REACHED"
 	codeLicenseExists      = "LICENSE_KEY_ALREADY_EXISTS" // not in Dodo's list, which has none for it
+	codePaymentPending     = "PREVIOUS_PAYMENT_PENDING"
 	codeInactive           = "SUBSCRIPTION_INACTIVE"
 	codeTermOver           = "SUBSCRIPTION_EXPIRED"
 	codeNotOnDemand        = "SUBSCRIPTION_NOT_ON_DEMAND"
@@ -118,6 +119,7 @@ var statusOf = map[string]int{
 	codeLicenseInactive:    http.StatusForbidden,
 	codeLicenseLimit:       http.StatusUnprocessableEntity,
 	codeLicenseExists:      http.StatusConflict,
+	codePaymentPending:     http.StatusUnprocessableEntity,
 	codeInactive:           http.StatusUnprocessableEntity,
 	codeTermOver:           http.StatusUnprocessableEntity,
 	codeNotOnDemand:        http.StatusUnprocessableEntity,

@@ -6,6 +6,8 @@ import "time"
 // term that ends with a cycle ends before it is charged again.
 func (sub *subscription) due() (time.Time, bool) {
 	switch {
+	case sub.processing != nil:
+		return time.Time{}, false
 	case sub.Status == SubscriptionPastDue:
 		return *sub.grace, true
 	case sub.Status != SubscriptionActive:
@@ -33,32 +35,60 @@ func (s *Simulator) comeDue(sub *subscription, at time.Time) {
 
 // renew charges the next cycle, by the scheduled plan if there is one.
 func (s *Simulator) renew(sub *subscription, at time.Time) {
-	change := sub.ScheduledChange
-	before := sub.plan
+	s.takeForUsage(sub, at, at)
+	change, before, due := sub.ScheduledChange, sub.plan, s.cycleBill(sub)
 	if change != nil {
 		s.setPlan(sub, change.plan)
+		arrears := due.total - before.total
+		due = change.plan
+		due.raise(arrears)
 	}
-	p := s.charge(sub, sub.plan, sub.Metadata, at)
-	s.announce(p)
-	if p.Status != Succeeded {
+	p := s.charge(sub, due, sub.Metadata, at)
+	switch {
+	case p.Status == Succeeded && sub.card.slow:
+		s.process(sub, p, func(done time.Time) {
+			if !sub.over() {
+				s.beginRenewed(sub, change, at, done)
+			}
+		})
+	case p.Status == Succeeded:
+		s.announce(p)
+		s.beginRenewed(sub, change, at, at)
+	default:
+		s.announce(p)
 		if change != nil {
 			s.setPlan(sub, before) // the change stays scheduled for the charge that succeeds
 		}
-		s.missPayment(sub, at)
-		return
+		s.missPayment(sub, p, at)
 	}
+}
+
+// beginRenewed begins the cycle that has been paid: at the time when it was charged, which
+// may be before the money came.
+func (s *Simulator) beginRenewed(sub *subscription, change *scheduledChange, began, at time.Time) {
 	sub.ScheduledChange = nil
 	s.useCycle(sub)
-	sub.begin(at)
+	sub.begin(began)
 	if change != nil {
 		s.tell(sub, at, "plan_changed")
 	}
 	s.tell(sub, at, "renewed", "updated")
+	s.turnCredits(sub, at)
 	s.giveCycle(sub, at)
+}
+
+// cycleBill is what the next cycle costs, with what the last one has left to pay: its usage,
+// and overage that is invoiced. Discounts do not lower that: UNCONFIRMED. The caller holds
+// s.mu.
+func (s *Simulator) cycleBill(sub *subscription) bill {
+	what := sub.plan
+	what.raise(s.overageDue(sub) + s.usageDue(sub, sub.NextBillingDate))
+	return what
 }
 
 // begin starts a paid cycle.
 func (sub *subscription) begin(at time.Time) {
+	sub.metered = nil
 	sub.PreviousBillingDate = at
 	sub.billNext(sub.cycle().after(at))
 }
@@ -83,7 +113,8 @@ func (s *Simulator) charge(sub *subscription, what bill, meta metadata, at time.
 
 // missPayment is what a failed renewal does (FACTS 3.4). The billing dates stay: the
 // cycle that was not paid has not begun.
-func (s *Simulator) missPayment(sub *subscription, at time.Time) {
+func (s *Simulator) missPayment(sub *subscription, p *payment, at time.Time) {
+	defer s.retryLater(sub, p, at)
 	if days := s.options.GracePeriodDays; days > 0 {
 		sub.Status = SubscriptionPastDue
 		sub.grace = new(at.AddDate(0, 0, days))
@@ -166,7 +197,7 @@ func (sub *subscription) owes() bool {
 // dues charges what is owed to a new card. The customer is present: only a card that is
 // declined at once fails.
 func (s *Simulator) dues(sub *subscription, with card, now time.Time) *payment {
-	p := s.newPayment(charge{at: now, bill: sub.plan, customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
+	p := s.newPayment(charge{at: now, bill: s.cycleBill(sub), customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
 	p.belongTo(sub)
 	p.chargeCard(with, with.decline)
 	return p
@@ -181,24 +212,30 @@ func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *
 	if p.Status != Succeeded {
 		return
 	}
-	began := now
-	if sub.Status == SubscriptionPastDue {
-		began = sub.NextBillingDate
-	}
 	if saved != nil {
 		sub.use(saved)
 	} else {
 		s.attach(sub, with, now)
 	}
 	p.PaymentMethodID = sub.PaymentMethodID
+	s.recovered(sub, p, now, "active", "update_payment_method", "updated")
+}
+
+// recovered makes a subscription active again whose dues have been paid.
+func (s *Simulator) recovered(sub *subscription, p *payment, now time.Time, events ...string) {
+	began := now
+	if sub.Status == SubscriptionPastDue {
+		began = sub.NextBillingDate
+	}
 	sub.Status = SubscriptionActive
-	sub.grace = nil
+	sub.grace, sub.missed = nil, nil
 	s.useCycle(sub)
 	sub.begin(began)
 	for !sub.NextBillingDate.After(now) { // the grace was longer than a cycle
 		sub.begin(sub.NextBillingDate)
 	}
-	s.tell(sub, now, "active", "update_payment_method", "updated")
+	s.tell(sub, now, events...)
 	s.recoverDunning(sub, p, now)
+	s.turnCredits(sub, now)
 	s.giveCycle(sub, now)
 }

@@ -205,6 +205,8 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/credit-entitlements/{id}/balances/{customer}/grants", s.listCreditGrants},
 		{"GET", "/credit-entitlements/{id}/balances/{customer}/ledger", s.listCreditEntries},
 		{"POST", "/credit-entitlements/{id}/balances/{customer}/ledger-entries", s.createCreditEntry},
+		{"GET", "/meters", s.listMeters},
+		{"GET", "/meters/{id}", s.getMeter},
 		{"GET", "/events", s.listUsage},
 		{"GET", "/events/{id}", s.getUsage},
 		{"POST", "/events/ingest", s.ingest},

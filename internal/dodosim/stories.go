@@ -51,9 +51,15 @@ func init() {
 		"entitlement_grant.failed":    (*scene).failGrant,
 		"entitlement_grant.revoked":   (*scene).revokeGranted,
 
-		"credit.added":    func(c *scene) *Error { _, refusal := c.credited(); return refusal },
-		"credit.deducted": (*scene).deduct,
-		"credit.expired":  (*scene).expireCredit,
+		"credit.added":              func(c *scene) *Error { _, refusal := c.credited(); return refusal },
+		"credit.deducted":           (*scene).deduct,
+		"credit.expired":            (*scene).expireCredit,
+		"credit.manual_adjustment":  (*scene).adjust,
+		"credit.rolled_over":        (*scene).rollOver,
+		"credit.rollover_forfeited": (*scene).rollOver,
+		"credit.overage_charged":    (*scene).overdraw,
+		"credit.overage_reset":      (*scene).overdraw,
+		"credit.balance_low":        (*scene).runLow,
 
 		"payout.created":       func(c *scene) *Error { _, refusal := c.payout(); return refusal },
 		"payout.not_initiated": (*scene).payoutByItsOldName,
@@ -74,9 +80,6 @@ var (
 		ID: "pdt_sim_access", Name: "Access", Price: 500, Currency: "USD", Integrations: []Integration{{Discord, "somewhere"}},
 	}
 	stockLicense = Product{ID: "pdt_sim_license", Name: "A licence", Price: 500, Currency: "USD", LicenseKeys: true}
-	stockCredits = Product{
-		ID: "pdt_sim_credits", Name: "Credits", Price: 500, Currency: "USD", Credits: []ProductCredit{{Name: "Credits", Unit: "credit", Amount: "10"}},
-	}
 )
 
 // buyable is what somebody pays for at once.

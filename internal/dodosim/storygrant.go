@@ -4,7 +4,6 @@ import "slices"
 
 // What products must give for the stories of this file.
 func licensed(p Product) bool { return sold(p) && p.LicenseKeys }
-func credits(p Product) bool  { return sold(p) && len(p.Credits) > 0 }
 func grants(p Product) bool   { return sold(p) && len(p.granted()) > 0 }
 
 func grantsAtOnce(p Product) bool {
@@ -66,49 +65,5 @@ func (c *scene) sourceOf(g *grant) metadata {
 	if sub := c.subscriptions[text(g.SubscriptionID)]; sub != nil {
 		return sub.Metadata
 	}
-	return nil
-}
-
-// credited buys credits, and returns the account that has them.
-func (c *scene) credited() (*creditAccount, *Error) {
-	session, refusal := c.checkout(credits, stockCredits)
-	if refusal != nil {
-		return nil, refusal
-	}
-	p, refusal := c.pays(session, CardVisa)
-	if refusal != nil {
-		return nil, refusal
-	}
-	for _, a := range c.accounts {
-		if a.CustomerID == p.Customer.CustomerID && len(a.grants) > 0 && text(a.grants[len(a.grants)-1].SourceID) == p.PaymentID {
-			return a, nil
-		}
-	}
-	return nil, impossible("the credits of payment %s are gone from the catalog", p.PaymentID)
-}
-
-// deduct uses one of the credits up, as a merchant's entry does.
-func (c *scene) deduct() *Error {
-	a, refusal := c.credited()
-	if refusal != nil {
-		return refusal
-	}
-	of, refusal := c.findCredit(a.CreditID)
-	if refusal != nil {
-		return refusal
-	}
-	one, _ := parseDecimal("1", 0)
-	_, refusal = c.take(of, a, one.min(a.Balance), creditEntry{ReferenceType: new("api")}, c.now)
-	return refusal
-}
-
-// expireCredit ends a grant of credits now.
-func (c *scene) expireCredit() *Error {
-	a, refusal := c.credited()
-	if refusal != nil {
-		return refusal
-	}
-	a.grants[len(a.grants)-1].ExpiresAt = new(c.now)
-	c.expireCredits(c.now)
 	return nil
 }

@@ -18,8 +18,6 @@ func (s *Simulator) newSubscription(session *session, plan line, with card, now 
 		Billing:             session.billing,
 		Metadata:            session.metadata,
 		Addons:              []any{},
-		MeterEntitlements:   []any{},
-		Meters:              []any{},
 		TermCount:           plan.product.Term.Count,
 		TermInterval:        plan.product.Term.Interval,
 	}
@@ -33,6 +31,9 @@ func (s *Simulator) newSubscription(session *session, plan line, with card, now 
 	s.setPlan(sub, planBill(plan.product, plan.quantity, session.bill.codes))
 	sub.ExpiresAt = sub.term().after(now)
 	sub.NextBillingDate = sub.cycle().after(now)
+	if price := plan.product.TrialPrice; sub.TrialPeriodDays > 0 && price > 0 {
+		sub.TrialAmount = new(int64(price) * plan.quantity)
+	}
 	if sub.TrialPeriodDays > 0 {
 		sub.NextBillingDate = now.AddDate(0, 0, sub.TrialPeriodDays)
 	}
@@ -77,6 +78,7 @@ func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	sub.Currency = plan.currency
 	sub.CycleCount, sub.CycleInterval = l.product.Every.Count, l.product.Every.Interval
 	s.showDiscounts(sub)
+	s.showMeters(sub)
 }
 
 // showDiscounts spells out the codes of the plan in the object.
@@ -127,5 +129,7 @@ func (s *Simulator) announceStart(sub *subscription, first *payment) {
 	s.tell(sub, sub.CreatedAt, "updated")
 	if sub.TrialPeriodDays == 0 {
 		s.giveCycle(sub, sub.CreatedAt)
+	} else {
+		s.giveTrial(sub, sub.CreatedAt)
 	}
 }

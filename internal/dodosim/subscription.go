@@ -56,8 +56,8 @@ type subscription struct {
 	DiscountCyclesRemaining *int               `json:"discount_cycles_remaining"`
 	ScheduledChange         *scheduledChange   `json:"scheduled_change"`
 	CreditEntitlements      []cartCredit       `json:"credit_entitlement_cart"`
-	MeterEntitlements       []any              `json:"meter_credit_entitlement_cart"`
-	Meters                  []any              `json:"meters"`
+	MeterEntitlements       []creditMeter      `json:"meter_credit_entitlement_cart"`
+	Meters                  []cartMeter        `json:"meters"`
 	CustomFieldResponses    []any              `json:"custom_field_responses"`
 	CustomerBusinessName    *string            `json:"customer_business_name"`
 	TaxID                   *string            `json:"tax_id"`
@@ -66,7 +66,13 @@ type subscription struct {
 	card  card       // what it is charged to
 	grace *time.Time // when past_due ends
 
-	dunning *dunning // the latest attempt to recover it
+	missed     *payment  // the latest try to charge what is owed
+	missedAt   time.Time // when that began
+	processing *payment  // a charge without an outcome
+
+	dunning       *dunning                // the latest attempt to recover it
+	metered       map[string]decimal      // credits taken for the usage of the cycle, by meter
+	creditChanges map[string]creditChange // the merchant's, by credit entitlement
 
 	cyclesLeft map[string]int // of the plan's codes that are valid for some cycles only
 }

@@ -52,7 +52,7 @@ func (t terms) trial(p Product) int {
 func (t terms) first(p Product) int64 {
 	switch {
 	case t.trial(p) > 0:
-		return 0
+		return int64(p.TrialPrice)
 	case !p.recurring() || t.OnDemand == nil:
 		return int64(p.Price)
 	case *t.OnDemand.MandateOnly:
@@ -100,8 +100,14 @@ func (t terms) sentence(l line) string {
 		every = fmt.Sprintf("%d %ss", l.product.Every.Count, every)
 	}
 	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
-	if days := t.trial(l.product); days > 0 {
+	switch days := t.trial(l.product); {
+	case days > 0 && l.product.TrialPrice > 0:
+		trial := money(int64(l.product.TrialPrice)*l.quantity, l.product.Currency)
+		return fmt.Sprintf("%d days for %s, then %s every %s", days, trial, price, every)
+	case days > 0:
 		return fmt.Sprintf("%d days free, then %s every %s", days, price, every)
+	case len(l.product.Meters) > 0:
+		return fmt.Sprintf("%s every %s, and what you use", price, every)
 	}
 	return fmt.Sprintf("%s every %s", price, every)
 }

@@ -87,6 +87,15 @@ func (s *Simulator) ingest(r *http.Request) (any, error) {
 		s.usageIDs[e.EventID] = true
 	}
 	s.usage = append(s.usage, fresh...)
+	if len(s.meters()) > 0 {
+		s.at(now.Add(creditDelay), func(at time.Time) bool {
+			taken := false
+			for _, sub := range s.subscriptionOrder {
+				taken = s.takeForUsage(sub, at, at) || taken
+			}
+			return taken
+		})
+	}
 	return ingestResponse{len(fresh)}, nil
 }
 
@@ -132,17 +141,23 @@ func (s *Simulator) getUsage(r *http.Request) (any, error) {
 	return nil, refuse(codeNotFound, "there is no event %s", r.PathValue("id"))
 }
 
-// listUsage answers GET /events, newest first by receipt: UNCONFIRMED. There are no
-// meters, so one that is asked for is not found.
+// listUsage answers GET /events, newest first by receipt: UNCONFIRMED.
 func (s *Simulator) listUsage(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window, customer, name := q.page(), q.text("customer_id"), q.text("event_name")
 	from, to := q.instant("start"), q.instant("end")
-	switch {
-	case q.refusal != nil:
+	if q.refusal != nil {
 		return nil, q.refusal
-	case q.text("meter_id") != "":
-		return nil, refuse(codeNotFound, "there is no meter %s", q.text("meter_id"))
+	}
+	if id := q.text("meter_id"); id != "" {
+		m, refusal := s.findMeter(id)
+		switch {
+		case refusal != nil:
+			return nil, refusal
+		case name != "" && name != m.EventName:
+			return nil, malformedEvent("event_name is not the meter's")
+		}
+		name = m.EventName
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

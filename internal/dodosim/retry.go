@@ -1,0 +1,71 @@
+package dodosim
+
+import "time"
+
+// retryWaits are the waits between the tries to charge a renewal that failed (FACTS 3.4):
+// each counts from the try before, which fits the longest window of 30 days; that they do
+// not all count from the first is UNCONFIRMED.
+var retryWaits = [...]time.Duration{
+	12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 72 * time.Hour, 96 * time.Hour, 120 * time.Hour, 168 * time.Hour, 168 * time.Hour,
+}
+
+// maxRetryDays bounds the window of the tries.
+const maxRetryDays = 30
+
+// hardDeclines are the error codes after which the same card is not tried again
+// (FACTS 5.3).
+var hardDeclines = wordSet(`CARD_DECLINED DO_NOT_HONOR EXPIRED_CARD FRAUDULENT INVALID_ACCOUNT LOST_CARD MANDATE_REQUIRED_SYSTEM
+	PAYMENT_METHOD_PROVIDER_DECLINED PAYMENT_METHOD_UNSUPPORTED PICKUP_CARD PROVIDER_UNSUPPORTED REVOCATION_OF_AUTHORIZATION
+	STOLEN_CARD TRANSACTION_NOT_ALLOWED TRANSACTION_NOT_APPROVED`)
+
+// retryLater sets the time of the next try to charge what a renewal has missed, if there is
+// one. The caller holds s.mu.
+func (s *Simulator) retryLater(sub *subscription, failed *payment, at time.Time) {
+	sub.missed = failed
+	n := failed.RetryAttempt
+	if n == 0 {
+		sub.missedAt = at
+	}
+	if s.options.RetryDays == 0 || n >= len(retryWaits) || hardDeclines[text(failed.ErrorCode)] {
+		return
+	}
+	next := at.Add(retryWaits[n])
+	if next.After(sub.missedAt.AddDate(0, 0, s.options.RetryDays)) {
+		return
+	}
+	s.at(next, func(at time.Time) bool {
+		if sub.missed != failed || !sub.owes() || !at.Before(sub.ExpiresAt) {
+			return false // it was paid, or will not be
+		}
+		s.retry(sub, n+1, at)
+		return true
+	})
+}
+
+// retry charges what is owed to the card that the subscription has.
+func (s *Simulator) retry(sub *subscription, attempt int, at time.Time) {
+	with := sub.card
+	with.decline = with.forLater()
+	p := s.dues(sub, with, at)
+	p.RetryAttempt = attempt
+	s.book(p)
+	s.announce(p)
+	if p.Status != Succeeded {
+		s.retryLater(sub, p, at)
+		return
+	}
+	s.recovered(sub, p, at, "active", "updated")
+}
+
+// MendCard lets a subscription's card, such as [CardFailsLater], succeed from now on, as
+// one whose account has been filled up. The error is an *[Error].
+func (s *Simulator) MendCard(subscriptionID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(subscriptionID)
+	if refusal != nil {
+		return refusal
+	}
+	sub.card.decline, sub.card.later = "", ""
+	return nil
+}
