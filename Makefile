@@ -132,4 +132,4 @@ xcaddy: ## prove that production builds work, by xcaddy --with and by xcaddy.jso
 
 .PHONY: clean
 clean: ## remove what these targets wrote, with the demo's data
-	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules bench/express/node_modules
+	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules internal/dodosim/testdata/dodojs/node_modules bench/express/node_modules

@@ -1,0 +1,190 @@
+package dodosim_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+)
+
+// webhook is a line for webhooks.mjs.
+type webhook struct {
+	Secret  string            `json:"secret"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
+// deviations are what the packages of testdata/dodojs find wrong with webhooks that are
+// right all the same, by the beginning of the type. Everything else that they find is a
+// fault of the simulator.
+var deviations = []struct {
+	begins, fault, why string
+}{
+	{"subscription.", "data.status: invalid_enum_value past_due", "FACTS 7: newer than these schemas; only with a grace period"},
+	{"dispute.", "data.brand_id: invalid_type undefined", "FACTS 3.8: the short form, only with Options.ShortDisputes"},
+	{"dispute.", "data.customer: invalid_type undefined", "FACTS 3.8: the same"},
+	{"dispute.", "data.payment_provider: invalid_type undefined", "FACTS 3.8: the same"},
+	{"payment.", "data.discounts.0.type: invalid_enum_value flat", "FACTS 1.8: the API description has flat discounts, these schemas do not"},
+	{"subscription.", "data.discounts.0.type: invalid_enum_value flat", "FACTS 1.8: the same"},
+}
+
+// deviating is webhooks that only options, or flat discounts, make what they are.
+func deviating(t *testing.T) []dodosim.Delivery {
+	t.Helper()
+	shop := open(t, func(o *dodosim.Options) {
+		o.ShortDisputes = true
+		o.Products = append(o.Products, dodosim.Product{ID: "pdt_pro", Price: 2000, Currency: "USD", Every: monthly})
+	})
+	shop.ask("POST", "/discounts", `{"type":"flat","amount":1,"code":"DOLLAR","currency_options":[{"currency":"USD","is_default":true,"max_amount_possible":100}]}`)
+	shop.dispute(shop.pay(shop.checkout(onePack)).PaymentID)
+	shop.pay(shop.checkout(`{"product_cart":[{"product_id":"pdt_pro","quantity":1}],"discount_codes":["DOLLAR"]}`))
+	shop.flush()
+	return shop.sim.Deliveries()
+}
+
+// TestJavaScriptAcceptsEveryWebhook: Dodo's own npm packages verify each webhook of each of
+// the 48 types and find nothing wrong with it but what deviations lists, all of which they
+// do find. Among them are some with two signatures.
+func TestJavaScriptAcceptsEveryWebhook(t *testing.T) {
+	var input strings.Builder
+	var shown []dodosim.Delivery
+	show := func(secret string, deliveries []dodosim.Delivery) {
+		for _, d := range deliveries {
+			headers := make(map[string]string)
+			for name := range d.Header {
+				headers[strings.ToLower(name)] = d.Header.Get(name)
+			}
+			if err := json.NewEncoder(&input).Encode(webhook{secret, headers, string(d.Body)}); err != nil {
+				t.Fatal(err)
+			}
+			shown = append(shown, d)
+		}
+	}
+	show(secret, everything(t))
+	show(secret, deviating(t))
+	former, newSecret := rotated(t)
+	show(secret, former)
+	show(newSecret, former)
+
+	found, types := make(map[int]bool), make(map[string]bool)
+	for i, line := range node(t, "webhooks.mjs", input.String()) {
+		var faults []string
+		decode(t, []byte(line), &faults)
+		types[shown[i].Type] = true
+		for _, fault := range faults {
+			at := slices.IndexFunc(deviations, func(d struct{ begins, fault, why string }) bool {
+				return strings.HasPrefix(shown[i].Type, d.begins) && d.fault == fault
+			})
+			if found[at] = true; at < 0 {
+				t.Errorf("%s: %s\n%s", shown[i].Type, fault, shown[i].Body)
+			}
+		}
+	}
+	for i, d := range deviations {
+		if !found[i] {
+			t.Errorf("not found any more: %s %s (%s)", d.begins, d.fault, d.why)
+		}
+	}
+	if len(types) != 48 {
+		t.Error(len(types), "types were shown")
+	}
+	t.Logf("%d webhooks of %d types", len(shown), len(types))
+}
+
+// rotated is webhooks of the day on which a secret was replaced, and the new one.
+func rotated(t *testing.T) ([]dodosim.Delivery, string) {
+	t.Helper()
+	shop := open(t, nil)
+	endpoint := shop.ask("GET", "/webhooks", "")["data"].([]any)[0].(map[string]any)["id"].(string)
+	newSecret, err := shop.sim.RotateWebhookSecret(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop.pay(shop.checkout(onePack))
+	shop.flush()
+	sent := shop.sim.Deliveries()
+	if len(sent) != 1 || len(strings.Fields(sent[0].Header.Get("webhook-signature"))) != 2 {
+		t.Fatalf("%+v", sent)
+	}
+	return sent, newSecret
+}
+
+// node runs a script of testdata/dodojs, whose packages `npm ci` installs there (.ci/deps
+// does), and returns the lines that it prints.
+func node(t *testing.T, script, input string, args ...string) []string {
+	t.Helper()
+	dir := filepath.Join("testdata", "dodojs")
+	skip := t.Skipf
+	if os.Getenv("CI") == "true" {
+		skip = t.Fatalf
+	}
+	path, err := exec.LookPath("node")
+	if err != nil {
+		skip("no node to run Dodo's packages: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
+		skip("run npm ci in internal/dodosim/%s: %v", dir, err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, append([]string{script}, args...)...)
+	cmd.Dir = dir
+	cmd.Stdin = strings.NewReader(input)
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("node %s: %v\n%s%s", script, err, out, complaint.String())
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if wanted := strings.Count(input, "\n"); input != "" && len(lines) != wanted {
+		t.Fatalf("node %s printed %d lines, wanted %d:\n%s", script, len(lines), wanted, fmt.Sprint(lines))
+	}
+	return lines
+}
+
+// TestJavaScriptRefuses shows that TestJavaScriptAcceptsEveryWebhook can fail.
+func TestJavaScriptRefuses(t *testing.T) {
+	shop := open(t, nil)
+	shop.pay(shop.checkout(onePack))
+	shop.flush()
+	good := shop.sim.Deliveries()[0]
+	signer, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var input strings.Builder
+	for _, change := range [][2]string{
+		{"", ""}, // none
+		{`"payment_provider":"dodo"`, `"payment_provider":"acme"`},
+		{`"settlement_amount":999`, `"settlement_amount":"999"`},
+		{`"brand_id"`, `"brandid"`},
+	} {
+		body := strings.Replace(string(good.Body), change[0], change[1], 1)
+		signature, err := signer.Sign(good.WebhookID, good.At, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers := map[string]string{
+			"webhook-id": good.WebhookID, "webhook-timestamp": good.Header.Get("webhook-timestamp"), "webhook-signature": signature,
+		}
+		if err := json.NewEncoder(&input).Encode(webhook{secret, headers, body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		`[]`,
+		`["data.payment_provider: invalid_enum_value acme"]`,
+		`["data.settlement_amount: invalid_type string"]`,
+		`["data.brand_id: invalid_type undefined"]`,
+	}
+	if got := node(t, "webhooks.mjs", input.String()); !slices.Equal(got, want) {
+		t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
