@@ -51,8 +51,8 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 
 // serve checks the key, calls the endpoint and writes its answer.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
-	if !keyless[apiCall{r.Method, r.URL.Path}] && !s.authorized(r) {
-		writeJSON(w, http.StatusUnauthorized, refuse(codeUnauthorized, "the API key is missing or wrong"))
+	if refusal := s.authorize(r); refusal != nil {
+		writeJSON(w, refusal.Status, refusal)
 		return
 	}
 	answer, err := do(r)
@@ -76,10 +76,29 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 	writeJSON(w, refusal.Status, refusal)
 }
 
+// authorize refuses a call that needs a key and does not have it, or only one that reads.
+func (s *Simulator) authorize(r *http.Request) *Error {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case keyless[apiCall{r.Method, r.URL.Path}] || hasKey(r, s.options.APIKey):
+		return nil
+	case !s.authorized(r):
+		return refuse(codeUnauthorized, "the API key is missing or wrong")
+	case !reads:
+		return refuse(codeForbidden, "the API key can only read")
+	}
+	return nil
+}
+
+// authorized reports whether a call has a key, whatever that may do.
 func (s *Simulator) authorized(r *http.Request) bool {
+	return hasKey(r, s.options.APIKey) || s.options.ReadOnlyKey != "" && hasKey(r, s.options.ReadOnlyKey)
+}
+
+func hasKey(r *http.Request, wanted string) bool {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.EqualFold(scheme, "Bearer") &&
-		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.options.APIKey)) == 1
+		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(wanted)) == 1
 }
 
 // readJSON decodes a request body. Fields that the simulator does not know are

@@ -2,10 +2,6 @@ package dodosim_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -115,38 +111,6 @@ func rotated(t *testing.T) ([]dodosim.Delivery, string) {
 		t.Fatalf("%+v", sent)
 	}
 	return sent, newSecret
-}
-
-// node runs a script of testdata/dodojs, whose packages `npm ci` installs there (.ci/deps
-// does), and returns the lines that it prints.
-func node(t *testing.T, script, input string, args ...string) []string {
-	t.Helper()
-	dir := filepath.Join("testdata", "dodojs")
-	skip := t.Skipf
-	if os.Getenv("CI") == "true" {
-		skip = t.Fatalf
-	}
-	path, err := exec.LookPath("node")
-	if err != nil {
-		skip("no node to run Dodo's packages: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
-		skip("run npm ci in internal/dodosim/%s: %v", dir, err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, append([]string{script}, args...)...)
-	cmd.Dir = dir
-	cmd.Stdin = strings.NewReader(input)
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("node %s: %v\n%s%s", script, err, out, complaint.String())
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if wanted := strings.Count(input, "\n"); input != "" && len(lines) != wanted {
-		t.Fatalf("node %s printed %d lines, wanted %d:\n%s", script, len(lines), wanted, fmt.Sprint(lines))
-	}
-	return lines
 }
 
 // TestJavaScriptRefuses shows that TestJavaScriptAcceptsEveryWebhook can fail.

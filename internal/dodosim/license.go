@@ -240,6 +240,12 @@ func (s *Simulator) patchLicense(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	switch limit := request.ActivationsLimit; {
+	case request.ExpiresAt != nil && l.SubscriptionID != nil:
+		return nil, &Error{Status: http.StatusBadRequest, Code: codeInvalidParameters, Message: "the key of a subscription ends with it"}
+	case limit != nil && *limit < len(l.instances):
+		return nil, refuse(codeInvalidParameters, "the key is in use in %d places", len(l.instances))
+	}
 	setPointer(&l.ActivationsLimit, request.ActivationsLimit)
 	if request.ExpiresAt != nil {
 		l.ExpiresAt = request.ExpiresAt

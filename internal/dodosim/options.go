@@ -19,6 +19,10 @@ type Options struct {
 	// APIKey is the bearer key that API calls must carry. Required.
 	APIKey string
 
+	// ReadOnlyKey is another bearer key, which may read and gets 403 for all else (FACTS 1.2).
+	// Optional.
+	ReadOnlyKey string
+
 	// WebhookURL is where signed webhooks go: the first webhook endpoint, which the API can
 	// change and add others to. Empty: events are recorded, see [Simulator.Events], but none
 	// is sent until an endpoint is made.
@@ -152,7 +156,7 @@ var (
 
 // complete fills in the defaults and reports the first thing that cannot be used.
 func (o Options) complete() (Options, error) {
-	if o.APIKey == "" || strings.ContainsFunc(o.APIKey, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if o.APIKey == "" || !visible(o.APIKey) || !visible(o.ReadOnlyKey) || o.APIKey == o.ReadOnlyKey {
 		return o, ErrNoAPIKey
 	}
 	if o.WebhookURL != "" {
@@ -291,6 +295,11 @@ func checkWebURL(raw string) error {
 		return errors.New("must be absolute, with http or https and a host")
 	}
 	return nil
+}
+
+// visible reports whether a text can be used in a header as it is.
+func visible(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 func usableSecret(secret string) bool {

@@ -254,7 +254,8 @@ func (s *Simulator) unschedulePlan(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, refusal := s.findSubscription(r.PathValue("id"))
-	if refusal != nil {
+	if refusal != nil { // 404 is for a change that does not exist
+		refusal.Status = http.StatusUnprocessableEntity
 		return nil, refusal
 	}
 	if sub.ScheduledChange == nil {

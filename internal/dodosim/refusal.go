@@ -22,6 +22,7 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 // The codes that the simulator answers with. The spelling of codeCartEmpty is Dodo's.
 const (
 	codeUnauthorized       = "UNAUTHORIZED"
+	codeForbidden          = "FORBIDDEN" // not in Dodo's list, which has none for it
 	codeNotFound           = "NOT_FOUND"
 	codeInvalidBody        = "INVALID_REQUEST_BODY"
 	codeInvalidParameters  = "INVALID_REQUEST_PARAMETERS"
@@ -88,6 +89,7 @@ const (
 // what cannot be parsed and, by the documentation's table, for refund parameters.
 var statusOf = map[string]int{
 	codeUnauthorized:       http.StatusUnauthorized,
+	codeForbidden:          http.StatusForbidden,
 	codeNotFound:           http.StatusNotFound,
 	codeInvalidBody:        http.StatusUnprocessableEntity,
 	codeInvalidParameters:  http.StatusUnprocessableEntity,

@@ -77,6 +77,12 @@ func start(t *testing.T, o dodosim.Options) *dodosim.Simulator {
 // call makes an API call and returns status and body.
 func (s *shop) call(method, path, body string) (int, []byte) {
 	s.t.Helper()
+	return s.callAs(key, method, path, body)
+}
+
+// callAs makes an API call with another key.
+func (s *shop) callAs(key, method, path, body string) (int, []byte) {
+	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
