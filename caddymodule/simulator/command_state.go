@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +55,7 @@ with.`,
 		if err != nil {
 			return err
 		}
-		raw, err := send(cmd, http.MethodPost, "catalog", "application/yaml", body)
+		raw, err := send(cmd, http.MethodPost, "catalog", "application/json", body)
 		if err != nil {
 			return err
 		}
@@ -73,18 +72,27 @@ with.`,
 	return cmd
 }
 
+// readSeed reads what is sold. Options are for the start of a simulator.
 func readSeed(cmd *cobra.Command, name, price string) ([]byte, error) {
+	var (
+		c   dodosim.Catalog
+		err error
+	)
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxAnswer))
+		var file []byte
+		if file, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxAnswer)); err == nil {
+			c, err = dodosim.ParseCatalog(file)
+		}
+	} else {
+		c, err = readCatalog(name, price)
 	}
-	if !isCaddyfile(name) {
-		return os.ReadFile(name)
-	}
-	c, err := readCatalog(name, price)
 	if err != nil {
 		return nil, err
 	}
-	c.Options = dodosim.Behavior{}
+	if c.Options != (dodosim.Behavior{}) {
+		cmd.PrintErrln("The options of the catalog are left out: they are for the start of a simulator.")
+		c.Options = dodosim.Behavior{}
+	}
 	return json.Marshal(c)
 }
 

@@ -2,11 +2,16 @@ package simulator_test
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +23,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	_ "github.com/dodogate/dodogate/caddymodule" // the global option dodo
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/freeport"
 )
 
@@ -155,4 +161,97 @@ func field(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("no %s in %s", args[1], text)
 	}
 	ts.Setenv(args[2], value)
+}
+
+// TestDocumentedCommands runs every command line that the documentation shows, in its
+// order, and tries every example file.
+func TestDocumentedCommands(t *testing.T) {
+	page, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, commands := "env KEY=key\nexec dodogate simulator --listen $SIM --webhook $RECEIVER --webhook-secret $SECRET &sim&\nready\n", 0
+	alone := ""
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		for line := range strings.Lines(block[1]) {
+			line = strings.ReplaceAll(strings.TrimSpace(line), "http://localhost:8090", "http://$SIM")
+			commands++
+			if strings.HasPrefix(line, "dodogate simulator") {
+				alone += "exec " + line + " --listen $SIM &one&\nready\nkill -INT one\nwait one\n"
+				continue
+			}
+			if strings.HasPrefix(line, "dodogate ") {
+				line = "exec " + line
+			}
+			script += line + "\n"
+		}
+	}
+	if commands < 35 {
+		t.Errorf("only %d command lines are on the page", commands)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "page.txtar"), []byte(script+"kill -INT sim\nwait sim\n"+alone), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			for from, to := range map[string]string{
+				"../../docs/examples/catalog.yaml": "docs/examples/catalog.yaml", "../../Caddyfile": "Caddyfile",
+			} {
+				text, err := os.ReadFile(from)
+				if err != nil {
+					return err
+				}
+				to = filepath.Join(env.WorkDir, to)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil {
+					return err
+				}
+			}
+			return setUpDesk(t, env)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"ready": func(ts *testscript.TestScript, _ bool, _ []string) { ready(ts) },
+			"curl":  func(ts *testscript.TestScript, _ bool, args []string) { curl(ts, args) },
+		},
+	})
+}
+
+// curl is as much of that command as the page uses, for machines without it.
+func curl(ts *testscript.TestScript, args []string) {
+	flags := flag.NewFlagSet("curl", flag.ContinueOnError)
+	method, header, body := flags.String("X", "", ""), flags.String("H", "", ""), flags.String("d", "", "")
+	ts.Check(flags.Parse(args))
+	if *method == "" {
+		*method = http.MethodGet
+		if *body != "" {
+			*method = http.MethodPost
+		}
+	}
+	req, err := http.NewRequest(*method, flags.Arg(0), strings.NewReader(*body))
+	ts.Check(err)
+	if name, value, ok := strings.Cut(*header, ": "); ok {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		ts.Fatalf("%s %s %v", resp.Status, answer, err)
+	}
+}
+
+// TestDocumentedOptions: every option has its line, in the grammar and in the table.
+func TestDocumentedOptions(t *testing.T) {
+	page, err1 := os.ReadFile("../../docs/simulator.md")
+	grammar, err2 := os.ReadFile("caddyfile.go")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for field := range reflect.TypeFor[dodosim.Behavior]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !strings.Contains(string(page), "| `"+name) || !strings.Contains(string(grammar), "//\t\t"+name) {
+			t.Error(name, "is not documented")
+		}
+	}
 }

@@ -80,18 +80,13 @@ func amend(document map[string]any) {
 	config["anyOf"] = config["oneOf"] // that of a licence key requires nothing, so every other one fits it too
 	delete(config, "oneOf")
 	webhooks := document["webhooks"].(map[string]any)
-	for newer, like := range map[string]string{
-		"subscription.past_due": "subscription.on_hold",
-		"payout.not_initiated":  "payout.created", // older, in fact: FACTS 3.3
-	} {
-		encoded, err := json.Marshal(webhooks[like])
-		if err != nil {
-			panic(err)
-		}
-		encoded = bytes.ReplaceAll(encoded, []byte(like), []byte(newer))
-		if webhooks[newer], err = jsonschema.UnmarshalJSON(bytes.NewReader(encoded)); err != nil {
-			panic(err)
-		}
+	encoded, err := json.Marshal(webhooks["subscription.on_hold"])
+	if err != nil {
+		panic(err)
+	}
+	encoded = bytes.ReplaceAll(encoded, []byte("subscription.on_hold"), []byte("subscription.past_due"))
+	if webhooks["subscription.past_due"], err = jsonschema.UnmarshalJSON(bytes.NewReader(encoded)); err != nil {
+		panic(err)
 	}
 }
 
@@ -205,6 +200,10 @@ func (d *description) webhook(body []byte) error {
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
 	wanted := payloadTypes[strings.Split(eventType, ".")[0]]
+	if eventType == "payout.not_initiated" { // the older name (FACTS 3.3), which is not described
+		eventType = "payout.created"
+		envelope["type"] = eventType
+	}
 	if eventType == "credit.balance_low" {
 		wanted = "CreditBalanceLow"
 	}
