@@ -9,6 +9,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 )
 
 // entitlementHeaders removes what clients send under our names and sets what is
@@ -65,7 +66,7 @@ func headerValues(account string, s entitlement.Snapshot) []string {
 // array of the request's own, and each slice of it has no room behind its value:
 // handlers behind us may change and append to what they find.
 func (h entitlementHeaders) set(header http.Header, values *[headerCount]string, v *gateway.View) {
-	copy(values[:], v.Words)
+	copy(values[:], v.Words())
 	values[headerCount-1] = "false"
 	if v.Stale {
 		values[headerCount-1] = "true"
@@ -78,7 +79,7 @@ func (h entitlementHeaders) set(header http.Header, values *[headerCount]string,
 // nobody is what an anonymous visitor may do.
 var nobody = func() *gateway.View {
 	nothing := entitlement.Snapshot{Plan: entitlement.NoPlan, PlanStatus: entitlement.PlanNone}
-	return &gateway.View{Snapshot: nothing, Words: headerValues("", nothing)}
+	return cache.NewView(nothing, false, "", headerValues)
 }()
 
 func formatExpiry(s entitlement.Snapshot) string {
@@ -93,10 +94,18 @@ func formatExpiry(s entitlement.Snapshot) string {
 // the same. Any URL library decodes it.
 func encodeAccount(account, reserved string) string {
 	const hex = "0123456789ABCDEF"
+	plain := func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte(reserved, c) < 0 }
+	first := 0
+	for first < len(account) && plain(account[first]) {
+		first++
+	}
+	if first == len(account) {
+		return account // as nearly all are
+	}
 	var b strings.Builder
 	for i := range len(account) {
 		c := account[i]
-		if c > ' ' && c < 0x7f && strings.IndexByte(reserved, c) < 0 {
+		if plain(c) {
 			b.WriteByte(c)
 			continue
 		}

@@ -46,6 +46,7 @@ type handle struct {
 	opened   openStore
 	users    int
 	requests int           // those of the users that are requests still being answered
+	left     func()        // done, made once
 	idle     chan struct{} // not nil: somebody waits until nobody is at work
 	closed   bool
 
@@ -67,6 +68,7 @@ func acquire(key string, opener func(context.Context) (openStore, error)) (*hand
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
 		h := &handle{opener: opener, passes: newPasses()}
 		h.life, h.end = context.WithCancel(context.Background())
+		h.left = h.done
 		return h, nil
 	})
 	if err != nil {
@@ -116,7 +118,7 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 		opened.Watch(&h.watchers) // until it is closed
 	}
 	h.users++
-	return h.opened, h.done, nil
+	return h.opened, h.left, nil
 }
 
 // keep keeps the store from being closed until done is called, so that a request
@@ -140,7 +142,7 @@ func (h *handle) keepBehind() (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.users++
-	return h.done
+	return h.left
 }
 
 func (h *handle) done() {

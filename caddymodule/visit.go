@@ -81,6 +81,6 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 // show lets everybody behind see another snapshot.
 func (v *visit) show(r *http.Request, now entitlement.Snapshot, stale bool) {
 	v.once.Do(func() {})
-	v.view, v.err = &gateway.View{Snapshot: now, Stale: stale, Words: headerValues(v.account, now)}, nil
+	v.view, v.err = v.site.app.gateway.NewView(v.account, now, stale), nil
 	v.site.headers.set(r.Header, &v.headers, v.view)
 }

@@ -172,24 +172,31 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	if c.written != nil {
 		defer c.written()
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.hold.TTL)
-	defer cancel()
 	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt}
 	if c.hold.By != "" {
 		e.Keep = keyMemory
 	}
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		done, err := c.gateway.Store.End(ctx, e)
-		if err == nil {
-			c.gateway.views.Put(c.hold.Account, done.Account)
-		}
-		if !errors.Is(err, store.ErrUnavailable) {
-			return done.Found, err
-		}
+	spent, err = c.end(ctx, e)
+	if !errors.Is(err, store.ErrUnavailable) {
+		return spent, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.hold.TTL)
+	defer cancel()
+	for pause := 50 * time.Millisecond; errors.Is(err, store.ErrUnavailable); pause = min(2*pause, 2*time.Second) {
 		select {
 		case <-time.After(pause):
+			spent, err = c.end(ctx, e)
 		case <-ctx.Done():
 			return false, err
 		}
 	}
+	return spent, err
+}
+
+func (c *Charge) end(ctx context.Context, e store.End) (spent bool, err error) {
+	done, err := c.gateway.Store.End(ctx, e)
+	if err == nil {
+		c.gateway.views.Put(c.hold.Account, done.Account)
+	}
+	return done.Found, err
 }

@@ -18,6 +18,11 @@ const DefaultCacheEntries = 100_000
 // View is what a request sees of an account.
 type View = cache.View
 
+// NewView makes a view of what a request alone knows of its account.
+func (g *Gateway) NewView(account string, s entitlement.Snapshot, stale bool) *View {
+	return cache.NewView(s, stale, account, g.Words)
+}
+
 // Entitlement is what the account may do now. An account that was never seen
 // gets its sign-up credits first.
 //

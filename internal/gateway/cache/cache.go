@@ -43,10 +43,33 @@ type View struct {
 	entitlement.Snapshot
 	// Stale: the store cannot be reached, and this is what was remembered.
 	Stale bool
-	// Words are what [Options.Words] made of the snapshot.
-	Words []string
 
+	words   *words       // see [View.Words]
 	settled *atomic.Bool // see [View.Settled]
+}
+
+// NewView makes a view of a snapshot that is not remembered. say makes its words.
+func NewView(s entitlement.Snapshot, stale bool, account string, say func(account string, s entitlement.Snapshot) []string) *View {
+	return &View{Snapshot: s, Stale: stale, words: &words{account: account, say: say}}
+}
+
+// words are made when somebody asks for them: of an account that is charged all the time,
+// most snapshots are seen by no request.
+type words struct {
+	once    sync.Once
+	account string
+	say     func(account string, s entitlement.Snapshot) []string
+	texts   []string
+}
+
+// Words are what [Options.Words] makes of the snapshot, once. They are read only.
+func (v *View) Words() []string {
+	w := v.words
+	if w == nil || w.say == nil {
+		return nil
+	}
+	w.once.Do(func() { w.texts = w.say(w.account, v.Snapshot) })
+	return w.texts
 }
 
 // Settled reports whether no order of the account waits to be paid, as far as

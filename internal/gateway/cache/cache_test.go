@@ -87,7 +87,7 @@ func (w *world) wants(n int64, result cache.Result) {
 	w.Helper()
 	v, got, err := w.View(w.Context(), "acc")
 	if err != nil || got != result || v.Credits != n || v.Stale != (result == cache.Stale) ||
-		!slices.Equal(v.Words, []string{"acc", fmt.Sprint(n)}) {
+		!slices.Equal(v.Words(), []string{"acc", fmt.Sprint(n)}) {
 		w.Fatalf("%v, %s, %v; want %d credits, %s", v, got, err, n, result)
 	}
 }

@@ -43,9 +43,7 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 	for n := 1; ; n++ {
 		last.settled = settled
 		last.Snapshot, last.until = a.SnapshotUntil(at)
-		if c.Words != nil {
-			last.Words = c.Words(account, last.Snapshot)
-		}
+		last.words = &words{account: account, say: c.Words}
 		// What is held is given back by the store when the hold runs out.
 		held := !a.HeldUntil.IsZero() && !last.until.Before(a.HeldUntil)
 		if last.until.IsZero() || last.until.After(end) || n == maxSteps || held {

@@ -27,8 +27,8 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		return entitlement.Account{}, err
 	}
 	var a entitlement.Account
-	err := s.do(ctx, "read account", func(ctx context.Context) error {
-		reply, err := s.run(ctx, accountScript, s.keysOf(account).ledger(), s.now(), s.changesChannel())
+	err := s.ask(ctx, "read account", func() error {
+		reply, err := s.run(ctx, accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
 		if err != nil {
 			return err
 		}
@@ -123,15 +123,18 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
 	var done store.Committed
-	err = s.do(ctx, "commit "+c.Object.String(), func(ctx context.Context) error {
+	err = s.ask(ctx, "commit "+c.Object.String(), func() error {
 		keys, args := s.commitKeys(c), s.commitArgs(c, standing)
 		var asked *redis.Cmd
 		var parked *redis.IntCmd
-		s.together(ctx, func(p redis.Pipeliner) {
-			asked = commitScript.EvalSha(ctx, p, keys, args...)
+		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+			asked = evalSha(ctx, p, commitScript, keys, args)
 			parked = p.Exists(ctx, s.parkedKey(c.Object.String()))
 		})
-		reply, err := s.runAfter(ctx, asked, commitScript, keys, args...)
+		if err != nil {
+			return err
+		}
+		reply, err := s.runAfter(ctx, asked, commitScript, keys, args)
 		if err != nil {
 			return err
 		}
@@ -161,18 +164,18 @@ func (s *Store) commitKeys(c store.Commit) []string {
 	return append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
 }
 
-func (s *Store) commitArgs(c store.Commit, standing string) []any {
+func (s *Store) commitArgs(c store.Commit, standing string) []string {
 	var order store.OrderResult
 	if c.Order != nil {
 		order = *c.Order
 	}
-	args := []any{
-		s.now(), s.changesChannel(), strconv.FormatInt(c.Version, 10), strconv.FormatInt(c.Version+1, 10), c.State,
+	args := []string{
+		s.now(), s.changes, decimal(c.Version), decimal(c.Version + 1), string(c.State),
 		c.Object.String(), standing, c.Cause, string(c.Policy), order.ID, string(order.State), order.PaymentID,
-		store.MaxPurchases,
+		decimal(store.MaxPurchases),
 	}
 	for _, t := range c.Effect.Grants {
-		args = append(args, t.ID, strconv.FormatInt(t.Amount, 10), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
+		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
 	}
 	return args
 }
@@ -211,7 +214,8 @@ func (s *Store) EntriesBefore(ctx context.Context, account string, before int64,
 	limit = min(max(limit, 0), maxEntries)
 	var entries []ledger.Entry
 	err := s.do(ctx, "read entries", func(ctx context.Context) error {
-		texts, err := s.run(ctx, entriesBeforeScript, []string{s.keysOf(account).entries()}, before, limit)
+		texts, err := s.run(ctx, entriesBeforeScript, []string{s.keysOf(account).entries()},
+			[]string{decimal(before), strconv.Itoa(limit)})
 		if err != nil {
 			return err
 		}
@@ -243,8 +247,8 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 		return "", err
 	}
 	var owner string
-	err := s.do(ctx, "claim "+ref.String(), func(ctx context.Context) error {
-		reply, err := s.run(ctx, claimScript, []string{s.ownerKey(ref)}, account)
+	err := s.ask(ctx, "claim "+ref.String(), func() error {
+		reply, err := s.run(ctx, claimScript, []string{s.ownerKey(ref)}, []string{account})
 		if err == nil {
 			owner = reply[0]
 		}

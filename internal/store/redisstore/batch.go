@@ -1,37 +1,41 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// batch runs scripts for which nobody's answer waits, such as the ends of holds:
-// those that come while others are under way go together, in one write and one
-// read. A script that comes alone goes at once.
+// batch sends commands of many callers together: those that come while every lane is
+// under way wait for the next one, and share one write and one read with all who wait.
+// Commands that come while a lane is free go at once. So a busy gateway makes a fraction
+// of the system calls, and Redis as well, and an idle one waits for nobody.
+//
+// The timeout of commands begins when they are sent: a rush is served late and not
+// refused, as long as the server answers. Behind a server that hangs nobody waits for
+// more than two timeouts, because what waits when a batch ran out of time fails with it.
 type batch struct {
 	client  redis.UniversalClient
 	timeout time.Duration // of one batch
 	queue   chan *call
-	ended   context.Context //nolint:containedctx // of the goroutine
+	ended   context.Context //nolint:containedctx // of the goroutines
 	end     context.CancelFunc
-	done    chan struct{}
+	done    sync.WaitGroup
 }
 
-// call is a script on its way.
+// call are the commands of one caller on their way.
 type call struct {
-	ctx    context.Context //nolint:containedctx // of the caller
-	script *redis.Script
-	keys   []string
-	args   []any
-	reply  *redis.Cmd
-	over   chan error // of the whole batch
+	ctx  context.Context //nolint:containedctx // of the caller
+	ask  func(context.Context, redis.Pipeliner)
+	over chan error // nil: its commands say what became of them
 }
 
 const (
+	lanes       = 2    // batches under way at a time
 	maxCalls    = 1024 // that wait; more callers wait to be let in
 	maxTogether = 128  // in one batch
 )
@@ -39,51 +43,42 @@ const (
 var errBatchEnded = errors.New("redis: client is closed")
 
 func newBatch(client redis.UniversalClient, timeout time.Duration) *batch {
-	b := &batch{client: client, timeout: timeout, queue: make(chan *call, maxCalls), done: make(chan struct{})}
+	b := &batch{client: client, timeout: timeout, queue: make(chan *call, maxCalls)}
 	b.ended, b.end = context.WithCancel(context.Background())
-	go b.run()
+	for range lanes {
+		b.done.Go(b.run)
+	}
 	return b
 }
 
 // close ends what is under way, and waits for that.
 func (b *batch) close() {
 	b.end()
-	<-b.done
+	b.done.Wait()
 }
 
-// do runs a script and waits for its reply.
-func (b *batch) do(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	c := &call{ctx: ctx, script: script, keys: keys, args: args, over: make(chan error, 1)}
-	failed := func(err error) *redis.Cmd {
-		cmd := redis.NewCmd(ctx)
-		cmd.SetErr(err)
-		return cmd
-	}
+// do sends what ask asks for, once, and waits for the replies. The caller may look at
+// the commands only when there is no error: what fails for one of them is said by itself.
+func (b *batch) do(ctx context.Context, ask func(context.Context, redis.Pipeliner)) error {
+	c := &call{ctx: ctx, ask: ask, over: make(chan error, 1)}
 	select {
 	case b.queue <- c:
 	case <-ctx.Done():
-		return failed(ctx.Err())
+		return ctx.Err()
 	case <-b.ended.Done():
-		return failed(errBatchEnded)
+		return errBatchEnded
 	}
 	select {
 	case err := <-c.over:
-		switch {
-		case err != nil:
-			return failed(err)
-		case redis.HasErrorPrefix(c.reply.Err(), "NOSCRIPT"):
-			return script.Eval(ctx, b.client, keys, args...)
-		}
-		return c.reply
+		return err
 	case <-ctx.Done():
-		return failed(ctx.Err())
+		return ctx.Err()
 	case <-b.ended.Done():
-		return failed(errBatchEnded)
+		return errBatchEnded
 	}
 }
 
 func (b *batch) run() {
-	defer close(b.done)
 	for {
 		select {
 		case c := <-b.queue:
@@ -108,33 +103,44 @@ func (b *batch) gather(first *call) []*call {
 	return calls
 }
 
-// send runs the scripts of callers who still wait. An error of one is in its reply;
-// an error of the connection is everybody's.
+// send sends the commands of callers who still wait.
 func (b *batch) send(calls []*call) {
 	ctx, cancel := context.WithTimeout(b.ended, b.timeout)
 	defer cancel()
-	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, c := range calls {
-			if c.ctx.Err() == nil {
-				c.reply = c.script.EvalSha(ctx, p, c.keys, c.args...)
-			}
+	p := b.client.Pipeline()
+	for i, c := range calls {
+		if err := c.ctx.Err(); err != nil {
+			c.over <- err
+			calls[i] = nil
+			continue
 		}
-		return nil
-	})
+		c.ask(ctx, p)
+	}
+	cmds, _ := p.Exec(ctx) // each has its own error, and that of the connection
 	for _, c := range calls {
-		switch {
-		case c.reply == nil:
-			c.over <- c.ctx.Err()
-		case c.reply.Err() == nil || isReply(c.reply.Err()):
+		if c != nil {
 			c.over <- nil
-		default:
-			c.over <- cmp.Or(err, c.reply.Err())
 		}
+	}
+	if ctx.Err() != nil && !slices.ContainsFunc(cmds, answered) {
+		b.giveUp()
 	}
 }
 
-// isReply reports whether the server itself said that a script failed.
-func isReply(err error) bool {
+// answered reports whether the server said what became of a command.
+func answered(cmd redis.Cmder) bool {
 	var said redis.Error
-	return errors.As(err, &said)
+	return cmd.Err() == nil || errors.As(cmd.Err(), &said)
+}
+
+// giveUp fails those who have waited while the server answered nobody.
+func (b *batch) giveUp() {
+	for {
+		select {
+		case c := <-b.queue:
+			c.over <- errSilent
+		default:
+			return
+		}
+	}
 }

@@ -87,7 +87,7 @@ var (
 // commands take, and believes in the subscription as long as that comes back.
 func (s *Store) follow(ctx context.Context) (heard bool, err error) {
 	f := &following{
-		Store: s, sub: s.client.Subscribe(ctx), own: s.changesChannel() + ":" + crand.Text(),
+		Store: s, sub: s.client.Subscribe(ctx), own: s.changes + ":" + crand.Text(),
 		silence: beatInterval + 2*s.timeout,
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -102,7 +102,7 @@ func (s *Store) follow(ctx context.Context) (heard bool, err error) {
 
 	subscribing, cancelSubscribing := context.WithTimeout(ctx, max(s.timeout, minDialTimeout))
 	defer cancelSubscribing()
-	if err := f.sub.Subscribe(subscribing, s.changesChannel(), f.own); err != nil {
+	if err := f.sub.Subscribe(subscribing, s.changes, f.own); err != nil {
 		return false, err
 	}
 	f.beat = time.Now()

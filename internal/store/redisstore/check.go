@@ -84,7 +84,7 @@ func (s *Store) checkServer(ctx context.Context, server redis.Cmdable, addr stri
 // checkChannel tries whether changes may be published: a script that may not
 // would fail behind everything else that it does. What it publishes says nothing.
 func (s *Store) checkChannel(ctx context.Context, server redis.Cmdable) error {
-	err := server.Publish(ctx, s.changesChannel(), "").Err()
+	err := server.Publish(ctx, s.changes, "").Err()
 	if redis.HasErrorPrefix(err, "NOPERM") {
 		return fmt.Errorf("redis at %s: %w: &%s*", s.addrs, errChannel, s.prefix)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
@@ -18,10 +19,17 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 		return store.Held{}, fmt.Errorf("hold: %w", err)
 	}
 	var held store.Held
-	err := s.do(ctx, "hold", func(ctx context.Context) error {
-		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID),
-			s.now(), s.changesChannel(), h.ID, h.By, h.Fingerprint, h.Amount, millis(h.TTL), flag(h.Renew))
+	err := s.ask(ctx, "hold", func() error {
+		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID, h.By), []string{
+			s.now(), s.changes, h.ID, h.By, h.Fingerprint, decimal(h.Amount), millis(h.TTL), flag(h.Renew),
+		})
 		if err != nil {
+			return err
+		}
+		if len(reply) == 1 {
+			var outcome string
+			outcome, _, held.Account, err = parseUsual(reply[0])
+			held.Outcome = store.HoldOutcome(outcome)
 			return err
 		}
 		if len(reply) < 4 {
@@ -53,14 +61,19 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 		keep = max(keep, e.Keep)
 	}
 	var done store.Ended
-	err := s.do(ctx, "end hold", func(ctx context.Context) error {
-		reply, err := texts(s.ends.do(ctx, endScript, s.holdKeys(e.Account, e.ID),
-			s.now(), s.changesChannel(), e.ID, e.By, e.Captured, e.Receipt, millis(keep), millis(s.slack())))
+	err := s.ask(ctx, "end hold", func() error {
+		reply, err := s.run(ctx, endScript, s.holdKeys(e.Account, e.ID, e.By), []string{
+			s.now(), s.changes, e.ID, e.By, decimal(e.Captured), string(e.Receipt), millis(keep), millis(s.slack()),
+		})
 		switch {
 		case err != nil:
 			return err
 		case len(reply) == 1 && reply[0] == "range":
 			return fmt.Errorf("end hold %q: %w", e.ID, ledger.ErrRange)
+		case len(reply) == 1:
+			done.Found = true
+			_, done.Captured, done.Account, err = parseUsual(reply[0])
+			return err
 		case len(reply) < 4:
 			return errReply(reply)
 		}
@@ -77,6 +90,37 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	return done, nil
 }
 
+// parseUsual reads what usual.lua answers.
+func parseUsual(text string) (outcome string, captured int64, a entitlement.Account, err error) {
+	damaged := func() error { return fmt.Errorf("script returned %.40q", text) }
+	outcome, rest, _ := strings.Cut(text, " ")
+	captured, rest, ok1 := cutNumber(rest)
+	next, rest, _ := strings.Cut(rest, " ")
+	if a.HeldUntil, err = record.ParseMillis(next); err != nil {
+		return "", 0, a, damaged()
+	}
+	var ok2, ok3, ok4 bool
+	a.Rev, rest, ok2 = cutNumber(rest)
+	a.StandingsRev, rest, ok3 = cutNumber(rest)
+	a.Ledger.Seq, rest, ok4 = cutLast(rest)
+	if !ok1 || !ok2 || !ok3 || !ok4 {
+		return "", 0, a, damaged()
+	}
+	a.Ledger.Grants = make(map[string]ledger.Grant)
+	for rest != "" {
+		size, after, ok1 := cutNumber(rest)
+		length, after, ok2 := cutNumber(after)
+		if !ok1 || !ok2 || size > int64(len(after)) || length > int64(len(after))-size {
+			return "", 0, a, damaged()
+		}
+		if err := parseField(&a, after[:size], after[size:size+length]); err != nil {
+			return "", 0, a, err
+		}
+		rest = strings.TrimPrefix(after[size+length:], " ")
+	}
+	return outcome, captured, a, nil
+}
+
 func errReply(reply []string) error { return fmt.Errorf("script returned %d strings", len(reply)) }
 
 // slack is how much longer things are stored than they count: a test's clock
@@ -88,8 +132,12 @@ func (s *Store) slack() time.Duration {
 	return time.Hour
 }
 
-func (s *Store) holdKeys(account, id string) []string {
+// holdKeys are the keys of a hold. Nothing is remembered of one whose caller has no name.
+func (s *Store) holdKeys(account, id, by string) []string {
 	k := s.keysOf(account)
+	if by == "" {
+		return k.ledger()
+	}
 	return append(k.ledger(), k.ended(id))
 }
 
@@ -121,7 +169,13 @@ func parseHold(id, text string) (ledger.Hold, error) {
 
 // cutNumber reads digits and the space after them.
 func cutNumber(text string) (n int64, rest string, ok bool) {
-	digits, rest, ok := strings.Cut(text, " ")
+	n, rest, ok = cutLast(text)
+	return n, rest, ok && strings.Contains(text, " ")
+}
+
+// cutLast is cutNumber where nothing need come after.
+func cutLast(text string) (n int64, rest string, ok bool) {
+	digits, rest, _ := strings.Cut(text, " ")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, rest, ok && err == nil && n >= 0
+	return n, rest, err == nil && n >= 0
 }

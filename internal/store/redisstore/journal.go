@@ -45,8 +45,8 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 		return store.Event{}, fmt.Errorf("record event: %w", err)
 	}
 	var stored store.Event
-	err := s.do(ctx, "record event", func(ctx context.Context) error {
-		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e)...)
+	err := s.ask(ctx, "record event", func() error {
+		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e))
 		if err != nil {
 			return err
 		}
@@ -56,10 +56,10 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	return stored, err
 }
 
-func (s *Store) recordArgs(e store.Event) []any {
+func (s *Store) recordArgs(e store.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return []any{s.now(), e.Type, e.Body, e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger)}
+	return []string{s.now(), e.Type, string(e.Body), e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger)}
 }
 
 // recorded is e as record.lua says that it is stored now.
@@ -79,28 +79,31 @@ func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (st
 	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
 		return stored, bound, fmt.Errorf("receive event: %w", err)
 	}
-	err = s.do(ctx, "receive event", func(ctx context.Context) error {
+	err = s.ask(ctx, "receive event", func() error {
 		event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
-		owner, k := []string{s.ownerKey(b.Object)}, s.keysOf(b.Account)
+		owner, account, k := []string{s.ownerKey(b.Object)}, []string{b.Account}, s.keysOf(b.Account)
 		var record, claim *redis.Cmd
 		var object, order *redis.MapStringStringCmd
-		s.together(ctx, func(p redis.Pipeliner) {
-			record = recordScript.EvalSha(ctx, p, event, args...)
-			claim = claimScript.EvalSha(ctx, p, owner, b.Account)
+		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+			record = evalSha(ctx, p, recordScript, event, args)
+			claim = evalSha(ctx, p, claimScript, owner, account)
 			object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
 		})
-		reply, err := s.runAfter(ctx, record, recordScript, event, args...)
+		if err != nil {
+			return err
+		}
+		reply, err := s.runAfter(ctx, record, recordScript, event, args)
 		if err != nil {
 			return err
 		}
 		if stored, err = recorded(e, reply); err != nil {
 			return err
 		}
-		if reply, err = s.runAfter(ctx, claim, claimScript, owner, b.Account); err != nil {
+		if reply, err = s.runAfter(ctx, claim, claimScript, owner, account); err != nil {
 			return err
 		}
 		if bound.Account = reply[0]; bound.Account != b.Account {
-			bound.Object, err = parseObject(s.client.HGetAll(ctx, s.keysOf(bound.Account).object(b.Object)))
+			bound.Object, err = s.Object(ctx, bound.Account, b.Object)
 			return err
 		}
 		if bound.Object, err = parseObject(object); err != nil {
@@ -132,18 +135,15 @@ func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) er
 	if !e.State.Final() {
 		r = store.Retention{}
 	}
-	return s.do(ctx, "settle event", func(ctx context.Context) error {
-		if e.State == store.EventParked {
-			return s.park(ctx, e)
-		}
+	if e.State == store.EventParked {
+		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.park(ctx, e) })
+	}
+	return s.ask(ctx, "settle event", func() error {
 		under, err := s.settle(ctx, e, r)
-		if err != nil {
+		if err != nil || under == nil {
 			return err
 		}
-		if under == nil {
-			return nil
-		}
-		return s.unindex(ctx, e.ID, *under, true)
+		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.unindex(ctx, e.ID, *under, true) })
 	})
 }
 
@@ -202,8 +202,9 @@ type place struct {
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was.
 func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)},
-		string(e.State), e.Reason, e.Object, e.Account, s.now(), millis(r.Keep), millis(store.Linger), r.Body, e.Deliveries)
+	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, []string{
+		string(e.State), e.Reason, e.Object, e.Account, s.now(), millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -13,13 +13,21 @@ func (s *Store) keysOf(account string) accountKeys {
 	return accountKeys(s.prefix + "{" + escape(account) + "}:")
 }
 
-func (k accountKeys) account() string { return string(k) + "account" }
-func (k accountKeys) closed() string  { return string(k) + "closed" }
 func (k accountKeys) entries() string { return string(k) + "entries" }
 
 // ledger are the first keys of every script about credits, see ledger.lua.
 func (k accountKeys) ledger() []string {
-	return []string{k.account(), k.closed(), k.entries(), string(k) + "holds", string(k) + "expiring"}
+	names := [...]string{"account", "closed", "entries", "holds", "expiring"}
+	all := make([]byte, 0, len(names)*(len(k)+len("expiring")))
+	for _, name := range names {
+		all = append(append(all, k...), name...)
+	}
+	rest, keys := string(all), make([]string, 0, len(names)+1)
+	for _, name := range names {
+		n := len(k) + len(name)
+		keys, rest = append(keys, rest[:n]), rest[n:]
+	}
+	return keys
 }
 func (k accountKeys) ended(id string) string { return string(k) + "ended:" + escape(id) }
 func (k accountKeys) unpaid() string         { return string(k) + "unpaid" }
@@ -37,9 +45,6 @@ func (s *Store) ownerKey(ref entitlement.Ref) string { return s.prefix + "owner:
 func (s *Store) eventKey(id string) string      { return s.prefix + "event:" + escape(id) }
 func (s *Store) parkedKey(object string) string { return s.prefix + "parked:" + escape(object) }
 func (s *Store) allParkedKey() string           { return s.prefix + "parked" }
-
-// changesChannel is where changes are published. It is not a key.
-func (s *Store) changesChannel() string { return s.prefix + "changes" }
 
 // escape writes a name so that it holds no brace or colon, and so that no two
 // names look alike afterwards.

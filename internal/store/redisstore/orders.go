@@ -52,9 +52,10 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 }
 
 func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, value []byte) (store.Order, store.Start, error) {
-	reply, err := s.run(ctx, createOrderScript, s.orderKeys(o, key),
-		s.now(), o.ID, value, o.ExpiresAt.UnixMilli(), flag(key.Hash != ""), key.Fingerprint,
-		millis(key.Lease), millis(key.Keep), store.MaxOpenOrders, millis(retention))
+	reply, err := s.run(ctx, createOrderScript, s.orderKeys(o, key), []string{
+		s.now(), o.ID, string(value), decimal(o.ExpiresAt.UnixMilli()), flag(key.Hash != ""), key.Fingerprint,
+		millis(key.Lease), millis(key.Keep), decimal(store.MaxOpenOrders), millis(retention),
+	})
 	if err != nil {
 		return store.Order{}, "", err
 	}
@@ -76,7 +77,7 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 	if errors.Is(err, store.ErrNotFound) {
 		// The order was forgotten before its key: then so is the key.
 		o.ID = reply[1]
-		if _, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), o.ID, flag(key.Hash != "")); err != nil {
+		if _, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), []string{o.ID, flag(key.Hash != "")}); err != nil {
 			return store.Order{}, "", err
 		}
 	}
@@ -99,10 +100,11 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 	if !o.ExpiresAt.IsZero() {
 		expires = record.Millis(o.ExpiresAt)
 	}
-	return s.do(ctx, "open order", func(ctx context.Context) error {
-		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key),
+	return s.ask(ctx, "open order", func() error {
+		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key), []string{
 			s.now(), o.ID, o.SessionID, o.CheckoutURL, expires, flag(key.Hash != ""), key.Fingerprint,
-			millis(key.Keep), millis(retention), s.changesChannel())
+			millis(key.Keep), millis(retention), s.changes,
+		})
 		if err == nil && reply[0] == "missing" {
 			return fmt.Errorf("open order: %w", store.ErrNotFound)
 		}
@@ -117,8 +119,8 @@ func (s *Store) DropOrder(ctx context.Context, o store.Order, key store.Key) err
 	if err != nil {
 		return fmt.Errorf("drop order: %w", err)
 	}
-	return s.do(ctx, "drop order", func(ctx context.Context) error {
-		_, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), o.ID, flag(key.Hash != ""))
+	return s.ask(ctx, "drop order", func() error {
+		_, err := s.run(ctx, dropOrderScript, s.orderKeys(o, key), []string{o.ID, flag(key.Hash != "")})
 		return err
 	})
 }
@@ -172,7 +174,7 @@ func (s *Store) OpenOrders(ctx context.Context, account string) ([]store.Order, 
 	var orders []store.Order
 	err := s.do(ctx, "read open orders", func(ctx context.Context) error {
 		k := s.keysOf(account)
-		ids, err := s.run(ctx, openOrdersScript, []string{k.unpaid()}, s.now())
+		ids, err := s.run(ctx, openOrdersScript, []string{k.unpaid()}, []string{s.now()})
 		if err != nil {
 			return err
 		}
@@ -195,7 +197,8 @@ func (s *Store) Purchases(ctx context.Context, account string) ([]store.Order, e
 	var orders []store.Order
 	err := s.do(ctx, "read purchases", func(ctx context.Context) error {
 		k := s.keysOf(account)
-		ids, err := s.run(ctx, purchasesScript, []string{k.unpaid(), k.paid(), k.failed()}, s.now(), store.MaxPurchases)
+		ids, err := s.run(ctx, purchasesScript, []string{k.unpaid(), k.paid(), k.failed()},
+			[]string{s.now(), decimal(store.MaxPurchases)})
 		if err != nil {
 			return err
 		}

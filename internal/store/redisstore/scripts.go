@@ -82,26 +82,50 @@ var (
 
 // run runs a script, by its digest or, where the server does not know it (any
 // more), by its text, and returns the strings that it returns.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]string, error) {
-	return texts(script.Run(ctx, s.client, keys, args...))
+func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string) ([]string, error) {
+	var asked *redis.Cmd
+	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args) })
+	if err != nil {
+		return nil, err
+	}
+	return s.runAfter(ctx, asked, script, keys, args)
 }
 
 // runAfter is run for a script that was asked for by its digest already, together
 // with other commands: it returns what came of that, and runs it only where the
 // server did not know it.
-func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys []string, args ...any) ([]string, error) {
-	if redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
-		return s.run(ctx, script, keys, args...)
+func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string) ([]string, error) {
+	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
+		limited, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		asked = script.Eval(limited, s.client, keys, anys(args)...)
 	}
 	return texts(asked)
 }
 
-// together sends what ask asks for in one round trip. What fails is said by each
-// command.
-func (s *Store) together(ctx context.Context, ask func(redis.Pipeliner)) {
-	p := s.client.Pipeline()
-	ask(p)
-	_, _ = p.Exec(ctx)
+// evalSha asks for a script by its digest. It is [redis.Script.EvalSha] without a copy of
+// each key and argument.
+func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string) *redis.Cmd {
+	const before = 3 // of the first key
+	list := append(make([]any, 0, before+len(keys)+len(args)), "evalsha", script.Hash(), len(keys))
+	for i := range keys {
+		list = append(list, &keys[i])
+	}
+	for i := range args {
+		list = append(list, &args[i])
+	}
+	cmd := redis.NewCmd(ctx, list...)
+	cmd.SetFirstKeyPos(before)
+	_ = p.Process(ctx, cmd) // it is only noted
+	return cmd
+}
+
+func anys(texts []string) []any {
+	list := make([]any, len(texts))
+	for i, text := range texts {
+		list[i] = text
+	}
+	return list
 }
 
 // texts are the strings that a script returned.
@@ -136,7 +160,9 @@ func (s *Store) now() string {
 	return strconv.FormatInt(s.clock().UnixMilli(), 10)
 }
 
-func millis(d time.Duration) string { return strconv.FormatInt(max(d, 0).Milliseconds(), 10) }
+func millis(d time.Duration) string { return decimal(max(d, 0).Milliseconds()) }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func flag(b bool) string {
 	if b {

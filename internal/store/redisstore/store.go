@@ -18,9 +18,10 @@ import (
 // Store is a [store.Store] in Redis. It is made by [Open].
 type Store struct {
 	client  redis.UniversalClient
-	ends    *batch
+	batch   *batch
 	addrs   string
 	prefix  string
+	changes string // the channel where changes are published; it is not a key
 	timeout time.Duration
 	clock   func() time.Time
 	log     *slog.Logger
@@ -59,16 +60,16 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	quiet()
 	s := &Store{
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
-		prefix: opts.KeyPrefix, timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
+		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)},
 	}
-	s.ends = newBatch(s.client, s.timeout)
+	s.batch = newBatch(s.client, s.timeout)
 	if client.Password != "" {
 		s.secrets = []string{client.Password}
 	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
 	if err := s.Check(ctx); err != nil {
-		s.ends.close()
+		s.batch.close()
 		return nil, errors.Join(err, s.client.Close())
 	}
 	return s, nil
@@ -77,7 +78,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 // Close closes all connections. Later calls return [store.ErrUnavailable].
 func (s *Store) Close() error {
 	s.stopListening()
-	s.ends.close()
+	s.batch.close()
 	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return s.unavailable(context.Background(), "close redis", err)
 	}
@@ -104,6 +105,18 @@ func (s *Store) do(ctx context.Context, doing string, talk func(context.Context)
 	defer cancel()
 	err := talk(limited)
 	if answered = err == nil || isOurs(err); answered {
+		return err
+	}
+	return s.unavailable(ctx, doing, err)
+}
+
+// ask is do for what goes by the batch, which gives it its turn and its time.
+func (s *Store) ask(ctx context.Context, doing string, talk func() error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	err := talk()
+	if err == nil || isOurs(err) {
 		return err
 	}
 	return s.unavailable(ctx, doing, err)

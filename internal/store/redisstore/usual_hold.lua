@@ -18,13 +18,14 @@ local function usual()
   if not g or alike or wanted > g.left then return nil end
 
   local grant, expires = string.sub(g.field, 3), a.now + tonumber(ARGV[7])
-  local text = table.concat({ int(expires), ' 0 ', #ARGV[5], ' ', ARGV[5], #grant, ' ', int(wanted), ' ', grant })
+  local ends = int(expires)
+  local text = table.concat({ ends, ' 0 ', #ARGV[5], ' ', ARGV[5], #grant, ' ', int(wanted), ' ', grant })
   if redis.call('HSETNX', HOLDS, id, text) == 0 then return nil end
   g.left, g.held = g.left - wanted, g.held + wanted
-  a.next = math.min(a.next or expires, expires)
+  if not a.next or expires < a.next then a.due = ends end
   changed(a, g)
-  redis.call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'next', int(a.next))
-  redis.call('ZADD', EXPIRING, int(expires), id)
+  redis.call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'next', a.due)
+  redis.call('ZADD', EXPIRING, ends, id)
   tell(a)
   return answer(a, 'placed', '0')
 end
