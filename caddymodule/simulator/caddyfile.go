@@ -26,6 +26,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //	dodo_simulator [<matcher>] {
 //		api_key    <key>
+//		read_only_key <key>
 //		webhook    <url> <secret>
 //		public_url <url>
 //		catalog    <file>
@@ -48,6 +49,13 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		early_cancelled
 //		renewed_at_trial_start
 //		short_disputes
+//		quirks
+//		one_payment_id
+//		bare_renewals
+//		merge_metadata
+//		prorated_keeps_cycle
+//		soonest_expiry_first
+//		missing_is_500
 //		shared_webhook_ids
 //		rate_limits
 //		send_processing
@@ -66,7 +74,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // two decimals and no sign. From
 // grace_period_days on they are the fields of [dodosim.Behavior].
 //
-// In key, url and secret, {env.NAME} and {file./path} are filled in when the config is
+// In keys, url and secret, {env.NAME} and {file./path} are filled in when the config is
 // loaded. A file's name needs a slash or a second dot, or Caddy takes the placeholder for
 // its shorthand {file.*}.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -80,6 +88,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option := d.Val(); option {
 		case "api_key":
 			err = given.args(d, option, &h.APIKey)
+		case "read_only_key":
+			err = given.args(d, option, &h.ReadOnlyKey)
 		case "webhook":
 			h.Webhook = new(Webhook)
 			err = given.args(d, option, &h.Webhook.URL, &h.Webhook.Secret)

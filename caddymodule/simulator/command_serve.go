@@ -27,6 +27,7 @@ import (
 // serving is what the command is told.
 type serving struct {
 	listen, webhook, secret, key string
+	readOnlyKey                  string
 	catalog, price, publicURL    string
 	set                          []string
 }
@@ -46,6 +47,7 @@ func serveCommand(cmd *cobra.Command) {
 	flags.StringVar(&s.webhook, "webhook", "", "URL where webhooks go; more can be made by the API")
 	flags.StringVar(&s.secret, "webhook-secret", "", "What signs them: whsec_… (default: DODO_PAYMENTS_WEBHOOK_KEY, or made up)")
 	flags.StringVar(&s.key, "api-key", "", "The key that API calls must carry (default: DODO_PAYMENTS_API_KEY, or made up)")
+	flags.StringVar(&s.readOnlyKey, "read-only-key", "", "Another key, with which one may only read")
 	flags.StringVar(&s.catalog, "catalog", "", "What is sold: a YAML or JSON file, or a Caddyfile with its products (default: one product of each kind)")
 	price := priceFlag(cmd)
 	flags.StringVar(&s.publicURL, "public-url", "", "Where browsers reach it (default: as the API is called)")
@@ -124,7 +126,7 @@ func (s *serving) options(log io.Writer) (dodosim.Options, error) {
 		}
 	}
 	return dodosim.Options{
-		APIKey: s.key, WebhookURL: s.webhook, WebhookSecret: s.secret, PublicURL: s.publicURL,
+		APIKey: s.key, ReadOnlyKey: s.readOnlyKey, WebhookURL: s.webhook, WebhookSecret: s.secret, PublicURL: s.publicURL,
 		Products: c.Products, Discounts: c.Discounts, Behavior: c.Options, TickEvery: renewalPace,
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}, nil

@@ -211,6 +211,7 @@ func TestReload(t *testing.T) {
 		"another option":      {func(h *simulator.Handler) { h.Options.ShortDisputes = true }, false},
 		"another webhook":     {func(h *simulator.Handler) { h.Webhook.URL = "http://localhost/other" }, false},
 		"another secret":      {func(h *simulator.Handler) { h.Webhook.Secret = strings.ToLower(secret) }, false},
+		"a read-only key":     {func(h *simulator.Handler) { h.ReadOnlyKey = "read-key" }, false},
 		"another public URL":  {func(h *simulator.Handler) { h.PublicURL = "http://localhost" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,6 +331,7 @@ func TestProvisionRefusals(t *testing.T) {
 		"missing file":     {func(h *simulator.Handler) { h.Webhook.Secret = "{file./no/such/file}" }, "webhook secret: {file./no/such/file} is unset, empty or cannot be read"},
 		"unknown in text":  {func(h *simulator.Handler) { h.Webhook.Secret = "hidden{hidden.x}" }, "webhook secret: a placeholder in it is unknown or empty"},
 		"no secret":        {func(h *simulator.Handler) { h.Webhook.Secret = "" }, "webhook secret is required"},
+		"read-only unset":  {func(h *simulator.Handler) { h.ReadOnlyKey = "{env.DODO_TEST_UNSET}" }, "read_only_key: {env.DODO_TEST_UNSET} is unset"},
 		"weak secret":      {func(h *simulator.Handler) { h.Webhook.Secret = "whsec_hidden" }, "the webhook secret must be base64 of 24 to 64 bytes"},
 		"no webhook URL":   {func(h *simulator.Handler) { h.Webhook.URL = "" }, "webhook url is required"},
 		"relative URL":     {func(h *simulator.Handler) { h.Webhook.URL = "/webhook" }, "webhook URL: must be absolute"},

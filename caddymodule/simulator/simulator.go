@@ -39,13 +39,16 @@ func init() {
 // path of its own. Nothing is kept on disk. Sessions, payments and undelivered webhooks
 // survive a config reload if these settings stay the same, and are lost with the process.
 //
-// In `api_key`, `webhook` and `public_url`, the placeholders `{env.NAME}` and
+// In the keys, `webhook` and `public_url`, the placeholders `{env.NAME}` and
 // `{file./path}` are resolved when the config is loaded, and one that is unset or empty
 // is an error. The result is never written back into the config.
 type Handler struct {
 	// The key that API calls must carry, as `Authorization: Bearer <key>`. Any text
 	// without spaces. Required.
 	APIKey string `json:"api_key,omitempty"`
+
+	// Another key, with which one may only read; other calls get 403. Default: none.
+	ReadOnlyKey string `json:"read_only_key,omitempty"`
 
 	// Where events are sent, and the secret that signs them. Without it, events happen but
 	// nobody is told.
@@ -155,6 +158,11 @@ func (h *Handler) options() (dodosim.Options, error) {
 	if options.APIKey, err = resolve(repl, "api_key", h.APIKey); err != nil {
 		return options, err
 	}
+	if h.ReadOnlyKey != "" {
+		if options.ReadOnlyKey, err = resolve(repl, "read_only_key", h.ReadOnlyKey); err != nil {
+			return options, err
+		}
+	}
 	if h.Webhook != nil {
 		if options.WebhookURL, err = resolve(repl, "webhook url", h.Webhook.URL); err != nil {
 			return options, err
@@ -218,10 +226,10 @@ func resolve(repl *caddy.Replacer, setting, value string) (string, error) {
 // poolKey identifies a simulator by all of its settings, without showing them.
 func poolKey(options dodosim.Options) (string, error) {
 	settings, err := json.Marshal(struct { //nolint:gosec // it is hashed at once
-		APIKey, WebhookURL, WebhookSecret, PublicURL string
+		APIKey, ReadOnlyKey, WebhookURL, WebhookSecret, PublicURL string
 		dodosim.Catalog
 	}{
-		options.APIKey, options.WebhookURL, options.WebhookSecret, options.PublicURL,
+		options.APIKey, options.ReadOnlyKey, options.WebhookURL, options.WebhookSecret, options.PublicURL,
 		dodosim.Catalog{Products: options.Products, Discounts: options.Discounts, Options: options.Behavior},
 	})
 	if err != nil {

@@ -32,8 +32,28 @@ func created(object any) (any, error) {
 // apiCall names a route for the counters. The zero value is every unknown route.
 type apiCall struct{ method, path string }
 
+// without404 are the calls for which the API description lists no 404 (FACTS 1.3).
+var without404 = map[apiCall]bool{
+	{"GET", "/payments/{id}"}: true, {"GET", "/subscriptions/{id}"}: true, {"GET", "/customers/{id}"}: true,
+	{"GET", "/products/{id}"}: true, {"GET", "/refunds/{id}"}: true,
+}
+
+// hideMissing answers 500 where an endpoint would say that something does not exist.
+func hideMissing(do endpoint) endpoint {
+	return func(r *http.Request) (any, error) {
+		answer, err := do(r)
+		if refusal, ok := errors.AsType[*Error](err); ok && refusal.Status == http.StatusNotFound {
+			err = refuse(codeInternal, "something went wrong")
+		}
+		return answer, err
+	}
+}
+
 // api counts a call, lets a fault have it, and otherwise serves it.
 func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
+	if s.options.MissingIs500 && without404[route] {
+		do = hideMissing(do)
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls[route]++

@@ -39,6 +39,38 @@ type Behavior struct {
 	// every published example (FACTS 3.8).
 	ShortDisputes bool `json:"short_disputes,omitempty"`
 
+	// Quirks sends webhooks in which credits are numbers instead of text, and grants are
+	// spelt as in the published examples, as real webhooks have been seen to break their
+	// schema (FACTS 3.9). Default: what the API description says.
+	Quirks bool `json:"quirks,omitempty"`
+
+	// OnePaymentID gives all tries to pay a session one payment, which may have failed
+	// before it succeeds. Whether Dodo does is UNCONFIRMED (FACTS 2.1). Default: each try has
+	// one of its own.
+	OnePaymentID bool `json:"one_payment_id,omitempty"`
+
+	// BareRenewals leaves the payments of renewals without the subscription's metadata, which
+	// Dodo's documentation does not promise (FACTS 4, UNCONFIRMED). Default: they have it.
+	BareRenewals bool `json:"bare_renewals,omitempty"`
+
+	// MergeMetadata merges what PATCH /subscriptions/{id} has as metadata into what was there
+	// (FACTS 2.7, UNCONFIRMED). Default: it replaces that.
+	MergeMetadata bool `json:"merge_metadata,omitempty"`
+
+	// ProratedKeepsCycle leaves the billing dates where they are when a plan is changed with
+	// prorated_immediately, and gives no credits for it (FACTS 2.7, UNCONFIRMED). Default: a
+	// new cycle begins.
+	ProratedKeepsCycle bool `json:"prorated_keeps_cycle,omitempty"`
+
+	// SoonestExpiryFirst uses the credits first that expire first (FACTS 2.13, UNCONFIRMED).
+	// Default: those of the oldest grant.
+	SoonestExpiryFirst bool `json:"soonest_expiry_first,omitempty"`
+
+	// MissingIs500 answers 500 for a payment, subscription, customer, product or refund that
+	// does not exist: the API description has no 404 for them (FACTS 1.3, UNCONFIRMED). Default:
+	// 404.
+	MissingIs500 bool `json:"missing_is_500,omitempty"`
+
 	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
 	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
 	SharedWebhookIDs bool `json:"shared_webhook_ids,omitempty"`
@@ -80,7 +112,7 @@ type Behavior struct {
 }
 
 var (
-	behaviorName = regexp.MustCompile(`^[a-z][a-z_]*$`)
+	behaviorName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	// plainValue can be put into JSON as it is, everything else in quotes.
 	plainValue = regexp.MustCompile(`^(true|false|0|-?[1-9][0-9]{0,8})$`)
 )

@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -152,8 +153,9 @@ func (s *Simulator) addGrant(a *creditAccount, g *creditGrant, left decimal, at 
 	a.grants = append(a.grants, g)
 }
 
-// take uses credits up, the oldest grant first as the API description says (FACTS 2.13,
-// UNCONFIRMED), and then makes overage if that is allowed. The caller holds s.mu.
+// take uses credits up, the oldest grant first as the API description says unless
+// Options.SoonestExpiryFirst is set, and then makes overage if that is allowed. The caller
+// holds s.mu.
 func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEntry, at time.Time) (*creditEntry, *Error) {
 	terms, before := s.termsFor(c, a.CustomerID), a.Balance
 	over := amount.sub(amount.min(a.Balance))
@@ -165,7 +167,7 @@ func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEn
 		return nil, refuse(codeOverageLimit, "the overage would be %s", overage)
 	}
 	rest := amount
-	for _, g := range a.grants {
+	for _, g := range s.inOrderOfUse(a) {
 		if g.IsExpired || !g.Remaining.positive() {
 			continue
 		}
@@ -182,6 +184,25 @@ func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEn
 	made := s.enter(a, e, a.Balance.sub(amount.sub(over)), overage, at)
 	s.warnLow(a, before, at)
 	return made, nil
+}
+
+// inOrderOfUse are an account's grants, those first that are used up first.
+func (s *Simulator) inOrderOfUse(a *creditAccount) []*creditGrant {
+	grants := slices.Clone(a.grants)
+	if s.options.SoonestExpiryFirst {
+		slices.SortStableFunc(grants, func(a, b *creditGrant) int {
+			switch {
+			case a.ExpiresAt == nil && b.ExpiresAt == nil:
+				return 0
+			case a.ExpiresAt == nil:
+				return 1
+			case b.ExpiresAt == nil:
+				return -1
+			}
+			return a.ExpiresAt.Compare(*b.ExpiresAt)
+		})
+	}
+	return grants
 }
 
 // entryRequest is the body of POST …/balances/{customer}/ledger-entries.

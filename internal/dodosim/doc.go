@@ -31,14 +31,23 @@
 //     try in one session have different payment ids;
 //   - a missing object is 404 NOT_FOUND, though the API description lists 500;
 //   - a refund succeeds at once, with no time spent as pending;
-//   - a cancellation at the period's end is announced when it takes effect, unless
-//     Options.EarlyCancelled says otherwise;
+//   - a cancellation at the period's end is announced when it takes effect;
 //   - a recovered subscription sends active, but no renewed;
 //   - there is no tax, and no currency is ever converted.
 //
+// Where the other reading could break a client, an option turns it on.
+//
+// # Where things are
+//
+// simulator.go routes, api.go answers; an object has a file of its own name, its lists
+// another. subscribe, renewal, retry, slow and planchange are a subscription's life;
+// terms, meter and the files of credits are what it costs and gives. What happens on its
+// own is in clock.go and deadline.go. event.go, delivery.go, mischief.go and replay.go are
+// the way of a webhook, hook.go is where it ends.
+//
 // # Time
 //
-// Subscriptions renew, end and run out of grace only when [Simulator.Tick] or
-// [Simulator.Advance] is called, in the order of their times and each dated at its
-// own, so that a test that does the same gets the same.
+// What has a time of its own happens only when [Simulator.Tick] or [Simulator.Advance] is
+// called, in the order of those times and each dated at its own, so that a test that does
+// the same gets the same. Webhooks are sent, and retried, by Options.Clock.
 package dodosim

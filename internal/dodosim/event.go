@@ -144,10 +144,14 @@ func (s *Simulator) body(e *event) ([]byte, error) {
 	if e.frozen != nil {
 		return e.frozen, nil
 	}
-	return json.Marshal(envelope{
+	body, err := json.Marshal(envelope{
 		BusinessID: s.business,
 		Type:       e.Type,
 		Timestamp:  e.At,
 		Data:       e.about.payload(),
 	})
+	if err == nil && s.options.Quirks {
+		return quirked(e.Type, body)
+	}
+	return body, err
 }

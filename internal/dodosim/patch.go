@@ -1,6 +1,7 @@
 package dodosim
 
 import (
+	"maps"
 	"net/http"
 	"time"
 )
@@ -151,6 +152,11 @@ func (request patchRequest) term(sub *subscription) Period {
 
 // apply makes a change that fits. The caller holds s.mu.
 func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time) {
+	if s.options.MergeMetadata && request.Metadata != nil {
+		merged := maps.Clone(sub.Metadata)
+		maps.Copy(merged, request.Metadata)
+		request.Metadata = merged
+	}
 	request.editDetails(sub)
 	if request.DisableOnDemand != nil {
 		sub.OnDemand = false
@@ -200,8 +206,8 @@ func (s *Simulator) dunLeaver(request patchRequest, sub *subscription, now time.
 	}
 }
 
-// editDetails changes what has no effect on what happens. That metadata is replaced, not
-// merged, is UNCONFIRMED.
+// editDetails changes what has no effect on what happens. Whether metadata is replaced or
+// merged is UNCONFIRMED: Options.MergeMetadata decides.
 func (request patchRequest) editDetails(sub *subscription) {
 	if request.Metadata != nil {
 		sub.Metadata = request.Metadata

@@ -158,6 +158,9 @@ func (s *Simulator) tried(session *session, p *payment) *payment {
 		p = open
 	}
 	session.last = p
+	if s.options.OnePaymentID {
+		session.open = p
+	}
 	s.book(p)
 	s.watchCheckout(session, p)
 	return p

@@ -176,9 +176,10 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeRequest) {
 	now := s.now()
 	due := sub.dueNow(plan, *request.Mode, now)
+	keepsCycle := *request.Mode == doNotBill || *request.Mode == prorated && s.options.ProratedKeepsCycle
 	if *request.Mode == doNotBill || due.total == 0 {
 		s.setPlan(sub, plan)
-		if *request.Mode != doNotBill {
+		if !keepsCycle {
 			s.useCycle(sub)
 			sub.begin(now)
 		}
@@ -194,10 +195,14 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 	switch {
 	case p.Status == Succeeded:
 		s.setPlan(sub, plan)
-		s.useCycle(sub)
-		sub.begin(now)
+		if !keepsCycle {
+			s.useCycle(sub)
+			sub.begin(now)
+		}
 		s.tell(sub, now, "plan_changed", "updated")
-		s.giveCycle(sub, now)
+		if !keepsCycle {
+			s.giveCycle(sub, now)
+		}
 	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
 		s.setPlan(sub, plan)
 		s.putOnHold(sub, now)

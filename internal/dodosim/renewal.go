@@ -43,7 +43,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 		due = change.plan
 		due.raise(arrears)
 	}
-	p := s.charge(sub, due, sub.Metadata, at)
+	p := s.charge(sub, due, s.renewalMetadata(sub), at)
 	switch {
 	case p.Status == Succeeded && sub.card.slow:
 		s.process(sub, p, func(done time.Time) {
@@ -75,6 +75,14 @@ func (s *Simulator) beginRenewed(sub *subscription, change *scheduledChange, beg
 	s.tell(sub, at, "renewed", "updated")
 	s.turnCredits(sub, at)
 	s.giveCycle(sub, at)
+}
+
+// renewalMetadata is what the payments of later cycles carry.
+func (s *Simulator) renewalMetadata(sub *subscription) metadata {
+	if s.options.BareRenewals {
+		return metadata{}
+	}
+	return sub.Metadata
 }
 
 // cycleBill is what the next cycle costs, with what the last one has left to pay: its usage,
@@ -197,7 +205,7 @@ func (sub *subscription) owes() bool {
 // dues charges what is owed to a new card. The customer is present: only a card that is
 // declined at once fails.
 func (s *Simulator) dues(sub *subscription, with card, now time.Time) *payment {
-	p := s.newPayment(charge{at: now, bill: s.cycleBill(sub), customer: sub.Customer, billing: sub.Billing, metadata: sub.Metadata})
+	p := s.newPayment(charge{at: now, bill: s.cycleBill(sub), customer: sub.Customer, billing: sub.Billing, metadata: s.renewalMetadata(sub)})
 	p.belongTo(sub)
 	p.chargeCard(with, with.decline)
 	return p

@@ -422,3 +422,6 @@ func TestTooManyUndelivered(t *testing.T) {
 		}
 	})
 }
+
+// acknowledging takes every webhook, without a network.
+var acknowledging = &http.Client{Transport: transport(func(*http.Request) (int, error) { return http.StatusOK, nil })}
