@@ -41,8 +41,8 @@ what they tell of can be read by the API and goes on: a renewal follows a month 
 
 With --account it goes on with what the account has: the latest checkout, payment or
 subscription with that text as a value in its metadata. A checkout that waits is paid.
-If there is nothing, something new is bought, with the account as user_id in the
-metadata.`,
+If there is nothing, something new is bought, with the metadata of the last purchase, or
+with the account as user_id in it.`,
 		Example: examples(
 			"sim trigger --list",
 			"sim trigger payment.succeeded --product pdt_credits --quantity 2",

@@ -110,9 +110,9 @@ func (c *scene) payment() (*payment, *Error) {
 	return c.paid(buyable)
 }
 
-// disputed reports whether a dispute is open.
+// disputed reports whether a dispute is open, or was decided against the merchant.
 func (p *payment) disputed() bool {
-	return slices.ContainsFunc(p.Disputes, func(d disputeItem) bool { return d.Status.open() })
+	return slices.ContainsFunc(p.Disputes, func(d disputeItem) bool { return d.Status.held() })
 }
 
 func (c *scene) decline() *Error {

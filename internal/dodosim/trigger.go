@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,8 @@ type Trigger struct {
 
 	// Account says whose the payment or subscription is: the latest that has this text as a
 	// value in its metadata. A checkout of his that waits is paid. If there is nothing, the
-	// customer buys something, with the account as user_id in the metadata.
+	// customer buys something, with the metadata of the last purchase, or with the account as
+	// user_id.
 	Account string `json:"account,omitempty"`
 	// Session, Payment, Subscription and Dispute name what it happens to, instead.
 	Session      string `json:"session,omitempty"`
@@ -111,9 +113,13 @@ func (m metadata) mentions(text string) bool {
 // theirs reports whether something is of the account that the story is about.
 func (c *scene) theirs(m metadata) bool { return c.wish.Account != "" && m.mentions(c.wish.Account) }
 
-// metadata is what a checkout of the story carries.
+// metadata is what a checkout of the story carries: what the account's last purchase did,
+// in which its app knows to find the account, with what the wish says.
 func (c *scene) metadata() metadata {
 	m := make(metadata)
+	if last := c.lastPayment(); last != nil {
+		m = maps.Clone(last.Metadata)
+	}
 	for key, value := range c.wish.Metadata {
 		m[key], _ = json.Marshal(value) // a string
 	}
@@ -126,10 +132,8 @@ func (c *scene) metadata() metadata {
 // buyer is who buys in the story: the account's customer, if it has bought before.
 func (c *scene) buyer() *customerRequest {
 	if c.wish.Email == "" {
-		for _, p := range slices.Backward(c.paymentOrder) {
-			if c.theirs(p.Metadata) {
-				return &customerRequest{CustomerID: new(p.Customer.CustomerID)}
-			}
+		if last := c.lastPayment(); last != nil {
+			return &customerRequest{CustomerID: new(last.Customer.CustomerID)}
 		}
 	}
 	email, name := cmp.Or(c.wish.Email, someEmail), cmp.Or(c.wish.Name, someName)
@@ -137,6 +141,16 @@ func (c *scene) buyer() *customerRequest {
 		email = local + "@example.com"
 	}
 	return &customerRequest{Email: new(email), Name: new(name)}
+}
+
+// lastPayment is the account's latest, or nil.
+func (c *scene) lastPayment() *payment {
+	for _, p := range slices.Backward(c.paymentOrder) {
+		if c.theirs(p.Metadata) {
+			return p
+		}
+	}
+	return nil
 }
 
 // need is what a product must have for a story.

@@ -73,7 +73,7 @@ func TestTriggerGoesOnWithTheAccount(t *testing.T) {
 	}
 	// With no checkout that waits, the same customer buys again.
 	again := shop.payment(shop.trigger(dodosim.Trigger{Type: "payment.failed", Account: "ada", Product: "pdt_pack", Quantity: 3})[0].ObjectID)
-	if again["customer"].(map[string]any)["email"] != "ada@shop.example" || again["total_amount"] != 2997.0 || again["metadata"].(map[string]any)["user_id"] != "ada" {
+	if again["customer"].(map[string]any)["email"] != "ada@shop.example" || again["total_amount"] != 2997.0 || again["metadata"].(map[string]any)["login"] != "ada" {
 		t.Error(again)
 	}
 	// A stranger is another one.

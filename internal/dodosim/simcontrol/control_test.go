@@ -38,8 +38,8 @@ func TestPurchase(t *testing.T) {
 		{"dispute", `{"do":"open","account":"ada"}`, "dispute.opened"},
 		{"dispute", `{"do":"challenge","account":"ada"}`, "dispute.challenged"},
 		{"dispute", `{"do":"win","account":"ada"}`, "dispute.won"},
-		{"dispute", `{"do":"rdr","account":"ada"}`, "dispute.lost"},
 		{"refund", `{"account":"ada","fails":true}`, "refund.failed"},
+		{"dispute", `{"do":"rdr","account":"ada"}`, "dispute.lost"},
 	} {
 		if step.events == "" {
 			if status, body := b.answer(request("POST", "/__sim/"+step.path, step.body)); status != http.StatusBadRequest {
