@@ -40,7 +40,7 @@ build: ## build the production binary, ./bin/caddy, from xcaddy.json (without th
 	$(GO) run ./cmd/build -o bin/caddy
 
 .PHONY: test
-test: ## run all tests, after installing redis-server and the npm package that they need
+test: ## run all tests, after installing redis-server, Chromium and the npm package that they need
 	@./.ci/deps
 	$(GO) test -timeout 10m ./...
 	@echo 'make test: everything passed'
@@ -132,4 +132,4 @@ xcaddy: ## prove that production builds work, by xcaddy --with and by xcaddy.jso
 
 .PHONY: clean
 clean: ## remove what these targets wrote, with the demo's data
-	rm -rf bin caddy .demo internal/dodo/testdata/standardwebhooks/node_modules internal/dodosim/testdata/dodojs/node_modules bench/express/node_modules
+	rm -rf bin caddy .demo artifacts internal/dodo/testdata/standardwebhooks/node_modules internal/dodosim/testdata/dodojs/node_modules bench/express/node_modules

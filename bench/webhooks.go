@@ -120,7 +120,9 @@ func (s *taken) add(result load.Result, before, after look) {
 }
 
 func (b *bench) takers(ctx context.Context, all []purchase) (takers []*taker, err error) {
-	for _, with := range []func(context.Context, []purchase) (*taker, error){b.redisTaker, b.boltTaker, b.expressTaker} {
+	for _, with := range []func(context.Context, []purchase) (*taker, error){
+		b.redisTaker(stockGC), b.redisTaker(""), b.boltTaker(stockGC), b.boltTaker(""), b.floorTaker, b.expressTaker,
+	} {
 		t, err := with(ctx, all)
 		if err != nil {
 			return nil, err
@@ -132,30 +134,49 @@ func (b *bench) takers(ctx context.Context, all []purchase) (takers []*taker, er
 	return takers, nil
 }
 
-func (b *bench) redisTaker(ctx context.Context, all []purchase) (*taker, error) {
-	server, err := b.redis("redis")
-	if err != nil {
-		return nil, err
+// redisTaker is a gateway on Redis; gc are its settings of the garbage collector, "" for
+// its own.
+func (b *bench) redisTaker(gc string) func(context.Context, []purchase) (*taker, error) {
+	return func(ctx context.Context, all []purchase) (*taker, error) {
+		server, err := b.redis("redis" + gc)
+		if err != nil {
+			return nil, err
+		}
+		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
+		if err != nil {
+			return nil, err
+		}
+		return b.gatewayTaker(ctx, "dodogate, Redis", gc, b.storeIn(server), server, s, s.Close, all)
 	}
-	s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
-	if err != nil {
-		return nil, err
-	}
-	return b.gatewayTaker(ctx, "dodogate, Redis", b.storeIn(server), server, s, s.Close, all)
 }
 
-func (b *bench) boltTaker(ctx context.Context, all []purchase) (*taker, error) {
-	file := filepath.Join(b.dir, "dodogate.db")
-	s, err := boltstore.Open(file, boltstore.Options{})
+func (b *bench) boltTaker(gc string) func(context.Context, []purchase) (*taker, error) {
+	return func(ctx context.Context, all []purchase) (*taker, error) {
+		file := filepath.Join(b.dir, "dodogate"+gc+".db")
+		s, err := boltstore.Open(file, boltstore.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return b.gatewayTaker(ctx, "dodogate, embedded", gc, "bolt "+file, nil, s, s.Close, all)
+	}
+}
+
+// floorTaker is what an event costs before anybody has looked at it: Caddy answers it
+// without reading it.
+func (b *bench) floorTaker(_ context.Context, all []purchase) (*taker, error) {
+	bare, err := b.caddy(rig.CaddySpec{Name: "floor", Env: []string{stockGC}, Site: line("respond `{\"status\":\"ok\"}` 200")})
 	if err != nil {
 		return nil, err
 	}
-	return b.gatewayTaker(ctx, "dodogate, embedded", "bolt "+file, nil, s, s.Close, all)
+	return &taker{
+		title: "bare Caddy, `respond 200`: nothing is verified, stored or counted", addr: bare.Addr, path: "/payments/webhook", process: bare.Process,
+		counted: func(context.Context) (int64, error) { return int64(len(all)), nil },
+	}, nil
 }
 
 // gatewayTaker places the orders in the store, closes it, and starts a gateway
 // on it that every account visits once.
-func (b *bench) gatewayTaker(ctx context.Context, title, storeLine string, server *rig.Redis, s store.Store, done func() error, all []purchase) (*taker, error) {
+func (b *bench) gatewayTaker(ctx context.Context, title, gc, storeLine string, server *rig.Redis, s store.Store, done func() error, all []purchase) (*taker, error) {
 	err := place(ctx, s, all)
 	if closed := done(); err == nil {
 		err = closed
@@ -163,13 +184,16 @@ func (b *bench) gatewayTaker(ctx context.Context, title, storeLine string, serve
 	if err != nil {
 		return nil, err
 	}
-	name := "gateway-" + strings.Fields(storeLine)[0]
+	name, env := "gateway-"+strings.Fields(storeLine)[0]+gc, []string{gc}
+	if gc == "" {
+		title, env = title+", its own GC settings", nil
+	}
 	_, upstream, err := b.role(roleUpstream, name+"-upstream")
 	if err != nil {
 		return nil, err
 	}
 	gateway, err := b.caddy(rig.CaddySpec{
-		Name: name, Env: []string{stockGC},
+		Name: name, Env: env,
 		Global: gatewayOptions(storeLine, upstream), Site: gatewaySite("", upstream),
 	})
 	if err != nil {

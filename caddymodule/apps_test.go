@@ -125,6 +125,9 @@ func findProgram(t *testing.T, name, pattern string) string {
 	if found, _ := filepath.Glob(pattern); len(found) > 0 {
 		return found[len(found)-1]
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed", name)
+	}
 	t.Skipf("%s is not installed", name)
 	return ""
 }

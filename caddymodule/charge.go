@@ -39,8 +39,8 @@ func init() {
 // Every other request is charged, whatever its method: HEAD as GET, a range or a
 // conditional request as a whole one. Answers are not buffered. The charge is
 // decided when the status is known, so that a stream that breaks off is paid for;
-// a client that leaves before that pays nothing, and so does everybody when the
-// app cannot be reached. What was held by a gateway that died comes back after
+// a client that leaves before that pays and gets nothing, and so does everybody when
+// the app cannot be reached. What was held by a gateway that died comes back after
 // hold_ttl.
 //
 // The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
@@ -198,15 +198,21 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return nil
 	}
 	done := h.app.store.keep() // until the hold has ended
+	var m *meter
+	defer func() { // also when something panics
+		if m == nil {
+			done()
+		} else {
+			m.finish()
+		}
+	}()
 	charge := h.hold(w, r, v, key)
 	if charge == nil {
-		done()
 		return nil
 	}
-	v.held(r, charge)
-	m := newMeter(h, w, r, v, charge, done)
+	m = newMeter(h, w, r, v, charge, done)
 	m.record = h.Replay && key != ""
-	defer m.finish()
+	v.held(r, charge)
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
 	return m.err

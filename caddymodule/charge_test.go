@@ -1,23 +1,15 @@
 package caddymodule_test
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // leaves waits until the account has so many, with nothing held: a charge ends
@@ -198,179 +190,6 @@ func TestChargePriceAsTrailer(t *testing.T) {
 		b.leaves("alice", left)
 	}
 }
-
-// A hold ends once, however a request ends.
-func TestChargeEnds(t *testing.T) {
-	began, free := make(chan struct{}, 1), make(chan struct{})
-	b := newBench(t)
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/silent", "/slow":
-			began <- struct{}{}
-			select {
-			case <-r.Context().Done():
-			case <-free:
-			}
-		case "/stream":
-			w.WriteHeader(http.StatusOK)
-			_ = http.NewResponseController(w).Flush()
-			began <- struct{}{}
-			<-r.Context().Done()
-		case "/hints":
-			w.Header().Set("Link", "</x>; rel=preload")
-			w.WriteHeader(http.StatusEarlyHints)
-			w.WriteHeader(http.StatusInternalServerError)
-		case "/half":
-			w.Header().Set("Content-Length", "10")
-			_, _ = io.WriteString(w, "half")
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		case "/upgrade":
-			conn, buf, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-			_, _ = io.Copy(conn, buf)
-		}
-	}))
-	defer app.Close()
-	b.Upstream = strings.TrimPrefix(app.URL, "http://")
-	b.mustLoad(caddyfile(strings.Replace(usualDodo, "signup_credits 3", "signup_credits 100", 1), usualGateway+`
-	dodo_charge 1
-	test_panic /panic
-	test_nothing /nothing
-	handle /refused {
-		reverse_proxy 127.0.0.1:1
-	}
-	handle /retried {
-		reverse_proxy 127.0.0.1:1 {{Upstream}} {
-			lb_policy first
-			lb_retries 3
-			fail_duration 1m
-		}
-	}
-	handle /slow {
-		reverse_proxy {{Upstream}} {
-			transport http {
-				response_header_timeout 100ms
-			}
-		}
-	}
-	handle /file {
-		respond "here"
-	}
-	handle {
-		reverse_proxy {{Upstream}}
-	}
-	handle_errors {
-		respond "{err.status_code}"
-	}`))
-	left := int64(100)
-	expect := func(what string, charged int64) {
-		t.Helper()
-		left -= charged
-		b.leaves("alice", left)
-	}
-	for path, want := range map[string]struct {
-		status  int
-		charged int64
-	}{
-		"/ok": {200, 1}, "/refused": {502, 0}, "/retried": {200, 1}, "/slow": {504, 0}, "/file": {200, 1}, "/hints": {500, 0}, "/nothing": {200, 0},
-	} {
-		a := b.do("GET", path, "", "X-Test-User", "alice")
-		if path == "/slow" {
-			<-began
-		}
-		if a.status != want.status || receipts(a.header) != fmt.Sprintf("%d/%d", want.charged, left-want.charged) {
-			t.Errorf("%s: %d %s, receipts %s", path, a.status, a.body, receipts(a.header))
-		}
-		expect(path, want.charged)
-	}
-	if _, err := b.try("GET", "/panic", "alice"); err == nil {
-		t.Error("a panic was answered")
-	}
-	expect("a panic", 0)
-	if a, err := b.try("GET", "/half", "alice"); err == nil {
-		t.Errorf("half an answer was taken for a whole one: %+v", a)
-	}
-	expect("an app that breaks off behind the headers", 1)
-
-	// The client leaves before there is a status, and in the middle.
-	for path, charged := range map[string]int64{"/silent": 0, "/stream": 1} {
-		ctx, leave := context.WithCancel(t.Context())
-		req, _ := http.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:"+b.Port+path, nil)
-		req.Header.Set("X-Test-User", "alice")
-		over, answered := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(over)
-			if resp, err := b.client.Do(req); err == nil {
-				close(answered)
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
-		}()
-		<-began
-		if path == "/stream" {
-			<-answered
-		}
-		leave()
-		<-over
-		expect(path+" left", charged)
-	}
-
-	conn, err := net.Dial("tcp", "127.0.0.1:"+b.Port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	_, _ = io.WriteString(conn, lines("GET /upgrade HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Connection: Upgrade", "Upgrade: echo", ""))
-	buf := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(buf, nil)
-	if err != nil || resp.StatusCode != 101 || receipts(resp.Header) != fmt.Sprintf("1/%d", left-1) {
-		t.Fatalf("upgrade: %+v, %v", resp, err)
-	}
-	_, _ = io.WriteString(conn, "hello\n")
-	if line, err := buf.ReadString('\n'); line != "hello\n" {
-		t.Errorf("the other protocol said %q, %v", line, err)
-	}
-	expect("an upgrade", 1)
-}
-
-func init() {
-	caddy.RegisterModule(testPanic{})
-	caddy.RegisterModule(testNothing{})
-	for name, handler := range map[string]caddyhttp.MiddlewareHandler{"test_panic": testPanic{}, "test_nothing": testNothing{}} {
-		httpcaddyfile.RegisterHandlerDirective(name, func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-			h.Next()
-			return handler, nil
-		})
-		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "handle")
-	}
-}
-
-// testPanic is a handler that is broken.
-type testPanic struct{}
-
-func (testPanic) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_panic", New: func() caddy.Module { return new(testPanic) }}
-}
-
-func (testPanic) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error {
-	panic("a broken handler")
-}
-
-// testNothing is a handler that answers nothing.
-type testNothing struct{}
-
-func (testNothing) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_nothing", New: func() caddy.Module { return new(testNothing) }}
-}
-
-func (testNothing) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error { return nil }
 
 func TestChargeOnce(t *testing.T) {
 	var calls atomic.Int64

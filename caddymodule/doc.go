@@ -29,7 +29,8 @@
 //   - What a request needs is there after Provision; Start only opens the store,
 //     so that one that cannot be used is refused when the config is loaded.
 //   - Open stores belong to the process and are pooled (pool.go), and so do the
-//     passes over Dodo's lists (passes.go) and the metrics (metrics.go).
+//     passes over Dodo's lists (passes.go) and the metrics (metrics.go). A store is
+//     closed behind the last request of the last config that had it (drain.go).
 //   - Secrets are resolved into what Provision makes, and into nothing that is
 //     ever written out (secrets.go).
 package caddymodule

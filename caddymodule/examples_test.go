@@ -9,7 +9,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
@@ -148,6 +153,94 @@ func TestPlanLimit(t *testing.T) {
 	if a := b.do("POST", "/upload", upload, as("alice")...); a.status != http.StatusOK {
 		t.Errorf("pro: %d %s", a.status, a.body)
 	}
+}
+
+// A rate limit from a plug-in goes by the plan through matchers of Caddy's own, and
+// counts by the account.
+func TestPlanRate(t *testing.T) {
+	b := newBench(t)
+	sim := shop(t, b)
+	sim.HoldWebhooks(false)
+	b.mustLoad(caddyfile(strings.Replace(usualDodo, "credits 10", "plan pro", 1), usualGateway+`
+	@pro vars {http.dodo.plan} pro
+	@others expression {http.dodo.plan} != "pro"
+	test_rate @pro {http.dodo.account} 5
+	test_rate @others {http.dodo.account} 2
+	reverse_proxy {{Upstream}}`))
+	passes := func(user string, want int) {
+		t.Helper()
+		n := 0
+		for range 10 {
+			switch a := b.do("GET", "/app", "", "X-Test-User", user); a.status {
+			case http.StatusOK:
+				n++
+			case http.StatusTooManyRequests:
+			default:
+				t.Fatal(a.status, a.body)
+			}
+		}
+		if n != want {
+			t.Errorf("%d requests of %s pass, want %d", n, user, want)
+		}
+	}
+	passes("alice", 2)
+	a := b.do("POST", "/payments/checkout", `{"plan":"pro"}`, "Content-Type", "application/json", "X-Test-User", "alice")
+	session := regexp.MustCompile(`"session_id":"([^"]+)"`).FindStringSubmatch(a.body)
+	if session == nil {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if _, err := sim.Pay(session[1], "4242424242424242"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	passes("alice", 5)
+	passes("bob", 2)
+}
+
+// rate is the smallest rate limit: so many requests by key, for ever.
+type rate struct {
+	Key  string `json:"key"`
+	Most int    `json:"most"`
+
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (*rate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_rate", New: func() caddy.Module { return new(rate) }}
+}
+
+func (l *rate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	key := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).ReplaceAll(l.Key, "")
+	l.mu.Lock()
+	if l.seen == nil {
+		l.seen = map[string]int{}
+	}
+	l.seen[key]++
+	over := l.seen[key] > l.Most
+	l.mu.Unlock()
+	if over {
+		return caddyhttp.Error(http.StatusTooManyRequests, nil)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+func init() {
+	caddy.RegisterModule(new(rate))
+	httpcaddyfile.RegisterHandlerDirective("test_rate", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		h.Next()
+		l, args := new(rate), h.RemainingArgs()
+		if len(args) != 2 {
+			return nil, h.ArgErr()
+		}
+		l.Key = args[0]
+		var err error
+		l.Most, err = strconv.Atoi(args[1])
+		return l, err
+	})
+	httpcaddyfile.RegisterDirectiveOrder("test_rate", httpcaddyfile.Before, "handle")
 }
 
 func TestAPIPrices(t *testing.T) {

@@ -129,14 +129,14 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	g.headers.strip(r)
+	body := g.headers.strip(r)
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	account, err := g.account(repl)
 	if err != nil {
 		g.refuse(w, r, err)
 		return nil
 	}
-	v := &visit{ctx: r.Context(), site: g, account: account}
+	v := &visit{ctx: r.Context(), site: g, account: account, body: body}
 	v.enter(r)
 	repl.Map(v.placeholder)
 	if g.api.Owns(r) {

@@ -38,14 +38,18 @@ func newEntitlementHeaders(prefix string) (entitlementHeaders, error) {
 // strip removes everything of ours from a request as the client sent it: headers
 // and declared trailers in any spelling, trailers that arrive with the end of
 // the body, and the names on Connection lines, by which a client could have the
-// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1).
-func (h entitlementHeaders) strip(r *http.Request) {
+// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). It returns what stands before the
+// body from then on; nil is when there is none.
+func (h entitlementHeaders) strip(r *http.Request) *trailerGuard {
 	h.own.removeFrom(r.Header)
 	h.own.removeTokens(r.Header, "Connection")
 	h.own.removeFrom(r.Trailer)
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
 	}
+	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}
+	r.Body = guard
+	return guard
 }
 
 // headerValues are the values of the headers but for Stale. They are made once for

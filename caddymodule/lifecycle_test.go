@@ -330,7 +330,69 @@ func TestOldRequestsKeepTheirStore(t *testing.T) {
 	if err := <-reloaded; err != nil {
 		t.Error(err)
 	}
-	if !canOpen(t, b.file()) {
-		t.Error("the old file is still open")
+	eventually(t, "the old file is closed", func() string {
+		if !canOpen(t, b.file()) {
+			return "it is open"
+		}
+		return ""
+	})
+}
+
+// Streams go on when a config brings another store, and nobody waits for them. They
+// are charged in their own store, which is closed behind the last of them, unless a
+// config has taken it back by then.
+func TestStreamsKeepTheirStore(t *testing.T) {
+	b := newBench(t)
+	began, end := make(chan struct{}, 1), make(chan struct{})
+	b.Upstream = strings.TrimPrefix(newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Charge-Credits")
+		_, _ = io.WriteString(w, "part")
+		_ = http.NewResponseController(w).Flush()
+		began <- struct{}{}
+		<-end
+		w.Header().Set("X-Charge-Credits", "3")
+	}), "http://")
+	config := caddyfile(rich(usualDodo), usualGateway+"\n\tdodo_charge 1 {\n\t\tmax 10\n\t}\n\treverse_proxy {{Upstream}}")
+	other := strings.Replace(config, "dodogate.db", "other.db", 1)
+	stream := func() (finish func()) {
+		t.Helper()
+		resp, err := b.client.Do(b.request("GET", "/", "alice"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		return func() {
+			end <- struct{}{}
+			text, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || string(text) != "part" || resp.Trailer.Get("X-Credits-Charged") != "3" {
+				t.Errorf("%q %v %v", text, err, resp.Trailer)
+			}
+		}
 	}
+	b.mustLoad(config)
+	finish := stream()
+	b.mustLoad(other)
+	b.leaves("alice", 100) // there
+	b.mustLoad(config)     // its file is open
+	b.leaves("alice", 90)
+	finish()
+	b.leaves("alice", 97)
+	b.spends("alice", 1, 3)
+
+	finish = stream()
+	b.mustLoad(other)
+	if canOpen(t, b.file()) {
+		t.Error("the file of a stream was closed")
+	}
+	finish()
+	eventually(t, "the file is closed behind the stream", func() string {
+		if !canOpen(t, b.file()) {
+			return "it is open"
+		}
+		return ""
+	})
+	b.mustLoad(config)
+	b.leaves("alice", 94)
+	b.spends("alice", 2, 6)
 }

@@ -2,13 +2,11 @@ package caddymodule
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -28,6 +26,8 @@ type meter struct {
 	renewal renewal
 
 	wrote     bool  // the status is known
+	gone      bool  // nothing goes to the client, which left before that
+	broken    bool  // something did not get to the client, which left behind it
 	atEnd     bool  // the price comes as a trailer
 	nextToApp bool  // there is no other dodo_charge behind this one
 	settled   bool  // the price is decided
@@ -50,64 +50,37 @@ func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *ga
 	return m
 }
 
-// renewals is how often a hold is renewed within its time, so that some may fail.
-const renewals = 4
-
-// renew keeps the hold of a request alive that takes its time.
-func (m *meter) renew() (done bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/renewals)
-	defer cancel()
-	if err := m.charge.Renew(ctx); err != nil {
-		m.handler.logger.Warn("a hold could not be renewed; it is tried again", "error", err)
-		return false
-	}
-	return true
-}
-
-// renewal does something from time to time until it is stopped. What was not done
-// is tried again much sooner, or the hold would have run out by then.
-type renewal struct {
-	mu      sync.Mutex
-	timer   *time.Timer
-	stopped bool
-}
-
-func (r *renewal) start(every time.Duration, do func() (done bool)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.timer = time.AfterFunc(every, func() {
-		next := every
-		if !do() {
-			next = every / 4
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if !r.stopped {
-			r.timer.Reset(next)
-		}
-	})
-}
-
-// stop does not wait for what is being done.
-func (r *renewal) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stopped = true
-	r.timer.Stop()
-}
-
 // WriteHeader decides at the final status. That of an upgrade is one, too.
 func (m *meter) WriteHeader(status int) {
-	if !m.wrote && status < 200 && status != http.StatusSwitchingProtocols {
+	switch final := status >= 200 || status == http.StatusSwitchingProtocols; {
+	case m.wrote:
+	case !final:
 		_, _ = m.take() // a price is for the final status to tell, and so are receipts
 		removeField(m.Header(), headerCharged)
 		removeField(m.Header(), headerRemaining)
-	}
-	if !m.wrote && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	case m.request.Context().Err() != nil:
+		m.leave()
+		return
+	default:
 		m.wrote = true
 		m.decide(status)
 	}
-	m.ResponseWriter.WriteHeader(status)
+	if !m.gone {
+		m.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// statusGone is what logs show of requests whose client left, as in other proxies.
+const statusGone = 499
+
+// leave gives the hold back because the client has left, and the answer to nobody. To
+// net/http a client is gone that has closed only its own half of the connection: it
+// could still read what it does not pay for.
+func (m *meter) leave() {
+	m.wrote, m.gone, m.record = true, true, false
+	clear(m.Header())
+	m.settle(0)
+	m.ResponseWriter.WriteHeader(statusGone)
 }
 
 // decide settles the price at the status, unless it comes as a trailer.
@@ -121,7 +94,7 @@ func (m *meter) decide(status int) {
 		m.record = false // what follows cannot be repeated, and is not waited for
 	}
 	switch {
-	case !m.handler.charged(status), m.request.Context().Err() != nil:
+	case !m.handler.charged(status):
 		price = 0
 	case named:
 		price = m.handler.price(values)
@@ -204,7 +177,7 @@ func (m *meter) end(receipt []byte) {
 	behind := m.handler.app.store.keepBehind()
 	m.done()
 	m.done = nil
-	m.charge.Ending()
+	m.charge.Ending(m.price)
 	go m.handler.end(m.charge, m.price, receipt, behind)
 }
 
@@ -224,15 +197,16 @@ func (m *meter) finish() {
 }
 
 // lastPrice is what a request costs whose price was to come last, if it came.
-// Without an answer there is nothing to pay for. A client who left in the middle
-// of it got something; an app that broke off did not say that it is done.
+// Without an answer there is nothing to pay for. A client who left in the middle of
+// it, or broke off its request, got something; an app that broke off by itself did not
+// say that it is done.
 func (m *meter) lastPrice(values []string, named bool) int64 {
 	switch {
 	case !m.wrote:
 		return 0
 	case named:
 		return m.handler.price(values)
-	case m.request.Context().Err() != nil:
+	case m.broken, m.visit.brokeOff(), m.request.Context().Err() != nil:
 		return m.handler.Credits
 	case m.returned && m.err == nil:
 		return m.handler.Credits
@@ -246,9 +220,13 @@ func (m *meter) Write(p []byte) (int, error) {
 	if !m.wrote {
 		m.WriteHeader(http.StatusOK)
 	}
+	if m.gone {
+		return 0, m.request.Context().Err()
+	}
 	m.keepBody(p)
 	n, err := m.ResponseWriter.Write(p)
 	if err != nil {
+		m.broken = true
 		m.drop() // the rest may never come
 	}
 	return n, err
@@ -259,7 +237,10 @@ func (m *meter) ReadFrom(r io.Reader) (int64, error) {
 	if !m.wrote {
 		m.WriteHeader(http.StatusOK)
 	}
-	if m.record {
+	if m.gone {
+		return 0, m.request.Context().Err()
+	}
+	if m.record || m.atEnd { // Write sees what goes, and whether it does
 		return io.Copy(writerOnly{m}, r)
 	}
 	return m.ResponseWriterWrapper.ReadFrom(r)
@@ -271,6 +252,12 @@ type writerOnly struct{ io.Writer }
 // Hijack gives the connection away, with which whoever takes it can answer as it
 // likes: as an upgrade, by all that is known.
 func (m *meter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !m.wrote && m.request.Context().Err() != nil {
+		m.leave()
+	}
+	if m.gone {
+		return nil, nil, m.request.Context().Err()
+	}
 	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
 	if err == nil && !m.wrote {
 		m.wrote = true

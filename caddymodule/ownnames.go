@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 )
 
 // ownNames are names of headers without case and without anything but letters
@@ -115,14 +116,24 @@ type trailerGuard struct {
 	io.ReadCloser
 	request *http.Request
 	own     *ownNames
+	broke   atomic.Bool // the client ended the request before its end
+	closed  atomic.Bool // nobody reads any more
 }
 
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.ReadCloser.Read(p)
 	if err != nil {
 		g.own.removeFrom(g.request.Trailer)
+		if err != io.EOF && !g.closed.Load() {
+			g.broke.Store(true)
+		}
 	}
 	return n, err
+}
+
+func (g *trailerGuard) Close() error {
+	g.closed.Store(true) // before it makes a Read fail
+	return g.ReadCloser.Close()
 }
 
 // Interface guard

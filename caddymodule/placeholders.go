@@ -16,6 +16,7 @@ type visit struct {
 	ctx     context.Context //nolint:containedctx // the request's
 	site    *Gateway        // that made it
 	account string          // empty: anonymous
+	body    *trailerGuard   // of the request; nil for none
 
 	once sync.Once
 	view *gateway.View

@@ -31,9 +31,10 @@ type openStore interface {
 // the file that a running server has. A failed opening is tried again.
 //
 // Requests of an old config outlive its clean-up. So whoever is at work is
-// counted, and the store is closed once nobody is, or after drainTime. From then
-// on everything returns [store.ErrUnavailable].
+// counted, and the store is closed once nobody is (drain.go). From then on
+// everything returns [store.ErrUnavailable].
 type handle struct {
+	key string // in the pool
 	// opener must not show what it opens when it is printed; a func does not.
 	opener func(context.Context) (openStore, error)
 	passes *passes // over Dodo's lists, into this store
@@ -48,25 +49,24 @@ type handle struct {
 	requests int           // those of the users that are requests still being answered
 	left     func()        // done, made once
 	idle     chan struct{} // not nil: somebody waits until nobody is at work
+	quiet    chan struct{} // not nil: somebody waits until there are no requests
+	unwanted bool          // no config has it
 	closed   bool
 
 	watchers store.Watchers // of the open store, through all openings
 }
 
-const (
-	// openTime bounds the opening of a store.
-	openTime = 15 * time.Second
-	// drainTime is more than the longest use case takes, which is a checkout.
-	drainTime = 20 * time.Second
-	// giveUpTime is how long those who wait for the store then have to say so.
-	giveUpTime = time.Second
-)
+// openTime bounds the opening of a store.
+const openTime = 15 * time.Second
 
 // acquire takes the handle with the given key from the pool. The key identifies
 // the resource and may be logged.
 func acquire(key string, opener func(context.Context) (openStore, error)) (*handle, error) {
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
-		h := &handle{opener: opener, passes: newPasses()}
+		if h := leftBehind.take(key); h != nil {
+			return h, nil
+		}
+		h := &handle{key: key, opener: opener, passes: newPasses()}
 		h.life, h.end = context.WithCancel(context.Background())
 		h.left = h.done
 		return h, nil
@@ -151,57 +151,6 @@ func (h *handle) done() {
 	h.leave()
 }
 
-// leave notes that a user is done. The caller holds the lock.
-func (h *handle) leave() {
-	h.users--
-	if h.isIdle() && h.idle != nil {
-		close(h.idle)
-		h.idle = nil
-	}
-}
-
-// isIdle reports whether there is nobody to wait for. A process that ends has given
-// its requests their grace_period and does not wait longer for those that are left;
-// they go down with it. The caller holds the lock.
-func (h *handle) isIdle() bool {
-	return h.users == 0 || h.users == h.requests && caddy.Exiting()
-}
-
-// Destruct closes the store. Whoever is at work may finish, also with steps that
-// have not begun yet, as long as drainTime has not passed; those who only wait for
-// the store are told to give up then, and have a moment more.
-func (h *handle) Destruct() error {
-	defer h.end()
-	late := time.NewTimer(drainTime)
-	defer late.Stop()
-	over := false
-	for {
-		h.mu.Lock()
-		if h.isIdle() || over {
-			h.closed = true
-			opened := h.opened
-			h.opened = nil
-			h.mu.Unlock()
-			if opened == nil {
-				return nil
-			}
-			return opened.Close()
-		}
-		if h.idle == nil {
-			h.idle = make(chan struct{})
-		}
-		idle := h.idle
-		h.mu.Unlock()
-		select {
-		case <-idle:
-		case <-late.C:
-			over = h.life.Err() != nil
-			h.end()
-			late.Reset(giveUpTime)
-		}
-	}
-}
-
 func unavailable(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
 		return err
@@ -209,8 +158,5 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
-// Interface guards
-var (
-	_ caddy.Destructor = (*handle)(nil)
-	_ store.Store      = (*handle)(nil)
-)
+// Interface guard
+var _ store.Store = (*handle)(nil)

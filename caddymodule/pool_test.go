@@ -17,6 +17,7 @@ import (
 type fakeStore struct {
 	store.Store
 	watchers store.Watchers
+	opened   int
 	closed   bool
 }
 
@@ -81,27 +82,32 @@ func TestHandleWatches(t *testing.T) {
 	}
 }
 
+// openHandle acquires a handle with a store of its own, in which all is open.
+func openHandle(t *testing.T) (*caddymodule.Handle, *fakeStore) {
+	t.Helper()
+	fake := &fakeStore{}
+	h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) {
+		if fake.opened++; fake.opened > 1 {
+			return nil, errors.New("it is open already")
+		}
+		return fake, nil
+	})
+	if err := h.Open(); err != nil {
+		t.Fatal(err)
+	}
+	return h, fake
+}
+
+// Work behind requests may finish before the store is closed.
 func TestHandleDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := &fakeStore{}
-		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
-		atWork := h.Keep()
+		h, fake := openHandle(t)
 		_, done, err := h.Use()
 		if err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		go func() {
-			time.Sleep(time.Second)
-			done()
-			time.Sleep(time.Second)
-			if _, again, err := h.Use(); err != nil {
-				t.Errorf("the next step of who is at work: %v", err)
-			} else {
-				again()
-			}
-			atWork()
-		}()
+		time.AfterFunc(2*time.Second, done)
 		if err := caddymodule.ReleaseHandle("test"); err != nil {
 			t.Error(err)
 		}
@@ -117,10 +123,73 @@ func TestHandleDrains(t *testing.T) {
 	})
 }
 
+// A request goes on for hours when its config is gone, nobody waits for it, and its
+// store is there, for what is behind it, too. Then the store is closed.
+func TestHandleOutlivesItsConfigs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, fake := openHandle(t)
+		over := h.Keep()
+		begin := time.Now()
+		if err := caddymodule.ReleaseHandle("test"); err != nil || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		time.Sleep(3 * time.Hour)
+		_, written, err := h.Use()
+		if err != nil {
+			t.Fatalf("the store of a long request: %v", err)
+		}
+		over()
+		time.Sleep(time.Second)
+		over = h.Keep() // one more, on a connection that was kept
+		time.Sleep(caddymodule.DrainTime + time.Second)
+		if h.Life().Err() != nil {
+			t.Error("a request was given up")
+		}
+		over()
+		time.Sleep(time.Second)
+		if fake.closed {
+			t.Error("closed before the charge was written")
+		}
+		written()
+		synctest.Wait()
+		if !fake.closed {
+			t.Error("not closed behind the last request")
+		}
+	})
+}
+
+// A config that names the store again has it, however long the requests take that
+// kept it open: a file cannot be opened twice.
+func TestHandleIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, fake := openHandle(t)
+		over := h.Keep()
+		for range 3 {
+			if err := caddymodule.ReleaseHandle("test"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Hour)
+			again := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) {
+				return nil, errors.New("it is open already")
+			})
+			if err := again.Open(); again != h || err != nil {
+				t.Fatalf("another one: %v, %v", again != h, err)
+			}
+		}
+		over()
+		time.Sleep(time.Hour)
+		if fake.closed {
+			t.Error("closed under a config")
+		}
+		if err := caddymodule.ReleaseHandle("test"); err != nil || !fake.closed {
+			t.Errorf("closed %v, %v", fake.closed, err)
+		}
+	})
+}
+
 func TestHandleDoesNotDrainForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := &fakeStore{}
-		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+		h, fake := openHandle(t)
 		_, done, err := h.Use()
 		if err != nil {
 			t.Fatal(err)
@@ -139,8 +208,7 @@ func TestHandleDoesNotDrainForEver(t *testing.T) {
 // Who only waits for the store is told before it is closed, and can say so.
 func TestHandleTellsWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := &fakeStore{}
-		h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+		h, fake := openHandle(t)
 		_, done, err := h.Use()
 		if err != nil {
 			t.Fatal(err)

@@ -56,6 +56,9 @@ func (v *visit) lastKnown() *gateway.View {
 	return v.known
 }
 
+// brokeOff reports whether the client ended its request before the end.
+func (v *visit) brokeOff() bool { return v.body != nil && v.body.broke.Load() }
+
 // settled is told what a hold became. It returns what the client has been charged
 // so far, and what it has left, besides what is held for the request still.
 func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {

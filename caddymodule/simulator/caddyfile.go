@@ -58,6 +58,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		missing_is_500
 //		shared_webhook_ids
 //		rate_limits
+//		one_subscription
 //		send_processing
 //		retry_days <days>
 //		dunning

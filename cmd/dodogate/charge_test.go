@@ -621,9 +621,7 @@ func TestTerminated(t *testing.T) {
 	if n != streams+answered.Load() || spent != want.Load() {
 		t.Errorf("%d charges of %d credits, want %d of %d", n, spent, streams+answered.Load(), want.Load())
 	}
-	if got := other.credits("alice"); got != 1000-want.Load() {
-		t.Errorf("%d credits are left, want %d", got, 1000-want.Load())
-	}
+	other.leaves("alice", 1000-want.Load()) // what it remembers may be behind the ledger for a moment
 	if strings.Contains(ends.said(), `"level":"error"`) {
 		t.Errorf("it said:\n%s", errorLines(ends.said()))
 	}

@@ -1,7 +1,9 @@
 package dodo
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ const pageSize = 100 // the most that there is
 type Page[Item any] struct {
 	Items []Item
 	Last  bool // no page follows
+	Odd   int  // items that do not say what they are, and are not in Items
 }
 
 // PaymentSummary says which payment there is. The list knows neither its checkout
@@ -39,7 +42,20 @@ type SubscriptionSummary struct {
 	Status    entitlement.SubscriptionStatus // empty where the list does not say
 	CreatedAt time.Time                      // UTC; zero where the list does not say
 	PeriodEnd time.Time                      // next_billing_date, likewise
-	Clues     Clues                          // to whose it is
+	ProductID string                         // likewise
+	Quantity  int64                          // 0 where the list does not say
+	// CancelAtEnd where the list says it, as CancelSaid tells.
+	CancelAtEnd, CancelSaid bool
+	Clues                   Clues // to whose it is
+}
+
+// Differs reports whether the list says something else than what is known.
+func (s SubscriptionSummary) Differs(known entitlement.SubscriptionState) bool {
+	return s.Status != known.Status ||
+		!s.PeriodEnd.Equal(known.PeriodEnd) ||
+		s.ProductID != "" && s.ProductID != known.ProductID ||
+		s.Quantity != 0 && s.Quantity != known.Quantity ||
+		s.CancelSaid && s.CancelAtEnd != known.CancelAtEnd
 }
 
 // PaymentChange says that something happened to a payment: a refund or a dispute
@@ -83,13 +99,17 @@ func (c *Client) Subscriptions(ctx context.Context, page int) (Page[Subscription
 	}
 	return readPage(ctx, c, "list subscriptions", send, func(item fields) SubscriptionSummary {
 		hint := item.asHint()
-		return SubscriptionSummary{
+		s := SubscriptionSummary{
 			ID:        item.wantID("subscription_id"),
 			Status:    entitlement.SubscriptionStatus(hint.word("status")),
 			CreatedAt: hint.time("created_at"),
 			PeriodEnd: hint.time("next_billing_date"),
+			ProductID: hint.id("product_id"),
+			Quantity:  hint.quantity(),
 			Clues:     readClues(hint),
 		}
+		s.CancelAtEnd, s.CancelSaid = hint.flag("cancel_at_next_billing_date")
+		return s
 	})
 }
 
@@ -129,32 +149,50 @@ func readChange(id, status string) func(fields) PaymentChange {
 }
 
 // readPage asks for one page and reads its items, each of which must at least say
-// what it is.
+// what it is. One that does not must not hide the others; a page of nothing else
+// is no list of what was asked for.
 func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(fields) Item) (Page[Item], error) {
-	answer, items, err := c.page(ctx, op, send)
+	answer, err := c.listed(ctx, op, send)
 	if err != nil {
 		return Page[Item]{}, err
 	}
-	page := Page[Item]{Last: len(items) < pageSize}
-	for _, item := range items {
-		page.Items = append(page.Items, read(item))
-	}
+	items := answer.items("items", pageSize)
 	if err := answer.err(); err != nil {
 		return Page[Item]{}, err
+	}
+	page := Page[Item]{Last: len(items) < pageSize}
+	var first error
+	for i, raw := range items {
+		var odd faults
+		item := read(readObject(fmt.Sprintf("items[%d]", i), raw, &odd))
+		if err := odd.err(); err != nil {
+			page.Odd++
+			first = cmp.Or(first, err)
+			continue
+		}
+		page.Items = append(page.Items, item)
+	}
+	if first != nil && len(page.Items) == 0 {
+		return Page[Item]{}, answer.bad("", first)
 	}
 	return page, nil
 }
 
 // page reads one page of a list, for whoever reads its items.
 func (c *Client) page(ctx context.Context, op string, send sender) (reply, []fields, error) {
-	answer, err := c.call(ctx, op, send)
+	answer, err := c.listed(ctx, op, send)
 	if err != nil {
 		return reply{}, nil, err
 	}
-	if answer.raw("items") == nil {
+	return answer, answer.list("items", pageSize), nil
+}
+
+func (c *Client) listed(ctx context.Context, op string, send sender) (reply, error) {
+	answer, err := c.call(ctx, op, send)
+	if err == nil && answer.raw("items") == nil {
 		answer.refuse("items", "is missing")
 	}
-	return answer, answer.list("items", pageSize), nil
+	return answer, err
 }
 
 func readClues(item fields) Clues {

@@ -96,14 +96,41 @@ func TestSubscriptions(t *testing.T) {
 	s := newStub(t, nil, answer(200, `{"items":[
 		{"subscription_id":"sub_1","status":"ON_HOLD","created_at":"2026-01-02T03:04:05Z","next_billing_date":"2026-02-02T03:04:05Z"},
 		{"subscription_id":"sub_2","status":true,"created_at":[],"next_billing_date":null,"quantity":1e308},
-		{"subscription_id":3}]}`))
+		{"subscription_id":3,"product_id":"pdt_1","quantity":"2","cancel_at_next_billing_date":false},{"product_id":"pdt_1"}]}`))
 	got, err := s.client.Subscriptions(t.Context(), 0)
-	want := dodo.Page[dodo.SubscriptionSummary]{Last: true, Items: []dodo.SubscriptionSummary{
+	want := dodo.Page[dodo.SubscriptionSummary]{Last: true, Odd: 1, Items: []dodo.SubscriptionSummary{
 		{ID: "sub_1", Status: entitlement.SubscriptionOnHold, CreatedAt: moment("2026-01-02T03:04:05Z"), PeriodEnd: moment("2026-02-02T03:04:05Z")},
-		{ID: "sub_2"}, {ID: "3"},
+		{ID: "sub_2"}, {ID: "3", ProductID: "pdt_1", Quantity: 2, CancelSaid: true},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, %v\nwant\n%+v", got, err, want)
+	}
+}
+
+// TestSubscriptionDiffers: the list tells what changed, as far as it says anything.
+func TestSubscriptionDiffers(t *testing.T) {
+	known := monthlyState(func(*entitlement.SubscriptionState) {})
+	same := dodo.SubscriptionSummary{Status: known.Status, PeriodEnd: known.PeriodEnd}
+	all := same
+	all.ProductID, all.Quantity, all.CancelSaid = known.ProductID, known.Quantity, true
+	for name, c := range map[string]struct {
+		change func(*dodo.SubscriptionSummary)
+		want   bool
+	}{
+		"nothing":                {func(*dodo.SubscriptionSummary) {}, false},
+		"says little":            {func(s *dodo.SubscriptionSummary) { *s = same }, false},
+		"another status":         {func(s *dodo.SubscriptionSummary) { s.Status = "paused" }, true},
+		"another end":            {func(s *dodo.SubscriptionSummary) { s.PeriodEnd = s.PeriodEnd.Add(time.Second) }, true},
+		"the end in other words": {func(s *dodo.SubscriptionSummary) { s.PeriodEnd = s.PeriodEnd.In(time.FixedZone("", 3600)) }, false},
+		"another product":        {func(s *dodo.SubscriptionSummary) { s.ProductID = "pdt_other" }, true},
+		"another quantity":       {func(s *dodo.SubscriptionSummary) { s.Quantity++ }, true},
+		"cancelled at the end":   {func(s *dodo.SubscriptionSummary) { s.CancelAtEnd = true }, true},
+	} {
+		s := all
+		c.change(&s)
+		if got := s.Differs(known); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -186,7 +213,9 @@ func TestListPages(t *testing.T) {
 		"items twice":     {`{"items":[],"items":[{"ID":"x_1"}]}`, 0, false, dodo.ErrBadAnswer},
 		"item a string":   {`{"items":["x_1"]}`, 0, false, dodo.ErrBadAnswer},
 		"item null":       {`{"items":[null]}`, 0, false, dodo.ErrBadAnswer},
-		"no id":           {`{"items":[{"ID":"x_1"ALSO},{"status":"active"}]}`, 0, false, dodo.ErrBadAnswer},
+		"no id":           {`{"items":[{"status":"active"}]}`, 0, false, dodo.ErrBadAnswer},
+		"one without id":  {`{"items":[{"ID":"x_1"ALSO},{"status":"active"}]}`, 1, true, nil},
+		"odd ones":        {`{"items":[null,{"ID":"../x"},{"ID":"x_1"ALSO},"x_1",{"ID":"x_1","ID":"x_2"},[]]}`, 1, true, nil},
 		"id null":         {`{"items":[{"ID":null}]}`, 0, false, dodo.ErrBadAnswer},
 		"id odd":          {`{"items":[{"ID":"../x"}]}`, 0, false, dodo.ErrBadAnswer},
 		"id twice":        {`{"items":[{"ID":"x_1","ID":"x_2"}]}`, 0, false, dodo.ErrBadAnswer},

@@ -261,6 +261,7 @@ func subscribed(status entitlement.SubscriptionStatus, at string) *dodo.Fact {
 			At: moment(at), Status: status, ProductID: "pdt_RUST4raxbl0Rfe4VQi1z", Quantity: 1,
 			CreatedAt:   moment("2025-06-23T11:57:59.125145Z"),
 			PeriodStart: moment("2025-07-23T12:01:21.506021Z"), PeriodEnd: moment("2025-08-23T12:01:14.672875Z"),
+			Cycle: 30 * 24 * time.Hour,
 		})},
 		Clues: dodo.Clues{CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K", CustomerEmail: "test@acme.com", SubscriptionID: "sub_7EeHq2ewQuadropD2ra"},
 	}
@@ -287,7 +288,7 @@ func subscribedFromCLI(status entitlement.SubscriptionStatus, cancelAtEnd bool) 
 	return &dodo.Fact{
 		Fact: entitlement.Fact{Ref: subscription("sub_test"), Subscription: entitlement.Observed(entitlement.SubscriptionState{
 			At: day, Status: status, ProductID: "pdt_test", Quantity: 1, CreatedAt: day, PeriodStart: day,
-			PeriodEnd: moment("2026-04-20T00:00:00Z"), CancelAtEnd: cancelAtEnd,
+			PeriodEnd: moment("2026-04-20T00:00:00Z"), CancelAtEnd: cancelAtEnd, Cycle: 30 * 24 * time.Hour,
 		})},
 		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com", SubscriptionID: "sub_test"},
 	}

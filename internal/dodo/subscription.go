@@ -24,6 +24,9 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 		ExpiresAt:   data.time("expires_at"),
 	}
 	s.CancelAtEnd, _ = data.flag("cancel_at_next_billing_date")
+	hint := data.asHint() // what these say is of use only when others were missed
+	s.OnDemand, _ = hint.flag("on_demand")
+	s.Cycle = readCycle(hint)
 	if s.TrialDays, _ = data.whole("trial_period_days"); s.TrialDays > maxTrial {
 		data.refuse("trial_period_days", "is too large")
 	}
@@ -40,6 +43,20 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	clues.Metadata = readMetadata(data.hints("metadata"))
 	clues.SubscriptionID = ref.ID
 	return Fact{Fact: entitlement.Fact{Ref: ref, Subscription: known}, Clues: clues}
+}
+
+// longest is the longest billing period there may be.
+const longest = 100 * 365 * 24 * time.Hour
+
+// readCycle is about how long a billing period is; 0 when that is not said.
+func readCycle(data fields) time.Duration {
+	const day = 24 * time.Hour
+	count, _ := data.whole("payment_frequency_count")
+	unit := map[string]time.Duration{"day": day, "week": 7 * day, "month": 30 * day, "year": 365 * day}[data.word("payment_frequency_interval")]
+	if unit > 0 && count > int64(longest/unit) {
+		return longest
+	}
+	return unit * time.Duration(count)
 }
 
 // subscriptionStatusOf are the types that say what became of the subscription.

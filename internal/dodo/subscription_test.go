@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -287,6 +288,40 @@ func TestDecodeSubscriptionErrorsQuoteNothing(t *testing.T) {
 		_, err := dodo.Decode([]byte(subscriptionEvent("active", set(field, `"`+marker+`"`))))
 		if !errors.Is(err, dodo.ErrUnclear) || strings.Contains(err.Error(), marker) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// TestDecodeCycle: how long a period is, and whether there are any, is of use only
+// when others were missed. So nothing about it holds an event up.
+func TestDecodeCycle(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		count, interval, onDemand string // JSON
+		cycle                     time.Duration
+		free                      bool
+	}{
+		{`1`, `"Month"`, `false`, 30 * day, false},
+		{`"2"`, `"week"`, `null`, 14 * day, false},
+		{`90`, `"DAY"`, `"true"`, 90 * day, true},
+		{`1`, `"Year"`, `true`, 365 * day, true},
+		{`1000`, `"Year"`, `0`, 36500 * day, false},
+		{`36501`, `"Day"`, ``, 36500 * day, false},
+		{`1e308`, `"Month"`, `[]`, 0, false},
+		{`9223372036854775808`, `"Month"`, `{}`, 0, false},
+		{`-1`, `"Month"`, `"yes"`, 0, false},
+		{`null`, `"Month"`, ``, 0, false},
+		{`1`, `"Fortnight"`, ``, 0, false},
+		{`1`, `{"a":1}`, ``, 0, false},
+	} {
+		e, err := dodo.Decode([]byte(subscriptionEvent("renewed", set(
+			"payment_frequency_count", tt.count, "payment_frequency_interval", tt.interval, "on_demand", tt.onDemand))))
+		if err != nil {
+			t.Errorf("%+v: %v", tt, err)
+			continue
+		}
+		if state := e.Fact.Subscription.State; state.Cycle != tt.cycle || state.OnDemand != tt.free {
+			t.Errorf("%+v: %v, %v", tt, state.Cycle, state.OnDemand)
 		}
 	}
 }

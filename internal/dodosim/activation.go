@@ -179,7 +179,9 @@ func (s *Simulator) listInstances(r *http.Request) (any, error) {
 	return list[instance]{Items: slicePage(items, window)}, nil
 }
 
-// Unauthenticated calls are those that apps make on machines of customers.
-var keyless = map[apiCall]bool{
-	{"POST", "/licenses/validate"}: true, {"POST", "/licenses/activate"}: true, {"POST", "/licenses/deactivate"}: true,
+// keyless are the routes that need no key (FACTS 1.2): what apps call on machines of
+// customers, and what customers open themselves.
+var keyless = map[string]bool{
+	"POST /licenses/validate": true, "POST /licenses/activate": true, "POST /licenses/deactivate": true,
+	"GET /invoices/payments/{id}": true, "GET /invoices/refunds/{id}": true,
 }

@@ -13,7 +13,8 @@ import (
 // maxBody bounds a request. A cart with all its metadata takes a tenth of it.
 const maxBody = 1 << 20
 
-// endpoint answers one API call: with a value to encode, an emptyAnswer, or an *Error.
+// endpoint answers one API call: with a value to encode, an emptyAnswer, a pdfAnswer, or
+// an *Error.
 // Whatever it returns must not change any more, see snapshot.
 type endpoint func(*http.Request) (any, error)
 
@@ -57,6 +58,9 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls[route]++
+		if s.authorized(r) {
+			s.calledAt = s.publicURL(r)
+		}
 		fault, hit := s.takeFault(route)
 		s.mu.Unlock()
 		if hit {
@@ -80,6 +84,13 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 		w.WriteHeader(int(empty))
 		return
 	}
+	if document, ok := answer.(pdfAnswer); ok && err == nil {
+		w.Header().Set("Content-Type", "application/pdf")
+		w.Header().Set("Content-Disposition", `inline; filename="`+document.name+`"`)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(document.body) // the client may be gone
+		return
+	}
 	if made, ok := answer.(createdAnswer); ok && err == nil {
 		writeJSON(w, http.StatusCreated, made.body)
 		return
@@ -100,7 +111,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 func (s *Simulator) authorize(r *http.Request) *Error {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	case keyless[apiCall{r.Method, r.URL.Path}] || hasKey(r, s.options.APIKey):
+	case keyless[r.Pattern] || hasKey(r, s.options.APIKey):
 		return nil
 	case !s.authorized(r):
 		return refuse(codeUnauthorized, "the API key is missing or wrong")

@@ -25,17 +25,18 @@ type Attempt struct {
 	RedirectURL string
 }
 
-// Pay pays a session by a test card, as a customer would on the page, and returns once
-// the payment is made; its webhooks follow on their own. The error is an *[Error] if the
+// Pay pays a session by a test card, as a customer would on the page who confirms
+// whatever the bank asks, and returns once the payment is made; its webhooks follow on
+// their own. The error is an *[Error] if the
 // session or the card cannot be used.
 func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
-	with, refusal := findCard(cardNumber)
-	if refusal != nil {
-		return Attempt{}, refusal
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, refusal := s.findSession(sessionID)
+	if refusal != nil {
+		return Attempt{}, refusal
+	}
+	with, refusal := instrumentFor(session.billing, session.bill.currency, cardNumber)
 	if refusal != nil {
 		return Attempt{}, refusal
 	}

@@ -80,6 +80,10 @@ type Behavior struct {
 	// to a [Fault] does not count. Default: no limit.
 	RateLimits bool `json:"rate_limits,omitempty"`
 
+	// OneSubscription refuses a checkout for a subscription to a customer who is named by id
+	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
+	OneSubscription bool `json:"one_subscription,omitempty"`
+
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool `json:"send_processing,omitempty"`

@@ -22,10 +22,16 @@ func (s *Simulator) CancelPayment(paymentID string) error {
 	return nil
 }
 
-// cancelPayment reports whether there was anything to cancel. The caller holds s.mu.
+// cancelPayment reports whether there was anything to cancel. A session whose payment waited
+// for the customer's bank can be tried again. The caller holds s.mu.
 func (s *Simulator) cancelPayment(p *payment, at time.Time) bool {
-	if p.Status != Awaited {
+	if p.Status != Awaited && p.Status != ActionRequired {
 		return false
+	}
+	for _, session := range s.sessions {
+		if session.challenged == p {
+			session.challenged = nil
+		}
 	}
 	p.Status, p.UpdatedAt = Cancelled, new(at)
 	s.emit("payment.cancelled", p, at)

@@ -69,3 +69,25 @@ func TestCancelPayment(t *testing.T) {
 	}
 	shop.flush()
 }
+
+// A payment that waits for the customer's bank can be cancelled, and its session tried
+// again; if nobody answers, it is cancelled with the session.
+func TestChallengedIsCancelled(t *testing.T) {
+	shop := magazine(t, nil)
+	session, id := shop.challenged(onePack, dodosim.CardVisa)
+	if err := shop.sim.CancelPayment(id); err != nil {
+		t.Fatal(err)
+	}
+	if got := shop.payment(id)["status"]; got != "cancelled" || shop.news() != "payment.cancelled" {
+		t.Error(got)
+	}
+	if paid := shop.pay(session); paid.PaymentID == id {
+		t.Error("a cancelled payment was paid")
+	}
+	_, id = shop.challenged(onePack, dodosim.CardVisa)
+	shop.news()
+	if happened := shop.sim.Advance(day); happened != 1 || shop.news() != "payment.cancelled" || shop.payment(id)["status"] != "cancelled" {
+		t.Error(shop.payment(id))
+	}
+	shop.flush()
+}

@@ -22,31 +22,32 @@ const (
 
 // card is a test instrument and its fate.
 type card struct {
-	number  string
-	network string
-	label   string // for the page's one-click choices; "": only by typing
+	number  string // with UPI, an address
+	network string // empty: UPI
+	label   string // for the page's one-click choices
+	indian  bool
 	decline string // error_code of the payment (FACTS 5.3); "": accepted
 	later   string // the same for charges without the customer
-	slow    bool   // those take two days
 }
 
+// testCards are all of FACTS 5.2, in the order in which the page offers them. The error
+// code of UPI is UNCONFIRMED.
 var testCards = []card{
 	{number: CardVisa, network: "visa", label: "Succeeds"},
-	{number: CardDeclined, network: "visa", label: "Is declined", decline: "GENERIC_DECLINE"},
-	{number: CardInsufficientFunds, network: "mastercard", label: "Has insufficient funds", decline: "INSUFFICIENT_FUNDS"},
-	{number: CardFailsLater, network: "visa", label: "Succeeds, then fails on renewal", later: "GENERIC_DECLINE"},
-	{number: CardMastercard, network: "mastercard"},
-	{number: CardIndia, network: "visa", slow: true},
-	{number: "5409162669381034", network: "mastercard", slow: true},
-	{number: "4706131211212123", network: "visa", decline: "GENERIC_DECLINE"},
-	{number: "5105105105105100", network: "mastercard", decline: "GENERIC_DECLINE"},
+	{number: CardMastercard, network: "mastercard", label: "Succeeds"},
+	{number: CardDeclined, network: "visa", label: "Declined", decline: "GENERIC_DECLINE"},
+	{number: CardInsufficientFunds, network: "mastercard", label: "Insufficient funds", decline: "INSUFFICIENT_FUNDS"},
+	{number: CardFailsLater, network: "visa", label: "Fails on renewal", later: "GENERIC_DECLINE"},
+	{number: CardIndia, network: "visa", label: "Succeeds", indian: true},
+	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true},
+	{number: "4706131211212123", network: "visa", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
+	{number: "5105105105105100", network: "mastercard", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
+	{number: "success@upi", label: "Succeeds", indian: true},
+	{number: "failure@upi", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 }
 
-// declineMessages is what the customer reads, by error_code. The wording is ours.
-var declineMessages = map[string]string{
-	"GENERIC_DECLINE":    "Your card was declined. Try another one.",
-	"INSUFFICIENT_FUNDS": "Your card has insufficient funds. Try another one.",
-}
+// upi reports whether it is no card, but an account that an address names.
+func (c card) upi() bool { return c.network == "" }
 
 // forLater is the error code that a charge without the customer ends with, if any: a card
 // that is declined at once is declined later, too.
@@ -56,13 +57,27 @@ func (c card) forLater() string { return cmp.Or(c.later, c.decline) }
 // number than a test card's is refused before there is a payment: what Dodo's page does
 // with one in test mode is UNCONFIRMED.
 func findCard(number string) (card, *Error) {
-	digits := strings.NewReplacer(" ", "", "-", "").Replace(number)
+	plain := strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(number))
 	for _, c := range testCards {
-		if c.number == digits {
+		if c.number == plain {
 			return c, nil
 		}
 	}
 	return card{}, refuse(codeInvalidParameters, "that is not the number of a test card")
+}
+
+// takesUPI reports whether UPI is to be had (FACTS 5.2).
+func takesUPI(address billing, currency string) bool {
+	return address.Country == "IN" && currency == "INR"
+}
+
+// instrumentFor is findCard for what can be used at an address and in a currency.
+func instrumentFor(address billing, currency, number string) (card, *Error) {
+	with, refusal := findCard(number)
+	if refusal == nil && with.upi() && !takesUPI(address, currency) {
+		return card{}, refuse(codeInvalidParameters, "UPI needs the billing country IN and a price in INR")
+	}
+	return with, refusal
 }
 
 // lastFour is what may be shown of a card.
@@ -70,6 +85,9 @@ func (c card) lastFour() string { return c.number[len(c.number)-4:] }
 
 // spaced is the number as it is printed on a card.
 func (c card) spaced() string {
+	if c.upi() {
+		return c.number
+	}
 	var b strings.Builder
 	for i, digit := range c.number {
 		if i > 0 && i%4 == 0 {
@@ -78,4 +96,23 @@ func (c card) spaced() string {
 		b.WriteRune(digit)
 	}
 	return b.String()
+}
+
+// brand is what people call the network.
+func (c card) brand() string {
+	switch c.network {
+	case "visa":
+		return "Visa"
+	case "mastercard":
+		return "Mastercard"
+	}
+	return "UPI"
+}
+
+// name is how customers recognize an instrument of theirs.
+func (c card) name() string {
+	if c.upi() {
+		return "UPI " + c.number
+	}
+	return c.brand() + " ending in " + c.lastFour()
 }

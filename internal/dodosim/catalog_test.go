@@ -2,9 +2,11 @@ package dodosim_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
@@ -161,5 +163,36 @@ func TestBehaviorSet(t *testing.T) {
 	}
 	if err := b.Set("grace_period_days", ""); err == nil || b != want {
 		t.Errorf("%v %+v", err, b)
+	}
+}
+
+// TestSeedWhileUsed is for the race detector.
+func TestSeedWhileUsed(t *testing.T) {
+	sim := start(t, options())
+	shop := &shop{t: t, sim: sim, url: serve(t, sim)}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for i := range 50 {
+			p := dodosim.Product{
+				ID: "pdt_pack", Price: i, Currency: "USD", Every: monthly, Features: []string{fmt.Sprint("f", i)},
+				Meters: []dodosim.Meter{{ID: "mtr_1", EventName: "call", PricePerUnit: "1"}},
+			}
+			if err := sim.Seed([]dodosim.Product{p}, []dodosim.Discount{{Code: "HALF", BasisPoints: i + 1}}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, path := range []string{"/products", "/products/pdt_pack", "/meters", "/entitlements", "/discounts"} {
+		work.Go(func() {
+			for range 20 {
+				if status, body := shop.call("GET", path, ""); status != http.StatusOK {
+					t.Errorf("%s: %d %s", path, status, body)
+				}
+			}
+		})
+	}
+	work.Wait()
+	for _, path := range []string{"/meters/mtr_1", "/events?meter_id=mtr_1"} {
+		shop.get(path)
 	}
 }

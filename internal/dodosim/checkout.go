@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"net/http"
+	"slices"
 )
 
 // checkoutRequest is the part of POST /checkouts that the simulator acts on (FACTS 2.1).
@@ -19,6 +20,8 @@ type checkoutRequest struct {
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
 	MinimalAddress  bool             `json:"minimal_address"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
+	Force3DS        *bool            `json:"force_3ds"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
 
@@ -109,6 +112,9 @@ func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	if refusal := s.attachCustomer(session, request.Customer); refusal != nil {
 		return nil, refusal
 	}
+	if _, recurring := session.bill.recurring(); recurring && s.options.OneSubscription && s.subscribed(session.customer) {
+		return nil, refuse(codeSubscribed, "the customer has a subscription")
+	}
 	if request.Confirm {
 		session.expires = session.created.Add(confirmedLife)
 		if refusal := request.confirmable(session); refusal != nil {
@@ -147,7 +153,7 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		cart:      cart,
 		terms:     request.Terms,
 		bill:      priced,
-		billing:   billing{Country: "US"}, // the page does not ask for it
+		billing:   billing{Country: countryOf(priced)},
 		metadata:  request.Metadata.orEmpty(),
 		returnURL: text(request.ReturnURL),
 		cancelURL: text(request.CancelURL),
@@ -156,11 +162,21 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		editEmail: !denied(request.Flags.AllowEditingEmail),
 		editName:  !denied(request.Flags.AllowEditingName),
 		alwaysNew: allowed(request.Flags.AlwaysCreateNewCustomer),
+		force3DS:  allowed(request.Force3DS),
 	}
 	if request.BillingAddress != nil {
 		session.billing = *request.BillingAddress
 	}
 	return session, nil
+}
+
+// countryOf guesses where a customer lives whose address nobody has sent, as the page does
+// not ask for it. Rupees are for India alone, so that UPI can be tried.
+func countryOf(b bill) string {
+	if b.currency == "INR" {
+		return "IN"
+	}
+	return "US"
 }
 
 // cart checks the lines and returns them as payments will show them.
@@ -186,6 +202,14 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity, credits: item.CreditEntitlements})
 	}
 	return cart, nil
+}
+
+// subscribed reports whether a customer has a subscription that is not over. One who is
+// known by e-mail only when he pays is not looked for.
+func (s *Simulator) subscribed(c *customer) bool {
+	return c != nil && slices.ContainsFunc(s.subscriptionOrder, func(sub *subscription) bool {
+		return sub.Customer.CustomerID == c.CustomerID && !sub.over()
+	})
 }
 
 // confirmable says whether a session that is to be confirmed at once has all that its
@@ -225,6 +249,10 @@ func (request checkoutRequest) check() *Error {
 		if target != nil && checkWebURL(*target) != nil {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
+	}
+	// The simulator has cards and nothing else.
+	if request.MethodTypes != nil && !slices.Contains(request.MethodTypes, "credit") && !slices.Contains(request.MethodTypes, "debit") {
+		return refuse(codeNoMethods, "allowed_payment_method_types has neither credit nor debit")
 	}
 	if refusal := request.Terms.check(); refusal != nil {
 		return refusal

@@ -305,3 +305,19 @@ func TestDiscountsAddUp(t *testing.T) {
 		})
 	}
 }
+
+// The simulator takes cards: a session that allows none could not be paid.
+func TestAllowedMethods(t *testing.T) {
+	shop := open(t, nil)
+	for _, path := range []string{"/checkouts", "/payments"} {
+		body := func(types string) string {
+			return strings.TrimSuffix(linked, "}") + `,"allowed_payment_method_types":` + types + `}`
+		}
+		for _, types := range []string{`null`, `["credit","upi_collect"]`, `["debit"]`} {
+			shop.ask("POST", path, body(types))
+		}
+		for _, types := range []string{`[]`, `["upi_collect"]`} {
+			shop.refuses(refusal{"POST", path, body(types), 422, "NO_ELIGIBLE_PAYMENT_METHODS"})
+		}
+	}
+}

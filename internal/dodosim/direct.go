@@ -14,12 +14,14 @@ type directRequest struct {
 	Customer        *customerRequest `json:"customer"`
 	ProductCart     []cartRequest    `json:"product_cart"`
 	PaymentLink     bool             `json:"payment_link"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	ReturnURL       *string          `json:"return_url"`
 	Metadata        metadata         `json:"metadata"`
 	DiscountCodes   []string         `json:"discount_codes"`
 	DiscountCode    *string          `json:"discount_code"`
 	BillingCurrency *string          `json:"billing_currency"`
 	PaymentMethodID *string          `json:"payment_method_id"`
+	Force3DS        *bool            `json:"force_3ds"`
 }
 
 // directResponse is the answer to POST /payments.
@@ -84,7 +86,8 @@ func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 	as := checkoutRequest{
 		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
 		BillingCurrency: request.BillingCurrency, ReturnURL: request.ReturnURL, Metadata: request.Metadata,
-		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, maxLines: maxDirectLines,
+		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, Force3DS: request.Force3DS, maxLines: maxDirectLines,
+		MethodTypes: request.MethodTypes,
 	}
 	session, refusal := s.newSession(as)
 	if refusal != nil {

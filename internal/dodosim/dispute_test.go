@@ -196,7 +196,7 @@ func TestCustomerAndPortal(t *testing.T) {
 		t.Fatalf("%+v, %v", portal, err)
 	}
 	page := shop.open("/portal/" + strings.TrimPrefix(portal.Link, shop.url+"/portal/"))
-	if !strings.Contains(page.Body.String(), "Customer portal") || backLink(page.Body.String()) != "https://shop.example/account" {
+	if !strings.Contains(page.Body.String(), "Your account") || backLink(page.Body.String()) != "https://shop.example/account" {
 		t.Error(page)
 	}
 	if page = shop.open("/portal/no"); page.Code != 404 {

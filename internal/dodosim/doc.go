@@ -1,7 +1,7 @@
 // Package dodosim plays Dodo Payments: an [http.Handler] that sells the products
 // of a small catalog through checkout sessions, once or by subscription, shows the
-// hosted checkout page, refunds, and reports everything by signed webhooks, well
-// enough that Dodo's own SDKs work against it with only the base URL changed.
+// hosted checkout page and the customer portal, refunds, and reports everything by signed
+// webhooks, well enough that Dodo's own SDKs work against it with only the base URL changed.
 //
 // It has two uses. A developer runs it (through the Caddy directive dodo_simulator)
 // and clicks through a purchase with no account at Dodo and no network. A Go test

@@ -100,7 +100,7 @@ func TestPageShowsTheCart(t *testing.T) {
 		t.Error("the policy forbids the page's own style")
 	}
 	for name, wanted := range map[string]string{
-		"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
 		"Cache-Control": "no-store", "Content-Type": "text/html; charset=utf-8",
 	} {
 		if got := page.Header().Get(name); got != wanted {
@@ -368,5 +368,62 @@ func TestPageOfASubscription(t *testing.T) {
 	session := shop.checkout(onDemand)
 	if answer := shop.page("POST", session, url.Values{"action": {"discount"}, "discount_code": {"HALF"}}); answer.Code != http.StatusUnprocessableEntity {
 		t.Error(answer.Code)
+	}
+}
+
+// All test cards of FACTS 5.2 can be chosen.
+func TestPageOffersEveryCard(t *testing.T) {
+	shop := magazine(t, nil)
+	page := shop.page("GET", shop.checkout(cartOf("pdt_pro")), nil).Body.String()
+	for _, number := range []string{
+		"4242424242424242", "5555555555554444", "4576238912771450", "5409162669381034", "4000000000000002",
+		"4000000000009995", "4706131211212123", "5105105105105100", "4000000000000341",
+	} {
+		if !strings.Contains(page, `name="card" value="`+number+`"`) {
+			t.Errorf("%s is not offered", number)
+		}
+	}
+}
+
+// Another site cannot pay, cancel a subscription or do anything else in the name of a
+// customer whose browser it has; a merchant's script without a browser can.
+func TestFormsFromOtherSites(t *testing.T) {
+	shop := open(t, nil)
+	session := shop.checkout(onePack)
+	for name, test := range map[string]struct {
+		header, value string
+		status        int
+	}{
+		"other site":      {"Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		"sister site":     {"Sec-Fetch-Site", "same-site", http.StatusForbidden},
+		"other origin":    {"Origin", "https://shop.example", http.StatusForbidden},
+		"the page itself": {"Sec-Fetch-Site", "same-origin", http.StatusUnprocessableEntity},
+		"its own origin":  {"Origin", "http://example.com", http.StatusUnprocessableEntity},
+		"no browser":      {"Accept", "*/*", http.StatusUnprocessableEntity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := httptest.NewRequest("POST", "/session/"+session, strings.NewReader("action=steal"))
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			request.Header.Set(test.header, test.value)
+			answer := httptest.NewRecorder()
+			shop.sim.ServeHTTP(answer, request)
+			if answer.Code != test.status || !strings.Contains(answer.Body.String(), `role="alert"`) {
+				t.Error(answer.Code, answer.Body)
+			}
+		})
+	}
+}
+
+func TestTypedTextIsKept(t *testing.T) {
+	shop := open(t, nil)
+	session := shop.checkout(onePack)
+	form := ada("action", "pay")
+	form.Set("number", `4111 <1111>`)
+	if page := shop.page("POST", session, form).Body.String(); !strings.Contains(page, `value="4111 &lt;1111&gt;"`) || !strings.Contains(page, `value="Ada"`) {
+		t.Error(page)
+	}
+	form.Set("discount_code", `"NOPE"`)
+	if page := shop.page("POST", session, form).Body.String(); !strings.Contains(page, `value="&#34;NOPE&#34;"`) {
+		t.Error(page)
 	}
 }

@@ -16,12 +16,12 @@ type method struct {
 
 // methodItem is a method as GET /customers/{id}/payment-methods lists it.
 type methodItem struct {
-	PaymentMethodID   string      `json:"payment_method_id"`
-	PaymentMethod     string      `json:"payment_method"`
-	PaymentMethodType string      `json:"payment_method_type"`
-	RecurringEnabled  bool        `json:"recurring_enabled"`
-	LastUsedAt        time.Time   `json:"last_used_at"`
-	Card              cardSummary `json:"card"`
+	PaymentMethodID   string       `json:"payment_method_id"`
+	PaymentMethod     string       `json:"payment_method"`
+	PaymentMethodType string       `json:"payment_method_type"`
+	RecurringEnabled  bool         `json:"recurring_enabled"`
+	LastUsedAt        time.Time    `json:"last_used_at"`
+	Card              *cardSummary `json:"card"`
 }
 
 // cardSummary is sparse as in a real capture (FACTS 3.9).
@@ -45,7 +45,7 @@ func (s *Simulator) attach(sub *subscription, with card, now time.Time) {
 
 // use makes a method the one that the subscription is charged to.
 func (sub *subscription) use(m *method) {
-	sub.card = m.card
+	sub.card, sub.declined = m.card, 0
 	sub.PaymentMethodID = new(m.id)
 }
 
@@ -69,21 +69,19 @@ func (s *Simulator) listMethods(r *http.Request) (any, error) {
 	}
 	items := []methodItem{}
 	for _, m := range slices.Backward(s.methods[c.CustomerID]) {
-		items = append(items, methodItem{
-			PaymentMethodID:   m.id,
-			PaymentMethod:     "card",
-			PaymentMethodType: "credit",
-			RecurringEnabled:  true,
-			LastUsedAt:        m.lastUsed,
-			Card:              cardSummary{m.card.lastFour(), m.card.network, "credit", "06", "32"}, // FACTS 5.2
-		})
+		item := methodItem{PaymentMethodID: m.id, RecurringEnabled: true, LastUsedAt: m.lastUsed}
+		if m.card.upi() {
+			item.PaymentMethod, item.PaymentMethodType = "upi", "upi_collect"
+		} else {
+			item.PaymentMethod, item.PaymentMethodType = "card", "credit"
+			item.Card = &cardSummary{m.card.lastFour(), m.card.network, "credit", "06", "32"} // FACTS 5.2
+		}
+		items = append(items, item)
 	}
 	return list[methodItem]{Items: items}, nil
 }
 
-// deleteMethod answers DELETE /customers/{id}/payment-methods/{method}. Which statuses
-// make a subscription one that still needs its method is UNCONFIRMED; here all do from
-// which it can go on.
+// deleteMethod answers DELETE /customers/{id}/payment-methods/{method}.
 func (s *Simulator) deleteMethod(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,15 +89,24 @@ func (s *Simulator) deleteMethod(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	m, refusal := s.findMethod(c.CustomerID, r.PathValue("method"))
-	if refusal != nil {
+	if refusal := s.removeMethod(c.CustomerID, r.PathValue("method")); refusal != nil {
 		return nil, refusal
+	}
+	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// removeMethod forgets a method. Which statuses make a subscription one that still needs
+// it is UNCONFIRMED; here all do from which it can go on. The caller holds s.mu.
+func (s *Simulator) removeMethod(customerID, id string) *Error {
+	m, refusal := s.findMethod(customerID, id)
+	if refusal != nil {
+		return refusal
 	}
 	for _, sub := range s.subscriptionOrder {
 		if !sub.over() && text(sub.PaymentMethodID) == m.id {
-			return nil, refuse(codeMethodInUse, "subscription %s is charged to this payment method", sub.SubscriptionID)
+			return refuse(codeMethodInUse, "subscription %s is charged to this payment method", sub.SubscriptionID)
 		}
 	}
-	s.methods[c.CustomerID] = slices.DeleteFunc(s.methods[c.CustomerID], func(other *method) bool { return other == m })
-	return emptyAnswer(http.StatusNoContent), nil
+	s.methods[customerID] = slices.DeleteFunc(s.methods[customerID], func(other *method) bool { return other == m })
+	return nil
 }

@@ -88,13 +88,9 @@ func (s *Simulator) useSaved(sub *subscription, m *method) methodResponse {
 // cardSession is the page on which the customer gives a subscription another card, and
 // pays what it owes. Its payment may be of zero amount.
 func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
-	now, owed := s.now(), s.cycleBill(sub)
-	if !sub.owes() {
-		owed = planBill(sub.plan.lines[0].product, 0, nil)
-	}
-	owner := sub.Customer
+	now, owner := s.now(), sub.Customer
 	session := &session{
-		created: now, expires: now.Add(sessionLife), bill: owed, billing: sub.Billing, metadata: sub.Metadata, returnURL: returnURL,
+		created: now, expires: now.Add(sessionLife), bill: s.owed(sub), billing: sub.Billing, metadata: sub.Metadata, returnURL: returnURL,
 		customer: &owner, buyer: buyer{email: owner.Email, name: owner.Name, phone: owner.Phone},
 		recharges: sub, subscription: sub,
 	}
@@ -105,6 +101,15 @@ func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 	return session
 }
 
+// owed is what a new card has to pay at once: a cycle with what the last one left to pay,
+// or zero.
+func (s *Simulator) owed(sub *subscription) bill {
+	if sub.owes() {
+		return s.cycleBill(sub)
+	}
+	return planBill(sub.plan.lines[0].product, 0, nil)
+}
+
 // payNewCard tries a new card on its page. What the subscription owes is charged, which
 // may be another amount than when the page was made. The caller holds s.mu.
 func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*payment, *Error) {
@@ -112,11 +117,7 @@ func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*pay
 	if refusal := sub.cardReplaceable(now); refusal != nil {
 		return nil, refusal
 	}
-	if !sub.owes() {
-		session.bill = planBill(sub.plan.lines[0].product, 0, nil)
-	} else {
-		session.bill = s.cycleBill(sub)
-	}
+	session.bill = s.owed(sub)
 	owes := sub.owes()
 	p := s.newPayment(session.charge(now))
 	p.belongTo(sub)

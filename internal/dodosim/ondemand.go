@@ -13,6 +13,10 @@ type onDemandRequest struct {
 	Metadata metadata `json:"metadata"`
 }
 
+// maxDeclined is how many charges on demand can fail in a row (FACTS 1.3; that a new payment
+// method begins the count anew is UNCONFIRMED).
+const maxDeclined = 10
+
 type onDemandResponse struct {
 	PaymentID string `json:"payment_id"`
 }
@@ -49,7 +53,12 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 		meta = sub.Metadata
 	}
 	p := s.charge(sub, what, meta, s.now())
-	if p.Status == Succeeded && sub.card.slow {
+	if p.Status == Succeeded {
+		sub.declined = 0
+	} else {
+		sub.declined++
+	}
+	if p.Status == Succeeded && sub.card.indian {
 		s.process(sub, p, func(time.Time) {})
 	} else {
 		s.announce(p)
@@ -63,6 +72,8 @@ func (sub *subscription) chargeable(request onDemandRequest) *Error {
 		return refuse(codeNotOnDemand, "subscription %s is not on demand", sub.SubscriptionID)
 	case sub.processing != nil:
 		return refuse(codePaymentPending, "payment %s is processing", sub.processing.PaymentID)
+	case sub.declined >= maxDeclined:
+		return refuse(codeTooManyRetries, "%d charges in a row were declined: another payment method is needed", sub.declined)
 	case sub.Status != SubscriptionActive:
 		return refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
 	case sub.CancelAtNextBillingDate:

@@ -161,6 +161,12 @@ func (d *description) response(r *http.Request, status int, contentType string, 
 		}
 		return nil
 	}
+	if _, document := answer["content"].(map[string]any)["application/pdf"]; document {
+		if contentType != "application/pdf" || !bytes.HasPrefix(body, []byte("%PDF-")) {
+			return fmt.Errorf("no PDF but %q", contentType)
+		}
+		return nil
+	}
 	if contentType != "application/json" {
 		return fmt.Errorf("content type %q", contentType)
 	}

@@ -33,7 +33,8 @@ type Options struct {
 	WebhookSecret string
 
 	// PublicURL is where customers reach the simulator, and so the beginning of every
-	// checkout_url. Empty: taken from each API request's Host.
+	// checkout_url, invoice_url and link to the portal. Empty: taken from each API request's
+	// Host.
 	PublicURL string
 
 	// Products is the catalog. At least one.
@@ -156,8 +157,11 @@ var (
 
 // complete fills in the defaults and reports the first thing that cannot be used.
 func (o Options) complete() (Options, error) {
-	if o.APIKey == "" || !visible(o.APIKey) || !visible(o.ReadOnlyKey) || o.APIKey == o.ReadOnlyKey {
+	if o.APIKey == "" || !visible(o.APIKey) {
 		return o, ErrNoAPIKey
+	}
+	if !visible(o.ReadOnlyKey) || o.ReadOnlyKey == o.APIKey {
+		return o, errors.New("the key that only reads must be another one, of visible characters")
 	}
 	if o.WebhookURL != "" {
 		if err := checkWebURL(o.WebhookURL); err != nil {

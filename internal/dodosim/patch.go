@@ -50,15 +50,24 @@ func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	if refusal := s.patch(sub, request); refusal != nil {
+		return nil, refusal
+	}
+	return snapshot(s.shown(sub))
+}
+
+// patch makes a change that has passed its own check: all of it or nothing. The caller
+// holds s.mu.
+func (s *Simulator) patch(sub *subscription, request patchRequest) *Error {
 	now := s.now()
 	if refusal := request.fits(sub, now); refusal != nil {
-		return nil, refusal
+		return refusal
 	}
 	if refusal := s.changeCredits(sub, request.CreditEntitlements); refusal != nil {
-		return nil, refusal
+		return refusal
 	}
 	s.apply(request, sub, now)
-	return snapshot(s.shown(sub))
+	return nil
 }
 
 // check refuses what fits no subscription.

@@ -1,6 +1,7 @@
 package dodosim
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -20,6 +21,8 @@ const (
 	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo
 	// may show null (FACTS 2.5): UNCONFIRMED.
 	Awaited PaymentStatus = "requires_payment_method"
+	// ActionRequired is a payment that the customer's bank wants to have confirmed.
+	ActionRequired PaymentStatus = "requires_customer_action"
 )
 
 // paymentStatuses is what the status filter of GET /payments accepts.
@@ -85,7 +88,8 @@ type payment struct {
 	codes    []*coupon
 	refunded int64
 
-	refunding bool // a refund is pending
+	refunding bool      // a refund is pending
+	settled   time.Time // when it got the outcome that it has
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
@@ -105,9 +109,7 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 	}
 	s.settleBuyer(session, by)
 	p := s.newPayment(session.charge(now))
-	if !session.direct() {
-		p.CheckoutSessionID = new(session.id)
-	}
+	session.label(p)
 	if session.needsCard() {
 		p.chargeCard(with, with.decline)
 	}
@@ -128,13 +130,22 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		s.issue(p)
 		return p, nil
 	}
-	p.ProductCart = session.cart
 	p = s.tried(session, p)
 	s.announce(p)
 	s.recoverCheckout(session, p)
 	s.grantBought(p)
 	s.issue(p)
 	return p, nil
+}
+
+// label says what a session's payment was made for: in it, and of which products.
+func (session *session) label(p *payment) {
+	if !session.direct() {
+		p.CheckoutSessionID = new(session.id)
+	}
+	if _, recurring := session.bill.recurring(); !recurring {
+		p.ProductCart = session.cart
+	}
 }
 
 // charge is what a session's payment is for, and whose.
@@ -148,15 +159,16 @@ func (session *session) charge(at time.Time) charge {
 	}
 }
 
-// tried books the outcome of a try: as the payment that the merchant knows already, if
-// there is one.
+// tried books the outcome of a try: as the payment that the merchant knows already, or
+// that waited for the customer's bank, if there is one.
 func (s *Simulator) tried(session *session, p *payment) *payment {
-	if open := session.open; open != nil {
+	if known := cmp.Or(session.open, session.challenged); known != nil {
 		p.UpdatedAt = new(p.CreatedAt)
-		p.PaymentID, p.PaymentLink, p.CreatedAt = open.PaymentID, open.PaymentLink, open.CreatedAt
-		*open = *p
-		p = open
+		p.PaymentID, p.PaymentLink, p.CreatedAt = known.PaymentID, known.PaymentLink, known.CreatedAt
+		*known = *p
+		p = known
 	}
+	session.challenged = nil
 	session.last = p
 	if s.options.OnePaymentID {
 		session.open = p
@@ -179,6 +191,8 @@ func (s *Simulator) book(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
 	}
+	p.settled = p.happened()
+	s.invoiced(p)
 	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {
 		p.DiscountID = new(p.Discounts[0].DiscountID)
@@ -260,14 +274,18 @@ func (p *payment) belongTo(sub *subscription) {
 
 // chargeCard tries a card; decline is the error code that it ends with, if any.
 func (p *payment) chargeCard(c card, decline string) {
-	p.PaymentMethod = new("card")
-	p.CardLastFour = new(c.lastFour())
-	p.CardNetwork = new(c.network)
-	p.CardType = new("credit")
+	if c.upi() {
+		p.PaymentMethod, p.PaymentMethodType = new("upi"), new("upi_collect")
+	} else {
+		p.PaymentMethod = new("card")
+		p.CardLastFour = new(c.lastFour())
+		p.CardNetwork = new(c.network)
+		p.CardType = new("credit")
+	}
 	if decline != "" {
 		p.Status = Failed
 		p.ErrorCode = new(decline)
-		p.ErrorMessage = new(declineMessages[decline])
+		p.ErrorMessage = new(declineMessage(decline))
 	}
 }
 

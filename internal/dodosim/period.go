@@ -51,6 +51,15 @@ func (p Period) after(t time.Time) time.Time {
 	}
 }
 
+// each is the period as a rhythm: "every month", "every 3 months".
+func (p Period) each() string {
+	unit := strings.ToLower(string(p.Interval))
+	if p.Count == 1 {
+		return "every " + unit
+	}
+	return fmt.Sprintf("every %d %ss", p.Count, unit)
+}
+
 func addMonths(t time.Time, months int) time.Time {
 	year, month, day := t.Date()
 	first := time.Date(year, month+time.Month(months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())

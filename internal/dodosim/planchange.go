@@ -13,6 +13,9 @@ const (
 	doNotBill  = "do_not_bill"
 )
 
+// nextBillingDate is the effective_at of a change that waits.
+const nextBillingDate = "next_billing_date"
+
 // scheduledChange is a plan change that waits for the next billing date.
 type scheduledChange struct {
 	ID                 string    `json:"id"`
@@ -54,12 +57,17 @@ func (s *Simulator) changePlan(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if text(request.EffectiveAt) == "next_billing_date" {
+	s.toPlan(sub, plan, request)
+	return emptyAnswer(http.StatusOK), nil
+}
+
+// toPlan makes a change that planFor has allowed, now or later. The caller holds s.mu.
+func (s *Simulator) toPlan(sub *subscription, plan bill, request planChangeRequest) {
+	if text(request.EffectiveAt) == nextBillingDate {
 		s.schedulePlan(sub, plan)
 	} else {
 		s.switchPlan(sub, plan, request)
 	}
-	return emptyAnswer(http.StatusOK), nil
 }
 
 // planFor finds the subscription and prices the plan that it is to change to. The caller
@@ -81,7 +89,7 @@ func (s *Simulator) planFor(id string, request planChangeRequest) (*subscription
 
 // check refuses what fits no subscription.
 func (request planChangeRequest) check() *Error {
-	later := text(request.EffectiveAt) == "next_billing_date"
+	later := text(request.EffectiveAt) == nextBillingDate
 	switch {
 	case request.ProductID == nil || request.Quantity == nil || request.Mode == nil:
 		return refuse(codeInvalidBody, "product_id, quantity and proration_billing_mode are required")
@@ -223,9 +231,8 @@ func (sub *subscription) dueNow(plan bill, mode string, now time.Time) bill {
 // unused is what a mode gives back of the present cycle. What a trial has cost stays paid.
 func (sub *subscription) unused(mode string, now time.Time) int64 {
 	length := sub.NextBillingDate.Sub(sub.PreviousBillingDate)
-	trial := sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
 	switch {
-	case trial || length <= 0:
+	case sub.inTrial() || length <= 0:
 		return 0
 	case mode == difference:
 		return sub.plan.total
@@ -263,10 +270,18 @@ func (s *Simulator) unschedulePlan(r *http.Request) (any, error) {
 		refusal.Status = http.StatusUnprocessableEntity
 		return nil, refusal
 	}
+	if refusal := s.unschedule(sub); refusal != nil {
+		return nil, refusal
+	}
+	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// unschedule takes a change back that waits. The caller holds s.mu.
+func (s *Simulator) unschedule(sub *subscription) *Error {
 	if sub.ScheduledChange == nil {
-		return nil, refuse(codeNoScheduledChange, "subscription %s has no scheduled change", sub.SubscriptionID)
+		return refuse(codeNoScheduledChange, "subscription %s has no scheduled change", sub.SubscriptionID)
 	}
 	sub.ScheduledChange = nil
 	s.tell(sub, s.now(), "updated")
-	return emptyAnswer(http.StatusNoContent), nil
+	return nil
 }

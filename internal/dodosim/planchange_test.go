@@ -255,3 +255,24 @@ func TestRecurringCheckoutRefusals(t *testing.T) {
 		}
 	}
 }
+
+// Ten charges in a row can be declined; a new card begins the count anew.
+func TestOnDemandRetryLimit(t *testing.T) {
+	shop := magazine(t, nil)
+	terms := strings.TrimSuffix(cartOf("pdt_pro"), "}") + `,"subscription_data":{"on_demand":{"mandate_only":true}}}`
+	attempt, err := shop.sim.Pay(shop.checkout(terms), dodosim.CardFailsLater)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, body := "/subscriptions/"+attempt.SubscriptionID+"/charge", `{"product_price":700}`
+	for range 10 {
+		if p := shop.payment(shop.ask("POST", path, body)["payment_id"].(string)); p["status"] != "failed" {
+			t.Fatal(p)
+		}
+	}
+	shop.refuses(refusal{"POST", path, body, 422, "SUBSCRIPTION_PAYMENT_RETRY_LIMIT_EXCEEDED"})
+	shop.replaceCard(attempt.SubscriptionID, dodosim.CardVisa)
+	if p := shop.payment(shop.ask("POST", path, body)["payment_id"].(string)); p["status"] != "succeeded" {
+		t.Error(p)
+	}
+}

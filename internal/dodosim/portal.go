@@ -1,9 +1,24 @@
 package dodosim
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// portalLife is how long a link to the portal can be used (FACTS 2.6).
+const portalLife = 24 * time.Hour
 
 type portalResponse struct {
 	Link string `json:"link"`
+}
+
+// portal is a link to the customer portal. Whoever knows its id is the customer.
+type portal struct {
+	id         string
+	customerID string
+	back       string // to the merchant; "": no way back is shown
+	expires    time.Time
 }
 
 // openPortal answers POST /customers/{id}/customer-portal/session. Its return_url is a
@@ -24,30 +39,73 @@ func (s *Simulator) openPortal(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	id := newID("cps_") // a guess
-	s.portals[id] = portal{customer: c, back: back}
-	return portalResponse{Link: s.publicURL(r) + "/portal/" + id}, nil
+	link := portal{id: newID("cps_"), customerID: c.CustomerID, back: back, expires: s.now().Add(portalLife)} // the prefix is a guess
+	s.portals[link.id] = link
+	return portalResponse{Link: s.publicURL(r) + "/portal/" + link.id}, nil
 }
 
-// portal is a link to the customer portal.
-type portal struct {
-	customer customer
-	back     string
+// findPortal looks a link up, or says what to show instead. The caller holds s.mu.
+func (s *Simulator) findPortal(r *http.Request) (portal, int, checkoutView) {
+	link, ok := s.portals[r.PathValue("id")]
+	switch {
+	case !ok:
+		return portal{}, http.StatusNotFound, notFoundPage
+	case !s.now().Before(link.expires):
+		v := closed("Expired", "This link has expired. Ask the shop for a new one.")
+		v.Back = link.back
+		return portal{}, http.StatusGone, v
+	}
+	return link, http.StatusOK, checkoutView{}
 }
 
-// showPortal stands for the portal. It shows that the link leads somewhere and to whom;
-// what customers do there, [Simulator.ReplaceCard] and the API do here.
+// showPortal answers GET /portal/{id}. The query says which page of it: every link and
+// form of the portal then works wherever the simulator is mounted.
 func (s *Simulator) showPortal(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	link, ok := s.portals[r.PathValue("id")]
-	s.mu.Unlock()
-	if !ok {
-		writePage(w, http.StatusNotFound, notFoundPage)
+	link, status, instead := s.findPortal(r)
+	if status != http.StatusOK {
+		s.mu.Unlock()
+		writePage(w, status, checkoutPage, instead)
 		return
 	}
-	writePage(w, http.StatusOK, pageView{
-		Title:   "Customer portal",
-		Problem: "The simulator has no portal for " + link.customer.Email + " to change anything in.",
-		Back:    link.back,
-	})
+	v, refusal := s.portalView(link, r.URL.Query())
+	s.mu.Unlock()
+	if refusal != nil {
+		status, v.Problem = refusal.Status, sentence(refusal.Message)
+	}
+	writePage(w, status, portalPage, v)
+}
+
+// submitPortal answers POST /portal/{id}. Whatever was done is shown by a redirect, so
+// that reloading does not do it again.
+func (s *Simulator) submitPortal(w http.ResponseWriter, r *http.Request) {
+	if !readForm(w, r) {
+		return
+	}
+	s.mu.Lock()
+	link, status, instead := s.findPortal(r)
+	if status != http.StatusOK {
+		s.mu.Unlock()
+		writePage(w, status, checkoutPage, instead)
+		return
+	}
+	target, refusal := s.serveCustomer(link, r)
+	if refusal == nil {
+		s.mu.Unlock()
+		seeOther(w, target)
+		return
+	}
+	v, _ := s.portalView(link, url.Values{"subscription": r.PostForm["subscription"]})
+	s.mu.Unlock()
+	v.Problem = sentence(refusal.Message)
+	writePage(w, refusal.Status, portalPage, v)
+}
+
+// ownSubscription looks one up among those of the link's customer.
+func (s *Simulator) ownSubscription(link portal, id string) (*subscription, *Error) {
+	sub, refusal := s.findSubscription(id)
+	if refusal != nil || sub.Customer.CustomerID != link.customerID {
+		return nil, refuse(codeNotFound, "you have no such subscription")
+	}
+	return sub, nil
 }

@@ -185,8 +185,14 @@ func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	return snapshot(s.previewChange(sub, plan, request))
+}
+
+// previewChange says what a change would do that planFor has allowed. The caller holds
+// s.mu.
+func (s *Simulator) previewChange(sub *subscription, plan bill, request planChangeRequest) planPreview {
 	now, mode := s.now(), *request.Mode
-	later := text(request.EffectiveAt) == "next_billing_date"
+	later := text(request.EffectiveAt) == nextBillingDate
 	due := sub.dueNow(plan, mode, now)
 	charge := immediateCharge{EffectiveAt: now, LineItems: []planLineItem{}}
 	if later {
@@ -209,7 +215,7 @@ func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 	if mode != doNotBill && !later {
 		after.begin(now)
 	}
-	return snapshot(planPreview{charge, &after})
+	return planPreview{charge, &after}
 }
 
 func planLine(l line, currency string, factor float64) planLineItem {

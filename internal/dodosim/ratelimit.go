@@ -48,7 +48,7 @@ func (s *Simulator) limit(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	who, second, minute := "", perSecond, perMinute
-	if keyless[apiCall{r.Method, r.URL.Path}] || !s.authorized(r) {
+	if keyless[r.Pattern] || !s.authorized(r) {
 		second, minute = keylessPerSecond, keylessPerMinute
 		who = r.RemoteAddr
 		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {

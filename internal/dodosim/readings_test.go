@@ -108,6 +108,22 @@ func TestSoonestExpiryFirst(t *testing.T) {
 	})
 }
 
+func TestOneSubscription(t *testing.T) {
+	both(t, func(t *testing.T, other bool) {
+		shop := magazine(t, func(o *dodosim.Options) { o.OneSubscription = other })
+		first := shop.subscribe("pdt_pro", dodosim.CardVisa)
+		cart := func(product string) string {
+			return fmt.Sprintf(`{"product_cart":[{"product_id":%q,"quantity":1}],"customer":{"customer_id":%q}}`, product, shop.customerOf(first))
+		}
+		shop.checkout(cart("pdt_pack"))
+		if other {
+			shop.refuses(refusal{"POST", "/checkouts", cart("pdt_team"), 422, "CUSTOMER_HAS_EXISTING_SUBSCRIPTION"})
+			shop.patch(first, `{"status":"cancelled"}`)
+		}
+		shop.checkout(cart("pdt_team"))
+	})
+}
+
 func TestMissingIs500(t *testing.T) {
 	both(t, func(t *testing.T, other bool) {
 		shop := open(t, func(o *dodosim.Options) { o.MissingIs500 = other })

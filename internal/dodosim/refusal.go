@@ -45,6 +45,9 @@ const (
 	codeDiscountMinimum    = "DISCOUNT_MINIMUM_SUBTOTAL_NOT_MET"
 	codeDiscountProduct    = "DISCOUNT_NOT_AVAILABLE_FOR_PRODUCT"
 	codeProductDeleted     = "PRODUCT_IS_DELETED"
+	codeNoMethods          = "NO_ELIGIBLE_PAYMENT_METHODS"
+	codeSubscribed         = "CUSTOMER_HAS_EXISTING_SUBSCRIPTION"
+	codeTooManyRetries     = "SUBSCRIPTION_PAYMENT_RETRY_LIMIT_EXCEEDED"
 	codeCreditName         = "CREDIT_ENTITLEMENT_NAME_ALREADY_EXISTS"
 	codeCreditDeleted      = "CREDIT_ENTITLEMENT_IS_DELETED"
 	codeNegativeBalance    = "NEGATIVE_BALANCE_ADJUSTMENT"
@@ -111,6 +114,9 @@ var statusOf = map[string]int{
 	codeDiscountEarly:      http.StatusUnprocessableEntity,
 	codeDiscountMinimum:    http.StatusUnprocessableEntity,
 	codeDiscountProduct:    http.StatusUnprocessableEntity,
+	codeNoMethods:          http.StatusUnprocessableEntity,
+	codeSubscribed:         http.StatusUnprocessableEntity,
+	codeTooManyRetries:     http.StatusUnprocessableEntity,
 	codeProductDeleted:     http.StatusUnprocessableEntity,
 	codeCreditName:         http.StatusUnprocessableEntity,
 	codeCreditDeleted:      http.StatusGone,

@@ -45,7 +45,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 	}
 	p := s.charge(sub, due, s.renewalMetadata(sub), at)
 	switch {
-	case p.Status == Succeeded && sub.card.slow:
+	case p.Status == Succeeded && sub.card.indian:
 		s.process(sub, p, func(done time.Time) {
 			if !sub.over() {
 				s.beginRenewed(sub, change, at, done)
@@ -169,13 +169,13 @@ func (s *Simulator) endScheduled(sub *subscription, at time.Time) {
 // works; the Attempt is of that payment, and empty if nothing is owed. A card that is
 // declined at once is not attached. The error is an *[Error].
 func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, error) {
-	with, refusal := findCard(cardNumber)
-	if refusal != nil {
-		return Attempt{}, refusal
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, refusal := s.findSubscription(subscriptionID)
+	if refusal != nil {
+		return Attempt{}, refusal
+	}
+	with, refusal := instrumentFor(sub.Billing, sub.Currency, cardNumber)
 	if refusal != nil {
 		return Attempt{}, refusal
 	}

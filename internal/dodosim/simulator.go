@@ -72,6 +72,8 @@ type Simulator struct {
 	progress   chan struct{} // closed and replaced when an event changes state
 	fates      *fates        // of events to come
 
+	calledAt string // the public address at which the API was last called
+
 	fault       Fault
 	faultsLeft  int
 	faultChance *rand.Rand
@@ -153,8 +155,9 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /session/{id}", s.showPage)
-	mux.HandleFunc("POST /session/{id}", s.submitPage)
+	mux.Handle("POST /session/{id}", fromItself(s.submitPage))
 	mux.HandleFunc("GET /portal/{id}", s.showPortal)
+	mux.Handle("POST /portal/{id}", fromItself(s.submitPortal))
 	for _, route := range []struct {
 		method, path string
 		do           endpoint
@@ -220,6 +223,8 @@ func (s *Simulator) routes() http.Handler {
 		{"POST", "/licenses/validate", s.validateLicense},
 		{"POST", "/licenses/activate", s.activateLicense},
 		{"POST", "/licenses/deactivate", s.deactivateLicense},
+		{"GET", "/invoices/payments/{id}", s.getPaymentInvoice},
+		{"GET", "/invoices/refunds/{id}", s.getRefundInvoice},
 		{"GET", "/refunds", s.listRefunds},
 		{"POST", "/refunds", s.createRefund},
 		{"GET", "/refunds/{id}", s.getRefund},

@@ -69,6 +69,7 @@ type subscription struct {
 	missed     *payment  // the latest try to charge what is owed
 	missedAt   time.Time // when that began
 	processing *payment  // a charge without an outcome
+	declined   int       // charges on demand in a row
 
 	dunning       *dunning                // the latest attempt to recover it
 	metered       map[string]decimal      // credits taken for the usage of the cycle, by meter
@@ -80,6 +81,11 @@ type subscription struct {
 // cycle and term are the lengths that the object spells out in two fields each.
 func (sub *subscription) cycle() Period { return Period{sub.CycleCount, sub.CycleInterval} }
 func (sub *subscription) term() Period  { return Period{sub.TermCount, sub.TermInterval} }
+
+// inTrial reports whether the first charge is still ahead.
+func (sub *subscription) inTrial() bool {
+	return sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
+}
 
 // over reports whether nothing can happen to the subscription any more.
 func (sub *subscription) over() bool {

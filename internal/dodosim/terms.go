@@ -3,7 +3,6 @@ package dodosim
 import (
 	"fmt"
 	"math"
-	"strings"
 )
 
 // terms are what a checkout changes about its recurring product (subscription_data of
@@ -95,19 +94,16 @@ func (t terms) sentence(l line) string {
 	if t.OnDemand != nil {
 		return "Later charges on demand"
 	}
-	every := strings.ToLower(string(l.product.Every.Interval))
-	if l.product.Every.Count > 1 {
-		every = fmt.Sprintf("%d %ss", l.product.Every.Count, every)
-	}
 	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
+	each := l.product.Every.each()
 	switch days := t.trial(l.product); {
 	case days > 0 && l.product.TrialPrice > 0:
 		trial := money(int64(l.product.TrialPrice)*l.quantity, l.product.Currency)
-		return fmt.Sprintf("%d days for %s, then %s every %s", days, trial, price, every)
+		return fmt.Sprintf("%d days for %s, then %s %s", days, trial, price, each)
 	case days > 0:
-		return fmt.Sprintf("%d days free, then %s every %s", days, price, every)
+		return fmt.Sprintf("%d days free, then %s %s", days, price, each)
 	case len(l.product.Meters) > 0:
-		return fmt.Sprintf("%s every %s, and what you use", price, every)
+		return fmt.Sprintf("%s %s, and what you use", price, each)
 	}
-	return fmt.Sprintf("%s every %s", price, every)
+	return price + " " + l.product.Every.each()
 }

@@ -57,6 +57,9 @@ func (s Standing) IsZero() bool {
 type Effect struct {
 	Grants   []ledger.Target
 	Standing Standing
+	// heirs are the grants here, by other names that they may have had when less was
+	// known.
+	heirs map[string]string
 }
 
 // Effect is what the payment with the given id gives under terms (by Dodo

@@ -169,9 +169,8 @@ func (p Payment) undone(policy config.DisputePolicy) (amount int64, full bool) {
 }
 
 // Refunded is how much of the payment was given back, in its own minor units:
-// between 0 and Total, and Total whenever the refund was full. Refunds in
-// another currency count only when they are full, because amounts are comparable
-// within one currency alone (FACTS 6, pitfall 14).
+// between 0 and Total, and Total whenever the refund was full. Refunds that are
+// [Payment.Incomparable] do not count.
 func (p Payment) Refunded() (amount int64, full bool) {
 	if p.RefundedFully {
 		return p.Total, true
@@ -183,9 +182,16 @@ func (p Payment) Refunded() (amount int64, full bool) {
 		if r.Full {
 			return p.Total, true
 		}
-		if r.Currency == "" || p.Currency == "" || r.Currency == p.Currency {
+		if !p.Incomparable(r) {
 			amount += min(r.Amount, p.Total-amount)
 		}
 	}
 	return amount, amount > 0 && amount == p.Total
+}
+
+// Incomparable reports whether it cannot be told how much of the payment a refund
+// gave back: it is a partial one in another currency, and amounts are comparable
+// within one currency alone (FACTS 6, pitfall 14).
+func (p Payment) Incomparable(r Refund) bool {
+	return r.Status == RefundSucceeded && !r.Full && r.Currency != "" && p.Currency != "" && r.Currency != p.Currency
 }

@@ -138,8 +138,8 @@ func TestRefundInAnotherCurrency(t *testing.T) {
 
 // TestCatalogChangesNothingBought: terms are frozen when a payment is applied.
 func TestCatalogChangesNothingBought(t *testing.T) {
-	ten := func(string) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 10}, true }
-	ninety := func(string) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 90}, true }
+	ten := func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 10}, true }
+	ninety := func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 90}, true }
 	bought := entitlement.Record{}.Fold(about(paid(line("pdt_pack", 1))), ten)
 	refunded := bought.Fold(about(refund("r", entitlement.RefundSucceeded, 300, false)), ninety)
 	e, err := refunded.Effect(payment1, bought, config.DisputeFreeze)
@@ -220,7 +220,7 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 			err     error
 		)
 		for _, fact := range append(order, order[0]) {
-			next := record.Fold(about(fact), func(id string) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
+			next := record.Fold(about(fact), func(id string, _ time.Time) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
 			if effect, err = next.Effect(payment1, record, config.DisputeFreeze); err != nil {
 				t.Fatal(err)
 			}

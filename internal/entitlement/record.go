@@ -36,19 +36,20 @@ type Record struct {
 }
 
 // Fold merges a fact into the record and freezes the terms of every product in
-// it that has none yet. The receiver is not changed.
-func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Record {
+// it that has none yet, by what termsOf says of a payment's (start is zero) or of
+// the subscription's period that begins at start. The receiver is not changed.
+func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 	next := Record{
 		Payment:      r.Payment.Merge(fact.Payment),
 		Subscription: r.Subscription.Merge(fact.Subscription),
 		Feature:      r.Feature.Merge(fact.Feature),
 		Terms:        maps.Clone(r.Terms),
 	}
-	for key, id := range next.products() {
+	for key, bought := range next.products() {
 		if _, frozen := next.Terms[key]; frozen {
 			continue
 		}
-		if t, ok := termsOf(id); ok {
+		if t, ok := termsOf(bought.id, bought.start); ok {
 			if next.Terms == nil {
 				next.Terms = make(map[string]Terms)
 			}
@@ -58,29 +59,35 @@ func (r Record) Fold(fact Fact, termsOf func(productID string) (Terms, bool)) Re
 	return next
 }
 
-// products are the Dodo ids of everything that the object is about, by the keys
-// of their terms.
-func (r Record) products() map[string]string {
-	ids := make(map[string]string)
+// product is something that the object is about.
+type product struct {
+	id    string    // Dodo's
+	start time.Time // of the period; zero for a payment's
+}
+
+// products are everything that the object is about, by the keys of their terms.
+func (r Record) products() map[string]product {
+	all := make(map[string]product)
 	for _, line := range r.Payment.Cart {
-		ids[line.ProductID] = line.ProductID
+		all[line.ProductID] = product{id: line.ProductID}
 	}
-	for _, p := range r.Subscription.Periods {
+	add := func(id string, start time.Time) { all[termsKey(id, start)] = product{id, start} }
+	for _, p := range r.Subscription.paid() {
 		for id := range p.Bought {
-			ids[termsKey(id, p.Start)] = id
+			add(id, p.Start)
 		}
 	}
 	if s := r.Subscription.State; s.ProductID != "" {
-		ids[termsKey(s.ProductID, s.PeriodStart)] = s.ProductID
+		add(s.ProductID, s.PeriodStart)
 	}
-	return ids
+	return all
 }
 
 func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }
 
 // Effect is what the object gives under its frozen terms, with amount 0 for every
-// grant that prior, the record before, gave and this one gives no more. Its errors
-// are those of [Payment.Effect] and [Subscription.Effect].
+// grant that prior, the record before, gave and this one gives no more or by
+// another name. Its errors are those of [Payment.Effect] and [Subscription.Effect].
 func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effect, error) {
 	next, err := r.effect(ref, policy)
 	before, _ := prior.effect(ref, policy)
@@ -88,11 +95,13 @@ func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effe
 	for _, g := range next.Grants {
 		named[g.ID] = true
 	}
+	var dropped []ledger.Target
 	for _, g := range before.Grants {
 		if !named[g.ID] {
-			next.Grants = append(next.Grants, ledger.Target{ID: g.ID, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt})
+			dropped = append(dropped, ledger.Target{ID: g.ID, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt, Into: next.heirs[g.ID]})
 		}
 	}
+	next.Grants = append(dropped, next.Grants...)
 	return next, err
 }
 

@@ -167,13 +167,16 @@ type life struct {
 	ledger    ledger.Account
 	standings map[string]entitlement.Standing
 	now       time.Time
+	policy    ledger.Policy
+	holds     int   // placed so far
+	spent     int64 // of credits
 }
 
 func begin(now time.Time) *life {
 	return &life{records: map[entitlement.Ref]entitlement.Record{}, standings: map[string]entitlement.Standing{}, now: now}
 }
 
-func storyTerms(id string) (entitlement.Terms, bool) {
+func storyTerms(id string, _ time.Time) (entitlement.Terms, bool) {
 	t, ok := subscriptionTerms[id]
 	if !ok {
 		t, ok = terms[id]
@@ -191,13 +194,39 @@ func (l *life) hear(t fataler, fact entitlement.Fact) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.ledger, _, err = l.ledger.Apply(effect.Grants, ledger.PolicyDebt, "", l.now); err != nil {
+	if l.ledger, _, err = l.ledger.Apply(effect.Grants, l.policy, "", l.now); err != nil {
 		t.Fatal(err)
 	}
 	l.records[fact.Ref], l.standings[fact.Ref.String()] = next, effect.Standing
 	if id := next.Payment.Subscription; id != "" {
 		l.hear(t, ofSubscription(id, entitlement.Subscription{Charges: map[string]entitlement.Payment{fact.Ref.ID: next.Payment}}))
 	}
+}
+
+// spend holds some of what there is, and captures or releases some of what is held.
+func (l *life) spend(t *rapid.T) {
+	var err error
+	if n := rapid.Int64Range(0, l.ledger.Available(l.now)).Draw(t, "hold"); n > 0 {
+		l.holds++
+		if l.ledger, _, _, err = l.ledger.Hold(fmt.Sprint(l.holds), n, l.now.Add(time.Hour), l.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.ledger.Holds)) {
+		if rapid.Bool().Draw(t, "end") {
+			n := rapid.Int64Range(0, l.ledger.Holds[id].Amount()).Draw(t, "captured")
+			if l.ledger, _, _, err = l.ledger.End(id, n, l.now); err != nil {
+				t.Fatal(err)
+			}
+			l.spent += n
+		}
+	}
+}
+
+// takesBack reports whether some of what was given is taken back for good or for a
+// while, so that what is forgiven of it depends on when it was spent.
+func takesBack(facts []entitlement.Fact) bool {
+	return slices.ContainsFunc(facts, func(f entitlement.Fact) bool { return len(f.Payment.Refunds)+len(f.Payment.Disputes) > 0 })
 }
 
 // end is what the account has in the end: what it sees, and its grants of which
@@ -271,6 +300,22 @@ func TestLifeStories(t *testing.T) {
 			permute(inOrder, func(order []entitlement.Fact) {
 				if got := lived(t, now, order); got != want {
 					t.Fatalf("%+v\nends in\n%s\nnot in\n%s", order, got, want)
+				}
+			})
+		})
+		t.Run(name+"/spent in between", func(t *testing.T) {
+			want := live(t, now, inOrder).ledger.Balance()
+			rapid.Check(t, func(t *rapid.T) {
+				l := begin(now)
+				if !takesBack(inOrder) && rapid.Bool().Draw(t, "floor") {
+					l.policy = ledger.PolicyFloor
+				}
+				for _, f := range rapid.Permutation(inOrder).Draw(t, "order") {
+					l.hear(t, f)
+					l.spend(t)
+				}
+				if got := l.ledger.Balance(); got != want-l.spent {
+					t.Fatalf("the balance is %d after %d of %d were spent", got, l.spent, want)
 				}
 			})
 		})

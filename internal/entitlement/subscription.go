@@ -50,6 +50,10 @@ type SubscriptionState struct {
 	TrialDays int64 `json:"trial_days,omitempty"`
 	// ExpiresAt ends the whole term; zero when Dodo does not say.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Cycle is about how long a period is; 0 when Dodo does not say.
+	Cycle time.Duration `json:"cycle,omitempty"`
+	// OnDemand: it is charged when the merchant likes, not once for each period.
+	OnDemand bool `json:"on_demand,omitempty"`
 }
 
 // compare is a total order: the newest event, then the further status, then what
@@ -72,6 +76,8 @@ func (s SubscriptionState) compare(t SubscriptionState) int {
 		s.ExpiresAt.Compare(t.ExpiresAt),
 		s.CreatedAt.Compare(t.CreatedAt),
 		cmp.Compare(s.TrialDays, t.TrialDays),
+		cmp.Compare(s.Cycle, t.Cycle),
+		cmp.Compare(flag(s.OnDemand), flag(t.OnDemand)),
 		cmp.Compare(s.Status, t.Status),
 	)
 }
@@ -93,6 +99,9 @@ type Subscription struct {
 	State SubscriptionState `json:"state,omitzero"`
 	// Periods that were paid, by their start in milliseconds since 1970.
 	Periods map[string]Period `json:"periods,omitempty"`
+	// Seen are periods, likewise, in which the subscription was seen in another
+	// status than active: it is for the charges to say whether they were paid.
+	Seen map[string]Period `json:"seen,omitempty"`
 	// Charges by Dodo's payment id.
 	Charges map[string]Payment `json:"charges,omitempty"`
 	// GraceEndsAt ends the access of a past_due one: the latest that was said.
@@ -104,10 +113,17 @@ type Subscription struct {
 // for the period that it is in.
 func Observed(s SubscriptionState) Subscription {
 	known := Subscription{State: s}
-	if s.Status == SubscriptionActive && s.PeriodStart.Before(s.PeriodEnd) {
-		known.Periods = map[string]Period{periodKey(s.PeriodStart): {
-			Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity},
-		}}
+	if s.ProductID == "" || s.Quantity <= 0 || !s.PeriodStart.Before(s.PeriodEnd) {
+		return known
+	}
+	period := map[string]Period{periodKey(s.PeriodStart): {
+		Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity},
+	}}
+	switch s.Status {
+	case SubscriptionActive:
+		known.Periods = period
+	case SubscriptionPastDue, SubscriptionOnHold, SubscriptionPaused, SubscriptionCancelled, SubscriptionExpired:
+		known.Seen = period
 	}
 	return known
 }
@@ -116,7 +132,7 @@ func periodKey(start time.Time) string { return strconv.FormatInt(start.UnixMill
 
 // IsZero reports whether nothing is known.
 func (s Subscription) IsZero() bool {
-	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero()
+	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Seen) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero()
 }
 
 // Merge joins two states of knowledge about the same subscription. It is
@@ -128,6 +144,7 @@ func (s Subscription) Merge(t Subscription) Subscription {
 		m.State = t.State
 	}
 	m.Periods = unite(s.Periods, t.Periods, Period.merge)
+	m.Seen = unite(s.Seen, t.Seen, Period.merge)
 	m.Charges = unite(s.Charges, t.Charges, Payment.Merge)
 	m.GraceEndsAt = s.GraceEndsAt
 	if t.GraceEndsAt.After(m.GraceEndsAt) {

@@ -25,7 +25,7 @@ type Renewal struct {
 }
 
 // TermsOf says what a product gives, by Dodo's id, in the period of a subscription
-// that begins at start.
+// that begins at start, or by a payment, when start is zero.
 type TermsOf func(productID string, start time.Time) (Terms, bool)
 
 // Effect is what the subscription with the given id gives: for every period that
@@ -37,13 +37,17 @@ type TermsOf func(productID string, start time.Time) (Terms, bool)
 // and no effect at all.
 func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePolicy) (Effect, error) {
 	var (
-		e       Effect
+		e       = Effect{heirs: make(map[string]string)}
 		unknown error
+		grant   = func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
 		periods = s.cycles()
 		charges = s.chargesOf(periods, policy)
 	)
 	for i, p := range periods {
-		credits, expire := int64(0), time.Time{}
+		var (
+			credits int64
+			expire  time.Time
+		)
 		for product, quantity := range p.Bought {
 			t, ok := termsOf(product, p.since[product])
 			if !ok {
@@ -53,19 +57,21 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 			if t.Credits > ledger.Max/max(quantity, 1) {
 				return Effect{}, ledger.ErrRange
 			}
-			credits = max(credits, t.Credits*quantity)
-			if t.Credits > 0 {
+			if t.Credits > 0 && (credits == 0 || later(p.expiry(t), expire)) {
 				expire = p.expiry(t)
 			}
+			credits = max(credits, t.Credits*quantity)
 			if t.Plan == "" && !charges[i].void() {
 				e.Standing.Paid = true
 			}
 		}
 		if credits > 0 {
 			e.Grants = append(e.Grants, ledger.Target{
-				ID:     Ref{KindSubscription, id}.String() + "/" + periodKey(p.Start),
-				Amount: charges[i].share(credits), CreatedAt: p.Start, ExpiresAt: expire,
+				ID: grant(periodKey(p.Start)), Amount: charges[i].share(credits), CreatedAt: p.Start, ExpiresAt: expire,
 			})
+			for _, key := range slices.Concat(p.keys, charges[i].keys) {
+				e.heirs[grant(key)] = grant(periodKey(p.Start))
+			}
 		}
 		if !charges[i].void() && p.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = p.Start
@@ -89,24 +95,28 @@ func (p Period) expiry(t Terms) time.Time {
 	return p.End
 }
 
+// later reports whether a ends after b, of which zero never does.
+func later(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
+
 // cycle is one or several periods that are one and the same: their starts differ
 // by a moment, or a change of plan began a new one before the old one ended.
 type cycle struct {
 	Period
 	since map[string]time.Time // the start of the period in which a product came in
+	keys  []string             // of its periods
 }
 
 // cycles are the periods, put together and in order.
 func (s Subscription) cycles() []cycle {
 	var sorted []cycle
-	for _, p := range s.Periods {
+	for _, p := range s.paid() {
 		since := make(map[string]time.Time, len(p.Bought))
 		for product := range p.Bought {
 			since[product] = p.Start
 		}
-		sorted = append(sorted, cycle{p, since})
+		sorted = append(sorted, cycle{p, since, []string{periodKey(p.Start)}})
 	}
-	slices.SortFunc(sorted, func(a, b cycle) int { return a.Start.Compare(b.Start) })
+	slices.SortFunc(sorted, func(a, b cycle) int { return a.compare(b.Period) })
 	var cycles []cycle
 	for _, c := range sorted {
 		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(c.Period) {
@@ -120,7 +130,8 @@ func (s Subscription) cycles() []cycle {
 
 // join puts a later cycle to this one.
 func (c cycle) join(later cycle) cycle {
-	return cycle{c.merge(later.Period), unite(c.since, later.since, func(first, _ time.Time) time.Time { return first })}
+	since := unite(c.since, later.since, func(first, _ time.Time) time.Time { return first })
+	return cycle{c.merge(later.Period), since, slices.Concat(c.keys, later.keys)}
 }
 
 func (p Period) continuedBy(q Period) bool {
@@ -140,8 +151,9 @@ func (p Period) continuedBy(q Period) bool {
 
 // charge is the money behind one period.
 type charge struct {
-	total, kept  int64 // minor units
-	paid, undone int   // payments that succeeded, and those of them that do not count any more
+	total, kept  int64    // minor units
+	paid, undone int      // payments that succeeded, and those of them that do not count any more
+	keys         []string // of the periods that were missed before this one was heard of
 }
 
 // void reports whether everything that was paid was given back.
@@ -172,6 +184,7 @@ func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []
 		c := &charges[periodOf(periods, p.CreatedAt)]
 		undone, full := p.undone(policy)
 		c.paid++
+		c.keys = append(c.keys, periodKey(p.CreatedAt))
 		if full {
 			c.undone++
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -116,7 +117,7 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		switch {
 		case errors.Is(err, entitlement.ErrUnknownProduct):
 			done = parked(found.account, ReasonUnknownProduct)
-		case forNothing(next.Payment):
+		case forNothing(next.Payment), ofWhoKnowsHowMuch(fact, next.Payment):
 			done = parked(found.account, ReasonUnclear)
 		}
 		state, err := json.Marshal(next)
@@ -152,11 +153,26 @@ func forNothing(p entitlement.Payment) bool {
 	return p.Status == entitlement.PaymentSucceeded && len(p.Cart) == 0 && p.Subscription == ""
 }
 
+// ofWhoKnowsHowMuch reports that a fact is no more than a refund of a part that
+// cannot be told. It takes nothing back, so somebody must see it.
+func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
+	if fact.Describes() {
+		return false
+	}
+	for _, r := range fact.Payment.Refunds {
+		if p.Incomparable(r) {
+			return true
+		}
+	}
+	return false
+}
+
 // termsFor looks up what buying a product gives: what was promised when the
-// order was made, else what the catalog says now.
-func (g *Gateway) termsFor(order *store.Order) func(string) (entitlement.Terms, bool) {
-	return func(productID string) (entitlement.Terms, bool) {
-		if order != nil {
+// order was made, else what the catalog says now. The promise is for what the
+// checkout itself sells: of a subscription, the period that begins with it.
+func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
+	return func(productID string, start time.Time) (entitlement.Terms, bool) {
+		if order != nil && (start.IsZero() || start.Before(order.ExpiresAt)) {
 			if t, ok := order.Terms[productID]; ok {
 				return t, true
 			}

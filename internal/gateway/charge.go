@@ -54,6 +54,7 @@ type Charge struct {
 	gateway *Gateway
 	hold    store.Hold
 	late    bool
+	told    bool   // Ending was called
 	written func() // not nil: to be called when the end is written
 	// Available is what can be spent beside what is held.
 	Available int64
@@ -64,7 +65,9 @@ type Charge struct {
 // unavailable. What it may have set aside then is given back.
 //
 // Before it refuses, it waits for charges of the account that are [Charge.Ending],
-// and asks once more.
+// and asks once more. Credits that the account owes for requests that passed without
+// the store are not set aside for another: that is [store.ErrUnavailable], too, until
+// those are charged.
 func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	trusted := r.Known != nil && r.Key == ""
 	if trusted && g.late.stands() {
@@ -98,11 +101,17 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	g.late.answered()
 	c.Available = held.Account.Ledger.Available(g.Clock())
 	g.views.Put(r.Account, held.Account)
-	if held.Outcome == store.HoldPlaced {
-		return c, nil
+	switch {
+	case held.Outcome != store.HoldPlaced:
+		return nil, notPlaced(held)
+	case c.Available < g.late.owes(r.Account):
+		go c.undo(context.WithoutCancel(ctx))
+		return nil, errOwes
 	}
-	return nil, notPlaced(held)
+	return c, nil
 }
+
+var errOwes = fmt.Errorf("%w: requests that passed without it are not charged yet", store.ErrUnavailable)
 
 // notPlaced says why a hold was not.
 func notPlaced(held store.Held) error {
@@ -148,10 +157,13 @@ func (c *Charge) Renew(ctx context.Context) error {
 	return err
 }
 
-// Ending says that the answer is decided, and End comes at once. It must not be
-// called twice.
-func (c *Charge) Ending() {
-	if !c.late {
+// Ending says that the answer is decided, at captured credits, and End comes at once.
+// Whoever asks from then on is not refused for the rest. It must not be called twice.
+func (c *Charge) Ending(captured int64) {
+	c.told = true
+	if c.late {
+		c.gateway.late.decide(c.hold, captured)
+	} else {
 		c.written = c.gateway.ending.begin(c.hold.Account)
 	}
 }
@@ -167,6 +179,9 @@ func (c *Charge) Ending() {
 // returns [ErrInsufficient] when less can be spent by then.
 func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent bool, err error) {
 	if c.late {
+		if !c.told {
+			c.gateway.late.decide(c.hold, captured)
+		}
 		return c.gateway.late.end(ctx, c.hold, captured)
 	}
 	if c.written != nil {

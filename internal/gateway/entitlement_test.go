@@ -75,30 +75,50 @@ func TestEntitlementIsRemembered(t *testing.T) {
 }
 
 // TestTwoGateways: what one of two gateways on a Redis does is in the other's next
-// snapshots, and what it is told itself is never behind what it did.
+// snapshots, and what it is told itself is never behind what it did. That is so
+// whatever kind of Redis it is, and, in a Cluster, whatever node has the account.
 func TestTwoGateways(t *testing.T) {
-	server := redistest.Start(t)
-	one := newWorld(t, openRedis(t, server.Addr), settings{hold: true})
-	other := &world{t: t, store: openRedis(t, server.Addr), seen: &observed{}, sim: one.sim}
+	for kind, start := range map[string]func(t *testing.T) string{
+		"standalone": func(t *testing.T) string { return redistest.Start(t).URL() },
+		"Sentinel": func(t *testing.T) string {
+			return redistest.StartSentinel(t, redistest.Start(t), "money").URL() + "?master_name=money"
+		},
+		"Cluster": func(t *testing.T) string { return redistest.StartCluster(t, 3)[0].URL() + "?cluster=true" },
+	} {
+		t.Run(kind, func(t *testing.T) { twoGateways(t, start(t)) })
+	}
+}
+
+func twoGateways(t *testing.T, url string) {
+	one := newWorld(t, openURL(t, url), settings{hold: true})
+	other := &world{t: t, store: openURL(t, url), seen: &observed{}, sim: one.sim}
 	other.Gateway = other.newGateway(settings{})
 	until(t, "both hear of changes", func() bool { return one.seen.hearing() == 1 && other.seen.hearing() == 1 })
-	for n := range int64(20) {
-		one.has("alice", 10*n, n > 0)
-		if n == 0 {
-			other.has("alice", 0, false)
+	const accounts, purchases = 6, 4
+	for a := range accounts {
+		name := fmt.Sprint("acc_", a)
+		for n := range int64(purchases) {
+			one.has(name, 10*n, n > 0)
+			if n == 0 {
+				other.has(name, 0, false)
+			}
+			one.buy(name, "pack10")
+			one.deliver(one.event("payment.succeeded"))
+			one.has(name, 10*(n+1), true)
+			until(t, fmt.Sprint(10*(n+1), " credits at the other"), func() bool {
+				s, err := other.Entitlement(t.Context(), name)
+				return err == nil && s.Credits == 10*(n+1)
+			})
 		}
-		one.buy("alice", "pack10")
-		one.deliver(one.event("payment.succeeded"))
-		one.has("alice", 10*(n+1), true)
-		until(t, fmt.Sprint(10*(n+1), " credits at the other"), func() bool {
-			s, err := other.Entitlement(t.Context(), "alice")
-			return err == nil && s.Credits == 10*(n+1)
-		})
 	}
-	for range 5 {
-		other.has("alice", 200, true)
-	}
-	if other.seen.read(cache.Hit) == 0 || other.seen.read(cache.Bypass) != 0 {
+	until(t, "the other remembers all of them", func() bool {
+		hits := other.seen.read(cache.Hit)
+		for a := range accounts {
+			other.has(fmt.Sprint("acc_", a), 10*purchases, true)
+		}
+		return other.seen.read(cache.Hit) == hits+accounts
+	})
+	if other.seen.read(cache.Bypass) != 0 {
 		t.Errorf("the other's reads: %v", other.seen.reads)
 	}
 }

@@ -40,23 +40,31 @@ const day = 24 * time.Hour
 // tell begins a story on a store, with a clock that only the story moves.
 func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 	t.Helper()
+	return tellOf(t, backend, settings{products: storyProducts, disputes: policy})
+}
+
+func tellOf(t *testing.T, backend string, with settings) *story {
+	t.Helper()
 	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	with.clock = func() time.Time { return s.now }
+	s.world = newWorld(t, s.newStore(t, backend), with)
+	return s
+}
+
+// newStore is an empty store by the story's clock.
+func (s *story) newStore(t *testing.T, backend string) store.Store {
+	t.Helper()
 	clock := func() time.Time { return s.now }
-	var world world
-	switch backend {
-	case "bolt":
+	if backend == "bolt" {
 		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: clock})
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
-		world.store = db
-	case "redis":
-		db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
-		must(t, err)
-		t.Cleanup(func() { _ = db.Close() })
-		world.store = db
+		return db
 	}
-	s.world = newWorld(t, world.store, settings{products: storyProducts, clock: clock, disputes: policy})
-	return s
+	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // send delivers an event about alice, twice, now.
@@ -483,6 +491,12 @@ var eventStories = map[string]func(s *story){
 		s.wants(s.send("payment.succeeded", s.payment("pdt_both", "total_amount", -1)), gateway.Parked)
 		s.wants(s.send("subscription.active", s.subscription("next_billing_date", "soon")), gateway.Parked)
 		s.sees("0 none none false")
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		for range 2 { // also when it comes again
+			s.wants(s.send("refund.succeeded", refundOf("pay_1", "currency", "JPY", "is_partial", true)), gateway.Parked)
+		}
+		s.sees("10 none none true")
+		s.wants(s.send("payment.succeeded", s.payment("pdt_pack10")), gateway.Duplicate)
 	},
 }
 
@@ -527,6 +541,20 @@ func TestCatalogChangeOfASubscription(t *testing.T) {
 	s.sees("700 pro active true")
 }
 
+// TestCatalogChangeAfterACheckout: the order's promise is for the first period.
+func TestCatalogChangeAfterACheckout(t *testing.T) {
+	s := tell(t, "bolt", "")
+	order := s.order("alice", "monthly")
+	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
+	proof := s.Prover.Metadata(order.ID, "alice", "monthly")
+	s.now = s.now.Add(time.Hour)
+	s.send("subscription.active", s.subscription("metadata", proof))
+	s.sees("500 pro active true")
+	s.now = s.now.Add(30 * day)
+	s.send("subscription.renewed", s.subscription("metadata", proof))
+	s.sees("700 pro active true")
+}
+
 // TestPlanChangeBeginsAPeriod: the period that was paid before is not paid twice.
 func TestPlanChangeBeginsAPeriod(t *testing.T) {
 	s := tell(t, "bolt", "")
@@ -537,4 +565,47 @@ func TestPlanChangeBeginsAPeriod(t *testing.T) {
 	s.sees("800 team active true")
 	s.now = s.now.Add(25 * day) // past the end of the first period
 	s.sees("800 team active true")
+}
+
+// TestPauseOverThePeriodsEnd: what ran out meanwhile is there again when the
+// period goes on.
+func TestPauseOverThePeriodsEnd(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			sub := s.subscribed()
+			s.spend("h1", 100)
+			s.now = s.now.Add(day)
+			s.send("subscription.paused", with(sub, "status", "paused"))
+			s.now = s.now.Add(30 * day)
+			s.sees("0 none paused false")
+			s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2")) // a change notes what has expired
+			s.now = s.now.Add(day)
+			s.send("subscription.unpaused", with(sub, "next_billing_date", s.now.Add(29*day)))
+			s.sees("410 pro active true")
+			s.lastEntry(ledger.KindGrant, 400, 410)
+			s.now = s.now.Add(29 * day)
+			s.sees("10 none expired true")
+		})
+	}
+}
+
+// TestPlanChangeHeardFirst: credits that were spent before the period's beginning
+// was heard of are spent only once, also where nothing is owed.
+func TestPlanChangeHeardFirst(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			s.RefundPolicy = config.RefundFloor
+			sub := s.subscription()
+			s.now = s.now.Add(10 * day)
+			s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
+			s.spend("h1", 700)
+			s.now = s.now.Add(-9 * day) // as the sender's clock was
+			s.send("subscription.active", sub)
+			s.now = s.now.Add(9 * day)
+			s.sees("100 team active true")
+			s.owes(0)
+		})
+	}
 }

@@ -23,7 +23,7 @@ type late struct {
 	gateway *Gateway
 
 	mu    sync.Mutex
-	count int              // of the charges that have not ended or are not made
+	count atomic.Int64     // of the charges that have not ended or are not made; changed under the lock
 	owed  map[string]int64 // by account: what they are or may be, in credits
 	queue []*lateCharge    // those that have ended
 	busy  bool             // somebody is at work on the queue
@@ -58,24 +58,44 @@ const (
 	quiet = time.Second
 )
 
-// pass lets a request pass that is charged later; nil when it may not.
+// pass lets a request pass that is charged later; nil when it may not. What counts
+// is what was heard of the account last, be it from the hold of another request that
+// began when this one had looked already.
 func (l *late) pass(r HoldRequest) *Charge {
+	known := r.Known.Credits
+	if v := l.gateway.views.Remembered(r.Account); v != nil {
+		known = min(known, v.Credits)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	left := r.Known.Credits - l.owed[r.Account] - r.Credits
-	if left < 0 || l.count == MaxLate {
+	left := known - l.owed[r.Account] - r.Credits
+	if left < 0 || l.count.Load() == MaxLate {
 		return nil
 	}
-	l.count++
+	l.count.Add(1)
 	l.owed[r.Account] += r.Credits
 	return &Charge{gateway: l.gateway, late: true, Available: left, hold: store.Hold{
 		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: lateHold,
 	}}
 }
 
-// end makes a charge, however long that takes while ctx does not end.
-func (l *late) end(ctx context.Context, hold store.Hold, captured int64) (spent bool, err error) {
+// decide notes what a request costs that has passed.
+func (l *late) decide(hold store.Hold, captured int64) {
 	l.settle(hold.Account, hold.Amount-captured, captured == 0)
+}
+
+// owes is what an account owes, or may. It is usually nothing, which takes no lock.
+func (l *late) owes(account string) int64 {
+	if l.count.Load() == 0 {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owed[account]
+}
+
+// end makes a charge that is decided, however long that takes while ctx does not end.
+func (l *late) end(ctx context.Context, hold store.Hold, captured int64) (spent bool, err error) {
 	if captured == 0 {
 		return true, nil
 	}
@@ -101,7 +121,7 @@ func (l *late) settle(account string, credits int64, over bool) {
 		delete(l.owed, account)
 	}
 	if over {
-		l.count--
+		l.count.Add(-1)
 	}
 }
 

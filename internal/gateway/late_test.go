@@ -182,8 +182,12 @@ func TestLateCharges(t *testing.T) {
 }
 
 func unsteadyWorld(t *testing.T, s store.Store) (*world, *unsteady) {
+	return richWorld(t, s, 10)
+}
+
+func richWorld(t *testing.T, s store.Store, credits int64) (*world, *unsteady) {
 	u := &unsteady{Store: s}
-	w := newWorld(t, u, settings{signupCredits: 10, maxStale: time.Hour})
+	w := newWorld(t, u, settings{signupCredits: credits, maxStale: time.Hour})
 	_, err := w.View(t.Context(), "ann")
 	must(t, err)
 	return w, u
@@ -265,7 +269,7 @@ func TestLateChargesDoNotWaitForEachOther(t *testing.T) {
 
 // There is a limit to what is kept in memory.
 func TestLateChargesAreBounded(t *testing.T) {
-	w, u := unsteadyWorld(t, openBolt(t))
+	w, u := richWorld(t, openBolt(t), 1_000_000)
 	u.set(true, 0)
 	known := &gateway.View{Snapshot: entitlement.Snapshot{Credits: 1_000_000}}
 	ask := func() (*gateway.Charge, error) {
@@ -289,6 +293,62 @@ func TestLateChargesAreBounded(t *testing.T) {
 	}
 }
 
+// A request that looked at its account before another one held credits of it passes
+// for what is left, and not for what it saw.
+func TestLateChargeSeesOtherHolds(t *testing.T) {
+	w, u := unsteadyWorld(t, openBolt(t))
+	before, err := w.View(t.Context(), "ann")
+	must(t, err)
+	if c, err := w.ask(8); err != nil || c.Late() {
+		t.Fatal(c, err)
+	}
+	u.set(true, 0)
+	ask := func(credits int64) (*gateway.Charge, error) {
+		return w.Hold(t.Context(), gateway.HoldRequest{Account: "ann", Credits: credits, TTL: time.Minute, Known: before})
+	}
+	if _, err := ask(3); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("more than is left: %v", err)
+	}
+	if c, err := ask(2); err != nil || !c.Late() || c.Available != 0 {
+		t.Errorf("what is left: %+v, %v", c, err)
+	}
+}
+
+// When the store is back, nobody spends what others owe for.
+func TestLateChargesComeFirst(t *testing.T) {
+	w, u := unsteadyWorld(t, openBolt(t))
+	u.set(true, 0)
+	owes := w.passes(6, 4)
+	u.set(false, 0)
+	hold := func(credits int64) error {
+		c, err := w.Hold(t.Context(), gateway.HoldRequest{Account: "ann", Credits: credits, TTL: time.Minute})
+		if err == nil {
+			_, err = c.End(t.Context(), credits, nil)
+		}
+		return err
+	}
+	if err := hold(5); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("of what is owed for: %v", err)
+	}
+	until(t, "what was held for that is back", func() bool { return hold(4) == nil })
+	if spent, err := owes.End(t.Context(), 6, nil); !spent || err != nil {
+		t.Error(spent, err)
+	}
+	w.keeps(0)
+	if err := hold(1); !errors.Is(err, gateway.ErrInsufficient) {
+		t.Error(err)
+	}
+}
+
+// What a request does not cost can be spent as soon as that is decided.
+func TestLateChargeIsDecided(t *testing.T) {
+	w, u := unsteadyWorld(t, openBolt(t))
+	u.set(true, 0)
+	w.passes(10, 0).Ending(4)
+	w.passes(6, 0).Ending(0)
+	w.passes(6, 0)
+}
+
 // Who comes back before the last charge is written waits for that.
 func TestHoldWaitsForEnds(t *testing.T) {
 	u := &unsteady{Store: openBolt(t), slow: make(chan struct{})}
@@ -298,7 +358,7 @@ func TestHoldWaitsForEnds(t *testing.T) {
 	if _, err := w.ask(10); !errors.Is(err, gateway.ErrInsufficient) {
 		t.Errorf("while a request runs: %v", err)
 	}
-	c.Ending()
+	c.Ending(0)
 	done := end(t.Context(), c, 0)
 	go close(u.slow)
 	if c, err = w.ask(10); err != nil || c.Held() != 10 {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,8 @@ type Reconciled struct {
 // never reconciled, an empty one for example, it asks for everything there ever
 // was: what carries our proof comes back.
 //
-// An error leaves the mark where it was, so the next one begins there again.
+// An error leaves the mark where it was, so the next one begins there again. It
+// may be that of a few objects that Dodo did not hand out; all others are applied.
 func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconciled, error) {
 	mark, err := g.Store.Mark(ctx, reconcileMark)
 	if err != nil {
@@ -69,6 +71,9 @@ func (g *Gateway) reconcileSince(ctx context.Context, mark time.Time, budget *ra
 			return r.Reconciled, err
 		}
 	}
+	if r.withheld != nil {
+		return r.Reconciled, r.withheld
+	}
 	return r.Reconciled, g.Store.SetMark(ctx, reconcileMark, began)
 }
 
@@ -79,7 +84,16 @@ type reconciliation struct {
 	budget *rate.Limiter
 	told   func(Reconciled) // may be nil
 	done   map[string]bool  // objects that were read in this pass
+	silent int              // reads in a row to which Dodo had no answer
+	// withheld is the first error of those, of which there were never maxSilent in
+	// a row.
+	withheld error
 }
+
+// maxSilent is after how many reads in a row without an answer Dodo is taken to
+// be away. Fewer are objects that it cannot hand out (FACTS 1.3: for a missing one
+// the documents name only 500).
+const maxSilent = 3
 
 // since is a while before the mark; without a mark it is the beginning.
 func since(mark time.Time, back time.Duration) time.Time {
@@ -111,6 +125,17 @@ func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bo
 	return fmt.Errorf("reconcile: %w: no end after %d pages", dodo.ErrBadAnswer, maxPages)
 }
 
+// odd counts items of a list that do not say what they are. They are left to the
+// operator; they must not hold up the others.
+func (r *reconciliation) odd(list string, n int) {
+	if n == 0 {
+		return
+	}
+	r.Seen += n
+	r.Unapplied += n
+	r.Logger.Warn("one of Dodo's lists has items that do not say what they are", "list", list, "items", n)
+}
+
 func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 	from := since(mark, paymentsBack)
 	return r.pages(ctx, func(page int) (bool, error) {
@@ -118,6 +143,7 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("payments", list.Odd)
 		for _, p := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
@@ -134,13 +160,13 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 }
 
 func (r *reconciliation) refunds(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "refunds", since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Refunds[c.ID].Status) == c.Status
 	})
 }
 
 func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "disputes", since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Disputes[c.ID]) == c.Status
 	})
 }
@@ -148,7 +174,7 @@ func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
 // changes reads the payments that something happened to of which we do not know.
 // A payment that nobody here owns was not made through us.
 func (r *reconciliation) changes(
-	ctx context.Context, from time.Time,
+	ctx context.Context, name string, from time.Time,
 	list func(context.Context, time.Time, int) (dodo.Page[dodo.PaymentChange], error),
 	told func(entitlement.Payment, dodo.PaymentChange) bool,
 ) error {
@@ -157,6 +183,7 @@ func (r *reconciliation) changes(
 		if err != nil {
 			return false, err
 		}
+		r.odd(name, found.Odd)
 		for _, c := range found.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
@@ -178,12 +205,12 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("subscriptions", list.Odd)
 		for _, s := range list.Items {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
 			known, ours, err := r.known(ctx, ref, s.Clues)
-			state := known.Subscription.State
-			if err == nil && ours && (state.Status != s.Status || !state.PeriodEnd.Equal(s.PeriodEnd) || r.waited(known)) {
+			if err == nil && ours && (s.Differs(known.Subscription.State) || r.waited(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -201,6 +228,7 @@ func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 	var flags []string
 	err := r.pages(ctx, func(page int) (bool, error) {
 		list, err := r.Provider.FeatureFlags(ctx, page)
+		r.odd("feature flags", list.Odd)
 		flags = append(flags, list.Items...)
 		return list.Last, err
 	})
@@ -224,6 +252,7 @@ func (r *reconciliation) grants(ctx context.Context, flag string) error {
 		if err != nil {
 			return false, err
 		}
+		r.odd("feature grants", list.Odd)
 		for _, grant := range list.Items {
 			r.Seen++
 			if grant.Fact == nil {
@@ -294,7 +323,8 @@ func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, err
 }
 
 // reread reads an object at Dodo and applies it. One that cannot be understood is
-// left to the operator; it must not hold up the others.
+// left to the operator, one that is not handed out to the next pass; neither must
+// hold up the others.
 func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error {
 	if r.done[ref.String()] {
 		return nil
@@ -305,15 +335,23 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 	}
 	r.Read++
 	fact, err := r.read(ctx, ref)
+	silent := errors.Is(err, dodo.ErrUnavailable)
+	if silent {
+		r.silent++
+		r.withheld = cmp.Or(r.withheld, fmt.Errorf("read %s: %w", ref, err))
+	} else {
+		r.silent = 0
+	}
 	switch {
-	case errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrUnclear):
+	case err == nil:
+		return r.take(ctx, fact)
+	case silent && r.silent < maxSilent,
+		errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrRejected), errors.Is(err, dodo.ErrBadAnswer):
 		r.Unapplied++
 		r.Logger.Warn("an object in Dodo's lists cannot be read", "object", ref.String(), "error", err)
 		return nil
-	case err != nil:
-		return err
 	}
-	return r.take(ctx, fact)
+	return err
 }
 
 // take applies what Dodo says.

@@ -241,6 +241,51 @@ func TestRedriveRacesDelivery(t *testing.T) {
 	})
 }
 
+// redelivered is a store in which something else happens before an event is noted
+// as applied.
+type redelivered struct {
+	store.Store
+	by func()
+}
+
+func (s *redelivered) Settle(ctx context.Context, e store.Event, r store.Retention) error {
+	if by := s.by; by != nil && e.State == store.EventApplied {
+		s.by = nil
+		by()
+	}
+	return s.Store.Settle(ctx, e, r)
+}
+
+// TestRedriveMeetsANewerBody: while a parked event is applied, it is delivered
+// again with a body that cannot be applied yet. That one waits.
+func TestRedriveMeetsANewerBody(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			catalog := func(more ...config.Product) settings {
+				return settings{products: append(more, storyProducts...), clock: s.Clock}
+			}
+			first, second := config.Product{Name: "new", ID: "pdt_new", Credits: 4}, config.Product{Name: "newer", ID: "pdt_newer", Credits: 5}
+			s.deliverAs("msg_1", "payment.succeeded", s.payment("pdt_new"))
+			s.waits("msg_1", gateway.ReasonUnknownProduct)
+			s.store = &redelivered{Store: s.store, by: func() {
+				s.deliverAs("msg_1", "payment.succeeded", s.payment("", "product_cart", []any{
+					map[string]any{"product_id": "pdt_new", "quantity": 1}, map[string]any{"product_id": "pdt_newer", "quantity": 1},
+				}))
+			}}
+			s.Gateway = s.newGateway(catalog(first))
+			_, err := s.Redrive(t.Context())
+			must(t, err)
+			s.waits("msg_1", gateway.ReasonUnknownProduct)
+			s.sees("4 none none true")
+			s.Gateway = s.newGateway(catalog(first, second))
+			s.redrives(1, 1)
+			s.waits("msg_1", "")
+			s.sees("9 none none true")
+		})
+	}
+}
+
 // failing is a store in which the objects of one payment cannot be read.
 type failing struct {
 	store.Store

@@ -73,8 +73,11 @@ func openBolt(t *testing.T) store.Store {
 	return s
 }
 
-func openRedis(t *testing.T, addr string) store.Store {
-	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + addr, Timeout: 10 * time.Second})
+func openRedis(t *testing.T, addr string) store.Store { return openURL(t, "redis://"+addr) }
+
+func openURL(t *testing.T, url string) store.Store {
+	t.Helper()
+	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +91,15 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 	hook := httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(hook.Close)
 	w.sim = simtest.New(t, dodosim.Options{
-		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret,
+		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret, Clock: with.clock,
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
 			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},
 			{ID: "pdt_pro30", Name: "Pro", Price: 1900, Currency: "USD"},
 			{ID: "pdt_monthly", Name: "Pro, monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_team", Name: "Team, monthly", Price: 1800, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_keep", Name: "Credits that stay", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_try", Name: "After a trial", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, TrialDays: 14},
 			{ID: "pdt_reports", Name: "Reports", Price: 700, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, Features: []string{"reports"}},
 			{ID: "pdt_export", Name: "Export", Price: 300, Currency: "USD", Features: []string{"export", "reports"}},
 			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},

@@ -94,7 +94,7 @@ func TestReturnPaid(t *testing.T) {
 			t.Errorf("refresh to %q in %d s", l.refresh, l.wait)
 		}
 		for _, part := range []string{
-			"<strong>2 × Ten &lt;credits&gt; &amp; more</strong> is yours", "<dt>Credits bought</dt><dd>20</dd>", "<dt>Credits you have now</dt><dd>20</dd>",
+			"Thank you for buying <strong>2 × Ten &lt;credits&gt; &amp; more</strong>", "<dt>Credits bought</dt><dd>20</dd>", "<dt>Credits you have now</dt><dd>20</dd>",
 		} {
 			if !strings.Contains(l.text, part) {
 				t.Errorf("no %s in %s", part, l.text)

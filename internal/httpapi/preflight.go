@@ -11,9 +11,19 @@ import (
 // be entitled to anything, and a page of another origin could not use what its
 // visitor has paid for. HTTP/3 does not say whether there is a body; PreflightOnly
 // takes it away.
+//
+// Some apps believe a header that names another method. A browser sends none of its
+// page's headers here, so what has one wants something done.
 func IsPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions &&
-		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
+	if r.Method != http.MethodOptions {
+		return false
+	}
+	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		if _, found := r.Header[name]; found {
+			return false
+		}
+	}
+	return r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
 		(r.ContentLength == 0 || r.ContentLength < 0 && r.ProtoMajor == 3) && len(r.TransferEncoding) == 0 && r.Header.Get("Upgrade") == ""
 }
 

@@ -233,6 +233,9 @@ func TestIsPreflight(t *testing.T) {
 		"a body of no size": func(r *http.Request) { r.ContentLength = -1 },
 		"a body in HTTP/3":  func(r *http.Request) { r.ContentLength, r.ProtoMajor = 1, 3 },
 		"chunks":            func(r *http.Request) { r.TransferEncoding = []string{"chunked"} },
+		"an override":       func(r *http.Request) { r.Header.Set("X-HTTP-Method-Override", "POST") },
+		"another override":  func(r *http.Request) { r.Header.Set("X-HTTP-Method", "POST") },
+		"a third override":  func(r *http.Request) { r.Header.Set("X-Method-Override", "") },
 		"an upgrade":        func(r *http.Request) { r.Header.Set("Upgrade", "websocket") },
 	} {
 		r := preflight()

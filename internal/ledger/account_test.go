@@ -35,6 +35,11 @@ func expiring(id string, amount int64, after time.Duration) ledger.Target {
 	return ledger.Target{ID: id, Amount: amount, CreatedAt: noon, ExpiresAt: noon.Add(after)}
 }
 
+// into is a grant whose credits another gives from now on.
+func into(id, heir string) ledger.Target {
+	return ledger.Target{ID: id, CreatedAt: noon, Into: heir}
+}
+
 func set(targets ...ledger.Target) []ledger.Target { return targets }
 
 // do runs one step and describes what it entered.
@@ -100,6 +105,37 @@ func TestStories(t *testing.T) {
 		}, available: 1},
 		"a grant that comes after its expiry lapses at once": {story: []step{
 			{at: time.Hour, targets: set(expiring("a", 9, time.Hour)), want: []string{"grant a 9 9", "expire a -9 0"}},
+		}},
+		"what lapsed is there again when it runs on after all": {story: []step{
+			{targets: set(expiring("a", 9, time.Hour)), want: []string{"grant a 9 9"}},
+			{hold: "h 2", outcome: ledger.Held},
+			{end: "h 2", outcome: ledger.Ended, want: []string{"capture a -2 7"}},
+			{at: time.Hour, targets: set(target("b", 1)), want: []string{"expire a -7 0", "grant b 1 1"}},
+			{at: time.Hour, targets: set(expiring("a", 8, 3*time.Hour)), want: []string{"grant a 7 8", "clawback a -1 7"}},
+			{at: time.Hour, targets: set(expiring("a", 8, 3*time.Hour))},
+		}, available: 7},
+		"what is named otherwise is spent only once": {policy: ledger.PolicyFloor, story: []step{
+			{targets: set(target("a", 9)), want: []string{"grant a 9 9"}},
+			{hold: "h 4", outcome: ledger.Held},
+			{end: "h 4", outcome: ledger.Ended, want: []string{"capture a -4 5"}},
+			{targets: set(into("a", "b"), target("b", 10)), want: []string{"clawback a -9 -4", "grant b 10 6"}},
+			{targets: set(target("b", 0)), want: []string{"clawback b -6 0"}},
+		}, debt: 0},
+		"what is held is spent only once, too": {policy: ledger.PolicyFloor, story: []step{
+			{targets: set(target("a", 9)), want: []string{"grant a 9 9"}},
+			{hold: "h 4", outcome: ledger.Held},
+			{hold: "i 5", outcome: ledger.Held},
+			{targets: set(into("a", "b"), target("b", 9)), want: []string{"clawback a -9 0", "grant b 9 9"}},
+			{end: "h 4", outcome: ledger.Ended, want: []string{"capture a -4 5"}},
+			{end: "i 0", outcome: ledger.Ended},
+		}, available: 5},
+		"what was forgiven is not given again by another name": {policy: ledger.PolicyFloor, story: []step{
+			{targets: set(target("a", 9)), want: []string{"grant a 9 9"}},
+			{hold: "h 9", outcome: ledger.Held},
+			{end: "h 9", outcome: ledger.Ended, want: []string{"capture a -9 0"}},
+			{targets: set(target("a", 0))},
+			{targets: set(into("a", "b"), target("b", 0)), want: []string{"clawback a -9 -9", "grant b 9 0"}},
+			{targets: set(target("b", 9))},
 		}},
 		"a refund of what lapsed takes nothing more": {policy: ledger.PolicyDebt, story: []step{
 			{targets: set(expiring("a", 9, time.Hour), target("b", 5)), want: []string{"grant a 9 9", "grant b 5 14"}},

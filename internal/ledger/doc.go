@@ -25,6 +25,8 @@
 //     debt. What can be spent is the balance less what is held, and never below 0.
 //   - Credits burn soonest expiry first, then oldest grant first. A release gives
 //     them back to the grants they came from.
+//   - What lapsed is there again when the expiry of its grant moves behind now: a
+//     paused or prolonged period may be heard of late.
 //   - A hold ends exactly once: captured, released, or expired, which releases it.
 //   - Entries are immutable and numbered from 1 without a gap. Adding up their
 //     amounts gives the balance as it was when the last of them was written.

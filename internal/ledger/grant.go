@@ -12,6 +12,10 @@ type Target struct {
 	Amount    int64
 	ExpiresAt time.Time // zero: never
 	CreatedAt time.Time
+	// Into is the grant that gives these credits from now on, because facts came to
+	// name them otherwise; mostly empty. What was spent or forgiven of them counts
+	// as spent or forgiven there, whatever the policy.
+	Into string
 }
 
 // Policy says what becomes of a claw-back that finds credits spent already.
@@ -52,23 +56,65 @@ func (b *book) set(t Target, policy Policy) error {
 		}
 		g = Grant{ID: t.ID}
 	}
+	g.ExpiresAt, g.CreatedAt = instant(t.ExpiresAt), instant(t.CreatedAt)
+	if err := b.revive(&g); err != nil {
+		return err
+	}
 	change := t.Amount - g.Amount
 	if change > 0 && b.balance > 0 && change > Max-b.balance || change < 0 && b.Debt > Max+change {
 		return ErrRange
 	}
-	g.Amount, g.ExpiresAt, g.CreatedAt = t.Amount, instant(t.ExpiresAt), instant(t.CreatedAt)
+	g.Amount = t.Amount
 	if change >= 0 {
 		b.enter(KindGrant, t.ID, g.raise(change))
 	} else {
 		taken, over := g.clawBack(-change)
-		if policy == PolicyFloor {
+		if policy == PolicyFloor && t.Into == "" {
 			g.Waived += over
 			over = 0
 		}
 		b.Debt += over
 		b.enter(KindClawBack, t.ID, -taken-over)
 	}
+	if t.Into != "" && t.Into != t.ID {
+		b.moveWaived(&g, t.Into)
+	}
 	b.Grants[t.ID] = g
+	return nil
+}
+
+// moveWaived moves what was forgiven of a grant to the one that gives its credits
+// now. It was spent under the old name, so the entries say that it is taken here
+// and given there.
+func (b *book) moveWaived(g *Grant, into string) {
+	moved := g.Waived - min(g.Waived, g.Held) // what is held may still be kept here
+	if moved == 0 {
+		return
+	}
+	g.Waived -= moved
+	b.enter(KindClawBack, g.ID, -moved)
+	heir := b.Grants[into]
+	heir.ID = into
+	heir.Waived = min(heir.Waived+moved, Max)
+	b.enter(KindGrant, into, moved)
+	b.Grants[into] = heir
+}
+
+// revive gives back what lapsed of a grant that runs on after all: its expiry was
+// moved after it had passed.
+func (b *book) revive(g *Grant) error {
+	if g.Lapsed == 0 || g.Expired(b.now) {
+		return nil
+	}
+	if g.Lapsed > Max-max(b.balance, 0) {
+		return ErrRange
+	}
+	b.enter(KindGrant, g.ID, g.Lapsed)
+	g.Left += g.Lapsed
+	g.Lapsed = 0
+	b.Grants[g.ID] = *g
+	b.payDebt() // else there could be more left for a moment than can be counted
+	*g = b.Grants[g.ID]
 	return nil
 }
 

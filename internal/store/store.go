@@ -285,7 +285,10 @@ type Journal interface {
 	Receive(ctx context.Context, e Event, b Binding) (Event, Bound, error)
 	// Settle notes what became of the delivery e, as Record or a reading method
 	// returned it: the event's State, Reason, Object and Account, and how long it
-	// is kept from now on. Parked events can be found by Parked and ParkedEvents
+	// is kept from now on. A final state is noted of the last delivery only: when the
+	// event was delivered again since, its body may be newer, and what becomes of
+	// that is for whoever took it to say. Without e.Deliveries it is noted anyhow.
+	// Parked events can be found by Parked and ParkedEvents
 	// until they are settled otherwise. It returns ErrNotFound for an id that was
 	// never recorded, or is forgotten.
 	Settle(ctx context.Context, e Event, r Retention) error

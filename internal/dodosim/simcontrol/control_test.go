@@ -20,6 +20,9 @@ func TestPurchase(t *testing.T) {
 	if status != http.StatusOK || !strings.HasPrefix(session, "cks_") {
 		t.Fatalf("%d %s", status, body)
 	}
+	if status, body := b.answer(request("POST", "/__sim/pay", `{"session":"`+session+`","card":"1"}`)); status != http.StatusUnprocessableEntity {
+		t.Errorf("paid by what is no test card: %d %s", status, body)
+	}
 	declined := b.do("POST", "/__sim/pay", `{"session":"`+session+`","card":"4000 0000 0000 0002"}`)
 	paid := b.do("POST", "/__sim/pay", `{"session":"`+session+`"}`)
 	if declined["status"] != "failed" || paid["status"] != "succeeded" || !strings.HasPrefix(paid["redirect_url"].(string), "http://shop.example/?") {

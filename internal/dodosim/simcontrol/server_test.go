@@ -210,7 +210,6 @@ func TestProblems(t *testing.T) {
 		"dispute of what":        {"POST", "/__sim/dispute", `{"do":"win"}`, 422, "account"},
 		"dispute of nothing":     {"POST", "/__sim/dispute", `{"do":"win","account":"ada"}`, 404, "dispute.won"},
 		"pay what":               {"POST", "/__sim/pay", `{"session":"cks_0"}`, 404, "cks_0"},
-		"pay by what":            {"POST", "/__sim/pay", `{"session":"cks_0","card":"1"}`, 422, "test card"},
 		"no fault":               {"PUT", "/__sim/faults/api", `{}`, 422, "nothing goes wrong"},
 		"unknown kind":           {"PUT", "/__sim/faults/api", `{"kind":"418"}`, 422, "429"},
 		"no status":              {"PUT", "/__sim/faults/api", `{"status":42}`, 422, "42"},

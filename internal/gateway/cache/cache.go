@@ -180,6 +180,10 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 	return nil, result, err
 }
 
+// Remembered is what the account was last known to be, for as long as it may be shown
+// without the store, which is not asked; nil is nothing.
+func (c *Cache) Remembered(account string) *View { return c.remembered(account, c.Clock()) }
+
 // counts reports whether an entry is the truth as far as messages go.
 func (c *Cache) counts(e *entry) bool {
 	life := c.life.Load()

@@ -126,9 +126,12 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 }
 
 func grantIDs(targets []ledger.Target) []string {
-	ids := make([]string, len(targets))
-	for i, t := range targets {
-		ids[i] = t.ID
+	ids := make([]string, 0, len(targets))
+	for _, t := range targets {
+		ids = append(ids, t.ID)
+		if t.Into != "" {
+			ids = append(ids, t.Into)
+		}
 	}
 	return ids
 }

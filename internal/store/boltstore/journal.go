@@ -130,6 +130,9 @@ func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) er
 		if err != nil {
 			return err
 		}
+		if e.State.Final() && e.Deliveries > 0 && e.Deliveries < known.Deliveries {
+			return nil
+		}
 		before := parkedKeys(known.Event)
 		parked, ends := known.State == store.EventParked, known.ends
 		known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account

@@ -65,7 +65,7 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 	}
 	targets := make([]ledger.Target, len(c.Effect.Grants))
 	for i, t := range c.Effect.Grants {
-		if err := CheckNames(t.ID); err != nil {
+		if err := CheckNames(t.ID, t.Into); err != nil {
 			return c, err
 		}
 		var err1, err2 error

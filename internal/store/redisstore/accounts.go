@@ -175,7 +175,7 @@ func (s *Store) commitArgs(c store.Commit, standing string) []string {
 		decimal(store.MaxPurchases),
 	}
 	for _, t := range c.Effect.Grants {
-		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt))
+		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
 	}
 	return args
 }

@@ -12,8 +12,8 @@
 --       9 policy, "floor" or another    10 order id, or "" for none
 --       11 state of the order    12 payment of the order, or ""
 --       13 how many failed orders are listed
---       14... of each target: grant, amount, expiry, creation; times in
---             milliseconds or "-"
+--       14... of each target: grant, amount, expiry, creation, the grant that gives
+--             these credits from now on, or ""; times in milliseconds or "-"
 --
 -- Returns {"ok", entry...}, {"conflict"} or {"range", grant}.
 
@@ -22,25 +22,38 @@ local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] =
 
 if (redis.call('HGET', OBJECT, 'version') or '0') ~= ARGV[3] then return { 'conflict' } end
 
+-- find returns a grant of any kind, or nil.
+local function find(id)
+  local closed = not grants[id] and redis.call('HGET', CLOSED, id)
+  if closed then
+    grants[id] = parse_grant(closed)
+    grants[id].was_closed = true
+  end
+  return grants[id]
+end
+
+local function fresh() return { amount = 0, left = 0, held = 0, lapsed = 0, waived = 0, expires = '-', created = '-' } end
+
 -- set brings a grant to its amount; false when that leaves the range.
-local function set(id, target, expires, created)
+local function set(id, target, expires, created, into)
   if not target then return false end
-  local g = grants[id]
+  local g = find(id)
   if not g then
-    local closed = redis.call('HGET', CLOSED, id)
-    if closed then
-      g = parse_grant(closed)
-      g.was_closed = true
-    elseif target == 0 then
-      return true
-    else
-      g = { amount = 0, left = 0, held = 0, lapsed = 0, waived = 0 }
-    end
+    if target == 0 then return true end
+    g = fresh()
+  end
+  g.expires, g.created = expires, created
+  if g.lapsed > 0 and not expired(g) then
+    if g.lapsed > MAX - math.max(balance, 0) then return false end
+    enter('grant', id, g.lapsed, cause)
+    g.left = g.left + g.lapsed
+    g.lapsed = 0
+    pay_debt() -- else there could be more left for a moment than can be counted
   end
   local change = target - g.amount
   if change > 0 and balance > 0 and change > MAX - balance then return false end
   if change < 0 and debt > MAX + change then return false end
-  g.amount, g.expires, g.created = target, expires, created
+  g.amount = target
   if change >= 0 then
     local kept = math.min(change, g.waived)
     g.waived = g.waived - kept
@@ -52,7 +65,7 @@ local function set(id, target, expires, created)
     local lapsed = math.min(-change - taken, g.lapsed)
     g.lapsed = g.lapsed - lapsed
     local spent = -change - taken - lapsed
-    if floor then
+    if floor and into == '' then
       g.waived = g.waived + spent
       spent = 0
     end
@@ -60,12 +73,21 @@ local function set(id, target, expires, created)
     enter('clawback', id, -taken - spent, cause)
   end
   grants[id], changed[id] = g, true
+  local moved = g.waived - math.min(g.waived, g.held)
+  if into ~= '' and into ~= id and moved > 0 then
+    g.waived = g.waived - moved
+    enter('clawback', id, -moved, cause)
+    local heir = find(into) or fresh()
+    heir.waived = math.min(heir.waived + moved, MAX)
+    enter('grant', into, moved, cause)
+    grants[into], changed[into] = heir, true
+  end
   return true
 end
 
 sweep(cause)
-for i = 14, #ARGV, 4 do
-  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3])) then return { 'range', ARGV[i] } end
+for i = 14, #ARGV, 5 do
+  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return { 'range', ARGV[i] } end
 end
 sweep(cause)
 intact()

@@ -11,6 +11,7 @@
 -- Invariant: a hold ends once; sent again by the same caller, it says the same.
 
 local ENDED = KEYS[6]
+local RECENTLY = 10000 -- store.Recently, in milliseconds
 local id, by, captured = ARGV[3], ARGV[4], amount(ARGV[5])
 
 local text = redis.call('HGET', HOLDS, id)
@@ -18,12 +19,20 @@ local hold = text and parse_hold(text)
 if not hold or now >= hold.expires or hold.by ~= by then
   if not text and by == '' then
     -- A caller without a name never uses an id again: what it spent is among the
-    -- last entries.
-    local spent = 0
-    for _, entry in ipairs(redis.call('LRANGE', ENTRIES, '-100', '-1')) do
-      local at, amount, n, rest = string.match(entry, '^%d+ (%-?%d+) capture %-(%d+) %-?%d+ (%d+) (.*)$')
-      if at and string.sub(rest, tonumber(n) + 1) == id then spent = spent + tonumber(amount) end
-    end
+    -- entries of the last moments, however many others there are.
+    local spent, last = 0, -1
+    repeat
+      local fresh, found = false, false
+      local chunk = redis.call('LRANGE', ENTRIES, int(last - 99), int(last))
+      for _, entry in ipairs(chunk) do
+        local at, kind, amount, n, rest = string.match(entry, '^%d+ (%-?%d+) (%a+) (%-?%d+) %-?%d+ (%d+) (.*)$')
+        fresh = fresh or tonumber(at) > now - RECENTLY
+        if kind == 'capture' and string.sub(rest, tonumber(n) + 1) == id then
+          spent, found = spent - tonumber(amount), true
+        end
+      end
+      last = last - 100
+    until not found and (spent > 0 or not fresh) or #chunk < 100 or last < -10000
     if spent > 0 then return unchanged({ 'ended', int(spent), '' }) end
   end
   local ended = by ~= '' and redis.call('GET', ENDED)

@@ -200,7 +200,7 @@ type place struct {
 }
 
 // settle writes the state of an event and returns where it was parked before, nil
-// when it never was.
+// when it never was or when somebody else has to say what became of it.
 func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
 	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, []string{
 		string(e.State), e.Reason, e.Object, e.Account, s.now(), millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
@@ -211,7 +211,7 @@ func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (u
 	if reply[0] == "missing" {
 		return nil, fmt.Errorf("settle event: %w", store.ErrNotFound)
 	}
-	if reply[1] == "" {
+	if reply[0] == "delivered since" || reply[1] == "" {
 		return nil, nil
 	}
 	received, err := strconv.ParseInt(reply[2], 10, 64)

@@ -162,6 +162,23 @@ local function give_back(parts, cause)
   end
 end
 
+-- pay_debt pays from what is left, in burn order, which it returns; nil when
+-- nothing is owed.
+local function pay_debt()
+  if debt == 0 then return nil end
+  local ids = burn()
+  for _, id in ipairs(ids) do
+    local g = grants[id]
+    local paid = math.min(debt, g.left)
+    if paid > 0 then
+      g.left = g.left - paid
+      debt = debt - paid
+      changed[id] = true
+    end
+  end
+  return ids
+end
+
 -- sweep does what time alone does: it releases holds that have run out, pays debt
 -- and lets grants lapse.
 local released = 0
@@ -170,19 +187,7 @@ local function sweep(cause)
     released = released + 1
     give_back(parse_hold(over[released].text).parts, cause)
   end
-  local ids
-  if debt > 0 then
-    ids = burn()
-    for _, id in ipairs(ids) do
-      local g = grants[id]
-      local paid = math.min(debt, g.left)
-      if paid > 0 then
-        g.left = g.left - paid
-        debt = debt - paid
-        changed[id] = true
-      end
-    end
-  end
+  local ids = pay_debt()
   for _, g in pairs(grants) do
     if g.left > 0 and expired(g) then
       ids = ids or burn()

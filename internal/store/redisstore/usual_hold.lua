@@ -1,12 +1,13 @@
 -- The usual hold, see ledger.lua and usual.lua: a caller without a name wants less
--- than is left in the grant that burns first.
+-- than is left in the grant that burns first, or more than is left in all of them.
 
 local function usual()
   local id, wanted = ARGV[3], tonumber(ARGV[6])
   if ARGV[4] ~= '' or ARGV[8] == '1' or wanted == 0 then return nil end
   local a = look()
-  local g, alike
+  local g, alike, left = nil, false, 0
   for _, other in ipairs(a and a.grants or {}) do
+    left = left + other.left
     if other.left > 0 then
       if not g or other.ends < g.ends or other.ends == g.ends and other.began < g.began then
         g, alike = other, false
@@ -15,6 +16,7 @@ local function usual()
       end
     end
   end
+  if a and wanted > left and redis.call('HEXISTS', HOLDS, id) == 0 then return answer(a, 'refused', '0') end
   if not g or alike or wanted > g.left then return nil end
 
   local grant, expires = string.sub(g.field, 3), a.now + tonumber(ARGV[7])

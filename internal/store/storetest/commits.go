@@ -63,6 +63,13 @@ func until(d time.Duration, id string, amount int64) ledger.Target {
 	return t
 }
 
+// into takes a grant back because heir gives its credits.
+func into(heir, id string, amount int64) ledger.Target {
+	t := forever(id, amount)
+	t.Into = heir
+	return t
+}
+
 func targets(ts ...ledger.Target) []ledger.Target { return ts }
 
 const (
@@ -136,9 +143,9 @@ var commitTests = []test{
 	{"clawed back from what is left and then from what lapsed", story(
 		step{targets: targets(until(time.Hour, "a", 10)), want: []line{{grant, "a", 10, 10}}, left: map[string]int64{"a": 10}},
 		step{wait: 2 * time.Hour, want: []line{{lapse, "a", -10, 0}}, left: map[string]int64{}},
-		step{targets: targets(forever("a", 15)), want: []line{{grant, "a", 5, 5}}, left: map[string]int64{"a": 5}},
-		step{targets: targets(forever("a", 3)), want: []line{{back, "a", -5, 0}}, left: map[string]int64{}},
-		step{targets: targets(forever("a", 0)), left: map[string]int64{}},
+		step{targets: targets(until(time.Hour, "a", 15), until(time.Hour, "a", 3)), want: []line{{grant, "a", 5, 5}, {back, "a", -5, 0}},
+			left: map[string]int64{}},
+		step{targets: targets(until(time.Hour, "a", 0)), left: map[string]int64{}},
 		step{targets: targets(forever("a", 5)), want: []line{{grant, "a", 5, 5}}, left: map[string]int64{"a": 5}},
 	)},
 	{"an expiry is moved", story(
@@ -146,12 +153,25 @@ var commitTests = []test{
 		step{targets: targets(until(3*time.Hour, "a", 10)), left: map[string]int64{"a": 10}},
 		step{wait: 2 * time.Hour, left: map[string]int64{"a": 10}},
 		step{targets: targets(until(time.Hour, "a", 10)), want: []line{{lapse, "a", -10, 0}}, left: map[string]int64{}},
-		step{targets: targets(forever("a", 10)), left: map[string]int64{}},
+		step{targets: targets(forever("a", 10)), want: []line{{grant, "a", 10, 10}}, left: map[string]int64{"a": 10}},
+		step{targets: targets(forever("a", 10)), left: map[string]int64{"a": 10}},
+	)},
+	{"what is left when the expiry is moved can be taken back", story(
+		step{targets: targets(until(time.Hour, "a", 10)), want: []line{{grant, "a", 10, 10}}, left: map[string]int64{"a": 10}},
+		step{wait: 2 * time.Hour, targets: targets(until(3*time.Hour, "a", 4)), want: []line{{lapse, "a", -10, 0}, {grant, "a", 10, 10}, {back, "a", -6, 4}},
+			left: map[string]int64{"a": 4}},
 	)},
 	{"the clock goes back", story(
 		step{targets: targets(until(time.Hour, "a", 10)), want: []line{{grant, "a", 10, 10}}, left: map[string]int64{"a": 10}},
 		step{wait: 2 * time.Hour, want: []line{{lapse, "a", -10, 0}}, left: map[string]int64{}},
-		step{wait: -2 * time.Hour, targets: targets(until(time.Hour, "a", 12)), want: []line{{grant, "a", 2, 2}}, left: map[string]int64{"a": 2}},
+		step{wait: -2 * time.Hour, targets: targets(until(time.Hour, "a", 12)), want: []line{{grant, "a", 10, 10}, {grant, "a", 2, 12}},
+			left: map[string]int64{"a": 12}},
+	)},
+	{"another grant gives the same", story(
+		step{targets: targets(forever("a", 10)), want: []line{{grant, "a", 10, 10}}, left: map[string]int64{"a": 10}},
+		step{targets: targets(into("b", "a", 0), forever("b", 12)), want: []line{{back, "a", -10, 0}, {grant, "b", 12, 12}},
+			left: map[string]int64{"b": 12}},
+		step{targets: targets(into("b", "a", 0), forever("b", 12)), left: map[string]int64{"b": 12}},
 	)},
 	{"versions", versions},
 	{"a conflict changes nothing", conflict},

@@ -81,7 +81,8 @@ var entriesTests = []test{
 		same(r, "left", left(r.account("acc")), map[string]int64{"keep": 3})
 		// One that is gone is still known: it is not given twice.
 		same(r, "given again", len(r.give("acc", "again", until(-time.Minute, "gone_7", 1))), 0)
-		same(r, "raised", lines(r.give("acc", "raised", forever("gone_8", 3))), []line{{grant, "gone_8", 2, 5}})
+		same(r, "raised", lines(r.give("acc", "raised", until(-time.Minute, "gone_8", 3))), []line{{grant, "gone_8", 2, 5}, {lapse, "gone_8", -2, 3}})
+		same(r, "prolonged", lines(r.give("acc", "prolonged", forever("gone_8", 4))), []line{{grant, "gone_8", 3, 6}, {grant, "gone_8", 1, 7}})
 		r.audit("acc")
 	}},
 }

@@ -125,6 +125,21 @@ var holdTests = []test{
 		same(r, "available", r.available(), 3)
 		same(r, "found", r.end("h", 7).Found, true)
 	}},
+	{"a caller without a name, who has all there is, asks again", func(r *rig) {
+		r.give("acc", "p", forever("a", 10))
+		ask := func(id string, amount int64) store.Held { return r.holdAs(store.Hold{ID: id, Amount: amount}) }
+		same(r, "first", ask("h", 10).Outcome, store.HoldPlaced)
+		same(r, "again", ask("h", 10).Outcome, store.HoldPlaced)
+		refused := ask("i", 1)
+		same(r, "another", refused.Outcome, store.HoldRefused)
+		same(r, "revision told", refused.Account.Rev, r.account("acc").Rev)
+		same(r, "held until told", refused.Account.HeldUntil, r.now().Add(time.Hour))
+		same(r, "nobody's", r.holdAs(store.Hold{Account: "nobody", ID: "h", Amount: 1}).Outcome, store.HoldRefused)
+		same(r, "found", r.endAs(store.End{ID: "h", Captured: 4}).Found, true)
+		same(r, "more than the rest", ask("i", 7).Outcome, store.HoldRefused)
+		same(r, "the rest", ask("i", 6).Outcome, store.HoldPlaced)
+		r.audit("acc")
+	}},
 	{"ends once, and says so again", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 7)
@@ -299,6 +314,23 @@ var holdTests = []test{
 	}},
 	{"under one id", oneID},
 	{"a finished one is remembered as long as it says", remembered},
+	{"a caller without a name asks again on a busy account", func(r *rig) {
+		r.give("acc", "pay_1", forever("a", 3), forever("b", 9))
+		r.holdAs(store.Hold{ID: "h", Amount: 8})
+		same(r, "captured", r.endAs(store.End{ID: "h", Captured: 7}).Captured, int64(7))
+		for _, others := range []int{98, 1, 1, 150} { // entries, so that the two lie at all places
+			var many []ledger.Target
+			for i := range others {
+				many = append(many, forever(fmt.Sprint("g", others, i), 1))
+			}
+			r.give("acc", fmt.Sprint("pay_", r.account("acc").Rev), many...)
+			again := r.endAs(store.End{ID: "h", Captured: 7})
+			same(r, "found again", again.Found, true)
+			same(r, "captured then", again.Captured, int64(7))
+		}
+		same(r, "another", r.endAs(store.End{ID: "i", Captured: 7}).Found, false)
+		r.audit("acc")
+	}},
 	{"revisions grow", func(r *rig) {
 		last := int64(0)
 		for _, change := range []func() int64{

@@ -140,6 +140,26 @@ var journalTests = []test{
 		want.Body, want.Deliveries = []byte("two"), 2
 		same(r, "event", r.record("msg_1", "two"), want)
 	}},
+	{"the last delivery says that it is done", func(r *rig) {
+		const object = "payment:pay_1"
+		settle := func(e store.Event, state store.EventState, want store.EventState, parked ...string) {
+			r.Helper()
+			e.State, e.Object = state, object
+			if err := r.Settle(r.ctx(), e, store.Retention{Keep: 90 * day}); err != nil {
+				r.Fatal(err)
+			}
+			same(r, "state", r.event("msg_1").State, want)
+			same(r, "parked", r.parked(object), append([]string{}, parked...))
+		}
+		first := r.record("msg_1", "one")
+		settle(first, store.EventParked, store.EventParked, "msg_1")
+		second := r.record("msg_1", "two")
+		settle(first, store.EventApplied, store.EventParked, "msg_1")
+		settle(first, store.EventIgnored, store.EventParked, "msg_1")
+		settle(second, store.EventApplied, store.EventApplied)
+		settle(first, store.EventParked, store.EventParked, "msg_1") // to be looked at once more
+		settle(r.event("msg_1"), store.EventApplied, store.EventApplied)
+	}},
 	{"an unknown event", func(r *rig) {
 		for _, state := range []store.EventState{store.EventApplied, store.EventParked} {
 			err := r.Settle(r.ctx(), store.Event{ID: "msg_1", State: state, Object: "payment:pay_1"}, store.Retention{})

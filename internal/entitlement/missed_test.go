@@ -1,0 +1,117 @@
+package entitlement_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// monthly says how long a period is.
+func monthly(s *entitlement.SubscriptionState) { s.Cycle = month }
+
+// free makes a charge one of nothing.
+func free(p *entitlement.Payment) { p.Total = 0 }
+
+// TestMissedPeriods: periods that only charges speak of are granted, by the
+// product that is known, and charges that do not speak of one are not.
+func TestMissedPeriods(t *testing.T) {
+	type facts = []entitlement.Subscription
+	active := entitlement.SubscriptionActive
+	trial := func(s *entitlement.SubscriptionState) { s.TrialDays = 14 }
+	for name, c := range map[string]struct {
+		facts facts
+		want  []int // the days on which grants begin
+	}{
+		"nothing was missed":                     {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{0, 30}},
+		"only the last body":                     {facts{charged("a", 0), charged("b", 30), charged("c", 60), body(active, "pdt_keep", 90, monthly), charged("d", 90)}, []int{0, 30, 60, 90}},
+		"it does not say how long periods are":   {facts{charged("a", 0), body(active, "pdt_keep", 30), charged("b", 30)}, []int{0, 30}},
+		"one in the middle":                      {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly), charged("c", 60)}, []int{0, 30, 60}},
+		"the next one has not been heard of yet": {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30)}, []int{0}},
+		"a charge for a change of plan":          {facts{charged("a", 0), charged("b", 20), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
+		"a charge days before":                   {facts{charged("a", 0), body(active, "pdt_keep", 3, monthly)}, []int{3}},
+		"a charge twice":                         {facts{charged("a", 0), charged("b", 0), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
+		"one that failed":                        {facts{charged("a", 0, func(p *entitlement.Payment) { p.Status = "failed" }), body(active, "pdt_keep", 30, monthly)}, []int{30}},
+		"one that was refunded":                  {facts{charged("a", 0, refunded(1000)), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{30}},
+		"months without a charge":                {facts{charged("a", 0), body(active, "pdt_keep", 90, monthly), charged("b", 90)}, []int{0, 90}},
+		"a trial":                                {facts{charged("a", 0, free), body(active, "pdt_keep", 14, monthly, trial), charged("b", 14)}, []int{0, 14}},
+		"a trial and months":                     {facts{charged("a", 0, free), charged("b", 14), body(active, "pdt_keep", 44, monthly, trial), charged("c", 44)}, []int{0, 14, 44}},
+		"a trial that was seen":                  {facts{body(active, "pdt_keep", 0, trial, func(s *entitlement.SubscriptionState) { s.PeriodEnd = noon.Add(14 * day) }), charged("a", 0, free)}, []int{0}},
+		"charged on demand":                      {facts{charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly, func(s *entitlement.SubscriptionState) { s.OnDemand = true })}, []int{60}},
+		"cancelled before it was seen active":    {facts{charged("a", 0), body("cancelled", "pdt_keep", 0, after(day))}, []int{0}},
+		"on hold before it was seen active":      {facts{charged("a", 0), body("on_hold", "pdt_keep", 0, after(day)), charged("b", 32), body(active, "pdt_keep", 32)}, []int{0, 32}},
+		"paused before it was seen active":       {facts{body("paused", "pdt_keep", 0, after(day)), charged("a", 0)}, []int{0}},
+		"on hold and not paid":                   {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30)}, []int{0}},
+		"on hold, then paid, not active yet":     {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30), charged("b", 32)}, []int{0, 30}},
+		"cancelled and not paid":                 {facts{body("cancelled", "pdt_keep", 0)}, nil},
+		"pending, failed":                        {facts{body("pending", "pdt_keep", 0), body("failed", "pdt_keep", 0), charged("a", 0)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			permute(c.facts, func(order []entitlement.Subscription) {
+				var s entitlement.Subscription
+				for _, f := range append(order, order[0]) {
+					s = s.Merge(f)
+				}
+				e, err := s.Effect("sub_1", catalog, freeze)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []int
+				for _, g := range e.Grants {
+					if g.Amount != 0 && g.Amount != 500 {
+						t.Errorf("a grant is %+v", g)
+					}
+					if g.Amount > 0 {
+						got = append(got, int(g.CreatedAt.Sub(noon)/day))
+					}
+				}
+				if slices.Sort(got); !slices.Equal(got, c.want) {
+					t.Errorf("grants begin on the days %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestMissedBodies: whichever bodies are lost but the last, the credits are the
+// same in the end, however much was spent in between, and however late the lost
+// ones are heard after all.
+func TestMissedBodies(t *testing.T) {
+	const months = 5
+	now := noon.Add(months * month)
+	var all []entitlement.Fact
+	for i := range months {
+		days := 30 * i
+		all = append(all,
+			ofSubscription("sub_1", body("active", "pdt_keep", days, monthly, func(s *entitlement.SubscriptionState) { s.PeriodStart = s.PeriodStart.Add(33 * time.Second) })),
+			chargeOf("sub_1", fmt.Sprint("pay_", i), days))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		l := begin(now)
+		l.policy = rapid.SampledFrom([]ledger.Policy{ledger.PolicyDebt, ledger.PolicyFloor}).Draw(t, "policy")
+		var heard, lost []entitlement.Fact
+		for i, f := range all {
+			if f.Ref.Kind == entitlement.KindSubscription && i < len(all)-2 && rapid.Bool().Draw(t, "lost") {
+				lost = append(lost, f)
+			} else {
+				heard = append(heard, f)
+			}
+		}
+		tell := func(facts []entitlement.Fact) {
+			for _, f := range rapid.Permutation(facts).Draw(t, "order") {
+				l.hear(t, f)
+				l.spend(t)
+			}
+			if got := l.ledger.Balance(); got != months*500-l.spent {
+				t.Fatalf("the balance is %d after %d were spent", got, l.spent)
+			}
+		}
+		tell(heard)
+		tell(append(lost, heard[0]))
+	})
+}

@@ -1,0 +1,100 @@
+package entitlement
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// paid are the periods that were paid: those in which the subscription was seen
+// active, and those that nobody told of in time but that a charge speaks for.
+// After an outage that is longer than a period, or with an empty store, Dodo says
+// no more of past periods than their payments (FACTS 2.5).
+func (s Subscription) paid() []Period {
+	periods := slices.Collect(maps.Values(s.Periods))
+	if s.State.OnDemand {
+		return periods
+	}
+	charges := s.chargedAt()
+	for _, seen := range slices.SortedFunc(maps.Values(s.Seen), Period.compare) {
+		if !within(periods, seen.Start) && slices.ContainsFunc(charges, seen.holds) {
+			periods = append(periods, seen)
+		}
+	}
+	return append(periods, s.missed(periods, charges)...)
+}
+
+// chargedAt is when something was charged, the latest first.
+func (s Subscription) chargedAt() []time.Time {
+	var at []time.Time
+	for _, p := range s.Charges {
+		if p.Status == PaymentSucceeded {
+			at = append(at, p.CreatedAt)
+		}
+	}
+	slices.SortFunc(at, func(a, b time.Time) int { return b.Compare(a) })
+	return at
+}
+
+// holds reports whether a charge at that time can be the one for the period.
+func (p Period) holds(at time.Time) bool {
+	return !at.Before(p.Start.Add(-startsTogether)) && at.Before(p.End)
+}
+
+func within(periods []Period, at time.Time) bool {
+	return slices.ContainsFunc(periods, func(p Period) bool { return p.holds(at) })
+}
+
+// missed are the periods that charges speak for in the gaps before what is known:
+// each begins with its charge. A charge that comes only shortly before the next
+// period (for a change of plan, or made before the subscription became active) is
+// none, nor is one behind all that is known: its own period will be heard of.
+func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
+	length := cmp.Or(s.State.Cycle, s.State.PeriodEnd.Sub(s.State.PeriodStart))
+	if length <= 0 {
+		return nil
+	}
+	known := slices.SortedFunc(slices.Values(slices.AppendSeq(slices.Clone(paid), maps.Values(s.Seen))), Period.compare)
+	var missed []Period
+	for _, at := range charges {
+		i := slices.IndexFunc(known, func(p Period) bool { return p.Start.After(at) })
+		if i < 0 || within(paid, at) {
+			continue
+		}
+		next := known[i]
+		p := Period{Start: at, End: next.Start, Bought: s.before(next)}
+		switch gap := next.Start.Sub(at); {
+		case s.State.trialIs(at, next.Start):
+		case gap < length/3*2:
+			continue
+		case gap > length/2*3:
+			p.End = at.Add(length)
+		}
+		missed = append(missed, p)
+		known = slices.Insert(known, i, p)
+	}
+	return missed
+}
+
+// trialIs reports whether the trial lay between a charge and the start of the next
+// known period: it is mostly shorter than others.
+func (s SubscriptionState) trialIs(charged, next time.Time) bool {
+	end := s.CreatedAt.AddDate(0, 0, int(min(s.TrialDays, maxTrial)))
+	return s.TrialDays > 0 && charged.Before(end.Add(-startsTogether)) && !next.Before(end.Add(-startsTogether))
+}
+
+// before is what was subscribed to in the period before next: the same, or what
+// the plan was changed from in next.
+func (s Subscription) before(next Period) map[string]int64 {
+	for _, id := range slices.Sorted(maps.Keys(next.Bought)) {
+		if id != s.State.ProductID {
+			return map[string]int64{id: next.Bought[id]}
+		}
+	}
+	return next.Bought
+}
+
+func (p Period) compare(q Period) int {
+	return cmp.Or(p.Start.Compare(q.Start), p.End.Compare(q.End))
+}

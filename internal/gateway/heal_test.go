@@ -1,0 +1,161 @@
+package gateway_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/time/rate"
+)
+
+// call is one call to the simulated Dodo, by whoever has the key.
+func (w *world) call(method, path, body string) {
+	w.t.Helper()
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+apiKey)
+	request.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	w.sim.ServeHTTP(answer, request)
+	if answer.Code/100 != 2 {
+		w.t.Fatalf("%s %s: %d %s", method, path, answer.Code, answer.Body)
+	}
+}
+
+// TestReconcileSubscriptionWithinItsPeriod: also what changes neither the status
+// nor the end of the period.
+func TestReconcileSubscriptionWithinItsPeriod(t *testing.T) {
+	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+		attempt, err := w.sim.Pay(w.order("alice", "monthly").SessionID, goodCard)
+		must(t, err)
+		w.reconcile()
+		w.has("alice", 500, true)
+		path := "/subscriptions/" + attempt.SubscriptionID
+		w.call(http.MethodPatch, path, `{"cancel_at_next_billing_date":true}`)
+		if done := w.reconcile(); done.Read != 1 || done.Applied != 1 {
+			t.Errorf("after a scheduled cancellation it did %+v", done)
+		}
+		w.call(http.MethodPatch, path, `{"cancel_at_next_billing_date":false}`)
+		w.reconcile()
+		w.call(http.MethodPost, path+"/change-plan", `{"product_id":"pdt_team","quantity":1,"proration_billing_mode":"do_not_bill"}`)
+		w.reconcile()
+		w.has("alice", 800, true)
+		if snap, err := w.Entitlement(t.Context(), "alice"); err != nil || snap.Plan != "team" {
+			t.Errorf("the plan is %+v, %v", snap, err)
+		}
+		if again := w.reconcile(); again.Read != 0 || again.Applied != 0 {
+			t.Errorf("nothing happened, and it did %+v", again)
+		}
+	})
+}
+
+// TestReconcileOddItems: items that do not say what they are hold nothing up, and
+// are counted.
+func TestReconcileOddItems(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{hold: true, products: storyProducts, between: func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			sim.ServeHTTP(answer, r)
+			body := answer.Body.Bytes()
+			if slices.Contains([]string{"/payments", "/refunds", "/subscriptions"}, r.URL.Path) && r.Method == http.MethodGet {
+				body = bytes.Replace(body, []byte(`{"items":[`), []byte(`{"items":[{"status":"succeeded"},`), 1)
+			}
+			rw.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+			rw.WriteHeader(answer.Code)
+			_, _ = rw.Write(body)
+		})
+	}})
+	w.buy("alice", "pack10")
+	w.buy("carol", "monthly")
+	bob := w.buy("bob", "pack9")
+	_, err := w.sim.Refund(bob, 300)
+	must(t, err)
+	if done := w.reconcile(); done.Unapplied != 3 {
+		t.Errorf("it did %+v", done)
+	}
+	w.has("alice", 10, true)
+	w.has("bob", 6, true)
+	w.has("carol", 500, true)
+	if again := w.reconcile(); again.Read != 0 || again.Unapplied != 3 {
+		t.Errorf("again it did %+v", again)
+	}
+}
+
+// TestReconcileWithheld: what Dodo does not hand out is asked for again by the next
+// pass, and does not hold up the others.
+func TestReconcileWithheld(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		fails  bool
+	}{
+		"500":        {500, "{}", true},
+		"429":        {429, "", true},
+		"422":        {422, `{"code":"INVALID_REQUEST_PARAMETERS"}`, false},
+		"404":        {404, `{"code":"NOT_FOUND"}`, false},
+		"a web page": {200, "<html>", false},
+		"401":        {401, "{}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var withheld string // a payment
+			w := newWorld(t, openBolt(t), settings{hold: true, between: func(sim http.Handler) http.Handler {
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if withheld == "" || r.URL.Path != "/payments/"+withheld {
+						sim.ServeHTTP(rw, r)
+						return
+					}
+					rw.Header().Set("Retry-After-Ms", "1")
+					rw.WriteHeader(c.status)
+					_, _ = rw.Write([]byte(c.body))
+				})
+			}})
+			for _, name := range []string{"alice", "bob", "carol"} {
+				if id := w.buy(name, "pack10"); name == "bob" {
+					withheld = id
+				}
+			}
+			done, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1))
+			if (err != nil) != c.fails {
+				t.Errorf("it did %+v, %v", done, err)
+			}
+			if mark, err := w.store.Mark(t.Context(), "reconcile"); err != nil || mark.IsZero() != c.fails {
+				t.Errorf("the mark is %v, %v", mark, err)
+			}
+			w.has("bob", 0, false)
+			if c.status != http.StatusUnauthorized {
+				w.has("alice", 10, true)
+				w.has("carol", 10, true)
+			}
+			withheld = ""
+			w.reconcile()
+			for _, name := range []string{"alice", "bob", "carol"} {
+				w.has(name, 10, true)
+			}
+		})
+	}
+}
+
+// TestReconcileStopsWhenDodoIsAway: it does not spend its budget on an answer that
+// does not come.
+func TestReconcileStopsWhenDodoIsAway(t *testing.T) {
+	asked := 0
+	w := newWorld(t, openBolt(t), settings{hold: true, between: func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/payments/") {
+				asked++
+				rw.Header().Set("Retry-After-Ms", "1")
+				rw.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			sim.ServeHTTP(rw, r)
+		})
+	}})
+	for range 6 {
+		w.buy("alice", "pack10")
+	}
+	if done, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); err == nil || done.Read != 3 || asked != 9 {
+		t.Errorf("it did %+v by %d calls, %v", done, asked, err)
+	}
+}
