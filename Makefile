@@ -50,16 +50,21 @@ race: ## run the tests with goroutines under the race detector
 	@./.ci/deps
 	$(GO) test -race -timeout 15m $(RACE)
 
+# Where random tests begin. The same one tells the same stories again.
+SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
 .PHONY: stories
-stories: ## tell every life story in 10,000 shuffles; a failure prints its seed
-	$(GO) test -count=1 -timeout 10m -run TestLifeStories ./internal/entitlement -rapid.checks=10000
+stories: ## tell every life story in 10,000 shuffles, from SEED or one that it prints
+	@echo 'SEED=$(SEED)'
+	$(GO) test -count=1 -timeout 10m -run 'TestLifeStories|TestMissedBodies|TestSpentInAnyLife' ./internal/entitlement -rapid.checks=10000 -rapid.seed=$(SEED)
 
 # The length of a story is random; so many are more than enough, whatever the seed.
 .PHONY: model
-model: ## take each store 100,000 random steps beside package ledger; a failure prints its seed
+model: ## take each store 100,000 random steps beside package ledger, from SEED or one that it prints
 	@./.ci/deps
+	@echo 'SEED=$(SEED)'
 	@$(GO) test -count=1 -timeout 15m -p 2 -v -run 'TestConformance$$/Model' \
-		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=500 -rapid.steps=260 | \
+		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=500 -rapid.steps=260 -rapid.seed=$(SEED) | \
 		awk '{ print } / [0-9]+ steps$$/ { enough += $$(NF - 1) >= 100000 } /^ok/ { ok++ } \
 			END { if (ok != 2 || enough != 2) { print "make model: a store failed, or took fewer than 100,000 steps"; exit 1 } }'
 

@@ -25,6 +25,7 @@ type contestant struct {
 	naive   string // instead: the directive of package naive
 	direct  bool   // instead: nothing at all
 	refused bool   // it answers 402
+	answer  string // instead: what bare Caddy itself answers with
 }
 
 const (
@@ -49,6 +50,7 @@ func contestants() []contestant {
 		{name: "naive-deduct", title: "middleware, one blocking deduction script", redis: true, naive: "naive_deduct"},
 		{name: "own-redis", title: "dodogate, headers only, Redis, its own GC settings", gateway: true, redis: true, ownGC: true},
 		{name: "own-bolt", title: "dodogate, headers only, embedded, its own GC settings", gateway: true, ownGC: true},
+		{name: "respond-402", title: "bare Caddy, `respond 402`: the floor of a refusal", refused: true, answer: "respond {} 402"},
 		{name: "require-402", title: "dodogate, refusal by dodo_require, Redis", gateway: true, redis: true, refused: true, charge: "dodo_require /api/* credits " + tooMuch, needs: requireModule},
 		{name: "charge-402", title: "dodogate, refusal by dodo_charge, Redis", gateway: true, redis: true, refused: true, charge: "dodo_charge /api/* " + tooMuch, needs: chargeModule},
 	}
@@ -97,6 +99,8 @@ func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 		s.Env = []string{stockGC}
 	}
 	switch {
+	case r.answer != "":
+		s.Site = line(r.answer)
 	case r.naive != "":
 		s.Bin, s.Env = b.self, append(s.Env, roleVariable+"="+roleCaddy)
 		s.Site = line(r.naive+" "+r.server.Addr) + s.Site

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,12 +33,30 @@ func TestMaxStale(t *testing.T) {
 	stale["Stale"] = "true"
 	server.Kill()
 	eventually(t, "alice is stale", func() string { return staleness(b, "true") })
+	before := b.reads("stale")
 	assertEntitlement(t, b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")), stale)
+	if n := b.reads("stale") - before; n != 1 {
+		t.Errorf("a stale view counts as %v", n)
+	}
 	if a := b.do("GET", "/app", "", "X-Test-User", "bob"); a.status != http.StatusServiceUnavailable {
 		t.Errorf("somebody who is not known: %d", a.status)
 	}
 	server.Restart()
 	eventually(t, "alice is not stale", func() string { return staleness(b, "false") })
+}
+
+// reads is how often accounts were looked up with a result.
+func (b *bench) reads(result string) float64 {
+	b.t.Helper()
+	line := regexp.MustCompile(`(?m)^dodogate_cache_requests_total\{result="` + result + `"\} (.*)$`).FindStringSubmatch(b.metrics())
+	if line == nil {
+		return 0
+	}
+	n, err := strconv.ParseFloat(line[1], 64)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }
 
 func staleness(b *bench, want string) string {
@@ -76,15 +95,14 @@ func TestReloadDoesNotWait(t *testing.T) {
 	config := caddyfile(usualDodo+"\n\tmetrics", usualGateway)
 	b.mustLoad(config)
 	tag := b.do("GET", "/payments/status", "", "X-Test-User", "alice").header.Get("ETag")
-	reads := regexp.MustCompile(`(?m)^dodogate_cache_requests_total\{result="hit"\} (.*)$`)
-	before := reads.FindString(b.metrics())
+	before := b.reads("hit")
 	answers := make(chan answer)
 	go func() {
 		answers <- b.do("GET", "/payments/status?wait=1m", "", "X-Test-User", "alice", "If-None-Match", tag)
 	}()
 	eventually(t, "it waits", func() string {
-		if reads.FindString(b.metrics()) == before {
-			return before
+		if b.reads("hit") == before {
+			return "it does not"
 		}
 		return ""
 	})

@@ -38,7 +38,7 @@ func TestNothingForWhoIsGone(t *testing.T) {
 		"TCP": func() (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+b.Port) },
 		"TLS": func() (net.Conn, error) { return tls.Dial("tcp", "127.0.0.1:"+b.Secure, b.trust()) },
 	} {
-		for _, path := range []string{"/status", "/body", "/copy", "/flush", "/trailer", "/early", "/taken", "/upgrade", "/twice/body", "/twice/taken"} {
+		for _, path := range []string{"/status", "/body", "/copy", "/flush", "/flusher", "/trailer", "/early", "/taken", "/upgrade", "/twice/body", "/twice/taken"} {
 			for _, key := range []string{"", "Idempotency-Key: one"} {
 				t.Run(transport+path+key, func(t *testing.T) {
 					b.t = t
@@ -261,6 +261,9 @@ func (deaf) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handle
 		_ = flow.Flush()
 		_, _ = io.WriteString(w, "paid")
 		_ = flow.Flush()
+	case "/flusher":
+		w.(http.Flusher).Flush()
+		_, _ = io.WriteString(w, "paid")
 	case "/trailer":
 		w.Header().Set("Trailer", "X-Charge-Credits, X-Other")
 		_, _ = io.WriteString(w, "paid")

@@ -90,7 +90,7 @@ func (m *meter) decide(status int) {
 	values, named := m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
-	if status == http.StatusSwitchingProtocols {
+	if status == http.StatusSwitchingProtocols || m.request.Method == http.MethodConnect { // RFC 8441, 9220
 		m.record = false // what follows cannot be repeated, and is not waited for
 	}
 	switch {
@@ -273,3 +273,6 @@ func (m *meter) FlushError() error {
 	}
 	return http.NewResponseController(m.ResponseWriter).Flush()
 }
+
+// Flush is FlushError for handlers that ask for a [http.Flusher].
+func (m *meter) Flush() { _ = m.FlushError() }

@@ -202,3 +202,61 @@ func TestWebSocket(t *testing.T) {
 		b.leaves(name, 99)
 	}
 }
+
+// HTTP/3 has WebSockets by another way (RFC 9220), which looks like an answer of status
+// 200. It is an upgrade all the same: gated, charged when it begins and kept for nobody.
+func TestWebSocketOverHTTP3(t *testing.T) {
+	b := newStreams(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", "X-Saw: "+r.Header.Get("X-Entitlement-Credits"), ""))
+		_, _ = io.Copy(conn, buffered)
+	})
+	fronts := b.fronts()
+	f := fronts[len(fronts)-1]
+	begin := func(user string) (*http.Response, *io.PipeWriter) {
+		t.Helper()
+		in, out := io.Pipe()
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodConnect, f.base+"/socket", in)
+		req.Proto = "websocket"
+		req.Header = fieldsOf("X-Test-User: " + user + "\r\nIdempotency-Key: one\r\nSec-Websocket-Version: 13\r\nX-Entitlement-Credits: 999")
+		resp, err := f.client.Transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, out
+	}
+	resp, out := begin("alice")
+	if resp.StatusCode != 200 || receipts(resp.Header) != "1/99" || resp.Header.Get("X-Saw") != "95" { // 5 are held
+		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
+	}
+	b.client = http.DefaultClient
+	b.leaves("alice", 99) // while it goes on
+	in := bufio.NewReader(resp.Body)
+	for i := range 50 {
+		_, _ = fmt.Fprintf(out, "line %d\n", i)
+		if line, err := in.ReadString('\n'); line != fmt.Sprintf("line %d\n", i) {
+			t.Fatalf("%q %v", line, err)
+		}
+	}
+	_ = out.Close()
+	resp.Body.Close()
+	b.leaves("alice", 99)
+	b.spends("alice", 1, 1)
+	again, out := begin("alice")
+	_ = out.Close()
+	if again.StatusCode != http.StatusConflict {
+		t.Errorf("again: %d %v", again.StatusCode, again.Header)
+	}
+	again.Body.Close()
+	nobody, out := begin("")
+	_ = out.Close()
+	if nobody.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody: %d %v", nobody.StatusCode, nobody.Header)
+	}
+	nobody.Body.Close()
+}

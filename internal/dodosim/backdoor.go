@@ -36,7 +36,7 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	if refusal != nil {
 		return Attempt{}, refusal
 	}
-	with, refusal := instrumentFor(session.billing, session.bill.currency, cardNumber)
+	with, refusal := session.instrument(cardNumber)
 	if refusal != nil {
 		return Attempt{}, refusal
 	}

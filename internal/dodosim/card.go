@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,7 @@ type card struct {
 	indian  bool
 	decline string // error_code of the payment (FACTS 5.3); "": accepted
 	later   string // the same for charges without the customer
+	slow    bool   // those take two days
 }
 
 // testCards are all of FACTS 5.2, in the order in which the page offers them. The error
@@ -38,11 +40,11 @@ var testCards = []card{
 	{number: CardDeclined, network: "visa", label: "Declined", decline: "GENERIC_DECLINE"},
 	{number: CardInsufficientFunds, network: "mastercard", label: "Insufficient funds", decline: "INSUFFICIENT_FUNDS"},
 	{number: CardFailsLater, network: "visa", label: "Fails on renewal", later: "GENERIC_DECLINE"},
-	{number: CardIndia, network: "visa", label: "Succeeds", indian: true},
-	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true},
+	{number: CardIndia, network: "visa", label: "Succeeds", indian: true, slow: true},
+	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true, slow: true},
 	{number: "4706131211212123", network: "visa", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 	{number: "5105105105105100", network: "mastercard", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
-	{number: "success@upi", label: "Succeeds", indian: true},
+	{number: "success@upi", label: "Succeeds", indian: true, slow: true},
 	{number: "failure@upi", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 }
 
@@ -71,13 +73,23 @@ func takesUPI(address billing, currency string) bool {
 	return address.Country == "IN" && currency == "INR"
 }
 
-// instrumentFor is findCard for what can be used at an address and in a currency.
-func instrumentFor(address billing, currency, number string) (card, *Error) {
+// takesUPI reports whether it is to be had in this session: merchants can leave it out.
+func (session *session) takesUPI() bool {
+	return takesUPI(session.billing, session.bill.currency) &&
+		(session.methodTypes == nil || slices.Contains(session.methodTypes, "upi_collect"))
+}
+
+// instrument is findCard for what can be used in this session.
+func (session *session) instrument(number string) (card, *Error) {
 	with, refusal := findCard(number)
-	if refusal == nil && with.upi() && !takesUPI(address, currency) {
-		return card{}, refuse(codeInvalidParameters, "UPI needs the billing country IN and a price in INR")
+	if refusal == nil && with.upi() && !session.takesUPI() {
+		return card{}, noUPI()
 	}
 	return with, refusal
+}
+
+func noUPI() *Error {
+	return refuse(codeInvalidParameters, "UPI needs the billing country IN, a price in INR, and a merchant who takes it")
 }
 
 // lastFour is what may be shown of a card.

@@ -20,8 +20,8 @@ type checkoutRequest struct {
 	Confirm         bool             `json:"confirm"`
 	PaymentMethodID *string          `json:"payment_method_id"`
 	MinimalAddress  bool             `json:"minimal_address"`
-	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	Force3DS        *bool            `json:"force_3ds"`
+	MethodTypes     []string         `json:"allowed_payment_method_types"`
 	Terms           terms            `json:"subscription_data"`
 	Flags           flags            `json:"feature_flags"`
 
@@ -163,6 +163,8 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		editName:  !denied(request.Flags.AllowEditingName),
 		alwaysNew: allowed(request.Flags.AlwaysCreateNewCustomer),
 		force3DS:  allowed(request.Force3DS),
+
+		methodTypes: request.MethodTypes,
 	}
 	if request.BillingAddress != nil {
 		session.billing = *request.BillingAddress
@@ -250,7 +252,7 @@ func (request checkoutRequest) check() *Error {
 			return refuse(codeInvalidParameters, "%s must be an absolute http or https URL", name)
 		}
 	}
-	// The simulator has cards and nothing else.
+	// The simulator has cards, and UPI only beside them.
 	if request.MethodTypes != nil && !slices.Contains(request.MethodTypes, "credit") && !slices.Contains(request.MethodTypes, "debit") {
 		return refuse(codeNoMethods, "allowed_payment_method_types has neither credit nor debit")
 	}

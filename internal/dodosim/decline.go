@@ -2,7 +2,8 @@ package dodosim
 
 import "strings"
 
-// The error codes of FACTS 5.3: after a soft one a later try with the same card may work.
+// The error codes of FACTS 5.3: after a soft one a later try with the same card may work,
+// after a hard one it is not tried again.
 var (
 	softReasons = strings.Fields(`AUTHENTICATION_FAILURE AUTHENTICATION_REQUIRED AUTHENTICATION_TIMEOUT CARD_NOT_ACTIVATED
 		CARD_VELOCITY_EXCEEDED CUSTOMER_CANCELLED GENERIC_DECLINE INCORRECT_CVC INCORRECT_NUMBER INSUFFICIENT_FUNDS INVALID_AMOUNT

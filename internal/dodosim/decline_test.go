@@ -79,10 +79,11 @@ func TestUPI(t *testing.T) {
 	for name, request := range map[string]string{
 		"dollars":    with(`"billing_address":{"country":"IN"}`),
 		"elsewhere":  strings.Replace(indian, `"IN"`, `"US"`, 1),
+		"not taken":  strings.Replace(indian, `"billing`, `"allowed_payment_method_types":["credit","debit"],"billing`, 1),
 		"by default": onePack,
 	} {
 		session := shop.checkout(request)
-		if page := shop.page("GET", session, nil).Body.String(); strings.Contains(page, "upi") {
+		if page := shop.page("GET", session, nil).Body.String(); strings.Contains(page, "upi\"") {
 			t.Errorf("%s: UPI is offered", name)
 		}
 		if answer := shop.page("POST", session, ada("card", "success@upi")); answer.Code != http.StatusUnprocessableEntity {

@@ -86,8 +86,8 @@ func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 	as := checkoutRequest{
 		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
 		BillingCurrency: request.BillingCurrency, ReturnURL: request.ReturnURL, Metadata: request.Metadata,
-		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, Force3DS: request.Force3DS, maxLines: maxDirectLines,
-		MethodTypes: request.MethodTypes,
+		DiscountCodes: request.DiscountCodes, DiscountCode: request.DiscountCode, maxLines: maxDirectLines,
+		MethodTypes: request.MethodTypes, Force3DS: request.Force3DS,
 	}
 	session, refusal := s.newSession(as)
 	if refusal != nil {

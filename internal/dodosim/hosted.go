@@ -98,7 +98,7 @@ func (session *session) chosen(action, number, reason string) (card, *Error) {
 	case action == "decline":
 		return declining(reason)
 	}
-	return instrumentFor(session.billing, session.bill.currency, number)
+	return session.instrument(number)
 }
 
 // payForm pays by what the customer typed. A success leads to the merchant at once,

@@ -58,7 +58,7 @@ func (s *Simulator) view(session *session) checkoutView {
 		Back:      s.redirect(session),
 		Force3DS:  session.force3DS,
 		Indian:    session.billing.Country == "IN",
-		UPI:       takesUPI(session.billing, session.bill.currency),
+		UPI:       session.takesUPI(),
 		Soft:      softReasons,
 		Hard:      hardReasons,
 	}

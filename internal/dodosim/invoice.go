@@ -39,9 +39,9 @@ func (s *Simulator) getPaymentInvoice(r *http.Request) (any, error) {
 func (s *Simulator) getRefundInvoice(r *http.Request) (any, error) {
 	s.mu.Lock()
 	made, ok := s.refunds[r.PathValue("id")]
-	if !ok {
+	if !ok || made.Status != refundSucceeded {
 		s.mu.Unlock()
-		return nil, refuse(codeNotFound, "there is no refund %s", r.PathValue("id"))
+		return nil, refuse(codeNotFound, "there is no refund %s that has succeeded", r.PathValue("id"))
 	}
 	paper := s.creditNote(made)
 	s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
@@ -185,5 +186,39 @@ func TestInvoiceForAnyName(t *testing.T) {
 		if read := words(t, shop.download(shop.url+"/invoices/payments/"+paid)); !strings.Contains(read, "USD 1.00") {
 			t.Errorf("%q: %s", name, read)
 		}
+	}
+}
+
+// What is not settled has no paper yet.
+func TestPapersComeWhenTheMoneyDoes(t *testing.T) {
+	shop := magazine(t, func(o *dodosim.Options) { o.RefundsTake = dodosim.Duration(day) })
+	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardIndia))
+	first := text(shop.payments(ada.sub)[0]["payment_id"])
+	back, err := shop.sim.Refund(first, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := ada.see(""); !strings.Contains(page, "Pending") || strings.Contains(page, "Credit note") {
+		t.Error(page)
+	}
+	shop.refuses(refusal{"GET", "/invoices/refunds/" + back, "", 404, "NOT_FOUND"})
+	shop.sim.Advance(day)
+	shop.download(shop.url + "/invoices/refunds/" + back)
+	shop.sim.Advance(30*day + 12*time.Hour)
+	renewal := shop.payments(ada.sub)[1]
+	if renewal["status"] != "processing" || renewal["invoice_id"] != nil || renewal["invoice_url"] != nil {
+		t.Error(renewal)
+	}
+	ada = shop.letIn(ada.sub)
+	if page := ada.see("?subscription=" + ada.sub); !strings.Contains(page, "Your bank is processing the payment") {
+		t.Error(page)
+	}
+	if page := ada.see(""); !strings.Contains(page, "Processing") || !strings.Contains(page, "Credit note") {
+		t.Error(page)
+	}
+	shop.sim.Advance(2 * day)
+	renewal = shop.payments(ada.sub)[1]
+	if read := words(t, shop.download(text(renewal["invoice_url"]))); renewal["status"] != "succeeded" || !strings.Contains(read, "3 April 2030") {
+		t.Error(renewal, read)
 	}
 }

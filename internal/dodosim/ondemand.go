@@ -58,7 +58,7 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 	} else {
 		sub.declined++
 	}
-	if p.Status == Succeeded && sub.card.indian {
+	if p.Status == Succeeded && sub.card.slow {
 		s.process(sub, p, func(time.Time) {})
 	} else {
 		s.announce(p)

@@ -14,7 +14,7 @@ type PaymentStatus string
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
-	// Processing is a charge to an Indian card, for two days.
+	// Processing is a charge to an Indian card or by UPI, for two days.
 	Processing PaymentStatus = "processing"
 	// Cancelled is an awaited payment that will not be paid any more.
 	Cancelled PaymentStatus = "cancelled"
@@ -87,9 +87,9 @@ type payment struct {
 	lines    []line // what each product cost, for refunds
 	codes    []*coupon
 	refunded int64
+	settled  time.Time // when it got the outcome that it has
 
-	refunding bool      // a refund is pending
-	settled   time.Time // when it got the outcome that it has
+	refunding bool // a refund is pending
 }
 
 // pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the

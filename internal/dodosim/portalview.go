@@ -45,7 +45,7 @@ type (
 		Date, What, Amount, Status, Tone, Invoice string
 		Refunds                                   []refundView
 	}
-	refundView struct{ Date, Amount, Note string }
+	refundView struct{ Date, Amount, Status, Tone, Note string }
 	planView   struct {
 		ID, Name, Description, Price string
 
@@ -157,7 +157,11 @@ func (sub *subscription) price() string {
 	if sub.OnDemand {
 		return "Charged on demand"
 	}
-	return money(sub.RecurringPreTaxAmount, sub.Currency) + " " + sub.cycle().each()
+	price := money(sub.RecurringPreTaxAmount, sub.Currency) + " " + sub.cycle().each()
+	if len(sub.plan.lines[0].product.Meters) > 0 {
+		price += ", and what you use"
+	}
+	return price
 }
 
 // standing puts the status in words: one or two, a tone, and a sentence about what comes.
@@ -167,10 +171,14 @@ func (sub *subscription) standing() (status, tone, next string) {
 		switch {
 		case sub.CancelAtNextBillingDate:
 			return "Ends soon", "bad", "Ends on " + date(sub.NextBillingDate) + ". You will not be charged again."
+		case sub.processing != nil:
+			return "Active", "good", "Your bank is processing the payment."
 		case sub.OnDemand:
 			return "Active", "good", "There is no billing date."
 		case !sub.ExpiresAt.After(sub.NextBillingDate):
 			return "Active", "good", "Ends on " + date(sub.ExpiresAt) + "."
+		case sub.inTrial() && sub.TrialAmount != nil:
+			return "Trial", "good", "The next payment of " + money(sub.RecurringPreTaxAmount, sub.Currency) + " is on " + date(sub.NextBillingDate) + "."
 		case sub.inTrial():
 			return "Free trial", "good", "The first payment of " + money(sub.RecurringPreTaxAmount, sub.Currency) + " is on " + date(sub.NextBillingDate) + "."
 		}
@@ -260,7 +268,14 @@ func (s *Simulator) addHistory(v *portalView, customerID string) {
 			h.Invoice = "../invoices/payments/" + p.PaymentID
 		}
 		for _, r := range p.Refunds {
-			h.Refunds = append(h.Refunds, refundView{date(r.CreatedAt), money(r.Amount, r.Currency), "../invoices/refunds/" + r.RefundID})
+			shown := refundView{date(r.CreatedAt), money(r.Amount, r.Currency), "Pending", "over", ""}
+			switch r.Status {
+			case refundSucceeded:
+				shown.Status, shown.Tone, shown.Note = "Refunded", "good", "../invoices/refunds/"+r.RefundID
+			case refundFailed:
+				shown.Status, shown.Tone = "Failed", "bad"
+			}
+			h.Refunds = append(h.Refunds, shown)
 		}
 		v.History = append(v.History, h)
 	}

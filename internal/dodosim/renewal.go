@@ -45,7 +45,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 	}
 	p := s.charge(sub, due, s.renewalMetadata(sub), at)
 	switch {
-	case p.Status == Succeeded && sub.card.indian:
+	case p.Status == Succeeded && sub.card.slow:
 		s.process(sub, p, func(done time.Time) {
 			if !sub.over() {
 				s.beginRenewed(sub, change, at, done)
@@ -175,9 +175,12 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 	if refusal != nil {
 		return Attempt{}, refusal
 	}
-	with, refusal := instrumentFor(sub.Billing, sub.Currency, cardNumber)
-	if refusal != nil {
+	with, refusal := findCard(cardNumber)
+	switch {
+	case refusal != nil:
 		return Attempt{}, refusal
+	case with.upi() && !takesUPI(sub.Billing, sub.Currency):
+		return Attempt{}, noUPI()
 	}
 	now := s.now()
 	if refusal := sub.cardReplaceable(now); refusal != nil {

@@ -1,6 +1,9 @@
 package dodosim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // retryWaits are the waits between the tries to charge a renewal that failed (FACTS 3.4):
 // each counts from the try before, which fits the longest window of 30 days; that they do
@@ -12,12 +15,6 @@ var retryWaits = [...]time.Duration{
 // maxRetryDays bounds the window of the tries.
 const maxRetryDays = 30
 
-// hardDeclines are the error codes after which the same card is not tried again
-// (FACTS 5.3).
-var hardDeclines = wordSet(`CARD_DECLINED DO_NOT_HONOR EXPIRED_CARD FRAUDULENT INVALID_ACCOUNT LOST_CARD MANDATE_REQUIRED_SYSTEM
-	PAYMENT_METHOD_PROVIDER_DECLINED PAYMENT_METHOD_UNSUPPORTED PICKUP_CARD PROVIDER_UNSUPPORTED REVOCATION_OF_AUTHORIZATION
-	STOLEN_CARD TRANSACTION_NOT_ALLOWED TRANSACTION_NOT_APPROVED`)
-
 // retryLater sets the time of the next try to charge what a renewal has missed, if there is
 // one. The caller holds s.mu.
 func (s *Simulator) retryLater(sub *subscription, failed *payment, at time.Time) {
@@ -26,7 +23,7 @@ func (s *Simulator) retryLater(sub *subscription, failed *payment, at time.Time)
 	if n == 0 {
 		sub.missedAt = at
 	}
-	if s.options.RetryDays == 0 || n >= len(retryWaits) || hardDeclines[text(failed.ErrorCode)] {
+	if s.options.RetryDays == 0 || n >= len(retryWaits) || slices.Contains(hardReasons, text(failed.ErrorCode)) {
 		return
 	}
 	next := at.Add(retryWaits[n])

@@ -36,10 +36,12 @@ type session struct {
 	open     *payment  // the one that the merchant was told of before any try; nil in most sessions
 	method   *method   // a saved card, if the merchant charges one
 
-	abandoned  *abandonment // once it was found to be
-	force3DS   bool         // every card is challenged
-	challenged *payment     // waits for the customer's bank to be answered; nil in most sessions
-	with       card         // that it is to be made with
+	methodTypes []string // that the merchant allows; nil: all
+	force3DS    bool     // every card is challenged
+	challenged  *payment // waits for the customer's bank to be answered; nil in most sessions
+	with        card     // that it is to be made with
+
+	abandoned *abandonment // once it was found to be
 
 	recharges *subscription // whose card this session replaces; nil: it sells a cart
 

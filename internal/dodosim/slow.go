@@ -2,7 +2,7 @@ package dodosim
 
 import "time"
 
-// slowCharge is how long a charge to an Indian card takes when the customer is not present
+// slowCharge is how long a charge to an Indian card or by UPI takes when the customer is not present
 // (FACTS 3.4). That it fails no more once it has begun is the simulator's own.
 const slowCharge = 48 * time.Hour
 
@@ -10,6 +10,7 @@ const slowCharge = 48 * time.Hour
 // the payment is processing, and nothing else is charged. The caller holds s.mu.
 func (s *Simulator) process(sub *subscription, p *payment, done func(at time.Time)) {
 	p.Status, p.Tax, p.SettlementTax = Processing, nil, nil
+	p.InvoiceID, p.InvoiceURL = nil, nil
 	sub.processing = p
 	s.book(p)
 	s.emit("payment.processing", p, p.happened())

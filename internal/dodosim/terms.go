@@ -94,16 +94,15 @@ func (t terms) sentence(l line) string {
 	if t.OnDemand != nil {
 		return "Later charges on demand"
 	}
-	price := money(int64(l.product.Price)*l.quantity, l.product.Currency)
-	each := l.product.Every.each()
+	price, every := money(int64(l.product.Price)*l.quantity, l.product.Currency), l.product.Every.each()
 	switch days := t.trial(l.product); {
 	case days > 0 && l.product.TrialPrice > 0:
 		trial := money(int64(l.product.TrialPrice)*l.quantity, l.product.Currency)
-		return fmt.Sprintf("%d days for %s, then %s %s", days, trial, price, each)
+		return fmt.Sprintf("%d days for %s, then %s %s", days, trial, price, every)
 	case days > 0:
-		return fmt.Sprintf("%d days free, then %s %s", days, price, each)
+		return fmt.Sprintf("%d days free, then %s %s", days, price, every)
 	case len(l.product.Meters) > 0:
-		return fmt.Sprintf("%s %s, and what you use", price, each)
+		return fmt.Sprintf("%s %s, and what you use", price, every)
 	}
-	return price + " " + l.product.Every.each()
+	return price + " " + every
 }

@@ -28,28 +28,34 @@ func TestMissedPeriods(t *testing.T) {
 		facts facts
 		want  []int // the days on which grants begin
 	}{
-		"nothing was missed":                     {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{0, 30}},
-		"only the last body":                     {facts{charged("a", 0), charged("b", 30), charged("c", 60), body(active, "pdt_keep", 90, monthly), charged("d", 90)}, []int{0, 30, 60, 90}},
-		"it does not say how long periods are":   {facts{charged("a", 0), body(active, "pdt_keep", 30), charged("b", 30)}, []int{0, 30}},
-		"one in the middle":                      {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly), charged("c", 60)}, []int{0, 30, 60}},
-		"the next one has not been heard of yet": {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30)}, []int{0}},
-		"a charge for a change of plan":          {facts{charged("a", 0), charged("b", 20), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
-		"a charge days before":                   {facts{charged("a", 0), body(active, "pdt_keep", 3, monthly)}, []int{3}},
-		"a charge twice":                         {facts{charged("a", 0), charged("b", 0), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
-		"one that failed":                        {facts{charged("a", 0, func(p *entitlement.Payment) { p.Status = "failed" }), body(active, "pdt_keep", 30, monthly)}, []int{30}},
-		"one that was refunded":                  {facts{charged("a", 0, refunded(1000)), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{30}},
-		"months without a charge":                {facts{charged("a", 0), body(active, "pdt_keep", 90, monthly), charged("b", 90)}, []int{0, 90}},
-		"a trial":                                {facts{charged("a", 0, free), body(active, "pdt_keep", 14, monthly, trial), charged("b", 14)}, []int{0, 14}},
-		"a trial and months":                     {facts{charged("a", 0, free), charged("b", 14), body(active, "pdt_keep", 44, monthly, trial), charged("c", 44)}, []int{0, 14, 44}},
-		"a trial that was seen":                  {facts{body(active, "pdt_keep", 0, trial, func(s *entitlement.SubscriptionState) { s.PeriodEnd = noon.Add(14 * day) }), charged("a", 0, free)}, []int{0}},
-		"charged on demand":                      {facts{charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly, func(s *entitlement.SubscriptionState) { s.OnDemand = true })}, []int{60}},
-		"cancelled before it was seen active":    {facts{charged("a", 0), body("cancelled", "pdt_keep", 0, after(day))}, []int{0}},
-		"on hold before it was seen active":      {facts{charged("a", 0), body("on_hold", "pdt_keep", 0, after(day)), charged("b", 32), body(active, "pdt_keep", 32)}, []int{0, 32}},
-		"paused before it was seen active":       {facts{body("paused", "pdt_keep", 0, after(day)), charged("a", 0)}, []int{0}},
-		"on hold and not paid":                   {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30)}, []int{0}},
-		"on hold, then paid, not active yet":     {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30), charged("b", 32)}, []int{0, 30}},
-		"cancelled and not paid":                 {facts{body("cancelled", "pdt_keep", 0)}, nil},
-		"pending, failed":                        {facts{body("pending", "pdt_keep", 0), body("failed", "pdt_keep", 0), charged("a", 0)}, nil},
+		"nothing was missed":                         {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{0, 30}},
+		"only the last body":                         {facts{charged("a", 0), charged("b", 30), charged("c", 60), body(active, "pdt_keep", 90, monthly), charged("d", 90)}, []int{0, 30, 60, 90}},
+		"it does not say how long periods are":       {facts{charged("a", 0), body(active, "pdt_keep", 30), charged("b", 30)}, []int{0, 30}},
+		"one in the middle":                          {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly), charged("c", 60)}, []int{0, 30, 60}},
+		"the next one has not been heard of yet":     {facts{body(active, "pdt_keep", 0, monthly), charged("a", 0), charged("b", 30)}, []int{0}},
+		"a charge for a change of plan":              {facts{charged("a", 0), charged("b", 20), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
+		"a charge days before":                       {facts{charged("a", 0), body(active, "pdt_keep", 3, monthly)}, []int{3}},
+		"a charge twice":                             {facts{charged("a", 0), charged("b", 0), body(active, "pdt_keep", 30, monthly)}, []int{0, 30}},
+		"one that failed":                            {facts{charged("a", 0, func(p *entitlement.Payment) { p.Status = "failed" }), body(active, "pdt_keep", 30, monthly)}, []int{30}},
+		"one that was refunded":                      {facts{charged("a", 0, refunded(1000)), body(active, "pdt_keep", 30, monthly), charged("b", 30)}, []int{30}},
+		"months without a charge":                    {facts{charged("a", 0), body(active, "pdt_keep", 90, monthly), charged("b", 90)}, []int{0, 90}},
+		"a trial":                                    {facts{charged("a", 0, free), body(active, "pdt_keep", 14, monthly, trial), charged("b", 14)}, []int{0, 14}},
+		"a trial and months":                         {facts{charged("a", 0, free), charged("b", 14), body(active, "pdt_keep", 44, monthly, trial), charged("c", 44)}, []int{0, 14, 44}},
+		"a trial that was seen":                      {facts{body(active, "pdt_keep", 0, trial, func(s *entitlement.SubscriptionState) { s.PeriodEnd = noon.Add(14 * day) }), charged("a", 0, free)}, []int{0}},
+		"charged on demand":                          {facts{charged("a", 0), charged("b", 30), body(active, "pdt_keep", 60, monthly, func(s *entitlement.SubscriptionState) { s.OnDemand = true })}, []int{60}},
+		"cancelled before it was seen active":        {facts{charged("a", 0), body("cancelled", "pdt_keep", 0, after(day))}, []int{0}},
+		"cancelled so, and paid minutes before":      {facts{charged("a", 0, func(p *entitlement.Payment) { p.CreatedAt = p.CreatedAt.Add(-20 * time.Minute) }), body("cancelled", "pdt_keep", 0, after(day))}, []int{0}},
+		"on hold, paid days before":                  {facts{charged("a", 0), body("on_hold", "pdt_keep", 5)}, nil},
+		"on hold before it was seen active":          {facts{charged("a", 0), body("on_hold", "pdt_keep", 0, after(day)), charged("b", 32), body(active, "pdt_keep", 32)}, []int{0, 32}},
+		"paused before it was seen active":           {facts{body("paused", "pdt_keep", 0, after(day)), charged("a", 0)}, []int{0}},
+		"on hold and not paid":                       {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30)}, []int{0}},
+		"on hold, then paid, not active yet":         {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30), charged("b", 32)}, []int{0, 30}},
+		"on hold, then active from when it was paid": {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_keep", 30), charged("b", 40), body(active, "pdt_keep", 40)}, []int{0, 40}},
+		"a charge late in a period, then on hold":    {facts{body(active, "pdt_keep", 0), charged("a", 0), charged("b", 30, func(p *entitlement.Payment) { p.CreatedAt = p.CreatedAt.Add(-30 * time.Minute) }), body("on_hold", "pdt_keep", 30)}, []int{0}},
+		"on hold twice, paid once":                   {facts{body("on_hold", "pdt_keep", 0), body("on_hold", "pdt_keep", 10), charged("a", 10)}, []int{10}},
+		"a change of plan that was not paid":         {facts{body(active, "pdt_keep", 0), charged("a", 0), body("on_hold", "pdt_team", 0, after(day))}, []int{0}},
+		"cancelled and not paid":                     {facts{body("cancelled", "pdt_keep", 0)}, nil},
+		"pending, failed":                            {facts{body("pending", "pdt_keep", 0), body("failed", "pdt_keep", 0), charged("a", 0)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			permute(c.facts, func(order []entitlement.Subscription) {
@@ -113,5 +119,35 @@ func TestMissedBodies(t *testing.T) {
 		}
 		tell(heard)
 		tell(append(lost, heard[0]))
+	})
+}
+
+// TestSpentInAnyLife: of a subscription about which anything may be heard, in any
+// order, credits that are spent in between are spent once, whatever the policy.
+func TestSpentInAnyLife(t *testing.T) {
+	now := noon.Add(200 * day)
+	drawFact := rapid.Custom(func(t *rapid.T) entitlement.Fact {
+		days := rapid.SampledFrom([]int{0, 30, 60, 90}).Draw(t, "days")
+		if rapid.IntRange(0, 2).Draw(t, "kind") == 0 {
+			return chargeOf("sub_1", fmt.Sprint("pay_", rapid.IntRange(0, 4).Draw(t, "payment"), "_", days), days)
+		}
+		status := rapid.SampledFrom([]entitlement.SubscriptionStatus{"active", "active", "on_hold", "cancelled"}).Draw(t, "status")
+		return ofSubscription("sub_1", body(status, "pdt_keep", days, monthly, func(s *entitlement.SubscriptionState) {
+			s.PeriodStart = s.PeriodStart.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "apart")) * 33 * time.Second)
+			s.At = s.At.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "later")) * day)
+		}))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		facts := rapid.SliceOfN(drawFact, 1, 8).Draw(t, "facts")
+		want := live(t, now, facts).ledger.Balance()
+		l := begin(now)
+		l.policy = rapid.SampledFrom([]ledger.Policy{ledger.PolicyDebt, ledger.PolicyFloor}).Draw(t, "policy")
+		for _, f := range rapid.Permutation(facts).Draw(t, "order") {
+			l.hear(t, f)
+			l.spend(t)
+		}
+		if got := l.ledger.Balance(); got != want-l.spent {
+			t.Fatalf("the balance is %d after %d of %d were spent", got, l.spent, want)
+		}
 	})
 }

@@ -17,7 +17,8 @@ import (
 
 // The order of events does not matter: a life story is told in every order, and
 // in thousands of shuffles with repeats and with bodies that show the latest
-// state, and always ends the same, with what it should.
+// state, and always ends the same, with what it should. With credits held and
+// spent between the events, what is left is what was given less what was spent.
 //
 // It fails when, for example,
 //   - a payment of a subscription grants credits beside the renewal,
@@ -25,7 +26,8 @@ import (
 //   - a refund is subtracted when it arrives instead of being merged,
 //   - a period is named by when it was heard of,
 //   - a decided dispute is opened again by a late "opened",
-//   - a feature that was revoked and delivered again stays revoked.
+//   - a feature that was revoked and delivered again stays revoked,
+//   - credits that were spent are given again because their period is named otherwise.
 
 // told is one event of a story, after a number of days.
 type told struct {
@@ -106,6 +108,17 @@ func stories() map[string][]told {
 			{0, sub(body(active, "pdt_pro", 0, after(time.Minute)))},
 			{0, chargeOf("sub_1", "pay_1", 0)},
 		},
+		"charged while on hold, and active from moments later": {
+			{0, sub(body("on_hold", "pdt_keep", 0))},
+			{1, chargeOf("sub_1", "pay_1", 1)},
+			{1, sub(body(active, "pdt_keep", 0, after(day), func(s *entitlement.SubscriptionState) { s.PeriodStart = s.PeriodStart.Add(33 * time.Second) }))},
+		},
+		"charged while on hold, and active from the charge on": {
+			{0, sub(body(active, "pdt_keep", 0))},
+			{30, sub(body("on_hold", "pdt_keep", 30))},
+			{40, chargeOf("sub_1", "pay_1", 40)},
+			{40, sub(body(active, "pdt_keep", 40))},
+		},
 		"a change of plan begins a new period": {
 			{0, sub(body(active, "pdt_pro", 0))},
 			{10, sub(body(active, "pdt_team", 10))},
@@ -154,6 +167,8 @@ var ends = map[string]string{
 	"dispute lost beside another purchase":                          "0 none none false []",
 	"subscribe, renew, hold, recover, cancel":                       "500 pro cancelled true []",
 	"a period whose start is told in two ways":                      "500 pro active true []",
+	"charged while on hold, and active from moments later":          "500 pro active true []",
+	"charged while on hold, and active from the charge on":          "1000 pro active true []",
 	"a change of plan begins a new period":                          "800 team active true []",
 	"pause, change the plan, refund the change":                     "0 none expired false []",
 	"two subscriptions and a pack":                                  "1010 pro active true []",

@@ -153,7 +153,7 @@ func (p Period) continuedBy(q Period) bool {
 type charge struct {
 	total, kept  int64    // minor units
 	paid, undone int      // payments that succeeded, and those of them that do not count any more
-	keys         []string // of the periods that were missed before this one was heard of
+	keys         []string // of periods that were taken for paid before this one was heard of
 }
 
 // void reports whether everything that was paid was given back.
@@ -185,6 +185,11 @@ func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []
 		undone, full := p.undone(policy)
 		c.paid++
 		c.keys = append(c.keys, periodKey(p.CreatedAt))
+		for key, seen := range s.Seen {
+			if seen.mayHold(p.CreatedAt) {
+				c.keys = append(c.keys, key)
+			}
+		}
 		if full {
 			c.undone++
 		}

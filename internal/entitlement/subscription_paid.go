@@ -17,12 +17,30 @@ func (s Subscription) paid() []Period {
 		return periods
 	}
 	charges := s.chargedAt()
+	var unsure []Period
 	for _, seen := range slices.SortedFunc(maps.Values(s.Seen), Period.compare) {
-		if !within(periods, seen.Start) && slices.ContainsFunc(charges, seen.holds) {
+		if !within(periods, seen.Start) {
+			unsure = append(unsure, seen)
+		}
+	}
+	all := slices.Concat(periods, unsure)
+	for _, seen := range unsure {
+		if slices.ContainsFunc(charges, func(at time.Time) bool { return seen.isFor(at, all) }) {
 			periods = append(periods, seen)
 		}
 	}
 	return append(periods, s.missed(periods, charges)...)
+}
+
+// isFor reports whether a charge at that time is for the period, rather than for
+// another: a charge is for the last one that had begun.
+func (p Period) isFor(at time.Time, all []Period) bool {
+	if !p.mayHold(at) || !p.holds(at) && within(all, at) {
+		return false
+	}
+	return !slices.ContainsFunc(all, func(q Period) bool {
+		return q.Start.After(p.Start) && (q.holds(at) || !p.holds(at) && q.mayHold(at))
+	})
 }
 
 // chargedAt is when something was charged, the latest first.
@@ -40,6 +58,16 @@ func (s Subscription) chargedAt() []time.Time {
 // holds reports whether a charge at that time can be the one for the period.
 func (p Period) holds(at time.Time) bool {
 	return !at.Before(p.Start.Add(-startsTogether)) && at.Before(p.End)
+}
+
+// checkoutTakes is how long before its period a first charge may have been made: it
+// is dated when the customer began to pay, the period when the money was there.
+const checkoutTakes = time.Hour
+
+// mayHold is [Period.holds] for a period of which nothing but a charge says that it
+// was paid.
+func (p Period) mayHold(at time.Time) bool {
+	return !at.Before(p.Start.Add(-checkoutTakes)) && at.Before(p.End)
 }
 
 func within(periods []Period, at time.Time) bool {

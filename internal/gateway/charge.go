@@ -129,14 +129,27 @@ func notPlaced(held store.Held) error {
 	}
 }
 
-// undoPatience bounds the attempt to give back what may have been held by a hold
-// that went unanswered. If it fails, the hold runs out.
+// undoPatience bounds the attempts to give back what may have been held by a hold
+// that went unanswered. If they fail, the hold runs out.
 const undoPatience = time.Second
 
+// undo gives back what a hold may have set aside, or sets aside yet: a request that was
+// given up can still be on its way to the store, on another connection than its end.
 func (c *Charge) undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
-	_, _ = c.gateway.Store.End(ctx, store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
+	for pause := undoPatience / 4; ; pause *= 2 {
+		done, err := c.gateway.Store.End(ctx, store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
+		if err == nil && done.Found {
+			c.gateway.views.Put(c.hold.Account, done.Account)
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Held is how many credits are set aside.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,6 +90,55 @@ func TestHoldIsUndone(t *testing.T) {
 			}
 		}
 		w.credits("acc", 100)
+	})
+}
+
+// tardy is a store that holds behind the first end.
+type tardy struct {
+	store.Store
+	end  chan struct{} // closed when there was one
+	once sync.Once
+	late sync.WaitGroup
+}
+
+func (s *tardy) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+	s.late.Go(func() {
+		<-s.end
+		_, _ = s.Store.Hold(context.WithoutCancel(ctx), h)
+	})
+	<-ctx.Done()
+	return store.Held{}, ctx.Err()
+}
+
+func (s *tardy) End(ctx context.Context, e store.End) (store.Ended, error) {
+	done, err := s.Store.End(ctx, e)
+	s.once.Do(func() {
+		close(s.end)
+		s.late.Wait()
+	})
+	return done, err
+}
+
+// A client leaves while its hold is under way, which gets there behind its end.
+func TestHoldThatComesLateIsUndone(t *testing.T) {
+	each(t, settings{signupCredits: 100}, func(t *testing.T, w *world) {
+		if _, err := w.Entitlement(t.Context(), "acc"); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		s := &tardy{Store: w.store, end: make(chan struct{})}
+		w = newWorld(t, s, settings{})
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if c, err := w.Hold(ctx, gateway.HoldRequest{Account: "acc", Credits: 30, TTL: time.Hour}); !errors.Is(err, context.Canceled) {
+			t.Fatal(c, err)
+		}
+		<-s.end
+		s.late.Wait()
+		until(t, "the hold is given back", func() bool {
+			a, err := s.Account(t.Context(), "acc")
+			return err == nil && a.Ledger.Available(w.Clock()) == 100
+		})
 	})
 }
 

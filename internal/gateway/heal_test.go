@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -157,5 +158,24 @@ func TestReconcileStopsWhenDodoIsAway(t *testing.T) {
 	}
 	if done, err := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); err == nil || done.Read != 3 || asked != 9 {
 		t.Errorf("it did %+v by %d calls, %v", done, asked, err)
+	}
+}
+
+// TestReconcileLatePayment: a payment that is settled weeks after it was made, and
+// of which no webhook tells, is found within a day.
+func TestReconcileLatePayment(t *testing.T) {
+	s := tellOf(t, "bolt", settings{hold: true, products: storyProducts})
+	s.buy("alice", "pack10")
+	s.now = s.now.Add(20 * day)
+	must(t, s.store.SetMark(t.Context(), "reconcile", s.now)) // every pass so far saw it in progress
+	must(t, s.store.SetMark(t.Context(), "reconcile far", s.now))
+	s.now = s.now.Add(day - time.Second)
+	s.reconcile()
+	s.has("alice", 0, false)
+	s.now = s.now.Add(time.Second)
+	s.reconcile()
+	s.has("alice", 10, true)
+	if again := s.reconcile(); again.Seen != 0 {
+		t.Errorf("and then it looks only days back, %+v", again)
 	}
 }

@@ -18,14 +18,21 @@ import (
 // is asked from time to time what happened, and the answers take the same path as
 // events: folded into their objects, they change only what was missed.
 
-// reconcileMark is the store's name for when the last reconciliation began.
-const reconcileMark = "reconcile"
+// reconcileMark is the store's name for when the last reconciliation began, and
+// farMark for when the last one did that looked far back for payments.
+const (
+	reconcileMark = "reconcile"
+	farMark       = "reconcile far"
+)
 
 // How far before the mark to look. A payment may be settled days after it was
-// made (FACTS 3.4), a refund may be reviewed, and a dispute takes months; of those
-// there are few.
+// made (FACTS 3.4), and by some bank only after weeks: as there are many payments,
+// only one pass a day looks so far. A refund may be reviewed, and a dispute takes
+// months; of those there are few.
 const (
 	paymentsBack = 3 * 24 * time.Hour
+	paymentsFar  = 30 * 24 * time.Hour
+	farEvery     = 24 * time.Hour
 	refundsBack  = 14 * 24 * time.Hour
 	disputesBack = 150 * 24 * time.Hour
 )
@@ -53,19 +60,33 @@ func (g *Gateway) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconcil
 	if err != nil {
 		return Reconciled{}, err
 	}
-	return g.reconcileSince(ctx, mark, budget, nil)
+	far, err := g.Store.Mark(ctx, farMark)
+	if err != nil {
+		return Reconciled{}, err
+	}
+	began := g.Clock()
+	if began.Sub(far) < farEvery {
+		return g.reconcileSince(ctx, mark, paymentsBack, budget, nil)
+	}
+	done, err := g.reconcileSince(ctx, mark, paymentsFar, budget, nil)
+	if err == nil {
+		err = g.Store.SetMark(ctx, farMark, began)
+	}
+	return done, err
 }
 
 // Rebuild is Reconcile as with an empty store: it asks for everything there ever
 // was. What is known already stays as it is. told, if not nil, hears how far it
 // has come.
 func (g *Gateway) Rebuild(ctx context.Context, budget *rate.Limiter, told func(Reconciled)) (Reconciled, error) {
-	return g.reconcileSince(ctx, time.Time{}, budget, told)
+	return g.reconcileSince(ctx, time.Time{}, 0, budget, told)
 }
 
-func (g *Gateway) reconcileSince(ctx context.Context, mark time.Time, budget *rate.Limiter, told func(Reconciled)) (Reconciled, error) {
+func (g *Gateway) reconcileSince(
+	ctx context.Context, mark time.Time, back time.Duration, budget *rate.Limiter, told func(Reconciled),
+) (Reconciled, error) {
 	began := g.Clock()
-	r := reconciliation{Gateway: g, budget: budget, told: told, done: make(map[string]bool)}
+	r := reconciliation{Gateway: g, budget: budget, told: told, back: back, done: make(map[string]bool)}
 	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
 		if err := step(ctx, mark); err != nil {
 			return r.Reconciled, err
@@ -83,6 +104,7 @@ type reconciliation struct {
 	Reconciled
 	budget *rate.Limiter
 	told   func(Reconciled) // may be nil
+	back   time.Duration    // how far before the mark to look for payments
 	done   map[string]bool  // objects that were read in this pass
 	silent int              // reads in a row to which Dodo had no answer
 	// withheld is the first error of those, of which there were never maxSilent in
@@ -137,7 +159,7 @@ func (r *reconciliation) odd(list string, n int) {
 }
 
 func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
-	from := since(mark, paymentsBack)
+	from := since(mark, r.back)
 	return r.pages(ctx, func(page int) (bool, error) {
 		list, err := r.Provider.Payments(ctx, from, page)
 		if err != nil {

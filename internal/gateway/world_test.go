@@ -130,7 +130,7 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	must(w.t, err)
 	site, err := config.NewSite("", nil)
 	must(w.t, err)
-	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL})
+	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL, Clock: with.clock})
 	must(w.t, err)
 	verifier, err := dodo.NewVerifier([]string{secret}, with.clock)
 	must(w.t, err)

@@ -182,7 +182,7 @@ var habits = []func(string) string{
 	rooted,
 }
 
-const scripts = `\.(?:php\d?|phtml|f?cgi|pl|py)`
+const scripts = `\.(?:php\d?|phtml|phar|f?cgi|pl|py|rb|lua|aspx?|ashx|asmx|svc|cfm|cfc)`
 
 var (
 	belowScript  = regexp.MustCompile(`(?i)` + scripts + `/`)

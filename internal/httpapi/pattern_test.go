@@ -46,7 +46,7 @@ func TestPathPatterns(t *testing.T) {
 				"/x/%2e%2e/paid/x", "/x%2f..%2fpaid/x", "/x/..%2fpaid/x", "/paid;v=1/x", "/paid;/x", "/;/paid/x", "/x/..;/paid/x", "/paid%3bx/y", "/%2570aid/x", "/%252e%252e/paid/x",
 				`/paid\x`, "/paid%5cx", "///evil.example/paid", "/x/..%5cpaid/x", "/paid%00", "/paid%00.txt", "/paid%3fx", "/paid%23", "/paid./x", "/paid%20/x", "/p%0aaid/x", "/paid%2e/x",
 				"http://evil.example/paid/x", "HTTP://evil.example/paid", "http:paid/x", "//evil.example/paid/x", `/\evil.example/paid/x`, "/%2fevil.example/paid/x",
-				"/x%c0%af../paid/x", "/%c0%ae%c0%ae/paid/x", "/paid?x", "/paid%2f%2e%2e%2fx", "/x%2fy/%2e%2e/paid/z", "/index.php/paid/x", "/app/Index.PHP/paid",
+				"/x%c0%af../paid/x", "/%c0%ae%c0%ae/paid/x", "/paid?x", "/paid%2f%2e%2e%2fx", "/x%2fy/%2e%2e/paid/z", "/index.php/paid/x", "/app/Index.PHP/paid", "/index.cfm/paid", "/Default.aspx/paid/x",
 				"/x/" + strings.Repeat("%25", 40000), "/" + strings.Repeat("%2f..;%5c.%00/%20%23", 400),
 			},
 			[]string{
@@ -57,6 +57,7 @@ func TestPathPatterns(t *testing.T) {
 		{"/api/generate", []string{"/api/generate", "/api/generate/", "/api//generate//", "/API/Generate", "/api/generate;x", "/api/generate;x/y", "/api/x/../generate", "/api/generate/%2e"}, []string{"/api", "/api/generate/x", "/api/generates"}},
 		{"/api/generate/", []string{"/api/generate"}, []string{"/api"}},
 		{"/report.php", []string{"/report.php", "/report.php/x", "/report.PHP/x/y", "/report.php%2fx"}, []string{"/report.phpx", "/report", "/x/report.php"}},
+		{"/report.aspx", []string{"/report.aspx/x", "/Report.ASPX%2fx/y"}, []string{"/report.aspxx", "/x/report.aspx"}},
 		{"*.mp4", []string{"/a.mp4", "/x/A.MP4", "/a.mp4/", "/a.mp4;x", "/a.mp4%00.txt", "/a.mp4%20", "/a.mp4.", "/a.mp%34"}, []string{"/a.mp3", "/a.mp4x", "/a.mp4/x"}},
 		{"/u/*/big", []string{"/u/a/big", "/u/%61/BIG/", "/u/a/./big", "/u//a/big"}, []string{"/u/big", "/u/a/b/big", "/u/a/big/x"}},
 		{"/u/*/big/*", []string{"/u/a/big", "/u/a/big/x/y"}, []string{"/u/a/bigger", "/u/big/x"}},
@@ -117,7 +118,7 @@ func TestPathPatternRefused(t *testing.T) {
 // pieces is what tricky paths are made of.
 var pieces = []string{
 	"/", "/", "/", "//", "paid", "paid", "PAID", "p%61id", "%70aid", "x", "y", "..", "..", ".", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", `\`, ";", ";v=1", "..;", "%3b",
-	"%00", "%20", "%09", "%0a", "%0d", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", "http://x.example", ":", "@", ".php", "/index.php", ".", " ", "%c0%af", "%c0%ae", "%c3%a9", "%7f", "*",
+	"%00", "%20", "%09", "%0a", "%0d", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", "http://x.example", ":", "@", ".php", "/index.php", "/default.aspx", "/Index.cfm", ".", " ", "%c0%af", "%c0%ae", "%c3%a9", "%7f", "*",
 }
 
 func randomTarget(dice *rand.Rand) string {

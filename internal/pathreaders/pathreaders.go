@@ -6,6 +6,7 @@ package pathreaders
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -25,7 +26,9 @@ var Readers = map[string]Reader{
 	"Jetty, ambiguous":    func(t string) string { return unescape(tomcatDots(withoutParameters(raw(t)))) },
 	"IIS":                 windows,
 	"PHP-FPM":             script,
-	"Laravel":             frontController,
+	"Laravel":             frontController("/index.php/"),
+	"ASP.NET":             frontController("/default.aspx/"),
+	"ColdFusion":          frontController("/index.cfm/"),
 	"nginx in front":      func(t string) string { return unescape(path.Clean(unescape(raw(t)))) },
 	"nginx, then servlet": func(t string) string { return tomcat(path.Clean(unescape(raw(t)))) },
 	"RFC 3986":            func(t string) string { return unescape(tomcatDots(raw(t))) },
@@ -149,12 +152,15 @@ func windows(target string) string {
 }
 
 // frontController routes by what follows the script: /index.php/paid is /paid.
-func frontController(target string) string {
-	p := path.Clean("/" + unescape(raw(target)))
-	if _, below, ok := strings.Cut(p, "/index.php/"); ok {
-		return "/" + below
+func frontController(script string) Reader {
+	at := regexp.MustCompile("(?i)" + regexp.QuoteMeta(script))
+	return func(target string) string {
+		p := path.Clean("/" + unescape(raw(target)))
+		if found := at.FindStringIndex(p); found != nil {
+			return p[found[1]-1:]
+		}
+		return p
 	}
-	return p
 }
 
 // script runs /paid.php for all that is below it.
