@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 )
 
 // From "not paid" to "paid", through a real Caddy, a simulated Dodo and a signed
@@ -99,7 +99,7 @@ func newSimulator(t *testing.T, b *bench, webhook string) *dodosim.Simulator {
 	if webhook == "" {
 		webhook = "/payments/webhook"
 	}
-	sim, err := dodosim.New(dodosim.Options{
+	sim, api := simtest.Serve(t, dodosim.Options{
 		APIKey:        "test_api_key",
 		WebhookURL:    "http://127.0.0.1:" + b.Port + webhook,
 		WebhookSecret: webhookSecret,
@@ -109,15 +109,7 @@ func newSimulator(t *testing.T, b *bench, webhook string) *dodosim.Simulator {
 			{ID: "pdt_gated", Price: 500, Currency: "USD", Features: []string{"reports", `a,b % {x} "ö"`}},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(sim)
-	t.Cleanup(func() {
-		_ = sim.Close()
-		s.Close()
-	})
-	b.Dodo = s.URL
+	b.Dodo = api
 	return sim
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 )
 
 // planDodo has a product for everything that can be required.
@@ -45,7 +46,7 @@ const planDodo = `
 // shop sells both. Its webhooks are lost.
 func shop(t *testing.T, b *bench) *dodosim.Simulator {
 	t.Helper()
-	sim, err := dodosim.New(dodosim.Options{
+	sim, api := simtest.Serve(t, dodosim.Options{
 		APIKey:        "test_api_key",
 		WebhookURL:    "http://127.0.0.1:" + b.Port + "/payments/webhook",
 		WebhookSecret: webhookSecret,
@@ -54,16 +55,8 @@ func shop(t *testing.T, b *bench) *dodosim.Simulator {
 			{ID: "pdt_pro", Name: "Pro", Price: 1900, Currency: "USD"},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	sim.HoldWebhooks(true)
-	s := httptest.NewServer(sim)
-	t.Cleanup(func() {
-		_ = sim.Close()
-		s.Close()
-	})
-	b.Dodo = s.URL
+	b.Dodo = api
 	return sim
 }
 

@@ -72,7 +72,8 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "```\n")
+	_, section, _ := strings.Cut(string(page), "\n## In the Caddyfile\n")
+	_, rest, _ := strings.Cut(section, "```\n")
 	example, _, ok := strings.Cut(rest, "```\n")
 	if !ok || !strings.Contains(example, "dodo_simulator") {
 		t.Fatal("no example on the page")

@@ -26,25 +26,56 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //	dodo_simulator [<matcher>] {
 //		api_key    <key>
+//		read_only_key <key>
 //		webhook    <url> <secret>
 //		public_url <url>
+//		catalog    <file>
 //		product <product id> {
 //			name        <text>
 //			price       <minor units> <currency>
 //			description <text>
 //			every       [<count>] day|week|month|year[s]
 //			term        [<count>] day|week|month|year[s]
-//			trial       <days>
+//			trial       <days> [<minor units>]
+//			credits     <amount> <name> [<unit>]
+//			features    <feature id>...
+//			integration <kind> <name>
+//			license_keys [<activations>]
+//			archived
 //		}
 //		discount <code> <percent>
+//		grace_period_days <days>
+//		cancel_after_grace
+//		early_cancelled
+//		renewed_at_trial_start
+//		short_disputes
+//		quirks
+//		one_payment_id
+//		bare_renewals
+//		merge_metadata
+//		prorated_keeps_cycle
+//		soonest_expiry_first
+//		missing_is_500
+//		shared_webhook_ids
+//		rate_limits
+//		one_subscription
+//		send_processing
+//		retry_days <days>
+//		dunning
+//		abandoned_checkouts
+//		payout_every [<count>] day|week|month|year[s]
+//		manual_entries
+//		refunds_take <duration>
 //	}
 //
-// api_key and at least one product with a price are required. product and discount may
-// be repeated, each with its own id or code; nothing else may. A product with every is a
-// subscription, and only such a one has term and trial. A count defaults to 1. A percent is above 0 and
-// at most 100, with up to two decimals and no sign.
+// api_key and at least one product, here with a price or in the catalog, are required. product, discount,
+// credits and integration may be repeated, each with its own id, code or name; nothing else may. A
+// product with every is a subscription, and only such a one has term and trial. A count
+// defaults to 1, and a unit to credit. A percent is above 0 and at most 100, with up to
+// two decimals and no sign. From
+// grace_period_days on they are the fields of [dodosim.Behavior].
 //
-// In key, url and secret, {env.NAME} and {file./path} are filled in when the config is
+// In keys, url and secret, {env.NAME} and {file./path} are filled in when the config is
 // loaded. A file's name needs a slash or a second dot, or Caddy takes the placeholder for
 // its shorthand {file.*}.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -58,9 +89,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option := d.Val(); option {
 		case "api_key":
 			err = given.args(d, option, &h.APIKey)
+		case "read_only_key":
+			err = given.args(d, option, &h.ReadOnlyKey)
 		case "webhook":
 			h.Webhook = new(Webhook)
 			err = given.args(d, option, &h.Webhook.URL, &h.Webhook.Secret)
+		case "catalog":
+			err = given.args(d, option, &h.Catalog)
 		case "public_url":
 			err = given.args(d, option, &h.PublicURL)
 		case "product":
@@ -68,7 +103,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "discount":
 			err = h.readDiscount(d, given)
 		default:
-			err = d.Errf("dodo_simulator has no option %s", option)
+			err = h.readBehavior(d, given)
 		}
 		if err != nil {
 			return err
@@ -77,98 +112,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) readProduct(d *caddyfile.Dispenser, given once) error {
-	var p Product
-	if err := readArgs(d, "product", &p.ID); err != nil {
-		return err
-	}
-	if err := given.first(d, "product "+p.ID); err != nil {
-		return err
-	}
-	inside := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "name":
-			err = inside.args(d, option, &p.Name)
-		case "description":
-			err = inside.args(d, option, &p.Description)
-		case "price":
-			err = p.readPrice(d, inside)
-		case "every":
-			p.Every, err = readPeriod(d, inside)
-		case "term":
-			p.Term, err = readPeriod(d, inside)
-		case "trial":
-			err = p.readTrial(d, inside)
-		default:
-			err = d.Errf("a product of dodo_simulator has no option %s", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	switch {
-	case p.Currency == "":
-		return d.Errf("product %s needs a price", p.ID)
-	case p.Every == nil && (p.Term != nil || p.TrialDays != 0):
-		return d.Errf("product %s has a term or trial, but is not sold by subscription: every is missing", p.ID)
-	}
-	h.Products = append(h.Products, p)
-	return nil
-}
-
-func (p *Product) readPrice(d *caddyfile.Dispenser, inside once) error {
-	var amount string
-	if err := inside.args(d, "price", &amount, &p.Currency); err != nil {
-		return err
-	}
-	price, err := strconv.ParseUint(amount, 10, 31)
-	if err != nil {
-		return d.Errf("price %s is not a whole number of minor units, such as 999 for 9.99", amount)
-	}
-	p.Price = int(price)
-	return nil
-}
-
-// readPeriod reads a length of time, such as "month" or "3 months".
-func readPeriod(d *caddyfile.Dispenser, inside once) (*Period, error) {
+// readBehavior reads an option with one value, or none.
+func (h *Handler) readBehavior(d *caddyfile.Dispenser, given once) error {
 	option := d.Val()
-	if err := inside.first(d, option); err != nil {
-		return nil, err
-	}
-	args, count := d.RemainingArgs(), uint64(1)
-	if len(args) < 1 || len(args) > 2 {
-		return nil, d.Errf("%s takes a count, if any, and day, week, month or year", option)
-	}
-	if len(args) == 2 {
-		var err error
-		if count, err = strconv.ParseUint(args[0], 10, 10); err != nil || count == 0 || count > 1000 {
-			return nil, d.Errf("%s: %s is not a count from 1 to 1000", option, args[0])
-		}
-	}
-	unit := args[len(args)-1]
-	interval, ok := intervals[strings.TrimSuffix(unit, "s")]
-	if !ok {
-		return nil, d.Errf("%s: %s is not day, week, month or year", option, unit)
-	}
-	return &Period{Count: int(count), Interval: interval}, nil
-}
-
-var intervals = map[string]dodosim.Interval{
-	"day": dodosim.Day, "week": dodosim.Week, "month": dodosim.Month, "year": dodosim.Year,
-}
-
-func (p *Product) readTrial(d *caddyfile.Dispenser, inside once) error {
-	var given string
-	if err := inside.args(d, "trial", &given); err != nil {
+	if err := given.first(d, option); err != nil {
 		return err
 	}
-	days, err := strconv.ParseUint(given, 10, 14)
-	if err != nil || days == 0 || days > 10_000 {
-		return d.Errf("trial %s is not a number of days from 1 to 10000", given)
+	value := strings.Join(d.RemainingArgs(), " ")
+	if err := h.Options.Set(option, value); err != nil {
+		return d.Errf("dodo_simulator: %v", err)
 	}
-	p.TrialDays = int(days)
 	return nil
 }
 
@@ -184,7 +137,7 @@ func (h *Handler) readDiscount(d *caddyfile.Dispenser, given once) error {
 	if !ok {
 		return d.Errf("discount %s: %s is not a percentage above 0 and up to 100 with at most two decimals", code, percent)
 	}
-	h.Discounts = append(h.Discounts, Discount{Code: code, BasisPoints: points})
+	h.Discounts = append(h.Discounts, dodosim.Discount{Code: code, BasisPoints: points})
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dodogate/dodogate/caddymodule/simulator"
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/freeport"
 )
 
@@ -205,9 +206,12 @@ func TestReload(t *testing.T) {
 		"the same settings":   {func(*simulator.Handler) {}, true},
 		"the same, literally": {func(h *simulator.Handler) { h.APIKey = "resolved-key" }, true},
 		"another product":     {func(h *simulator.Handler) { h.Products[0].Price = 2 }, false},
-		"another discount":    {func(h *simulator.Handler) { h.Discounts = []simulator.Discount{{Code: "HALF", BasisPoints: 5000}} }, false},
+		"another discount":    {func(h *simulator.Handler) { h.Discounts = []dodosim.Discount{{Code: "HALF", BasisPoints: 5000}} }, false},
+		"a catalog":           {func(h *simulator.Handler) { h.Catalog = "testdata/catalog.yaml" }, false},
+		"another option":      {func(h *simulator.Handler) { h.Options.ShortDisputes = true }, false},
 		"another webhook":     {func(h *simulator.Handler) { h.Webhook.URL = "http://localhost/other" }, false},
 		"another secret":      {func(h *simulator.Handler) { h.Webhook.Secret = strings.ToLower(secret) }, false},
+		"a read-only key":     {func(h *simulator.Handler) { h.ReadOnlyKey = "read-key" }, false},
 		"another public URL":  {func(h *simulator.Handler) { h.PublicURL = "http://localhost" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,7 +254,7 @@ func handler() *simulator.Handler {
 	return &simulator.Handler{
 		APIKey:   "{env.DODO_TEST_KEY}",
 		Webhook:  &simulator.Webhook{URL: "http://localhost/webhook", Secret: secret},
-		Products: []simulator.Product{{ID: "pdt_1", Price: 1, Currency: "USD"}},
+		Products: []dodosim.Product{{ID: "pdt_1", Price: 1, Currency: "USD"}},
 	}
 }
 
@@ -316,7 +320,7 @@ func TestFailedReload(t *testing.T) {
 func TestProvisionRefusals(t *testing.T) {
 	t.Setenv("DODO_TEST_KEY", "resolved-key")
 	t.Setenv("DODO_TEST_EMPTY", "")
-	product := simulator.Product{ID: "pdt_1", Price: 1, Currency: "USD"}
+	product := dodosim.Product{ID: "pdt_1", Price: 1, Currency: "USD"}
 	for name, test := range map[string]struct {
 		change func(*simulator.Handler)
 		wanted string
@@ -327,15 +331,20 @@ func TestProvisionRefusals(t *testing.T) {
 		"missing file":     {func(h *simulator.Handler) { h.Webhook.Secret = "{file./no/such/file}" }, "webhook secret: {file./no/such/file} is unset, empty or cannot be read"},
 		"unknown in text":  {func(h *simulator.Handler) { h.Webhook.Secret = "hidden{hidden.x}" }, "webhook secret: a placeholder in it is unknown or empty"},
 		"no secret":        {func(h *simulator.Handler) { h.Webhook.Secret = "" }, "webhook secret is required"},
+		"read-only unset":  {func(h *simulator.Handler) { h.ReadOnlyKey = "{env.DODO_TEST_UNSET}" }, "read_only_key: {env.DODO_TEST_UNSET} is unset"},
 		"weak secret":      {func(h *simulator.Handler) { h.Webhook.Secret = "whsec_hidden" }, "the webhook secret must be base64 of 24 to 64 bytes"},
 		"no webhook URL":   {func(h *simulator.Handler) { h.Webhook.URL = "" }, "webhook url is required"},
 		"relative URL":     {func(h *simulator.Handler) { h.Webhook.URL = "/webhook" }, "webhook URL: must be absolute"},
 		"public URL":       {func(h *simulator.Handler) { h.PublicURL = "localhost" }, "public URL: must be absolute"},
+		"no catalog":       {func(h *simulator.Handler) { h.Catalog = "/no/such/file" }, "catalog: open /no/such/file"},
+		"odd catalog":      {func(h *simulator.Handler) { h.Catalog = "testdata/odd.yaml" }, "testdata/odd.yaml: read catalog: json: unknown field"},
+		"options twice":    {func(h *simulator.Handler) { h.Catalog, h.Options.RateLimits = "testdata/catalog.yaml", true }, "options are given in two places"},
+		"catalog twice":    {func(h *simulator.Handler) { h.Catalog, h.Products[0].ID = "testdata/catalog.yaml", "pdt_pack10" }, "product pdt_pack10: defined twice"},
 		"no products":      {func(h *simulator.Handler) { h.Products = nil }, "at least one product is required"},
-		"product twice":    {func(h *simulator.Handler) { h.Products = []simulator.Product{product, product} }, "product pdt_1: defined twice"},
+		"product twice":    {func(h *simulator.Handler) { h.Products = []dodosim.Product{product, product} }, "product pdt_1: defined twice"},
 		"unknown currency": {func(h *simulator.Handler) { h.Products[0].Currency = "ABC" }, `product pdt_1: "ABC" is not a currency`},
-		"unknown interval": {func(h *simulator.Handler) { h.Products[0].Every = &simulator.Period{Count: 1, Interval: "Eon"} }, "product pdt_1: cycle and term are 1 to 1000"},
-		"large discount":   {func(h *simulator.Handler) { h.Discounts = []simulator.Discount{{Code: "ALL", BasisPoints: 10001}} }, "discount code ALL: 10001 is not between"},
+		"unknown interval": {func(h *simulator.Handler) { h.Products[0].Every = dodosim.Period{Count: 1, Interval: "Eon"} }, "product pdt_1: cycle and term are 1 to 1000"},
+		"large discount":   {func(h *simulator.Handler) { h.Discounts = []dodosim.Discount{{Code: "ALL", BasisPoints: 10001}} }, "discount code ALL: 10001 is not between"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := handler()

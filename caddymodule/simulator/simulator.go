@@ -14,13 +14,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simcontrol"
 )
 
 func init() {
@@ -31,17 +34,21 @@ func init() {
 // page with test cards, and its signed webhooks. **No money moves, and whoever opens the
 // checkout page can mark an order as paid: never serve it on a site that sells.**
 //
-// It answers every request that it gets, unknown paths with 404, so give it a site or a
+// Below `/__sim/` it is controlled, as by `dodogate sim`: without the key only from this
+// machine, at localhost. It answers every request that it gets, unknown paths with 404, so give it a site or a
 // path of its own. Nothing is kept on disk. Sessions, payments and undelivered webhooks
 // survive a config reload if these settings stay the same, and are lost with the process.
 //
-// In `api_key`, `webhook` and `public_url`, the placeholders `{env.NAME}` and
+// In the keys, `webhook` and `public_url`, the placeholders `{env.NAME}` and
 // `{file./path}` are resolved when the config is loaded, and one that is unset or empty
 // is an error. The result is never written back into the config.
 type Handler struct {
 	// The key that API calls must carry, as `Authorization: Bearer <key>`. Any text
 	// without spaces. Required.
 	APIKey string `json:"api_key,omitempty"`
+
+	// Another key, with which one may only read; other calls get 403. Default: none.
+	ReadOnlyKey string `json:"read_only_key,omitempty"`
 
 	// Where events are sent, and the secret that signs them. Without it, events happen but
 	// nobody is told.
@@ -52,13 +59,21 @@ type Handler struct {
 	// scheme and host that the API was called at.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// What can be bought, once or by subscription. At least one.
-	Products []Product `json:"products,omitempty"`
+	// A file with more of what follows, in YAML or JSON, see docs/simulator.md. Relative
+	// names are relative to the working directory.
+	Catalog string `json:"catalog,omitempty"`
+
+	// What can be bought, once or by subscription. At least one, here or in the catalog.
+	Products []dodosim.Product `json:"products,omitempty"`
 
 	// The discount codes that can be used. Default: none.
-	Discounts []Discount `json:"discounts,omitempty"`
+	Discounts []dodosim.Discount `json:"discounts,omitempty"`
 
-	simulator *dodosim.Simulator
+	// What of Dodo depends on a merchant's settings, or on which of its documents one
+	// believes. Default: a new account, and what docs/simulator.md says.
+	Options dodosim.Behavior `json:"options,omitzero"`
+
+	simulator *simcontrol.Server
 	key       string // in the pool, once acquired
 }
 
@@ -71,55 +86,6 @@ type Webhook struct {
 	// The signing secret: base64 of 24 to 64 bytes, after an optional `whsec_`. The receiver
 	// needs the same.
 	Secret string `json:"secret,omitempty"`
-}
-
-// Product is something that can be bought.
-type Product struct {
-	// The product id, as the shop's own config has it. Dodo's begin with `pdt_`; any text
-	// without spaces and slashes will do.
-	ID string `json:"id,omitempty"`
-
-	// What customers read. Default: the id.
-	Name string `json:"name,omitempty"`
-
-	// A sentence below the name. Default: none.
-	Description string `json:"description,omitempty"`
-
-	// The price of one piece in minor units, such as cents: once, or each billing cycle. 0
-	// is free.
-	Price int `json:"price,omitempty"`
-
-	// The price's currency, such as `USD`. Required.
-	Currency string `json:"currency,omitempty"`
-
-	// The billing cycle, which makes the product a subscription. Due renewals are charged
-	// within a second. Default: sold once.
-	Every *Period `json:"every,omitempty"`
-
-	// How long a subscription lasts in all. Default: 10 years.
-	Term *Period `json:"term,omitempty"`
-
-	// The days before the first charge of a subscription, 0 to 10000. Default: 0.
-	TrialDays int `json:"trial_days,omitempty"`
-}
-
-// Period is a length of time by the calendar.
-type Period struct {
-	// How many of the interval, 1 to 1000.
-	Count int `json:"count,omitempty"`
-
-	// `Day`, `Week`, `Month` or `Year`, in Dodo's spelling.
-	Interval dodosim.Interval `json:"interval,omitempty"`
-}
-
-// Discount is a code that customers can enter, or a checkout can carry.
-type Discount struct {
-	// The code, 3 characters or more. Case does not matter.
-	Code string `json:"code,omitempty"`
-
-	// By how much it lowers the total, in hundredths of a percent: 1 to 10000, which makes
-	// the order free.
-	BasisPoints int `json:"basis_points,omitempty"`
 }
 
 // CaddyModule describes the module to Caddy.
@@ -135,7 +101,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 var pool = caddy.NewUsagePool()
 
 // pooled lets the pool stop a simulator that no config uses any more.
-type pooled struct{ *dodosim.Simulator }
+type pooled struct{ *simcontrol.Server }
 
 func (p pooled) Destruct() error { return p.Close() }
 
@@ -150,14 +116,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	running, joined, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
-		started, err := dodosim.New(options)
+		started, err := simcontrol.New(options)
 		return pooled{started}, err
 	})
 	if err != nil {
 		return err
 	}
 	h.key = key
-	h.simulator = running.(pooled).Simulator
+	h.simulator = running.(pooled).Server
 	h.simulator.SetLogger(ctx.Slogger()) // the one of an earlier config dies with it
 	if !joined {
 		ctx.Slogger().Warn("simulating Dodo Payments: no money moves, and anybody can pay with a test card")
@@ -184,13 +150,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 // has patched a billing date and watches.
 const renewalPace = time.Second
 
-func (p *Period) period() dodosim.Period {
-	if p == nil {
-		return dodosim.Period{}
-	}
-	return dodosim.Period(*p)
-}
-
 // options are the settings with their placeholders filled in.
 func (h *Handler) options() (dodosim.Options, error) {
 	repl := caddy.NewReplacer()
@@ -198,6 +157,11 @@ func (h *Handler) options() (dodosim.Options, error) {
 	var err error
 	if options.APIKey, err = resolve(repl, "api_key", h.APIKey); err != nil {
 		return options, err
+	}
+	if h.ReadOnlyKey != "" {
+		if options.ReadOnlyKey, err = resolve(repl, "read_only_key", h.ReadOnlyKey); err != nil {
+			return options, err
+		}
 	}
 	if h.Webhook != nil {
 		if options.WebhookURL, err = resolve(repl, "webhook url", h.Webhook.URL); err != nil {
@@ -212,22 +176,32 @@ func (h *Handler) options() (dodosim.Options, error) {
 			return options, err
 		}
 	}
-	for _, p := range h.Products {
-		options.Products = append(options.Products, dodosim.Product{
-			ID:          p.ID,
-			Name:        p.Name,
-			Description: p.Description,
-			Price:       p.Price,
-			Currency:    p.Currency,
-			Every:       p.Every.period(),
-			Term:        p.Term.period(),
-			TrialDays:   p.TrialDays,
-		})
+	options.Products, options.Discounts, options.Behavior = h.Products, h.Discounts, h.Options
+	if h.Catalog != "" {
+		err = h.addCatalog(&options)
 	}
-	for _, d := range h.Discounts {
-		options.Discounts = append(options.Discounts, dodosim.Discount(d))
+	return options, err
+}
+
+// addCatalog adds what the catalog file has.
+func (h *Handler) addCatalog(options *dodosim.Options) error {
+	file, err := os.ReadFile(h.Catalog)
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
 	}
-	return options, nil
+	c, err := dodosim.ParseCatalog(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.Catalog, err)
+	}
+	if c.Options != (dodosim.Behavior{}) && h.Options != (dodosim.Behavior{}) {
+		return fmt.Errorf("%s: options are given in two places", h.Catalog)
+	}
+	if c.Options != (dodosim.Behavior{}) {
+		options.Behavior = c.Options
+	}
+	options.Products = append(slices.Clone(c.Products), options.Products...)
+	options.Discounts = append(slices.Clone(c.Discounts), options.Discounts...)
+	return nil
 }
 
 // lonePlaceholder is a setting that is nothing but a reference, and so safe to quote.
@@ -252,10 +226,12 @@ func resolve(repl *caddy.Replacer, setting, value string) (string, error) {
 // poolKey identifies a simulator by all of its settings, without showing them.
 func poolKey(options dodosim.Options) (string, error) {
 	settings, err := json.Marshal(struct { //nolint:gosec // it is hashed at once
-		APIKey, WebhookURL, WebhookSecret, PublicURL string
-		Products                                     []dodosim.Product
-		Discounts                                    []dodosim.Discount
-	}{options.APIKey, options.WebhookURL, options.WebhookSecret, options.PublicURL, options.Products, options.Discounts})
+		APIKey, ReadOnlyKey, WebhookURL, WebhookSecret, PublicURL string
+		dodosim.Catalog
+	}{
+		options.APIKey, options.ReadOnlyKey, options.WebhookURL, options.WebhookSecret, options.PublicURL,
+		dodosim.Catalog{Products: options.Products, Discounts: options.Discounts, Options: options.Behavior},
+	})
 	if err != nil {
 		return "", fmt.Errorf("identify the simulator: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 	"github.com/dodogate/dodogate/internal/freeport"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
@@ -84,23 +84,13 @@ func setUpOffice(t *testing.T, env *testscript.Env, backend string) error {
 		o.redis = redistest.Start(t)
 		store = "redis " + o.redis.URL()
 	}
-	var err error
-	o.sim, err = dodosim.New(dodosim.Options{
+	o.sim, o.dodo = simtest.Serve(t, dodosim.Options{
 		APIKey: demoKey, WebhookURL: "http://" + o.site + "/payments/webhook", WebhookSecret: demoSecret,
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 1000, Currency: "USD"},
 			{ID: "pdt_new", Name: "New", Price: 500, Currency: "USD"},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	server := httptest.NewServer(o.sim)
-	env.Defer(func() {
-		_ = o.sim.Close()
-		server.Close()
-	})
-	o.dodo = server.URL
 	env.Values[officeKey{}] = o
 	env.Vars = append(env.Vars,
 		"SITE="+o.site, "ADMIN=127.0.0.1:"+freeport.Get(t), "DODO="+o.dodo, "STORE="+store,

@@ -35,30 +35,34 @@ func (s *Simulator) watchCheckout(session *session, p *payment) {
 		return
 	}
 	left := p.happened()
-	s.at(left.Add(abandonedAfter), func(at time.Time) bool {
-		latest := session.last
-		if latest == nil {
-			latest = session.open
+	s.at(left.Add(abandonedAfter), func(at time.Time) bool { return s.abandonCheckout(session, p, left, at) })
+}
+
+// abandonCheckout finds that the customer has left after a payment, unless there was a
+// later try, which is watched itself.
+func (s *Simulator) abandonCheckout(session *session, p *payment, left, at time.Time) bool {
+	latest := session.last
+	if latest == nil {
+		latest = session.open
+	}
+	if latest != p || p.Status == Succeeded || !p.happened().Equal(left) || session.abandoned != nil {
+		return false
+	}
+	session.abandoned = &abandonment{
+		PaymentID: p.PaymentID, CustomerID: p.Customer.CustomerID, BrandID: s.brand,
+		Reason: "checkout_incomplete", Status: attemptAbandoned, AbandonedAt: left,
+	}
+	if p.Status == Failed {
+		session.abandoned.Reason = "payment_failed"
+	}
+	s.emit("abandoned_checkout.detected", session.abandoned, at)
+	s.at(session.expires, func(time.Time) bool {
+		if session.abandoned.Status == attemptAbandoned {
+			session.abandoned.Status = attemptExhausted
 		}
-		if latest != p || p.Status == Succeeded || !p.happened().Equal(left) || session.abandoned != nil {
-			return false // there was a later try, which is watched itself
-		}
-		session.abandoned = &abandonment{
-			PaymentID: p.PaymentID, CustomerID: p.Customer.CustomerID, BrandID: s.brand,
-			Reason: "checkout_incomplete", Status: attemptAbandoned, AbandonedAt: left,
-		}
-		if p.Status == Failed {
-			session.abandoned.Reason = "payment_failed"
-		}
-		s.emit("abandoned_checkout.detected", session.abandoned, at)
-		s.at(session.expires, func(time.Time) bool {
-			if session.abandoned.Status == attemptAbandoned {
-				session.abandoned.Status = attemptExhausted
-			}
-			return false
-		})
-		return true
+		return false
 	})
+	return true
 }
 
 // recoverCheckout notes that an abandoned checkout was paid after all. Dodo counts only

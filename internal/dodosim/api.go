@@ -61,7 +61,7 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 		if s.authorized(r) {
 			s.calledAt = s.publicURL(r)
 		}
-		fault, hit := s.takeFault()
+		fault, hit := s.takeFault(route)
 		s.mu.Unlock()
 		if hit {
 			s.misbehave(w, r, fault, do)

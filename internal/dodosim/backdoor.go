@@ -98,6 +98,13 @@ func (s *Simulator) HoldWebhooks(hold bool) {
 	s.signal()
 }
 
+// Held reports whether webhooks are held.
+func (s *Simulator) Held() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held()
+}
+
 // held reports whether webhooks are held. The caller holds s.mu.
 func (s *Simulator) held() bool {
 	select {
@@ -136,7 +143,7 @@ func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (D
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)() // Close ends this too
-	return s.attempt(ctx, e, Delivery{WebhookID: webhookID})
+	return s.attempt(ctx, e, Delivery{WebhookID: webhookID}, mishap{})
 }
 
 // Flush waits until every event has been delivered, has failed, or at least had its

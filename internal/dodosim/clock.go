@@ -7,6 +7,12 @@ func (s *Simulator) now() time.Time {
 	return s.wallClock().Add(time.Duration(s.ahead.Load())).Truncate(time.Microsecond)
 }
 
+// Now is the simulated time.
+func (s *Simulator) Now() time.Time { return s.now() }
+
+// Ahead is by how much [Simulator.Advance] has put it forward in all.
+func (s *Simulator) Ahead() time.Duration { return time.Duration(s.ahead.Load()) }
+
 // wallClock is the time outside, which signatures carry: receivers refuse one that is
 // minutes away from their own, however far [Simulator.Advance] has gone.
 func (s *Simulator) wallClock() time.Time { return s.options.Clock().UTC() }

@@ -1,5 +1,7 @@
 package dodosim
 
+import "encoding/json"
+
 // creditChange is what a merchant changes about the credits of one subscription: an item of
 // credit_entitlement_cart in PATCH /subscriptions/{id} (FACTS 2.7). A field that is absent
 // or null leaves what was.
@@ -122,7 +124,7 @@ func (s *Simulator) overrideCredits(p Product, overrides []creditOverride) (Prod
 		found := false
 		for i := range credits {
 			if s.catalogCredits[credits[i].Name] == *o.CreditID {
-				credits[i].Amount, found = *o.Amount, true
+				credits[i].Amount, found = json.Number(*o.Amount), true
 			}
 		}
 		if !found {

@@ -1,6 +1,7 @@
 package dodosim
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -22,22 +23,22 @@ const (
 // Overage lets credits be used that are not there.
 type Overage struct {
 	// Behavior says what becomes of it. Default: ForgiveAtReset.
-	Behavior OverageBehavior
+	Behavior OverageBehavior `json:"behavior,omitempty"`
 	// Limit is how much there can be. 0: any.
-	Limit int64
+	Limit int64 `json:"limit,omitempty"`
 	// Price is what one credit costs with InvoiceAtBilling, a decimal of minor units.
-	Price string
+	Price json.Number `json:"price,omitempty"`
 }
 
 // Rollover carries what is left of a grant into a new one when it expires.
 type Rollover struct {
 	// Percent is the share that is carried, 1 to 100; the rest is lost.
-	Percent int
+	Percent int `json:"percent"`
 	// MaxCount is how often the same credits are carried before they are forfeited. 0: as
 	// often as they expire.
-	MaxCount int
+	MaxCount int `json:"max_count,omitempty"`
 	// Timeframe is how long they are good for. Default: as long as the grant was.
-	Timeframe Period
+	Timeframe Period `json:"timeframe,omitzero"`
 }
 
 // creditTerms are the rules for credits. Those of a subscription go before those of its

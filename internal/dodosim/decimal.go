@@ -21,12 +21,13 @@ func zero() decimal { return decimal{new(big.Rat)} }
 func whole(n int64) decimal { return decimal{new(big.Rat).SetInt64(n)} }
 
 // parseDecimal reads an amount of no more places than its entitlement has.
-func parseDecimal(text string, places int) (decimal, bool) {
-	_, fraction, _ := strings.Cut(text, ".")
-	if !decimalForm.MatchString(text) || len(fraction) > places {
+func parseDecimal[text ~string](written text, places int) (decimal, bool) {
+	number := string(written)
+	_, fraction, _ := strings.Cut(number, ".")
+	if !decimalForm.MatchString(number) || len(fraction) > places {
 		return zero(), false
 	}
-	r, ok := new(big.Rat).SetString(text)
+	r, ok := new(big.Rat).SetString(number)
 	return decimal{r}, ok
 }
 

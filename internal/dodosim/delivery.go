@@ -42,7 +42,7 @@ const (
 
 // deliver works through the retry table, in the background and after a delay, until the
 // event is acknowledged. Events overtake each other freely, as Dodo's do.
-func (s *Simulator) deliver(e *event, delay time.Duration) {
+func (s *Simulator) deliver(e *event, delay time.Duration, first mishap) {
 	outcome := EventFailed
 	for i, wait := range retryTable {
 		if i == 0 {
@@ -59,10 +59,11 @@ func (s *Simulator) deliver(e *event, delay time.Duration) {
 		if s.settled(e) { // by Redeliver or DeliverShuffled, in the meantime
 			break
 		}
-		if d, err := s.attempt(s.ctx, e, Delivery{WebhookID: e.ID}); err == nil && d.Acknowledged() {
+		if d, err := s.attempt(s.ctx, e, Delivery{WebhookID: e.ID}, first); err == nil && d.Acknowledged() {
 			outcome = EventDelivered
 			break
 		}
+		first = mishap{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,10 +111,10 @@ func (s *Simulator) settled(e *event) bool {
 	return e.State != EventPending
 }
 
-// attempt sends the event once, under the WebhookID of d, and records how that went. The
-// error is of what kept it from being sent at all; a refused or lost delivery is in the
+// attempt sends the event once, under the WebhookID of d and with what befalls it on the
+// way, and records how that went. The error is of what kept it from being sent at all; a refused or lost delivery is in the
 // Delivery.
-func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery) (Delivery, error) {
+func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery, on mishap) (Delivery, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -136,7 +137,11 @@ func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery) (Delivery
 	for name, value := range extra {
 		d.Header.Set(name, value)
 	}
-	d.Status, d.Err = s.post(ctx, target, d)
+	d.Body = on.corruptBody(d.Body)
+	d.Status, d.Err = s.post(ctx, target, d, on.slow)
+	if on.loseReply && d.Err == nil {
+		d.Status, d.Err = 0, errReplyLost
+	}
 	s.record(e, d)
 	return d, nil
 }
@@ -165,14 +170,20 @@ func sign(d Delivery, secrets []string) (http.Header, error) {
 	return header, nil
 }
 
-// post sends an attempt and returns the status of the answer, which must be complete in
+var errReplyLost = errors.New("the answer was lost: mischief")
+
+// post sends an attempt, its body as slow as that, and returns the status of the answer, which must be complete in
 // time to count.
-func (s *Simulator) post(ctx context.Context, target string, d Delivery) (int, error) {
+func (s *Simulator) post(ctx context.Context, target string, d Delivery, slow time.Duration) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(d.Body))
 	if err != nil {
 		return 0, errors.New("the webhook URL cannot be used")
+	}
+	if slow > 0 {
+		request.GetBody = nil
+		request.Body = io.NopCloser(&trickle{rest: d.Body, wait: func() bool { return s.pause(ctx, slow/trickleParts) }})
 	}
 	request.Header = d.Header.Clone()
 	answer, err := s.options.HTTPClient.Do(request)

@@ -130,12 +130,17 @@ func (s *Simulator) openDispute(paymentID string, status DisputeStatus, rdr bool
 	if refusal != nil {
 		return "", refusal
 	}
+	return s.disputePayment(p, status, rdr)
+}
+
+// disputePayment makes a dispute. The caller holds s.mu.
+func (s *Simulator) disputePayment(p *payment, status DisputeStatus, rdr bool) (string, error) {
 	if p.Status != Succeeded || p.TotalAmount == 0 {
-		return "", fmt.Errorf("dispute payment %s: nothing was paid", paymentID)
+		return "", fmt.Errorf("dispute payment %s: nothing was paid", p.PaymentID)
 	}
 	for _, before := range p.Disputes {
 		if before.Status.open() {
-			return "", fmt.Errorf("dispute payment %s: dispute %s is open", paymentID, before.DisputeID)
+			return "", fmt.Errorf("dispute payment %s: dispute %s is open", p.PaymentID, before.DisputeID)
 		}
 	}
 	item := disputeItem{disputeCore: disputeCore{
@@ -172,13 +177,18 @@ func (s *Simulator) DecideDispute(disputeID string, outcome DisputeStatus) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.disputes[disputeID]
-	switch {
-	case !ok:
+	if !ok {
 		return fmt.Errorf("decide dispute: there is no dispute %s", disputeID)
+	}
+	return s.decideDispute(d, outcome)
+}
+
+func (s *Simulator) decideDispute(d *dispute, outcome DisputeStatus) error {
+	switch {
 	case disputeEvents[outcome] == "" || outcome == DisputeOpened:
 		return errors.New("decide dispute: that is no outcome")
 	case !d.item().Status.open() || d.item().Status == outcome:
-		return fmt.Errorf("decide dispute %s: it is %s", disputeID, d.item().Status)
+		return fmt.Errorf("decide dispute %s: it is %s", d.objectID(), d.item().Status)
 	}
 	s.moveDispute(d, outcome, s.now())
 	return nil

@@ -3,9 +3,11 @@
 // hosted checkout page and the customer portal, refunds, and reports everything by signed
 // webhooks, well enough that Dodo's own SDKs work against it with only the base URL changed.
 //
-// It has two uses. A developer runs it (through the Caddy directive dodo_simulator)
-// and clicks through a purchase with no account at Dodo and no network. A Go test
-// runs it under [net/http/httptest] and, through the back doors ([Simulator.Pay],
+// It has two uses. A developer runs it (by the command simulator, or the Caddy directive
+// dodo_simulator), clicks through a purchase with no account at Dodo and no network, and
+// controls it by the command sim, see package simcontrol. A Go test
+// runs it under [net/http/httptest], or by package simtest, and, through the back doors
+// ([Simulator.Trigger], [Simulator.Seed], [Simulator.Dump], [Simulator.Pay],
 // [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.OpenDispute],
 // [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.FailRefund],
 // [Simulator.CancelPayment], [Simulator.DeliverGrant], [Simulator.FailGrant],

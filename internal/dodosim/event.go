@@ -29,18 +29,18 @@ const (
 type Event struct {
 	// ID is the webhook-id: the same on every attempt. "msg_…" is a guess, Dodo's form is
 	// UNCONFIRMED (FACTS 1.8).
-	ID string
+	ID string `json:"id"`
 	// EndpointID is the endpoint that is told, by GET /webhooks; empty if none wants it.
-	EndpointID string
+	EndpointID string `json:"endpoint_id,omitempty"`
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
-	Type string
+	Type string `json:"type"`
 	// ObjectID is the payment, refund, dispute or subscription that it is about.
-	ObjectID string
+	ObjectID string `json:"object_id"`
 	// At is when it happened, in simulated time.
-	At time.Time
+	At time.Time `json:"at"`
 	// State and Attempts tell how delivery went; attempts by Redeliver count too.
-	State    EventState
-	Attempts int
+	State    EventState `json:"state"`
+	Attempts int        `json:"attempts"`
 }
 
 // Delivery is one attempt to deliver an event.
@@ -77,9 +77,10 @@ type subject interface {
 type event struct {
 	Event
 	about  subject
-	to     *hook // nil: no endpoint wants it
-	tried  bool  // an attempt has ended
-	copies int   // that Mischief adds, still to be sent
+	to     *hook  // nil: no endpoint wants it
+	tried  bool   // an attempt has ended
+	copies int    // that Mischief adds, still to be sent
+	frozen []byte // the body, if it does not follow the object any more
 
 	happening int    // what happened, the same for all endpoints that are told of it
 	copyOf    string // the event that this endpoint had missed; empty in most
@@ -138,8 +139,11 @@ func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time
 }
 
 // body encodes the event with its object as it is now, not as it was when the event
-// happened: Dodo delivers the latest state (FACTS 3.1). The caller holds s.mu.
+// happened: Dodo delivers the latest state (FACTS 3.1), except for [Mischief]. The caller holds s.mu.
 func (s *Simulator) body(e *event) ([]byte, error) {
+	if e.frozen != nil {
+		return e.frozen, nil
+	}
 	body, err := json.Marshal(envelope{
 		BusinessID: s.business,
 		Type:       e.Type,

@@ -31,23 +31,20 @@ type entitlement struct {
 	IntegrationConfig any             `json:"integration_config"`
 }
 
-// newEntitlements makes one entitlement of each feature and each integration that any
-// product has.
-func newEntitlements(products []Product) []entitlement {
-	var made []entitlement
-	for _, p := range products {
-		for _, i := range p.granted() {
-			if !slices.ContainsFunc(made, i.is) {
-				made = append(made, entitlement{
-					ID: newID("ent_"), Name: i.Name, IntegrationType: i.Kind, IntegrationConfig: i.config(),
-				})
-			}
+// addEntitlements makes one entitlement of each feature and each integration that a
+// product has and that is new. The caller holds s.mu, or nobody else knows s yet.
+func (s *Simulator) addEntitlements(p Product) {
+	for _, i := range p.granted() {
+		if !slices.ContainsFunc(s.entitlements, i.is) {
+			s.entitlements = append(s.entitlements, entitlement{
+				ID: newID("ent_"), Name: i.Name, IntegrationType: i.Kind, IntegrationConfig: i.config(),
+			})
 		}
 	}
-	return made
 }
 
-// entitlementsOf are the entitlements that are attached to a product.
+// entitlementsOf are the entitlements that are attached to a product. The caller holds
+// s.mu.
 func (s *Simulator) entitlementsOf(p Product) []entitlement {
 	attached := []entitlement{}
 	for _, e := range s.entitlements {

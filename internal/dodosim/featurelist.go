@@ -30,6 +30,8 @@ func (s *Simulator) listEntitlements(r *http.Request) (any, error) {
 	if q.refusal != nil {
 		return nil, q.refusal
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	items := []listedEntitlement{}
 	for _, e := range s.entitlements {
 		if kind == "" || kind == string(e.IntegrationType) {
@@ -49,11 +51,11 @@ func (s *Simulator) listGrants(r *http.Request) (any, error) {
 		return nil, q.refusal
 	}
 	id := r.PathValue("id")
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if _, refusal := s.findEntitlement(id); refusal != nil {
 		return nil, refusal
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	items := []grant{}
 	for _, g := range slices.Backward(s.grants) {
 		if g.EntitlementID == id && (status == "" || status == string(g.Status)) && (customer == "" || customer == g.CustomerID) {

@@ -106,6 +106,17 @@ func (s *Simulator) RotateWebhookSecret(webhookID string) (string, error) {
 	return h.secret, nil
 }
 
+// FirstEndpoint is the id of the oldest webhook endpoint: that of Options.WebhookURL, as
+// long as it is there. Empty: there is none.
+func (s *Simulator) FirstEndpoint() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.hooks) == 0 {
+		return ""
+	}
+	return s.hooks[0].ID
+}
+
 // hookRequest is the body of POST and PATCH /webhooks. In a patch, a field that is absent
 // or null changes nothing.
 type hookRequest struct {

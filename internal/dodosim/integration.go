@@ -35,10 +35,10 @@ func (kind IntegrationKind) atOnce() bool {
 type Integration struct {
 	// Kind says where it gives access. A LicenseKey hands out the key that the product comes
 	// with, so it needs [Product.LicenseKeys].
-	Kind IntegrationKind
+	Kind IntegrationKind `json:"kind"`
 	// Name tells it from others: the repository, the server, the chat, the file or the
 	// template. A feature flag's feature_id.
-	Name string
+	Name string `json:"name"`
 }
 
 // is reports whether an entitlement is of the integration.
@@ -199,14 +199,14 @@ func (s *Simulator) FailGrant(grantID string) error {
 	if err != nil {
 		return fmt.Errorf("fail grant: %w", err)
 	}
-	at := g.change(s.now())
-	g.Status, g.ErrorCode, g.ErrorMessage = grantFailed, new("DELIVERY_FAILED"), new("The integration refused the delivery.")
-	s.emit("entitlement_grant.failed", g, at)
+	s.rejectGrant(g, s.now())
 	return nil
 }
 
 // getEntitlement answers GET /entitlements/{id}.
 func (s *Simulator) getEntitlement(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	e, refusal := s.findEntitlement(r.PathValue("id"))
 	if refusal != nil {
 		return nil, refusal
@@ -214,6 +214,7 @@ func (s *Simulator) getEntitlement(r *http.Request) (any, error) {
 	return listedEntitlement{e, s.business, true, metadata{}, s.started, s.started}, nil
 }
 
+// findEntitlement looks an entitlement up. The caller holds s.mu.
 func (s *Simulator) findEntitlement(id string) (entitlement, *Error) {
 	i := slices.IndexFunc(s.entitlements, func(e entitlement) bool { return e.ID == id })
 	if i < 0 {
@@ -242,4 +243,10 @@ func (s *Simulator) revokeGrant(r *http.Request) (any, error) {
 		s.revoke(g, "manual", s.now())
 	}
 	return snapshot(g.shown())
+}
+
+func (s *Simulator) rejectGrant(g *grant, at time.Time) {
+	at = g.change(at)
+	g.Status, g.ErrorCode, g.ErrorMessage = grantFailed, new("DELIVERY_FAILED"), new("The integration refused the delivery.")
+	s.emit("entitlement_grant.failed", g, at)
 }

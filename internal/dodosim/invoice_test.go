@@ -191,7 +191,7 @@ func TestInvoiceForAnyName(t *testing.T) {
 
 // What is not settled has no paper yet.
 func TestPapersComeWhenTheMoneyDoes(t *testing.T) {
-	shop := magazine(t, func(o *dodosim.Options) { o.RefundsTake = day })
+	shop := magazine(t, func(o *dodosim.Options) { o.RefundsTake = dodosim.Duration(day) })
 	ada := shop.letIn(shop.subscribe("pdt_pro", dodosim.CardIndia))
 	first := text(shop.payments(ada.sub)[0]["payment_id"])
 	back, err := shop.sim.Refund(first, 500)

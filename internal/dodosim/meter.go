@@ -27,30 +27,31 @@ const (
 type Meter struct {
 	// ID is the meter id; products that name the same one share it. Default: "mtr_" and the
 	// EventName.
-	ID string
+	ID string `json:"id,omitempty"`
 	// EventName is the event_name of the events that it counts. Required.
-	EventName string
+	EventName string `json:"event_name"`
 	// Name and Unit are what customers read. Default: the EventName, and "unit".
-	Name, Unit string
+	Name string `json:"name,omitempty"`
+	Unit string `json:"unit,omitempty"`
 	// Aggregation and Key say how it counts. Default: Count, without a Key.
-	Aggregation Aggregation
-	Key         string
+	Aggregation Aggregation `json:"aggregation,omitempty"`
+	Key         string      `json:"key,omitempty"`
 	// FreeThreshold is how many units of a cycle are free.
-	FreeThreshold int64
+	FreeThreshold int64 `json:"free_threshold,omitempty"`
 	// PricePerUnit is a decimal of minor units, with up to 5 digits before and 12 after the
 	// point. Required without Credit.
-	PricePerUnit string
+	PricePerUnit json.Number `json:"price_per_unit,omitempty"`
 	// Credit is the name of the product's credit that is used up instead of money being
 	// charged, one for each UnitsPerCredit units.
-	Credit         string
-	UnitsPerCredit string
+	Credit         string      `json:"credit,omitempty"`
+	UnitsPerCredit json.Number `json:"units_per_credit,omitempty"`
 }
 
 var unitPrice = regexp.MustCompile(`^[0-9]{1,5}(\.[0-9]{1,12})?$`) // FACTS 1.8
 
 // price is what a unit costs, or how many units a credit buys.
-func price(text string) decimal {
-	r, ok := new(big.Rat).SetString(text)
+func price(text json.Number) decimal {
+	r, ok := new(big.Rat).SetString(text.String())
 	if !ok {
 		return zero()
 	}
@@ -79,9 +80,9 @@ func (p *Product) completeMeters() error {
 			return fmt.Errorf("meter %s: counts, or has the sum, max or last of a key", m.ID)
 		case m.FreeThreshold < 0:
 			return fmt.Errorf("meter %s: the free threshold is negative", m.ID)
-		case byCredit == (m.PricePerUnit != ""), !byCredit && !unitPrice.MatchString(m.PricePerUnit):
+		case byCredit == (m.PricePerUnit != ""), !byCredit && !unitPrice.MatchString(m.PricePerUnit.String()):
 			return fmt.Errorf("meter %s: a unit has a price, or takes credits", m.ID)
-		case byCredit && (!unitPrice.MatchString(m.UnitsPerCredit) || !price(m.UnitsPerCredit).positive() ||
+		case byCredit && (!unitPrice.MatchString(m.UnitsPerCredit.String()) || !price(m.UnitsPerCredit).positive() ||
 			!slices.ContainsFunc(p.Credits, func(c ProductCredit) bool { return c.Name == m.Credit })):
 			return fmt.Errorf("meter %s: takes one of the product's credits for a positive number of units", m.ID)
 		}

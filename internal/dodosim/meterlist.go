@@ -45,8 +45,8 @@ func (s *Simulator) priceMeters(p Product) []priceMeter {
 	meters := []priceMeter{}
 	for _, m := range p.Meters {
 		meters = append(meters, priceMeter{
-			MeterID: m.ID, Name: new(m.Name), Unit: new(m.Unit), PricePerUnit: optional(m.PricePerUnit), FreeThreshold: new(m.FreeThreshold),
-			CreditID: optional(s.catalogCredits[m.Credit]), UnitsPerCredit: optional(m.UnitsPerCredit),
+			MeterID: m.ID, Name: new(m.Name), Unit: new(m.Unit), PricePerUnit: optional(m.PricePerUnit.String()), FreeThreshold: new(m.FreeThreshold),
+			CreditID: optional(s.catalogCredits[m.Credit]), UnitsPerCredit: optional(m.UnitsPerCredit.String()),
 		})
 	}
 	return meters
@@ -76,9 +76,9 @@ func (s *Simulator) showMeters(sub *subscription) {
 	p := sub.plan.lines[0].product
 	sub.Meters, sub.MeterEntitlements = []cartMeter{}, []creditMeter{}
 	for _, m := range p.Meters {
-		sub.Meters = append(sub.Meters, cartMeter{m.ID, m.Name, p.Currency, m.Unit, m.FreeThreshold, optional(m.PricePerUnit)})
+		sub.Meters = append(sub.Meters, cartMeter{m.ID, m.Name, p.Currency, m.Unit, m.FreeThreshold, optional(m.PricePerUnit.String())})
 		if m.Credit != "" {
-			sub.MeterEntitlements = append(sub.MeterEntitlements, creditMeter{m.ID, m.Name, s.catalogCredits[m.Credit], p.ID, m.UnitsPerCredit})
+			sub.MeterEntitlements = append(sub.MeterEntitlements, creditMeter{m.ID, m.Name, s.catalogCredits[m.Credit], p.ID, m.UnitsPerCredit.String()})
 		}
 	}
 }
@@ -102,10 +102,10 @@ type aggregation struct {
 	Key  *string     `json:"key"`
 }
 
-// meters are those of the catalog, each once.
+// meters are those of the catalog, each once. The caller holds s.mu.
 func (s *Simulator) meters() []Meter {
 	var all []Meter
-	for _, p := range s.options.Products {
+	for _, p := range s.offers {
 		for _, m := range p.Meters {
 			if !slices.ContainsFunc(all, func(other Meter) bool { return other.ID == m.ID }) {
 				all = append(all, m)
@@ -133,6 +133,8 @@ func (s *Simulator) shownMeter(m Meter) meterObject {
 
 // getMeter answers GET /meters/{id}.
 func (s *Simulator) getMeter(r *http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m, refusal := s.findMeter(r.PathValue("id"))
 	if refusal != nil {
 		return nil, refusal
@@ -147,6 +149,8 @@ func (s *Simulator) listMeters(r *http.Request) (any, error) {
 	if q.refusal != nil {
 		return nil, q.refusal
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	items := []meterObject{}
 	if !archived {
 		for _, m := range s.meters() {

@@ -206,6 +206,10 @@ func (d *description) webhook(body []byte) error {
 	eventType, _ := envelope["type"].(string)
 	data, _ := envelope["data"].(map[string]any)
 	wanted := payloadTypes[strings.Split(eventType, ".")[0]]
+	if eventType == "payout.not_initiated" { // the older name (FACTS 3.3), which is not described
+		eventType = "payout.created"
+		envelope["type"] = eventType
+	}
 	if eventType == "credit.balance_low" {
 		wanted = "CreditBalanceLow"
 	}

@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,109 +43,11 @@ type Options struct {
 	// Discounts are the codes that customers and merchants may use.
 	Discounts []Discount
 
-	// GracePeriodDays is how long a subscription whose renewal failed stays past_due, with
-	// access, before it goes on hold: 1 to 30 days. 0, the default as at Dodo: on hold at
-	// once. With it, the simulator behaves as a server newer than the published API
-	// description, which knows no past_due (FACTS 2.7).
-	GracePeriodDays int
-
-	// CancelAfterGrace cancels a subscription at the end of its grace instead of putting
-	// it on hold.
-	CancelAfterGrace bool
-
-	// EarlyCancelled announces a scheduled cancellation the other way of the two that
-	// Dodo's sources describe (FACTS 3.5, UNCONFIRMED): subscription.cancelled at once,
-	// with status cancelled though the paid period goes on, and subscription.expired at its
-	// end. Default: it stays active until subscription.cancelled at the end.
-	EarlyCancelled bool
-
-	// RenewedAtTrialStart sends subscription.renewed when a trial begins, too. Whether
-	// Dodo does is UNCONFIRMED (FACTS 3.4).
-	RenewedAtTrialStart bool
-
-	// ShortDisputes sends dispute webhooks in the short form that the API description has
-	// for them, without customer, brand, provider and reason. Default: the long form of
-	// every published example (FACTS 3.8).
-	ShortDisputes bool
-
-	// Quirks sends webhooks in which credits are numbers instead of text, and grants are
-	// spelt as in the published examples, as real webhooks have been seen to break their
-	// schema (FACTS 3.9). Default: what the API description says.
-	Quirks bool
-
-	// OnePaymentID gives all tries to pay a session one payment, which may have failed
-	// before it succeeds. Whether Dodo does is UNCONFIRMED (FACTS 2.1). Default: each try has
-	// one of its own.
-	OnePaymentID bool
-
-	// BareRenewals leaves the payments of renewals without the subscription's metadata, which
-	// Dodo's documentation does not promise (FACTS 4, UNCONFIRMED). Default: they have it.
-	BareRenewals bool
-
-	// MergeMetadata merges what PATCH /subscriptions/{id} has as metadata into what was there
-	// (FACTS 2.7, UNCONFIRMED). Default: it replaces that.
-	MergeMetadata bool
-
-	// ProratedKeepsCycle leaves the billing dates where they are when a plan is changed with
-	// prorated_immediately, and gives no credits for it (FACTS 2.7, UNCONFIRMED). Default: a
-	// new cycle begins.
-	ProratedKeepsCycle bool
-
-	// SoonestExpiryFirst uses the credits first that expire first (FACTS 2.13, UNCONFIRMED).
-	// Default: those of the oldest grant.
-	SoonestExpiryFirst bool
-
-	// MissingIs500 answers 500 for a payment, subscription, customer, product or refund that
-	// does not exist: the API description has no 404 for them (FACTS 1.3, UNCONFIRMED). Default:
-	// 404.
-	MissingIs500 bool
-
-	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
-	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
-	SharedWebhookIDs bool
-
-	// RateLimits refuses calls beyond Dodo's limits (FACTS 1.4): 40 a second and 240 a
-	// minute with the key, 20 and 100 for each address without, by Clock. A call that fell
-	// to a [Fault] does not count. Default: no limit.
-	RateLimits bool
+	Behavior
 
 	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
 	// without anybody's help. 0: only the caller does.
 	TickEvery time.Duration
-
-	// OneSubscription refuses a checkout for a subscription to a customer who is named by id
-	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
-	OneSubscription bool
-
-	// SendProcessing sends payment.processing before each payment's final event. How
-	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
-	SendProcessing bool
-
-	// RetryDays charges a renewal that failed again, up to 8 times in so many days, unless
-	// the card is declined for good: 1 to 30 days. 0, the default as at Dodo: never.
-	RetryDays int
-
-	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
-	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
-	Dunning bool
-
-	// AbandonedCheckouts finds, an hour later, checkouts with a payment that nobody made or
-	// that was declined, and sees whether they are paid after all. Default: off.
-	AbandonedCheckouts bool
-
-	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
-	// [Simulator.Payout] is called.
-	PayoutEvery Period
-
-	// ManualEntries makes a credit ledger entry by the API a manual adjustment, with
-	// credit.manual_adjustment; Dodo's documentation has both (FACTS 3.3, UNCONFIRMED).
-	// Default: credit.added and credit.deducted.
-	ManualEntries bool
-
-	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
-	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
-	// succeeded, is UNCONFIRMED. Default: not at all.
-	RefundsTake time.Duration
 
 	// Clock tells the time: of objects, of session expiry, of what is due, and of
 	// signatures. It is called from several goroutines. Default: time.Now.
@@ -167,61 +70,63 @@ type Options struct {
 // Product is something that the simulator sells, once or by subscription.
 type Product struct {
 	// ID is the product id, "pdt_…" by Dodo's habit; any text without spaces will do.
-	ID string
+	ID string `json:"id"`
 	// Name is what customers read. Default: the ID.
-	Name string
+	Name string `json:"name,omitempty"`
 	// Description is a sentence for customers. Optional.
-	Description string
+	Description string `json:"description,omitempty"`
 	// Price is for one piece, in minor units of Currency: once, or for each billing cycle.
 	// 0 is free.
-	Price int
+	Price int `json:"price"`
 	// Currency is an ISO 4217 code in upper case that Dodo knows, such as "USD".
-	Currency string
+	Currency string `json:"currency"`
 	// Every is the billing cycle of a subscription. The zero value sells the product once.
-	Every Period
+	Every Period `json:"every,omitzero"`
 	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
 	// if that is longer.
-	Term Period
+	Term Period `json:"term,omitzero"`
 	// TrialDays come before the first charge of a subscription: 0 to 10000. They cost
 	// TrialPrice for one piece, of which discounts take nothing: UNCONFIRMED.
-	TrialDays  int
-	TrialPrice int
+	TrialDays  int `json:"trial_days,omitempty"`
+	TrialPrice int `json:"trial_price,omitempty"`
 	// Meters make the price depend on usage. Price is then what each cycle costs without any.
-	Meters []Meter
+	Meters []Meter `json:"meters,omitempty"`
 	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
-	Archived bool
+	Archived bool `json:"archived,omitempty"`
 	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
 	// places can use at a time: 0 is any number.
-	LicenseKeys      bool
-	ActivationsLimit int
+	LicenseKeys      bool `json:"license_keys,omitempty"`
+	ActivationsLimit int  `json:"activations_limit,omitempty"`
 	// Credits are what a purchase, or each paid billing cycle, gives for every piece.
-	Credits []ProductCredit
+	Credits []ProductCredit `json:"credits,omitempty"`
 	// Features are the feature_ids of the feature flags that the product grants: for good when
 	// it is sold once, and while it is active or past due when it is a subscription.
-	Features []string
+	Features []string `json:"features,omitempty"`
 	// Integrations are what else it grants, with access somewhere outside.
-	Integrations []Integration
+	Integrations []Integration `json:"integrations,omitempty"`
 }
 
 // ProductCredit is a credit entitlement of a product. Products that name the same one
 // share its balance.
 type ProductCredit struct {
-	// Name tells it from others, and Unit is what one credit is called.
-	Name, Unit string
-	// Amount is a positive decimal with at most 10 places, such as "2.5".
-	Amount string
+	// Name tells it from others.
+	Name string `json:"name"`
+	// Unit is what one credit is called.
+	Unit string `json:"unit"`
+	// Amount is a positive decimal with at most 10 places, such as 2.5.
+	Amount json.Number `json:"amount"`
 	// TrialAmount is given when a trial begins, and lost at its end with TrialExpires. Default:
 	// a trial gives none.
-	TrialAmount  string
-	TrialExpires bool
+	TrialAmount  json.Number `json:"trial_amount,omitempty"`
+	TrialExpires bool        `json:"trial_expires,omitempty"`
 	// ExpiresAfterDays is how long they are good for. 0: for ever.
-	ExpiresAfterDays int
+	ExpiresAfterDays int `json:"expires_after_days,omitempty"`
 	// LowBalancePercent tells the merchant when use takes the balance under that share of
 	// Amount: 1 to 100. 0: no.
-	LowBalancePercent int
+	LowBalancePercent int `json:"low_balance_percent,omitempty"`
 	// Overage lets them be used beyond what is there, and Rollover saves what is left.
-	Overage  *Overage
-	Rollover *Rollover
+	Overage  *Overage  `json:"overage,omitempty"`
+	Rollover *Rollover `json:"rollover,omitempty"`
 }
 
 // recurring reports whether the product is sold by subscription.
@@ -230,9 +135,9 @@ func (p Product) recurring() bool { return p.Every != Period{} }
 // Discount is a code that makes a cart cheaper by a share of its total.
 type Discount struct {
 	// Code is what the customer types, 3 characters or more; case does not matter.
-	Code string
+	Code string `json:"code"`
 	// BasisPoints is the share, 1 to 10000: 540 is 5.4 %, 10000 makes it free.
-	BasisPoints int
+	BasisPoints int `json:"basis_points"`
 }
 
 const (
@@ -275,20 +180,11 @@ func (o Options) complete() (Options, error) {
 		}
 		o.PublicURL = strings.TrimRight(o.PublicURL, "/")
 	}
-	if o.GracePeriodDays < 0 || o.GracePeriodDays > maxGraceDays {
-		return o, fmt.Errorf("grace period: %d is not between 0 and %d days", o.GracePeriodDays, maxGraceDays)
+	if err := o.check(); err != nil {
+		return o, err
 	}
-	if o.CancelAfterGrace && o.GracePeriodDays == 0 {
-		return o, errors.New("grace period: there is none to cancel after")
-	}
-	if o.TickEvery < 0 || o.RefundsTake < 0 {
-		return o, errors.New("tick interval and duration of refunds: must not be negative")
-	}
-	if o.RetryDays < 0 || o.RetryDays > maxRetryDays {
-		return o, fmt.Errorf("retries: %d is not between 0 and %d days", o.RetryDays, maxRetryDays)
-	}
-	if o.PayoutEvery != (Period{}) && !o.PayoutEvery.valid() {
-		return o, fmt.Errorf("payouts: every 1 to %d days, weeks, months or years", maxPeriod)
+	if o.TickEvery < 0 {
+		return o, errors.New("tick interval: must not be negative")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -301,6 +197,9 @@ func (o Options) complete() (Options, error) {
 	}
 	o.HTTPClient = strictClient(o.HTTPClient)
 
+	if len(o.Products) == 0 {
+		return o, errors.New("at least one product is required")
+	}
 	var err error
 	if o.Products, err = completeProducts(o.Products); err != nil {
 		return o, err
@@ -310,9 +209,6 @@ func (o Options) complete() (Options, error) {
 }
 
 func completeProducts(products []Product) ([]Product, error) {
-	if len(products) == 0 {
-		return nil, errors.New("at least one product is required")
-	}
 	complete := make([]Product, 0, len(products))
 	seen := make(map[string]bool)
 	for _, p := range products {

@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -64,4 +65,43 @@ func addMonths(t time.Time, months int) time.Time {
 	first := time.Date(year, month+time.Month(months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
 	lastDay := first.AddDate(0, 1, -1).Day()
 	return first.AddDate(0, 0, min(day, lastDay)-1)
+}
+
+// ParsePeriod reads a period as people write it, such as "month" or "3 months".
+func ParsePeriod(text string) (Period, error) {
+	words := strings.Fields(text)
+	p := Period{Count: 1}
+	if len(words) == 2 {
+		count, err := strconv.ParseUint(words[0], 10, 10)
+		if err != nil || count == 0 || count > maxPeriod {
+			return Period{}, fmt.Errorf("%s is not a count from 1 to %d", words[0], maxPeriod)
+		}
+		p.Count = int(count)
+	}
+	if len(words) == 0 || len(words) > 2 {
+		return Period{}, fmt.Errorf("%q is not a period such as month or 3 months", text)
+	}
+	unit := words[len(words)-1]
+	for _, interval := range []Interval{Day, Week, Month, Year} {
+		if strings.TrimSuffix(unit, "s") == strings.ToLower(string(interval)) {
+			p.Interval = interval
+			return p, nil
+		}
+	}
+	return Period{}, fmt.Errorf("%s is not day, week, month or year", unit)
+}
+
+// UnmarshalText is [ParsePeriod].
+func (p *Period) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePeriod(string(text))
+	return err
+}
+
+// MarshalText writes what [ParsePeriod] reads.
+func (p Period) MarshalText() ([]byte, error) {
+	unit := strings.ToLower(string(p.Interval))
+	if p.Count == 1 {
+		return []byte(unit), nil
+	}
+	return fmt.Appendf(nil, "%d %ss", p.Count, unit), nil
 }

@@ -218,7 +218,7 @@ func (s *Simulator) methodView(customerID string, m *method) methodView {
 // plansFor are the products that a subscription can change to.
 func (s *Simulator) plansFor(sub *subscription) []planView {
 	var plans []planView
-	for _, p := range s.options.Products {
+	for _, p := range s.offers {
 		if p.recurring() && !p.Archived && p.ID != sub.ProductID && p.Currency == sub.Currency {
 			plans = append(plans, planView{
 				ID: p.ID, Name: p.Name, Description: p.Description,

@@ -119,7 +119,7 @@ func (s *Simulator) previewLine(b *bill, l line) previewLine {
 		Meters: []previewMeter{}, Credits: []previewCredit{},
 	}
 	for _, m := range l.product.Meters {
-		shown.Meters = append(shown.Meters, previewMeter{m.Name, m.Unit, m.FreeThreshold, cmp.Or(m.PricePerUnit, "0")})
+		shown.Meters = append(shown.Meters, previewMeter{m.Name, m.Unit, m.FreeThreshold, cmp.Or(m.PricePerUnit.String(), "0")})
 	}
 	for _, g := range s.given(l.product) {
 		shown.Credits = append(shown.Credits, previewCredit{g.ID, g.Name, g.Unit, g.amount})

@@ -116,20 +116,36 @@ func (p Product) description() *string {
 	return &p.Description
 }
 
-func (s *Simulator) findProduct(id string) (Product, *Error) {
-	for _, p := range s.options.Products {
-		if p.ID == id {
-			return p, nil
+// offer is a product of the catalog. Guarded by [Simulator.mu].
+type offer struct {
+	Product
+	createdAt, updatedAt time.Time
+}
+
+// findOffer looks an entry of the catalog up. The caller holds s.mu.
+func (s *Simulator) findOffer(id string) (*offer, *Error) {
+	for _, o := range s.offers {
+		if o.ID == id {
+			return o, nil
 		}
 	}
-	return Product{}, refuse(codeNotFound, "there is no product %s", id)
+	return nil, refuse(codeNotFound, "there is no product %s", id)
+}
+
+// findProduct looks a product up, as it is sold now. The caller holds s.mu.
+func (s *Simulator) findProduct(id string) (Product, *Error) {
+	o, refusal := s.findOffer(id)
+	if refusal != nil {
+		return Product{}, refusal
+	}
+	return o.Product, nil
 }
 
 // getProduct answers GET /products/{id}.
 func (s *Simulator) getProduct(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, refusal := s.findProduct(r.PathValue("id"))
+	p, refusal := s.findOffer(r.PathValue("id"))
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -145,14 +161,14 @@ func (s *Simulator) getProduct(r *http.Request) (any, error) {
 		BrandID:            s.brand,
 		Name:               p.Name,
 		Description:        p.description(),
-		Price:              s.priceOf(p),
+		Price:              s.priceOf(p.Product),
 		IsRecurring:        p.recurring(),
 		TaxCategory:        taxCategory,
 		Metadata:           metadata{},
-		CreditEntitlements: s.creditsOf(p),
-		Entitlements:       s.entitlementsOf(p),
-		CreatedAt:          s.started,
-		UpdatedAt:          s.started,
+		CreditEntitlements: s.creditsOf(p.Product),
+		Entitlements:       s.entitlementsOf(p.Product),
+		CreatedAt:          p.createdAt,
+		UpdatedAt:          p.updatedAt,
 	}, nil
 }
 
@@ -167,7 +183,7 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	items := []productItem{}
-	for _, p := range s.options.Products {
+	for _, p := range s.offers {
 		if p.Archived != archived || brand != "" && brand != s.brand {
 			continue
 		}
@@ -181,13 +197,13 @@ func (s *Simulator) listProducts(r *http.Request) (any, error) {
 			Description:  p.description(),
 			Price:        p.Price,
 			Currency:     p.Currency,
-			PriceDetail:  s.priceOf(p),
+			PriceDetail:  s.priceOf(p.Product),
 			IsRecurring:  p.recurring(),
 			TaxCategory:  taxCategory,
 			Metadata:     metadata{},
-			Entitlements: s.entitlementsOf(p),
-			CreatedAt:    s.started,
-			UpdatedAt:    s.started,
+			Entitlements: s.entitlementsOf(p.Product),
+			CreatedAt:    p.createdAt,
+			UpdatedAt:    p.updatedAt,
 		})
 	}
 	return list[productItem]{Items: slicePage(items, window)}, nil

@@ -49,7 +49,7 @@ type creditUsage struct {
 }
 
 // addCredits makes the credit entitlements that a product gives and that are new.
-func (s *Simulator) addCredits(p Product) {
+func (s *Simulator) addCredits(p Product, now time.Time) {
 	for _, given := range p.Credits {
 		if slices.ContainsFunc(s.credits, func(c *credit) bool { return c.Name == given.Name }) {
 			continue
@@ -57,7 +57,7 @@ func (s *Simulator) addCredits(p Product) {
 		id := newID("cde_")
 		s.credits = append(s.credits, &credit{
 			ID: id, BusinessID: s.business, Name: given.Name, Unit: given.Unit, Precision: maxPlaces,
-			OverageBehavior: string(ForgiveAtReset), CreatedAt: s.started, UpdatedAt: s.started,
+			OverageBehavior: string(ForgiveAtReset), CreatedAt: now, UpdatedAt: now,
 		})
 		if s.catalogCredits == nil {
 			s.catalogCredits = make(map[string]string)
@@ -75,10 +75,10 @@ func (s *Simulator) creditsOf(p Product) []productCredit {
 			ProrationBehavior: "no_prorate", TrialExpires: g.from.TrialExpires, creditTerms: g.terms,
 		}
 		if g.from.TrialAmount != "" {
-			item.TrialCredits = new(g.from.TrialAmount)
+			item.TrialCredits = new(g.from.TrialAmount.String())
 		}
 		if o := g.from.Overage; o != nil && o.Price != "" {
-			item.PricePerUnit, item.Currency = new(o.Price), new(p.Currency)
+			item.PricePerUnit, item.Currency = new(o.Price.String()), new(p.Currency)
 		}
 		credits = append(credits, item)
 	}

@@ -1,6 +1,7 @@
 package dodosim_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 func TestProductCredits(t *testing.T) {
 	shop := magazine(t, func(o *dodosim.Options) {
 		pictures := func(amount string) []dodosim.ProductCredit {
-			return []dodosim.ProductCredit{{Name: "Pictures", Unit: "picture", Amount: amount}}
+			return []dodosim.ProductCredit{{Name: "Pictures", Unit: "picture", Amount: json.Number(amount)}}
 		}
 		o.Products = append(o.Products,
 			dodosim.Product{ID: "pdt_ten", Price: 500, Currency: "USD", Credits: pictures("10")},

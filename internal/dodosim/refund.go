@@ -198,7 +198,7 @@ func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta meta
 		return made
 	}
 	p.refunding = true
-	s.at(made.CreatedAt.Add(s.options.RefundsTake), func(at time.Time) bool {
+	s.at(made.CreatedAt.Add(time.Duration(s.options.RefundsTake)), func(at time.Time) bool {
 		return s.settleRefund(made, refundSucceeded, at)
 	})
 	return made

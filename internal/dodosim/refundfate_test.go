@@ -36,7 +36,7 @@ func TestFailRefund(t *testing.T) {
 
 // Refunds that take their time: one at once, and the money moves at the end.
 func TestPendingRefund(t *testing.T) {
-	shop := magazine(t, func(o *dodosim.Options) { o.RefundsTake = 36 * time.Hour })
+	shop := magazine(t, func(o *dodosim.Options) { o.RefundsTake = dodosim.Duration(36 * time.Hour) })
 	paid := shop.pay(shop.checkout(onePack)).PaymentID
 	body := `{"payment_id":"` + paid + `","items":[{"item_id":"pdt_pack","amount":400}]}`
 	first := shop.ask("POST", "/refunds", body)

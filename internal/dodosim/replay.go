@@ -55,7 +55,7 @@ func (s *Simulator) Replay(ctx context.Context, filter ReplayFilter) ([]Delivery
 		if !s.reachable(e) {
 			continue
 		}
-		d, err := s.attempt(ctx, e, Delivery{WebhookID: e.ID})
+		d, err := s.attempt(ctx, e, Delivery{WebhookID: e.ID}, mishap{})
 		if err == nil {
 			err = ctx.Err()
 		}

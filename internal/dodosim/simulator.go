@@ -3,6 +3,7 @@ package dodosim
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -12,13 +13,13 @@ import (
 // Simulator is Dodo Payments in a box. Make one with [New], serve it as a handler, and
 // [Simulator.Close] it. All methods may be called at the same time.
 type Simulator struct {
-	options      Options // complete, and not changed any more
-	business     string
-	brand        string
-	started      time.Time
-	entitlements []entitlement // what products can grant; not changed any more
-	handler      http.Handler
-	log          atomic.Pointer[slog.Logger]
+	options  Options // complete, and not changed any more
+	business string
+	brand    string
+	started  time.Time
+	handler  http.Handler
+	known    []apiCall // the routes; not changed any more
+	log      atomic.Pointer[slog.Logger]
 
 	// ctx ends with Close; background counts what Close waits for; slots bounds how many
 	// webhooks are on the wire at a time.
@@ -29,7 +30,9 @@ type Simulator struct {
 
 	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
 
-	mu                sync.Mutex // guards all below and what it points to
+	mu                sync.Mutex    // guards all below and what it points to
+	offers            []*offer      // the catalog, in its order
+	entitlements      []entitlement // what products can grant
 	sessions          map[string]*session
 	payments          map[string]*payment
 	paymentOrder      []*payment // oldest first, like every order here
@@ -51,7 +54,7 @@ type Simulator struct {
 
 	licenses       []*license        // oldest first
 	credits        []*credit         // oldest first
-	catalogCredits map[string]string // their ids, by the name that the catalog has for them; not changed any more
+	catalogCredits map[string]string // their ids, by the name that the catalog has for them
 	accounts       []*creditAccount  // oldest first
 	usage          []usageEvent      // in the order of receipt
 	usageIDs       map[string]bool
@@ -71,10 +74,11 @@ type Simulator struct {
 
 	calledAt string // the public address at which the API was last called
 
-	fault      Fault
-	faultsLeft int
-	callers    map[string]*caller // by address; "" is whoever has the key
-	calls      map[apiCall]int
+	fault       Fault
+	faultsLeft  int
+	faultChance *rand.Rand
+	callers     map[string]*caller // by address; "" is whoever has the key
+	calls       map[apiCall]int
 }
 
 // New makes a simulator, or says which of its options cannot be used.
@@ -110,16 +114,10 @@ func New(options Options) (*Simulator, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.log.Store(options.Logger)
 	close(s.released)
-	for _, d := range options.Discounts {
-		s.coupons = append(s.coupons, s.newCoupon("percentage", d.Code, d.BasisPoints))
-	}
+	s.fill(options.Products, options.Discounts)
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
-	for _, p := range options.Products {
-		s.addCredits(p)
-	}
-	s.entitlements = newEntitlements(options.Products)
 	if options.PayoutEvery != (Period{}) {
 		s.payOutRegularly(s.started)
 	}
@@ -249,6 +247,7 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/customers/{id}/wallets/ledger-entries", s.listWalletEntries},
 		{"POST", "/customers/{id}/wallets/ledger-entries", s.createWalletEntry},
 	} {
+		s.known = append(s.known, apiCall{route.method, route.path})
 		mux.HandleFunc(route.method+" "+route.path, s.api(apiCall{route.method, route.path}, route.do))
 	}
 	unknown := s.api(apiCall{}, func(*http.Request) (any, error) {

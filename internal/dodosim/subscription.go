@@ -123,7 +123,7 @@ func (about subscriptionSubject) payload() any {
 		PayloadType string `json:"payload_type"`
 	}
 	plain := object{about.simulator.shown(about.subscription), "Subscription"}
-	if about.simulator.options.GracePeriodDays == 0 {
+	if about.simulator.options.GracePeriodDays == 0 && about.grace == nil {
 		return plain
 	}
 	return struct {

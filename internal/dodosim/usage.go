@@ -149,6 +149,8 @@ func (s *Simulator) listUsage(r *http.Request) (any, error) {
 	if q.refusal != nil {
 		return nil, q.refusal
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if id := q.text("meter_id"); id != "" {
 		m, refusal := s.findMeter(id)
 		switch {
@@ -159,8 +161,6 @@ func (s *Simulator) listUsage(r *http.Request) (any, error) {
 		}
 		name = m.EventName
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	items := []usageEvent{}
 	for _, e := range slices.Backward(s.usage) {
 		if (customer == "" || customer == e.CustomerID) && (name == "" || name == e.EventName) && within(e.Timestamp, from, to) {

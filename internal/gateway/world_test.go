@@ -13,6 +13,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
@@ -89,7 +90,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 	w := &world{store: s, seen: &observed{}, t: t}
 	hook := httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(hook.Close)
-	sim, err := dodosim.New(dodosim.Options{
+	w.sim = simtest.New(t, dodosim.Options{
 		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret, Clock: with.clock,
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
@@ -105,12 +106,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 		},
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sim.Close() })
-	sim.HoldWebhooks(with.hold)
-	w.sim = sim
+	w.sim.HoldWebhooks(with.hold)
 	w.Gateway = w.newGateway(with)
 	return w
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/httpapi"
@@ -135,8 +136,8 @@ func (s *site) simulate(sold []dodosim.Product) {
 	t.Helper()
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }))
 	t.Cleanup(hooks.Close)
-	var err error
-	s.sim, err = dodosim.New(dodosim.Options{
+	var api string
+	s.sim, api = simtest.Serve(t, dodosim.Options{
 		APIKey: apiKey, WebhookURL: hooks.URL + "/payments/webhook", WebhookSecret: secret,
 		PublicURL: "https://checkout.dodo.example",
 		Products:  sold,
@@ -144,12 +145,9 @@ func (s *site) simulate(sold []dodosim.Product) {
 		Clock:     s.clock.Now,
 		After:     func(time.Duration) <-chan time.Time { return nil }, // no retries, no delays
 	})
-	must(t, err)
-	t.Cleanup(func() { _ = s.sim.Close() })
-	dodoAPI := httptest.NewServer(s.sim)
-	t.Cleanup(dodoAPI.Close)
+	var err error
 	s.dodo, err = dodo.New(dodo.Options{
-		APIKey: apiKey, BaseURL: dodoAPI.URL,
+		APIKey: apiKey, BaseURL: api,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	must(t, err)

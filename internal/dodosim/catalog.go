@@ -1,0 +1,84 @@
+package dodosim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Catalog is what a simulator sells and how it behaves, as files have it.
+type Catalog struct {
+	Products  []Product  `json:"products"`
+	Discounts []Discount `json:"discounts,omitempty"`
+	Options   Behavior   `json:"options,omitzero"`
+}
+
+// ParseCatalog reads YAML or JSON. What it does not know is an error; whether it can be
+// sold says [New] or [Simulator.Seed].
+func ParseCatalog(file []byte) (Catalog, error) {
+	var c Catalog
+	var tree any
+	if err := yaml.Unmarshal(file, &tree); err != nil { // JSON is YAML
+		return c, fmt.Errorf("read catalog: %w", err)
+	}
+	if _, ok := tree.(map[string]any); !ok {
+		return c, errors.New("read catalog: it is no mapping with products in it")
+	}
+	text, err := json.Marshal(tree)
+	if err != nil {
+		return c, fmt.Errorf("read catalog: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, fmt.Errorf("read catalog: %w", err)
+	}
+	return c, nil
+}
+
+// Seed adds products and discounts to the catalog, or replaces those of the same id or
+// code. Open checkouts and subscriptions keep what they were made with: UNCONFIRMED. The
+// error says which entry cannot be sold; then nothing has changed.
+func (s *Simulator) Seed(products []Product, discounts []Discount) error {
+	products, err := completeProducts(products)
+	if err != nil {
+		return err
+	}
+	discounts, err = completeDiscounts(discounts)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fill(products, discounts)
+	return nil
+}
+
+// fill makes complete products and discounts part of the catalog. The caller holds s.mu,
+// or nobody else knows s yet.
+func (s *Simulator) fill(products []Product, discounts []Discount) {
+	now := s.now()
+	for _, p := range products {
+		s.addCredits(p, now)
+		s.addEntitlements(p)
+		if known, refusal := s.findOffer(p.ID); refusal == nil {
+			known.Product, known.updatedAt = p, now
+			continue
+		}
+		s.offers = append(s.offers, &offer{p, now, now})
+	}
+	for _, d := range discounts {
+		made := s.newCoupon("percentage", d.Code, d.BasisPoints)
+		if known := s.couponOf(d.Code); known != nil {
+			delete(s.redemptions, made.DiscountID)
+			made.DiscountID, made.CreatedAt = known.DiscountID, known.CreatedAt
+			s.coupons[slices.Index(s.coupons, known)] = made
+			continue
+		}
+		s.coupons = append(s.coupons, made)
+	}
+}
