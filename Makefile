@@ -64,7 +64,7 @@ model: ## take each store 100,000 random steps beside package ledger, from SEED 
 	@./.ci/deps
 	@echo 'SEED=$(SEED)'
 	@$(GO) test -count=1 -timeout 15m -p 2 -v -run 'TestConformance$$/Model' \
-		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=500 -rapid.steps=260 -rapid.seed=$(SEED) | \
+		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=440 -rapid.steps=260 -rapid.seed=$(SEED) | \
 		awk '{ print } / [0-9]+ steps$$/ { enough += $$(NF - 1) >= 100000 } /^ok/ { ok++ } \
 			END { if (ok != 2 || enough != 2) { print "make model: a store failed, or took fewer than 100,000 steps"; exit 1 } }'
 
