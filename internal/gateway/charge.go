@@ -60,9 +60,14 @@ type Charge struct {
 	Available int64
 }
 
-// Hold sets credits aside, in one round trip. It returns [ErrInsufficient],
+// Hold sets credits aside, in one round trip at the most. It returns [ErrInsufficient],
 // [ErrKeyRunning], [ErrKeyMismatch] or a [FinishedError], or that the store is
 // unavailable. What it may have set aside then is given back.
+//
+// An account that is known to have too little is refused without the store, as
+// [Gateway.View] shows it: that can be milliseconds behind what another gateway gave
+// back or granted, as everything is that requests are told. A request with a Key is
+// not: it may have been charged before.
 //
 // Before it refuses, it waits for charges of the account that are [Charge.Ending],
 // and asks once more. Credits that the account owes for requests that passed without
@@ -75,6 +80,10 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 			return c, nil
 		}
 	}
+	before := g.ending.noted(r.Account) // one of them may be written behind the hold
+	if r.Key == "" && len(before) == 0 && g.lacks(r.Account, r.Credits) {
+		return nil, ErrInsufficient
+	}
 	c := &Charge{gateway: g, hold: store.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
 	}}
@@ -82,7 +91,6 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		sum := sha256.Sum256([]byte(r.Key))
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
-	before := g.ending.noted(r.Account) // one of them may be written behind the hold
 	held, err := g.Store.Hold(ctx, c.hold)
 	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) &&
 		g.ending.wait(ctx, append(before, g.ending.noted(r.Account)...)) {
@@ -109,6 +117,13 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, errOwes
 	}
 	return c, nil
+}
+
+// lacks reports whether the account is remembered to have fewer credits, and no order
+// that waits to be paid. Everything that ended in this gateway before is in that.
+func (g *Gateway) lacks(account string, credits int64) bool {
+	v := g.views.Current(account)
+	return v != nil && v.Settled() && v.Credits < credits
 }
 
 var errOwes = fmt.Errorf("%w: requests that passed without it are not charged yet", store.ErrUnavailable)
