@@ -13,29 +13,32 @@ import (
 // Grant writes a grant, but for its id, as
 // "amount left held lapsed waived expires created".
 func Grant(g ledger.Grant) string {
-	return fmt.Sprintf("%d %d %d %d %d %s %s",
-		g.Amount, g.Left, g.Held, g.Lapsed, g.Waived, Millis(g.ExpiresAt), Millis(g.CreatedAt))
+	text := make([]byte, 0, 64)
+	for _, n := range [...]int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
+		text = append(strconv.AppendInt(text, n, 10), ' ')
+	}
+	text = append(append(text, Millis(g.ExpiresAt)...), ' ')
+	return string(append(text, Millis(g.CreatedAt)...))
 }
 
 // ParseGrant reads what Grant wrote.
 func ParseGrant(id, s string) (ledger.Grant, error) {
-	f := strings.Split(s, " ")
-	if len(f) != 7 {
-		return ledger.Grant{}, errDamaged("grant", s)
-	}
-	g := ledger.Grant{ID: id}
-	for i, to := range []*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
-		n, err := strconv.ParseInt(f[i], 10, 64)
+	g, rest := ledger.Grant{ID: id}, s
+	for _, to := range [...]*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
+		var digits string
+		digits, rest, _ = strings.Cut(rest, " ")
+		n, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil || n < 0 || n > ledger.Max {
 			return ledger.Grant{}, errDamaged("grant", s)
 		}
 		*to = n
 	}
+	expires, created, _ := strings.Cut(rest, " ")
 	var err error
-	if g.ExpiresAt, err = ParseMillis(f[5]); err != nil {
+	if g.ExpiresAt, err = ParseMillis(expires); err != nil {
 		return ledger.Grant{}, err
 	}
-	if g.CreatedAt, err = ParseMillis(f[6]); err != nil {
+	if g.CreatedAt, err = ParseMillis(created); err != nil {
 		return ledger.Grant{}, err
 	}
 	return g, nil
