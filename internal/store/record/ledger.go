@@ -12,22 +12,28 @@ import (
 
 // Grant writes a grant, but for its id, as
 // "amount left held lapsed waived expires created".
-func Grant(g ledger.Grant) string {
-	text := make([]byte, 0, 64)
+func Grant(g ledger.Grant) string { return string(AppendGrant(make([]byte, 0, 64), g)) }
+
+// AppendGrant appends what Grant writes.
+func AppendGrant(b []byte, g ledger.Grant) []byte {
 	for _, n := range [...]int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
-		text = append(strconv.AppendInt(text, n, 10), ' ')
+		b = append(strconv.AppendInt(b, n, 10), ' ')
 	}
-	text = append(append(text, Millis(g.ExpiresAt)...), ' ')
-	return string(append(text, Millis(g.CreatedAt)...))
+	b = append(appendMillis(b, g.ExpiresAt), ' ')
+	return appendMillis(b, g.CreatedAt)
 }
 
 // ParseGrant reads what Grant wrote.
 func ParseGrant(id, s string) (ledger.Grant, error) {
-	g, rest := ledger.Grant{ID: id}, s
+	if strings.Count(s, " ") != 6 {
+		return ledger.Grant{}, errDamaged("grant", s)
+	}
+	g := ledger.Grant{ID: id}
+	var field string
+	rest := s
 	for _, to := range [...]*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
-		var digits string
-		digits, rest, _ = strings.Cut(rest, " ")
-		n, err := strconv.ParseInt(digits, 10, 64)
+		field, rest, _ = strings.Cut(rest, " ")
+		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil || n < 0 || n > ledger.Max {
 			return ledger.Grant{}, errDamaged("grant", s)
 		}
@@ -46,9 +52,17 @@ func ParseGrant(id, s string) (ledger.Grant, error) {
 
 // Entry writes an entry as "seq at kind amount balance n grantcause", where the
 // grant's id is the first n bytes of the rest.
-func Entry(e ledger.Entry) string {
-	return fmt.Sprintf("%d %s %s %d %d %d %s%s",
-		e.Seq, Millis(e.At), e.Kind, e.Amount, e.Balance, len(e.Grant), e.Grant, e.Cause)
+func Entry(e ledger.Entry) string { return string(AppendEntry(nil, e)) }
+
+// AppendEntry appends what Entry writes.
+func AppendEntry(b []byte, e ledger.Entry) []byte {
+	b = append(strconv.AppendInt(b, e.Seq, 10), ' ')
+	b = append(appendMillis(b, e.At), ' ')
+	b = append(append(b, e.Kind...), ' ')
+	for _, n := range [...]int64{e.Amount, e.Balance, int64(len(e.Grant))} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	return append(append(b, e.Grant...), e.Cause...)
 }
 
 // ParseEntry reads what Entry wrote.
