@@ -55,24 +55,40 @@ func newBatch(client redis.UniversalClient, timeout time.Duration) *batch {
 func (b *batch) close() {
 	b.end()
 	b.done.Wait()
+	b.failAll(errBatchEnded)
 }
 
 // do sends what ask asks for, once, and waits for the replies. The caller may look at
 // the commands only when there is no error: what fails for one of them is said by itself.
 func (b *batch) do(ctx context.Context, ask func(context.Context, redis.Pipeliner)) error {
 	c := &call{ctx: ctx, ask: ask, over: make(chan error, 1)}
-	select {
-	case b.queue <- c:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-b.ended.Done():
-		return errBatchEnded
+	if err := b.enqueue(c); err != nil {
+		return err
+	}
+	if b.ended.Err() != nil { // those who would have failed it may have left before
+		b.failAll(errBatchEnded)
 	}
 	select {
 	case err := <-c.over:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// enqueue lets a call wait for its lane. Mostly there is room, and what is told to
+// everybody, which is dear for many at once, is not looked at.
+func (b *batch) enqueue(c *call) error {
+	select {
+	case b.queue <- c:
+		return nil
+	default:
+	}
+	select {
+	case b.queue <- c:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
 	case <-b.ended.Done():
 		return errBatchEnded
 	}
@@ -123,7 +139,7 @@ func (b *batch) send(calls []*call) {
 		}
 	}
 	if ctx.Err() != nil && !slices.ContainsFunc(cmds, answered) {
-		b.giveUp()
+		b.failAll(errSilent) // they have waited while the server answered nobody
 	}
 }
 
@@ -133,12 +149,12 @@ func answered(cmd redis.Cmder) bool {
 	return cmd.Err() == nil || errors.As(cmd.Err(), &said)
 }
 
-// giveUp fails those who have waited while the server answered nobody.
-func (b *batch) giveUp() {
+// failAll fails those who wait.
+func (b *batch) failAll(err error) {
 	for {
 		select {
 		case c := <-b.queue:
-			c.over <- errSilent
+			c.over <- err
 		default:
 			return
 		}
