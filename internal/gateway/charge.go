@@ -53,6 +53,7 @@ const keyMemory = 24 * time.Hour
 type Charge struct {
 	gateway *Gateway
 	hold    store.Hold
+	note    any // of the store, for the end
 	late    bool
 	told    bool   // Ending was called
 	written func() // not nil: to be called when the end is written
@@ -86,6 +87,7 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	}
 	c := &Charge{gateway: g, hold: store.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
+		Token: g.views.Token(r.Account),
 	}}
 	if r.Key != "" {
 		sum := sha256.Sum256([]byte(r.Key))
@@ -107,6 +109,7 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, err
 	}
 	g.late.answered()
+	c.note = held.Note
 	c.Available = held.Account.Ledger.Available(g.Clock())
 	g.views.Put(r.Account, held.Account)
 	switch {
@@ -180,7 +183,7 @@ func (c *Charge) Renew(ctx context.Context) error {
 		return nil
 	}
 	renew := c.hold
-	renew.Renew = true
+	renew.Renew, renew.Token = true, nil
 	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
 }
@@ -215,7 +218,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	if c.written != nil {
 		defer c.written()
 	}
-	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt}
+	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Note: c.note}
 	if c.hold.By != "" {
 		e.Keep = keyMemory
 	}
@@ -237,6 +240,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 }
 
 func (c *Charge) end(ctx context.Context, e store.End) (spent bool, err error) {
+	e.Token = c.gateway.views.Token(e.Account)
 	done, err := c.gateway.Store.End(ctx, e)
 	if err == nil {
 		c.gateway.views.Put(c.hold.Account, done.Account)

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,4 +118,25 @@ func TestRefusedFromMemory(t *testing.T) {
 	if _, err := ask(one, 11, ""); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("without a store: %v", err)
 	}
+}
+
+// TestKnownIsNotRead: an account that is remembered is read by no script of a charge.
+func TestKnownIsNotRead(t *testing.T) {
+	server := redistest.Start(t)
+	w := newWorld(t, openURL(t, server.URL()), settings{signupCredits: 10, hold: true})
+	until(t, "it hears of changes", func() bool { return w.seen.hearing() == 1 })
+	w.has("acc", 10, false)
+	server.MustDo("CONFIG", "RESETSTAT")
+	for captured := range int64(3) {
+		c, err := w.Hold(t.Context(), gateway.HoldRequest{Account: "acc", Credits: 2, TTL: time.Minute})
+		must(t, err)
+		if spent, err := c.End(t.Context(), captured, nil); err != nil || !spent {
+			t.Fatal(spent, err)
+		}
+	}
+	if stats := server.MustDo("INFO", "commandstats"); strings.Contains(stats, "cmdstat_hgetall:") {
+		t.Errorf("accounts were read:\n%s", stats)
+	}
+	w.has("acc", 7, false)
+	w.entries("acc", 10, -1, -2)
 }

@@ -44,8 +44,8 @@ func (g Grant) Expired(now time.Time) bool {
 	return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt)
 }
 
-// compare is the burn order: soonest expiry, then oldest, then by id.
-func (g Grant) compare(h Grant) int {
+// Compare is the burn order: soonest expiry, then oldest, then by id.
+func (g Grant) Compare(h Grant) int {
 	never := func(t time.Time) int {
 		if t.IsZero() {
 			return 1
@@ -117,7 +117,7 @@ func (a Account) burnOrder() []string {
 		ids = append(ids, id)
 	}
 	if len(ids) > 1 {
-		slices.SortFunc(ids, func(x, y string) int { return a.Grants[x].compare(a.Grants[y]) })
+		slices.SortFunc(ids, func(x, y string) int { return a.Grants[x].Compare(a.Grants[y]) })
 	}
 	return ids
 }

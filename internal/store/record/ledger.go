@@ -12,7 +12,7 @@ import (
 
 // Grant writes a grant, but for its id, as
 // "amount left held lapsed waived expires created".
-func Grant(g ledger.Grant) string { return string(AppendGrant(nil, g)) }
+func Grant(g ledger.Grant) string { return string(AppendGrant(make([]byte, 0, 64), g)) }
 
 // AppendGrant appends what Grant writes.
 func AppendGrant(b []byte, g ledger.Grant) []byte {
