@@ -154,21 +154,23 @@ func (s *shop) forget() {
 }
 
 func (b *bench) shops(provider string) (shops []*shop, err error) {
+	server, err := b.redis("redis")
+	if err != nil {
+		return nil, err
+	}
+	wish := []byte(`{"product":"` + productName + `"}`)
 	for _, bare := range []struct{ role, title string }{
 		{roleShop, "bare Go handler, pool of its size"},
 		{roleShopStd, "bare Go handler, standard transport"},
+		{roleShopKeep, "the first, with a write to Redis before and after"},
 	} {
-		p, addr, err := b.role(bare.role, bare.role, "http://"+provider)
+		p, addr, err := b.role(bare.role, bare.role, "http://"+provider, server.Addr)
 		if err != nil {
 			return nil, err
 		}
 		shops = append(shops, &shop{title: bare.title, addr: addr, process: p, ask: func(int) load.Exchange {
-			return load.Exchange{Status: 201, Prefix: []byte(`{"session_id":"cks_`), Request: request(addr, "POST", "/", "", []byte("{}"))}
+			return load.Exchange{Status: 201, Prefix: []byte(`{"session_id":"cks_`), Request: request(addr, "POST", "/", account(0), wish)}
 		}})
-	}
-	server, err := b.redis("redis")
-	if err != nil {
-		return nil, err
 	}
 	for _, store := range []struct{ name, title, line string }{
 		{"gateway-redis", "dodogate, Redis", "redis redis://" + server.Addr},
@@ -181,10 +183,9 @@ func (b *bench) shops(provider string) (shops []*shop, err error) {
 		if err != nil {
 			return nil, err
 		}
-		body := []byte(`{"product":"` + productName + `"}`)
 		shops = append(shops, &shop{title: store.title, addr: gateway.Addr, process: gateway.Process, caddy: gateway, ask: func(n int) load.Exchange {
 			return load.Exchange{Status: 201, Prefix: []byte(`{"order_id":"ord_`),
-				Request: request(gateway.Addr, "POST", "/payments/checkout", account(n), body)}
+				Request: request(gateway.Addr, "POST", "/payments/checkout", account(n), wish)}
 		}})
 	}
 	return shops, nil

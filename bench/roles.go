@@ -18,10 +18,11 @@ import (
 // program, and the programs.
 const (
 	roleVariable = "DODOGATE_BENCH_ROLE"
-	roleCaddy    = "caddy"    // with the handlers of package naive
-	roleUpstream = "upstream" // the app behind everything, and a provider that takes its time
-	roleShop     = "shop"     // a bare checkout handler with a pool of its size
-	roleShopStd  = "shop-std" // the same on Go's standard transport
+	roleCaddy    = "caddy"     // with the handlers of package naive
+	roleUpstream = "upstream"  // the app behind everything, and a provider that takes its time
+	roleShop     = "shop"      // a bare checkout handler with a pool of its size
+	roleShopStd  = "shop-std"  // the same on Go's standard transport
+	roleShopKeep = "shop-keep" // a bare handler that keeps its orders in Redis
 )
 
 // play runs a role. The servers' address is the first argument.
@@ -35,6 +36,8 @@ func play(role string) {
 		handler = newUpstream()
 	case roleShop, roleShopStd:
 		handler = newShop(os.Args[2], role == roleShop)
+	case roleShopKeep:
+		handler = keepingShop(os.Args[2], os.Args[3])
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
 		os.Exit(2)
@@ -153,11 +156,10 @@ func (p *provider) checkout(w http.ResponseWriter, r *http.Request) {
 
 // newShop is a checkout handler without a gateway, as short as it can be.
 func newShop(provider string, pooled bool) http.Handler {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: time.Minute}
 	if pooled {
-		transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2000, 2000
+		client = pooledClient()
 	}
-	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := buy(r.Context(), client, provider)
 		if err != nil {
@@ -168,6 +170,13 @@ func newShop(provider string, pooled bool) http.Handler {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = w.Write(answer)
 	})
+}
+
+// pooledClient has as many connections as a rush needs.
+func pooledClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2000, 2000
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 func buy(ctx context.Context, client *http.Client, provider string) ([]byte, error) {

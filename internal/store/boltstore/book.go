@@ -55,10 +55,14 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 // grants of which nothing is left.
 func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
 	a = ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)}
-	if head := b.get(kindHead, ""); len(head) == headSize {
+	if b.Bucket == nil {
+		return 0, 0, a, nil
+	}
+	c := b.Cursor() // one for both, because each takes memory for its way down the tree
+	if k, head := c.Seek([]byte{kindHead}); len(k) == 1 && k[0] == kindHead && len(head) == headSize {
 		rev, srev, a.Seq, a.Debt = parseNumber(head), parseNumber(head[8:]), parseNumber(head[16:]), parseNumber(head[24:])
 	}
-	err = b.scan(kindLive, func(name, value []byte) error {
+	err = scan(c, []byte{kindLive}, func(name, value []byte) error {
 		g, err := record.ParseGrant(string(name), string(value))
 		a.Grants[g.ID] = g
 		return damaged(err)
