@@ -236,8 +236,9 @@ func (c *Cache) set(account string, e *entry) {
 }
 
 // Put remembers the state of an account that an operation on it returned, but for
-// its standings, so that views from now on are not behind it. It changes nothing
-// where the standings are not remembered as they must be now, and nothing where nothing is
+// its standings, so that views from now on are not behind it. Where the standings are
+// not remembered as they must be now, because another gateway's news of them is on
+// its way, the account is read for the next view. It changes nothing where nothing is
 // remembered, or something later: the answer of an operation may come behind the
 // news of the next one, and an outdated entry is the memory of that.
 func (c *Cache) Put(account string, a entitlement.Account) {
@@ -250,10 +251,13 @@ func (c *Cache) Put(account string, a entitlement.Account) {
 	if !ok {
 		return
 	}
-	e := known.Value
-	if a.StandingsRev <= e.standingsRev && (a.Rev > e.rev || a.Rev == e.rev && e.outdated) {
+	switch e := known.Value; {
+	case a.Rev < e.rev || a.Rev == e.rev && !e.outdated:
+	case a.StandingsRev <= e.standingsRev:
 		a.Standings = e.standings
 		c.set(account, c.newEntry(account, a, e.life))
+	case a.Rev > e.rev:
+		c.set(account, c.outdate(e, a.Rev))
 	}
 }
 

@@ -255,6 +255,11 @@ func TestPut(t *testing.T) {
 		"later news came first": {
 			before: func(w *world) { w.Changed("acc", 3) }, put: credits(2, 20), want: 10, result: cache.Miss,
 		},
+		// Another gateway changed what follows from Dodo, and its news is on the way.
+		"standings that are not remembered": {
+			before: func(w *world) { w.set(3, 20) },
+			put:    entitlement.Account{Rev: 3, StandingsRev: 2, Ledger: credits(3, 20).Ledger}, want: 20, result: cache.Miss,
+		},
 		"nothing is remembered": {before: func(w *world) { w.Forget("acc") }, put: credits(2, 20), want: 10, result: cache.Miss},
 		"of another life":       {before: func(w *world) { w.Lost(); w.Live() }, put: credits(2, 20), want: 10, result: cache.Miss},
 		"of no life":            {before: func(w *world) { w.Lost() }, put: credits(2, 20), want: 10, result: cache.Bypass},
