@@ -48,7 +48,19 @@ func TestMaxStale(t *testing.T) {
 // reads is how often accounts were looked up with a result.
 func (b *bench) reads(result string) float64 {
 	b.t.Helper()
-	line := regexp.MustCompile(`(?m)^dodogate_cache_requests_total\{result="` + result + `"\} (.*)$`).FindStringSubmatch(b.metrics())
+	return b.metric(`dodogate_cache_requests_total{result="` + result + `"}`)
+}
+
+// refusals is how many requests were refused for want of credits.
+func (b *bench) refusals() float64 {
+	b.t.Helper()
+	return b.metric(`dodogate_requests_refused_total{code="insufficient_credits"}`)
+}
+
+// metric is the value of a metric with its labels; 0 when there is none.
+func (b *bench) metric(name string) float64 {
+	b.t.Helper()
+	line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (.*)$`).FindStringSubmatch(b.metrics())
 	if line == nil {
 		return 0
 	}

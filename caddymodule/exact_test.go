@@ -101,18 +101,20 @@ func calls(t *testing.T, server *redistest.Server) (scripts, connections int) {
 }
 
 // TestRoundTrips counts what requests ask of Redis, by Redis's own numbers: two
-// scripts when they are charged, nothing otherwise.
+// scripts when they are charged, nothing otherwise, also when they are refused.
 func TestRoundTrips(t *testing.T) {
 	server := redistest.Start(t)
-	b := redisShop(t, server.URL(), "\tdodo_charge /paid 1\n\trespond ok")
+	b := redisShop(t, server.URL(), "\tdodo_charge /paid 1\n\tdodo_charge /dear 1000\n\trespond ok")
 	const accounts, rounds = 60, 5
-	ask := func(path string) {
+	wants := func(status int, path string) {
+		t.Helper()
 		for i := range accounts {
-			if a := b.do("GET", path, "", "X-Test-User", fmt.Sprint("user", i)); a.body != "ok" {
+			if a := b.do("GET", path, "", "X-Test-User", fmt.Sprint("user", i)); a.status != status {
 				t.Fatal(a.status, a.body)
 			}
 		}
 	}
+	ask := func(path string) { t.Helper(); wants(http.StatusOK, path) }
 	ask("/free")
 	ask("/paid")
 	b.spends("user59", 1, 1)
@@ -122,6 +124,18 @@ func TestRoundTrips(t *testing.T) {
 	}
 	if n, _ := calls(t, server); n != 0 {
 		t.Errorf("%d scripts for %d free requests, want none", n, rounds*accounts)
+	}
+	wants(http.StatusPaymentRequired, "/dear") // whether an order waits is looked up once
+	calls(t, server)
+	counted := b.refusals()
+	for range rounds {
+		wants(http.StatusPaymentRequired, "/dear")
+	}
+	if n, _ := calls(t, server); n != 0 {
+		t.Errorf("%d scripts for %d refused requests, want none", n, rounds*accounts)
+	}
+	if n := b.refusals() - counted; n != rounds*accounts {
+		t.Errorf("%v refusals are counted, want %d", n, rounds*accounts)
 	}
 	for range rounds {
 		ask("/paid")
