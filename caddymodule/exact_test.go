@@ -375,6 +375,12 @@ func TestChargeWithoutStore(t *testing.T) {
 		b.spends(poor, 1, 3)
 		b.problem(b.do("GET", "/", "", "X-Test-User", poor), 402, "insufficient_credits")
 		server.Kill()
+		eventually(t, "the store is missed", func() string {
+			if text := b.metrics(); strings.Contains(text, "\ndodogate_changes_heard 1\n") {
+				return text
+			}
+			return ""
+		})
 		for _, user := range []string{poor, able, "stranger"} {
 			for range 3 {
 				b.unavailable(b.do("GET", "/", "", "X-Test-User", user))
