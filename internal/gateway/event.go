@@ -94,9 +94,12 @@ func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact,
 // its account takes along what was parked for it.
 func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact, bound *store.Bound) (Outcome, error) {
 	record.Object = fact.Ref.String()
-	result, err := g.apply(ctx, fact, record.ID, bound)
+	result, err := g.apply(ctx, fact, record.ID, bound, &record)
 	if err != nil {
 		return "", err
+	}
+	if result.settled {
+		return result.outcome, nil
 	}
 	record.Account = result.account
 	if result.outcome != Parked {
@@ -131,11 +134,21 @@ func (g *Gateway) park(ctx context.Context, record store.Event, reason string) e
 // keeps both: the address that the customer typed may be what binds the customer
 // to an account when it is applied.
 func (g *Gateway) note(ctx context.Context, record store.Event) error {
+	return g.Store.Settle(ctx, record, g.retention(record))
+}
+
+func (g *Gateway) retention(record store.Event) store.Retention {
 	keep := store.Retention{Keep: g.KeepEvents.Duration()}
 	if g.KeepEvents.Redact && record.State.Final() {
 		keep.Body = dodo.Redact(record.Body)
 	}
-	return g.Store.Settle(ctx, record, keep)
+	return keep
+}
+
+// applied is what note writes of an event that was applied to the account.
+func (g *Gateway) applied(record store.Event, account string) *store.Settlement {
+	record.State, record.Reason, record.Account = store.EventApplied, "", account
+	return &store.Settlement{Event: record, Retention: g.retention(record)}
 }
 
 // unpark applies what was parked for an object that has an account now.
@@ -152,7 +165,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
 		if err != nil || event.Fact == nil {
 			continue // it stays parked
 		}
-		result, err := g.fold(ctx, *event.Fact, record.ID, nil)
+		result, err := g.fold(ctx, *event.Fact, record.ID, nil, nil)
 		if err != nil {
 			return fmt.Errorf("apply parked event: %w", err)
 		}

@@ -14,6 +14,7 @@ import (
 type owner struct {
 	account string        // empty: nothing says whose it is
 	order   *store.Order  // the order that it was bought by, where we have it
+	event   *store.Event  // to be settled with the commit
 	object  *store.Object // what the account has of it, where that was read already
 }
 
