@@ -32,7 +32,7 @@ func parked(account, reason string) result {
 // takes along what was parked for it, each time anew, so that a crash in between
 // loses nothing. bound says whose the object is, where that is known already; event,
 // unless it is nil, is settled by the commit where nothing but that is to be done.
-func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound, event *store.Event) (result, error) {
+func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
 	r, err := g.fold(ctx, fact, cause, bound, event)
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
 		err = g.unpark(ctx, fact.Ref)
@@ -40,7 +40,7 @@ func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound
 	return r, err
 }
 
-func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound, event *store.Event) (result, error) {
+func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
 	found, err := g.find(ctx, fact, bound)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)

@@ -102,10 +102,10 @@ end
 sweep(cause)
 intact()
 
-local moves = false
+local moves, created = false, nil
 if order ~= '' then
-  local state = redis.call('HGET', ORDER, 'state')
-  moves = state and state ~= 'paid'
+  local known = redis.call('HMGET', ORDER, 'state', 'created')
+  moves, created = known[1] and known[1] ~= 'paid', known[2]
 end
 
 -- Write.
@@ -118,9 +118,11 @@ else
 end
 save(true)
 if moves then
-  redis.call('HSET', ORDER, 'state', ARGV[11])
-  if ARGV[12] ~= '' then redis.call('HSET', ORDER, 'payment', ARGV[12]) end
-  local created = redis.call('HGET', ORDER, 'created')
+  if ARGV[12] ~= '' then
+    redis.call('HSET', ORDER, 'state', ARGV[11], 'payment', ARGV[12])
+  else
+    redis.call('HSET', ORDER, 'state', ARGV[11])
+  end
   if ARGV[11] == 'paid' then
     redis.call('PERSIST', ORDER)
     redis.call('ZREM', UNPAID, order)
