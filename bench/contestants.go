@@ -42,6 +42,7 @@ func contestants() []contestant {
 		{name: "direct", title: "upstream, direct", direct: true},
 		{name: bareName, title: "bare Caddy"},
 		{name: "bare-again", title: "bare Caddy once more (the noise)"},
+		{name: "naive-headers", title: "middleware, eight headers known beforehand: the floor of headers", naive: "naive_headers"},
 		{name: "headers-redis", title: "dodogate, headers only, Redis", gateway: true, redis: true},
 		{name: "headers-bolt", title: "dodogate, headers only, embedded", gateway: true},
 		{name: "charge-redis", title: "dodogate, hold and capture, Redis", gateway: true, redis: true, charge: chargeOne, needs: chargeModule},
@@ -81,7 +82,7 @@ func (b *bench) start(ctx context.Context, c contestant, upstream *rig.Process, 
 		}
 		r.addr, r.process = r.caddy.Addr, r.caddy.Process
 	}
-	if c.naive != "" {
+	if c.naive != "" && c.redis {
 		if err = b.seed(ctx, r.server.Client); err != nil {
 			return nil, err
 		}
@@ -103,7 +104,11 @@ func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 		s.Site = line(r.answer)
 	case r.naive != "":
 		s.Bin, s.Env = b.self, append(s.Env, roleVariable+"="+roleCaddy)
-		s.Site = line(r.naive+" "+r.server.Addr) + s.Site
+		what := fmt.Sprint(signup)
+		if r.redis {
+			what = r.server.Addr
+		}
+		s.Site = line(r.naive+" "+what) + s.Site
 	case r.gateway:
 		store := "bolt " + filepath.Join(b.dir, r.name+".db")
 		if r.redis {

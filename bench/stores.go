@@ -114,12 +114,16 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 }
 
 func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
+	remembered := make([]atomic.Value, b.accounts)
 	return &contender{
 		title: title, server: server,
 		commit: func(n int64) error {
 			return pay(ctx, s, account(int(n)%b.accounts), fmt.Sprintf("pay_%08d", n), productGives)
 		},
-		pair: func(n int64) error { return charge(ctx, s, account(int(n)%b.accounts), fmt.Sprintf("req_%08d", n)) },
+		pair: func(n int64) error {
+			i := int(n) % b.accounts
+			return charge(ctx, s, account(i), fmt.Sprintf("req_%08d", n), &remembered[i])
+		},
 	}
 }
 
@@ -199,15 +203,19 @@ func pay(ctx context.Context, s store.Accounts, account, payment string, credits
 	return err
 }
 
-// charge takes a credit for a request that went well.
-func charge(ctx context.Context, s store.Holds, account, id string) error {
-	held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, By: "bench", Amount: 1, TTL: time.Minute})
+// charge takes a credit for a request that went well, as dodo_charge does: last is what
+// is remembered of the account.
+func charge(ctx context.Context, s store.Holds, account, id string, last *atomic.Value) error {
+	held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute, Token: last.Load()})
 	if err != nil || held.Outcome != store.HoldPlaced {
 		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))
 	}
-	ended, err := s.End(ctx, store.End{Account: account, ID: id, By: "bench", Captured: 1})
+	ended, err := s.End(ctx, store.End{Account: account, ID: id, Captured: 1, Token: held.Account.Token, Note: held.Note})
 	if err != nil || !ended.Found || ended.Captured != 1 {
 		return fmt.Errorf("hold %s ended as %+v: %w", id, ended, errors.Join(err))
+	}
+	if ended.Account.Token != nil {
+		last.Store(ended.Account.Token)
 	}
 	return nil
 }

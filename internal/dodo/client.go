@@ -62,12 +62,13 @@ type Options struct {
 	Jitter func() float64
 }
 
-// Client asks Dodo's API, through Dodo's SDK for addresses, authentication and
-// request bodies. Answers are read by our own lenient reader, and attempts are
-// repeated here, not by the SDK: that would obey any Retry-After and give up on
-// numbers that come as strings (FACTS 1.7, 3.9). It may be used by many
-// goroutines at once.
+// Client asks Dodo's API, through Dodo's SDK for addresses, authentication and,
+// but for checkouts, request bodies. Answers are read by our own lenient reader,
+// and attempts are repeated here, not by the SDK: that would obey any Retry-After
+// and give up on numbers that come as strings (FACTS 1.7, 3.9). It may be used by
+// many goroutines at once.
 type Client struct {
+	sdk           dodopayments.Client // of calls whose bodies we write; its services are not there
 	checkouts     *dodopayments.CheckoutSessionService
 	payments      *dodopayments.PaymentService
 	products      *dodopayments.ProductService
@@ -116,6 +117,7 @@ func New(o Options) (*Client, error) {
 		option.WithBearerToken(key),
 		option.WithMaxRetries(0),
 	}
+	c.sdk.Options = opts
 	c.checkouts = dodopayments.NewCheckoutSessionService(opts...)
 	c.payments = dodopayments.NewPaymentService(opts...)
 	c.products = dodopayments.NewProductService(opts...)

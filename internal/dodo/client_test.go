@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	dodopayments "github.com/dodopayments/dodopayments-go"
+	"github.com/dodopayments/dodopayments-go/shared"
+
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
@@ -117,6 +120,22 @@ func TestCreateCheckout(t *testing.T) {
 		"customer": {"email": "jane@example.com", "name": "Jane <Doe>"},
 		"metadata": {"dodogate_order": "o1"}
 	}`)
+	sdks, err := dodopayments.CheckoutSessionRequestParam{
+		ProductCart: dodopayments.F([]dodopayments.ProductItemReqParam{{
+			ProductID: dodopayments.F("pdt_1"), Quantity: dodopayments.F[int64](3),
+		}}),
+		ReturnURL:     dodopayments.F("https://app.example.com/payments/return?order=o1"),
+		CancelURL:     dodopayments.F("https://app.example.com/pricing"),
+		DiscountCodes: dodopayments.F([]string{"TEN", "MORE"}),
+		Customer: dodopayments.F[dodopayments.CustomerRequestUnionParam](dodopayments.NewCustomerParam{
+			Email: dodopayments.F("jane@example.com"), Name: dodopayments.F("Jane <Doe>"),
+		}),
+		Metadata: dodopayments.F(dodopayments.MetadataParam{"dodogate_order": shared.UnionString("o1")}),
+	}.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameJSON(t, r.body, string(sdks))
 }
 
 func TestCreateCheckoutSendsNothingEmpty(t *testing.T) {

@@ -2,6 +2,7 @@ package dodo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	dodopayments "github.com/dodopayments/dodopayments-go"
 	"github.com/dodopayments/dodopayments-go/option"
-	"github.com/dodopayments/dodopayments-go/shared"
 )
 
 // Checkout is what to sell, to whom, and where the customer goes afterwards.
@@ -38,10 +38,12 @@ type Session struct {
 // one is never shown to anybody.
 func (c *Client) CreateCheckout(ctx context.Context, checkout Checkout) (Session, error) {
 	const op = "create checkout"
-	params := dodopayments.CheckoutSessionNewParams{CheckoutSessionRequest: checkout.request()}
+	body, err := json.Marshal(checkout.body())
+	if err != nil {
+		return Session{}, &Error{Op: op, kind: ErrRejected, why: "cannot be written as JSON"}
+	}
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
-		_, err := c.checkouts.New(ctx, params, raw...)
-		return err
+		return c.sdk.Post(ctx, "checkouts", body, nil, raw...)
 	})
 	if err != nil {
 		return Session{}, err
@@ -56,37 +58,39 @@ func (c *Client) CreateCheckout(ctx context.Context, checkout Checkout) (Session
 	return session, nil
 }
 
-func (checkout Checkout) request() dodopayments.CheckoutSessionRequestParam {
-	request := dodopayments.CheckoutSessionRequestParam{
-		ProductCart: dodopayments.F([]dodopayments.ProductItemReqParam{{
-			ProductID: dodopayments.F(checkout.ProductID),
-			Quantity:  dodopayments.F(checkout.Quantity),
-		}}),
-	}
-	if checkout.ReturnURL != "" {
-		request.ReturnURL = dodopayments.F(checkout.ReturnURL)
-	}
-	if checkout.CancelURL != "" {
-		request.CancelURL = dodopayments.F(checkout.CancelURL)
-	}
-	if len(checkout.DiscountCodes) > 0 {
-		request.DiscountCodes = dodopayments.F(checkout.DiscountCodes)
+// checkoutBody is what is sent for a checkout, by the names of the SDK's
+// CheckoutSessionRequestParam, which a test compares it with. That one is 5 KB large
+// and handed on by value, and its JSON is edited field by field: it took most of the
+// memory of a call, and a third of its time.
+type checkoutBody struct {
+	ProductCart   []cartLine        `json:"product_cart"`
+	ReturnURL     string            `json:"return_url,omitempty"`
+	CancelURL     string            `json:"cancel_url,omitempty"`
+	DiscountCodes []string          `json:"discount_codes,omitempty"`
+	Customer      *newCustomer      `json:"customer,omitempty"`
+	Metadata      map[string]string `json:"metadata,omitempty"`
+}
+
+type cartLine struct {
+	ProductID string `json:"product_id"`
+	Quantity  int64  `json:"quantity"`
+}
+
+type newCustomer struct {
+	Email string `json:"email"`
+	Name  string `json:"name,omitempty"`
+}
+
+func (checkout Checkout) body() checkoutBody {
+	body := checkoutBody{
+		ProductCart: []cartLine{{ProductID: checkout.ProductID, Quantity: checkout.Quantity}},
+		ReturnURL:   checkout.ReturnURL, CancelURL: checkout.CancelURL,
+		DiscountCodes: checkout.DiscountCodes, Metadata: checkout.Metadata,
 	}
 	if checkout.Customer.Email != "" {
-		customer := dodopayments.NewCustomerParam{Email: dodopayments.F(checkout.Customer.Email)}
-		if checkout.Customer.Name != "" {
-			customer.Name = dodopayments.F(checkout.Customer.Name)
-		}
-		request.Customer = dodopayments.F[dodopayments.CustomerRequestUnionParam](customer)
+		body.Customer = &newCustomer{Email: checkout.Customer.Email, Name: checkout.Customer.Name}
 	}
-	if len(checkout.Metadata) > 0 {
-		metadata := make(dodopayments.MetadataParam, len(checkout.Metadata))
-		for k, v := range checkout.Metadata {
-			metadata[k] = shared.UnionString(v)
-		}
-		request.Metadata = dodopayments.F(metadata)
-	}
-	return request
+	return body
 }
 
 // isCheckoutURL: a browser is sent there, so it must be what it looks like.

@@ -20,6 +20,10 @@ type Account struct {
 	StandingsRev int64
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
+	// Token is the store's own note of this state, opaque and often nil. Handed back with
+	// the next hold or end, it makes that cheaper if the state is still the same, and
+	// changes nothing if it is not.
+	Token any
 }
 
 // PlanStatus is the state of an account's plan.

@@ -53,6 +53,7 @@ const keyMemory = 24 * time.Hour
 type Charge struct {
 	gateway *Gateway
 	hold    store.Hold
+	note    any // of the store, for the end
 	late    bool
 	told    bool   // Ending was called
 	written func() // not nil: to be called when the end is written
@@ -60,9 +61,14 @@ type Charge struct {
 	Available int64
 }
 
-// Hold sets credits aside, in one round trip. It returns [ErrInsufficient],
+// Hold sets credits aside, in one round trip at the most. It returns [ErrInsufficient],
 // [ErrKeyRunning], [ErrKeyMismatch] or a [FinishedError], or that the store is
 // unavailable. What it may have set aside then is given back.
+//
+// An account that is known to have too little is refused without the store, as
+// [Gateway.View] shows it: that can be milliseconds behind what another gateway gave
+// back or granted, as everything is that requests are told. A request with a Key is
+// not: it may have been charged before.
 //
 // Before it refuses, it waits for charges of the account that are [Charge.Ending],
 // and asks once more. Credits that the account owes for requests that passed without
@@ -75,14 +81,18 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 			return c, nil
 		}
 	}
+	before := g.ending.noted(r.Account) // one of them may be written behind the hold
+	if r.Key == "" && len(before) == 0 && g.lacks(r.Account, r.Credits) {
+		return nil, ErrInsufficient
+	}
 	c := &Charge{gateway: g, hold: store.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
+		Token: g.views.Token(r.Account),
 	}}
 	if r.Key != "" {
 		sum := sha256.Sum256([]byte(r.Key))
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
-	before := g.ending.noted(r.Account) // one of them may be written behind the hold
 	held, err := g.Store.Hold(ctx, c.hold)
 	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) &&
 		g.ending.wait(ctx, append(before, g.ending.noted(r.Account)...)) {
@@ -99,6 +109,7 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, err
 	}
 	g.late.answered()
+	c.note = held.Note
 	c.Available = held.Account.Ledger.Available(g.Clock())
 	g.views.Put(r.Account, held.Account)
 	switch {
@@ -109,6 +120,13 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, errOwes
 	}
 	return c, nil
+}
+
+// lacks reports whether the account is remembered to have fewer credits, and no order
+// that waits to be paid. Everything that ended in this gateway before is in that.
+func (g *Gateway) lacks(account string, credits int64) bool {
+	v := g.views.Current(account)
+	return v != nil && v.Settled() && v.Credits < credits
 }
 
 var errOwes = fmt.Errorf("%w: requests that passed without it are not charged yet", store.ErrUnavailable)
@@ -165,7 +183,7 @@ func (c *Charge) Renew(ctx context.Context) error {
 		return nil
 	}
 	renew := c.hold
-	renew.Renew = true
+	renew.Renew, renew.Token = true, nil
 	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
 }
@@ -200,7 +218,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	if c.written != nil {
 		defer c.written()
 	}
-	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt}
+	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Note: c.note}
 	if c.hold.By != "" {
 		e.Keep = keyMemory
 	}
@@ -222,6 +240,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 }
 
 func (c *Charge) end(ctx context.Context, e store.End) (spent bool, err error) {
+	e.Token = c.gateway.views.Token(e.Account)
 	done, err := c.gateway.Store.End(ctx, e)
 	if err == nil {
 		c.gateway.views.Put(c.hold.Account, done.Account)

@@ -118,7 +118,7 @@ type Gateway struct {
 	confirms  singleflight.Group // by order id
 	budget    *rate.Limiter      // of reads that customers can cause
 	cooldowns cooldowns          // by order id
-	prices    priceList
+	offers    offerList
 	round     round // of redrives
 	views     *cache.Cache
 	late      late
@@ -144,6 +144,7 @@ func New(o Options) *Gateway {
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 	}
 	g.late.gateway, g.late.owed = g, make(map[string]int64)
+	g.offers.offers = offersAt(o.Catalog, nil)
 	g.watch()
 	return g
 }

@@ -30,24 +30,34 @@ const (
 
 // Offers are the products that are not hidden, in the operator's order, with
 // Dodo's price as of a few minutes ago. When Dodo cannot be asked the last known
-// price is given, or none.
+// price is given, or none. The list is shared and read only; it is another one when
+// prices were read anew.
 func (g *Gateway) Offers(ctx context.Context) []Offer {
-	return g.offersAt(g.prices.get(g.Clock, func() (map[string]dodo.Product, error) {
-		return g.readPrices(context.WithoutCancel(ctx))
-	}))
+	return g.offers.get(g.Clock, func() ([]Offer, error) { return g.readOffers(context.WithoutCancel(ctx)) })
 }
 
 // OffersNow are the [Gateway.Offers] with the last known prices, or none. It never
 // waits for Dodo; when prices are due it has them read for the next caller.
 func (g *Gateway) OffersNow(ctx context.Context) []Offer {
-	return g.offersAt(g.prices.known(g.Clock, func() (map[string]dodo.Product, error) {
-		return g.readPrices(context.WithoutCancel(ctx))
-	}))
+	return g.offers.known(g.Clock, func() ([]Offer, error) { return g.readOffers(context.WithoutCancel(ctx)) })
 }
 
-func (g *Gateway) offersAt(prices map[string]dodo.Product) []Offer {
+func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
+	sold, err := g.Provider.Products(ctx)
+	if err != nil {
+		g.Logger.Warn("prices could not be read", "error", err)
+		return nil, err
+	}
+	prices := make(map[string]dodo.Product, len(sold))
+	for _, p := range sold {
+		prices[p.ID] = p
+	}
+	return offersAt(g.Catalog, prices), nil
+}
+
+func offersAt(catalog config.Catalog, prices map[string]dodo.Product) []Offer {
 	var offers []Offer
-	for _, p := range g.Catalog.Products() {
+	for _, p := range catalog.Products() {
 		if p.Hidden {
 			continue
 		}
@@ -62,69 +72,56 @@ func (g *Gateway) offersAt(prices map[string]dodo.Product) []Offer {
 	return offers
 }
 
-func (g *Gateway) readPrices(ctx context.Context) (map[string]dodo.Product, error) {
-	sold, err := g.Provider.Products(ctx)
-	if err != nil {
-		g.Logger.Warn("prices could not be read", "error", err)
-		return nil, err
-	}
-	prices := make(map[string]dodo.Product, len(sold))
-	for _, p := range sold {
-		prices[p.ID] = p
-	}
-	return prices, nil
-}
-
-// priceList remembers prices by Dodo product id. One caller at a time reads them;
+// offerList remembers offers with their prices. One caller at a time reads them;
 // the others make do with the last ones, so that none waits for a Dodo that hangs.
-type priceList struct {
+type offerList struct {
 	mu      sync.Mutex
-	prices  map[string]dodo.Product
+	offers  []Offer
 	next    time.Time // when to read again
 	reading bool
 }
 
-func (l *priceList) get(clock func() time.Time, read func() (map[string]dodo.Product, error)) map[string]dodo.Product {
+func (l *offerList) get(clock func() time.Time, read func() ([]Offer, error)) []Offer {
 	known, due := l.begin(clock())
 	if !due {
 		return known
 	}
-	prices, err := read()
-	return l.end(clock(), prices, err)
+	offers, err := read()
+	return l.end(clock(), offers, err)
 }
 
 // known is get for callers that do not wait.
-func (l *priceList) known(clock func() time.Time, read func() (map[string]dodo.Product, error)) map[string]dodo.Product {
+func (l *offerList) known(clock func() time.Time, read func() ([]Offer, error)) []Offer {
 	known, due := l.begin(clock())
 	if due {
 		go func() {
-			prices, err := read()
-			l.end(clock(), prices, err)
+			offers, err := read()
+			l.end(clock(), offers, err)
 		}()
 	}
 	return known
 }
 
 // begin returns what is known, and whether the caller is to read them now.
-func (l *priceList) begin(now time.Time) (known map[string]dodo.Product, due bool) {
+func (l *offerList) begin(now time.Time) (known []Offer, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.reading || now.Before(l.next) {
-		return l.prices, false
+		return l.offers, false
 	}
 	l.reading = true
-	return l.prices, true
+	return l.offers, true
 }
 
 // end takes what was read, and returns what is known then.
-func (l *priceList) end(now time.Time, prices map[string]dodo.Product, err error) map[string]dodo.Product {
+func (l *offerList) end(now time.Time, offers []Offer, err error) []Offer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
 	if err != nil {
 		l.next = now.Add(pricesRetry)
-		return l.prices
+		return l.offers
 	}
-	l.prices, l.next = prices, now.Add(pricesFresh)
-	return l.prices
+	l.offers, l.next = offers, now.Add(pricesFresh)
+	return l.offers
 }

@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -42,7 +44,9 @@ type API struct {
 	base    basePath
 	routes  map[string]route // by the path below base
 	origins *http.CrossOriginProtection
-	logger  *slog.Logger
+	// refusals are the answers of [API.Refuse] that were made before.
+	refusals *refusals
+	logger   *slog.Logger
 }
 
 // New makes an API, or says which option cannot be used.
@@ -60,7 +64,10 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &API{gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger}
+	a := &API{
+		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
+		refusals: otter.Must(&otter.Options[refusalKey, refusalAnswer]{MaximumSize: maxRefusals}),
+	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
 	if public, ok := o.Gateway.Site.Base("", ""); ok {

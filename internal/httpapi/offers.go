@@ -2,9 +2,10 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
+
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // offerAnswer is a product that would satisfy a requirement, with the request
@@ -28,11 +29,11 @@ type offerBody struct {
 
 const checkoutRoute = "/checkout"
 
-// offers are the products in the catalog's order, of which as many pieces as are
+// offers are the products of the catalog in its order, of which as many pieces as are
 // named would have satisfied the request.
-func (a *API) offers(ctx context.Context, no Refusal) []offerAnswer {
+func (a *API) offers(no Refusal, catalog []gateway.Offer) []offerAnswer {
 	var offers []offerAnswer
-	for _, o := range a.gateway.OffersNow(ctx) {
+	for _, o := range catalog {
 		quantity := no.Needs.Pieces(o.Product, no.Has)
 		if quantity == 0 {
 			continue

@@ -178,10 +178,19 @@ func (p Problem) writeHeader(w http.ResponseWriter) {
 	}
 }
 
-// writeJSON writes the problem without a type, which stands for about:blank; the
-// title is the status's own name then (RFC 9457, 4.2.1).
-func (p Problem) writeJSON(w http.ResponseWriter) {
+func (p Problem) writeJSON(w http.ResponseWriter) { p.writeBody(w, p.json()) }
+
+// writeBody writes what json returned of the problem.
+func (p Problem) writeBody(w http.ResponseWriter, body []byte) {
 	p.writeHeader(w)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body)
+}
+
+// json is the problem without a type, which stands for about:blank; the title is the
+// status's own name then (RFC 9457, 4.2.1).
+func (p Problem) json() []byte {
 	members := maps.Clone(p.Members)
 	if members == nil {
 		members = make(map[string]any)
@@ -191,10 +200,7 @@ func (p Problem) writeJSON(w http.ResponseWriter) {
 	body, err := json.Marshal(members)
 	if err != nil { // Members of the caller that JSON cannot say
 		p.Members = nil
-		p.writeJSON(w)
-		return
+		return p.json()
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n'))
+	return append(body, '\n')
 }

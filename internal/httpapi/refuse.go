@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/maypok86/otter/v2"
+
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -44,20 +46,73 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code s
 		WriteProblem(w, r, p)
 		return p.Code
 	}
-	p := no.problem()
-	offers := a.offers(r.Context(), no)
+	catalog := a.gateway.OffersNow(r.Context())
 	varyByAccept(w.Header())
-	if wants(r) == wantsHTML {
-		p.writeHeader(w)
-		writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, offers), formPolicy)
-		return p.Code
+	if wants(r) != wantsHTML {
+		answer := a.refusalJSON(no, catalog)
+		answer.problem.writeBody(w, answer.body)
+		return answer.problem.Code
 	}
-	if offers == nil {
-		offers = []offerAnswer{}
-	}
-	p.Members["offers"] = offers
-	p.writeJSON(w)
+	p := no.problem()
+	p.writeHeader(w)
+	writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, a.offers(no, catalog)), formPolicy)
 	return p.Code
+}
+
+// refusals are answers that were made before. Accounts that lack the same are told the
+// same, and many are: those who have nothing left.
+type refusals = otter.Cache[refusalKey, refusalAnswer]
+
+// maxRefusals is how many answers are remembered, of a kilobyte or so each.
+const maxRefusals = 1000
+
+// refusalKey is all that the answer to a refusal without pending orders follows from.
+type refusalKey struct {
+	catalog *gateway.Offer // the first of a list that never changes
+	plans   string         // that are needed
+	plan    string         // that the account has
+	needs   int64          // credits
+	has     int64          // credits
+	paid    bool
+}
+
+type refusalAnswer struct {
+	problem Problem // without its members
+	body    []byte
+}
+
+// refusalJSON is the answer to a refusal for a program.
+func (a *API) refusalJSON(no Refusal, catalog []gateway.Offer) refusalAnswer {
+	key, remembers := no.key(catalog)
+	if remembers {
+		if answer, ok := a.refusals.GetIfPresent(key); ok {
+			return answer
+		}
+	}
+	p := no.problem()
+	p.Members["offers"] = append([]offerAnswer{}, a.offers(no, catalog)...)
+	answer := refusalAnswer{problem: Problem{Status: p.Status, Code: p.Code}, body: p.json()}
+	if remembers {
+		a.refusals.Set(key, answer)
+	}
+	return answer
+}
+
+// key is what the answer follows from. One that names orders is of one account alone,
+// and not remembered.
+func (no Refusal) key(catalog []gateway.Offer) (key refusalKey, remembers bool) {
+	if len(catalog) > 0 {
+		key.catalog = &catalog[0]
+	}
+	switch need := no.Needs; {
+	case len(need.Plans) > 0:
+		key.plans, key.plan = strings.Join(need.Plans, " "), no.Has.Plan
+	case need.Credits > 0:
+		key.needs, key.has = need.Credits, no.Has.Credits
+	default:
+		key.paid = no.Has.HasPaid
+	}
+	return key, len(no.Pending) == 0
 }
 
 // problem says what is missing. required and available are of the kind that the

@@ -44,8 +44,8 @@ func (g Grant) Expired(now time.Time) bool {
 	return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt)
 }
 
-// compare is the burn order: soonest expiry, then oldest, then by id.
-func (g Grant) compare(h Grant) int {
+// Compare is the burn order: soonest expiry, then oldest, then by id.
+func (g Grant) Compare(h Grant) int {
 	never := func(t time.Time) int {
 		if t.IsZero() {
 			return 1
@@ -112,9 +112,14 @@ func (a Account) clone() Account {
 
 // burnOrder are the ids of the grants in the order in which they are spent.
 func (a Account) burnOrder() []string {
-	return slices.SortedFunc(maps.Keys(a.Grants), func(x, y string) int {
-		return a.Grants[x].compare(a.Grants[y])
-	})
+	ids := make([]string, 0, len(a.Grants))
+	for id := range a.Grants {
+		ids = append(ids, id)
+	}
+	if len(ids) > 1 {
+		slices.SortFunc(ids, func(x, y string) int { return a.Grants[x].Compare(a.Grants[y]) })
+	}
+	return ids
 }
 
 // instant is t as stores keep it: UTC, in milliseconds.

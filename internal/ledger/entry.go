@@ -57,13 +57,18 @@ func (b *book) enter(kind Kind, grant string, amount int64) {
 // debt from what is left, and enters what is left in expired grants as expired.
 // Everything that changes an account begins and ends with it.
 func (b *book) sweep() {
-	for _, id := range slices.Sorted(maps.Keys(b.Holds)) {
-		if h := b.Holds[id]; h.Expired(b.now) {
-			b.giveBack(h.Parts)
-			delete(b.Holds, id)
+	if hasExpired(b.Holds, b.now) {
+		for _, id := range slices.Sorted(maps.Keys(b.Holds)) {
+			if h := b.Holds[id]; h.Expired(b.now) {
+				b.giveBack(h.Parts)
+				delete(b.Holds, id)
+			}
 		}
 	}
 	b.payDebt()
+	if !hasExpired(b.Grants, b.now) {
+		return
+	}
 	for _, id := range b.burnOrder() {
 		g := b.Grants[id]
 		if g.Left == 0 || !g.Expired(b.now) {
@@ -74,6 +79,16 @@ func (b *book) sweep() {
 		g.Left = 0
 		b.Grants[id] = g
 	}
+}
+
+// hasExpired spares most sweeps the sorting: mostly time has done nothing.
+func hasExpired[T interface{ Expired(now time.Time) bool }](all map[string]T, now time.Time) bool {
+	for _, one := range all {
+		if one.Expired(now) {
+			return true
+		}
+	}
+	return false
 }
 
 // payDebt pays from what is left, in burn order. The balance does not change:

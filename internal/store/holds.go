@@ -40,6 +40,8 @@ type Hold struct {
 	TTL         time.Duration
 	// Renew lets a hold run on that is there, and places none.
 	Renew bool
+	// Token is that of the account as the caller last knew it; nil for none.
+	Token any
 }
 
 // Held is the answer to a Hold.
@@ -50,6 +52,8 @@ type Held struct {
 	// Of a hold that is finished: what it spent, and what End left for this.
 	Captured int64
 	Receipt  []byte
+	// Note is for End, and opaque; mostly of a hold that was placed by its Token.
+	Note any
 }
 
 // HoldOutcome is how Hold went.
@@ -83,6 +87,8 @@ type End struct {
 	// Receipt, at most [MaxReceipt] bytes for whoever asks under the same ID.
 	Keep    time.Duration
 	Receipt []byte
+	// Token is that of the account as the caller last knew it, and Note that of Held.
+	Token, Note any
 }
 
 // Recently is how long the end of a hold is remembered in any case: longer than a

@@ -157,10 +157,8 @@ func (c *Cache) Close() {
 // View is what the account may do now. Errors are those of [Options.Read].
 func (c *Cache) View(ctx context.Context, account string) (*View, Result, error) {
 	now := c.Clock()
-	if e, ok := c.entries.GetIfPresent(account); ok && c.counts(e) && e.fresh(now) {
-		if v := e.at(now); v != nil {
-			return v, Hit, nil
-		}
+	if v := c.current(account, now); v != nil {
+		return v, Hit, nil
 	}
 	if c.stands(now) {
 		if v := c.remembered(account, now); v != nil {
@@ -178,6 +176,24 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 		}
 	}
 	return nil, result, err
+}
+
+// Current is the view that View would return without a call of the store; nil is none.
+func (c *Cache) Current(account string) *View { return c.current(account, c.Clock()) }
+
+func (c *Cache) current(account string, now time.Time) *View {
+	if e, ok := c.entries.GetIfPresent(account); ok && c.counts(e) && e.fresh(now) {
+		return e.at(now)
+	}
+	return nil
+}
+
+// Token is that of the account as it is remembered, if that counts; else nil.
+func (c *Cache) Token(account string) any {
+	if e, ok := c.entries.GetIfPresent(account); ok && c.counts(e) {
+		return e.token
+	}
+	return nil
 }
 
 // Remembered is what the account was last known to be, for as long as it may be shown

@@ -18,6 +18,7 @@ type entry struct {
 	// standings are those of the account, and were right at standingsRev.
 	standings    map[string]entitlement.Standing
 	standingsRev int64
+	token        any   // of the account; see [entitlement.Account]
 	life         int64 // in which the reading began; 0 is none
 	// outdated: a change was heard of, to rev. The entry stays as the memory of
 	// that, and for as long as MaxStale says as what was true until then.
@@ -36,7 +37,7 @@ type step struct {
 // newEntry makes an entry of an account as it was read just now.
 func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *entry {
 	now := c.Clock().Round(0) // without the monotonic clock: what counts is the one that plans end by
-	e := &entry{rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, life: life, from: now, known: now}
+	e := &entry{rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, token: a.Token, life: life, from: now, known: now}
 	end := now.Add(remember + c.MaxStale)
 	settled := new(atomic.Bool)
 	last, at := &e.step, now

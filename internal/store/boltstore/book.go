@@ -1,9 +1,9 @@
 package boltstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -55,7 +55,7 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 // grants of which nothing is left.
 func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
 	a = ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)}
-	if head := b.get(kindHead, ""); len(head) == 32 {
+	if head := b.get(kindHead, ""); len(head) == headSize {
 		rev, srev, a.Seq, a.Debt = parseNumber(head), parseNumber(head[8:]), parseNumber(head[16:]), parseNumber(head[24:])
 	}
 	err = b.scan(kindLive, func(name, value []byte) error {
@@ -87,25 +87,48 @@ func inFile(g ledger.Grant) ledger.Grant {
 
 // save writes what changed.
 func (k *book) save(b bucket) error {
-	head := slices.Concat(number(k.rev), number(k.srev), number(k.after.Seq), number(k.after.Debt))
-	errs := []error{b.put(kindHead, "", head)}
+	head := make([]byte, 0, headSize)
+	for _, n := range [...]int64{k.rev, k.srev, k.after.Seq, k.after.Debt} {
+		head = binary.BigEndian.AppendUint64(head, uint64(n))
+	}
+	if err := b.put(kindHead, "", head); err != nil {
+		return err
+	}
 	for id, g := range k.after.Grants {
-		if g := inFile(g); g != inFile(k.before.Grants[id]) {
-			errs = append(errs, saveGrant(b, g))
+		before := inFile(k.before.Grants[id])
+		if g := inFile(g); g != before {
+			if err := saveGrant(b, before, g); err != nil {
+				return err
+			}
 		}
 	}
 	for _, e := range k.entries {
-		errs = append(errs, b.put(kindEntry, string(number(e.Seq)), []byte(record.Entry(e))))
+		line := record.AppendEntry(make([]byte, 0, likelyEntry+len(e.Grant)+len(e.Cause)), e)
+		if err := put(b.Bucket, entryKey(e.Seq), line); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-func saveGrant(b bucket, g ledger.Grant) error {
+const (
+	headSize    = 32 // bytes
+	likelyEntry = 64 // bytes of an entry that are no names
+	likelyGrant = 64 // bytes of a grant
+)
+
+// saveGrant writes a grant among the live or the closed ones, and takes it away
+// from the others. One that was live and still is was never among the closed ones.
+func saveGrant(b bucket, before, g ledger.Grant) error {
 	in, out := byte(kindLive), byte(kindClosed)
 	if g.Left == 0 {
 		in, out = out, in
 	}
-	return errors.Join(b.put(in, g.ID, []byte(record.Grant(g))), b.remove(out, g.ID))
+	err := b.put(in, g.ID, record.AppendGrant(make([]byte, 0, likelyGrant), g))
+	if err != nil || before.Left > 0 && g.Left > 0 {
+		return err
+	}
+	return b.remove(out, g.ID)
 }
 
 // conclude ends an operation of holds: it writes what changed, and then what

@@ -89,6 +89,11 @@ func scan(c *bolt.Cursor, prefix []byte, visit func(name, value []byte) error) e
 
 func key(kind byte, name string) []byte { return append([]byte{kind}, name...) }
 
+// entryKey is the key of an entry.
+func entryKey(seq int64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 1+8), kindEntry), uint64(seq))
+}
+
 // number writes n so that keys are in order of their numbers.
 func number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,11 +28,8 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 	if err != nil {
 		return store.Order{}, "", fmt.Errorf("create order: %w", err)
 	}
-	c := creation{key: key, now: s.now}
-	c.order, err = record.ParseOrder(o.Account, o.ID, value) // a copy that is ours alone
-	if err != nil {
-		return store.Order{}, "", err
-	}
+	o.Terms = maps.Clone(o.Terms) // now nothing of it is the caller's
+	c := creation{order: o, key: key, now: s.now}
 	if err := s.update(ctx, len(value), c.run); err != nil {
 		return store.Order{}, "", err
 	}

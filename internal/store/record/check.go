@@ -142,11 +142,13 @@ func Time(t time.Time) (time.Time, error) {
 }
 
 // Millis writes a time as UTC milliseconds since 1970, or "-" when it is zero.
-func Millis(t time.Time) string {
+func Millis(t time.Time) string { return string(appendMillis(nil, t)) }
+
+func appendMillis(b []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return "-"
+		return append(b, '-')
 	}
-	return strconv.FormatInt(t.UnixMilli(), 10)
+	return strconv.AppendInt(b, t.UnixMilli(), 10)
 }
 
 // ParseMillis reads what Millis wrote.

@@ -12,30 +12,39 @@ import (
 
 // Grant writes a grant, but for its id, as
 // "amount left held lapsed waived expires created".
-func Grant(g ledger.Grant) string {
-	return fmt.Sprintf("%d %d %d %d %d %s %s",
-		g.Amount, g.Left, g.Held, g.Lapsed, g.Waived, Millis(g.ExpiresAt), Millis(g.CreatedAt))
+func Grant(g ledger.Grant) string { return string(AppendGrant(make([]byte, 0, 64), g)) }
+
+// AppendGrant appends what Grant writes.
+func AppendGrant(b []byte, g ledger.Grant) []byte {
+	for _, n := range [...]int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	b = append(appendMillis(b, g.ExpiresAt), ' ')
+	return appendMillis(b, g.CreatedAt)
 }
 
 // ParseGrant reads what Grant wrote.
 func ParseGrant(id, s string) (ledger.Grant, error) {
-	f := strings.Split(s, " ")
-	if len(f) != 7 {
+	if strings.Count(s, " ") != 6 {
 		return ledger.Grant{}, errDamaged("grant", s)
 	}
 	g := ledger.Grant{ID: id}
-	for i, to := range []*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
-		n, err := strconv.ParseInt(f[i], 10, 64)
+	var field string
+	rest := s
+	for _, to := range [...]*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
+		field, rest, _ = strings.Cut(rest, " ")
+		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil || n < 0 || n > ledger.Max {
 			return ledger.Grant{}, errDamaged("grant", s)
 		}
 		*to = n
 	}
+	expires, created, _ := strings.Cut(rest, " ")
 	var err error
-	if g.ExpiresAt, err = ParseMillis(f[5]); err != nil {
+	if g.ExpiresAt, err = ParseMillis(expires); err != nil {
 		return ledger.Grant{}, err
 	}
-	if g.CreatedAt, err = ParseMillis(f[6]); err != nil {
+	if g.CreatedAt, err = ParseMillis(created); err != nil {
 		return ledger.Grant{}, err
 	}
 	return g, nil
@@ -43,9 +52,17 @@ func ParseGrant(id, s string) (ledger.Grant, error) {
 
 // Entry writes an entry as "seq at kind amount balance n grantcause", where the
 // grant's id is the first n bytes of the rest.
-func Entry(e ledger.Entry) string {
-	return fmt.Sprintf("%d %s %s %d %d %d %s%s",
-		e.Seq, Millis(e.At), e.Kind, e.Amount, e.Balance, len(e.Grant), e.Grant, e.Cause)
+func Entry(e ledger.Entry) string { return string(AppendEntry(nil, e)) }
+
+// AppendEntry appends what Entry writes.
+func AppendEntry(b []byte, e ledger.Entry) []byte {
+	b = append(strconv.AppendInt(b, e.Seq, 10), ' ')
+	b = append(appendMillis(b, e.At), ' ')
+	b = append(append(b, e.Kind...), ' ')
+	for _, n := range [...]int64{e.Amount, e.Balance, int64(len(e.Grant))} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	return append(append(b, e.Grant...), e.Cause...)
 }
 
 // ParseEntry reads what Entry wrote.

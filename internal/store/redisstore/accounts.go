@@ -56,10 +56,19 @@ func parseAccount(reply []string) (entitlement.Account, error) {
 	if a.HeldUntil, err = record.ParseMillis(reply[0]); err != nil {
 		return a, err
 	}
+	k := &known{due: reply[0]}
 	for i := 1; i < len(reply); i += 2 {
-		if err := parseField(&a, reply[i], reply[i+1]); err != nil {
+		field, value := reply[i], reply[i+1]
+		if err := parseField(&a, field, value); err != nil {
 			return a, err
 		}
+		if strings.HasPrefix(field, "g:") {
+			k.grants = append(k.grants, knownGrant{field: field, text: value, Grant: a.Ledger.Grants[field[2:]]})
+		}
+	}
+	if a.Ledger.Debt == 0 && len(a.Ledger.Holds) == 0 {
+		k.rev, k.srev, k.seq = a.Rev, a.StandingsRev, a.Ledger.Seq
+		a.Token = k
 	}
 	return a, nil
 }

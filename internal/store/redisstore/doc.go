@@ -34,6 +34,11 @@
 // contract above it. They are written so that a client may send them again after
 // a lost reply, which go-redis does by itself.
 //
+// Hold and end have three ways, in the order of what they cost: known_*.lua writes what
+// the gateway decided by an account that it remembers ([known]), usual_*.lua decides for
+// an account in the usual state, and ledger.lua for any. Each leaves what it is not made
+// for to the next, before it has written anything.
+//
 // # Changes
 //
 // The script that changes an account publishes "rev account" on the channel

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,18 +19,26 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 	if err := record.CheckHold(h); err != nil {
 		return store.Held{}, fmt.Errorf("hold: %w", err)
 	}
+	after, knows, placed := knownHold(h)
 	var held store.Held
 	err := s.ask(ctx, "hold", func() error {
-		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID, h.By), []string{
+		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID, h.By), append([]string{
 			s.now(), s.changes, h.ID, h.By, h.Fingerprint, decimal(h.Amount), millis(h.TTL), flag(h.Renew),
-		})
+		}, knows...))
 		if err != nil {
 			return err
 		}
 		if len(reply) == 1 {
-			var outcome string
-			outcome, _, held.Account, err = parseUsual(reply[0])
+			outcome, rest, _ := strings.Cut(reply[0], " ")
+			if outcome == "known" {
+				ends, next, _ := strings.Cut(rest, " ")
+				after.due = next
+				held.Outcome, held.Note = store.HoldPlaced, placed
+				held.Account, err = after.account()
+				return errors.Join(err, placed.until(ends))
+			}
 			held.Outcome = store.HoldOutcome(outcome)
+			_, held.Account, err = parseUsual(rest)
 			return err
 		}
 		if len(reply) < 4 {
@@ -60,11 +69,12 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	if e.Captured > 0 {
 		keep = max(keep, e.Keep)
 	}
+	after, knows := knownEnd(e)
 	var done store.Ended
 	err := s.ask(ctx, "end hold", func() error {
-		reply, err := s.run(ctx, endScript, s.holdKeys(e.Account, e.ID, e.By), []string{
+		reply, err := s.run(ctx, endScript, s.holdKeys(e.Account, e.ID, e.By), append([]string{
 			s.now(), s.changes, e.ID, e.By, decimal(e.Captured), string(e.Receipt), millis(keep), millis(s.slack()),
-		})
+		}, knows...))
 		switch {
 		case err != nil:
 			return err
@@ -72,7 +82,13 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 			return fmt.Errorf("end hold %q: %w", e.ID, ledger.ErrRange)
 		case len(reply) == 1:
 			done.Found = true
-			_, done.Captured, done.Account, err = parseUsual(reply[0])
+			outcome, rest, _ := strings.Cut(reply[0], " ")
+			if outcome == "known" {
+				after.due, done.Captured = rest, e.Captured
+				done.Account, err = after.account()
+				return err
+			}
+			done.Captured, done.Account, err = parseUsual(rest)
 			return err
 		case len(reply) < 4:
 			return errReply(reply)
@@ -90,35 +106,18 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	return done, nil
 }
 
-// parseUsual reads what usual.lua answers.
-func parseUsual(text string) (outcome string, captured int64, a entitlement.Account, err error) {
-	damaged := func() error { return fmt.Errorf("script returned %.40q", text) }
-	outcome, rest, _ := strings.Cut(text, " ")
-	captured, rest, ok1 := cutNumber(rest)
-	next, rest, _ := strings.Cut(rest, " ")
-	if a.HeldUntil, err = record.ParseMillis(next); err != nil {
-		return "", 0, a, damaged()
+// parseUsual reads what usual.lua answers behind the outcome.
+func parseUsual(text string) (captured int64, a entitlement.Account, err error) {
+	captured, rest, ok := cutNumber(text)
+	if !ok {
+		return 0, a, fmt.Errorf("script returned %.40q", text)
 	}
-	var ok2, ok3, ok4 bool
-	a.Rev, rest, ok2 = cutNumber(rest)
-	a.StandingsRev, rest, ok3 = cutNumber(rest)
-	a.Ledger.Seq, rest, ok4 = cutLast(rest)
-	if !ok1 || !ok2 || !ok3 || !ok4 {
-		return "", 0, a, damaged()
+	k, err := parseKnown(rest)
+	if err != nil {
+		return 0, a, err
 	}
-	a.Ledger.Grants = make(map[string]ledger.Grant)
-	for rest != "" {
-		size, after, ok1 := cutNumber(rest)
-		length, after, ok2 := cutNumber(after)
-		if !ok1 || !ok2 || size > int64(len(after)) || length > int64(len(after))-size {
-			return "", 0, a, damaged()
-		}
-		if err := parseField(&a, after[:size], after[size:size+length]); err != nil {
-			return "", 0, a, err
-		}
-		rest = strings.TrimPrefix(after[size+length:], " ")
-	}
-	return outcome, captured, a, nil
+	a, err = k.account()
+	return captured, a, err
 }
 
 func errReply(reply []string) error { return fmt.Errorf("script returned %d strings", len(reply)) }

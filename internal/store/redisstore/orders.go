@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -67,11 +68,9 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 		return store.Order{}, start, nil
 	}
 	if len(reply) == 3 { // it is new, so nobody has changed it
-		result, err := parseOrder(o.Account, o.ID, map[string]string{
-			"order": string(value), "state": string(store.OrderOpen),
-			"created": reply[2], "expires": record.Millis(o.ExpiresAt),
-		})
-		return result, start, err
+		created, err := record.ParseMillis(reply[2])
+		o.CreatedAt, o.Terms = created, maps.Clone(o.Terms)
+		return o, start, err
 	}
 	result, err := s.readOrder(ctx, o.Account, reply[1])
 	if errors.Is(err, store.ErrNotFound) {

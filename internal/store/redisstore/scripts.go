@@ -25,6 +25,12 @@ var usualHoldLua string
 //go:embed usual_end.lua
 var usualEndLua string
 
+//go:embed known_hold.lua
+var knownHoldLua string
+
+//go:embed known_end.lua
+var knownEndLua string
+
 //go:embed account.lua
 var accountLua string
 
@@ -70,8 +76,8 @@ var settleLua string
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
 	commitScript        = redis.NewScript(prelude + settledLua + ledgerLua + commitLua)
-	holdScript          = redis.NewScript(prelude + usualLua + usualHoldLua + ledgerLua + holdLua)
-	endScript           = redis.NewScript(prelude + usualLua + usualEndLua + ledgerLua + endLua)
+	holdScript          = redis.NewScript(prelude + knownHoldLua + usualLua + usualHoldLua + ledgerLua + holdLua)
+	endScript           = redis.NewScript(prelude + knownEndLua + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
 	createOrderScript   = redis.NewScript(prelude + createOrderLua)
 	openOrderScript     = redis.NewScript(prelude + openOrderLua)

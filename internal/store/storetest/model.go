@@ -57,6 +57,8 @@ type model struct {
 	objects   map[entitlement.Ref]store.Object
 	standings map[string]entitlement.Standing
 	holds     map[string]modelHold // what is known beside the ledger
+	notes     map[string]any       // of the last hold of each id
+	tokens    []any                // of all answers
 	placed    int                  // ids given out
 	callers   int
 }
@@ -76,7 +78,19 @@ func newModel(r *rig) *model {
 		ledger:  ledger.Account{Grants: map[string]ledger.Grant{}},
 		given:   map[string]int64{},
 		objects: map[entitlement.Ref]store.Object{}, standings: map[string]entitlement.Standing{},
-		holds: map[string]modelHold{},
+		holds: map[string]modelHold{}, notes: map[string]any{},
+	}
+}
+
+// drawToken is mostly the last one, as of a caller who is alone, or an older one.
+func (m *model) drawToken(t *rapid.T) any {
+	switch n := len(m.tokens); {
+	case n == 0:
+		return nil
+	case rapid.IntRange(0, 3).Draw(t, "token") > 0:
+		return m.tokens[n-1]
+	default:
+		return m.tokens[rapid.IntRange(max(0, n-10), n-1).Draw(t, "old token")]
 	}
 }
 
@@ -196,7 +210,7 @@ func (m *model) renew(t *rapid.T) {
 }
 
 func (m *model) holdAs(t *rapid.T, h store.Hold) {
-	h.Account = m.name
+	h.Account, h.Token = m.name, m.drawToken(t)
 	got, err := m.rig.Hold(m.rig.ctx(), h)
 	now := m.rig.clock.Now()
 	next, entries, outcome, wantErr := m.ledger.Hold(h.ID, h.Amount, now.Add(h.TTL), now)
@@ -230,6 +244,9 @@ func (m *model) holdAs(t *rapid.T, h store.Hold) {
 	if got.Outcome != want.Outcome || got.Captured != want.Captured || string(got.Receipt) != string(want.Receipt) {
 		t.Fatalf("hold %+v: got %+v, want %+v", h, got, want)
 	}
+	if got.Note != nil {
+		m.notes[h.ID] = got.Note
+	}
 	m.checkAnswer(t, got.Account)
 }
 
@@ -242,7 +259,7 @@ func (m *model) capture(t *rapid.T) {
 func (m *model) release(t *rapid.T) { m.end(t, m.drawHold(t, 1), 0) }
 
 func (m *model) end(t *rapid.T, id string, captured int64) {
-	e := store.End{Account: m.name, ID: id, By: m.holds[id].by, Captured: captured}
+	e := store.End{Account: m.name, ID: id, By: m.holds[id].by, Captured: captured, Token: m.drawToken(t), Note: m.notes[id]}
 	if rapid.IntRange(0, 9).Draw(t, "stranger") == 0 {
 		e.By += "?"
 	}
@@ -314,6 +331,7 @@ func (m *model) checkAnswer(t *rapid.T, a entitlement.Account) {
 		t.Fatalf("rev %d after %d", a.Rev, m.rev)
 	}
 	m.rev = a.Rev
+	m.tokens = append(m.tokens, a.Token)
 	m.checkLedger(t, a)
 }
 
