@@ -40,6 +40,7 @@ func Decode(body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	var bad faults
+	defer bad.borrow()()
 	envelope := readObject("", body, &bad)
 	e := Event{BusinessID: envelope.id("business_id"), Timestamp: envelope.time("timestamp")}
 	bad.unclear = nil // little is lost without these two

@@ -39,7 +39,7 @@ func readObject(path string, raw []byte, to *faults) fields {
 		f.refuse("", "is not an object")
 		return f
 	}
-	if to.members == nil {
+	if cap(to.members) == 0 {
 		to.members = make([]member, 0, min(1+len(raw)/30, 80)) // as Dodo's payloads need
 	}
 	first := len(to.members)

@@ -1,9 +1,11 @@
 package dodo
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -28,6 +30,9 @@ func checkJSON(body []byte) error {
 // tooDeep counts brackets outside of strings. It runs before the parser, which
 // would itself go down 10,000 levels.
 func tooDeep(body []byte) bool {
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
+		return false // however they are nested, or quoted
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
@@ -54,6 +59,25 @@ type faults struct {
 	malformed, unclear error
 
 	members []member // of all objects that were read, one after the other
+}
+
+// spareMembers are lists of members for the next body, emptied: what is decoded is a
+// copy, and nothing looks at the members of a body that was.
+var spareMembers = sync.Pool{New: func() any { return new([]member) }}
+
+// borrow takes a spare list, which the function that it returns gives back.
+func (f *faults) borrow() (giveBack func()) {
+	spare, _ := spareMembers.Get().(*[]member)
+	f.members = *spare
+	return func() {
+		const most = 1024 // of what is worth keeping; Dodo's payloads have about 80
+		if cap(f.members) > most {
+			return
+		}
+		clear(f.members)
+		*spare = f.members[:0]
+		spareMembers.Put(spare)
+	}
 }
 
 func (f *faults) err() error {

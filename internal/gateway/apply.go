@@ -20,6 +20,7 @@ type result struct {
 	account string // where it was applied
 	reason  string // why it was parked
 	alone   bool   // no event is parked for its object; false where that was not looked at
+	settled bool   // its event is noted in the journal as applied
 }
 
 func parked(account, reason string) result {
@@ -29,16 +30,17 @@ func parked(account, reason string) result {
 // apply finds the account that a fact belongs to and commits what follows from
 // it. cause names the fact in the account's entries. What an object describes
 // takes along what was parked for it, each time anew, so that a crash in between
-// loses nothing. bound says whose the object is, where that is known already.
-func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound) (result, error) {
-	r, err := g.fold(ctx, fact, cause, bound)
+// loses nothing. bound says whose the object is, where that is known already; event,
+// unless it is nil, is settled by the commit where nothing but that is to be done.
+func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
+	r, err := g.fold(ctx, fact, cause, bound, event)
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
 		err = g.unpark(ctx, fact.Ref)
 	}
 	return r, err
 }
 
-func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *store.Bound) (result, error) {
+func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
 	found, err := g.find(ctx, fact, bound)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)
@@ -46,13 +48,14 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
 	}
+	found.event = event
 	r, record, err := g.commit(ctx, fact, found, cause)
 	if err != nil || record.Payment.Subscription == "" {
 		return r, err
 	}
 	charged, err := g.charge(ctx, found.account, fact.Ref.ID, record.Payment, cause)
 	both := r.and(charged)
-	both.alone = r.alone // which is about the payment
+	both.alone, both.settled = r.alone, false // the one is about the payment, and the event about both
 	return both, err
 }
 
@@ -130,14 +133,19 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 			}
 			return done, next, nil
 		}
-		committed, err := g.Store.Commit(ctx, store.Commit{
+		commit := store.Commit{
 			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
 			Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
-		})
+		}
+		// A payment of a subscription is folded into that too before its event is done.
+		if found.event != nil && done.outcome == Applied && next.Payment.Subscription == "" {
+			commit.Settle = g.applied(*found.event, found.account)
+		}
+		committed, err := g.Store.Commit(ctx, commit)
 		switch {
 		case err == nil:
 			g.views.Forget(found.account)
-			done.alone = !committed.Waiting
+			done.alone, done.settled = !committed.Waiting, commit.Settle != nil
 			return done, next, nil
 		case errors.Is(err, ledger.ErrRange):
 			return parked(found.account, ReasonOutOfRange), prior, nil

@@ -60,7 +60,7 @@ func (g *Gateway) reread(ctx context.Context, order store.Order) error {
 		return err
 	}
 	cause := "confirm:" + order.ID
-	if _, err := g.apply(ctx, fact, cause, nil); err != nil || fact.Payment.Subscription == "" {
+	if _, err := g.apply(ctx, fact, cause, nil, nil); err != nil || fact.Payment.Subscription == "" {
 		return err
 	}
 	// What the payment bought is told by the subscription that it belongs to.
@@ -68,7 +68,7 @@ func (g *Gateway) reread(ctx context.Context, order store.Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.apply(ctx, fact, cause, nil)
+	_, err = g.apply(ctx, fact, cause, nil, nil)
 	return err
 }
 

@@ -65,11 +65,11 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 
 // receive journals an event. One that proves whose it is binds its object in the
 // same step, and brings back whose that is; nil for any other.
-func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *store.Bound, error) {
+func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
 		if claim, proven := g.Prover.Claim(fact.Clues.Metadata); proven {
 			record, bound, err := g.Store.Receive(ctx, e, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
-			return record, &bound, err
+			return record, &proof{bound, claim}, err
 		}
 	}
 	record, err := g.Store.Record(ctx, e)
@@ -78,7 +78,7 @@ func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (
 
 // take does with a journalled event what there is to do, and notes that. bound is
 // what receive found out, or nil.
-func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool, bound *store.Bound) (Outcome, error) {
+func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
 	switch {
 	case unclear:
 		return Parked, g.park(ctx, record, ReasonUnclear)
@@ -92,11 +92,14 @@ func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact,
 
 // settle applies a fact and notes in the journal what became of it. What has found
 // its account takes along what was parked for it.
-func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact, bound *store.Bound) (Outcome, error) {
+func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
 	record.Object = fact.Ref.String()
-	result, err := g.apply(ctx, fact, record.ID, bound)
+	result, err := g.apply(ctx, fact, record.ID, bound, &record)
 	if err != nil {
 		return "", err
+	}
+	if result.settled {
+		return result.outcome, nil
 	}
 	record.Account = result.account
 	if result.outcome != Parked {
@@ -131,11 +134,21 @@ func (g *Gateway) park(ctx context.Context, record store.Event, reason string) e
 // keeps both: the address that the customer typed may be what binds the customer
 // to an account when it is applied.
 func (g *Gateway) note(ctx context.Context, record store.Event) error {
+	return g.Store.Settle(ctx, record, g.retention(record))
+}
+
+func (g *Gateway) retention(record store.Event) store.Retention {
 	keep := store.Retention{Keep: g.KeepEvents.Duration()}
 	if g.KeepEvents.Redact && record.State.Final() {
 		keep.Body = dodo.Redact(record.Body)
 	}
-	return g.Store.Settle(ctx, record, keep)
+	return keep
+}
+
+// applied is what note writes of an event that was applied to the account.
+func (g *Gateway) applied(record store.Event, account string) *store.Settlement {
+	record.State, record.Reason, record.Account = store.EventApplied, "", account
+	return &store.Settlement{Event: record, Retention: g.retention(record)}
 }
 
 // unpark applies what was parked for an object that has an account now.
@@ -152,7 +165,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
 		if err != nil || event.Fact == nil {
 			continue // it stays parked
 		}
-		result, err := g.fold(ctx, *event.Fact, record.ID, nil)
+		result, err := g.fold(ctx, *event.Fact, record.ID, nil, nil)
 		if err != nil {
 			return fmt.Errorf("apply parked event: %w", err)
 		}

@@ -14,7 +14,14 @@ import (
 type owner struct {
 	account string        // empty: nothing says whose it is
 	order   *store.Order  // the order that it was bought by, where we have it
+	event   *store.Event  // to be settled with the commit
 	object  *store.Object // what the account has of it, where that was read already
+}
+
+// proof is what an event proved when it was received, and what came of that.
+type proof struct {
+	store.Bound
+	claim dodo.Claim
 }
 
 // find says whose a fact is, and binds its object to that account for ever
@@ -22,12 +29,15 @@ type owner struct {
 // the checkout session that we made; by the subscription or payment that it was given for; by
 // the customer, if the site's login vouched for that customer's e-mail address before.
 // bound, unless it is nil, says what came of our proof.
-func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *store.Bound) (owner, error) {
-	claim, proven := g.Prover.Claim(fact.Clues.Metadata)
+func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
+	var claim dodo.Claim
+	var proven bool
 	var found owner
 	if bound != nil {
+		claim, proven = bound.claim, true
 		found = owner{account: bound.Account, object: &bound.Object}
 	} else {
+		claim, proven = g.Prover.Claim(fact.Clues.Metadata)
 		account, err := g.Store.Owner(ctx, fact.Ref)
 		if err != nil {
 			return owner{}, err

@@ -378,7 +378,7 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 
 // take applies what Dodo says.
 func (r *reconciliation) take(ctx context.Context, fact dodo.Fact) error {
-	result, err := r.apply(ctx, fact, reconcileMark, nil)
+	result, err := r.apply(ctx, fact, reconcileMark, nil, nil)
 	switch {
 	case err != nil:
 		return err

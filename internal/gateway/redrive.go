@@ -130,7 +130,7 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	if unclear != nil || event.Fact == nil {
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	}
-	result, err := g.apply(ctx, *event.Fact, record.ID, nil)
+	result, err := g.apply(ctx, *event.Fact, record.ID, nil, nil)
 	if err != nil {
 		return false, record.Reason, err
 	}

@@ -92,6 +92,17 @@ type Commit struct {
 	// Order, when not nil, moves one of the account's orders along. An order
 	// that the store does not have is passed over; one that is paid stays paid.
 	Order *OrderResult
+	// Settle, when not nil, settles the event that the state comes from as
+	// [Journal.Settle] does, in a final state: in the same step, or right behind it
+	// where the two cannot be written together. What is not committed is not settled;
+	// an error of the settling says nothing about the commit.
+	Settle *Settlement
+}
+
+// Settlement is what becomes of an event.
+type Settlement struct {
+	Event     Event
+	Retention Retention
 }
 
 // Committed is what a commit did.

@@ -82,6 +82,10 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 	if c.Order != nil {
 		w.result = *c.Order
 	}
+	if c.Settle != nil {
+		w.settles = *c.Settle
+		w.settles.Event.Body, w.settles.Retention.Body = nil, bytes.Clone(c.Settle.Retention.Body)
+	}
 	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, &w) })
 	if err != nil {
 		return store.Committed{}, err
@@ -95,6 +99,7 @@ type commit struct {
 	standing string
 	object   []byte
 	result   store.OrderResult
+	settles  store.Settlement
 
 	done  store.Committed
 	order []byte // as it will be; nil when it stays as it is
@@ -104,6 +109,13 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 	b := accountOf(tx, w.Account)
 	if parseObject(b.get(kindObject, w.Object.String())).Version != w.Version {
 		return fmt.Errorf("commit %s: %w", w.Object, store.ErrConflict)
+	}
+	var known event
+	if w.Settle != nil {
+		var err error
+		if known, err = s.readEvent(tx, w.settles.Event.ID); err != nil {
+			return err
+		}
 	}
 	now := s.now()
 	k, err := s.readBook(b, w.Account, now, grantIDs(w.Effect.Grants))
@@ -122,7 +134,11 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 	s.turn(tx, k, true)
 	k.srev = k.rev
 	w.done = store.Committed{Entries: k.entries, Waiting: anyParked(tx, w.Object)}
-	return errors.Join(k.save(b), w.save(b))
+	err = errors.Join(k.save(b), w.save(b))
+	if w.Settle != nil {
+		err = errors.Join(err, s.settle(tx, known, w.settles.Event, w.settles.Retention))
+	}
+	return err
 }
 
 func grantIDs(targets []ledger.Target) []string {

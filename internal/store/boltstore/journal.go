@@ -130,38 +130,43 @@ func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) er
 		if err != nil {
 			return err
 		}
-		if e.State.Final() && e.Deliveries > 0 && e.Deliveries < known.Deliveries {
-			return nil
-		}
-		before := parkedKeys(known.Event)
-		parked, ends := known.State == store.EventParked, known.ends
-		known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
-		known.ends = endOf(known.ReceivedAt, s.now(), r.Keep)
-		if err := errors.Join(saveEvent(tx, known), moveEnd(tx, e.ID, ends, known.ends)); err != nil {
+		return s.settle(tx, known, e, r)
+	})
+}
+
+// settle notes what became of the delivery e of the event known.
+func (s *Store) settle(tx *bolt.Tx, known event, e store.Event, r store.Retention) error {
+	if e.State.Final() && e.Deliveries > 0 && e.Deliveries < known.Deliveries {
+		return nil
+	}
+	before := parkedKeys(known.Event)
+	parked, ends := known.State == store.EventParked, known.ends
+	known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
+	known.ends = endOf(known.ReceivedAt, s.now(), r.Keep)
+	if err := errors.Join(saveEvent(tx, known), moveEnd(tx, e.ID, ends, known.ends)); err != nil {
+		return err
+	}
+	if len(r.Body) > 0 && e.Deliveries == known.Deliveries {
+		if err := put(tx.Bucket(bucketBodies), []byte(e.ID), r.Body); err != nil {
 			return err
 		}
-		if len(r.Body) > 0 && e.Deliveries == known.Deliveries {
-			if err := put(tx.Bucket(bucketBodies), []byte(e.ID), r.Body); err != nil {
+	}
+	index := tx.Bucket(bucketParked)
+	if parked {
+		for _, key := range before {
+			if err := index.Delete(key); err != nil {
+				return writeError{err}
+			}
+		}
+	}
+	if known.State == store.EventParked {
+		for _, key := range parkedKeys(known.Event) {
+			if err := put(index, key, nil); err != nil {
 				return err
 			}
 		}
-		index := tx.Bucket(bucketParked)
-		if parked {
-			for _, key := range before {
-				if err := index.Delete(key); err != nil {
-					return writeError{err}
-				}
-			}
-		}
-		if known.State == store.EventParked {
-			for _, key := range parkedKeys(known.Event) {
-				if err := put(index, key, nil); err != nil {
-					return err
-				}
-			}
-		}
-		return s.adopt(tx, r.Keep)
-	})
+	}
+	return s.adopt(tx, r.Keep)
 }
 
 // Parked implements [store.Journal].

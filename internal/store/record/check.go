@@ -23,6 +23,7 @@ var (
 	errLongName    = fmt.Errorf("name is longer than %d bytes", maxName)
 	errNoHold      = errors.New("hold id is empty")
 	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", store.MaxReceipt)
+	errNotFinal    = errors.New("event is not settled in a final state")
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
 )
 
@@ -60,6 +61,14 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 	}
 	if c.Order != nil {
 		if err := CheckNames(c.Order.ID, c.Order.PaymentID); err != nil {
+			return c, err
+		}
+	}
+	if c.Settle != nil {
+		if !c.Settle.Event.State.Final() {
+			return c, errNotFinal
+		}
+		if err := CheckEvent(c.Settle.Event); err != nil {
 			return c, err
 		}
 	}

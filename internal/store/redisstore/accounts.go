@@ -21,6 +21,9 @@ const maxEntries = 1000
 
 var errRange = ledger.ErrRange
 
+// errApart: an event and an account cannot be written by one script here.
+var errApart = errors.New("keys lie in different slots")
+
 // Account implements [store.Accounts].
 func (s *Store) Account(ctx context.Context, account string) (entitlement.Account, error) {
 	if err := record.CheckAccount(account); err != nil {
@@ -131,7 +134,32 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 	if err != nil {
 		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
-	var done store.Committed
+	if c.Settle == nil {
+		done, _, err := s.commit(ctx, c, standing)
+		return done, err
+	}
+	settle := *c.Settle
+	if !s.apart.Load() {
+		done, under, err := s.commit(ctx, c, standing)
+		if err == nil && under != nil {
+			err = s.unpark(ctx, settle.Event.ID, *under)
+		}
+		if !errors.Is(err, errApart) {
+			return done, err
+		}
+		s.apart.Store(true)
+	}
+	c.Settle = nil
+	done, _, err := s.commit(ctx, c, standing)
+	if err == nil {
+		err = s.Settle(ctx, settle.Event, settle.Retention)
+	}
+	return done, err
+}
+
+// commit is one run of commit.lua. It returns where the event that it settled was
+// parked before, and errApart when the server wants all keys of a script in one slot.
+func (s *Store) commit(ctx context.Context, c store.Commit, standing string) (done store.Committed, under *place, err error) {
 	err = s.ask(ctx, "commit "+c.Object.String(), func() error {
 		keys, args := s.commitKeys(c), s.commitArgs(c, standing)
 		var asked *redis.Cmd
@@ -144,24 +172,32 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 			return err
 		}
 		reply, err := s.runAfter(ctx, asked, commitScript, keys, args)
+		if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
+			return errApart
+		}
 		if err != nil {
 			return err
 		}
 		switch reply[0] {
 		case "conflict":
 			return fmt.Errorf("commit %s: %w", c.Object, store.ErrConflict)
+		case "missing":
+			return fmt.Errorf("commit %s: event: %w", c.Object, store.ErrNotFound)
 		case "range":
 			return fmt.Errorf("commit %s: set grant %q: %w", c.Object, reply[1], ledger.ErrRange)
 		}
-		done.Entries, err = parseEntries(reply[1:])
+		if under, err = parsePlace(reply[1], reply[2]); err != nil {
+			return err
+		}
+		done.Entries, err = parseEntries(reply[3:])
 		n, unknown := parked.Result()
 		done.Waiting = n > 0 || unknown != nil
 		return err
 	})
 	if err != nil {
-		return store.Committed{}, err
+		return store.Committed{}, nil, err
 	}
-	return done, nil
+	return done, under, nil
 }
 
 func (s *Store) commitKeys(c store.Commit) []string {
@@ -170,7 +206,11 @@ func (s *Store) commitKeys(c store.Commit) []string {
 		order = c.Order.ID
 	}
 	k := s.keysOf(c.Account)
-	return append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
+	keys := append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
+	if c.Settle != nil {
+		keys = append(keys, s.eventKey(c.Settle.Event.ID))
+	}
+	return keys
 }
 
 func (s *Store) commitArgs(c store.Commit, standing string) []string {
@@ -185,6 +225,9 @@ func (s *Store) commitArgs(c store.Commit, standing string) []string {
 	}
 	for _, t := range c.Effect.Grants {
 		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
+	}
+	if c.Settle != nil {
+		args = append(args, settleArgs(c.Settle.Event, c.Settle.Retention)...)
 	}
 	return args
 }

@@ -7,6 +7,7 @@
 --       9 paid     sorted set: ids of paid orders by creation
 --       10 failed  sorted set: ids of the newest failed and cancelled orders by
 --                  creation; of those that expired, some
+--       11 event   the one to settle, see record.lua; or no such key
 -- ARGV  3 version that the state is from    4 version after it    5 state
 --       6 name of the object    7 standing, or "" for none    8 cause
 --       9 policy, "floor" or another    10 order id, or "" for none
@@ -14,13 +15,22 @@
 --       13 how many failed orders are listed
 --       14... of each target: grant, amount, expiry, creation, the grant that gives
 --             these credits from now on, or ""; times in milliseconds or "-"
+--       the last 8, where there is an event: what settled.lua takes
 --
--- Returns {"ok", entry...}, {"conflict"} or {"range", grant}.
+-- Returns {"ok", parked_under, received, entry...}, the first two as settled.lua says
+-- of an event that is settled, or else ""; {"conflict"}, {"missing"} or {"range", grant}.
 
 local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
 
 if (redis.call('HGET', OBJECT, 'version') or '0') ~= ARGV[3] then return { 'conflict' } end
+
+local last, event = #ARGV, nil
+if KEYS[11] then
+  event = event_to_settle()
+  if not event[1] then return { 'missing' } end
+  last = last - 8
+end
 
 -- find returns a grant of any kind, or nil.
 local function find(id)
@@ -86,16 +96,16 @@ local function set(id, target, expires, created, into)
 end
 
 sweep(cause)
-for i = 14, #ARGV, 5 do
+for i = 14, last, 5 do
   if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return { 'range', ARGV[i] } end
 end
 sweep(cause)
 intact()
 
-local moves = false
+local moves, created = false, nil
 if order ~= '' then
-  local state = redis.call('HGET', ORDER, 'state')
-  moves = state and state ~= 'paid'
+  local known = redis.call('HMGET', ORDER, 'state', 'created')
+  moves, created = known[1] and known[1] ~= 'paid', known[2]
 end
 
 -- Write.
@@ -108,9 +118,11 @@ else
 end
 save(true)
 if moves then
-  redis.call('HSET', ORDER, 'state', ARGV[11])
-  if ARGV[12] ~= '' then redis.call('HSET', ORDER, 'payment', ARGV[12]) end
-  local created = redis.call('HGET', ORDER, 'created')
+  if ARGV[12] ~= '' then
+    redis.call('HSET', ORDER, 'state', ARGV[11], 'payment', ARGV[12])
+  else
+    redis.call('HSET', ORDER, 'state', ARGV[11])
+  end
   if ARGV[11] == 'paid' then
     redis.call('PERSIST', ORDER)
     redis.call('ZREM', UNPAID, order)
@@ -128,5 +140,10 @@ end
 
 if #over > 0 then note_next() end
 
-table.insert(entries, 1, 'ok')
-return entries
+local reply = { 'ok', '', '' }
+if event then
+  local settled = settle(event, { unpack(ARGV, last + 1) }, now)
+  if settled[2] then reply = settled end
+end
+for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
+return reply

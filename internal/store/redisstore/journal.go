@@ -143,8 +143,13 @@ func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) er
 		if err != nil || under == nil {
 			return err
 		}
-		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.unindex(ctx, e.ID, *under, true) })
+		return s.unpark(ctx, e.ID, *under)
 	})
+}
+
+// unpark takes an event out of both indexes when it was settled otherwise.
+func (s *Store) unpark(ctx context.Context, id string, was place) error {
+	return s.do(ctx, "settle event", func(ctx context.Context) error { return s.unindex(ctx, id, was, true) })
 }
 
 func (s *Store) park(ctx context.Context, e store.Event) error {
@@ -202,23 +207,36 @@ type place struct {
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was or when somebody else has to say what became of it.
 func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, []string{
-		string(e.State), e.Reason, e.Object, e.Account, s.now(), millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
-	})
+	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, append(settleArgs(e, r), s.now()))
 	if err != nil {
 		return nil, err
 	}
 	if reply[0] == "missing" {
 		return nil, fmt.Errorf("settle event: %w", store.ErrNotFound)
 	}
-	if reply[0] == "delivered since" || reply[1] == "" {
+	if reply[0] == "delivered since" {
 		return nil, nil
 	}
-	received, err := strconv.ParseInt(reply[2], 10, 64)
+	return parsePlace(reply[1], reply[2])
+}
+
+// settleArgs are what settled.lua takes.
+func settleArgs(e store.Event, r store.Retention) []string {
+	return []string{
+		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
+	}
+}
+
+// parsePlace reads where an event was parked, nil when it never was.
+func parsePlace(under, received string) (*place, error) {
+	if under == "" {
+		return nil, nil
+	}
+	at, err := strconv.ParseInt(received, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("stored event is damaged: %w", err)
 	}
-	return &place{object: reply[1][1:], received: received}, nil
+	return &place{object: under[1:], received: at}, nil
 }
 
 // unindex takes an event out of the index of an object, unless it is parked

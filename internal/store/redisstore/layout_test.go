@@ -179,7 +179,7 @@ func TestKeyOutlivesOrder(t *testing.T) {
 
 var (
 	calls    = regexp.MustCompile(`redis\.call\('([A-Z]+)'(?:, ([^,)]+))?`)
-	keyNames = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[\d+\](?:, KEYS\[\d+\])*)$`)
+	keyNames = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[(?:\d+|#KEYS)\](?:, KEYS\[\d+\])*)$`)
 )
 
 // TestScriptsTouchTheirKEYS reads the scripts: every key that they touch is one

@@ -15,9 +15,12 @@ local token, remembered, linger = ARGV[7], 16, tonumber(ARGV[8])
 
 local known = redis.call('HMGET', EVENT, 'deliveries', 'seen')
 if not known[1] then
+  local now = int(clock(ARGV[1]))
   redis.call('HSET', EVENT, 'type', ARGV[2], 'body', ARGV[3], 'state', 'received', 'reason', ARGV[4], 'object', ARGV[5],
-    'account', ARGV[6], 'received', int(clock(ARGV[1])), 'deliveries', '1', 'seen', token)
-elseif not string.find(known[2], token, 1, true) then
+    'account', ARGV[6], 'received', now, 'deliveries', '1', 'seen', token)
+  return { ARGV[2], 'received', ARGV[4], ARGV[5], ARGV[6], now, '1' }
+end
+if not string.find(known[2], token, 1, true) then
   local seen = string.sub(known[2], -(remembered - 1) * #token) .. token
   redis.call('HSET', EVENT, 'body', ARGV[3], 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
   local left = redis.call('PTTL', EVENT)

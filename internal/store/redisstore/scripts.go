@@ -67,12 +67,15 @@ var purchasesLua string
 //go:embed record.lua
 var recordLua string
 
+//go:embed settled.lua
+var settledLua string
+
 //go:embed settle.lua
 var settleLua string
 
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
-	commitScript        = redis.NewScript(prelude + ledgerLua + commitLua)
+	commitScript        = redis.NewScript(prelude + settledLua + ledgerLua + commitLua)
 	holdScript          = redis.NewScript(prelude + knownHoldLua + usualLua + usualHoldLua + ledgerLua + holdLua)
 	endScript           = redis.NewScript(prelude + knownEndLua + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
@@ -83,7 +86,7 @@ var (
 	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
 	purchasesScript     = redis.NewScript(prelude + purchasesLua)
 	recordScript        = redis.NewScript(prelude + recordLua)
-	settleScript        = redis.NewScript(prelude + settleLua)
+	settleScript        = redis.NewScript(prelude + settledLua + settleLua)
 )
 
 // run runs a script, by its digest or, where the server does not know it (any

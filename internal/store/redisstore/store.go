@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,6 +28,7 @@ type Store struct {
 	log     *slog.Logger
 	secrets []string
 	turns   turns
+	apart   atomic.Bool // an event and an account are never written by one script
 
 	watchers  store.Watchers
 	listening sync.Once // starts the listener
@@ -63,6 +65,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)},
 	}
+	_, cluster := s.client.(*redis.ClusterClient)
+	s.apart.Store(cluster)
 	s.batch = newBatch(s.client, s.timeout)
 	if client.Password != "" {
 		s.secrets = []string{client.Password}
@@ -124,7 +128,7 @@ func (s *Store) ask(ctx context.Context, doing string, talk func() error) error 
 
 // isOurs reports whether an error is an answer of the store, not a failure.
 func isOurs(err error) bool {
-	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, errRange} {
+	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, errRange, errApart} {
 		if errors.Is(err, answer) {
 			return true
 		}

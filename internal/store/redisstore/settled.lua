@@ -1,0 +1,39 @@
+-- What stands before settle.lua and commit.lua: what became of an event, and how long
+-- it lives. The index of parked events lives in other keys, see journal.go.
+--
+-- KEYS  the last  event: see record.lua; where there is one
+--
+-- a are  1 state    2 reason    3 object    4 account
+--        5 how long after its receipt the event ends, or "0" for never
+--        6 and how long it lives on at the least
+--        7 the body that takes the place of the stored one, or "" for none
+--        8 which delivery of the event this is about, or "0" for whichever
+-- Times in milliseconds.
+--
+-- Invariant: while the event is parked, parked_under is its object. It is never
+-- cleared, so that a repeat of an un-parking learns it again. A body that was
+-- delivered since is never replaced, and never taken for applied.
+
+local EVENT = KEYS[#KEYS]
+
+-- event_to_settle reads what settle has to know; its first field is false when the
+-- event is missing.
+local function event_to_settle() return redis.call('HMGET', EVENT, 'state', 'parked_under', 'received', 'deliveries') end
+
+-- settle returns {"delivered since"} or {"ok", parked_under, received}: "o" and the
+-- object under which the event was parked last before this, or "" when it never was;
+-- and when the event was received.
+local function settle(known, a, now)
+  local final = a[1] == 'applied' or a[1] == 'ignored'
+  if final and a[8] ~= '0' and tonumber(a[8]) < tonumber(known[4]) then return { 'delivered since' } end
+  redis.call('HSET', EVENT, 'state', a[1], 'reason', a[2], 'object', a[3], 'account', a[4])
+  if a[1] == 'parked' then redis.call('HSET', EVENT, 'parked_under', 'o' .. a[3]) end
+  if a[7] ~= '' and a[8] == known[4] then redis.call('HSET', EVENT, 'body', a[7]) end
+  local keep, linger = tonumber(a[5]), tonumber(a[6])
+  if keep == 0 then
+    redis.call('PERSIST', EVENT)
+  else
+    redis.call('PEXPIRE', EVENT, int(math.max(tonumber(known[3]) + keep - now, linger)))
+  end
+  return { 'ok', known[2] or '', known[3] or '' }
+end
