@@ -162,13 +162,7 @@ func newShop(provider string, pooled bool) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := buy(r.Context(), client, provider)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusCreated)
-		_, _ = w.Write(answer)
+		sold(w, answer, err)
 	})
 }
 

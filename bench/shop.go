@@ -19,14 +19,19 @@ func keepingShop(provider, server string) http.Handler {
 	client := pooledClient()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := keep(r, orders, client, provider)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusCreated)
-		_, _ = w.Write(answer)
+		sold(w, answer, err)
 	})
+}
+
+// sold answers with what a shop sold.
+func sold(w http.ResponseWriter, answer []byte, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	_, _ = w.Write(answer)
 }
 
 func keep(r *http.Request, orders *redis.Client, client *http.Client, provider string) ([]byte, error) {

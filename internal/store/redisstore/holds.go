@@ -35,7 +35,7 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 				after.due = next
 				held.Outcome, held.Note = store.HoldPlaced, placed
 				held.Account, err = after.account()
-				return errors.Join(err, placed.until(ends))
+				return errors.Join(err, placed.endAt(ends))
 			}
 			held.Outcome = store.HoldOutcome(outcome)
 			_, held.Account, err = parseUsual(rest)

@@ -141,8 +141,8 @@ func knownHold(h store.Hold) (after *known, args []string, p *placed) {
 	return after, append(args, p.text), p
 }
 
-// until is when the hold runs out, as the script says.
-func (p *placed) until(ends string) (err error) {
+// endAt completes the hold with when it runs out, as the script says.
+func (p *placed) endAt(ends string) (err error) {
 	p.text = ends + p.text
 	p.expires, err = record.ParseMillis(ends)
 	return err
