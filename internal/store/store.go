@@ -206,8 +206,10 @@ type Orders interface {
 	// an order.
 	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
 	// OpenOrder stores the session of an order, with its expiry where that is
-	// set, and finishes its key. An order that has a session keeps it. It returns
-	// ErrNotFound when the order was dropped.
+	// set, and finishes its key. An order that has a session keeps it. What Claim
+	// does for the session and the account is done too: in the same step, or right
+	// before where the two cannot be written together. It returns ErrNotFound when the
+	// order was dropped; the session is claimed all the same.
 	OpenOrder(ctx context.Context, o Order, key Key) error
 	// DropOrder forgets an order without a session and its key, so that the key
 	// can be used again. Dropping what is not there does nothing; a paid order

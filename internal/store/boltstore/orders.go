@@ -143,14 +143,19 @@ func (c *creation) store(tx *bolt.Tx, b bucket, now time.Time) error {
 // OpenOrder implements [store.Orders]. The order's expiry is taken over with the
 // session, unless it is zero.
 func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
-	o, err := record.CheckOrder(o, key)
+	o, session, err := record.OpenedOrder(o, key)
 	if err != nil {
 		return fmt.Errorf("open order: %w", err)
 	}
-	return s.update(ctx, len(o.CheckoutURL), func(tx *bolt.Tx) error {
+	missing := false
+	err = s.update(ctx, len(o.CheckoutURL), func(tx *bolt.Tx) error {
 		now := s.now()
 		b := accountOf(tx, o.Account)
 		stored, err := readOrder(b, o.Account, o.ID)
+		if missing = errors.Is(err, store.ErrNotFound); missing {
+			_, err = claim(tx, session, o.Account)
+			return err
+		}
 		if err != nil {
 			return err
 		}
@@ -159,8 +164,13 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 			return err
 		}
 		tx.OnCommit(func() { s.watchers.Changed(o.Account, 0) })
-		return errors.Join(saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
+		_, err = claim(tx, session, o.Account)
+		return errors.Join(err, saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
 	})
+	if err == nil && missing {
+		return fmt.Errorf("open order: %w", store.ErrNotFound)
+	}
+	return err
 }
 
 // saveSession stores the session in o unless the stored order has one.

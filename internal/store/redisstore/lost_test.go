@@ -85,7 +85,9 @@ func warm(t *testing.T, server *redistest.Server) {
 	if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.OpenOrder(t.Context(), order("a"), key); !errors.Is(err, store.ErrNotFound) {
+	gone := order("a")
+	gone.SessionID = "cks_1"
+	if err := s.OpenOrder(t.Context(), gone, key); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 	records(1)(t, s)
