@@ -216,6 +216,7 @@ func lost(err error) *failure {
 		dns  *net.DNSError
 		op   *net.OpError
 		cert *tls.CertificateVerificationError
+		head tls.RecordHeaderError
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -226,7 +227,7 @@ func lost(err error) *failure {
 		f.why = "the host name does not resolve"
 	case errors.As(err, &cert):
 		f.why, f.again = "its certificate is not trusted", false
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &head) && string(head.RecordHeader[:]) == "HTTP/":
 		f.why, f.again = "it speaks http, not https", false
 	case errors.As(err, &op) && op.Op == "dial":
 		f.why = "cannot connect"

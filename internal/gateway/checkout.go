@@ -73,20 +73,20 @@ var (
 // The order is stored before Dodo is called, so that a repeat under the same key
 // goes on with the same order; when Dodo fails the order is dropped and the key
 // is free again.
-func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order store.Order, err error) {
+func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order *store.Order, err error) {
 	defer func() { g.Observer.CheckoutEnded(err) }()
 	ctx, cancel := context.WithTimeout(ctx, checkoutDeadline)
 	defer cancel()
 	p, err := g.begin(ctx, &who, &req)
 	if err != nil {
-		return store.Order{}, err
+		return nil, err
 	}
 	if p.start != store.Replayed {
 		if err := g.openSession(ctx, p); err != nil {
-			return store.Order{}, err
+			return nil, err
 		}
 	}
-	return p.order, nil
+	return &p.order, nil
 }
 
 // purchase is a checkout under way. It is on the heap, because a thousand may wait

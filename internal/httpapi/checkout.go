@@ -39,20 +39,27 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
 	}
 	return serveChange(w, r, change[checkoutAnswer]{
-		takes: fields{
-			"product": &req.Product, "credits": &req.Credits, "plan": &req.Plan,
-			quantityField: &req.Quantity, "return_to": &req.ReturnTo, "discount_code": &req.DiscountCode,
-		},
+		takes: checkoutFields(&req),
 		run: func(ctx context.Context, who gateway.Identity) (checkoutAnswer, error) {
 			order, err := a.gateway.Checkout(ctx, who, req)
+			if err != nil {
+				return checkoutAnswer{}, err
+			}
 			return checkoutAnswer{
 				OrderID: order.ID, SessionID: order.SessionID, CheckoutURL: order.CheckoutURL,
 				Product: order.Product, ExpiresAt: order.ExpiresAt.UTC(),
-			}, err
+			}, nil
 		},
 		status: http.StatusCreated,
 		next:   func(made checkoutAnswer) string { return made.CheckoutURL },
 	})
+}
+
+func checkoutFields(req *gateway.CheckoutRequest) fields {
+	return fields{
+		"product": &req.Product, "credits": &req.Credits, "plan": &req.Plan,
+		quantityField: &req.Quantity, "return_to": &req.ReturnTo, "discount_code": &req.DiscountCode,
+	}
 }
 
 func scheme(r *http.Request) string {

@@ -36,7 +36,7 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 	}
 	var result store.Order
 	var start store.Start
-	err = s.do(ctx, "create order", func(ctx context.Context) error {
+	err = s.ask(ctx, "create order", func() error {
 		var err error
 		for range maxTurns {
 			result, start, err = s.createOnce(ctx, o, key, value)
@@ -72,7 +72,7 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 		o.CreatedAt, o.Terms = created, maps.Clone(o.Terms)
 		return o, start, err
 	}
-	result, err := s.readOrder(ctx, o.Account, reply[1])
+	result, err := s.Order(ctx, o.Account, reply[1])
 	if errors.Is(err, store.ErrNotFound) {
 		// The order was forgotten before its key: then so is the key.
 		o.ID = reply[1]
