@@ -29,11 +29,35 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	if err := record.CheckAccount(account); err != nil {
 		return entitlement.Account{}, err
 	}
+	return s.account(ctx, "read account", accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+}
+
+// SignUp implements [store.Accounts].
+func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+	c.Version, c.Order, c.Settle = 0, nil, nil
+	c, err := record.CheckCommit(c)
+	if err != nil {
+		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
+	}
+	standing, err := record.Standing(c.Effect.Standing)
+	if err != nil {
+		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
+	}
+	args := s.commitArgs(c, standing)
+	args[2] = "" // the version, see commit.lua
+	return s.account(ctx, "sign up", commitScript, s.commitKeys(c), args)
+}
+
+// account runs a script that returns an account.
+func (s *Store) account(ctx context.Context, doing string, script *redis.Script, keys, args []string) (entitlement.Account, error) {
 	var a entitlement.Account
-	err := s.ask(ctx, "read account", func() error {
-		reply, err := s.run(ctx, accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+	err := s.ask(ctx, doing, func() error {
+		reply, err := s.run(ctx, script, keys, args)
 		if err != nil {
 			return err
+		}
+		if reply[0] == "range" {
+			return fmt.Errorf("%s: set grant %q: %w", doing, reply[1], ledger.ErrRange)
 		}
 		a, err = parseAccount(reply)
 		return err

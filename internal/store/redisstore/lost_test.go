@@ -111,6 +111,13 @@ var lostReplies = []struct {
 				t.Fatal(o, err)
 			}
 		}},
+	{"sign up", 1, nil,
+		func(t *testing.T, s store.Store) {
+			if a, err := s.SignUp(t.Context(), give("acc", "pay_1", 7)); err != nil || a.Ledger.Seq != 1 {
+				t.Fatal(a, err)
+			}
+		},
+		leaves(7, 1)},
 	{"hold", 1, gives, holds(holdOf("h", 7), store.HoldPlaced, 3), both(holdEnds(7, 3), leaves(3, 2))},
 	{"hold, refused", 1, gives, holds(holdOf("h", 11), store.HoldRefused, 10), leaves(10, 1)},
 	{"hold, renewed", 1, both(gives, holds(holdOf("h", 7), store.HoldPlaced, 3)),
