@@ -24,12 +24,13 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 	if err != nil {
 		return store.Order{}, "", fmt.Errorf("create order: %w", err)
 	}
+	o.CreatedAt = s.now()
 	value, err := record.Order(o)
 	if err != nil {
 		return store.Order{}, "", fmt.Errorf("create order: %w", err)
 	}
 	o.Terms = maps.Clone(o.Terms) // now nothing of it is the caller's
-	c := creation{order: o, key: key, now: s.now}
+	c := creation{order: o, value: value, key: key, now: s.now}
 	if err := s.update(ctx, len(value), c.run); err != nil {
 		return store.Order{}, "", err
 	}
@@ -39,6 +40,7 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 // creation is an order on its way into the file.
 type creation struct {
 	order store.Order
+	value []byte // as it is written
 	key   store.Key
 	now   func() time.Time
 
@@ -65,7 +67,6 @@ func (c *creation) run(tx *bolt.Tx) error {
 		return err
 	}
 	c.result = c.order
-	c.result.CreatedAt = now
 	return c.store(tx, b, now)
 }
 
@@ -125,16 +126,12 @@ func (c *creation) store(tx *bolt.Tx, b bucket, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	value, err := record.Order(c.result)
-	if err != nil {
-		return err
-	}
 	if b, err = accountFor(tx, c.order.Account); err != nil {
 		return err
 	}
 	return errors.Join(
 		old.forget(b),
-		b.put(kindOrder, c.order.ID, value),
+		b.put(kindOrder, c.order.ID, c.value),
 		b.put(kindUnpaid, c.order.ID, unpaidUntil(c.order.ExpiresAt, now.Add(c.key.Keep))),
 		saveKey(b, c.key.Hash, c.running(now)),
 	)
