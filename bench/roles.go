@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,16 +155,32 @@ func (p *provider) checkout(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"session_id":%q,"checkout_url":"http://%s/pay/%s"}`, id, r.Host, id)
 }
 
-// newShop is a checkout handler without a gateway, as short as it can be.
+// newShop is a checkout handler without a gateway, as short as it can be: it knows
+// what is wanted, and asks for it. It neither knows who asks nor looks at what the
+// provider says, and keeps nothing.
 func newShop(provider string, pooled bool) http.Handler {
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: time.Minute}
 	if pooled {
 		client = pooledClient()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, err := buy(r.Context(), client, provider)
+		var answer []byte
+		err := readWish(r)
+		if err == nil {
+			answer, err = buy(r.Context(), client, provider)
+		}
 		sold(w, answer, err)
 	})
+}
+
+// readWish reads what is to be bought; all buy the same.
+func readWish(r *http.Request) error {
+	var wish struct{ Product string }
+	err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&wish)
+	if err == nil && wish.Product != productName {
+		err = fmt.Errorf("no such product: %q", wish.Product)
+	}
+	return err
 }
 
 // pooledClient has as many connections as a rush needs.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"io"
 	"net/http"
 
 	"github.com/redis/go-redis/v9"
@@ -36,12 +35,11 @@ func sold(w http.ResponseWriter, answer []byte, err error) {
 
 func keep(r *http.Request, orders *redis.Client, client *http.Client, provider string) ([]byte, error) {
 	ctx := context.WithoutCancel(r.Context()) // what is begun is finished
-	var wish struct{ Product string }
-	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&wish); err != nil {
+	if err := readWish(r); err != nil {
 		return nil, err
 	}
 	order := "order:" + rand.Text()
-	if err := orders.HSet(ctx, order, "account", r.Header.Get("X-User"), "product", wish.Product, "state", "open").Err(); err != nil {
+	if err := orders.HSet(ctx, order, "account", r.Header.Get("X-User"), "product", productName, "state", "open").Err(); err != nil {
 		return nil, err
 	}
 	answer, err := buy(ctx, client, provider)
