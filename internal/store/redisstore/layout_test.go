@@ -178,7 +178,7 @@ func TestKeyOutlivesOrder(t *testing.T) {
 }
 
 var (
-	calls    = regexp.MustCompile(`redis\.call\('([A-Z]+)'(?:, ([^,)]+))?`)
+	calls    = regexp.MustCompile(`\bcall\('([A-Z]+)'(?:, ([^,)]+))?`)
 	keyNames = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[(?:\d+|#KEYS)\](?:, KEYS\[\d+\])*)$`)
 )
 
@@ -212,7 +212,8 @@ func TestScriptsTouchTheirKEYS(t *testing.T) {
 				t.Errorf("%s: %s touches %s, which is not one of its keys %v", file, m[1], m[2], names)
 			}
 		}
-		if n := strings.Count(string(text), "redis.call"); n != len(calls.FindAllString(string(text), -1)) {
+		rest := strings.Replace(calls.ReplaceAllString(string(text), ""), "call = KEYS, ARGV, redis.call", "", 1)
+		if strings.Contains(rest, "call") {
 			t.Errorf("%s calls redis in a way that this test does not read", file)
 		}
 		for _, bad := range []string{"cjson", "pcall", "tostring"} {
