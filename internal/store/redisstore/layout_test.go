@@ -178,8 +178,10 @@ func TestKeyOutlivesOrder(t *testing.T) {
 }
 
 var (
-	calls    = regexp.MustCompile(`\bcall\('([A-Z]+)'(?:, ([^,)]+))?`)
-	keyNames = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[(?:\d+|#KEYS)\](?:, KEYS\[\d+\])*)$`)
+	calls = regexp.MustCompile(`(?:redis\.)?\bcall\('([A-Z]+)'(?:, ([^,)]+))?`)
+	// whatever else may talk to Redis
+	otherCalls = regexp.MustCompile(`(?:redis\.)?\bcall\(|\bredis\b`)
+	keyNames   = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[(?:\d+|#KEYS)\](?:, KEYS\[\d+\])*)$`)
 )
 
 // TestScriptsTouchTheirKEYS reads the scripts: every key that they touch is one
@@ -213,7 +215,7 @@ func TestScriptsTouchTheirKEYS(t *testing.T) {
 			}
 		}
 		rest := strings.Replace(calls.ReplaceAllString(string(text), ""), "call = KEYS, ARGV, redis.call", "", 1)
-		if strings.Contains(rest, "call") {
+		if otherCalls.MatchString(rest) {
 			t.Errorf("%s calls redis in a way that this test does not read", file)
 		}
 		for _, bad := range []string{"cjson", "pcall", "tostring"} {
