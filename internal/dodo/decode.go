@@ -36,12 +36,14 @@ const (
 // event as was understood but without a fact, for one whose effect cannot be
 // told. The errors name fields, never values.
 func Decode(body []byte) (Event, error) {
-	if err := checkJSON(body); err != nil {
+	var doc document
+	giveBack, err := doc.borrow(body)
+	defer giveBack()
+	if err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	var bad faults
-	defer bad.borrow()()
-	envelope := readObject("", body, &bad)
+	envelope := fields{doc: &doc, faults: &bad}
 	e := Event{BusinessID: envelope.id("business_id"), Timestamp: envelope.time("timestamp")}
 	bad.unclear = nil // little is lost without these two
 	if e.Type = envelope.text("type"); !isEventType(e.Type) {
@@ -146,7 +148,7 @@ func subscriptionOf(data fields) string {
 	if one != "" || len(several) == 0 {
 		return one
 	}
-	first, _ := scalar(several[0])
+	first, _ := scalar(data.doc.raw(several[0].at))
 	if !isWord(first, maxID) {
 		data.refuse("subscription_ids", "has no id in it")
 	}
@@ -238,14 +240,14 @@ func readCustomer(data fields) Clues {
 // the order proof always does.
 func readMetadata(metadata fields) map[string]string {
 	var pairs map[string]string
-	seen := make(map[string]bool, len(metadata.members))
-	for _, m := range metadata.members {
-		name := string(m.name)
+	seen := make(map[string]bool)
+	for i := metadata.first(); i < metadata.end(); i = metadata.doc.nodes[i].next {
+		name := string(metadata.doc.name(i))
 		if seen[name] {
 			metadata.ambiguous("", "names a key twice")
 		}
 		seen[name] = true
-		value, ok := scalar(m.raw)
+		value, ok := scalar(metadata.doc.raw(i))
 		switch {
 		case !ok, len(name) > maxKey, utf8.RuneCountInString(value) > maxValue:
 			continue
@@ -253,7 +255,7 @@ func readMetadata(metadata fields) map[string]string {
 			continue
 		}
 		if pairs == nil {
-			pairs = make(map[string]string, min(len(metadata.members), maxPairs))
+			pairs = make(map[string]string)
 		}
 		pairs[name] = value
 	}
