@@ -49,8 +49,11 @@ func contestants() []contestant {
 		{name: "charge-bolt", title: "dodogate, hold and capture, embedded", gateway: true, charge: chargeOne, needs: chargeModule},
 		{name: "naive-read", title: "middleware, one Redis read", redis: true, naive: "naive_read"},
 		{name: "naive-deduct", title: "middleware, one blocking deduction script", redis: true, naive: "naive_deduct"},
+		{name: "naive-hold", title: "middleware, hold and capture as two scripts: the floor of two phases", redis: true, naive: "naive_hold"},
 		{name: "own-redis", title: "dodogate, headers only, Redis, its own GC settings", gateway: true, redis: true, ownGC: true},
 		{name: "own-bolt", title: "dodogate, headers only, embedded, its own GC settings", gateway: true, ownGC: true},
+		{name: "own-charge-redis", title: "dodogate, hold and capture, Redis, its own GC settings", gateway: true, redis: true, ownGC: true, charge: chargeOne, needs: chargeModule},
+		{name: "own-charge-bolt", title: "dodogate, hold and capture, embedded, its own GC settings", gateway: true, ownGC: true, charge: chargeOne, needs: chargeModule},
 		{name: "respond-402", title: "bare Caddy, `respond 402`: the floor of a refusal", refused: true, answer: "respond {} 402"},
 		{name: "require-402", title: "dodogate, refusal by dodo_require, Redis", gateway: true, redis: true, refused: true, charge: "dodo_require /api/* credits " + tooMuch, needs: requireModule},
 		{name: "charge-402", title: "dodogate, refusal by dodo_charge, Redis", gateway: true, redis: true, refused: true, charge: "dodo_charge /api/* " + tooMuch, needs: chargeModule},
@@ -132,7 +135,7 @@ func (b *bench) visitsOf(r *running) []load.Exchange {
 			visits[i].Status, visits[i].Prefix, visits[i].Length = 402, []byte("{"), 0
 		}
 		return visits
-	case r.charge != "" || r.naive == "naive_deduct":
+	case r.charge != "" || r.naive == "naive_deduct" || r.naive == "naive_hold":
 		return b.visits(r.addr, path, itself, "")
 	case r.gateway || r.naive != "":
 		return b.visits(r.addr, path, itself, fmt.Sprint(signup)+"\n")

@@ -18,8 +18,9 @@ import (
 func init() {
 	caddy.RegisterModule(Read{})
 	caddy.RegisterModule(Deduct{})
+	caddy.RegisterModule(Hold{})
 	caddy.RegisterModule(Headers{})
-	for _, name := range []string{"naive_read", "naive_deduct", "naive_headers"} {
+	for _, name := range []string{"naive_read", "naive_deduct", "naive_hold", "naive_headers"} {
 		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "reverse_proxy")
 	}
 	httpcaddyfile.RegisterHandlerDirective("naive_read", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -29,6 +30,10 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("naive_deduct", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		d := new(Deduct)
 		return d, d.parse(h.Dispenser)
+	})
+	httpcaddyfile.RegisterHandlerDirective("naive_hold", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		n := new(Hold)
+		return n, n.parse(h.Dispenser)
 	})
 	httpcaddyfile.RegisterHandlerDirective("naive_headers", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		n := new(Headers)

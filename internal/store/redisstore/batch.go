@@ -10,10 +10,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// batch sends commands of many callers together: those that come while every lane is
-// under way wait for the next one, and share one write and one read with all who wait.
-// Commands that come while a lane is free go at once. So a busy gateway makes a fraction
-// of the system calls, and Redis as well, and an idle one waits for nobody.
+// batch sends commands of many callers together. Who finds a lane free sends at once, by
+// itself; those who come while every lane is under way wait, and when one is free again
+// the first of them sends what all ask for, with one write and one read. So a busy gateway
+// makes a fraction of the system calls, and Redis as well, and an idle one waits for
+// nobody, not even for another goroutine to wake up.
 //
 // The timeout of commands begins when they are sent: a rush is served late and not
 // refused, as long as the server answers. Behind a server that hangs nobody waits for
@@ -21,126 +22,186 @@ import (
 type batch struct {
 	client  redis.UniversalClient
 	timeout time.Duration // of one batch
-	queue   chan *call
-	ended   context.Context //nolint:containedctx // of the goroutines
-	end     context.CancelFunc
-	done    sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	underWay int     // lanes
+	waiting  []*call // while all lanes are under way
+
+	ended context.Context //nolint:containedctx // of what is under way
+	end   context.CancelFunc
+	done  sync.WaitGroup // of the lanes under way
 }
 
 // call are the commands of one caller on their way.
 type call struct {
-	ctx  context.Context //nolint:containedctx // of the caller
-	ask  func(context.Context, redis.Pipeliner)
-	over chan error // nil: its commands say what became of them
+	ctx context.Context //nolint:containedctx // of the caller
+	ask func(context.Context, redis.Pipeliner)
+	// told gets what the caller waits for: errLead, or what became of its commands,
+	// where nil is that they say so themselves.
+	told chan error
 }
 
 const (
-	lanes       = 2    // batches under way at a time
-	maxCalls    = 1024 // that wait; more callers wait to be let in
-	maxTogether = 128  // in one batch
+	lanes       = 2   // batches under way at a time
+	maxTogether = 128 // calls in one batch
 )
 
-var errBatchEnded = errors.New("redis: client is closed")
+var (
+	errBatchEnded = errors.New("redis: client is closed")
+	errLead       = errors.New("a lane is free, and the caller's")
+)
 
 func newBatch(client redis.UniversalClient, timeout time.Duration) *batch {
-	b := &batch{client: client, timeout: timeout, queue: make(chan *call, maxCalls)}
+	b := &batch{client: client, timeout: timeout}
 	b.ended, b.end = context.WithCancel(context.Background())
-	for range lanes {
-		b.done.Go(b.run)
-	}
 	return b
 }
 
 // close ends what is under way, and waits for that.
 func (b *batch) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
 	b.end()
 	b.done.Wait()
-	b.failAll(errBatchEnded)
 }
 
 // do sends what ask asks for, once, and waits for the replies. The caller may look at
 // the commands only when there is no error: what fails for one of them is said by itself.
+//
+// A caller that sends stays until the replies are there, for others wait for them, even
+// if its ctx is canceled meanwhile. One that has a deadline of its own does not send by
+// itself.
 func (b *batch) do(ctx context.Context, ask func(context.Context, redis.Pipeliner)) error {
-	c := &call{ctx: ctx, ask: ask, over: make(chan error, 1)}
-	if err := b.enqueue(c); err != nil {
+	c := &call{ctx: ctx, ask: ask}
+	_, hurries := ctx.Deadline()
+	if hurries {
+		c.told = make(chan error, 1)
+	}
+	leads, err := b.enter(c)
+	if err != nil {
 		return err
 	}
-	if b.ended.Err() != nil { // those who would have failed it may have left before
-		b.failAll(errBatchEnded)
-	}
-	select {
-	case err := <-c.over:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// enqueue lets a call wait for its lane. Mostly there is room, and what is told to
-// everybody, which is dear for many at once, is not looked at.
-func (b *batch) enqueue(c *call) error {
-	select {
-	case b.queue <- c:
-		return nil
-	default:
-	}
-	select {
-	case b.queue <- c:
-		return nil
-	case <-c.ctx.Done():
-		return c.ctx.Err()
-	case <-b.ended.Done():
-		return errBatchEnded
-	}
-}
-
-func (b *batch) run() {
 	for {
+		if leads && !hurries {
+			defer b.pass()
+			return b.send(c)
+		}
+		if leads {
+			go func() {
+				defer b.pass()
+				c.told <- b.send(c)
+			}()
+		}
 		select {
-		case c := <-b.queue:
-			b.send(b.gather(c))
-		case <-b.ended.Done():
-			return
+		case err = <-c.told:
+		case <-ctx.Done():
+			return b.leave(c)
+		}
+		if leads = errors.Is(err, errLead); !leads {
+			return err
 		}
 	}
 }
 
-// gather takes what waits behind first.
-func (b *batch) gather(first *call) []*call {
-	calls := []*call{first}
-	for len(calls) < maxTogether {
+// enter reports that a lane was free, and is the caller's, or lets it wait.
+func (b *batch) enter(c *call) (leads bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return false, errBatchEnded
+	case b.underWay < lanes:
+		b.underWay++
+		b.done.Add(1)
+		return true, nil
+	default:
+		if c.told == nil {
+			c.told = make(chan error, 1)
+		}
+		b.waiting = append(b.waiting, c)
+		return false, nil
+	}
+}
+
+// leave is for a caller that does not wait any longer. If it was told to send, the next
+// one is.
+func (b *batch) leave(c *call) error {
+	b.mu.Lock()
+	i := slices.Index(b.waiting, c)
+	if i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	}
+	b.mu.Unlock()
+	if i < 0 {
 		select {
-		case c := <-b.queue:
-			calls = append(calls, c)
-		default:
-			return calls
+		case err := <-c.told:
+			if errors.Is(err, errLead) {
+				b.pass()
+			}
+		default: // it is among those that are being sent
 		}
 	}
+	return c.ctx.Err()
+}
+
+// pass gives the lane to the first of those who wait, or back.
+func (b *batch) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		b.failWaiting(errBatchEnded)
+	}
+	if len(b.waiting) > 0 {
+		b.waiting[0].told <- errLead
+		b.waiting = slices.Delete(b.waiting, 0, 1)
+		return
+	}
+	b.underWay--
+	b.done.Done()
+}
+
+// gather takes those who wait.
+func (b *batch) gather() (calls []*call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.waiting), maxTogether-1)
+	calls, b.waiting = b.waiting[:n:n], b.waiting[n:]
 	return calls
 }
 
-// send sends the commands of callers who still wait.
-func (b *batch) send(calls []*call) {
+// send sends the commands of a caller, and of those who wait by then, and says how its
+// own went.
+func (b *batch) send(own *call) error {
+	if err := own.ctx.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(b.ended, b.timeout)
 	defer cancel()
 	p := b.client.Pipeline()
-	for i, c := range calls {
+	own.ask(ctx, p)
+	others := b.gather()
+	for i, c := range others {
 		if err := c.ctx.Err(); err != nil {
-			c.over <- err
-			calls[i] = nil
+			c.told <- err
+			others[i] = nil
 			continue
 		}
 		c.ask(ctx, p)
 	}
 	cmds, _ := p.Exec(ctx) // each has its own error, and that of the connection
-	for _, c := range calls {
+	for _, c := range others {
 		if c != nil {
-			c.over <- nil
+			c.told <- nil
 		}
 	}
 	if ctx.Err() != nil && !slices.ContainsFunc(cmds, answered) {
-		b.failAll(errSilent) // they have waited while the server answered nobody
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.failWaiting(errSilent) // they have waited while the server answered nobody
 	}
+	return nil
 }
 
 // answered reports whether the server said what became of a command.
@@ -149,14 +210,10 @@ func answered(cmd redis.Cmder) bool {
 	return cmd.Err() == nil || errors.As(cmd.Err(), &said)
 }
 
-// failAll fails those who wait.
-func (b *batch) failAll(err error) {
-	for {
-		select {
-		case c := <-b.queue:
-			c.over <- err
-		default:
-			return
-		}
+// failWaiting fails those who wait. mu is held.
+func (b *batch) failWaiting(err error) {
+	for _, c := range b.waiting {
+		c.told <- err
 	}
+	b.waiting = nil
 }
