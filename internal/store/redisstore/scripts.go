@@ -40,6 +40,9 @@ var holdLua string
 //go:embed end.lua
 var endLua string
 
+//go:embed usual_commit.lua
+var usualCommitLua string
+
 //go:embed commit.lua
 var commitLua string
 
@@ -64,8 +67,14 @@ var entriesBeforeLua string
 //go:embed purchases.lua
 var purchasesLua string
 
+//go:embed recorded.lua
+var recordedLua string
+
 //go:embed record.lua
 var recordLua string
+
+//go:embed receive.lua
+var receiveLua string
 
 //go:embed settled.lua
 var settledLua string
@@ -75,7 +84,7 @@ var settleLua string
 
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
-	commitScript        = redis.NewScript(prelude + settledLua + ledgerLua + commitLua)
+	commitScript        = redis.NewScript(prelude + settledLua + usualCommitLua + ledgerLua + commitLua)
 	holdScript          = redis.NewScript(prelude + knownHoldLua + usualLua + usualHoldLua + ledgerLua + holdLua)
 	endScript           = redis.NewScript(prelude + knownEndLua + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
@@ -85,7 +94,8 @@ var (
 	openOrdersScript    = redis.NewScript(prelude + openOrdersLua)
 	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
 	purchasesScript     = redis.NewScript(prelude + purchasesLua)
-	recordScript        = redis.NewScript(prelude + recordLua)
+	recordScript        = redis.NewScript(prelude + recordedLua + recordLua)
+	receiveScript       = redis.NewScript(prelude + recordedLua + receiveLua)
 	settleScript        = redis.NewScript(prelude + settledLua + settleLua)
 )
 
@@ -159,6 +169,24 @@ func texts(said *redis.Cmd) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("script returned %T", reply)
 	}
+}
+
+// unpacked is the list that a script returned as one text, see packed in prelude.lua. It
+// has at least as many elements as are asked for.
+func unpacked(reply []string, least int) ([]string, error) {
+	const usual = 16 // as many as most have
+	list, rest := make([]string, 0, usual), reply[0]
+	for rest != "" {
+		size, after, ok := cutNumber(rest)
+		if !ok || size > int64(len(after)) {
+			return nil, errReply(reply)
+		}
+		list, rest = append(list, after[:size]), after[size:]
+	}
+	if len(list) < least {
+		return nil, errReply(reply)
+	}
+	return list, nil
 }
 
 // now is the time for a script, "" when Redis is to tell it.
