@@ -239,19 +239,22 @@ func readCustomer(data fields) Clues {
 // and booleans as they are written. Of more than 50, the first ones stay, and
 // the order proof always does.
 func readMetadata(metadata fields) map[string]string {
+	if metadata.first() >= metadata.end() {
+		return nil
+	}
 	var pairs map[string]string
-	seen := make(map[string]bool)
+	var left map[string]bool // those that are not kept, which must not be there twice either
 	for i := metadata.first(); i < metadata.end(); i = metadata.doc.nodes[i].next {
 		name := string(metadata.doc.name(i))
-		if seen[name] {
+		if _, kept := pairs[name]; kept || left[name] {
 			metadata.ambiguous("", "names a key twice")
 		}
-		seen[name] = true
 		value, ok := scalar(metadata.doc.raw(i))
-		switch {
-		case !ok, len(name) > maxKey, utf8.RuneCountInString(value) > maxValue:
-			continue
-		case len(pairs) >= maxPairs && !isProofKey(name):
+		if !ok || len(name) > maxKey || utf8.RuneCountInString(value) > maxValue || len(pairs) >= maxPairs && !isProofKey(name) {
+			if left == nil {
+				left = make(map[string]bool)
+			}
+			left[name] = true
 			continue
 		}
 		if pairs == nil {

@@ -166,11 +166,11 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 // Events that are parked under the object lie where the one that is settled does.
 func (s *Store) commit(ctx context.Context, c store.Commit, standing string) (done store.Committed, under *place, err error) {
 	err = s.ask(ctx, "commit "+c.Object.String(), func() error {
-		keys, args := s.commitKeys(c), s.commitArgs(c, standing)
+		keys, args, state := s.commitKeys(c), s.commitArgs(c, standing), blob{stateArg, c.State}
 		var asked *redis.Cmd
 		var parked *redis.IntCmd
 		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-			asked = evalSha(ctx, p, commitScript, keys, args)
+			asked = evalSha(ctx, p, commitScript, keys, args, state)
 			if c.Settle == nil {
 				parked = p.Exists(ctx, s.parkedKey(c.Object.String()))
 			}
@@ -178,7 +178,7 @@ func (s *Store) commit(ctx context.Context, c store.Commit, standing string) (do
 		if err != nil {
 			return err
 		}
-		reply, err := s.runAfter(ctx, asked, commitScript, keys, args)
+		reply, err := s.runAfter(ctx, asked, commitScript, keys, args, state)
 		if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
 			return errApart
 		}
@@ -226,23 +226,31 @@ func (s *Store) commitKeys(c store.Commit) []string {
 		order = c.Order.ID
 	}
 	k := s.keysOf(c.Account)
-	keys := append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
+	const most = 12
+	keys := append(make([]string, 0, most), k.ledger()...)
+	keys = append(keys, k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
 	if c.Settle != nil {
 		keys = append(keys, s.parkedKey(c.Object.String()), s.eventKey(c.Settle.Event.ID))
 	}
 	return keys
 }
 
+// stateArg is the argument that commitArgs leaves out.
+const stateArg = 4
+
+var maxPurchases = decimal(store.MaxPurchases)
+
 func (s *Store) commitArgs(c store.Commit, standing string) []string {
 	var order store.OrderResult
 	if c.Order != nil {
 		order = *c.Order
 	}
-	args := []string{
-		s.now(), s.changes, decimal(c.Version), decimal(c.Version + 1), string(c.State),
+	const most = 13 + 5 + 8 // of one grant
+	args := append(make([]string, 0, most),
+		s.now(), s.changes, decimal(c.Version), decimal(c.Version+1), "",
 		c.Object.String(), standing, c.Cause, string(c.Policy), order.ID, string(order.State), order.PaymentID,
-		decimal(store.MaxPurchases),
-	}
+		maxPurchases,
+	)
 	for _, t := range c.Effect.Grants {
 		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
 	}

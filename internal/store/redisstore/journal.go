@@ -46,7 +46,7 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	}
 	var stored store.Event
 	err := s.ask(ctx, "record event", func() error {
-		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e))
+		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e), bodyOf(e))
 		if err == nil {
 			reply, err = unpacked(reply, recordedFields)
 		}
@@ -62,8 +62,13 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 func (s *Store) recordArgs(e store.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return []string{s.now(), e.Type, string(e.Body), e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger)}
+	return []string{s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger}
 }
+
+var linger = millis(store.Linger)
+
+// bodyOf is the argument that recordArgs leaves out.
+func bodyOf(e store.Event) blob { return blob{2, e.Body} }
 
 // recordedFields is how much recorded.lua says.
 const recordedFields = 7
@@ -107,7 +112,7 @@ func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (st
 func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
 	k := s.keysOf(b.Account)
 	keys := []string{s.eventKey(e.ID), s.ownerKey(b.Object), k.object(b.Object), k.order(b.Order)}
-	reply, err := s.run(ctx, receiveScript, keys, append(s.recordArgs(e), b.Account))
+	reply, err := s.run(ctx, receiveScript, keys, append(s.recordArgs(e), b.Account), bodyOf(e))
 	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
 		return stored, bound, errApart
 	}
@@ -145,14 +150,14 @@ func (s *Store) receiveApart(ctx context.Context, e store.Event, b store.Binding
 	var record, claim *redis.Cmd
 	var object, order *redis.MapStringStringCmd
 	err = s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-		record = evalSha(ctx, p, recordScript, event, args)
+		record = evalSha(ctx, p, recordScript, event, args, bodyOf(e))
 		claim = evalSha(ctx, p, claimScript, owner, account)
 		object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
 	})
 	if err != nil {
 		return stored, bound, err
 	}
-	reply, err := s.runAfter(ctx, record, recordScript, event, args)
+	reply, err := s.runAfter(ctx, record, recordScript, event, args, bodyOf(e))
 	if err == nil {
 		reply, err = unpacked(reply, recordedFields)
 	}
@@ -288,7 +293,7 @@ func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (u
 // settleArgs are what settled.lua takes.
 func settleArgs(e store.Event, r store.Retention) []string {
 	return []string{
-		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
+		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
 	}
 }
 

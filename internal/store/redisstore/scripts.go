@@ -101,30 +101,41 @@ var (
 
 // run runs a script, by its digest or, where the server does not know it (any
 // more), by its text, and returns the strings that it returns.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string) ([]string, error) {
+func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
 	var asked *redis.Cmd
-	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args) })
+	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args, long...) })
 	if err != nil {
 		return nil, err
 	}
-	return s.runAfter(ctx, asked, script, keys, args)
+	return s.runAfter(ctx, asked, script, keys, args, long...)
+}
+
+// blob is an argument that is sent without a copy of it, in place of one of the others.
+// It may still be read when the caller has gone, so nobody may write to it.
+type blob struct {
+	at    int
+	bytes []byte
 }
 
 // runAfter is run for a script that was asked for by its digest already, together
 // with other commands: it returns what came of that, and runs it only where the
 // server did not know it.
-func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string) ([]string, error) {
+func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
 	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
 		limited, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
-		asked = script.Eval(limited, s.client, keys, anys(args)...)
+		list := anys(args)
+		for _, b := range long {
+			list[b.at] = b.bytes
+		}
+		asked = script.Eval(limited, s.client, keys, list...)
 	}
 	return texts(asked)
 }
 
 // evalSha asks for a script by its digest. It is [redis.Script.EvalSha] without a copy of
 // each key and argument.
-func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string) *redis.Cmd {
+func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string, long ...blob) *redis.Cmd {
 	const before = 3 // of the first key
 	list := append(make([]any, 0, before+len(keys)+len(args)), "evalsha", script.Hash(), len(keys))
 	for i := range keys {
@@ -132,6 +143,9 @@ func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys,
 	}
 	for i := range args {
 		list = append(list, &args[i])
+	}
+	for _, b := range long {
+		list[before+len(keys)+b.at] = b.bytes
 	}
 	cmd := redis.NewCmd(ctx, list...)
 	cmd.SetFirstKeyPos(before)
