@@ -260,7 +260,7 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 // refuse answers a request that its account cannot pay.
 func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) {
 	metrics.refusedWith(v.site.api.Refuse(w, r, httpapi.Refusal{
-		Account: v.account, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf(r),
+		Account: v.account, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf,
 	}))
 }
 

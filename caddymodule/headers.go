@@ -39,12 +39,13 @@ func newEntitlementHeaders(prefix string) (entitlementHeaders, error) {
 // and declared trailers in any spelling, trailers that arrive with the end of
 // the body, and the names on Connection lines, by which a client could have the
 // proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). It returns what stands before the
-// body from then on; nil is when there is none.
+// body from then on; nil is when there is none. Caddy hands on a body where there is none,
+// but in HTTP/1 nothing follows a request of length 0, neither body nor trailers.
 func (h entitlementHeaders) strip(r *http.Request) *trailerGuard {
 	h.own.removeFrom(r.Header)
 	h.own.removeTokens(r.Header, "Connection")
 	h.own.removeFrom(r.Trailer)
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody || r.ProtoMajor == 1 && r.ContentLength == 0 {
 		return nil
 	}
 	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}

@@ -48,6 +48,7 @@ type handle struct {
 	users    int
 	requests int           // those of the users that are requests still being answered
 	left     func()        // done, made once
+	answered func()        // what keep returns, made once
 	idle     chan struct{} // not nil: somebody waits until nobody is at work
 	quiet    chan struct{} // not nil: somebody waits until there are no requests
 	unwanted bool          // no config has it
@@ -68,7 +69,7 @@ func acquire(key string, opener func(context.Context) (openStore, error)) (*hand
 		}
 		h := &handle{key: key, opener: opener, passes: newPasses()}
 		h.life, h.end = context.WithCancel(context.Background())
-		h.left = h.done
+		h.left, h.answered = h.done, h.unkeep
 		return h, nil
 	})
 	if err != nil {
@@ -128,12 +129,14 @@ func (h *handle) keep() (done func()) {
 	defer h.mu.Unlock()
 	h.users++
 	h.requests++
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.requests--
-		h.leave()
-	}
+	return h.answered
+}
+
+func (h *handle) unkeep() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.requests--
+	h.leave()
 }
 
 // keepBehind is keep for work behind an answer, such as charging for it. It must be

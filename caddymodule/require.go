@@ -104,7 +104,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 	}
 	code := v.site.api.Refuse(w, r, httpapi.Refusal{
-		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf(r),
+		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf,
 	})
 	metrics.refusedWith(code)
 	return nil

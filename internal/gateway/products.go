@@ -39,7 +39,14 @@ func (g *Gateway) Offers(ctx context.Context) []Offer {
 // OffersNow are the [Gateway.Offers] with the last known prices, or none. It never
 // waits for Dodo; when prices are due it has them read for the next caller.
 func (g *Gateway) OffersNow(ctx context.Context) []Offer {
-	return g.offers.known(g.Clock, func() ([]Offer, error) { return g.readOffers(context.WithoutCancel(ctx)) })
+	known, due := g.offers.begin(g.Clock())
+	if due {
+		go func() {
+			offers, err := g.readOffers(context.WithoutCancel(ctx))
+			g.offers.end(g.Clock(), offers, err)
+		}()
+	}
+	return known
 }
 
 func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
@@ -88,18 +95,6 @@ func (l *offerList) get(clock func() time.Time, read func() ([]Offer, error)) []
 	}
 	offers, err := read()
 	return l.end(clock(), offers, err)
-}
-
-// known is get for callers that do not wait.
-func (l *offerList) known(clock func() time.Time, read func() ([]Offer, error)) []Offer {
-	known, due := l.begin(clock())
-	if due {
-		go func() {
-			offers, err := read()
-			l.end(clock(), offers, err)
-		}()
-	}
-	return known
 }
 
 // begin returns what is known, and whether the caller is to read them now.

@@ -169,9 +169,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 }
 
 func (p Problem) writeHeader(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+	h, values := w.Header(), [...]string{"nosniff", "no-store"} // one piece of memory for both
+	h["X-Content-Type-Options"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
 	if p.RetryAfter > 0 {
 		seconds := (p.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
@@ -183,7 +182,7 @@ func (p Problem) writeJSON(w http.ResponseWriter) { p.writeBody(w, p.json()) }
 // writeBody writes what json returned of the problem.
 func (p Problem) writeBody(w http.ResponseWriter, body []byte) {
 	p.writeHeader(w)
-	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header()["Content-Type"] = []string{"application/problem+json"}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body)
 }

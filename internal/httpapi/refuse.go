@@ -25,9 +25,9 @@ type Refusal struct {
 	Has entitlement.Snapshot
 	// Pending are the account's orders that wait to be paid.
 	Pending []store.Order
-	// Target is what a browser asked for, path and query as they came in, and
-	// where it goes after buying, if the site allows that. Empty: nowhere.
-	Target string
+	// Target tells what a browser asked for, path and query as they came in, and
+	// where it goes after buying, if the site allows that. Empty, or nil: nowhere.
+	Target func(*http.Request) string
 }
 
 // The codes of status 402.
@@ -166,7 +166,10 @@ var refusalTitles = map[string]string{
 func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offerAnswer) refusalPage {
 	page := refusalPage{
 		Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code,
-		Offers: offers, Checkout: a.base.path + checkoutRoute, ReturnTo: a.landingOf(r, no.Target),
+		Offers: offers, Checkout: a.base.path + checkoutRoute,
+	}
+	if no.Target != nil {
+		page.ReturnTo = a.landingOf(r, no.Target(r))
 	}
 	for _, o := range no.Pending {
 		if o.State == store.OrderOpen {

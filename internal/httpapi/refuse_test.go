@@ -138,7 +138,7 @@ func TestRefuseNamesPending(t *testing.T) {
 func TestRefusalPage(t *testing.T) {
 	s := priced(t, func(set *setting) { set.returnTo = nil })
 	a, _ := s.get("/app/report?id=%22%3E").asBrowser().refused(httpapi.Refusal{
-		Account: alice, Needs: entitlement.Requirement{Credits: 20}, Has: broke, Target: "/app/report?id=%22%3E",
+		Account: alice, Needs: entitlement.Requirement{Credits: 20}, Has: broke, Target: func(*http.Request) string { return "/app/report?id=%22%3E" },
 	})
 	page := a.page(402)
 	checkRefusal(t, a)
@@ -174,7 +174,7 @@ func TestRefusalPageLandsWhereAllowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, func(set *setting) { set.returnTo = []string{public + "/app"} })
 			a, _ := s.call(tt.method, "/", "").asBrowser().refused(httpapi.Refusal{
-				Account: alice, Needs: entitlement.Requirement{Paid: true}, Has: broke, Target: tt.target,
+				Account: alice, Needs: entitlement.Requirement{Paid: true}, Has: broke, Target: func(*http.Request) string { return tt.target },
 			})
 			if page := a.page(402); strings.Contains(page, "return_to") || !strings.Contains(page, `value="pack10"`) {
 				t.Error(page)

@@ -45,7 +45,7 @@ type View struct {
 	Stale bool
 
 	words   *words       // see [View.Words]
-	settled *atomic.Bool // see [View.Settled]
+	settled *atomic.Bool // nil: it is not remembered
 }
 
 // NewView makes a view of a snapshot that is not remembered. say makes its words.
@@ -60,6 +60,7 @@ type words struct {
 	account string
 	say     func(account string, s entitlement.Snapshot) []string
 	texts   []string
+	settled atomic.Bool // of a view that is remembered; see [View.Settled]
 }
 
 // Words are what [Options.Words] makes of the snapshot, once. They are read only.
@@ -203,7 +204,7 @@ func (c *Cache) Remembered(account string) *View { return c.remembered(account, 
 // counts reports whether an entry is the truth as far as messages go.
 func (c *Cache) counts(e *entry) bool {
 	life := c.life.Load()
-	return !e.outdated && e.life == life && life != 0
+	return e.life == life && life != 0 && !e.outdated.Load()
 }
 
 // read reads an account and remembers it if it may.
@@ -252,12 +253,12 @@ func (c *Cache) Put(account string, a entitlement.Account) {
 		return
 	}
 	switch e := known.Value; {
-	case a.Rev < e.rev || a.Rev == e.rev && !e.outdated:
+	case a.Rev < e.heard || a.Rev == e.heard && !e.outdated.Load():
 	case a.StandingsRev <= e.standingsRev:
 		a.Standings = e.standings
-		c.set(account, c.newEntry(account, a, e.life))
-	case a.Rev > e.rev:
-		c.set(account, c.outdate(e, a.Rev))
+		c.set(account, c.newEntry(known.Key, a, e.life))
+	default:
+		c.outdate(e, a.Rev)
 	}
 }
 
@@ -284,8 +285,8 @@ func (c *Cache) Changed(account string, rev int64) {
 	if f := c.fills[account]; f != nil {
 		f.least = max(f.least, rev)
 	}
-	if known, ok := c.entries.GetEntryQuietly(account); ok && known.Value.rev < rev {
-		c.set(account, c.outdate(known.Value, rev))
+	if known, ok := c.entries.GetEntryQuietly(account); ok {
+		c.outdate(known.Value, rev)
 	}
 }
 

@@ -11,20 +11,22 @@ import (
 // read.
 const maxSteps = 8
 
-// entry is what is remembered of an account. Only its pointer is ever replaced.
+// entry is what is remembered of an account.
 type entry struct {
 	step
 	rev int64
 	// standings are those of the account, and were right at standingsRev.
 	standings    map[string]entitlement.Standing
 	standingsRev int64
-	token        any   // of the account; see [entitlement.Account]
-	life         int64 // in which the reading began; 0 is none
-	// outdated: a change was heard of, to rev. The entry stays as the memory of
-	// that, and for as long as MaxStale says as what was true until then.
-	outdated bool
-	from     time.Time // when it was read
-	known    time.Time // when it was last known to be true, if that is over
+	token        any       // of the account; see [entitlement.Account]
+	life         int64     // in which the reading began; 0 is none
+	from         time.Time // when it was read
+
+	// outdated: a change was heard of. The entry stays as the memory of that, and for
+	// as long as MaxStale says as what was true until then.
+	outdated atomic.Bool
+	heard    int64     // the highest Rev that was heard of, with the cache's lock
+	known    time.Time // when it was last known to be true, if that is over, with the lock
 }
 
 // step is a snapshot and what follows it when time changes it.
@@ -37,14 +39,15 @@ type step struct {
 // newEntry makes an entry of an account as it was read just now.
 func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *entry {
 	now := c.Clock().Round(0) // without the monotonic clock: what counts is the one that plans end by
-	e := &entry{rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, token: a.Token, life: life, from: now, known: now}
+	e := &entry{
+		rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, token: a.Token, life: life, from: now, heard: a.Rev, known: now,
+	}
 	end := now.Add(remember + c.MaxStale)
-	settled := new(atomic.Bool)
 	last, at := &e.step, now
 	for n := 1; ; n++ {
-		last.settled = settled
-		last.Snapshot, last.until = a.SnapshotUntil(at)
 		last.words = &words{account: account, say: c.Words}
+		last.settled = &last.words.settled
+		last.Snapshot, last.until = a.SnapshotUntil(at)
 		// What is held is given back by the store when the hold runs out.
 		held := !a.HeldUntil.IsZero() && !last.until.Before(a.HeldUntil)
 		if last.until.IsZero() || last.until.After(end) || n == maxSteps || held {
@@ -57,13 +60,18 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 }
 
 // unsettled is the entry with nothing noted of the account's orders. Whoever looked
-// before notes it where nobody sees it.
+// before notes it where nobody sees it. The caller holds the lock.
 func (e *entry) unsettled() *entry {
-	next, settled := *e, new(atomic.Bool)
+	next := &entry{
+		step: e.step, rev: e.rev, standings: e.standings, standingsRev: e.standingsRev, token: e.token, life: e.life, from: e.from,
+		heard: e.heard, known: e.known,
+	}
+	next.outdated.Store(e.outdated.Load())
 	for s := &next.step; ; s = s.next {
-		s.settled = settled
+		s.words = &words{account: s.words.account, say: s.words.say}
+		s.settled = &s.words.settled
 		if s.next == nil {
-			return &next
+			return next
 		}
 		following := *s.next
 		s.next = &following
@@ -86,17 +94,12 @@ func (e *entry) at(now time.Time) *View {
 	return nil
 }
 
-// outdate is the entry after a change to rev was heard of. The caller holds the
-// lock.
-func (c *Cache) outdate(e *entry, rev int64) *entry {
-	o := &entry{
-		rev: rev, standings: e.standings, standingsRev: e.standingsRev,
-		life: e.life, outdated: true, from: e.from, known: c.knownTrue(e),
+// outdate notes that a change to rev was heard of. The caller holds the lock.
+func (c *Cache) outdate(e *entry, rev int64) {
+	if rev > e.heard {
+		e.heard, e.known = rev, c.knownTrue(e)
+		e.outdated.Store(true)
 	}
-	if c.MaxStale > 0 {
-		o.step = e.step
-	}
-	return o
 }
 
 // knownTrue is when an entry was last known to be true. The caller holds the lock.
@@ -104,7 +107,7 @@ func (c *Cache) knownTrue(e *entry) time.Time {
 	switch {
 	case c.counts(e):
 		return c.Clock()
-	case !e.outdated && e.life == c.lives && e.life != 0: // it counted until the end of its life
+	case !e.outdated.Load() && e.life == c.lives && e.life != 0: // it counted until the end of its life
 		return c.lostAt
 	default:
 		return e.known

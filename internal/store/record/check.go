@@ -147,9 +147,10 @@ func Time(t time.Time) (time.Time, error) {
 }
 
 // Millis writes a time as UTC milliseconds since 1970, or "-" when it is zero.
-func Millis(t time.Time) string { return string(appendMillis(nil, t)) }
+func Millis(t time.Time) string { return string(AppendMillis(nil, t)) }
 
-func appendMillis(b []byte, t time.Time) []byte {
+// AppendMillis appends what Millis writes.
+func AppendMillis(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, '-')
 	}

@@ -20,8 +20,8 @@ func AppendGrant(b []byte, g ledger.Grant) []byte {
 	for _, n := range [...]int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
 		b = append(strconv.AppendInt(b, n, 10), ' ')
 	}
-	b = append(appendMillis(b, g.ExpiresAt), ' ')
-	return appendMillis(b, g.CreatedAt)
+	b = append(AppendMillis(b, g.ExpiresAt), ' ')
+	return AppendMillis(b, g.CreatedAt)
 }
 
 // ParseGrant reads what Grant wrote.
@@ -58,7 +58,7 @@ func Entry(e ledger.Entry) string { return string(AppendEntry(nil, e)) }
 // AppendEntry appends what Entry writes.
 func AppendEntry(b []byte, e ledger.Entry) []byte {
 	b = append(strconv.AppendInt(b, e.Seq, 10), ' ')
-	b = append(appendMillis(b, e.At), ' ')
+	b = append(AppendMillis(b, e.At), ' ')
 	b = append(append(b, e.Kind...), ' ')
 	for _, n := range [...]int64{e.Amount, e.Balance, int64(len(e.Grant))} {
 		b = append(strconv.AppendInt(b, n, 10), ' ')

@@ -56,14 +56,14 @@ func parseAccount(reply []string) (entitlement.Account, error) {
 	if a.HeldUntil, err = record.ParseMillis(reply[0]); err != nil {
 		return a, err
 	}
-	k := &known{due: reply[0]}
+	k := &known{due: a.HeldUntil}
 	for i := 1; i < len(reply); i += 2 {
 		field, value := reply[i], reply[i+1]
 		if err := parseField(&a, field, value); err != nil {
 			return a, err
 		}
 		if strings.HasPrefix(field, "g:") {
-			k.grants = append(k.grants, knownGrant{field: field, text: value, Grant: a.Ledger.Grants[field[2:]]})
+			k.add(a.Ledger.Grants[field[2:]])
 		}
 	}
 	if a.Ledger.Debt == 0 && len(a.Ledger.Holds) == 0 {

@@ -19,12 +19,14 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 	if err := record.CheckHold(h); err != nil {
 		return store.Held{}, fmt.Errorf("hold: %w", err)
 	}
-	after, knows, placed := knownHold(h)
+	w := s.holdKeys(newWords(), h.Account, h.ID, h.By)
+	keys := w.len()
+	w = w.add(s.now(), s.changes, h.ID, h.By, h.Fingerprint).int(h.Amount).int(milliseconds(h.TTL)).add(flag(h.Renew))
+	after, placed, w := knownHold(h, w)
+	texts := w.texts()
 	var held store.Held
 	err := s.ask(ctx, "hold", func() error {
-		reply, err := s.run(ctx, holdScript, s.holdKeys(h.Account, h.ID, h.By), append([]string{
-			s.now(), s.changes, h.ID, h.By, h.Fingerprint, decimal(h.Amount), millis(h.TTL), flag(h.Renew),
-		}, knows...))
+		reply, err := s.run(ctx, holdScript, texts[:keys], texts[keys:])
 		if err != nil {
 			return err
 		}
@@ -32,10 +34,11 @@ func (s *Store) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
 			outcome, rest, _ := strings.Cut(reply[0], " ")
 			if outcome == "known" {
 				ends, next, _ := strings.Cut(rest, " ")
-				after.due = next
-				held.Outcome, held.Note = store.HoldPlaced, placed
-				held.Account, err = after.account()
-				return errors.Join(err, placed.endAt(ends))
+				if err = errors.Join(placed.endAt(ends), after.dueAt(next)); err != nil {
+					return err
+				}
+				held.Outcome, held.Note, held.Account = store.HoldPlaced, placed, after.account()
+				return nil
 			}
 			held.Outcome = store.HoldOutcome(outcome)
 			_, held.Account, err = parseUsual(rest)
@@ -69,12 +72,14 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 	if e.Captured > 0 {
 		keep = max(keep, e.Keep)
 	}
-	after, knows := knownEnd(e)
+	w := s.holdKeys(newWords(), e.Account, e.ID, e.By)
+	keys := w.len()
+	w = w.add(s.now(), s.changes, e.ID, e.By).int(e.Captured).add(string(e.Receipt)).int(milliseconds(keep)).int(milliseconds(s.slack()))
+	after, w := knownEnd(e, w)
+	texts := w.texts()
 	var done store.Ended
 	err := s.ask(ctx, "end hold", func() error {
-		reply, err := s.run(ctx, endScript, s.holdKeys(e.Account, e.ID, e.By), append([]string{
-			s.now(), s.changes, e.ID, e.By, decimal(e.Captured), string(e.Receipt), millis(keep), millis(s.slack()),
-		}, knows...))
+		reply, err := s.run(ctx, endScript, texts[:keys], texts[keys:])
 		switch {
 		case err != nil:
 			return err
@@ -84,8 +89,9 @@ func (s *Store) End(ctx context.Context, e store.End) (store.Ended, error) {
 			done.Found = true
 			outcome, rest, _ := strings.Cut(reply[0], " ")
 			if outcome == "known" {
-				after.due, done.Captured = rest, e.Captured
-				done.Account, err = after.account()
+				if err = after.dueAt(rest); err == nil {
+					done.Captured, done.Account = e.Captured, after.account()
+				}
 				return err
 			}
 			done.Captured, done.Account, err = parseUsual(rest)
@@ -116,8 +122,7 @@ func parseUsual(text string) (captured int64, a entitlement.Account, err error) 
 	if err != nil {
 		return 0, a, err
 	}
-	a, err = k.account()
-	return captured, a, err
+	return captured, k.account(), nil
 }
 
 func errReply(reply []string) error { return fmt.Errorf("script returned %d strings", len(reply)) }
@@ -131,13 +136,16 @@ func (s *Store) slack() time.Duration {
 	return time.Hour
 }
 
-// holdKeys are the keys of a hold. Nothing is remembered of one whose caller has no name.
-func (s *Store) holdKeys(account, id, by string) []string {
+// holdKeys adds the keys of a hold. Nothing is remembered of one whose caller has no name.
+func (s *Store) holdKeys(w words, account, id, by string) words {
 	k := s.keysOf(account)
-	if by == "" {
-		return k.ledger()
+	for _, name := range ledgerKeys {
+		w = w.joined(string(k), name)
 	}
-	return append(k.ledger(), k.ended(id))
+	if by != "" {
+		w = w.add(k.ended(id))
+	}
+	return w
 }
 
 // parseHold reads what ledger.lua writes of a hold.

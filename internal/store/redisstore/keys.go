@@ -15,19 +15,15 @@ func (s *Store) keysOf(account string) accountKeys {
 
 func (k accountKeys) entries() string { return string(k) + "entries" }
 
-// ledger are the first keys of every script about credits, see ledger.lua.
+// ledgerKeys are the ends of the first keys of every script about credits, see ledger.lua.
+var ledgerKeys = [...]string{"account", "closed", "entries", "holds", "expiring"}
+
 func (k accountKeys) ledger() []string {
-	names := [...]string{"account", "closed", "entries", "holds", "expiring"}
-	all := make([]byte, 0, len(names)*(len(k)+len("expiring")))
-	for _, name := range names {
-		all = append(append(all, k...), name...)
+	w := newWords()
+	for _, name := range ledgerKeys {
+		w = w.joined(string(k), name)
 	}
-	rest, keys := string(all), make([]string, 0, len(names)+1)
-	for _, name := range names {
-		n := len(k) + len(name)
-		keys, rest = append(keys, rest[:n]), rest[n:]
-	}
-	return keys
+	return w.texts()
 }
 func (k accountKeys) ended(id string) string { return string(k) + "ended:" + escape(id) }
 func (k accountKeys) unpaid() string         { return string(k) + "unpaid" }

@@ -22,15 +22,18 @@ import (
 // of the time; if it is not, it decides itself, within the same call. So a token may be as
 // old as it likes. It never changes.
 type known struct {
-	due            string // when the next hold runs out, in milliseconds; "-": none does
+	due            time.Time // when the next hold runs out; zero: none does
 	rev, srev, seq int64
-	grants         []knownGrant // of which something is left or held
+	grants         []ledger.Grant  // of which something is left or held
+	room           [1]ledger.Grant // for grants, which mostly are one
 }
 
-type knownGrant struct {
-	field string // of the account
-	text  string // its value
-	ledger.Grant
+// add notes a grant.
+func (k *known) add(g ledger.Grant) {
+	if len(k.grants) == 0 {
+		k.grants = k.room[:0]
+	}
+	k.grants = append(k.grants, g)
 }
 
 // parseKnown reads what usual.lua answers: "next rev srev seq", and of each grant " #field
@@ -40,12 +43,15 @@ func parseKnown(text string) (*known, error) {
 	k := new(known)
 	var ok1, ok2, ok3 bool
 	due, rest, _ := strings.Cut(text, " ")
-	k.due = due
 	k.rev, rest, ok1 = cutNumber(rest)
 	k.srev, rest, ok2 = cutNumber(rest)
 	k.seq, rest, ok3 = cutLast(rest)
 	if !ok1 || !ok2 || !ok3 {
 		return damaged()
+	}
+	var err error
+	if k.due, err = record.ParseMillis(due); err != nil {
+		return nil, err
 	}
 	for rest != "" {
 		size, after, ok1 := cutNumber(rest)
@@ -53,40 +59,35 @@ func parseKnown(text string) (*known, error) {
 		if !ok1 || !ok2 || size > int64(len(after)) || length > int64(len(after))-size {
 			return damaged()
 		}
-		g := knownGrant{field: after[:size], text: after[size : size+length]}
-		id, isGrant := strings.CutPrefix(g.field, "g:")
+		id, isGrant := strings.CutPrefix(after[:size], "g:")
 		if !isGrant {
 			return damaged()
 		}
-		var err error
-		if g.Grant, err = record.ParseGrant(id, g.text); err != nil {
+		g, err := record.ParseGrant(strings.Clone(id), after[size:size+length]) // not the whole text is remembered
+		if err != nil {
 			return nil, err
 		}
-		k.grants = append(k.grants, g)
+		k.add(g)
 		rest = strings.TrimPrefix(after[size+length:], " ")
 	}
 	return k, nil
 }
 
 // account is the account, whose token this is from then on.
-func (k *known) account() (entitlement.Account, error) {
-	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, Token: k}
-	var err error
-	if a.HeldUntil, err = record.ParseMillis(k.due); err != nil {
-		return a, err
-	}
+func (k *known) account() entitlement.Account {
+	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, HeldUntil: k.due, Token: k}
 	a.Ledger = ledger.Account{Seq: k.seq, Grants: make(map[string]ledger.Grant, len(k.grants))}
 	for _, g := range k.grants {
-		a.Ledger.Grants[g.ID] = g.Grant
+		a.Ledger.Grants[g.ID] = g
 	}
-	return a, nil
+	return a
 }
 
 // after is the account to change one grant of.
 func (k *known) after() *known {
-	next := *k
-	next.grants = slices.Clone(k.grants)
-	return &next
+	next := &known{due: k.due, rev: k.rev, srev: k.srev, seq: k.seq}
+	next.grants = append(next.room[:0], k.grants...)
+	return next
 }
 
 // until is when a grant expires, at the earliest; zero is never.
@@ -99,13 +100,12 @@ func (k *known) until() (at time.Time) {
 	return at
 }
 
-// change writes one grant anew, and returns the arguments that say so.
-func (k *known) change(g *knownGrant, until time.Time, left, held int64) []string {
-	before := g.text
+// change changes one grant, and adds the arguments that say so.
+func (k *known) change(g *ledger.Grant, until time.Time, left, held int64, w words) words {
+	w = w.int(k.rev).time(until).joined("g:", g.ID).grant(*g)
 	g.Left, g.Held = left, held
-	g.text = record.Grant(g.Grant)
 	k.rev++
-	return []string{decimal(k.rev - 1), record.Millis(until), g.field, before, g.text, decimal(k.rev)}
+	return w.grant(*g).int(k.rev)
 }
 
 // placed is a hold that took from one grant: what is known of it until its end.
@@ -115,30 +115,36 @@ type placed struct {
 	expires time.Time
 }
 
-// knownHold is the account as a hold leaves it, the arguments for known_hold.lua, and the
-// hold but for its time. There are none unless it takes from one grant, for a caller
-// without a name.
-func knownHold(h store.Hold) (after *known, args []string, p *placed) {
+// knownHold is the account as a hold leaves it, and the hold but for its time. It adds
+// the arguments for known_hold.lua. There is none unless it takes from one grant, for a
+// caller without a name.
+func knownHold(h store.Hold, w words) (*known, *placed, words) {
 	k, ok := h.Token.(*known)
 	if !ok || h.By != "" || h.Renew || h.Amount <= 0 {
-		return nil, nil, nil
+		return nil, nil, w
 	}
 	first := -1
 	for i, g := range k.grants {
-		if g.Left > 0 && (first < 0 || g.Compare(k.grants[first].Grant) < 0) {
+		if g.Left > 0 && (first < 0 || g.Compare(k.grants[first]) < 0) {
 			first = i
 		}
 	}
 	if first < 0 || k.grants[first].Left < h.Amount {
-		return nil, nil, nil
+		return nil, nil, w
 	}
-	after = k.after()
+	after := k.after()
 	g := &after.grants[first]
-	p = &placed{Part: ledger.Part{Grant: g.ID, Amount: h.Amount}}
+	p := &placed{Part: ledger.Part{Grant: g.ID, Amount: h.Amount}}
 	p.text = " 0 " + strconv.Itoa(len(h.Fingerprint)) + " " + h.Fingerprint +
 		strconv.Itoa(len(g.ID)) + " " + decimal(h.Amount) + " " + g.ID
-	args = after.change(g, k.until(), g.Left-h.Amount, g.Held+h.Amount)
-	return after, append(args, p.text), p
+	w = after.change(g, k.until(), g.Left-h.Amount, g.Held+h.Amount, w)
+	return after, p, w.add(p.text)
+}
+
+// dueAt notes when the next hold runs out, as the script says.
+func (k *known) dueAt(at string) (err error) {
+	k.due, err = record.ParseMillis(at)
+	return err
 }
 
 // endAt completes the hold with when it runs out, as the script says.
@@ -148,38 +154,39 @@ func (p *placed) endAt(ends string) (err error) {
 	return err
 }
 
-// knownEnd is the account as the end of a hold leaves it, and the arguments for
-// known_end.lua. There are none unless the hold took from one grant, of which something
+// knownEnd is the account as the end of a hold leaves it. It adds the arguments for
+// known_end.lua. There is none unless the hold took from one grant, of which something
 // stays.
-func knownEnd(e store.End) (after *known, args []string) {
+func knownEnd(e store.End, w words) (*known, words) {
 	k, ok1 := e.Token.(*known)
 	p, ok2 := e.Note.(*placed)
 	if !ok1 || !ok2 || e.By != "" || p.Amount < e.Captured {
-		return nil, nil
+		return nil, w
 	}
-	i := slices.IndexFunc(k.grants, func(g knownGrant) bool { return g.ID == p.Grant })
+	i := slices.IndexFunc(k.grants, func(g ledger.Grant) bool { return g.ID == p.Grant })
 	if i < 0 {
-		return nil, nil
+		return nil, w
 	}
-	after = k.after()
+	after := k.after()
 	g, back := &after.grants[i], p.Amount-e.Captured
 	if g.Waived > 0 || g.Held < p.Amount || g.Left+g.Held == e.Captured {
-		return nil, nil
+		return nil, w
 	}
 	until := k.until()
 	if until.IsZero() || p.expires.Before(until) {
 		until = p.expires
 	}
-	entry := ""
-	if e.Captured > 0 {
+	w = after.change(g, until, g.Left+back, g.Held-p.Amount, w).add(p.text).int(k.seq)
+	if e.Captured == 0 {
+		w = w.int(k.seq).add("")
+	} else {
 		balance := -e.Captured
 		for _, g := range k.grants {
 			balance += g.Left + g.Held
 		}
-		entry = " " + string(ledger.KindCapture) + " " + decimal(-e.Captured) + " " + decimal(balance) + " " +
-			strconv.Itoa(len(g.ID)) + " " + g.ID + e.ID
 		after.seq++
+		w = w.int(after.seq).joined(" ", string(ledger.KindCapture), " ", decimal(-e.Captured), " ", decimal(balance), " ",
+			strconv.Itoa(len(g.ID)), " ", g.ID, e.ID)
 	}
-	args = after.change(g, until, g.Left+back, g.Held-p.Amount)
-	return after, append(args, p.text, decimal(k.seq), decimal(after.seq), entry, flag(back > 0))
+	return after, w.add(flag(back > 0))
 }

@@ -211,7 +211,9 @@ func (s *Store) now() string {
 	return strconv.FormatInt(s.clock().UnixMilli(), 10)
 }
 
-func millis(d time.Duration) string { return decimal(max(d, 0).Milliseconds()) }
+func millis(d time.Duration) string { return decimal(milliseconds(d)) }
+
+func milliseconds(d time.Duration) int64 { return max(d, 0).Milliseconds() }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
