@@ -201,6 +201,9 @@ func checkKept(t *testing.T, f *dodo.Fact) {
 	if err == nil {
 		err = json.Unmarshal(state, &back)
 	}
+	if short, shortErr := record.AppendJSON(nil); !bytes.Equal(short, state) {
+		t.Fatalf("%+v is kept as %s, %v; want %s", record, short, shortErr, state)
+	}
 	if err != nil || !reflect.DeepEqual(back, record) {
 		t.Fatalf("%+v is kept as %s and comes back as %+v, %v", record, state, back, err)
 	}

@@ -60,7 +60,8 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 		return "", fmt.Errorf("apply event: %w", err)
 	}
 	g.Observer.EventSettled(event.Type, outcome)
-	g.Logger.LogAttrs(ctx, slog.LevelInfo, "event settled",
+	// Not for the request: what it might add would be prepared anew for each.
+	g.Logger.LogAttrs(context.Background(), slog.LevelInfo, "event settled",
 		slog.String("webhook_id", delivery.ID), slog.String("type", event.Type), slog.String("outcome", string(outcome)))
 	return outcome, nil
 }

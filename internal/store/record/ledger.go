@@ -100,7 +100,7 @@ func Standing(s entitlement.Standing) (string, error) {
 	if s.IsZero() {
 		return "", nil
 	}
-	b, err := json.Marshal(s)
+	b, err := s.AppendJSON(nil)
 	if err != nil {
 		return "", fmt.Errorf("write standing: %w", err)
 	}
