@@ -62,7 +62,7 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
-		case err == io.EOF: //nolint:errorlint // as io.Reader says
+		case err == io.EOF:
 			return body, nil
 		case tooLarge:
 			return nil, errTooLarge
