@@ -55,8 +55,9 @@ type Charge struct {
 	hold    store.Hold
 	note    any // of the store, for the end
 	late    bool
-	told    bool   // Ending was called
-	written func() // not nil: to be called when the end is written
+	told    bool // Ending was called
+	noted   bool // ending is among those that are to be written
+	ending  anEnd
 	// Available is what can be spent beside what is held.
 	Available int64
 }
@@ -195,7 +196,8 @@ func (c *Charge) Ending(captured int64) {
 	if c.late {
 		c.gateway.late.decide(c.hold, captured)
 	} else {
-		c.written = c.gateway.ending.begin(c.hold.Account)
+		c.noted = true
+		c.gateway.ending.begin(c.hold.Account, &c.ending)
 	}
 }
 
@@ -215,8 +217,8 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 		}
 		return c.gateway.late.end(ctx, c.hold, captured)
 	}
-	if c.written != nil {
-		defer c.written()
+	if c.noted {
+		defer c.gateway.ending.done(&c.ending)
 	}
 	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Note: c.note}
 	if c.hold.By != "" {

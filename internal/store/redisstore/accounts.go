@@ -47,7 +47,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 // parseAccount reads an account from a script's reply, see ledger.lua.
 func parseAccount(reply []string) (entitlement.Account, error) {
 	a := entitlement.Account{
-		Ledger: ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)},
+		Ledger: ledger.Account{Holds: make(map[string]ledger.Hold)},
 	}
 	if len(reply)%2 == 0 {
 		return a, fmt.Errorf("script returned an account of %d strings", len(reply))
@@ -56,18 +56,15 @@ func parseAccount(reply []string) (entitlement.Account, error) {
 	if a.HeldUntil, err = record.ParseMillis(reply[0]); err != nil {
 		return a, err
 	}
-	k := &known{due: a.HeldUntil}
 	for i := 1; i < len(reply); i += 2 {
-		field, value := reply[i], reply[i+1]
-		if err := parseField(&a, field, value); err != nil {
+		if err := parseField(&a, reply[i], reply[i+1]); err != nil {
 			return a, err
 		}
-		if strings.HasPrefix(field, "g:") {
-			k.add(a.Ledger.Grants[field[2:]])
-		}
 	}
+	a.Ledger.Grants = ledger.NewGrants(a.Ledger.Grants)
 	if a.Ledger.Debt == 0 && len(a.Ledger.Holds) == 0 {
-		k.rev, k.srev, k.seq = a.Rev, a.StandingsRev, a.Ledger.Seq
+		k := &known{due: a.HeldUntil, rev: a.Rev, srev: a.StandingsRev, seq: a.Ledger.Seq}
+		k.grants = append(k.room[:0], a.Ledger.Grants...)
 		a.Token = k
 	}
 	return a, nil
@@ -85,7 +82,9 @@ func parseField(a *entitlement.Account, field, value string) (err error) {
 	case "debt":
 		a.Ledger.Debt, err = strconv.ParseInt(value, 10, 64)
 	case "g":
-		a.Ledger.Grants[name], err = record.ParseGrant(name, value)
+		var g ledger.Grant
+		g, err = record.ParseGrant(name, value)
+		a.Ledger.Grants = append(a.Ledger.Grants, g)
 	case "h":
 		a.Ledger.Holds[name], err = parseHold(name, value)
 	case "s":
