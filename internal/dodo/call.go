@@ -230,11 +230,11 @@ func errorCode(res *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	doc, err := parse(body, nil)
-	if err != nil {
+	doc := new(document)
+	if doc.parse(body) != nil {
 		return ""
 	}
-	code := fields{doc: &doc, faults: &faults{}}.text("code")
+	code := fields{doc: doc, faults: &faults{}}.text("code")
 	if !isCode(code) {
 		return ""
 	}
@@ -264,11 +264,11 @@ type reply struct {
 func open(op string, attempts int, body []byte) (reply, error) {
 	body = bytes.TrimSpace(body)
 	a := reply{op: op, attempts: attempts}
-	doc, err := parse(body, nil)
-	if err != nil {
+	doc := new(document)
+	if err := doc.parse(body); err != nil {
 		return a, a.bad(err.Error(), nil)
 	}
-	a.fields = fields{doc: &doc, faults: &faults{}}
+	a.fields = fields{doc: doc, faults: &faults{}}
 	return a, nil
 }
 

@@ -36,14 +36,13 @@ const (
 // event as was understood but without a fact, for one whose effect cannot be
 // told. The errors name fields, never values.
 func Decode(body []byte) (Event, error) {
-	var doc document
-	giveBack, err := doc.borrow(body)
+	doc, giveBack, err := borrow(body)
 	defer giveBack()
 	if err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	var bad faults
-	envelope := fields{doc: &doc, faults: &bad}
+	envelope := fields{doc: doc, faults: &bad}
 	e := Event{BusinessID: envelope.id("business_id"), Timestamp: envelope.time("timestamp")}
 	bad.unclear = nil // little is lost without these two
 	if e.Type = envelope.text("type"); !isEventType(e.Type) {

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// document is one JSON object, as [parse] has read it: in one pass that looks at each
+// document is one JSON object, as [document.parse] has read it: in one pass that looks at each
 // byte once, finds out whether it is JSON at all, and notes where every value stands.
 // encoding/json would check the whole, then copy what is asked for, and would neither
 // refuse bytes that are no text nor show that a name is there twice; what is here for
@@ -17,6 +17,20 @@ type document struct {
 	// nodes are the values, each before those that it is made of. The first is the
 	// whole. They hold no pointers, so that they can be used again as they are.
 	nodes []node
+	names nameTable
+}
+
+// nameTable leads from a member's parent and the key of its name to the members that it
+// may be, each of which leads to the next one: 0 is none.
+type nameTable struct {
+	first [256]int32
+	// odd is set when there is a name without a key. Then all must be looked at.
+	odd bool
+}
+
+func (t *nameTable) at(parent int32, key nameKey) *int32 {
+	const some, more = 0x9e3779b1, 24 // Fibonacci hashing, by the upper bits
+	return &t.first[(uint32(key)^uint32(parent)<<20)*some>>more]
 }
 
 // node is a value, and its name where it is a member of an object.
@@ -24,6 +38,8 @@ type node struct {
 	name, nameEnd uint32 // where the name stands, without its quotes; nowhere for an item of a list
 	from, to      uint32 // where the value stands
 	next          int32  // the node behind it and everything in it
+	parent        int32  // the object that it is a member of
+	alike         int32  // see nameTable
 	key           nameKey
 }
 
@@ -73,21 +89,21 @@ func (d *document) path(to int32) string {
 	return string(bytes.TrimPrefix(path, []byte(".")))
 }
 
-// spareNodes are lists for the next body: what is decoded is a copy, and nothing looks
-// at the document of a body that was.
-var spareNodes = sync.Pool{New: func() any { return new([]node) }}
+// spareDocuments are those of bodies that were: what is decoded is a copy, and nothing
+// looks at them any more but for the room that is in them.
+var spareDocuments = sync.Pool{New: func() any { return new(document) }}
 
-// borrow parses with a spare list, which the function that it returns gives back.
-func (d *document) borrow(body []byte) (giveBack func(), err error) {
-	spare, _ := spareNodes.Get().(*[]node)
-	*d, err = parse(body, (*spare)[:0])
-	return func() {
-		const most = 4096 // of what is worth keeping; Dodo's payloads have about 80
+// borrow parses with a spare document, which the function that it returns gives back.
+func borrow(body []byte) (d *document, giveBack func(), err error) {
+	d, _ = spareDocuments.Get().(*document)
+	err = d.parse(body)
+	return d, func() {
+		const most = 4096 // nodes that are worth keeping; Dodo's payloads have about 80
 		if cap(d.nodes) > most {
 			return
 		}
-		*spare = d.nodes
-		spareNodes.Put(spare)
+		d.body = nil
+		spareDocuments.Put(d)
 	}, err
 }
 

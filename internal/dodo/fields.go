@@ -75,17 +75,24 @@ func (f fields) find(name string) (at int32) {
 	if end == 0 {
 		return 0
 	}
-	key, nodes := keyOf(name), f.doc.nodes[:end]
-	for i := f.first(); i < end; i = nodes[i].next {
-		if k := nodes[i].key; k != key && k != 0 {
-			continue
+	nodes, i, all := f.doc.nodes, f.first(), f.doc.names.odd
+	if !all {
+		i = *f.doc.names.at(f.at, keyOf(name))
+	}
+	for i != 0 && (!all || i < end) {
+		if nodes[i].parent == f.at {
+			said := f.doc.name(i)
+			if string(said) == name && at == 0 {
+				at = i
+			} else if bytes.EqualFold(said, []byte(name)) {
+				f.ambiguous(name, "is there twice or in another case")
+				return 0
+			}
 		}
-		said := f.doc.name(i)
-		if string(said) == name && at == 0 {
-			at = i
-		} else if bytes.EqualFold(said, []byte(name)) {
-			f.ambiguous(name, "is there twice or in another case")
-			return 0
+		if all {
+			i = nodes[i].next
+		} else {
+			i = nodes[i].alike
 		}
 	}
 	if at != 0 && string(f.doc.raw(at)) == "null" {

@@ -18,31 +18,36 @@ var (
 	errNotJSON   = errors.New("not one valid JSON value")
 )
 
-// parse refuses everything but one JSON object (RFC 8259) in valid UTF-8, with
-// nothing before it. It writes over nodes.
-func parse(body []byte, nodes []node) (document, error) {
+// parse makes d the document of a body. It refuses everything but one JSON object (RFC
+// 8259) in valid UTF-8, with nothing before it.
+func (d *document) parse(body []byte) error {
 	const longest = 1 << 31 // of what a node can count; bodies are bounded far below
-	p := parser{body: body, nodes: nodes[:0]}
 	if len(body) == 0 || len(body) >= longest || body[0] != '{' {
-		return document{nodes: p.nodes}, errNotObject
+		return errNotObject
 	}
+	d.names = nameTable{}
+	p := parser{body: body, nodes: d.nodes[:0], names: &d.names}
 	p.open()
-	if p.value(0) {
+	done := p.value(0)
+	if done {
 		p.close(0)
-		if p.space(); p.at == len(body) {
-			return document{body, p.nodes}, nil
-		}
+		p.space()
+		done = p.at == len(body)
 	}
-	if p.why == nil {
-		p.why = errNotJSON
+	d.body, d.nodes = body, p.nodes
+	switch {
+	case done:
+		return nil
+	case p.why != nil:
+		return p.why
+	default:
+		return errNotJSON
 	}
-	return document{nodes: p.nodes}, p.why
 }
 
-// checkJSON refuses what [parse] refuses.
+// checkJSON refuses what parse refuses.
 func checkJSON(body []byte) error {
-	var d document
-	giveBack, err := d.borrow(body)
+	_, giveBack, err := borrow(body)
 	giveBack()
 	return err
 }
@@ -53,6 +58,7 @@ type parser struct {
 	body  []byte
 	at    int
 	nodes []node
+	names *nameTable
 	why   error // what is wrong; nil: it is no JSON
 }
 
@@ -95,7 +101,7 @@ func (p *parser) value(depth int) bool {
 		}
 		p.at++
 		if p.space(); c == '{' {
-			return p.members(depth + 1)
+			return p.members(depth+1, int32(len(p.nodes)-1))
 		}
 		return p.items(depth + 1)
 	case 't':
@@ -109,7 +115,8 @@ func (p *parser) value(depth int) bool {
 	}
 }
 
-func (p *parser) members(depth int) bool {
+// members are those of the object that was opened as parent.
+func (p *parser) members(depth int, parent int32) bool {
 	if p.next() == '}' {
 		p.at++
 		return true
@@ -125,10 +132,15 @@ func (p *parser) members(depth int) bool {
 		p.space()
 		member := p.open()
 		n := &p.nodes[member]
-		n.name, n.nameEnd = uint32(name), uint32(nameEnd)
+		n.name, n.nameEnd, n.parent = uint32(name), uint32(nameEnd), parent
 		if plain {
 			n.key = keyOf(p.body[name:nameEnd])
 		}
+		if n.key == 0 {
+			p.names.odd = true
+		}
+		first := p.names.at(parent, n.key)
+		n.alike, *first = *first, int32(member)
 		if !p.value(depth) {
 			return false
 		}
