@@ -7,7 +7,8 @@
 --       9 paid     sorted set: ids of paid orders by creation
 --       10 failed  sorted set: ids of the newest failed and cancelled orders by
 --                  creation; of those that expired, some
---       11 event   the one to settle, see record.lua; or no such key
+--       11 parked  sorted set: the events that are parked under the object
+--       12 event   the one to settle, see recorded.lua; or neither of the two
 -- ARGV  3 version that the state is from    4 version after it    5 state
 --       6 name of the object    7 standing, or "" for none    8 cause
 --       9 policy, "floor" or another    10 order id, or "" for none
@@ -17,18 +18,19 @@
 --             these credits from now on, or ""; times in milliseconds or "-"
 --       the last 8, where there is an event: what settled.lua takes
 --
--- Returns {"ok", parked_under, received, entry...}, the first two as settled.lua says
--- of an event that is settled, or else ""; {"conflict"}, {"missing"} or {"range", grant}.
+-- Returns, packed, {"ok", parked_under, received, parked, entry...}: the first two as
+-- settled.lua says of an event that is settled, or else ""; "1" if there are parked events,
+-- and "" where that was not looked at; or {"conflict"}, {"missing"} or {"range", grant}.
 
 local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
 
-if (redis.call('HGET', OBJECT, 'version') or '0') ~= ARGV[3] then return { 'conflict' } end
+if (redis.call('HGET', OBJECT, 'version') or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
 
 local last, event = #ARGV, nil
-if KEYS[11] then
+if KEYS[12] then
   event = event_to_settle()
-  if not event[1] then return { 'missing' } end
+  if not event[1] then return packed({ 'missing' }) end
   last = last - 8
 end
 
@@ -97,7 +99,7 @@ end
 
 sweep(cause)
 for i = 14, last, 5 do
-  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return { 'range', ARGV[i] } end
+  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return packed({ 'range', ARGV[i] }) end
 end
 sweep(cause)
 intact()
@@ -140,10 +142,4 @@ end
 
 if #over > 0 then note_next() end
 
-local reply = { 'ok', '', '' }
-if event then
-  local settled = settle(event, { unpack(ARGV, last + 1) }, now)
-  if settled[2] then reply = settled end
-end
-for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
-return reply
+return committed(event, last, now, entries)

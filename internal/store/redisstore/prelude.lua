@@ -14,3 +14,14 @@ end
 
 -- int writes a whole number as digits; tostring would write 1e+14.
 local function int(n) return string.format('%.0f', n) end
+
+-- packed writes a list as one text, "#element element" for each, which costs less to
+-- write and to read than a list.
+local function packed(list)
+  local text, n = {}, 0
+  for _, element in ipairs(list) do
+    text[n + 1], text[n + 2], text[n + 3] = #element, ' ', element
+    n = n + 3
+  end
+  return table.concat(text)
+end
