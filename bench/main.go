@@ -51,7 +51,7 @@ func run() error {
 	flag.StringVar(&o.command, "command", "go run ./bench", "what the results say that they were made by")
 	flag.StringVar(&o.note, "note", "", "a `sentence` for the head of the results")
 	flag.StringVar(&only, "only", "", "run these `parts` only, of "+strings.Join(partNames(), ","))
-	flag.StringVar(&o.only, "contestants", "", "let only these `contestants` take part in proxy and streams, beside "+bareName)
+	flag.StringVar(&o.only, "contestants", "", "let only these `contestants` take part in proxy, webhooks and streams, beside "+bareName)
 	flag.StringVar(&out, "out", "", "write the results to this `file`")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; each result is their median")
 	flag.DurationVar(&o.burst, "burst", time.Second, "how long a contestant runs at a time")

@@ -77,7 +77,7 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 		return nil, err
 	}
 	for _, c := range contestants() {
-		if !wanted(c) || !b.takesPart(c) {
+		if !wanted(c) || !b.takesPart(c.name) {
 			continue
 		}
 		if c.needs != "" && !b.modules[c.needs] {
@@ -93,8 +93,8 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 	return field, nil
 }
 
-func (b *bench) takesPart(c contestant) bool {
-	return b.only == "" || c.name == bareName || slices.Contains(strings.Split(b.only, ","), c.name)
+func (b *bench) takesPart(name string) bool {
+	return b.only == "" || name == bareName || slices.Contains(strings.Split(b.only, ","), name)
 }
 
 // warmUp is the part of a burst that is run before it and not counted.

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
 	"github.com/dodogate/dodogate/bench/rig"
-	"github.com/dodogate/dodogate/internal/freeport"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
@@ -120,10 +115,18 @@ func (s *taken) add(result load.Result, before, after look) {
 }
 
 func (b *bench) takers(ctx context.Context, all []purchase) (takers []*taker, err error) {
-	for _, with := range []func(context.Context, []purchase) (*taker, error){
-		b.redisTaker(stockGC), b.redisTaker(""), b.boltTaker(stockGC), b.boltTaker(""), b.floorTaker, b.expressTaker,
+	for _, c := range []struct {
+		name string
+		with func(context.Context, []purchase) (*taker, error)
+	}{
+		{"webhook-redis", b.redisTaker(stockGC)}, {"webhook-own-redis", b.redisTaker("")},
+		{"webhook-bolt", b.boltTaker(stockGC)}, {"webhook-own-bolt", b.boltTaker("")},
+		{bareName, b.floorTaker}, {"webhook-go", b.goTaker}, {"webhook-express", b.expressTaker},
 	} {
-		t, err := with(ctx, all)
+		if !b.takesPart(c.name) {
+			continue
+		}
+		t, err := c.with(ctx, all)
 		if err != nil {
 			return nil, err
 		}
@@ -159,19 +162,6 @@ func (b *bench) boltTaker(gc string) func(context.Context, []purchase) (*taker, 
 		}
 		return b.gatewayTaker(ctx, "dodogate, embedded", gc, "bolt "+file, nil, s, s.Close, all)
 	}
-}
-
-// floorTaker is what an event costs before anybody has looked at it: Caddy answers it
-// without reading it.
-func (b *bench) floorTaker(_ context.Context, all []purchase) (*taker, error) {
-	bare, err := b.caddy(rig.CaddySpec{Name: "floor", Env: []string{stockGC}, Site: line("respond `{\"status\":\"ok\"}` 200")})
-	if err != nil {
-		return nil, err
-	}
-	return &taker{
-		title: "bare Caddy, `respond 200`: nothing is verified, stored or counted", addr: bare.Addr, path: "/payments/webhook", process: bare.Process,
-		counted: func(context.Context) (int64, error) { return int64(len(all)), nil },
-	}, nil
 }
 
 // gatewayTaker places the orders in the store, closes it, and starts a gateway
@@ -213,53 +203,6 @@ func (b *bench) gatewayTaker(ctx context.Context, title, gc, storeLine string, s
 	}, nil
 }
 
-const expressTitle = "Express, standardwebhooks and ioredis (no journal, no ledger)"
-
-// expressTaker is nil where the packages are not installed: `make bench` does
-// that.
-func (b *bench) expressTaker(context.Context, []purchase) (*taker, error) {
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(b.express, "node_modules", "express"))
-	}
-	if b.express == "" || err != nil {
-		say("without Express: %v", err)
-		return nil, nil
-	}
-	server, err := b.redis("express-redis")
-	if err != nil {
-		return nil, err
-	}
-	port, err := freeport.Find()
-	if err != nil {
-		return nil, err
-	}
-	addr := net.JoinHostPort("127.0.0.1", port)
-	process, err := rig.Start(rig.Spec{
-		Name: "express", Bin: node, Dir: b.dir, Args: []string{filepath.Join(b.express, "server.js")},
-		Env: []string{
-			"NODE_ENV=production", "PORT=" + port, "REDIS_URL=redis://" + server.Addr,
-			"WEBHOOK_SECRET=" + webhookSecret, "CREDITS=" + strconv.Itoa(productGives),
-		},
-		Ready: rig.Accepts(addr),
-	})
-	if err != nil {
-		return nil, err
-	}
-	b.keep(process)
-	return &taker{
-		title: expressTitle, addr: addr, path: "/webhook", process: process, server: server,
-		counted: func(context.Context) (int64, error) {
-			text, err := rig.Get("http://" + addr + "/granted")
-			if err != nil {
-				return 0, err
-			}
-			granted, err := strconv.ParseInt(string(text), 10, 64)
-			return granted / productGives, err
-		},
-	}, nil
-}
-
 func (b *bench) webhookReport(takers []*taker) string {
 	last := takers[len(takers)-1]
 	var express taken // nothing to compare with where it is missing
@@ -278,14 +221,17 @@ func (b *bench) webhookReport(takers []*taker) string {
 		t.add(k.title, s.cpu.format("%.0f"), s.cpuWithRedis.format("%.0f"), fmt.Sprintf("%.0f", 1e6/s.cpu.median()),
 			express.cpu.over(s.cpu).format("%.2f"), express.cpuWithRedis.over(s.cpuWithRedis).format("%.2f"), s.rate.format("%.0f"), trips)
 	}
-	ceiling := takers[0].seen.cpuWithRedis.minus(takers[0].seen.cpu)
+	ceiling := ""
+	if first := takers[0]; first.server != nil {
+		cpu := first.seen.cpuWithRedis.minus(first.seen.cpu).median()
+		ceiling = fmt.Sprintf(" Redis itself needs\n%.0f µs for an event of dodogate: one server can take at most %.0f events a second.", cpu, 1e6/cpu)
+	}
 	return fmt.Sprintf(`## Webhooks
 
-%d signed `+"`payment.succeeded`"+` in each round, each of its own order and payment, over %d connections. Redis itself needs
-%.0f µs for an event of dodogate: one server can take at most %.0f events a second.
+%d signed `+"`payment.succeeded`"+` in each round, each of its own order and payment, over %d connections.%s
 
 %s
 Commands in Redis per event, those inside of scripts too:
 
-%s`, b.events, b.connections, ceiling.median(), 1e6/ceiling.median(), t, &notes)
+%s`, b.events, b.connections, ceiling, t, &notes)
 }

@@ -458,7 +458,7 @@ func TestAdminPassesOverReloads(t *testing.T) {
 // TestAdminShowsWhatIsHeldAndOwed: no credits, and why.
 func TestAdminShowsWhatIsHeldAndOwed(t *testing.T) {
 	text, err := caddymodule.AccountJSON("alice", gateway.Inspection{Account: entitlement.Account{Ledger: ledger.Account{
-		Debt: 4, Grants: map[string]ledger.Grant{"a": {ID: "a", Amount: 10, Held: 3}, "b": {ID: "b", Amount: 2, Held: 2}},
+		Debt: 4, Grants: ledger.Grants{{ID: "a", Amount: 10, Held: 3}, {ID: "b", Amount: 2, Held: 2}},
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package naive holds the middleware that people write in an afternoon, as Caddy
 // handlers: one round trip to Redis in front of each request, on go-redis as it
-// comes, or headers that are known beforehand. The benchmarks set dodogate beside them. They are not for use: they
+// comes, headers that are known beforehand, or a webhook. The benchmarks set dodogate beside them. They are not for use: they
 // neither give back nor say why.
 package naive
 

@@ -259,10 +259,14 @@ func refused(res *http.Response) *failure {
 // errorCode reads Dodo's code out of an error's body, if it is there.
 func errorCode(res *http.Response) string {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
-	if err != nil || checkJSON(body) != nil {
+	if err != nil {
 		return ""
 	}
-	code := readObject("", body, &faults{}).text("code")
+	doc := new(document)
+	if doc.parse(body) != nil {
+		return ""
+	}
+	code := fields{doc: doc, faults: &faults{}}.text("code")
 	if !isCode(code) {
 		return ""
 	}
@@ -292,10 +296,11 @@ type reply struct {
 func open(op string, attempts int, body []byte) (reply, error) {
 	body = bytes.TrimSpace(body)
 	a := reply{op: op, attempts: attempts}
-	if err := checkJSON(body); err != nil {
+	doc := new(document)
+	if err := doc.parse(body); err != nil {
 		return a, a.bad(err.Error(), nil)
 	}
-	a.fields = readObject("", body, &faults{})
+	a.fields = fields{doc: doc, faults: &faults{}}
 	return a, nil
 }
 

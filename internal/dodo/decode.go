@@ -36,12 +36,13 @@ const (
 // event as was understood but without a fact, for one whose effect cannot be
 // told. The errors name fields, never values.
 func Decode(body []byte) (Event, error) {
-	if err := checkJSON(body); err != nil {
+	doc, giveBack, err := borrow(body)
+	defer giveBack()
+	if err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	var bad faults
-	defer bad.borrow()()
-	envelope := readObject("", body, &bad)
+	envelope := fields{doc: doc, faults: &bad}
 	e := Event{BusinessID: envelope.id("business_id"), Timestamp: envelope.time("timestamp")}
 	bad.unclear = nil // little is lost without these two
 	if e.Type = envelope.text("type"); !isEventType(e.Type) {
@@ -146,7 +147,7 @@ func subscriptionOf(data fields) string {
 	if one != "" || len(several) == 0 {
 		return one
 	}
-	first, _ := scalar(several[0])
+	first, _ := scalar(data.doc.raw(several[0].at))
 	if !isWord(first, maxID) {
 		data.refuse("subscription_ids", "has no id in it")
 	}
@@ -237,23 +238,26 @@ func readCustomer(data fields) Clues {
 // and booleans as they are written. Of more than 50, the first ones stay, and
 // the order proof always does.
 func readMetadata(metadata fields) map[string]string {
+	if metadata.first() >= metadata.end() {
+		return nil
+	}
 	var pairs map[string]string
-	seen := make(map[string]bool, len(metadata.members))
-	for _, m := range metadata.members {
-		name := string(m.name)
-		if seen[name] {
+	var left map[string]bool // those that are not kept, which must not be there twice either
+	for i := metadata.first(); i < metadata.end(); i = metadata.doc.nodes[i].next {
+		name := string(metadata.doc.name(i))
+		if _, kept := pairs[name]; kept || left[name] {
 			metadata.ambiguous("", "names a key twice")
 		}
-		seen[name] = true
-		value, ok := scalar(m.raw)
-		switch {
-		case !ok, len(name) > maxKey, utf8.RuneCountInString(value) > maxValue:
-			continue
-		case len(pairs) >= maxPairs && !isProofKey(name):
+		value, ok := scalar(metadata.doc.raw(i))
+		if !ok || len(name) > maxKey || utf8.RuneCountInString(value) > maxValue || len(pairs) >= maxPairs && !isProofKey(name) {
+			if left == nil {
+				left = make(map[string]bool)
+			}
+			left[name] = true
 			continue
 		}
 		if pairs == nil {
-			pairs = make(map[string]string, min(len(metadata.members), maxPairs))
+			pairs = make(map[string]string)
 		}
 		pairs[name] = value
 	}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -40,8 +41,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(subscriptionEvent("renewed", set("status", `null`, "trial_period_days", `"7"`))))
 	f.Add([]byte(subscriptionEvent("cancelled", set("status", `"cancelled"`, "next_billing_date", `"9999-12-31T23:59:59-01:00"`))))
 
+	for _, odd := range oddJSON {
+		f.Add([]byte(`{"type":"x.y","data":` + odd + `}`))
+	}
+
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := dodo.Decode(body)
+		checkSyntax(t, body, err)
 		again, errAgain := dodo.Decode(body)
 		if !reflect.DeepEqual(e, again) || (err == nil) != (errAgain == nil) {
 			t.Fatalf("decoded differently: %+v, %v and %+v, %v", e, err, again, errAgain)
@@ -55,7 +61,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if !json.Valid(body) || body[0] != '{' || e.Type == "" {
+		if e.Type == "" {
 			t.Fatalf("%q was accepted as %+v", body, e)
 		}
 		checkRewritten(t, body, e)
@@ -68,6 +74,55 @@ func FuzzDecode(f *testing.F) {
 			checkFeature(t, e.Fact)
 		}
 	})
+}
+
+// oddJSON are values at the borders of the grammar, on both sides of them.
+var oddJSON = []string{
+	`0`, `-0`, `01`, `-`, `+1`, `1.`, `.5`, `1.0`, `1e5`, `1E+05`, `1e`, `1e-`, `0e0`, `00`, `1 2`, `0x1`, `Infinity`,
+	`"\u0041"`, `"\u004"`, `"\u00zz"`, `"\ud800"`, `"\udc00\ud800"`, `"\x41"`, `"\"`, `"\\"`, `"\/\b\f\n\r\t\""`, `"\u00`, `"\`,
+	"\"\x00\"", "\"\x1f\"", "\"\x7f\"", "\"\u2028\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "\xe2\x82\xac", "\u00a0", "\v", "\f1",
+	"\t\r\n 1\t\r\n ", `[ ]`, `[,]`, `[1,]`, `[1 ,2]`, `[1`, `{ }`, `{,}`, `{"a"}`, `{"a":}`, `{"a" : 1 , "b":2}`, `{"a":1,}`, `{a:1}`, `{1:1}`, `{"":1}`,
+	`true`, `True`, `tru`, `truee`, `false`, `fals`, `null`, `nul`, `nulll`, `"`, `"a`, ``, `]`, `[}`, `{]`, `[1]]`,
+}
+
+// TestDecodeSyntax is what FuzzDecode says of odd values.
+func TestDecodeSyntax(t *testing.T) {
+	for _, odd := range oddJSON {
+		body := []byte(`{"type":"x.y","data":` + odd + `}`)
+		_, err := dodo.Decode(body)
+		checkSyntax(t, body, err)
+	}
+}
+
+// checkSyntax: what is JSON, text and not too deep is what encoding/json says, and
+// nothing else is refused but names that are there twice.
+func checkSyntax(t *testing.T, body []byte, err error) {
+	t.Helper()
+	fine := json.Valid(body) && utf8.Valid(body) && body[0] == '{' && depthOf(body) <= 64
+	malformed := errors.Is(err, dodo.ErrMalformed)
+	if !fine && !malformed {
+		t.Fatalf("%q was read, with the error %v", body, err)
+	}
+	if fine && malformed && !strings.Contains(err.Error(), " twice") {
+		t.Fatalf("%q was refused: %v", body, err)
+	}
+}
+
+func depthOf(body []byte) (deepest int) {
+	depth := 0
+	for d := json.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return deepest
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+			deepest = max(deepest, depth)
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
 }
 
 // checkRewritten: the same JSON with other white space is the same event.
@@ -145,6 +200,9 @@ func checkKept(t *testing.T, f *dodo.Fact) {
 	state, err := json.Marshal(record)
 	if err == nil {
 		err = json.Unmarshal(state, &back)
+	}
+	if short, shortErr := record.AppendJSON(nil); !bytes.Equal(short, state) {
+		t.Fatalf("%+v is kept as %s, %v; want %s", record, short, shortErr, state)
 	}
 	if err != nil || !reflect.DeepEqual(back, record) {
 		t.Fatalf("%+v is kept as %s and comes back as %+v, %v", record, state, back, err)

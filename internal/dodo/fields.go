@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // The lenient reader of Dodo's JSON. Real payloads break the published schema in
@@ -19,84 +17,97 @@ import (
 
 // fields is a JSON object, to be read by field name. The zero value has none.
 type fields struct {
-	path    string // where it is, for errors
-	members []member
-	faults  *faults
+	doc    *document // nil where the object is absent
+	at     int32
+	absent string // where it would be, for errors
+	faults *faults
 }
 
-// member is one field, both parts of it as they stand in the body.
-type member struct {
-	name []byte // what is said, without its quotes and escapes
-	raw  json.RawMessage
+// faults collects the first fault of each kind while fields are read, so that
+// every field is looked at before an answer is given. An ambiguous body is worse
+// than one that cannot be understood.
+type faults struct{ malformed, unclear error }
+
+func (f *faults) err() error {
+	if f.malformed != nil {
+		return f.malformed
+	}
+	return f.unclear
 }
 
-// readObject opens a JSON object whose syntax [checkJSON] has passed. Values
-// that nobody asks for are not parsed further.
-func readObject(path string, raw []byte, to *faults) fields {
-	f := fields{path: path, faults: to}
-	w, ok := walkInto(raw, '{')
-	if !ok {
-		f.refuse("", "is not an object")
-		return f
+// first is the first of an object's members, each of which has the next one, until
+// end.
+func (f fields) first() int32 { return f.at + 1 }
+
+func (f fields) end() int32 {
+	if f.doc == nil || !f.doc.opens(f.at, '{') {
+		return 0
 	}
-	if cap(to.members) == 0 {
-		to.members = make([]member, 0, min(1+len(raw)/30, 80)) // as Dodo's payloads need
-	}
-	first := len(to.members)
-	for w.more() {
-		name := unquote(w.value())
-		to.members = append(to.members, member{name, w.value()})
-	}
-	f.members = slices.Clip(to.members[first:])
-	return f
+	return f.doc.nodes[f.at].next
 }
 
 // refuse notes that a field cannot be understood. Never with its value.
 func (f fields) refuse(name, why string) {
 	if f.faults.unclear == nil {
-		f.faults.unclear = fmt.Errorf("%w: %s %s", ErrUnclear, f.at(name), why)
+		f.faults.unclear = fmt.Errorf("%w: %s %s", ErrUnclear, f.where(name), why)
 	}
 }
 
 func (f fields) ambiguous(name, why string) {
 	if f.faults.malformed == nil {
-		f.faults.malformed = fmt.Errorf("%w: %s %s", ErrMalformed, f.at(name), why)
+		f.faults.malformed = fmt.Errorf("%w: %s %s", ErrMalformed, f.where(name), why)
 	}
 }
 
-func (f fields) at(name string) string {
-	return strings.Trim(f.path+"."+name, ".")
+func (f fields) where(name string) string {
+	path := f.absent
+	if f.doc != nil {
+		path = f.doc.path(f.at)
+	}
+	return strings.Trim(path+"."+name, ".")
 }
 
-// raw is the field's value, or nil where it is absent or null. A name that
+// find looks for a field's value; 0 where it is absent or null. A name that
 // appears twice, or in another case, is read differently by different parsers
 // (encoding/json takes the last one, and any case), so it is refused.
-func (f fields) raw(name string) json.RawMessage {
-	var found json.RawMessage
-	seen := false
-	for _, m := range f.members {
-		if !alike(m.name, name) {
-			continue
-		}
-		if seen || string(m.name) != name {
-			f.ambiguous(name, "is there twice or in another case")
-			return nil
-		}
-		seen, found = true, m.raw
+func (f fields) find(name string) (at int32) {
+	end := f.end()
+	if end == 0 {
+		return 0
 	}
-	if string(found) == "null" {
-		return nil
+	nodes, i, all := f.doc.nodes, f.first(), f.doc.names.odd
+	if !all {
+		i = *f.doc.names.at(f.at, keyOf(name))
 	}
-	return found
+	for i != 0 && (!all || i < end) {
+		if nodes[i].parent == f.at {
+			said := f.doc.name(i)
+			if string(said) == name && at == 0 {
+				at = i
+			} else if bytes.EqualFold(said, []byte(name)) {
+				f.ambiguous(name, "is there twice or in another case")
+				return 0
+			}
+		}
+		if all {
+			i = nodes[i].next
+		} else {
+			i = nodes[i].alike
+		}
+	}
+	if at != 0 && string(f.doc.raw(at)) == "null" {
+		return 0
+	}
+	return at
 }
 
-// alike compares without regard to case. Most names differ in their first letter.
-func alike(said []byte, name string) bool {
-	const otherCase = 'a' - 'A'
-	if len(said) > 0 && said[0] < utf8.RuneSelf && said[0]|otherCase != name[0]|otherCase {
-		return false
+// raw is the field's value, or nil where it is absent or null.
+func (f fields) raw(name string) json.RawMessage {
+	at := f.find(name)
+	if at == 0 {
+		return nil
 	}
-	return bytes.EqualFold(said, []byte(name))
+	return f.doc.raw(at)
 }
 
 // text is a string, or a number as it is written; "" when absent or null.
@@ -216,51 +227,62 @@ func (f fields) time(name string) time.Time {
 
 // object is a nested object; one without fields when it is absent or null.
 func (f fields) object(name string) fields {
-	raw := f.raw(name)
-	if raw == nil {
-		return fields{path: f.at(name), faults: f.faults}
+	at := f.find(name)
+	if at == 0 {
+		return fields{absent: f.where(name), faults: f.faults}
 	}
-	return readObject(f.at(name), raw, f.faults)
+	return f.item(at).mustBeObject()
 }
 
 // hints is a nested object that nothing depends on: without fields also when it
 // is something else.
 func (f fields) hints(name string) fields {
-	if raw := f.raw(name); raw == nil || raw[0] != '{' {
-		return fields{path: f.at(name), faults: f.faults}
+	at := f.find(name)
+	if at == 0 || !f.doc.opens(at, '{') {
+		return fields{absent: f.where(name), faults: f.faults}
 	}
-	return f.object(name)
+	return f.item(at)
 }
 
 // list is an array of at most most objects, or none.
 func (f fields) list(name string, most int) []fields {
-	var list []fields
-	for i, raw := range f.items(name, most) {
-		list = append(list, readObject(fmt.Sprintf("%s[%d]", f.at(name), i), raw, f.faults))
+	list := f.items(name, most)
+	for _, item := range list {
+		item.mustBeObject()
 	}
 	return list
 }
 
-// items is an array's elements, at most most of them, or none.
-func (f fields) items(name string, most int) []json.RawMessage {
-	raw := f.raw(name)
-	if raw == nil {
+// items is an array's elements, at most most of them, or none. What is no object has
+// no fields.
+func (f fields) items(name string, most int) []fields {
+	at := f.find(name)
+	if at == 0 {
 		return nil
 	}
-	w, ok := walkInto(raw, '[')
-	if !ok {
+	if !f.doc.opens(at, '[') {
 		f.refuse(name, "is not a list")
 		return nil
 	}
-	var items []json.RawMessage
-	for w.more() {
+	var items []fields
+	for i, nodes := at+1, f.doc.nodes[:f.doc.nodes[at].next]; int(i) < len(nodes); i = nodes[i].next {
 		if len(items) == most {
 			f.refuse(name, fmt.Sprintf("has more than %d items", most))
 			return nil
 		}
-		items = append(items, w.value())
+		items = append(items, f.item(i))
 	}
 	return items
+}
+
+// item is another value of the same document.
+func (f fields) item(at int32) fields { return fields{doc: f.doc, at: at, faults: f.faults} }
+
+func (f fields) mustBeObject() fields {
+	if !f.doc.opens(f.at, '{') {
+		f.refuse("", "is not an object")
+	}
+	return f
 }
 
 // scalar is the text of a string, number or boolean, if raw is one.
@@ -270,7 +292,7 @@ func scalar(raw json.RawMessage) (string, bool) {
 	}
 	switch raw[0] {
 	case '"':
-		return string(unquote(raw)), true
+		return string(unescape(raw[1 : len(raw)-1])), true
 	case '{', '[', 'n':
 		return "", false
 	default:

@@ -3,7 +3,6 @@ package dodo
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -162,9 +161,10 @@ func readPage[Item any](ctx context.Context, c *Client, op string, send sender, 
 	}
 	page := Page[Item]{Last: len(items) < pageSize}
 	var first error
-	for i, raw := range items {
+	for _, from := range items {
 		var odd faults
-		item := read(readObject(fmt.Sprintf("items[%d]", i), raw, &odd))
+		from.faults = &odd
+		item := read(from.mustBeObject())
 		if err := odd.err(); err != nil {
 			page.Odd++
 			first = cmp.Or(first, err)

@@ -38,7 +38,7 @@ type Claim struct{ Order, Account, Product string }
 
 // Prover makes and checks order proofs. It may be used by many goroutines at
 // once.
-type Prover struct{ keys [][]byte }
+type Prover struct{ keys []*macKey }
 
 // NewProver signs with the first secret and believes what any of them signed. A
 // secret of fewer than 24 bytes is refused, and named by its position only.
@@ -51,7 +51,7 @@ func NewProver(secrets [][]byte) (*Prover, error) {
 		if len(secret) < minSecret {
 			return nil, fmt.Errorf("proof secret %d: too short: %d bytes, at least %d are needed", i+1, len(secret), minSecret)
 		}
-		p.keys = append(p.keys, slices.Clone(secret))
+		p.keys = append(p.keys, newMACKey(slices.Clone(secret)))
 	}
 	return p, nil
 }
@@ -96,12 +96,15 @@ func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 
 // proofOf writes each value behind its length, so that no byte can move from one
 // value to the next.
-func proofOf(key []byte, c Claim) string {
-	mac := hmac.New(sha256.New, key)
-	for _, s := range []string{proofLabel, c.Order, c.Account, c.Product} {
-		mac.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
+func proofOf(key *macKey, c Claim) string {
+	m := key.begin()
+	defer key.end(m)
+	for _, s := range [...]string{proofLabel, c.Order, c.Account, c.Product} {
+		m.text = append(append(strconv.AppendInt(m.text, int64(len(s)), 10), ':'), s...)
 	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	m.Write(m.text)
+	m.text = m.Sum(m.text[:0])
+	return base64.RawURLEncoding.EncodeToString(m.text)
 }
 
 // writeClaim makes any bytes a value that Dodo takes: as they are where that is

@@ -45,7 +45,7 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 		Feature:      r.Feature.Merge(fact.Feature),
 		Terms:        maps.Clone(r.Terms),
 	}
-	for key, bought := range next.products() {
+	for key, bought := range next.products {
 		if _, frozen := next.Terms[key]; frozen {
 			continue
 		}
@@ -65,22 +65,27 @@ type product struct {
 	start time.Time // of the period; zero for a payment's
 }
 
-// products are everything that the object is about, by the keys of their terms.
-func (r Record) products() map[string]product {
-	all := make(map[string]product)
+// products yields everything that the object is about, with the keys of their terms;
+// the same thing perhaps more than once.
+func (r Record) products(yield func(key string, p product) bool) {
 	for _, line := range r.Payment.Cart {
-		all[line.ProductID] = product{id: line.ProductID}
+		if !yield(line.ProductID, product{id: line.ProductID}) {
+			return
+		}
 	}
-	add := func(id string, start time.Time) { all[termsKey(id, start)] = product{id, start} }
+	if r.Subscription.IsZero() {
+		return
+	}
 	for _, p := range r.Subscription.paid() {
 		for id := range p.Bought {
-			add(id, p.Start)
+			if !yield(termsKey(id, p.Start), product{id, p.Start}) {
+				return
+			}
 		}
 	}
 	if s := r.Subscription.State; s.ProductID != "" {
-		add(s.ProductID, s.PeriodStart)
+		yield(termsKey(s.ProductID, s.PeriodStart), product{s.ProductID, s.PeriodStart})
 	}
-	return all
 }
 
 func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }
@@ -91,6 +96,9 @@ func termsKey(productID string, start time.Time) string { return productID + "@"
 func (r Record) Effect(ref Ref, prior Record, policy config.DisputePolicy) (Effect, error) {
 	next, err := r.effect(ref, policy)
 	before, _ := prior.effect(ref, policy)
+	if len(before.Grants) == 0 {
+		return next, err
+	}
 	named := make(map[string]bool, len(next.Grants))
 	for _, g := range next.Grants {
 		named[g.ID] = true

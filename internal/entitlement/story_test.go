@@ -249,9 +249,9 @@ func takesBack(facts []entitlement.Fact) bool {
 func (l *life) end() string {
 	snap := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now)
 	var grants []string
-	for _, id := range slices.Sorted(maps.Keys(l.ledger.Grants)) {
-		if g := l.ledger.Grants[id]; g.Left > 0 {
-			grants = append(grants, fmt.Sprintf("%s %d of %d until %v", id, g.Left, g.Amount, g.ExpiresAt))
+	for _, g := range l.ledger.Grants {
+		if g.Left > 0 {
+			grants = append(grants, fmt.Sprintf("%s %d of %d until %v", g.ID, g.Left, g.Amount, g.ExpiresAt))
 		}
 	}
 	return fmt.Sprintf("%+v\n%s", snap, strings.Join(grants, "\n"))

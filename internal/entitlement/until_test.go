@@ -22,11 +22,10 @@ var hours = rapid.Custom(func(t *rapid.T) time.Time {
 
 var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	a := entitlement.Account{
-		Ledger:    ledger.Account{Grants: make(map[string]ledger.Grant)},
 		Standings: make(map[string]entitlement.Standing),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "grants") {
-		a.Ledger.Grants[fmt.Sprint(i)] = ledger.Grant{Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")}
+		a.Ledger.Grants.Put(ledger.Grant{ID: fmt.Sprint(i), Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")})
 	}
 	plans := rapid.SampledFrom([]string{"basic", "pro"})
 	for i := range rapid.IntRange(0, 4).Draw(t, "standings") {
@@ -95,21 +94,21 @@ func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 	}{
 		"nobody": {},
 		"credits that stay": {account: entitlement.Account{
-			Ledger: ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1}}},
+			Ledger: ledger.Account{Grants: ledger.Grants{{ID: "a", Left: 1}}},
 		}},
 		"credits that are over": {account: entitlement.Account{
-			Ledger: ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1, ExpiresAt: noon}}},
+			Ledger: ledger.Account{Grants: ledger.Grants{{ID: "a", Left: 1, ExpiresAt: noon}}},
 		}},
 		"the first of two": {want: noon.Add(time.Hour), account: entitlement.Account{
-			Ledger: ledger.Account{Grants: map[string]ledger.Grant{
-				"a": {Left: 1, ExpiresAt: noon.Add(2 * time.Hour)}, "b": {Left: 1, ExpiresAt: noon.Add(time.Hour)},
+			Ledger: ledger.Account{Grants: ledger.Grants{
+				{ID: "a", Left: 1, ExpiresAt: noon.Add(2 * time.Hour)}, {ID: "b", Left: 1, ExpiresAt: noon.Add(time.Hour)},
 			}},
 		}},
 		"a plan that is over":   {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
 		"credits that are held": {want: noon.Add(time.Hour), account: entitlement.Account{HeldUntil: noon.Add(time.Hour)}},
 		"a hold that ran out on the way": {want: noon.Add(-time.Hour), account: entitlement.Account{
 			HeldUntil: noon.Add(-time.Hour),
-			Ledger:    ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: 1, ExpiresAt: noon.Add(time.Hour)}}},
+			Ledger:    ledger.Account{Grants: ledger.Grants{{ID: "a", Left: 1, ExpiresAt: noon.Add(time.Hour)}}},
 		}},
 		"a hold that runs out just now": {want: noon, account: entitlement.Account{HeldUntil: noon}},
 		"a plan":                        {want: noon.Add(day), account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", 0, day)}}},

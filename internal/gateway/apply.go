@@ -123,7 +123,8 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		case forNothing(next.Payment), ofWhoKnowsHowMuch(fact, next.Payment):
 			done = parked(found.account, ReasonUnclear)
 		}
-		state, err := json.Marshal(next)
+		const usual = 256 // bytes, and more than most need
+		state, err := next.AppendJSON(make([]byte, 0, usual))
 		if err != nil {
 			return result{}, entitlement.Record{}, fmt.Errorf("encode object %s: %w", fact.Ref, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -59,7 +60,9 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 		return "", fmt.Errorf("apply event: %w", err)
 	}
 	g.Observer.EventSettled(event.Type, outcome)
-	g.Logger.Info("event settled", "webhook_id", delivery.ID, "type", event.Type, "outcome", outcome)
+	// Not for the request: what it might add would be prepared anew for each.
+	g.Logger.LogAttrs(context.Background(), slog.LevelInfo, "event settled",
+		slog.String("webhook_id", delivery.ID), slog.String("type", event.Type), slog.String("outcome", string(outcome)))
 	return outcome, nil
 }
 

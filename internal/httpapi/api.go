@@ -238,12 +238,17 @@ func writeJSON(w http.ResponseWriter, status int, answer any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	writeBody(w, status, append(body, '\n'))
+	return nil
+}
+
+// writeBody is writeJSON for what is JSON already.
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
-	return nil
+	_, _ = w.Write(body)
 }

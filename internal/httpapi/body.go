@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -52,18 +53,26 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 	if r.ContentLength > most {
 		return nil, errTooLarge
 	}
-	var body bytes.Buffer
-	if r.ContentLength > 0 { // who says much and sends little has not reserved it
-		body.Grow(int(min(r.ContentLength, likelyBody)) + bytes.MinRead)
+	size := int64(bytes.MinRead)
+	if r.ContentLength >= 0 { // who says much and sends little has not reserved it
+		size = min(r.ContentLength, likelyBody) + 1 // to see the end in the same read
 	}
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, most))
-	if err == nil {
-		return body.Bytes(), nil
+	body, from := make([]byte, 0, size), http.MaxBytesReader(w, r.Body, most)
+	for {
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
+		case err == io.EOF:
+			return body, nil
+		case tooLarge:
+			return nil, errTooLarge
+		case err != nil:
+			return nil, refuse(errRequest, "The body could not be read.")
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
 	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, errTooLarge
-	}
-	return nil, refuse(errRequest, "The body could not be read.")
 }
 
 // readJSON reads one flat object. What encoding/json forgives is refused: names

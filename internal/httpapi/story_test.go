@@ -279,10 +279,9 @@ func (s *site) end(account string) string {
 	a, err := s.store.Account(s.t.Context(), account)
 	must(s.t, err)
 	var lines []string
-	for _, id := range slices.Sorted(maps.Keys(a.Ledger.Grants)) {
-		g := a.Ledger.Grants[id]
+	for _, g := range a.Ledger.Grants {
 		if g.Left > 0 && (g.ExpiresAt.IsZero() || g.ExpiresAt.After(s.clock.Now())) {
-			lines = append(lines, fmt.Sprintf("%s: %d of %d until %v", id, g.Left, g.Amount, g.ExpiresAt))
+			lines = append(lines, fmt.Sprintf("%s: %d of %d until %v", g.ID, g.Left, g.Amount, g.ExpiresAt))
 		}
 	}
 	parked, _, err := s.store.ParkedEvents(s.t.Context(), "", 100)

@@ -6,6 +6,9 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
+// accepted is the answer to an event that is stored.
+var accepted = []byte(`{"status":"ok"}` + "\n")
+
 // maxEvent bounds a webhook's body (DESIGN 6).
 const maxEvent = 1 << 20
 
@@ -33,9 +36,8 @@ func (a *API) Webhook() http.Handler {
 func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 	err := a.handleEvent(w, r)
 	if err == nil {
-		return writeJSON(w, http.StatusOK, struct {
-			Status string `json:"status"`
-		}{"ok"})
+		writeBody(w, http.StatusOK, accepted)
+		return nil
 	}
 	p := ProblemOf(err)
 	switch p.Status {

@@ -64,7 +64,7 @@ func (g Grant) Compare(h Grant) int {
 type Account struct {
 	Seq    int64 // number of the last entry; 0 before the first
 	Debt   int64 // what claw-backs took beyond what was left
-	Grants map[string]Grant
+	Grants Grants
 	Holds  map[string]Hold // the ones that have not ended
 }
 
@@ -100,26 +100,11 @@ func (a Account) Balance() int64 {
 }
 
 func (a Account) clone() Account {
-	b := Account{Seq: a.Seq, Debt: a.Debt, Grants: maps.Clone(a.Grants), Holds: maps.Clone(a.Holds)}
-	if b.Grants == nil {
-		b.Grants = make(map[string]Grant)
-	}
+	b := Account{Seq: a.Seq, Debt: a.Debt, Grants: slices.Clone(a.Grants), Holds: maps.Clone(a.Holds)}
 	if b.Holds == nil {
 		b.Holds = make(map[string]Hold)
 	}
 	return b
-}
-
-// burnOrder are the ids of the grants in the order in which they are spent.
-func (a Account) burnOrder() []string {
-	ids := make([]string, 0, len(a.Grants))
-	for id := range a.Grants {
-		ids = append(ids, id)
-	}
-	if len(ids) > 1 {
-		slices.SortFunc(ids, func(x, y string) int { return a.Grants[x].Compare(a.Grants[y]) })
-	}
-	return ids
 }
 
 // instant is t as stores keep it: UTC, in milliseconds.

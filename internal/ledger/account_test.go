@@ -389,10 +389,10 @@ func TestInvariants(t *testing.T) {
 			}
 			account = next
 			check(t, account, replay, now)
-			for id, g := range account.Grants {
+			for _, g := range account.Grants {
 				// Under debt, what one grant owes is paid from others.
-				if policy == ledger.PolicyFloor && g.Left+g.Held != ofGrant[id] {
-					t.Fatalf("grant %s is %+v, its entries add up to %d", id, g, ofGrant[id])
+				if policy == ledger.PolicyFloor && g.Left+g.Held != ofGrant[g.ID] {
+					t.Fatalf("grant %s is %+v, its entries add up to %d", g.ID, g, ofGrant[g.ID])
 				}
 			}
 		}
@@ -412,16 +412,16 @@ func check(t *rapid.T, a ledger.Account, replay int64, now time.Time) {
 			held[p.Grant] += p.Amount
 		}
 	}
-	for id, g := range a.Grants {
+	for _, g := range a.Grants {
 		switch {
 		case g.Left < 0, g.Held < 0, g.Lapsed < 0, g.Waived < 0:
-			t.Fatalf("grant %s is negative: %+v", id, g)
-		case g.Held != held[id]:
-			t.Fatalf("grant %s has %d held, its holds %d", id, g.Held, held[id])
+			t.Fatalf("grant %s is negative: %+v", g.ID, g)
+		case g.Held != held[g.ID]:
+			t.Fatalf("grant %s has %d held, its holds %d", g.ID, g.Held, held[g.ID])
 		case g.Expired(now) && g.Left != 0:
-			t.Fatalf("grant %s has expired with credits left: %+v", id, g)
+			t.Fatalf("grant %s has expired with credits left: %+v", g.ID, g)
 		case a.Debt > 0 && g.Left > 0:
-			t.Fatalf("grant %s has credits while %d are owed", id, a.Debt)
+			t.Fatalf("grant %s has credits while %d are owed", g.ID, a.Debt)
 		}
 	}
 }

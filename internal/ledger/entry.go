@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -57,7 +58,7 @@ func (b *book) enter(kind Kind, grant string, amount int64) {
 // debt from what is left, and enters what is left in expired grants as expired.
 // Everything that changes an account begins and ends with it.
 func (b *book) sweep() {
-	if hasExpired(b.Holds, b.now) {
+	if hasExpired(maps.Values(b.Holds), b.now) {
 		for _, id := range slices.Sorted(maps.Keys(b.Holds)) {
 			if h := b.Holds[id]; h.Expired(b.now) {
 				b.giveBack(h.Parts)
@@ -66,24 +67,24 @@ func (b *book) sweep() {
 		}
 	}
 	b.payDebt()
-	if !hasExpired(b.Grants, b.now) {
+	if !hasExpired(slices.Values(b.Grants), b.now) {
 		return
 	}
-	for _, id := range b.burnOrder() {
-		g := b.Grants[id]
+	for _, id := range b.Grants.burnOrder() {
+		g := b.Grants.At(id)
 		if g.Left == 0 || !g.Expired(b.now) {
 			continue
 		}
 		b.enter(KindExpire, id, -g.Left)
 		g.Lapsed = min(g.Lapsed+g.Left, Max)
 		g.Left = 0
-		b.Grants[id] = g
+		b.Grants.Put(g)
 	}
 }
 
 // hasExpired spares most sweeps the sorting: mostly time has done nothing.
-func hasExpired[T interface{ Expired(now time.Time) bool }](all map[string]T, now time.Time) bool {
-	for _, one := range all {
+func hasExpired[T interface{ Expired(now time.Time) bool }](all iter.Seq[T], now time.Time) bool {
+	for one := range all {
 		if one.Expired(now) {
 			return true
 		}
@@ -97,12 +98,12 @@ func (b *book) payDebt() {
 	if b.Debt == 0 {
 		return
 	}
-	for _, id := range b.burnOrder() {
-		g := b.Grants[id]
+	for _, id := range b.Grants.burnOrder() {
+		g := b.Grants.At(id)
 		paid := min(b.Debt, g.Left)
 		g.Left -= paid
 		b.Debt -= paid
-		b.Grants[id] = g
+		b.Grants.Put(g)
 	}
 }
 
@@ -110,12 +111,12 @@ func (b *book) payDebt() {
 // was forgiven there. What is not given back is entered as clawed back.
 func (b *book) giveBack(parts []Part) {
 	for _, p := range parts {
-		g := b.Grants[p.Grant]
+		g := b.Grants.At(p.Grant)
 		g.Held -= p.Amount
 		kept := min(p.Amount, g.Waived)
 		g.Waived -= kept
 		g.Left += p.Amount - kept
-		b.Grants[p.Grant] = g
+		b.Grants.Put(g)
 		b.enter(KindClawBack, p.Grant, -kept)
 	}
 }

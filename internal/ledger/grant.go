@@ -49,8 +49,8 @@ func (b *book) set(t Target, policy Policy) error {
 	if t.Amount < 0 || t.Amount > Max {
 		return ErrRange
 	}
-	g, known := b.Grants[t.ID]
-	if !known {
+	g := b.Grants.At(t.ID)
+	if g.ID == "" {
 		if t.Amount == 0 {
 			return nil
 		}
@@ -79,7 +79,7 @@ func (b *book) set(t Target, policy Policy) error {
 	if t.Into != "" && t.Into != t.ID {
 		b.moveWaived(&g, t.Into)
 	}
-	b.Grants[t.ID] = g
+	b.Grants.Put(g)
 	return nil
 }
 
@@ -93,11 +93,11 @@ func (b *book) moveWaived(g *Grant, into string) {
 	}
 	g.Waived -= moved
 	b.enter(KindClawBack, g.ID, -moved)
-	heir := b.Grants[into]
+	heir := b.Grants.At(into)
 	heir.ID = into
 	heir.Waived = min(heir.Waived+moved, Max)
 	b.enter(KindGrant, into, moved)
-	b.Grants[into] = heir
+	b.Grants.Put(heir)
 }
 
 // revive gives back what lapsed of a grant that runs on after all: its expiry was
@@ -112,9 +112,9 @@ func (b *book) revive(g *Grant) error {
 	b.enter(KindGrant, g.ID, g.Lapsed)
 	g.Left += g.Lapsed
 	g.Lapsed = 0
-	b.Grants[g.ID] = *g
+	b.Grants.Put(*g)
 	b.payDebt() // else there could be more left for a moment than can be counted
-	*g = b.Grants[g.ID]
+	*g = b.Grants.At(g.ID)
 	return nil
 }
 

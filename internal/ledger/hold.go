@@ -66,8 +66,8 @@ func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Tim
 		return b.Account, b.entries, Insufficient, nil
 	}
 	h := Hold{ID: id, ExpiresAt: instant(expiresAt)}
-	for _, grant := range b.burnOrder() {
-		g := b.Grants[grant]
+	for _, grant := range b.Grants.burnOrder() {
+		g := b.Grants.At(grant)
 		n := min(amount, g.Left)
 		if n == 0 {
 			continue
@@ -75,7 +75,7 @@ func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Tim
 		g.Left -= n
 		g.Held += n
 		amount -= n
-		b.Grants[grant] = g
+		b.Grants.Put(g)
 		h.Parts = append(h.Parts, Part{Grant: grant, Amount: n})
 	}
 	b.Holds[id] = h
@@ -100,9 +100,9 @@ func (a Account) End(id string, captured int64, now time.Time) (Account, []Entry
 	for _, p := range h.Parts {
 		spent := min(captured, p.Amount)
 		captured -= spent
-		g := b.Grants[p.Grant]
+		g := b.Grants.At(p.Grant)
 		g.Held -= spent
-		b.Grants[p.Grant] = g
+		b.Grants.Put(g)
 		b.enter(KindCapture, p.Grant, -spent)
 		if rest := p.Amount - spent; rest > 0 {
 			back = append(back, Part{Grant: p.Grant, Amount: rest})

@@ -66,7 +66,7 @@ func (w *world) read(context.Context, string) (entitlement.Account, error) {
 
 // credits are an account at a Rev with so many credits.
 func credits(rev, n int64) entitlement.Account {
-	return entitlement.Account{Rev: rev, Ledger: ledger.Account{Grants: map[string]ledger.Grant{"a": {Left: n}}}}
+	return entitlement.Account{Rev: rev, Ledger: ledger.Account{Grants: ledger.Grants{{ID: "a", Left: n}}}}
 }
 
 // set changes the account behind the cache's back.
@@ -160,7 +160,7 @@ func TestTime(t *testing.T) {
 	a := credits(1, 1)
 	for i, left := range []int64{10, 100, 1000} {
 		id := fmt.Sprint(i)
-		a.Ledger.Grants[id] = ledger.Grant{Left: left, ExpiresAt: noon.Add(time.Duration(i+1) * time.Minute)}
+		a.Ledger.Grants.Put(ledger.Grant{ID: id, Left: left, ExpiresAt: noon.Add(time.Duration(i+1) * time.Minute)})
 	}
 	w.account = a
 	w.Live()
@@ -182,7 +182,7 @@ func TestManyExpiries(t *testing.T) {
 	w := newWorld(t, 0)
 	a := credits(1, 0)
 	for i := range 100 {
-		a.Ledger.Grants[fmt.Sprint("x", i)] = ledger.Grant{Left: 1, ExpiresAt: noon.Add(time.Duration(i+1) * time.Second)}
+		a.Ledger.Grants.Put(ledger.Grant{ID: fmt.Sprint("x", i), Left: 1, ExpiresAt: noon.Add(time.Duration(i+1) * time.Second)})
 	}
 	w.account = a
 	w.Live()
@@ -389,7 +389,7 @@ func TestUnavailable(t *testing.T) {
 			w.wants(10, cache.Miss)
 		}},
 		"time goes on": {time.Hour, func(w *world) {
-			w.account.Ledger.Grants["b"] = ledger.Grant{Left: 5, ExpiresAt: noon.Add(50 * time.Minute)}
+			w.account.Ledger.Grants.Put(ledger.Grant{ID: "b", Left: 5, ExpiresAt: noon.Add(50 * time.Minute)})
 			w.wants(15, cache.Miss)
 			w.Lost()
 			w.fail(errDown)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -40,9 +41,11 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 	}
 	for _, id := range grants {
 		if value := b.get(kindClosed, id); value != nil {
-			if k.before.Grants[id], err = record.ParseGrant(id, string(value)); err != nil {
+			g, err := record.ParseGrant(id, string(value))
+			if err != nil {
 				return nil, damaged(err)
 			}
+			k.before.Grants.Put(g)
 		}
 	}
 	k.rev = k.held.layOver(&k.before, k.rev, now, holds)
@@ -54,7 +57,7 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 // readLedger reads what the file knows of an account's ledger, but for the
 // grants of which nothing is left.
 func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
-	a = ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)}
+	a = ledger.Account{Holds: make(map[string]ledger.Hold)}
 	if b.Bucket == nil {
 		return 0, 0, a, nil
 	}
@@ -64,7 +67,7 @@ func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
 	}
 	err = scan(c, []byte{kindLive}, func(name, value []byte) error {
 		g, err := record.ParseGrant(string(name), string(value))
-		a.Grants[g.ID] = g
+		a.Grants.Put(g)
 		return damaged(err)
 	})
 	return rev, srev, a, err
@@ -75,8 +78,8 @@ func (k *book) changed() bool {
 	if len(k.entries) > 0 || k.after.Debt != k.before.Debt {
 		return true
 	}
-	for id, g := range k.after.Grants {
-		if inFile(g) != inFile(k.before.Grants[id]) {
+	for _, g := range k.after.Grants {
+		if inFile(g) != inFile(k.before.Grants.At(g.ID)) {
 			return true
 		}
 	}
@@ -98,8 +101,8 @@ func (k *book) save(b bucket) error {
 	if err := b.put(kindHead, "", head); err != nil {
 		return err
 	}
-	for id, g := range k.after.Grants {
-		before := inFile(k.before.Grants[id])
+	for _, g := range k.after.Grants {
+		before := inFile(k.before.Grants.At(g.ID))
 		if g := inFile(g); g != before {
 			if err := saveGrant(b, before, g); err != nil {
 				return err
@@ -209,7 +212,9 @@ func (s *Store) nextRev(rev int64) int64 {
 // shown is the account after the operation, as answers have it.
 func (k *book) shown() entitlement.Account {
 	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, Ledger: k.after}
-	maps.DeleteFunc(a.Ledger.Grants, func(_ string, g ledger.Grant) bool { return g.Left+g.Held == 0 })
+	if spent := func(g ledger.Grant) bool { return g.Left+g.Held == 0 }; slices.ContainsFunc(a.Ledger.Grants, spent) {
+		a.Ledger.Grants = slices.DeleteFunc(slices.Clone(a.Ledger.Grants), spent)
+	}
 	maps.DeleteFunc(a.Ledger.Holds, func(_ string, h ledger.Hold) bool { return !h.Expired(k.now) })
 	a.HeldUntil = k.held.next(k.now)
 	return a

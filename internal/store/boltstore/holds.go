@@ -114,14 +114,14 @@ func (h *heldAccount) next(now time.Time) (next time.Time) {
 
 // take moves up to n of a grant from left to held, and returns how much.
 func take(a *ledger.Account, grant string, n int64) int64 {
-	g, ok := a.Grants[grant]
+	g := a.Grants.At(grant)
 	n = min(n, g.Left)
-	if !ok || n == 0 {
+	if n == 0 {
 		return 0
 	}
 	g.Left -= n
 	g.Held += n
-	a.Grants[grant] = g
+	a.Grants.Put(g)
 	return n
 }
 

@@ -57,7 +57,7 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 	if err := CheckAccount(c.Account); err != nil {
 		return c, err
 	}
-	if err := CheckNames(c.Object.String(), c.Cause); err != nil {
+	if err := errors.Join(CheckRef(c.Object), CheckNames(c.Cause)); err != nil {
 		return c, err
 	}
 	if c.Order != nil {
@@ -128,7 +128,12 @@ func checkHold(account, id string) error {
 }
 
 // CheckRef refuses a reference that is too long to be stored.
-func CheckRef(ref entitlement.Ref) error { return CheckNames(ref.String()) }
+func CheckRef(ref entitlement.Ref) error {
+	if len(ref.Kind)+len(":")+len(ref.ID) > maxName {
+		return errLongName
+	}
+	return nil
+}
 
 // Time is t in UTC milliseconds; zero stays zero.
 func Time(t time.Time) (time.Time, error) {

@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -67,26 +68,29 @@ func AppendEntry(b []byte, e ledger.Entry) []byte {
 
 // ParseEntry reads what Entry wrote.
 func ParseEntry(s string) (ledger.Entry, error) {
-	f := strings.SplitN(s, " ", 7)
-	if len(f) != 7 {
-		return ledger.Entry{}, errDamaged("entry", s)
-	}
-	e := ledger.Entry{Kind: ledger.Kind(f[2])}
-	var n int64
-	for i, to := range map[int]*int64{0: &e.Seq, 3: &e.Amount, 4: &e.Balance, 5: &n} {
-		var err error
-		if *to, err = strconv.ParseInt(f[i], 10, 64); err != nil {
+	var f [6]string
+	rest := s
+	for i := range f {
+		var more bool
+		if f[i], rest, more = strings.Cut(rest, " "); !more {
 			return ledger.Entry{}, errDamaged("entry", s)
 		}
 	}
-	if n < 0 || n > int64(len(f[6])) {
+	e := ledger.Entry{Kind: ledger.Kind(f[2])}
+	var n int64
+	var err1, err2, err3, err4 error
+	e.Seq, err1 = strconv.ParseInt(f[0], 10, 64)
+	e.Amount, err2 = strconv.ParseInt(f[3], 10, 64)
+	e.Balance, err3 = strconv.ParseInt(f[4], 10, 64)
+	n, err4 = strconv.ParseInt(f[5], 10, 64)
+	if errors.Join(err1, err2, err3, err4) != nil || n < 0 || n > int64(len(rest)) {
 		return ledger.Entry{}, errDamaged("entry", s)
 	}
 	var err error
 	if e.At, err = ParseMillis(f[1]); err != nil {
 		return ledger.Entry{}, err
 	}
-	e.Grant, e.Cause = f[6][:n], f[6][n:]
+	e.Grant, e.Cause = rest[:n], rest[n:]
 	return e, nil
 }
 
@@ -96,7 +100,7 @@ func Standing(s entitlement.Standing) (string, error) {
 	if s.IsZero() {
 		return "", nil
 	}
-	b, err := json.Marshal(s)
+	b, err := s.AppendJSON(nil)
 	if err != nil {
 		return "", fmt.Errorf("write standing: %w", err)
 	}

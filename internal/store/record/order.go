@@ -60,9 +60,12 @@ func Order(o store.Order) ([]byte, error) {
 
 // ParseOrder reads what Order wrote.
 func ParseOrder(account, id string, b []byte) (store.Order, error) {
-	var o store.Order
-	if err := json.Unmarshal(b, &o); err != nil {
-		return o, errDamaged("order", string(b))
+	o, ok := parseUsualOrder(b)
+	if !ok {
+		o = store.Order{}
+		if err := json.Unmarshal(b, &o); err != nil {
+			return o, errDamaged("order", string(b))
+		}
 	}
 	o.Account, o.ID = account, id
 	return o, nil

@@ -44,7 +44,7 @@ func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account
 		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
 	}
 	args := s.commitArgs(c, standing)
-	args[2] = "" // the version, see commit.lua
+	args[versionArg], args[stateArg] = "", string(c.State)
 	return s.account(ctx, "sign up", commitScript, s.commitKeys(c), args)
 }
 
@@ -56,7 +56,7 @@ func (s *Store) account(ctx context.Context, doing string, script *redis.Script,
 		if err != nil {
 			return err
 		}
-		if reply[0] == "range" {
+		if reply[0] == "range" && len(reply) > 1 {
 			return fmt.Errorf("%s: set grant %q: %w", doing, reply[1], ledger.ErrRange)
 		}
 		a, err = parseAccount(reply)
@@ -71,7 +71,7 @@ func (s *Store) account(ctx context.Context, doing string, script *redis.Script,
 // parseAccount reads an account from a script's reply, see ledger.lua.
 func parseAccount(reply []string) (entitlement.Account, error) {
 	a := entitlement.Account{
-		Ledger: ledger.Account{Grants: make(map[string]ledger.Grant), Holds: make(map[string]ledger.Hold)},
+		Ledger: ledger.Account{Holds: make(map[string]ledger.Hold)},
 	}
 	if len(reply)%2 == 0 {
 		return a, fmt.Errorf("script returned an account of %d strings", len(reply))
@@ -80,18 +80,15 @@ func parseAccount(reply []string) (entitlement.Account, error) {
 	if a.HeldUntil, err = record.ParseMillis(reply[0]); err != nil {
 		return a, err
 	}
-	k := &known{due: a.HeldUntil}
 	for i := 1; i < len(reply); i += 2 {
-		field, value := reply[i], reply[i+1]
-		if err := parseField(&a, field, value); err != nil {
+		if err := parseField(&a, reply[i], reply[i+1]); err != nil {
 			return a, err
 		}
-		if strings.HasPrefix(field, "g:") {
-			k.add(a.Ledger.Grants[field[2:]])
-		}
 	}
+	a.Ledger.Grants = ledger.NewGrants(a.Ledger.Grants)
 	if a.Ledger.Debt == 0 && len(a.Ledger.Holds) == 0 {
-		k.rev, k.srev, k.seq = a.Rev, a.StandingsRev, a.Ledger.Seq
+		k := &known{due: a.HeldUntil, rev: a.Rev, srev: a.StandingsRev, seq: a.Ledger.Seq}
+		k.grants = append(k.room[:0], a.Ledger.Grants...)
 		a.Token = k
 	}
 	return a, nil
@@ -109,7 +106,9 @@ func parseField(a *entitlement.Account, field, value string) (err error) {
 	case "debt":
 		a.Ledger.Debt, err = strconv.ParseInt(value, 10, 64)
 	case "g":
-		a.Ledger.Grants[name], err = record.ParseGrant(name, value)
+		var g ledger.Grant
+		g, err = record.ParseGrant(name, value)
+		a.Ledger.Grants = append(a.Ledger.Grants, g)
 	case "h":
 		a.Ledger.Holds[name], err = parseHold(name, value)
 	case "s":
@@ -128,22 +127,26 @@ func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref)
 	}
 	var o store.Object
 	err := s.do(ctx, "read object", func(ctx context.Context) (err error) {
-		o, err = parseObject(s.client.HGetAll(ctx, s.keysOf(account).object(ref)))
+		o, err = readObject(s.client.HGetAll(ctx, s.keysOf(account).object(ref)))
 		return err
 	})
 	return o, err
 }
 
-func parseObject(said *redis.MapStringStringCmd) (store.Object, error) {
+func readObject(said *redis.MapStringStringCmd) (store.Object, error) {
 	fields, err := said.Result()
 	if err != nil || len(fields) == 0 {
 		return store.Object{}, err
 	}
-	version, err := strconv.ParseInt(fields["version"], 10, 64)
+	return parseObject(fields["version"], fields["state"])
+}
+
+func parseObject(version, state string) (store.Object, error) {
+	n, err := strconv.ParseInt(version, 10, 64)
 	if err != nil {
 		return store.Object{}, err
 	}
-	return store.Object{Version: version, State: []byte(fields["state"])}, nil
+	return store.Object{Version: n, State: []byte(state)}, nil
 }
 
 // Commit implements [store.Accounts]. When the reply to a commit is lost and
@@ -183,39 +186,35 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 
 // commit is one run of commit.lua. It returns where the event that it settled was
 // parked before, and errApart when the server wants all keys of a script in one slot.
+// Events that are parked under the object lie where the one that is settled does.
 func (s *Store) commit(ctx context.Context, c store.Commit, standing string) (done store.Committed, under *place, err error) {
 	err = s.ask(ctx, "commit "+c.Object.String(), func() error {
-		keys, args := s.commitKeys(c), s.commitArgs(c, standing)
+		keys, args, state := s.commitKeys(c), s.commitArgs(c, standing), blob{stateArg, c.State}
 		var asked *redis.Cmd
 		var parked *redis.IntCmd
 		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-			asked = evalSha(ctx, p, commitScript, keys, args)
-			parked = p.Exists(ctx, s.parkedKey(c.Object.String()))
+			asked = evalSha(ctx, p, commitScript, keys, args, state)
+			if c.Settle == nil {
+				parked = p.Exists(ctx, s.parkedKey(c.Object.String()))
+			}
 		})
 		if err != nil {
 			return err
 		}
-		reply, err := s.runAfter(ctx, asked, commitScript, keys, args)
+		reply, err := s.runAfter(ctx, asked, commitScript, keys, args, state)
 		if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
 			return errApart
+		}
+		if err == nil {
+			reply, err = unpacked(reply, 1)
 		}
 		if err != nil {
 			return err
 		}
-		switch reply[0] {
-		case "conflict":
-			return fmt.Errorf("commit %s: %w", c.Object, store.ErrConflict)
-		case "missing":
-			return fmt.Errorf("commit %s: event: %w", c.Object, store.ErrNotFound)
-		case "range":
-			return fmt.Errorf("commit %s: set grant %q: %w", c.Object, reply[1], ledger.ErrRange)
+		if done, under, err = committed(c, reply); err == nil && parked != nil {
+			n, unknown := parked.Result()
+			done.Waiting = n > 0 || unknown != nil
 		}
-		if under, err = parsePlace(reply[1], reply[2]); err != nil {
-			return err
-		}
-		done.Entries, err = parseEntries(reply[3:])
-		n, unknown := parked.Result()
-		done.Waiting = n > 0 || unknown != nil
 		return err
 	})
 	if err != nil {
@@ -224,29 +223,59 @@ func (s *Store) commit(ctx context.Context, c store.Commit, standing string) (do
 	return done, under, nil
 }
 
+// committed reads what commit.lua says.
+func committed(c store.Commit, reply []string) (done store.Committed, under *place, err error) {
+	switch {
+	case reply[0] == "conflict":
+		return done, nil, fmt.Errorf("commit %s: %w", c.Object, store.ErrConflict)
+	case reply[0] == "missing":
+		return done, nil, fmt.Errorf("commit %s: event: %w", c.Object, store.ErrNotFound)
+	case reply[0] == "range" && len(reply) > 1:
+		return done, nil, fmt.Errorf("commit %s: set grant %q: %w", c.Object, reply[1], ledger.ErrRange)
+	case len(reply) < 4:
+		return done, nil, errReply(reply)
+	}
+	if under, err = parsePlace(reply[1], reply[2]); err != nil {
+		return done, nil, err
+	}
+	done.Waiting = reply[3] == "1"
+	done.Entries, err = parseEntries(reply[4:])
+	return done, under, err
+}
+
 func (s *Store) commitKeys(c store.Commit) []string {
 	order := ""
 	if c.Order != nil {
 		order = c.Order.ID
 	}
 	k := s.keysOf(c.Account)
-	keys := append(k.ledger(), k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
+	const most = 12
+	keys := append(make([]string, 0, most), k.ledger()...)
+	keys = append(keys, k.object(c.Object), k.order(order), k.unpaid(), k.paid(), k.failed())
 	if c.Settle != nil {
-		keys = append(keys, s.eventKey(c.Settle.Event.ID))
+		keys = append(keys, s.parkedKey(c.Object.String()), s.eventKey(c.Settle.Event.ID))
 	}
 	return keys
 }
+
+const (
+	versionArg = 2 // of commitArgs; empty to sign up
+	stateArg   = 4 // that it leaves out
+)
+
+var maxPurchases = decimal(store.MaxPurchases)
 
 func (s *Store) commitArgs(c store.Commit, standing string) []string {
 	var order store.OrderResult
 	if c.Order != nil {
 		order = *c.Order
 	}
-	args := []string{
-		s.now(), s.changes, decimal(c.Version), decimal(c.Version + 1), string(c.State),
+	const most = 13 + 5 + 8 // of one grant
+	args := append(make([]string, 0, most),
+		s.now(), s.changes, decimal(c.Version), decimal(c.Version+1), "",
 		c.Object.String(), standing, c.Cause, string(c.Policy), order.ID, string(order.State), order.PaymentID,
-		decimal(store.MaxPurchases),
-	}
+		maxPurchases,
+	)
 	for _, t := range c.Effect.Grants {
 		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
 	}

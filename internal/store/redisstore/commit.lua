@@ -7,7 +7,8 @@
 --       9 paid     sorted set: ids of paid orders by creation
 --       10 failed  sorted set: ids of the newest failed and cancelled orders by
 --                  creation; of those that expired, some
---       11 event   the one to settle, see record.lua; or no such key
+--       11 parked  sorted set: the events that are parked under the object
+--       12 event   the one to settle, see recorded.lua; or neither of the two
 -- ARGV  3 version that the state is from, or "" to sign up    4 version after it    5 state
 --       6 name of the object    7 standing, or "" for none    8 cause
 --       9 policy, "floor" or another    10 order id, or "" for none
@@ -17,11 +18,13 @@
 --             these credits from now on, or ""; times in milliseconds or "-"
 --       the last 8, where there is an event: what settled.lua takes
 --
--- Returns {"ok", parked_under, received, entry...}, the first two as settled.lua says
--- of an event that is settled, or else ""; {"conflict"}, {"missing"} or {"range", grant}.
+-- Returns, packed, {"ok", parked_under, received, parked, entry...}: the first two as
+-- settled.lua says of an event that is settled, or else ""; "1" if there are parked events,
+-- and "" where that was not looked at; or {"conflict"}, {"missing"} or {"range", grant}.
 --
 -- A sign-up is a commit by version 0 to an account without entries, and to any other
--- none. It returns the account as it is then, like account.lua.
+-- none. It returns the account as it is then, as account.lua does, or {"range", grant},
+-- and neither of them packed.
 
 local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
@@ -29,12 +32,12 @@ local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] =
 local sign_up = ARGV[3] == ''
 local version = redis.call('HGET', OBJECT, 'version')
 if sign_up and (version or seq > 0) then return unchanged({}, true) end
-if not sign_up and (version or '0') ~= ARGV[3] then return { 'conflict' } end
+if not sign_up and (version or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
 
 local last, event = #ARGV, nil
-if KEYS[11] then
+if KEYS[12] then
   event = event_to_settle()
-  if not event[1] then return { 'missing' } end
+  if not event[1] then return packed({ 'missing' }) end
   last = last - 8
 end
 
@@ -103,7 +106,10 @@ end
 
 sweep(cause)
 for i = 14, last, 5 do
-  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return { 'range', ARGV[i] } end
+  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then
+    local refused = { 'range', ARGV[i] }
+    return sign_up and refused or packed(refused)
+  end
 end
 sweep(cause)
 intact()
@@ -156,11 +162,4 @@ if sign_up then
   end
   return reply
 end
-
-local reply = { 'ok', '', '' }
-if event then
-  local settled = settle(event, { unpack(ARGV, last + 1) }, now)
-  if settled[2] then reply = settled end
-end
-for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
-return reply
+return committed(event, last, now, entries)

@@ -46,7 +46,10 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	}
 	var stored store.Event
 	err := s.ask(ctx, "record event", func() error {
-		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e))
+		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e), bodyOf(e))
+		if err == nil {
+			reply, err = unpacked(reply, recordedFields)
+		}
 		if err != nil {
 			return err
 		}
@@ -59,57 +62,43 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 func (s *Store) recordArgs(e store.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return []string{s.now(), e.Type, string(e.Body), e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), millis(store.Linger)}
+	return []string{s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger}
 }
 
-// recorded is e as record.lua says that it is stored now.
+var linger = millis(store.Linger)
+
+// bodyOf is the argument that recordArgs leaves out.
+func bodyOf(e store.Event) blob { return blob{2, e.Body} }
+
+// recordedFields is how much recorded.lua says.
+const recordedFields = 7
+
+// recorded is e as recorded.lua says that it is stored now.
 func recorded(e store.Event, reply []string) (store.Event, error) {
-	fields := make(map[string]string)
-	for i, name := range []string{"type", "state", "reason", "object", "account", "received", "deliveries"} {
-		fields[name] = reply[i]
-	}
-	stored, err := parseEvent(e.ID, fields)
-	stored.Body = e.Body
-	return stored, err
+	var err error
+	e.Type, e.State, e.Reason, e.Object, e.Account = reply[0], store.EventState(reply[1]), reply[2], reply[3], reply[4]
+	e.ReceivedAt, e.Deliveries, err = parseReceipt(reply[5], reply[6])
+	return e, err
 }
 
-// Receive implements [store.Journal]. The parts may lie in different slots of a
-// Cluster. What is read of the account is read as if the claim will hold.
+// Receive implements [store.Journal]. What is read of the account is read as if the claim
+// will hold.
 func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
 	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
 		return stored, bound, fmt.Errorf("receive event: %w", err)
 	}
 	err = s.ask(ctx, "receive event", func() error {
-		event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
-		owner, account, k := []string{s.ownerKey(b.Object)}, []string{b.Account}, s.keysOf(b.Account)
-		var record, claim *redis.Cmd
-		var object, order *redis.MapStringStringCmd
-		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-			record = evalSha(ctx, p, recordScript, event, args)
-			claim = evalSha(ctx, p, claimScript, owner, account)
-			object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
-		})
-		if err != nil {
-			return err
+		err := errApart
+		if !s.apart.Load() {
+			stored, bound, err = s.receive(ctx, e, b)
 		}
-		reply, err := s.runAfter(ctx, record, recordScript, event, args)
-		if err != nil {
-			return err
+		if errors.Is(err, errApart) {
+			s.apart.Store(true)
+			stored, bound, err = s.receiveApart(ctx, e, b)
 		}
-		if stored, err = recorded(e, reply); err != nil {
-			return err
-		}
-		if reply, err = s.runAfter(ctx, claim, claimScript, owner, account); err != nil {
-			return err
-		}
-		if bound.Account = reply[0]; bound.Account != b.Account {
+		if err == nil && bound.Account != b.Account {
 			bound.Object, err = s.Object(ctx, bound.Account, b.Object)
-			return err
 		}
-		if bound.Object, err = parseObject(object); err != nil {
-			return err
-		}
-		bound.Order, err = parseBoundOrder(b, order)
 		return err
 	})
 	if err != nil {
@@ -118,13 +107,88 @@ func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (st
 	return stored, bound, nil
 }
 
-func parseBoundOrder(b store.Binding, said *redis.MapStringStringCmd) (*store.Order, error) {
-	fields, err := said.Result()
-	if err != nil || len(fields) == 0 {
+// receive is one run of receive.lua, or errApart when the server wants all keys of a
+// script in one slot.
+func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
+	k := s.keysOf(b.Account)
+	keys := []string{s.eventKey(e.ID), s.ownerKey(b.Object), k.object(b.Object), k.order(b.Order)}
+	reply, err := s.run(ctx, receiveScript, keys, append(s.recordArgs(e), b.Account), bodyOf(e))
+	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
+		return stored, bound, errApart
+	}
+	if err == nil {
+		reply, err = unpacked(reply, recordedFields+1)
+	}
+	if err == nil {
+		stored, err = recorded(e, reply)
+	}
+	if err != nil {
+		return stored, bound, err
+	}
+	bound.Account, reply = reply[recordedFields], reply[recordedFields+1:]
+	if bound.Account != b.Account {
+		return stored, bound, nil
+	}
+	if len(reply) != 2+len(orderFields) {
+		return stored, bound, errReply(reply)
+	}
+	if reply[0] != "" {
+		if bound.Object, err = parseObject(reply[0], reply[1]); err != nil {
+			return stored, bound, err
+		}
+	}
+	if reply = reply[2:]; reply[0] != "" {
+		bound.Order, err = parseBoundOrder(b, reply)
+	}
+	return stored, bound, err
+}
+
+// receiveApart is receive by parts, which may lie in different slots.
+func (s *Store) receiveApart(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
+	event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
+	owner, account, k := []string{s.ownerKey(b.Object)}, []string{b.Account}, s.keysOf(b.Account)
+	var record, claim *redis.Cmd
+	var object, order *redis.MapStringStringCmd
+	err = s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		record = evalSha(ctx, p, recordScript, event, args, bodyOf(e))
+		claim = evalSha(ctx, p, claimScript, owner, account)
+		object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
+	})
+	if err != nil {
+		return stored, bound, err
+	}
+	reply, err := s.runAfter(ctx, record, recordScript, event, args, bodyOf(e))
+	if err == nil {
+		reply, err = unpacked(reply, recordedFields)
+	}
+	if err == nil {
+		stored, err = recorded(e, reply)
+	}
+	if err == nil {
+		reply, err = s.runAfter(ctx, claim, claimScript, owner, account)
+	}
+	if err != nil {
+		return stored, bound, err
+	}
+	if bound.Account = reply[0]; bound.Account != b.Account {
+		return stored, bound, nil
+	}
+	if bound.Object, err = readObject(object); err != nil {
+		return stored, bound, err
+	}
+	fields, err := order.Result()
+	if err == nil && len(fields) > 0 {
+		bound.Order, err = parseBoundOrder(b, orderValues(fields))
+	}
+	return stored, bound, err
+}
+
+func parseBoundOrder(b store.Binding, values []string) (*store.Order, error) {
+	o, err := parseOrder(b.Account, b.Order, values)
+	if err != nil {
 		return nil, err
 	}
-	o, err := parseOrder(b.Account, b.Order, fields)
-	return &o, err
+	return &o, nil
 }
 
 // Settle implements [store.Journal].
@@ -208,6 +272,9 @@ type place struct {
 // when it never was or when somebody else has to say what became of it.
 func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
 	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, append(settleArgs(e, r), s.now()))
+	if err == nil {
+		reply, err = unpacked(reply, 1)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -217,13 +284,16 @@ func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (u
 	if reply[0] == "delivered since" {
 		return nil, nil
 	}
+	if len(reply) < 3 {
+		return nil, errReply(reply)
+	}
 	return parsePlace(reply[1], reply[2])
 }
 
 // settleArgs are what settled.lua takes.
 func settleArgs(e store.Event, r store.Retention) []string {
 	return []string{
-		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), millis(store.Linger), string(r.Body), decimal(e.Deliveries),
+		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
 	}
 }
 
@@ -360,14 +430,20 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 }
 
 func parseEvent(id string, fields map[string]string) (store.Event, error) {
-	received, err1 := strconv.ParseInt(fields["received"], 10, 64)
-	deliveries, err2 := strconv.ParseInt(fields["deliveries"], 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
-		return store.Event{}, fmt.Errorf("stored event is damaged: %w", err)
-	}
-	return store.Event{
+	e := store.Event{
 		ID: id, Type: fields["type"], Body: []byte(fields["body"]), State: store.EventState(fields["state"]),
 		Reason: fields["reason"], Object: fields["object"], Account: fields["account"],
-		ReceivedAt: time.UnixMilli(received).UTC(), Deliveries: deliveries,
-	}, nil
+	}
+	var err error
+	e.ReceivedAt, e.Deliveries, err = parseReceipt(fields["received"], fields["deliveries"])
+	return e, err
+}
+
+func parseReceipt(received, deliveries string) (at time.Time, n int64, err error) {
+	ms, err1 := strconv.ParseInt(received, 10, 64)
+	n, err2 := strconv.ParseInt(deliveries, 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return time.Time{}, 0, fmt.Errorf("stored event is damaged: %w", err)
+	}
+	return time.UnixMilli(ms).UTC(), n, nil
 }

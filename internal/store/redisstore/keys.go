@@ -31,12 +31,14 @@ func (k accountKeys) paid() string           { return string(k) + "paid" }
 func (k accountKeys) failed() string         { return string(k) + "failed" }
 
 func (k accountKeys) object(ref entitlement.Ref) string {
-	return string(k) + "object:" + escapeRef(ref)
+	return string(k) + "object:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
 }
 func (k accountKeys) order(id string) string { return string(k) + "order:" + escape(id) }
 func (k accountKeys) key(hash string) string { return string(k) + "key:" + escape(hash) }
 
-func (s *Store) ownerKey(ref entitlement.Ref) string { return s.prefix + "owner:" + escapeRef(ref) }
+func (s *Store) ownerKey(ref entitlement.Ref) string {
+	return s.prefix + "owner:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
+}
 
 func (s *Store) eventKey(id string) string      { return s.prefix + "event:" + escape(id) }
 func (s *Store) parkedKey(object string) string { return s.prefix + "parked:" + escape(object) }
@@ -45,5 +47,3 @@ func (s *Store) allParkedKey() string           { return s.prefix + "parked" }
 // escape writes a name so that it holds no brace or colon, and so that no two
 // names look alike afterwards.
 func escape(name string) string { return url.QueryEscape(name) }
-
-func escapeRef(ref entitlement.Ref) string { return escape(string(ref.Kind)) + ":" + escape(ref.ID) }

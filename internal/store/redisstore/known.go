@@ -24,16 +24,8 @@ import (
 type known struct {
 	due            time.Time // when the next hold runs out; zero: none does
 	rev, srev, seq int64
-	grants         []ledger.Grant  // of which something is left or held
+	grants         ledger.Grants   // of which something is left or held
 	room           [1]ledger.Grant // for grants, which mostly are one
-}
-
-// add notes a grant.
-func (k *known) add(g ledger.Grant) {
-	if len(k.grants) == 0 {
-		k.grants = k.room[:0]
-	}
-	k.grants = append(k.grants, g)
 }
 
 // parseKnown reads what usual.lua answers: "next rev srev seq", and of each grant " #field
@@ -53,6 +45,7 @@ func parseKnown(text string) (*known, error) {
 	if k.due, err = record.ParseMillis(due); err != nil {
 		return nil, err
 	}
+	k.grants = k.room[:0]
 	for rest != "" {
 		size, after, ok1 := cutNumber(rest)
 		length, after, ok2 := cutNumber(after)
@@ -67,19 +60,18 @@ func parseKnown(text string) (*known, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.add(g)
+		k.grants = append(k.grants, g)
 		rest = strings.TrimPrefix(after[size+length:], " ")
 	}
+	k.grants = ledger.NewGrants(k.grants)
 	return k, nil
 }
 
-// account is the account, whose token this is from then on.
+// account is the account, whose token this is from then on. Its grants are the token's,
+// and nobody's to change.
 func (k *known) account() entitlement.Account {
 	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, HeldUntil: k.due, Token: k}
-	a.Ledger = ledger.Account{Seq: k.seq, Grants: make(map[string]ledger.Grant, len(k.grants))}
-	for _, g := range k.grants {
-		a.Ledger.Grants[g.ID] = g
-	}
+	a.Ledger = ledger.Account{Seq: k.seq, Grants: k.grants[:len(k.grants):len(k.grants)]}
 	return a
 }
 
@@ -106,6 +98,11 @@ func (k *known) change(g *ledger.Grant, until time.Time, left, held int64, w wor
 	g.Left, g.Held = left, held
 	k.rev++
 	return w.grant(*g).int(k.rev)
+}
+
+// tell adds what tells who watches that the account is changed, as the scripts do.
+func (k *known) tell(account string, w words) words {
+	return w.joined(decimal(k.rev), " ", escape(account))
 }
 
 // placed is a hold that took from one grant: what is known of it until its end.
@@ -138,7 +135,7 @@ func knownHold(h store.Hold, w words) (*known, *placed, words) {
 	p.text = " 0 " + strconv.Itoa(len(h.Fingerprint)) + " " + h.Fingerprint +
 		strconv.Itoa(len(g.ID)) + " " + decimal(h.Amount) + " " + g.ID
 	w = after.change(g, k.until(), g.Left-h.Amount, g.Held+h.Amount, w)
-	return after, p, w.add(p.text)
+	return after, p, after.tell(h.Account, w.add(p.text))
 }
 
 // dueAt notes when the next hold runs out, as the script says.
@@ -188,5 +185,8 @@ func knownEnd(e store.End, w words) (*known, words) {
 		w = w.int(after.seq).joined(" ", string(ledger.KindCapture), " ", decimal(-e.Captured), " ", decimal(balance), " ",
 			strconv.Itoa(len(g.ID)), " ", g.ID, e.ID)
 	}
-	return after, w.add(flag(back > 0))
+	if back == 0 { // nothing that can be spent has changed
+		return after, w.add("")
+	}
+	return after, after.tell(e.Account, w)
 }

@@ -164,25 +164,38 @@ func (s *Store) readOrder(ctx context.Context, account, id string) (store.Order,
 	if err != nil {
 		return store.Order{}, err
 	}
-	return parseOrder(account, id, fields)
+	return parseOrder(account, id, orderValues(fields))
 }
 
-func parseOrder(account, id string, fields map[string]string) (store.Order, error) {
-	if len(fields) == 0 {
+// orderFields are the fields of an order's hash, as receive.lua reads them.
+var orderFields = [...]string{"order", "state", "created", "expires", "session", "url", "payment"}
+
+// orderValues are the values of orderFields.
+func orderValues(fields map[string]string) []string {
+	values := make([]string, len(orderFields))
+	for i, name := range orderFields {
+		values[i] = fields[name]
+	}
+	return values
+}
+
+// parseOrder reads the values of orderFields, which are empty when there is no order.
+func parseOrder(account, id string, values []string) (store.Order, error) {
+	if values[0] == "" {
 		return store.Order{}, fmt.Errorf("order: %w", store.ErrNotFound)
 	}
-	o, err := record.ParseOrder(account, id, []byte(fields["order"]))
+	o, err := record.ParseOrder(account, id, []byte(values[0]))
 	if err != nil {
 		return store.Order{}, err
 	}
-	created, err1 := strconv.ParseInt(fields["created"], 10, 64)
-	expires, err2 := strconv.ParseInt(fields["expires"], 10, 64)
+	created, err1 := strconv.ParseInt(values[2], 10, 64)
+	expires, err2 := strconv.ParseInt(values[3], 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
 		return store.Order{}, err
 	}
 	o.CreatedAt, o.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC()
-	o.State = store.OrderState(fields["state"])
-	o.SessionID, o.CheckoutURL, o.PaymentID = fields["session"], fields["url"], fields["payment"]
+	o.State = store.OrderState(values[1])
+	o.SessionID, o.CheckoutURL, o.PaymentID = values[4], values[5], values[6]
 	return o, nil
 }
 
@@ -242,7 +255,7 @@ func (s *Store) readOrders(ctx context.Context, account string, ids []string) ([
 	}
 	var orders []store.Order
 	for i, fields := range found {
-		o, err := parseOrder(account, ids[i], fields)
+		o, err := parseOrder(account, ids[i], orderValues(fields))
 		if errors.Is(err, store.ErrNotFound) { // dropped or expired meanwhile
 			continue
 		}

@@ -40,6 +40,9 @@ var holdLua string
 //go:embed end.lua
 var endLua string
 
+//go:embed usual_commit.lua
+var usualCommitLua string
+
 //go:embed commit.lua
 var commitLua string
 
@@ -64,8 +67,14 @@ var entriesBeforeLua string
 //go:embed purchases.lua
 var purchasesLua string
 
+//go:embed recorded.lua
+var recordedLua string
+
 //go:embed record.lua
 var recordLua string
+
+//go:embed receive.lua
+var receiveLua string
 
 //go:embed settled.lua
 var settledLua string
@@ -75,7 +84,7 @@ var settleLua string
 
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
-	commitScript        = redis.NewScript(prelude + settledLua + ledgerLua + commitLua)
+	commitScript        = redis.NewScript(prelude + settledLua + usualCommitLua + ledgerLua + commitLua)
 	holdScript          = redis.NewScript(prelude + knownHoldLua + usualLua + usualHoldLua + ledgerLua + holdLua)
 	endScript           = redis.NewScript(prelude + knownEndLua + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
@@ -85,19 +94,27 @@ var (
 	openOrdersScript    = redis.NewScript(prelude + openOrdersLua)
 	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
 	purchasesScript     = redis.NewScript(prelude + purchasesLua)
-	recordScript        = redis.NewScript(prelude + recordLua)
+	recordScript        = redis.NewScript(prelude + recordedLua + recordLua)
+	receiveScript       = redis.NewScript(prelude + recordedLua + receiveLua)
 	settleScript        = redis.NewScript(prelude + settledLua + settleLua)
 )
 
 // run runs a script, by its digest or, where the server does not know it (any
 // more), by its text, and returns the strings that it returns.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string) ([]string, error) {
+func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
 	var asked *redis.Cmd
-	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args) })
+	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args, long...) })
 	if err != nil {
 		return nil, err
 	}
-	return s.runAfter(ctx, asked, script, keys, args)
+	return s.runAfter(ctx, asked, script, keys, args, long...)
+}
+
+// blob is an argument that is sent without a copy of it, in place of one of the others.
+// It may still be read when the caller has gone, so nobody may write to it.
+type blob struct {
+	at    int
+	bytes []byte
 }
 
 // runAfter is run for a script that was asked for by its digest already, together
@@ -105,9 +122,13 @@ func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []stri
 // server did not know it. That goes by the batch as well: in a rush on a server that
 // was just started it is so for many at once, who would open all the connections that
 // there may be.
-func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string) ([]string, error) {
+func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
 	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
-		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = script.Eval(ctx, p, keys, anys(args)...) })
+		list := anys(args)
+		for _, b := range long {
+			list[b.at] = b.bytes
+		}
+		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = script.Eval(ctx, p, keys, list...) })
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +138,7 @@ func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Sc
 
 // evalSha asks for a script by its digest. It is [redis.Script.EvalSha] without a copy of
 // each key and argument.
-func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string) *redis.Cmd {
+func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string, long ...blob) *redis.Cmd {
 	const before = 3 // of the first key
 	list := append(make([]any, 0, before+len(keys)+len(args)), "evalsha", script.Hash(), len(keys))
 	for i := range keys {
@@ -125,6 +146,9 @@ func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys,
 	}
 	for i := range args {
 		list = append(list, &args[i])
+	}
+	for _, b := range long {
+		list[before+len(keys)+b.at] = b.bytes
 	}
 	cmd := redis.NewCmd(ctx, list...)
 	cmd.SetFirstKeyPos(before)
@@ -162,6 +186,24 @@ func texts(said *redis.Cmd) ([]string, error) {
 	default:
 		return nil, fmt.Errorf("script returned %T", reply)
 	}
+}
+
+// unpacked is the list that a script returned as one text, see packed in prelude.lua. It
+// has at least as many elements as are asked for.
+func unpacked(reply []string, least int) ([]string, error) {
+	const usual = 16 // as many as most have
+	list, rest := make([]string, 0, usual), reply[0]
+	for rest != "" {
+		size, after, ok := cutNumber(rest)
+		if !ok || size > int64(len(after)) {
+			return nil, errReply(reply)
+		}
+		list, rest = append(list, after[:size]), after[size:]
+	}
+	if len(list) < least {
+		return nil, errReply(reply)
+	}
+	return list, nil
 }
 
 // now is the time for a script, "" when Redis is to tell it.

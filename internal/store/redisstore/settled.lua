@@ -1,7 +1,7 @@
--- What stands before settle.lua and commit.lua: what became of an event, and how long
+-- What stands before settle.lua and the commit: what became of an event, and how long
 -- it lives. The index of parked events lives in other keys, see journal.go.
 --
--- KEYS  the last  event: see record.lua; where there is one
+-- KEYS  the last  event: see recorded.lua; where there is one
 --
 -- a are  1 state    2 reason    3 object    4 account
 --        5 how long after its receipt the event ends, or "0" for never
@@ -36,4 +36,19 @@ local function settle(known, a, now)
     redis.call('PEXPIRE', EVENT, int(math.max(tonumber(known[3]) + keep - now, linger)))
   end
   return { 'ok', known[2] or '', known[3] or '' }
+end
+
+local PARKED = KEYS[11]
+
+-- committed settles the event of a commit, unless it is nil, and returns what the commit
+-- does, see commit.lua. What settle takes are the arguments behind the last one.
+local function committed(event, last, now, entries)
+  local reply = { 'ok', '', '', '' }
+  if event then
+    local settled = settle(event, { unpack(ARGV, last + 1) }, now)
+    if settled[2] then reply = settled end
+    reply[4] = int(redis.call('EXISTS', PARKED))
+  end
+  for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
+  return packed(reply)
 end

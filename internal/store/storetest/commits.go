@@ -187,10 +187,10 @@ var commitTests = []test{
 		at := time.Date(2030, 5, 6, 7, 8, 9, 1_999_999, zone)
 		r.give("acc", "pay_1", ledger.Target{ID: "a", Amount: 3, ExpiresAt: at, CreatedAt: at.Add(-time.Hour)})
 		want := at.UTC().Truncate(time.Millisecond)
-		same(r, "grant", r.account("acc").Ledger.Grants["a"],
+		same(r, "grant", r.account("acc").Ledger.Grants.At("a"),
 			ledger.Grant{ID: "a", Amount: 3, Left: 3, ExpiresAt: want, CreatedAt: want.Add(-time.Hour)})
 		r.give("acc", "pay_2", ledger.Target{ID: "b", Amount: 1})
-		same(r, "grant without times", r.account("acc").Ledger.Grants["b"], ledger.Grant{ID: "b", Amount: 1, Left: 1})
+		same(r, "grant without times", r.account("acc").Ledger.Grants.At("b"), ledger.Grant{ID: "b", Amount: 1, Left: 1})
 	}},
 	{"an account that was never written is empty", func(r *rig) {
 		a := r.account("nobody")

@@ -66,7 +66,7 @@ var concurrencyTests = []test{
 			}
 		})
 		a := r.account("acc")
-		shared := a.Ledger.Grants["shared"].Left
+		shared := a.Ledger.Grants.At("shared").Left
 		same(r, "balance", a.Ledger.Available(r.now())-shared, crowd*(crowd+1)/2)
 		same(r, "standings", len(a.Standings), crowd)
 		r.audit("acc")
@@ -98,7 +98,7 @@ var concurrencyTests = []test{
 					r.Error(err)
 				}
 				g := a.Ledger.Grants
-				if g["a"].Left != g["b"].Left || a.Ledger.Seq != 2*g["a"].Left || a.Standings["payment:pay_1"].Paid != (g["a"].Left > 0) {
+				if g.At("a").Left != g.At("b").Left || a.Ledger.Seq != 2*g.At("a").Left || a.Standings["payment:pay_1"].Paid != (g.At("a").Left > 0) {
 					r.Errorf("half a commit: %+v", a)
 				}
 				select {

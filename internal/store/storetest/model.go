@@ -75,7 +75,6 @@ type modelHold struct {
 func newModel(r *rig) *model {
 	return &model{
 		rig: r, name: fmt.Sprint("acc_", accountsMade.Add(1)), latest: r.clock.Now(),
-		ledger:  ledger.Account{Grants: map[string]ledger.Grant{}},
 		given:   map[string]int64{},
 		objects: map[entitlement.Ref]store.Object{}, standings: map[string]entitlement.Standing{},
 		holds: map[string]modelHold{}, notes: map[string]any{},
@@ -314,11 +313,11 @@ func (m *model) moveClock(t *rapid.T) {
 }
 
 // counted are the grants that stores show.
-func counted(grants map[string]ledger.Grant) map[string]ledger.Grant {
-	shown := make(map[string]ledger.Grant)
-	for id, g := range grants {
+func counted(grants ledger.Grants) ledger.Grants {
+	shown := ledger.Grants{}
+	for _, g := range grants {
 		if g.Left+g.Held > 0 {
-			shown[id] = g
+			shown.Put(g)
 		}
 	}
 	return shown
@@ -391,10 +390,10 @@ func (m *model) audit(t *rapid.T, a ledger.Account) {
 	if a.Balance() != m.balance || a.Debt < 0 || a.Debt > 0 && len(a.Holds) == 0 && a.Available(m.rig.clock.Now()) > 0 {
 		t.Fatalf("account %+v, the entries add up to %d", a, m.balance)
 	}
-	for id, g := range a.Grants {
+	for _, g := range a.Grants {
 		for _, n := range []int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
 			if n < 0 || n > most {
-				t.Fatalf("grant %s is out of range: %+v", id, g)
+				t.Fatalf("grant %s is out of range: %+v", g.ID, g)
 			}
 		}
 	}

@@ -64,7 +64,7 @@ var nameTests = []test{
 		}
 		for i, name := range hostile {
 			same(r, "version", r.object("acc", payment(name)).Version, 1)
-			same(r, "left", r.account("acc").Ledger.Grants[name].Left, int64(i+1))
+			same(r, "left", r.account("acc").Ledger.Grants.At(name).Left, int64(i+1))
 			if i%2 == 0 {
 				same(r, "payment", r.order("acc", name).PaymentID, fmt.Sprint(i))
 			} else {

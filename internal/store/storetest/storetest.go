@@ -175,9 +175,9 @@ func (r *rig) audit(account string) {
 			r.Fatalf("entry %d of %q is %+v, and the amounts so far add up to %d", i+1, account, e, balance)
 		}
 	}
-	for id, g := range a.Ledger.Grants {
-		if g.ID != id || g.Left < 0 || g.Held < 0 || g.Left+g.Held == 0 || g.Lapsed < 0 || g.Waived < 0 {
-			r.Fatalf("grant %q of %q is %+v", id, account, g)
+	for i, g := range a.Ledger.Grants {
+		if g.ID == "" || i > 0 && g.ID <= a.Ledger.Grants[i-1].ID || g.Left < 0 || g.Held < 0 || g.Left+g.Held == 0 || g.Lapsed < 0 || g.Waived < 0 {
+			r.Fatalf("grant %d of %q is %+v", i, account, g)
 		}
 	}
 	if a.Ledger.Seq != int64(len(entries)) || a.Ledger.Balance() != balance || a.Ledger.Debt < 0 {
@@ -225,8 +225,8 @@ func lines(entries []ledger.Entry) []line {
 // left is what is left in each grant that counts.
 func left(a entitlement.Account) map[string]int64 {
 	m := make(map[string]int64)
-	for id, g := range a.Ledger.Grants {
-		m[id] = g.Left
+	for _, g := range a.Ledger.Grants {
+		m[g.ID] = g.Left
 	}
 	return m
 }

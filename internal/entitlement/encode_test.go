@@ -1,0 +1,88 @@
+package entitlement_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// TestAppendJSON: it is what encoding/json writes, of all that is usual and all that is
+// not.
+func TestAppendJSON(t *testing.T) {
+	at := time.Date(2026, time.May, 4, 12, 0, 0, 123_000_000, time.UTC)
+	payment := entitlement.Payment{
+		Status: entitlement.PaymentSucceeded, Total: 500, Currency: "USD", CreatedAt: at,
+		Cart: []entitlement.Line{{ProductID: "pdt_1", Quantity: 1}},
+	}
+	with := func(change func(*entitlement.Payment)) entitlement.Payment {
+		p := payment
+		change(&p)
+		return p
+	}
+	for name, r := range map[string]entitlement.Record{
+		"nothing":       {},
+		"usual":         {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Credits: 10}}},
+		"without terms": {Payment: payment},
+		"all terms": {Payment: payment, Terms: map[string]entitlement.Terms{
+			"pdt_1": {Credits: 1 << 53, CreditsExpire: time.Hour, CreditsStay: true, Plan: "pro", Lasts: time.Minute},
+		}},
+		"no terms":        {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {}}},
+		"only a plan":     {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Plan: "pro"}}},
+		"escaped plan":    {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Plan: `a<b>&"\`}}},
+		"plan of Unicode": {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Plan: "plän\u2028\xff"}}},
+		"two terms":       {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_2": {Credits: 1}, "pdt_1": {}}},
+		"two lines": {Payment: with(func(p *entitlement.Payment) {
+			p.Cart = []entitlement.Line{{ProductID: "a", Quantity: 2}, {ProductID: "b"}}
+		})},
+		"empty cart":        {Payment: with(func(p *entitlement.Payment) { p.Cart = []entitlement.Line{} })},
+		"of a subscription": {Payment: with(func(p *entitlement.Payment) { p.Cart, p.Subscription = nil, "sub_1" })},
+		"only a status":     {Payment: entitlement.Payment{Status: "failed"}},
+		"method only":       {Payment: with(func(p *entitlement.Payment) { p.Total, p.MethodOnly = 0, true })},
+		"refunded": {Payment: with(func(p *entitlement.Payment) {
+			p.RefundedFully, p.Refunds = true, map[string]entitlement.Refund{"ref_1": {Status: "succeeded", Amount: 5}}
+		})},
+		"refunded, nobody says how": {Payment: with(func(p *entitlement.Payment) { p.RefundedFully = true })},
+		"disputed": {Payment: with(func(p *entitlement.Payment) {
+			p.Disputes = map[string]entitlement.DisputeStatus{"dp_1": "opened"}
+		})},
+		"of another zone": {Payment: with(func(p *entitlement.Payment) { p.CreatedAt = at.In(time.FixedZone("", 3600)) })},
+		"subscription":    {Subscription: entitlement.Subscription{State: entitlement.SubscriptionState{Status: "active", At: at}}},
+		"both":            {Payment: payment, Subscription: entitlement.Subscription{GraceEndsAt: at}},
+		"feature":         {Feature: entitlement.Feature{Status: "delivered", At: at, Name: "f"}},
+	} {
+		same(t, name, r, r.AppendJSON)
+	}
+	for name, s := range map[string]entitlement.Standing{
+		"nothing":   {},
+		"usual":     {Paid: true, PaidAt: at},
+		"only paid": {Paid: true},
+		"only when": {PaidAt: at},
+		"passes": {PaidAt: at, Passes: []entitlement.Pass{
+			{Plan: "pro", PaidAt: at, Lasts: time.Hour}, {Plan: "basic"},
+		}},
+		"only a pass":  {Passes: []entitlement.Pass{{Plan: "pro"}}},
+		"escaped plan": {Passes: []entitlement.Pass{{Plan: "a&b"}}},
+		"renewal":      {Renewal: &entitlement.Renewal{}},
+		"feature":      {Feature: "f"},
+	} {
+		same(t, name, s, s.AppendJSON)
+	}
+	late := entitlement.Record{Payment: with(func(p *entitlement.Payment) { p.CreatedAt = at.AddDate(9000, 0, 0) })}
+	if b, err := late.AppendJSON(nil); err == nil {
+		t.Errorf("a time that JSON cannot write was written: %s", b)
+	}
+}
+
+func same(t *testing.T, name string, value any, appends func([]byte) ([]byte, error)) {
+	t.Helper()
+	want, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := appends([]byte("before"))
+	if err != nil || string(got) != "before"+string(want) {
+		t.Errorf("%s: %s, %v; want %s", name, got, err, want)
+	}
+}
