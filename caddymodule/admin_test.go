@@ -59,7 +59,7 @@ func (b *bench) pay(sim *dodosim.Simulator, account, productID string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	session, err := client.CreateCheckout(b.t.Context(), dodo.Checkout{
+	session, err := client.CreateCheckout(b.t.Context(), &dodo.Checkout{
 		ProductID: productID, Quantity: 1, ReturnURL: "http://localhost:8080/",
 		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", account, "what"),
 	})

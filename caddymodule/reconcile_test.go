@@ -26,7 +26,7 @@ func TestParkedProduct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := client.CreateCheckout(t.Context(), dodo.Checkout{
+	session, err := client.CreateCheckout(t.Context(), &dodo.Checkout{
 		ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",
 		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "pack10"),
 	})

@@ -148,7 +148,7 @@ func (o *office) sell(ts *testscript.TestScript, account, productID string) {
 	ts.Check(err)
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(demoKey)})
 	ts.Check(err)
-	session, err := client.CreateCheckout(context.Background(), dodo.Checkout{
+	session, err := client.CreateCheckout(context.Background(), &dodo.Checkout{
 		ProductID: productID, Quantity: 1, ReturnURL: "http://" + o.site,
 		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", account, "new"),
 	})

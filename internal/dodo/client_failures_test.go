@@ -147,7 +147,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stub := newStub(t, nil, tc.answers...)
-			got, err := stub.client.CreateCheckout(t.Context(), dodo.Checkout{ProductID: "pdt_1", Quantity: 1, Customer: dodo.Customer{Email: "jane@example.com"}})
+			got, err := stub.client.CreateCheckout(t.Context(), &dodo.Checkout{ProductID: "pdt_1", Quantity: 1, Customer: dodo.Customer{Email: "jane@example.com"}})
 			checkError(t, err, tc.want)
 			if n := len(stub.seen()); n != len(tc.pauses)+1 {
 				t.Errorf("%d attempts, want %d", n, len(tc.pauses)+1)
@@ -305,7 +305,7 @@ func TestHang(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := inMemory(t, tc.timeout, tc.server)
 				start := time.Now()
-				_, err := client.CreateCheckout(t.Context(), dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
+				_, err := client.CreateCheckout(t.Context(), &dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
 				if took := time.Since(start); took != tc.took {
 					t.Errorf("took %v, want %v", took, tc.took)
 				}

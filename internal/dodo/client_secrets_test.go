@@ -43,7 +43,7 @@ func TestNothingLeaks(t *testing.T) {
 			s := newStub(t, func(o *dodo.Options) {
 				o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}, handler)
-			_, err := s.client.CreateCheckout(t.Context(), dodo.Checkout{
+			_, err := s.client.CreateCheckout(t.Context(), &dodo.Checkout{
 				ProductID: "pdt_1", Quantity: 1, Customer: dodo.Customer{Email: "jane@example.com", Name: "Jane Doe"},
 			})
 			if err == nil {

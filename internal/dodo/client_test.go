@@ -95,7 +95,7 @@ const goodSession = `{"session_id":"cks_1","checkout_url":"https://checkout.dodo
 
 func TestCreateCheckout(t *testing.T) {
 	s := newStub(t, nil, answer(200, goodSession))
-	got, err := s.client.CreateCheckout(t.Context(), dodo.Checkout{
+	got, err := s.client.CreateCheckout(t.Context(), &dodo.Checkout{
 		ProductID:     "pdt_1",
 		Quantity:      3,
 		ReturnURL:     "https://app.example.com/payments/return?order=o1",
@@ -140,7 +140,7 @@ func TestCreateCheckout(t *testing.T) {
 
 func TestCreateCheckoutSendsNothingEmpty(t *testing.T) {
 	s := newStub(t, nil, answer(200, goodSession))
-	_, err := s.client.CreateCheckout(t.Context(), dodo.Checkout{ProductID: "pdt_1", Quantity: 1, Customer: dodo.Customer{Name: "no mail"}})
+	_, err := s.client.CreateCheckout(t.Context(), &dodo.Checkout{ProductID: "pdt_1", Quantity: 1, Customer: dodo.Customer{Name: "no mail"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestCreateCheckoutAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStub(t, nil, answer(200, tc.body))
-			got, err := s.client.CreateCheckout(t.Context(), dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
+			got, err := s.client.CreateCheckout(t.Context(), &dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
 			if tc.usable {
 				if err != nil {
 					t.Error(err)
@@ -226,7 +226,7 @@ func TestCreateCheckoutNeverDowngrades(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.CreateCheckout(t.Context(), dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
+	_, err = client.CreateCheckout(t.Context(), &dodo.Checkout{ProductID: "pdt_1", Quantity: 1})
 	checkError(t, err, dodo.ErrBadAnswer)
 }
 

@@ -36,7 +36,7 @@ type Session struct {
 // CreateCheckout makes a checkout session. Dodo knows no idempotency key (FACTS
 // 1.5): when an answer is lost, the repeat makes a second session, and the first
 // one is never shown to anybody.
-func (c *Client) CreateCheckout(ctx context.Context, checkout Checkout) (Session, error) {
+func (c *Client) CreateCheckout(ctx context.Context, checkout *Checkout) (Session, error) {
 	const op = "create checkout"
 	body, err := checkout.write()
 	if err != nil {
@@ -89,7 +89,7 @@ type newCustomer struct {
 	Name  string `json:"name,omitempty"`
 }
 
-func (checkout Checkout) write() ([]byte, error) {
+func (checkout *Checkout) write() ([]byte, error) {
 	body := checkoutBody{
 		ProductCart: []cartLine{{ProductID: checkout.ProductID, Quantity: checkout.Quantity}},
 		ReturnURL:   checkout.ReturnURL, CancelURL: checkout.CancelURL,

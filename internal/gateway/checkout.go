@@ -202,8 +202,13 @@ func termsOf(p config.Product) entitlement.Terms {
 
 // openSession makes the session at Dodo and stores it in the order.
 func (g *Gateway) openSession(ctx context.Context, p *purchase) error {
-	session, err := g.Provider.CreateCheckout(ctx, p.wish)
-	// From here on the client may leave; what is begun is finished.
+	session, err := g.Provider.CreateCheckout(ctx, &p.wish)
+	return g.conclude(ctx, p, session, err)
+}
+
+// conclude goes on behind the call of Dodo. From here on the client may leave; what is
+// begun is finished.
+func (g *Gateway) conclude(ctx context.Context, p *purchase, session dodo.Session, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpDeadline)
 	defer cancel()
 	if err != nil {

@@ -200,7 +200,7 @@ func TestCustomerOfAnotherAccount(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
 		const email = "alice@example.com"
 		link := func() { // a payment link of the merchant's, without metadata
-			session, err := w.Provider.CreateCheckout(t.Context(), dodo.Checkout{
+			session, err := w.Provider.CreateCheckout(t.Context(), &dodo.Checkout{
 				ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/", Customer: dodo.Customer{Email: email},
 			})
 			must(t, err)

@@ -231,7 +231,7 @@ func TestForeignMetadata(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
 		other := otherProver(t)
 		client := w.Provider
-		session, err := client.CreateCheckout(t.Context(), dodo.Checkout{
+		session, err := client.CreateCheckout(t.Context(), &dodo.Checkout{
 			ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",
 			Metadata: other.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "mallory", "pack10"),
 		})
@@ -260,7 +260,7 @@ func TestLostStore(t *testing.T) {
 // it is delivered again after the product was added.
 func TestUnknownProduct(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
-		session, err := w.Provider.CreateCheckout(t.Context(), dodo.Checkout{
+		session, err := w.Provider.CreateCheckout(t.Context(), &dodo.Checkout{
 			ProductID: "pdt_unlisted", Quantity: 2, ReturnURL: "http://localhost:8080/",
 			Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
 		})

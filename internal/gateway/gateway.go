@@ -37,7 +37,7 @@ type Provider interface {
 type Shop interface {
 	// CreateCheckout makes a checkout session. Repeating it makes another one,
 	// which is harmless until both are paid.
-	CreateCheckout(ctx context.Context, c dodo.Checkout) (dodo.Session, error)
+	CreateCheckout(ctx context.Context, c *dodo.Checkout) (dodo.Session, error)
 	// Session reads how far a checkout session has come.
 	Session(ctx context.Context, id string) (dodo.SessionState, error)
 	// Products reads the products that are for sale, with their prices.

@@ -83,7 +83,7 @@ func TestRebuildUnknownProduct(t *testing.T) {
 	} {
 		t.Run(tt.product, func(t *testing.T) {
 			w := newWorld(t, openBolt(t), settings{hold: true})
-			session, err := w.Provider.CreateCheckout(t.Context(), dodo.Checkout{
+			session, err := w.Provider.CreateCheckout(t.Context(), &dodo.Checkout{
 				ProductID: tt.product, Quantity: 1, ReturnURL: "http://localhost:8080/",
 				Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "what"),
 			})

@@ -55,7 +55,7 @@ var grown = append([]config.Product{{Name: "unlisted", ID: "pdt_unlisted", Credi
 // It returns the event that tells of it.
 func (w *world) unlisted() string {
 	w.t.Helper()
-	session, err := w.Provider.CreateCheckout(w.t.Context(), dodo.Checkout{
+	session, err := w.Provider.CreateCheckout(w.t.Context(), &dodo.Checkout{
 		ProductID: "pdt_unlisted", Quantity: 2, ReturnURL: "http://localhost:8080/",
 		Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
 	})

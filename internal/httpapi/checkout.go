@@ -34,20 +34,20 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serveChange(w, r, change[checkoutAnswer]{
+	return serveChange(w, r, change[*checkoutAnswer]{
 		takes: checkoutFields(req),
-		run: func(ctx context.Context, who gateway.Identity) (checkoutAnswer, error) {
+		run: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
 			order, err := a.gateway.Checkout(ctx, who, *req)
 			if err != nil {
-				return checkoutAnswer{}, err
+				return nil, err
 			}
-			return checkoutAnswer{
+			return &checkoutAnswer{
 				OrderID: order.ID, SessionID: order.SessionID, CheckoutURL: order.CheckoutURL,
 				Product: order.Product, ExpiresAt: order.ExpiresAt.UTC(),
 			}, nil
 		},
 		status: http.StatusCreated,
-		next:   func(made checkoutAnswer) string { return made.CheckoutURL },
+		next:   func(made *checkoutAnswer) string { return made.CheckoutURL },
 	})
 }
 
