@@ -29,7 +29,9 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	if err := record.CheckAccount(account); err != nil {
 		return entitlement.Account{}, err
 	}
-	return s.account(ctx, "read account", accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+	return s.readAccount(ctx, "read account", func() ([]string, error) {
+		return s.run(ctx, accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+	})
 }
 
 // SignUp implements [store.Accounts].
@@ -44,20 +46,26 @@ func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account
 		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
 	}
 	args := s.commitArgs(c, standing)
-	args[versionArg], args[stateArg] = "", string(c.State)
-	return s.account(ctx, "sign up", commitScript, s.commitKeys(c), args)
+	args[2] = "" // the version, see commit.lua
+	return s.readAccount(ctx, "sign up", func() ([]string, error) {
+		reply, err := s.run(ctx, commitScript, s.commitKeys(c), args, blob{stateArg, c.State})
+		if err == nil {
+			reply, err = unpacked(reply, 1)
+		}
+		if err == nil && reply[0] == "range" {
+			err = fmt.Errorf("sign up: set grant %q: %w", reply[1], ledger.ErrRange)
+		}
+		return reply, err
+	})
 }
 
-// account runs a script that returns an account.
-func (s *Store) account(ctx context.Context, doing string, script *redis.Script, keys, args []string) (entitlement.Account, error) {
+// readAccount reads the account that a script returns.
+func (s *Store) readAccount(ctx context.Context, doing string, ask func() ([]string, error)) (entitlement.Account, error) {
 	var a entitlement.Account
 	err := s.ask(ctx, doing, func() error {
-		reply, err := s.run(ctx, script, keys, args)
+		reply, err := ask()
 		if err != nil {
 			return err
-		}
-		if reply[0] == "range" && len(reply) > 1 {
-			return fmt.Errorf("%s: set grant %q: %w", doing, reply[1], ledger.ErrRange)
 		}
 		a, err = parseAccount(reply)
 		return err
@@ -258,10 +266,8 @@ func (s *Store) commitKeys(c store.Commit) []string {
 	return keys
 }
 
-const (
-	versionArg = 2 // of commitArgs; empty to sign up
-	stateArg   = 4 // that it leaves out
-)
+// stateArg is the argument that commitArgs leaves out.
+const stateArg = 4
 
 var maxPurchases = decimal(store.MaxPurchases)
 

@@ -23,15 +23,14 @@
 -- and "" where that was not looked at; or {"conflict"}, {"missing"} or {"range", grant}.
 --
 -- A sign-up is a commit by version 0 to an account without entries, and to any other
--- none. It returns the account as it is then, as account.lua does, or {"range", grant},
--- and neither of them packed.
+-- none. It returns, packed, the account as it is then, as account.lua does.
 
 local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
 
 local sign_up = ARGV[3] == ''
 local version = redis.call('HGET', OBJECT, 'version')
-if sign_up and (version or seq > 0) then return unchanged({}, true) end
+if sign_up and (version or seq > 0) then return packed(unchanged({}, true)) end
 if not sign_up and (version or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
 
 local last, event = #ARGV, nil
@@ -106,10 +105,7 @@ end
 
 sweep(cause)
 for i = 14, last, 5 do
-  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then
-    local refused = { 'range', ARGV[i] }
-    return sign_up and refused or packed(refused)
-  end
+  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return packed({ 'range', ARGV[i] }) end
 end
 sweep(cause)
 intact()
@@ -160,6 +156,7 @@ if sign_up then
       reply[#reply + 1] = fields[i + 1]
     end
   end
-  return reply
+  return packed(reply)
 end
+
 return committed(event, last, now, entries)

@@ -183,7 +183,7 @@ func TestKeyOutlivesOrder(t *testing.T) {
 var (
 	calls = regexp.MustCompile(`(?:redis\.)?\bcall\('([A-Z]+)'(?:, ([^,)]+))?`)
 	// whatever else may talk to Redis
-	otherCalls = regexp.MustCompile(`(?:redis\.)?\bcall\(|\bredis\b`)
+	otherCalls = regexp.MustCompile(`\bcall\(|\bredis\b`)
 	keyNames   = regexp.MustCompile(`(?m)^local ([A-Z, ]+) = (KEYS\[(?:\d+|#KEYS)\](?:, KEYS\[\d+\])*)$`)
 )
 
