@@ -142,4 +142,4 @@ end
 
 if #over > 0 then note_next() end
 
-return committed(event, last, now, entries)
+return committed(event, ARGV, last, now, entries)

@@ -1,12 +1,15 @@
 -- What stands before every script.
 
 -- clock returns the time in milliseconds: the given one, in tests, or else the
--- server's. A script calls it once, for TIME may move within a script before
--- Redis 7.2.
+-- server's. It is asked once, for TIME may move within a script before Redis 7.2.
+local told
 local function clock(given)
   if given ~= '' then return tonumber(given) end
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  if not told then
+    local t = redis.call('TIME')
+    told = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  end
+  return told
 end
 
 -- int writes a whole number as digits; tostring would write 1e+14.

@@ -41,11 +41,11 @@ end
 local PARKED = KEYS[11]
 
 -- committed settles the event of a commit, unless it is nil, and returns what the commit
--- does, see commit.lua. What settle takes are the arguments behind the last one.
-local function committed(event, last, now, entries)
+-- does, see commit.lua. What settle takes are the arguments a behind the last one.
+local function committed(event, a, last, now, entries)
   local reply = { 'ok', '', '', '' }
   if event then
-    local settled = settle(event, { unpack(ARGV, last + 1) }, now)
+    local settled = settle(event, { unpack(a, last + 1) }, now)
     if settled[2] then reply = settled end
     reply[4] = int(redis.call('EXISTS', PARKED))
   end
