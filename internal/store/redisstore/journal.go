@@ -59,10 +59,12 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	return stored, err
 }
 
-func (s *Store) recordArgs(e store.Event) []string {
+func (s *Store) recordArgs(e store.Event) []string { return s.appendRecord(nil, e) }
+
+func (s *Store) appendRecord(args []string, e store.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return []string{s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger}
+	return append(args, s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger)
 }
 
 var linger = millis(store.Linger)
@@ -181,10 +183,12 @@ func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (u
 }
 
 // settleArgs are what settled.lua takes.
-func settleArgs(e store.Event, r store.Retention) []string {
-	return []string{
+func settleArgs(e store.Event, r store.Retention) []string { return appendSettle(nil, e, r) }
+
+func appendSettle(args []string, e store.Event, r store.Retention) []string {
+	return append(args,
 		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
-	}
+	)
 }
 
 // parsePlace reads where an event was parked, nil when it never was.

@@ -2,12 +2,12 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
 )
@@ -41,20 +41,18 @@ func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (st
 // receive is one run of receive.lua, or errApart when the server wants all keys of a
 // script in one slot.
 func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
-	keys, args, long := s.receiveKeys(e, b), s.recordArgs(e), []blob{bodyOf(e)}
-	args = append(args, b.Account)
+	keys, long := s.receiveKeys(e, b), []blob{bodyOf(e)}
+	const before = 10 // of a guess
+	args := append(s.appendRecord(make([]string, 0, before+commitFields), e), b.Account)
 	var guess *store.Guess
 	if b.Guess != nil {
 		guess = b.Guess()
 	}
 	if guess != nil {
-		terms, commit, err := s.guessArgs(b, *guess)
-		if err != nil {
+		if args, err = s.appendGuess(args, b, *guess); err != nil {
 			return stored, bound, err
 		}
-		args = append(args, terms)
-		long = append(long, blob{len(args) + stateArg, guess.Commit.State})
-		args = append(args, commit...)
+		long = append(long, blob{before + stateArg, guess.Commit.State})
 	}
 	reply, err := s.run(ctx, receiveScript, keys, args, long...)
 	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
@@ -102,19 +100,19 @@ func (s *Store) receiveKeys(e store.Event, b store.Binding) []string {
 		s.parkedKey(b.Object.String()), s.eventKey(e.ID))
 }
 
-// guessArgs are what an order's JSON has in it if the guess is right, which nothing else in
-// it can look like, for quotes in texts are escaped; and the arguments of the commit.
-func (s *Store) guessArgs(b store.Binding, g store.Guess) (terms string, commit []string, err error) {
+// appendGuess appends what an order's JSON has in it if the guess is right, which nothing
+// else in it can look like, for quotes in texts are escaped; and the arguments of the commit.
+func (s *Store) appendGuess(args []string, b store.Binding, g store.Guess) ([]string, error) {
 	c, err := record.CheckGuess(b, g)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	standing, err := record.Standing(c.Effect.Standing)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	promised, err := json.Marshal(g.Terms)
-	return `,"terms":` + string(promised) + `,"`, s.commitArgs(c, standing), err
+	promised, err := entitlement.AppendTerms([]byte(`,"terms":`), g.Terms)
+	return s.appendCommit(append(args, string(append(promised, `,"`...))), c, standing), err
 }
 
 // guessed is what became of an event whose guess was right.
