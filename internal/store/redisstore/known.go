@@ -100,6 +100,11 @@ func (k *known) change(g *ledger.Grant, until time.Time, left, held int64, w wor
 	return w.grant(*g).int(k.rev)
 }
 
+// tell adds what tells who watches that the account is changed, as the scripts do.
+func (k *known) tell(account string, w words) words {
+	return w.joined(decimal(k.rev), " ", escape(account))
+}
+
 // placed is a hold that took from one grant: what is known of it until its end.
 type placed struct {
 	ledger.Part
@@ -130,7 +135,7 @@ func knownHold(h store.Hold, w words) (*known, *placed, words) {
 	p.text = " 0 " + strconv.Itoa(len(h.Fingerprint)) + " " + h.Fingerprint +
 		strconv.Itoa(len(g.ID)) + " " + decimal(h.Amount) + " " + g.ID
 	w = after.change(g, k.until(), g.Left-h.Amount, g.Held+h.Amount, w)
-	return after, p, w.add(p.text)
+	return after, p, after.tell(h.Account, w.add(p.text))
 }
 
 // dueAt notes when the next hold runs out, as the script says.
@@ -180,5 +185,8 @@ func knownEnd(e store.End, w words) (*known, words) {
 		w = w.int(after.seq).joined(" ", string(ledger.KindCapture), " ", decimal(-e.Captured), " ", decimal(balance), " ",
 			strconv.Itoa(len(g.ID)), " ", g.ID, e.ID)
 	}
-	return after, w.add(flag(back > 0))
+	if back == 0 { // nothing that can be spent has changed
+		return after, w.add("")
+	}
+	return after, after.tell(e.Account, w)
 }

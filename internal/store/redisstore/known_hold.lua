@@ -5,7 +5,7 @@
 --
 -- ARGV  9 rev    10 until when no grant expires, or "-"    11 field of the grant
 --       12 the grant as it is    13 as it is to be    14 rev to be
---       15 the hold, but for its time
+--       15 the hold, but for its time    16 what to tell who watches
 --
 -- Returns "known", when the hold runs out, and when the next one does.
 
@@ -13,17 +13,17 @@ local ACCOUNT, HOLDS, EXPIRING = KEYS[1], KEYS[4], KEYS[5]
 
 local function known()
   if not ARGV[9] then return nil end
-  local rev, debt, next, grant = unpack(redis.call('HMGET', ACCOUNT, 'rev', 'debt', 'next', ARGV[11]))
+  local rev, debt, next, grant = unpack(call('HMGET', ACCOUNT, 'rev', 'debt', 'next', ARGV[11]))
   if rev ~= ARGV[9] or grant ~= ARGV[12] or debt and debt ~= '0' then return nil end
   local now = clock(ARGV[1])
   if next and now >= tonumber(next) or ARGV[10] ~= '-' and now >= tonumber(ARGV[10]) then return nil end
   local expires = now + tonumber(ARGV[7])
   local ends = int(expires)
-  if redis.call('HSETNX', HOLDS, ARGV[3], ends .. ARGV[15]) == 0 then return nil end
+  if call('HSETNX', HOLDS, ARGV[3], ends .. ARGV[15]) == 0 then return nil end
   if not next or expires < tonumber(next) then next = ends end
-  redis.call('HSET', ACCOUNT, ARGV[11], ARGV[13], 'rev', ARGV[14], 'next', next)
-  redis.call('ZADD', EXPIRING, ends, ARGV[3])
-  redis.call('PUBLISH', ARGV[2], ARGV[14] .. ' ' .. string.match(ACCOUNT, '{(.*)}'))
+  call('HSET', ACCOUNT, ARGV[11], ARGV[13], 'rev', ARGV[14], 'next', next)
+  call('ZADD', EXPIRING, ends, ARGV[3])
+  call('PUBLISH', ARGV[2], ARGV[16])
   return 'known ' .. ends .. ' ' .. next
 end
 

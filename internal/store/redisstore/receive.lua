@@ -15,17 +15,17 @@ local OBJECT, ORDER, OWNER = KEYS[6], KEYS[7], KEYS[10]
 
 local reply, new = record(unpack(ARGV, 2, 8))
 local owner = ARGV[9]
-if not redis.call('SET', OWNER, owner, 'NX') then owner = redis.call('GET', OWNER) end
+if not call('SET', OWNER, owner, 'NX') then owner = call('GET', OWNER) end
 reply[8] = owner
 if owner == ARGV[9] then
-  local order = redis.call('HMGET', ORDER, 'order', 'state', 'created', 'expires', 'session', 'url', 'payment')
+  local order = call('HMGET', ORDER, 'order', 'state', 'created', 'expires', 'session', 'url', 'payment')
   for i = 1, 7 do reply[8 + i] = order[i] or '' end
   local done = nil
   if new and ARGV[10] and order[1] and string.find(order[1], ARGV[10], 1, true) then done = usual_commit({ unpack(ARGV, 11) }) end
   if done then
     reply[16] = done
   else
-    local object = redis.call('HMGET', OBJECT, 'version', 'state')
+    local object = call('HMGET', OBJECT, 'version', 'state')
     reply[16], reply[17] = object[1] or '', object[2] or ''
   end
 end

@@ -14,18 +14,18 @@ local EVENT = KEYS[#KEYS]
 -- the event lives on at the least, where settle.lua ends its life.
 local function record(type, body, reason, object, account, token, linger)
   local remembered = 16
-  local known = redis.call('HMGET', EVENT, 'deliveries', 'seen')
+  local known = call('HMGET', EVENT, 'deliveries', 'seen')
   if not known[1] then
     local now = int(clock(ARGV[1]))
-    redis.call('HSET', EVENT, 'type', type, 'body', body, 'state', 'received', 'reason', reason, 'object', object,
+    call('HSET', EVENT, 'type', type, 'body', body, 'state', 'received', 'reason', reason, 'object', object,
       'account', account, 'received', now, 'deliveries', '1', 'seen', token)
     return { type, 'received', reason, object, account, now, '1' }, true
   end
   if not string.find(known[2], token, 1, true) then
     local seen = string.sub(known[2], -(remembered - 1) * #token) .. token
-    redis.call('HSET', EVENT, 'body', body, 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
-    local left = redis.call('PTTL', EVENT)
-    if left >= 0 and left < tonumber(linger) then redis.call('PEXPIRE', EVENT, int(tonumber(linger))) end
+    call('HSET', EVENT, 'body', body, 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
+    local left = call('PTTL', EVENT)
+    if left >= 0 and left < tonumber(linger) then call('PEXPIRE', EVENT, int(tonumber(linger))) end
   end
-  return redis.call('HMGET', EVENT, 'type', 'state', 'reason', 'object', 'account', 'received', 'deliveries'), false
+  return call('HMGET', EVENT, 'type', 'state', 'reason', 'object', 'account', 'received', 'deliveries'), false
 end
