@@ -263,9 +263,10 @@ type Binding struct {
 }
 
 // Guess is a commit that was made before anything was read. It may be done in the same step
-// as the binding where its event is new and not delivered before, its object is the account's
-// and new, and its order is open and promised the terms. A store may also leave it to
-// Commit, which does the same.
+// as the binding where its event is new, its object is the account's and new, and its order
+// is open and promised the terms. A store may also leave it to Commit, which does the same,
+// as it leaves one that Commit would refuse. A repeat after it was done finds the object as
+// it is then.
 type Guess struct {
 	Commit Commit // of version 0, with an order that is paid by it and an event that it settles
 	Terms  map[string]entitlement.Terms

@@ -49,10 +49,11 @@ func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (st
 		guess = b.Guess()
 	}
 	if guess != nil {
-		if args, err = s.appendGuess(args, b, *guess); err != nil {
-			return stored, bound, err
+		if more, err := s.appendGuess(args, b, *guess); err == nil {
+			args, long = more, append(long, blob{before + stateArg, guess.Commit.State})
+		} else {
+			guess = nil // the event is taken all the same, and Commit says what is wrong
 		}
-		long = append(long, blob{before + stateArg, guess.Commit.State})
 	}
 	reply, err := s.run(ctx, receiveScript, keys, args, long...)
 	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {

@@ -87,6 +87,16 @@ var guessTests = []test{
 			same(r, "waiting", bound.Committed.Waiting, true)
 		}
 	}},
+	{"that cannot be written", func(r *rig) {
+		r.orderOn(promised)
+		e, bound, err := r.Receive(r.ctx(), store.Event{ID: "msg_1", Body: []byte("body")}, store.Binding{
+			Object: payment("pay_1"), Account: "ann", Order: "ord_1",
+			Guess: func() *store.Guess { return &store.Guess{Terms: promised, Commit: store.Commit{Account: "bob"}} },
+		})
+		same(r, "error", err, nil)
+		same(r, "committed", bound.Committed, nil)
+		same(r, "event", e, r.event("msg_1"))
+	}},
 	wrongGuess("without an order", func(*rig) {}),
 	wrongGuess("of other terms", func(r *rig) { r.orderOn(map[string]entitlement.Terms{"pdt_1": {Credits: 6}}) }),
 	wrongGuess("of more terms", func(r *rig) {
