@@ -56,6 +56,16 @@ func (h *handle) Commit(ctx context.Context, c store.Commit) (store.Committed, e
 	return s.Commit(ctx, c)
 }
 
+// SignUp implements [store.Accounts].
+func (h *handle) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return entitlement.Account{}, err
+	}
+	defer done()
+	return s.SignUp(ctx, c)
+}
+
 // Hold implements [store.Holds].
 func (h *handle) Hold(ctx context.Context, hold store.Hold) (store.Held, error) {
 	s, done, err := h.use(ctx)

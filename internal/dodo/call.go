@@ -34,31 +34,51 @@ const (
 // checkouts, where a second session does no harm. Calls that move money need a
 // rule of their own (FACTS 1.5).
 func (c *Client) call(ctx context.Context, op string, send sender) (reply, error) {
-	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	body, attempts, err := c.ask(ctx, op, send)
+	if err != nil {
+		return reply{}, err
+	}
+	return open(op, attempts, body)
+}
+
+// ask is call without a look at the answer. While Dodo thinks, its goroutine waits
+// here, below all of the web server's: what is on the stack meanwhile is kept small,
+// because Go doubles a stack that does not suffice.
+func (c *Client) ask(ctx context.Context, op string, send sender) (body []byte, attempts int, err error) {
+	end := time.Now().Add(c.timeout)
 	for attempt := 1; ; attempt++ {
-		body, failed := c.attempt(ctx, send)
+		body, failed := c.attempt(ctx, end, send)
 		if failed == nil {
-			return open(op, attempt, body)
+			return body, attempt, nil
 		}
-		err := &Error{
-			Op: op, Status: failed.status, Code: failed.code, Attempts: attempt,
-			RetryAfter: failed.retryAfter, kind: failed.kind, why: failed.why, cause: ended(caller),
-		}
-		pause := c.pause(attempt, failed.retryAfter)
-		deadline, _ := ctx.Deadline()
-		if !failed.again || attempt == maxAttempts || ctx.Err() != nil || pause >= time.Until(deadline) {
-			return reply{}, err
-		}
-		c.log.LogAttrs(ctx, slog.LevelInfo, "dodo call failed, trying again", slog.String("op", op),
-			slog.Int("attempt", attempt), slog.Int("status", failed.status), slog.String("code", failed.code),
-			slog.String("reason", failed.why), slog.Duration("pause", pause))
-		if c.sleep(ctx, pause) != nil {
-			err.cause = ended(caller)
-			return reply{}, err
+		if err := c.again(ctx, end, op, attempt, failed); err != nil {
+			return nil, attempt, err
 		}
 	}
+}
+
+// again waits until it is time for another attempt, and returns nil; where there is
+// to be none, it returns what became of the call.
+func (c *Client) again(ctx context.Context, end time.Time, op string, attempt int, failed *failure) error {
+	err := &Error{
+		Op: op, Status: failed.status, Code: failed.code, Attempts: attempt,
+		RetryAfter: failed.retryAfter, kind: failed.kind, why: failed.why, cause: ended(ctx),
+	}
+	pause := c.pause(attempt, failed.retryAfter)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
+		end = deadline
+	}
+	if !failed.again || attempt == maxAttempts || ctx.Err() != nil || pause >= time.Until(end) {
+		return err
+	}
+	c.log.LogAttrs(ctx, slog.LevelInfo, "dodo call failed, trying again", slog.String("op", op),
+		slog.Int("attempt", attempt), slog.Int("status", failed.status), slog.String("code", failed.code),
+		slog.String("reason", failed.why), slog.Duration("pause", pause))
+	if c.sleep(ctx, pause) != nil {
+		err.cause = ended(ctx)
+		return err
+	}
+	return nil
 }
 
 // errOurs marks a deadline that is not the caller's.
@@ -92,38 +112,48 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// attempt sends once. What the SDK itself finds fault with is not looked at
-// further than to see that it failed: its errors can hold the API key
-// (RELIABILITY 6.3).
-func (c *Client) attempt(ctx context.Context, send sender) ([]byte, *failure) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout/2)
+// attempt sends once, and waits for half of the client's timeout, but not beyond
+// end. What the SDK itself finds fault with is not looked at further than to see that
+// it failed: its errors can hold the API key (RELIABILITY 6.3).
+func (c *Client) attempt(ctx context.Context, end time.Time, send sender) ([]byte, *failure) {
+	if half := time.Now().Add(c.timeout / 2); half.Before(end) {
+		end = half
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	var (
-		body   []byte
-		failed *failure
-	)
-	err := send(ctx, option.WithResponseBodyInto(&body), option.WithMiddleware(
-		func(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
-			res, err := next(req)
-			if err != nil {
-				failed = lost(err)
-				return nil, failed
-			}
-			defer func() { _ = res.Body.Close() }()
-			if failed = screen(res); failed != nil {
-				return nil, failed
-			}
-			return res, nil
-		}))
+	var x exchange
+	err := send(ctx, option.WithResponseBodyInto(&x.answer), option.WithMiddleware(x.do))
 	switch {
-	case failed != nil: // also where the SDK says only that time is up
-		return nil, failed
+	case x.failed != nil: // also where the SDK says only that time is up
+		return nil, x.failed
 	case err != nil && ctx.Err() != nil:
 		return nil, lost(ctx.Err())
 	case err != nil:
 		return nil, &failure{kind: ErrBadAnswer, why: "the SDK could not handle the call"}
 	}
-	return body, nil
+	return x.body, nil
+}
+
+// exchange is one request and its answer, between the network and the SDK: it lets
+// only complete answers of a bearable size through, and makes a failure of everything
+// else. So the SDK never makes an error out of an answer.
+type exchange struct {
+	answer *http.Response // as the SDK takes it: unread
+	body   []byte
+	failed *failure
+}
+
+// do is a middleware of the SDK.
+func (x *exchange) do(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+	res, err := next(req)
+	if err != nil {
+		x.failed = lost(err)
+		return nil, x.failed
+	}
+	if x.body, x.failed = screen(res); x.failed != nil {
+		return nil, x.failed
+	}
+	return res, nil
 }
 
 // failure is why one attempt failed.
@@ -138,20 +168,18 @@ type failure struct {
 
 func (f *failure) Error() string { return f.why }
 
-// screen stands between the network and the SDK: it lets only complete JSON
-// answers of a bearable size through, in memory, and makes a failure of
-// everything else. So the SDK never makes an error out of a response.
-func screen(res *http.Response) *failure {
+// screen reads an answer that is complete JSON of a bearable size, and closes it.
+func screen(res *http.Response) ([]byte, *failure) {
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return refused(res)
+		return nil, refused(res)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	_ = res.Body.Close()
-	bad := &failure{kind: ErrBadAnswer, status: res.StatusCode}
+	bad := failure{kind: ErrBadAnswer, status: res.StatusCode}
 	switch {
 	case err != nil:
 		if isLost(err) {
-			return lost(err)
+			return nil, lost(err)
 		}
 		bad.why, bad.again = "cut short or garbled", true
 	case len(body) > maxAnswer:
@@ -159,10 +187,9 @@ func screen(res *http.Response) *failure {
 	case !isJSON(res.Header.Get("Content-Type")):
 		bad.why = "not JSON by its content type"
 	default:
-		res.Body = io.NopCloser(bytes.NewReader(body))
-		return nil
+		return body, nil
 	}
-	return bad
+	return nil, &bad
 }
 
 // isLost tells a connection that broke or ran out of time from one that brought
@@ -173,8 +200,12 @@ func isLost(err error) bool {
 }
 
 func isJSON(contentType string) bool {
+	const plain = "application/json"
+	if contentType == plain { // as Dodo says it
+		return true
+	}
 	mediaType, _, _ := mime.ParseMediaType(contentType)
-	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+	return mediaType == plain || strings.HasSuffix(mediaType, "+json")
 }
 
 // lost describes an attempt without an answer. The transport's own words are
@@ -185,6 +216,7 @@ func lost(err error) *failure {
 		dns  *net.DNSError
 		op   *net.OpError
 		cert *tls.CertificateVerificationError
+		head tls.RecordHeaderError
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -195,7 +227,7 @@ func lost(err error) *failure {
 		f.why = "the host name does not resolve"
 	case errors.As(err, &cert):
 		f.why, f.again = "its certificate is not trusted", false
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &head) && string(head.RecordHeader[:]) == "HTTP/":
 		f.why, f.again = "it speaks http, not https", false
 	case errors.As(err, &op) && op.Op == "dial":
 		f.why = "cannot connect"

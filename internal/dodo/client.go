@@ -47,9 +47,8 @@ type Options struct {
 	// Timeout bounds an operation with all its attempts; 10 s. One attempt takes
 	// at most half of it, so that a lost connection leaves time for another.
 	Timeout time.Duration
-	// HTTPClient replaces the client's own connections. Redirects are not followed
-	// with it either.
-	HTTPClient *http.Client
+	// Transport replaces the client's own connections.
+	Transport http.RoundTripper
 	// Logger is told about attempts that are repeated; nil discards.
 	Logger *slog.Logger
 	// Clock says when a subscription was read; nil is [time.Now].
@@ -76,7 +75,7 @@ type Client struct {
 	refunds       *dodopayments.RefundService
 	disputes      *dodopayments.DisputeService
 	entitlements  *dodopayments.EntitlementService
-	http          *http.Client
+	connections   connections
 	plainHTTP     bool // the API itself is http: a simulator
 	timeout       time.Duration
 	log           *slog.Logger
@@ -100,19 +99,19 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		http:      o.HTTPClient,
-		plainHTTP: base.Scheme == "http",
-		timeout:   o.Timeout,
-		log:       o.Logger,
-		clock:     o.Clock,
-		sleep:     o.Sleep,
-		jitter:    o.Jitter,
+		connections: connections{o.Transport},
+		plainHTTP:   base.Scheme == "http",
+		timeout:     o.Timeout,
+		log:         o.Logger,
+		clock:       o.Clock,
+		sleep:       o.Sleep,
+		jitter:      o.Jitter,
 	}
 	c.setDefaults()
 	// The services are made one by one because dodopayments.NewClient adds what
 	// it finds in DODO_PAYMENTS_* variables, and a header from there would be sent.
 	opts := []option.RequestOption{
-		option.WithHTTPClient(c.http),
+		option.WithHTTPClient(c.connections),
 		option.WithBaseURL(base.String()),
 		option.WithBearerToken(key),
 		option.WithMaxRetries(0),
@@ -144,16 +143,24 @@ func (c *Client) setDefaults() {
 	if c.jitter == nil {
 		c.jitter = rand.Float64 // nobody gains by guessing a pause
 	}
-	if c.http == nil {
-		c.http = &http.Client{Transport: newTransport()}
+	if c.connections.RoundTripper == nil {
+		c.connections.RoundTripper = newTransport()
 	}
-	still := *c.http
-	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.http = &still
 }
 
 // Close closes idle connections. Calls under way go on.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	if t, ok := c.connections.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// connections is all that the SDK needs of an [http.Client]: redirects, for which that
+// copies each request's headers, are not followed, and Dodo sets no cookies.
+type connections struct{ http.RoundTripper }
+
+// Do sends a request.
+func (c connections) Do(r *http.Request) (*http.Response, error) { return c.RoundTrip(r) }
 
 // maxConns is how many calls may be under way at once where each takes a connection
 // of its own. Dodo itself takes a few dozen a second (FACTS 1.4), so there are as many

@@ -2,6 +2,7 @@ package dodo_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -209,11 +210,25 @@ func TestUntrustedCertificate(t *testing.T) {
 	}
 }
 
+func TestPlainHTTPBehindHTTPS(t *testing.T) {
+	server := httptest.NewServer(answer(200, `{}`))
+	defer server.Close()
+	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: strings.Replace(server.URL, "http:", "https:", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Session(t.Context(), "cks_1")
+	checkError(t, err, dodo.ErrUnavailable)
+	if !strings.Contains(err.Error(), "it speaks http, not https") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // What the network says is told in our own words.
 func TestLostConnections(t *testing.T) {
 	for words, err := range map[string]error{
 		"the host name does not resolve": &net.DNSError{Err: "PLANTED", Name: "PLANTED", IsNotFound: true},
-		"it speaks http, not https":      http.ErrSchemeMismatch,
+		"it speaks http, not https":      tls.RecordHeaderError{RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}},
 		"connection lost":                io.EOF,
 		"no answer in time":              context.DeadlineExceeded,
 		"cannot connect":                 &net.OpError{Op: "dial", Err: errors.New("PLANTED")},
@@ -244,7 +259,7 @@ func hang(r *http.Request) (*http.Response, error) {
 func inMemory(t *testing.T, timeout time.Duration, f transport) *dodo.Client {
 	t.Helper()
 	client, err := dodo.New(dodo.Options{
-		APIKey: apiKey, Timeout: timeout, HTTPClient: &http.Client{Transport: f}, Jitter: func() float64 { return 0 },
+		APIKey: apiKey, Timeout: timeout, Transport: f, Jitter: func() float64 { return 0 },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -108,12 +108,10 @@ func TestModeDecidesWhereToGo(t *testing.T) {
 		dodo.LiveMode: "https://live.dodopayments.com/checkouts/cks_1",
 	} {
 		var got string
-		client, err := dodo.New(dodo.Options{APIKey: apiKey, Mode: mode, HTTPClient: &http.Client{
-			Transport: transport(func(r *http.Request) (*http.Response, error) {
-				got = r.URL.String()
-				return respond(200, nil, strings.NewReader(`{"id":"cks_1"}`)), nil
-			}),
-		}})
+		client, err := dodo.New(dodo.Options{APIKey: apiKey, Mode: mode, Transport: transport(func(r *http.Request) (*http.Response, error) {
+			got = r.URL.String()
+			return respond(200, nil, strings.NewReader(`{"id":"cks_1"}`)), nil
+		})})
 		if err != nil {
 			t.Fatal(err)
 		}

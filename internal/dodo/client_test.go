@@ -222,7 +222,7 @@ func TestCreateCheckoutAnswer(t *testing.T) {
 func TestCreateCheckoutNeverDowngrades(t *testing.T) {
 	server := httptest.NewTLSServer(answer(200, `{"session_id":"cks_1","checkout_url":"http://a.example/"}`))
 	defer server.Close()
-	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: server.URL, HTTPClient: server.Client()})
+	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: server.URL, Transport: server.Client().Transport})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,13 +38,21 @@ type Session struct {
 // one is never shown to anybody.
 func (c *Client) CreateCheckout(ctx context.Context, checkout Checkout) (Session, error) {
 	const op = "create checkout"
-	body, err := json.Marshal(checkout.body())
+	body, err := checkout.write()
 	if err != nil {
 		return Session{}, &Error{Op: op, kind: ErrRejected, why: "cannot be written as JSON"}
 	}
-	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	said, attempts, err := c.ask(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		return c.sdk.Post(ctx, "checkouts", body, nil, raw...)
 	})
+	if err != nil {
+		return Session{}, err
+	}
+	return c.readSession(op, attempts, said)
+}
+
+func (c *Client) readSession(op string, attempts int, said []byte) (Session, error) {
+	answer, err := open(op, attempts, said)
 	if err != nil {
 		return Session{}, err
 	}
@@ -81,7 +89,7 @@ type newCustomer struct {
 	Name  string `json:"name,omitempty"`
 }
 
-func (checkout Checkout) body() checkoutBody {
+func (checkout Checkout) write() ([]byte, error) {
 	body := checkoutBody{
 		ProductCart: []cartLine{{ProductID: checkout.ProductID, Quantity: checkout.Quantity}},
 		ReturnURL:   checkout.ReturnURL, CancelURL: checkout.CancelURL,
@@ -90,7 +98,7 @@ func (checkout Checkout) body() checkoutBody {
 	if checkout.Customer.Email != "" {
 		body.Customer = &newCustomer{Email: checkout.Customer.Email, Name: checkout.Customer.Name}
 	}
-	return body
+	return json.Marshal(body)
 }
 
 // isCheckoutURL: a browser is sent there, so it must be what it looks like.

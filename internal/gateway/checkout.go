@@ -73,65 +73,87 @@ var (
 // The order is stored before Dodo is called, so that a repeat under the same key
 // goes on with the same order; when Dodo fails the order is dropped and the key
 // is free again.
-func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order store.Order, err error) {
+func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order *store.Order, err error) {
 	defer func() { g.Observer.CheckoutEnded(err) }()
-	order, err = g.plan(who, req)
-	if err != nil {
-		return store.Order{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, checkoutDeadline)
 	defer cancel()
+	p, err := g.begin(ctx, &who, &req)
+	if err != nil {
+		return nil, err
+	}
+	if p.start != store.Replayed {
+		if err := g.openSession(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return &p.order, nil
+}
+
+// purchase is a checkout under way. It is on the heap, because a thousand may wait
+// for Dodo at a time and the stack of each is large enough as it is.
+type purchase struct {
+	order store.Order
+	key   store.Key
+	start store.Start
+	wish  dodo.Checkout // what Dodo is asked for
+}
+
+// begin makes the order, or finds the one of an earlier request with its key.
+func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest) (*purchase, error) {
+	p := new(purchase)
+	if err := g.plan(&p.order, who, req); err != nil {
+		return nil, err
+	}
 	// The first request of an account may be this one, and once it has bought
 	// something it is not new any more.
-	if _, err := g.Entitlement(ctx, who.Account); err != nil {
-		return store.Order{}, err
+	if _, err := g.View(ctx, p.order.Account); err != nil {
+		return nil, err
 	}
-
-	key := keyOf(order, req)
-	order, start, err := g.Store.CreateOrder(ctx, order, key)
-	if err != nil {
-		return store.Order{}, err
+	p.key = keyOf(&p.order, req)
+	var err error
+	if p.order, p.start, err = g.Store.CreateOrder(ctx, p.order, p.key); err != nil {
+		return nil, err
 	}
-	switch start {
-	case store.Replayed:
-		return order, nil
+	switch p.start {
 	case store.Running:
-		return store.Order{}, ErrKeyRunning
+		return nil, ErrKeyRunning
 	case store.Mismatched:
-		return store.Order{}, ErrKeyMismatch
+		return nil, ErrKeyMismatch
 	case store.Created, store.Resumed:
+		g.describe(&p.wish, who, req, &p.order)
+	case store.Replayed:
 	}
-	return g.openSession(ctx, who, req, order, key)
+	return p, nil
 }
 
 // plan checks the wish and makes an order of it, without storing it.
-func (g *Gateway) plan(who Identity, req CheckoutRequest) (store.Order, error) {
+func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) error {
 	switch {
 	case who.Account == "":
-		return store.Order{}, ErrAnonymous
+		return ErrAnonymous
 	case len(who.Account) > MaxAccount:
-		return store.Order{}, ErrAccount
+		return ErrAccount
 	}
 	product, err := g.choose(req)
 	if err != nil {
-		return store.Order{}, err
+		return err
 	}
 	if req.Quantity < 1 || req.Quantity > config.MaxQuantity {
-		return store.Order{}, ErrQuantity
+		return ErrQuantity
 	}
 	if req.DiscountCode != "" && !discountCode.MatchString(req.DiscountCode) {
-		return store.Order{}, ErrDiscountCode
+		return ErrDiscountCode
 	}
 	base, ok := g.Site.Base(req.Scheme, req.Host)
 	if !ok {
-		return store.Order{}, ErrNoPublicURL
+		return ErrNoPublicURL
 	}
 	landing, err := g.Site.Landing(req.ReturnTo, base)
 	if err != nil {
-		return store.Order{}, err
+		return err
 	}
 	now := g.Clock()
-	order := store.Order{
+	*order = store.Order{
 		ID: newOrderID(), Account: who.Account, Product: product.Name, Quantity: req.Quantity,
 		Terms:    map[string]entitlement.Terms{product.ID: termsOf(product)},
 		ReturnTo: landing, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(sessionLife),
@@ -139,11 +161,11 @@ func (g *Gateway) plan(who Identity, req CheckoutRequest) (store.Order, error) {
 	if who.EmailVerified {
 		order.Email = who.Email
 	}
-	return order, nil
+	return nil
 }
 
 // choose finds the product: by name, or the only one that fits.
-func (g *Gateway) choose(req CheckoutRequest) (config.Product, error) {
+func (g *Gateway) choose(req *CheckoutRequest) (config.Product, error) {
 	named := 0
 	for _, given := range []bool{req.Product != "", req.Credits != 0, req.Plan != ""} {
 		if given {
@@ -179,37 +201,40 @@ func termsOf(p config.Product) entitlement.Terms {
 }
 
 // openSession makes the session at Dodo and stores it in the order.
-func (g *Gateway) openSession(ctx context.Context, who Identity, req CheckoutRequest, order store.Order, key store.Key) (store.Order, error) {
-	session, err := g.Provider.CreateCheckout(ctx, g.checkoutOf(who, req, order))
+func (g *Gateway) openSession(ctx context.Context, p *purchase) error {
+	session, err := g.Provider.CreateCheckout(ctx, p.wish)
 	// From here on the client may leave; what is begun is finished.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpDeadline)
 	defer cancel()
 	if err != nil {
-		if dropErr := g.Store.DropOrder(ctx, order, key); dropErr != nil {
-			g.Logger.Warn("order of a failed checkout could not be dropped; its key is free after the lease",
-				"order", order.ID, "error", dropErr)
-		}
-		return store.Order{}, checkoutError(err)
+		g.drop(ctx, p)
+		return checkoutError(err)
 	}
-	order.SessionID, order.CheckoutURL = session.ID, session.URL
-	order.ExpiresAt = g.Clock().Add(sessionLife) // a resumed order may be older than its session
-	ref := entitlement.Ref{Kind: entitlement.KindSession, ID: session.ID}
-	if _, err := g.Store.Claim(ctx, ref, order.Account); err != nil {
-		return store.Order{}, err
-	}
-	err = g.Store.OpenOrder(ctx, order, key)
-	g.views.Changed(order.Account, 0) // the store's message may come behind the payment
-	if err != nil {
-		return store.Order{}, err
-	}
-	return order, nil
+	return g.open(ctx, p, session)
 }
 
-func (g *Gateway) checkoutOf(who Identity, req CheckoutRequest, order store.Order) dodo.Checkout {
+// drop forgets an order that got no session.
+func (g *Gateway) drop(ctx context.Context, p *purchase) {
+	if err := g.Store.DropOrder(ctx, p.order, p.key); err != nil {
+		g.Logger.Warn("order of a failed checkout could not be dropped; its key is free after the lease",
+			"order", p.order.ID, "error", err)
+	}
+}
+
+func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) error {
+	p.order.SessionID, p.order.CheckoutURL = session.ID, session.URL
+	p.order.ExpiresAt = g.Clock().Add(sessionLife) // a resumed order may be older than its session
+	err := g.Store.OpenOrder(ctx, p.order, p.key)
+	g.views.Changed(p.order.Account, 0) // the store's message may come behind the payment
+	return err
+}
+
+// describe is what Dodo is asked for.
+func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order) {
 	product, _ := g.Catalog.Named(order.Product)
 	base, _ := g.Site.Base(req.Scheme, req.Host)
 	back := base + req.BasePath + "/return?order=" + url.QueryEscape(order.ID)
-	c := dodo.Checkout{
+	*wish = dodo.Checkout{
 		ProductID: product.ID,
 		Quantity:  order.Quantity,
 		ReturnURL: back,
@@ -218,9 +243,8 @@ func (g *Gateway) checkoutOf(who Identity, req CheckoutRequest, order store.Orde
 		Metadata:  g.Prover.Metadata(order.ID, order.Account, order.Product),
 	}
 	if req.DiscountCode != "" {
-		c.DiscountCodes = []string{req.DiscountCode}
+		wish.DiscountCodes = []string{req.DiscountCode}
 	}
-	return c
 }
 
 // checkoutError tells a refused discount code, which the customer can mend, from
@@ -241,7 +265,7 @@ func newOrderID() string {
 
 // keyOf is the idempotency key of a request. The fingerprint covers everything
 // that the customer chose.
-func keyOf(order store.Order, req CheckoutRequest) store.Key {
+func keyOf(order *store.Order, req *CheckoutRequest) store.Key {
 	key := store.Key{Lease: keyLease, Keep: keyKeep}
 	if req.IdempotencyKey != "" {
 		key.Hash = digest("checkout", req.IdempotencyKey)

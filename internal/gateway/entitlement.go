@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
@@ -52,30 +51,20 @@ func (g *Gateway) View(ctx context.Context, account string) (*View, error) {
 	return v, err
 }
 
-// readAccount reads an account, with its sign-up credits.
+// readAccount reads an account, with its sign-up credits: only the first commit of
+// the sign-up finds that it was never written, so they are given once however many
+// requests are the first.
 func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.Account, error) {
-	a, err := g.Store.Account(ctx, account)
-	if err == nil && g.SignupCredits > 0 && a.Ledger.Seq == 0 {
-		return g.signUp(ctx, account)
+	if g.SignupCredits == 0 {
+		return g.Store.Account(ctx, account)
 	}
-	return a, err
-}
-
-// signUp grants the sign-up credits. Only the first commit of the sign-up finds
-// version 0, so they are given once however many requests are the first.
-func (g *Gateway) signUp(ctx context.Context, account string) (entitlement.Account, error) {
-	grant := ledger.Target{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}
-	_, err := g.Store.Commit(ctx, store.Commit{
+	return g.Store.SignUp(ctx, store.Commit{
 		Account: account,
 		Object:  entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"},
 		State:   []byte("{}"),
-		Effect:  entitlement.Effect{Grants: []ledger.Target{grant}},
+		Effect:  entitlement.Effect{Grants: []ledger.Target{{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}}},
 		Cause:   "signup",
 	})
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		return entitlement.Account{}, err
-	}
-	return g.Store.Account(ctx, account)
 }
 
 // watch begins to remember what accounts may do, and to hear of changes.

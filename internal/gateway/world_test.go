@@ -175,7 +175,7 @@ func (w *world) order(account, product string) store.Order {
 	w.t.Helper()
 	order, err := w.Checkout(w.t.Context(), who(account), wish(product))
 	must(w.t, err)
-	return order
+	return *order
 }
 
 // buy checks out and pays, and returns the payment's id. Its webhooks are held

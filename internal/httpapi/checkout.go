@@ -30,29 +30,44 @@ const quantityField = "quantity"
 // There are no other fields: price, product id, amounts and account never come
 // from the client. With an Idempotency-Key, a repeat gets the first answer.
 func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
-	key, err := IdempotencyKey(r.Header)
+	req, err := a.checkoutRequest(r)
 	if err != nil {
 		return err
 	}
-	req := gateway.CheckoutRequest{
-		Quantity: 1, IdempotencyKey: key,
-		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
-	}
 	return serveChange(w, r, change[checkoutAnswer]{
-		takes: fields{
-			"product": &req.Product, "credits": &req.Credits, "plan": &req.Plan,
-			quantityField: &req.Quantity, "return_to": &req.ReturnTo, "discount_code": &req.DiscountCode,
-		},
+		takes: checkoutFields(req),
 		run: func(ctx context.Context, who gateway.Identity) (checkoutAnswer, error) {
-			order, err := a.gateway.Checkout(ctx, who, req)
+			order, err := a.gateway.Checkout(ctx, who, *req)
+			if err != nil {
+				return checkoutAnswer{}, err
+			}
 			return checkoutAnswer{
 				OrderID: order.ID, SessionID: order.SessionID, CheckoutURL: order.CheckoutURL,
 				Product: order.Product, ExpiresAt: order.ExpiresAt.UTC(),
-			}, err
+			}, nil
 		},
 		status: http.StatusCreated,
 		next:   func(made checkoutAnswer) string { return made.CheckoutURL },
 	})
+}
+
+// checkoutRequest is what a request says outside of its body.
+func (a *API) checkoutRequest(r *http.Request) (*gateway.CheckoutRequest, error) {
+	key, err := IdempotencyKey(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	return &gateway.CheckoutRequest{
+		Quantity: 1, IdempotencyKey: key,
+		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
+	}, nil
+}
+
+func checkoutFields(req *gateway.CheckoutRequest) fields {
+	return fields{
+		"product": &req.Product, "credits": &req.Credits, "plan": &req.Plan,
+		quantityField: &req.Quantity, "return_to": &req.ReturnTo, "discount_code": &req.DiscountCode,
+	}
 }
 
 func scheme(r *http.Request) string {

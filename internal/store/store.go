@@ -61,6 +61,11 @@ type Accounts interface {
 	// repeat of a commit that went through is a conflict; and ledger.ErrRange
 	// when a grant or the balance would leave its range. Both change nothing.
 	Commit(ctx context.Context, c Commit) (Committed, error)
+	// SignUp is Account for a visitor who may be new: when the account's ledger has
+	// no entry and c.Object was never written, it first does what Commit of c, by
+	// version 0 and without an Order and a Settle, does; that and the look before are
+	// one step. A repeat finds the object written, so it reads.
+	SignUp(ctx context.Context, c Commit) (entitlement.Account, error)
 	// Entries reads up to limit entries of the account's ledger with a number
 	// above after, oldest first. No more than 1,000 are returned.
 	Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error)
@@ -206,8 +211,10 @@ type Orders interface {
 	// an order.
 	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
 	// OpenOrder stores the session of an order, with its expiry where that is
-	// set, and finishes its key. An order that has a session keeps it. It returns
-	// ErrNotFound when the order was dropped.
+	// set, and finishes its key. An order that has a session keeps it. What Claim
+	// does for the session and the account is done too: in the same step, or right
+	// before where the two cannot be written together. It returns ErrNotFound when the
+	// order was dropped; the session is claimed all the same.
 	OpenOrder(ctx context.Context, o Order, key Key) error
 	// DropOrder forgets an order without a session and its key, so that the key
 	// can be used again. Dropping what is not there does nothing; a paid order

@@ -68,17 +68,56 @@ func parseObject(b []byte) store.Object {
 	return store.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
 }
 
+// SignUp implements [store.Accounts].
+func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+	c.Version, c.Order, c.Settle = 0, nil, nil
+	w, err := newCommit(c)
+	if err != nil {
+		return entitlement.Account{}, err
+	}
+	a, err := s.Account(ctx, c.Account) // most are not new, and reading is cheap
+	if err != nil || a.Ledger.Seq > 0 {
+		return a, err
+	}
+	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error {
+		_, _, now, err := readLedger(accountOf(tx, w.Account))
+		if err == nil && now.Seq > 0 {
+			err = store.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		return s.apply(tx, w)
+	})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return entitlement.Account{}, err
+	}
+	return s.Account(ctx, c.Account)
+}
+
 // Commit implements [store.Accounts].
 func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+	w, err := newCommit(c)
+	if err != nil {
+		return store.Committed{}, err
+	}
+	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, w) })
+	if err != nil {
+		return store.Committed{}, err
+	}
+	return w.done, nil
+}
+
+func newCommit(c store.Commit) (*commit, error) {
 	c, err := record.CheckCommit(c)
 	if err != nil {
-		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
 	standing, err := record.Standing(c.Effect.Standing)
 	if err != nil {
-		return store.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
-	w := commit{Commit: c, standing: standing, object: append(number(c.Version+1), c.State...)}
+	w := &commit{Commit: c, standing: standing, object: append(number(c.Version+1), c.State...)}
 	if c.Order != nil {
 		w.result = *c.Order
 	}
@@ -86,11 +125,7 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, er
 		w.settles = *c.Settle
 		w.settles.Event.Body, w.settles.Retention.Body = nil, bytes.Clone(c.Settle.Retention.Body)
 	}
-	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, &w) })
-	if err != nil {
-		return store.Committed{}, err
-	}
-	return w.done, nil
+	return w, nil
 }
 
 // commit is a commit on its way into the file.

@@ -24,12 +24,13 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 	if err != nil {
 		return store.Order{}, "", fmt.Errorf("create order: %w", err)
 	}
+	o.CreatedAt = s.now()
 	value, err := record.Order(o)
 	if err != nil {
 		return store.Order{}, "", fmt.Errorf("create order: %w", err)
 	}
 	o.Terms = maps.Clone(o.Terms) // now nothing of it is the caller's
-	c := creation{order: o, key: key, now: s.now}
+	c := creation{order: o, value: value, key: key, now: s.now}
 	if err := s.update(ctx, len(value), c.run); err != nil {
 		return store.Order{}, "", err
 	}
@@ -39,6 +40,7 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 // creation is an order on its way into the file.
 type creation struct {
 	order store.Order
+	value []byte // as it is written
 	key   store.Key
 	now   func() time.Time
 
@@ -65,7 +67,6 @@ func (c *creation) run(tx *bolt.Tx) error {
 		return err
 	}
 	c.result = c.order
-	c.result.CreatedAt = now
 	return c.store(tx, b, now)
 }
 
@@ -125,16 +126,12 @@ func (c *creation) store(tx *bolt.Tx, b bucket, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	value, err := record.Order(c.result)
-	if err != nil {
-		return err
-	}
 	if b, err = accountFor(tx, c.order.Account); err != nil {
 		return err
 	}
 	return errors.Join(
 		old.forget(b),
-		b.put(kindOrder, c.order.ID, value),
+		b.put(kindOrder, c.order.ID, c.value),
 		b.put(kindUnpaid, c.order.ID, unpaidUntil(c.order.ExpiresAt, now.Add(c.key.Keep))),
 		saveKey(b, c.key.Hash, c.running(now)),
 	)
@@ -143,14 +140,19 @@ func (c *creation) store(tx *bolt.Tx, b bucket, now time.Time) error {
 // OpenOrder implements [store.Orders]. The order's expiry is taken over with the
 // session, unless it is zero.
 func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
-	o, err := record.CheckOrder(o, key)
+	o, session, err := record.OpenedOrder(o, key)
 	if err != nil {
 		return fmt.Errorf("open order: %w", err)
 	}
-	return s.update(ctx, len(o.CheckoutURL), func(tx *bolt.Tx) error {
+	missing := false
+	err = s.update(ctx, len(o.CheckoutURL), func(tx *bolt.Tx) error {
 		now := s.now()
 		b := accountOf(tx, o.Account)
 		stored, err := readOrder(b, o.Account, o.ID)
+		if missing = errors.Is(err, store.ErrNotFound); missing {
+			_, err = claim(tx, session, o.Account)
+			return err
+		}
 		if err != nil {
 			return err
 		}
@@ -159,8 +161,13 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 			return err
 		}
 		tx.OnCommit(func() { s.watchers.Changed(o.Account, 0) })
-		return errors.Join(saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
+		_, err = claim(tx, session, o.Account)
+		return errors.Join(err, saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
 	})
+	if err == nil && missing {
+		return fmt.Errorf("open order: %w", store.ErrNotFound)
+	}
+	return err
 }
 
 // saveSession stores the session in o unless the stored order has one.

@@ -23,6 +23,7 @@ var (
 	errLongName    = fmt.Errorf("name is longer than %d bytes", maxName)
 	errNoHold      = errors.New("hold id is empty")
 	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", store.MaxReceipt)
+	errNoSession   = errors.New("order has no session")
 	errNotFinal    = errors.New("event is not settled in a final state")
 	errGuess       = errors.New("guess is not about the payment of the order by its first delivery")
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -34,6 +35,16 @@ func CheckOrder(o store.Order, key store.Key) (store.Order, error) {
 func NewOrder(o store.Order, key store.Key) (store.Order, error) {
 	o.State, o.SessionID, o.CheckoutURL, o.PaymentID = store.OrderOpen, "", "", ""
 	return CheckOrder(o, key)
+}
+
+// OpenedOrder is CheckOrder for an order that has got its session, which it names.
+func OpenedOrder(o store.Order, key store.Key) (store.Order, entitlement.Ref, error) {
+	session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
+	if o.SessionID == "" {
+		return o, session, errNoSession
+	}
+	o, err := CheckOrder(o, key)
+	return o, session, errors.Join(err, CheckRef(session))
 }
 
 // Order writes an order as JSON, but for its id and account: they are in the

@@ -29,9 +29,41 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	if err := record.CheckAccount(account); err != nil {
 		return entitlement.Account{}, err
 	}
+	return s.readAccount(ctx, "read account", func() ([]string, error) {
+		return s.run(ctx, accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+	})
+}
+
+// SignUp implements [store.Accounts].
+func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+	c.Version, c.Order, c.Settle = 0, nil, nil
+	c, err := record.CheckCommit(c)
+	if err != nil {
+		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
+	}
+	standing, err := record.Standing(c.Effect.Standing)
+	if err != nil {
+		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
+	}
+	args := s.commitArgs(c, standing)
+	args[2] = "" // the version, see commit.lua
+	return s.readAccount(ctx, "sign up", func() ([]string, error) {
+		reply, err := s.run(ctx, commitScript, s.commitKeys(c), args, blob{stateArg, c.State})
+		if err == nil {
+			reply, err = unpacked(reply, 1)
+		}
+		if err == nil && reply[0] == "range" {
+			err = fmt.Errorf("sign up: set grant %q: %w", reply[1], ledger.ErrRange)
+		}
+		return reply, err
+	})
+}
+
+// readAccount reads the account that a script returns.
+func (s *Store) readAccount(ctx context.Context, doing string, ask func() ([]string, error)) (entitlement.Account, error) {
 	var a entitlement.Account
-	err := s.ask(ctx, "read account", func() error {
-		reply, err := s.run(ctx, accountScript, s.keysOf(account).ledger(), []string{s.now(), s.changes})
+	err := s.ask(ctx, doing, func() error {
+		reply, err := ask()
 		if err != nil {
 			return err
 		}

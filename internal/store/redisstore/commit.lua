@@ -9,7 +9,7 @@
 --                  creation; of those that expired, some
 --       11 parked  sorted set: the events that are parked under the object
 --       12 event   the one to settle, see recorded.lua; or neither of the two
--- ARGV  3 version that the state is from    4 version after it    5 state
+-- ARGV  3 version that the state is from, or "" to sign up    4 version after it    5 state
 --       6 name of the object    7 standing, or "" for none    8 cause
 --       9 policy, "floor" or another    10 order id, or "" for none
 --       11 state of the order    12 payment of the order, or ""
@@ -21,11 +21,17 @@
 -- Returns, packed, {"ok", parked_under, received, parked, entry...}: the first two as
 -- settled.lua says of an event that is settled, or else ""; "1" if there are parked events,
 -- and "" where that was not looked at; or {"conflict"}, {"missing"} or {"range", grant}.
+--
+-- A sign-up is a commit by version 0 to an account without entries, and to any other
+-- none. It returns, packed, the account as it is then, as account.lua does.
 
 local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
 
-if (call('HGET', OBJECT, 'version') or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
+local sign_up = ARGV[3] == ''
+local version = call('HGET', OBJECT, 'version')
+if sign_up and (version or seq > 0) then return packed(unchanged({}, true)) end
+if not sign_up and (version or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
 
 local last, event = #ARGV, nil
 if KEYS[12] then
@@ -141,5 +147,16 @@ if moves then
 end
 
 if #over > 0 then note_next() end
+
+if sign_up then
+  local reply = saved({}, next_hold())
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == 's:' then
+      reply[#reply + 1] = fields[i]
+      reply[#reply + 1] = fields[i + 1]
+    end
+  end
+  return packed(reply)
+end
 
 return committed(event, ARGV, last, now, entries)

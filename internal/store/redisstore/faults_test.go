@@ -173,6 +173,7 @@ func writeAll(t *testing.T, s store.Store, timeout time.Duration) map[string]err
 	said := make(map[string]error)
 	for name, write := range map[string]func() error{
 		"commit":       func() error { _, err := s.Commit(ctx, give("acc", "pay_2", 5)); return err },
+		"sign up":      func() error { _, err := s.SignUp(ctx, give("acc2", "pay_2", 5)); return err },
 		"hold":         func() error { _, err := s.Hold(ctx, faultHold("i")); return err },
 		"renew hold":   func() error { _, err := s.Hold(ctx, faultHold("h")); return err },
 		"end hold":     func() error { _, err := s.End(ctx, faultEnd); return err },

@@ -85,7 +85,9 @@ func warm(t *testing.T, server *redistest.Server) {
 	if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.OpenOrder(t.Context(), order("a"), key); !errors.Is(err, store.ErrNotFound) {
+	gone := order("a")
+	gone.SessionID = "cks_1"
+	if err := s.OpenOrder(t.Context(), gone, key); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 	records(1)(t, s)
@@ -109,6 +111,13 @@ var lostReplies = []struct {
 				t.Fatal(o, err)
 			}
 		}},
+	{"sign up", 1, nil,
+		func(t *testing.T, s store.Store) {
+			if a, err := s.SignUp(t.Context(), give("acc", "pay_1", 7)); err != nil || a.Ledger.Seq != 1 {
+				t.Fatal(a, err)
+			}
+		},
+		leaves(7, 1)},
 	{"hold", 1, gives, holds(holdOf("h", 7), store.HoldPlaced, 3), both(holdEnds(7, 3), leaves(3, 2))},
 	{"hold, refused", 1, gives, holds(holdOf("h", 11), store.HoldRefused, 10), leaves(10, 1)},
 	{"hold, renewed", 1, both(gives, holds(holdOf("h", 7), store.HoldPlaced, 3)),

@@ -1,22 +1,27 @@
--- OpenOrder: stores the session of an order and finishes its key.
+-- OpenOrder: binds a session to an account, stores it in the order and finishes the
+-- order's key.
 --
 -- KEYS  1 order    2 unpaid    3 key: see create_order.lua
+--       4 owner of the session: see claim.lua; or no such key, where that is bound
 -- ARGV  1 now, or "" for the server's time    2 order id    3 session    4 URL
 --       5 expiry, or "" to leave it    6 "1" when there is a key
 --       7 fingerprint    8 how long a finished key is kept
 --       9 how long an unpaid order is kept after its expiry
---       10 channel of changes
+--       10 channel of changes    11 account id
 --       Times in milliseconds.
 --
 -- Returns "ok" or "missing".
 --
 -- Invariants: an order that has a session keeps it. A key that leads to another
--- order, or is finished, stays as it is. Who watches is told that the order can be
+-- order, or is finished, stays as it is. An owner never changes, and is there before
+-- the order has the session; it is also bound when the order is missing. Who watches is told that the order can be
 -- paid.
 
-local ORDER, UNPAID, KEY = KEYS[1], KEYS[2], KEYS[3]
+local ORDER, UNPAID, KEY, OWNER = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = clock(ARGV[1])
+
+if OWNER then redis.call('SET', OWNER, ARGV[11], 'NX') end
 
 local stored = redis.call('HMGET', ORDER, 'state', 'session', 'expires')
 local state, session, expires = stored[1], stored[2], stored[3]

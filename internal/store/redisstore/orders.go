@@ -36,7 +36,7 @@ func (s *Store) CreateOrder(ctx context.Context, o store.Order, key store.Key) (
 	}
 	var result store.Order
 	var start store.Start
-	err = s.do(ctx, "create order", func(ctx context.Context) error {
+	err = s.ask(ctx, "create order", func() error {
 		var err error
 		for range maxTurns {
 			result, start, err = s.createOnce(ctx, o, key, value)
@@ -72,7 +72,7 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 		o.CreatedAt, o.Terms = created, maps.Clone(o.Terms)
 		return o, start, err
 	}
-	result, err := s.readOrder(ctx, o.Account, reply[1])
+	result, err := s.Order(ctx, o.Account, reply[1])
 	if errors.Is(err, store.ErrNotFound) {
 		// The order was forgotten before its key: then so is the key.
 		o.ID = reply[1]
@@ -91,20 +91,41 @@ func (s *Store) orderKeys(o store.Order, key store.Key) []string {
 // OpenOrder implements [store.Orders]. The order's expiry is taken over with the
 // session, unless it is zero.
 func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
-	o, err := record.CheckOrder(o, key)
+	o, session, err := record.OpenedOrder(o, key)
 	if err != nil {
 		return fmt.Errorf("open order: %w", err)
 	}
+	if !s.apart.Load() {
+		err := s.openOrder(ctx, o, key, s.ownerKey(session))
+		if !errors.Is(err, errApart) {
+			return err
+		}
+		s.apart.Store(true)
+	}
+	if _, err := s.Claim(ctx, session, o.Account); err != nil {
+		return err
+	}
+	return s.openOrder(ctx, o, key)
+}
+
+// openOrder is one run of open_order.lua, which claims the key of an owner if it is
+// given one, and returns errApart when the server wants all keys of a script in one slot.
+func (s *Store) openOrder(ctx context.Context, o store.Order, key store.Key, owner ...string) error {
 	expires := ""
 	if !o.ExpiresAt.IsZero() {
 		expires = record.Millis(o.ExpiresAt)
 	}
 	return s.ask(ctx, "open order", func() error {
-		reply, err := s.run(ctx, openOrderScript, s.orderKeys(o, key), []string{
+		k := s.keysOf(o.Account)
+		keys := append([]string{k.order(o.ID), k.unpaid(), k.key(key.Hash)}, owner...)
+		reply, err := s.run(ctx, openOrderScript, keys, []string{
 			s.now(), o.ID, o.SessionID, o.CheckoutURL, expires, flag(key.Hash != ""), key.Fingerprint,
-			millis(key.Keep), millis(retention), s.changes,
+			millis(key.Keep), millis(retention), s.changes, o.Account,
 		})
-		if err == nil && reply[0] == "missing" {
+		switch {
+		case err != nil && redis.HasErrorPrefix(err, "CROSSSLOT"):
+			return errApart
+		case err == nil && reply[0] == "missing":
 			return fmt.Errorf("open order: %w", store.ErrNotFound)
 		}
 		return err

@@ -122,16 +122,19 @@ type blob struct {
 
 // runAfter is run for a script that was asked for by its digest already, together
 // with other commands: it returns what came of that, and runs it only where the
-// server did not know it.
+// server did not know it. That goes by the batch as well: in a rush on a server that
+// was just started it is so for many at once, who would open all the connections that
+// there may be.
 func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
 	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
-		limited, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
 		list := anys(args)
 		for _, b := range long {
 			list[b.at] = b.bytes
 		}
-		asked = script.Eval(limited, s.client, keys, list...)
+		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = script.Eval(ctx, p, keys, list...) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	return texts(asked)
 }

@@ -37,6 +37,10 @@ func ended(r *rig, ctx context.Context, want error) {
 				Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Grants: targets(forever("a", 1))}})
 			return err
 		},
+		"SignUp": func() error {
+			_, err := r.SignUp(ctx, signUp("acc2", 1))
+			return err
+		},
 		"Entries":       func() error { _, err := r.Entries(ctx, "acc", 0, 1); return err },
 		"EntriesBefore": func() error { _, err := r.EntriesBefore(ctx, "acc", math.MaxInt64, 1); return err },
 		"Claim":         func() error { _, err := r.Claim(ctx, payment("a"), "acc"); return err },

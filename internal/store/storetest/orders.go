@@ -260,6 +260,20 @@ var openTests = []test{
 		r.open(p, store.Key{})
 		same(r, "order opened without an expiry", r.order("acc", "ord_2"), want)
 	}},
+	{"a session is bound to the account, unless it is another's", func(r *rig) {
+		session := func(id string) entitlement.Ref { return entitlement.Ref{Kind: entitlement.KindSession, ID: id} }
+		r.createOpened("ann", "ord_1")
+		same(r, "owner", r.owner(session("cks_ord_1")), "ann")
+		r.claim(session("cks_2"), "bob")
+		r.open(withSession(r.create("ann", "ord_2", store.Key{}), "cks_2"), store.Key{})
+		same(r, "owner of a session that was bob's", r.owner(session("cks_2")), "bob")
+		r.open(withSession(r.order("ann", "ord_1"), "cks_3"), store.Key{})
+		same(r, "owner of a second session", r.owner(session("cks_3")), "ann")
+		if err := r.OpenOrder(r.ctx(), withSession(r.newOrder("ann", "ord_3"), "cks_4"), store.Key{}); !errors.Is(err, store.ErrNotFound) {
+			r.Fatal(err)
+		}
+		same(r, "owner of the session of an order that is gone", r.owner(session("cks_4")), "ann")
+	}},
 	{"an order that is not there cannot be opened", func(r *rig) {
 		o := withSession(r.newOrder("acc", "ord_1"), "cks_1")
 		if err := r.OpenOrder(r.ctx(), o, store.Key{}); !errors.Is(err, store.ErrNotFound) {

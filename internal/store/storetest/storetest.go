@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		tests []test
 	}{
 		{"Commit", commitTests},
+		{"SignUp", signUpTests},
 		{"Range", rangeTests},
 		{"Entries", entriesTests},
 		{"EntriesBefore", entriesBeforeTests},
