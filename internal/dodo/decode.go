@@ -234,6 +234,21 @@ func readCustomer(data fields) Clues {
 	return Clues{CustomerID: customer.id("customer_id"), CustomerEmail: email}
 }
 
+// metadataName is a name as text, without a copy if it is one of ours.
+func metadataName(said []byte) string {
+	switch string(said) {
+	case keyOrder:
+		return keyOrder
+	case keyAccount:
+		return keyAccount
+	case keyProduct:
+		return keyProduct
+	case keyProof:
+		return keyProof
+	}
+	return string(said)
+}
+
 // readMetadata keeps the pairs that Dodo's own rules allow (FACTS 4), numbers
 // and booleans as they are written. Of more than 50, the first ones stay, and
 // the order proof always does.
@@ -244,7 +259,7 @@ func readMetadata(metadata fields) map[string]string {
 	var pairs map[string]string
 	var left map[string]bool // those that are not kept, which must not be there twice either
 	for i := metadata.first(); i < metadata.end(); i = metadata.doc.nodes[i].next {
-		name := string(metadata.doc.name(i))
+		name := metadataName(metadata.doc.name(i))
 		if _, kept := pairs[name]; kept || left[name] {
 			metadata.ambiguous("", "names a key twice")
 		}

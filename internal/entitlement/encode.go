@@ -30,6 +30,20 @@ func (s Standing) AppendJSON(b []byte) ([]byte, error) {
 	return e.orAll(b, s)
 }
 
+// AppendTerms appends what encoding/json writes of terms by product; of one product's in a
+// fraction of the time.
+func AppendTerms(b []byte, terms map[string]Terms) ([]byte, error) {
+	e := encoder{text: b, odd: len(terms) != 1}
+	for product, t := range terms {
+		e.raw(`{`)
+		e.quote(product)
+		e.raw(`:`)
+		e.terms(t)
+		e.raw(`}`)
+	}
+	return e.orAll(b, terms)
+}
+
 // encoder writes JSON with its fields in order.
 type encoder struct {
 	text []byte

@@ -53,6 +53,7 @@ func TestAppendJSON(t *testing.T) {
 		"feature":         {Feature: entitlement.Feature{Status: "delivered", At: at, Name: "f"}},
 	} {
 		same(t, name, r, r.AppendJSON)
+		same(t, "terms of "+name, r.Terms, func(b []byte) ([]byte, error) { return entitlement.AppendTerms(b, r.Terms) })
 	}
 	for name, s := range map[string]entitlement.Standing{
 		"nothing":   {},

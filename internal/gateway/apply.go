@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -47,6 +45,10 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 	}
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
+	}
+	if bound != nil && bound.Committed != nil {
+		g.views.Forget(found.account)
+		return result{outcome: Applied, account: found.account, alone: !bound.Committed.Waiting, settled: true}, nil
 	}
 	found.event = event
 	r, record, err := g.commit(ctx, fact, found, cause)
@@ -105,51 +107,18 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 		object := *read
 		read = nil // once
-		var prior entitlement.Record
-		if object.Version > 0 {
-			if err := json.Unmarshal(object.State, &prior); err != nil {
-				return result{}, entitlement.Record{}, fmt.Errorf("decode object %s: %w", fact.Ref, err)
-			}
+		step, err := g.compute(fact, found, object, cause)
+		if err != nil || step.nothing {
+			return step.done, step.record, err
 		}
-		next := prior.Fold(fact.Fact, g.termsFor(found.order))
-		effect, err := next.Effect(fact.Ref, prior, g.DisputePolicy)
-		if errors.Is(err, ledger.ErrRange) {
-			return parked(found.account, ReasonOutOfRange), prior, nil
-		}
-		done := result{outcome: Applied, account: found.account}
-		switch {
-		case errors.Is(err, entitlement.ErrUnknownProduct):
-			done = parked(found.account, ReasonUnknownProduct)
-		case forNothing(next.Payment), ofWhoKnowsHowMuch(fact, next.Payment):
-			done = parked(found.account, ReasonUnclear)
-		}
-		const usual = 256 // bytes, and more than most need
-		state, err := next.AppendJSON(make([]byte, 0, usual))
-		if err != nil {
-			return result{}, entitlement.Record{}, fmt.Errorf("encode object %s: %w", fact.Ref, err)
-		}
-		if object.Version > 0 && bytes.Equal(state, object.State) {
-			if done.outcome == Applied {
-				done.outcome = Duplicate
-			}
-			return done, next, nil
-		}
-		commit := store.Commit{
-			Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
-			Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
-		}
-		// A payment of a subscription is folded into that too before its event is done.
-		if found.event != nil && done.outcome == Applied && next.Payment.Subscription == "" {
-			commit.Settle = g.applied(*found.event, found.account)
-		}
-		committed, err := g.Store.Commit(ctx, commit)
+		committed, err := g.Store.Commit(ctx, step.commit)
 		switch {
 		case err == nil:
 			g.views.Forget(found.account)
-			done.alone, done.settled = !committed.Waiting, commit.Settle != nil
-			return done, next, nil
+			step.done.alone, step.done.settled = !committed.Waiting, step.commit.Settle != nil
+			return step.done, step.record, nil
 		case errors.Is(err, ledger.ErrRange):
-			return parked(found.account, ReasonOutOfRange), prior, nil
+			return parked(found.account, ReasonOutOfRange), step.prior, nil
 		case !errors.Is(err, store.ErrConflict):
 			return result{}, entitlement.Record{}, fmt.Errorf("commit: %w", err)
 		}

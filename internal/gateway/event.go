@@ -71,7 +71,9 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
 		if claim, proven := g.Prover.Claim(fact.Clues.Metadata); proven {
-			record, bound, err := g.Store.Receive(ctx, e, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
+			record, bound, err := g.Store.Receive(ctx, e, store.Binding{
+				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim) },
+			})
 			return record, &proof{bound, claim}, err
 		}
 	}

@@ -72,7 +72,11 @@ func withoutParameters(raw string) string {
 // slash; "" when there is none, and for every other path.
 func (b basePath) route(decoded string) string {
 	lower := strings.ToLower(decoded)
-	clean := path.Clean("/" + lower)
+	clean := lower
+	if !strings.HasPrefix(clean, "/") {
+		clean = "/" + clean
+	}
+	clean = path.Clean(clean)
 	switch lower[strings.LastIndexByte(lower, '/')+1:] {
 	case "", ".", "..": // it names a directory
 		clean += "/"

@@ -264,6 +264,19 @@ type Binding struct {
 	Object  entitlement.Ref
 	Account string
 	Order   string // the id of one of the account's orders
+	// Guess, unless it is nil, computes what follows if all is as it mostly is; nil where
+	// that cannot be said. A store calls it at most once, if it makes use of it.
+	Guess func() *Guess
+}
+
+// Guess is a commit that was made before anything was read. It may be done in the same step
+// as the binding where its event is new, its object is the account's and new, and its order
+// is open and promised the terms. A store may also leave it to Commit, which does the same,
+// as it leaves one that Commit would refuse. A repeat after it was done finds the object as
+// it is then.
+type Guess struct {
+	Commit Commit // of version 0, with an order that is paid by it and an event that it settles
+	Terms  map[string]entitlement.Terms
 }
 
 // Bound is whose an object is.
@@ -271,6 +284,9 @@ type Bound struct {
 	Account string // the one that it was claimed for, or the one that had it before
 	Object  Object // as that account has it
 	Order   *Order // nil when there is no such order, or another account has the object
+	// Committed is what the guess did; nil when it was not done. Object is what was there
+	// before: nothing.
+	Committed *Committed
 }
 
 // Retention says what is kept of an event in a final state, and for how long. An
@@ -299,7 +315,8 @@ type Journal interface {
 	Record(ctx context.Context, e Event) (Event, error)
 	// Receive is Record of e together with Claim of b.Object for b.Account, and
 	// what Object and Order then read: the steps that the usual event takes first,
-	// as one. When it fails, any of them may have been done.
+	// as one. When it fails, any of them may have been done. What is read is as it was
+	// before the guess was done; the event is as it is then.
 	Receive(ctx context.Context, e Event, b Binding) (Event, Bound, error)
 	// Settle notes what became of the delivery e, as Record or a reading method
 	// returned it: the event's State, Reason, Object and Account, and how long it

@@ -25,6 +25,7 @@ var (
 	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", store.MaxReceipt)
 	errNoSession   = errors.New("order has no session")
 	errNotFinal    = errors.New("event is not settled in a final state")
+	errGuess       = errors.New("guess is not about the payment of the order by its first delivery")
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
 )
 
@@ -93,6 +94,16 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 // CheckBinding refuses a binding that cannot be stored.
 func CheckBinding(b store.Binding) error {
 	return errors.Join(CheckAccount(b.Account), CheckRef(b.Object), CheckNames(b.Order))
+}
+
+// CheckGuess is CheckCommit for a guess about what is bound.
+func CheckGuess(b store.Binding, g store.Guess) (store.Commit, error) {
+	c := g.Commit
+	if c.Version != 0 || c.Account != b.Account || c.Object != b.Object || c.Settle == nil || c.Settle.Event.Deliveries != 1 ||
+		c.Order == nil || c.Order.ID != b.Order || c.Order.State != store.OrderPaid {
+		return c, errGuess
+	}
+	return CheckCommit(c)
 }
 
 // CheckHold refuses a hold that cannot be stored.

@@ -271,13 +271,19 @@ const stateArg = 4
 
 var maxPurchases = decimal(store.MaxPurchases)
 
+// commitFields is how many arguments a commit of one grant has.
+const commitFields = 13 + 5 + 8
+
 func (s *Store) commitArgs(c store.Commit, standing string) []string {
+	return s.appendCommit(make([]string, 0, commitFields), c, standing)
+}
+
+func (s *Store) appendCommit(args []string, c store.Commit, standing string) []string {
 	var order store.OrderResult
 	if c.Order != nil {
 		order = *c.Order
 	}
-	const most = 13 + 5 + 8 // of one grant
-	args := append(make([]string, 0, most),
+	args = append(args,
 		s.now(), s.changes, decimal(c.Version), decimal(c.Version+1), "",
 		c.Object.String(), standing, c.Cause, string(c.Policy), order.ID, string(order.State), order.PaymentID,
 		maxPurchases,
@@ -286,7 +292,7 @@ func (s *Store) commitArgs(c store.Commit, standing string) []string {
 		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
 	}
 	if c.Settle != nil {
-		args = append(args, settleArgs(c.Settle.Event, c.Settle.Retention)...)
+		args = appendSettle(args, c.Settle.Event, c.Settle.Retention)
 	}
 	return args
 }

@@ -29,7 +29,7 @@ local OBJECT, ORDER, UNPAID, PAID, FAILED = KEYS[6], KEYS[7], KEYS[8], KEYS[9], 
 local name, standing, cause, floor, order = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'floor', ARGV[10]
 
 local sign_up = ARGV[3] == ''
-local version = redis.call('HGET', OBJECT, 'version')
+local version = call('HGET', OBJECT, 'version')
 if sign_up and (version or seq > 0) then return packed(unchanged({}, true)) end
 if not sign_up and (version or '0') ~= ARGV[3] then return packed({ 'conflict' }) end
 
@@ -42,7 +42,7 @@ end
 
 -- find returns a grant of any kind, or nil.
 local function find(id)
-  local closed = not grants[id] and redis.call('HGET', CLOSED, id)
+  local closed = not grants[id] and call('HGET', CLOSED, id)
   if closed then
     grants[id] = parse_grant(closed)
     grants[id].was_closed = true
@@ -112,37 +112,37 @@ intact()
 
 local moves, created = false, nil
 if order ~= '' then
-  local known = redis.call('HMGET', ORDER, 'state', 'created')
+  local known = call('HMGET', ORDER, 'state', 'created')
   moves, created = known[1] and known[1] ~= 'paid', known[2]
 end
 
 -- Write.
 
-redis.call('HSET', OBJECT, 'version', ARGV[4], 'state', ARGV[5])
+call('HSET', OBJECT, 'version', ARGV[4], 'state', ARGV[5])
 if standing == '' then
-  redis.call('HDEL', ACCOUNT, 's:' .. name)
+  call('HDEL', ACCOUNT, 's:' .. name)
 else
-  redis.call('HSET', ACCOUNT, 's:' .. name, standing)
+  call('HSET', ACCOUNT, 's:' .. name, standing)
 end
 save(true)
 if moves then
   if ARGV[12] ~= '' then
-    redis.call('HSET', ORDER, 'state', ARGV[11], 'payment', ARGV[12])
+    call('HSET', ORDER, 'state', ARGV[11], 'payment', ARGV[12])
   else
-    redis.call('HSET', ORDER, 'state', ARGV[11])
+    call('HSET', ORDER, 'state', ARGV[11])
   end
   if ARGV[11] == 'paid' then
-    redis.call('PERSIST', ORDER)
-    redis.call('ZREM', UNPAID, order)
-    redis.call('ZREM', FAILED, order)
-    redis.call('ZADD', PAID, created, order)
+    call('PERSIST', ORDER)
+    call('ZREM', UNPAID, order)
+    call('ZREM', FAILED, order)
+    call('ZADD', PAID, created, order)
   elseif ARGV[11] == 'open' then
-    redis.call('ZREM', FAILED, order)
+    call('ZREM', FAILED, order)
   else
-    redis.call('ZADD', FAILED, created, order)
-    redis.call('ZREMRANGEBYRANK', FAILED, '0', int(-tonumber(ARGV[13]) - 1))
-    local live = redis.call('PTTL', ORDER)
-    if redis.call('PTTL', FAILED) < live then redis.call('PEXPIRE', FAILED, int(live)) end
+    call('ZADD', FAILED, created, order)
+    call('ZREMRANGEBYRANK', FAILED, '0', int(-tonumber(ARGV[13]) - 1))
+    local live = call('PTTL', ORDER)
+    if call('PTTL', FAILED) < live then call('PEXPIRE', FAILED, int(live)) end
   end
 end
 
@@ -159,4 +159,4 @@ if sign_up then
   return packed(reply)
 end
 
-return committed(event, last, now, entries)
+return committed(event, ARGV, last, now, entries)

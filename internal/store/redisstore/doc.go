@@ -37,7 +37,8 @@
 // Hold and end have three ways, in the order of what they cost: known_*.lua writes what
 // the gateway decided by an account that it remembers ([known]), usual_*.lua decides for
 // an account in the usual state, and ledger.lua for any. Each leaves what it is not made
-// for to the next, before it has written anything. A commit has the last two.
+// for to the next, before it has written anything. A commit has the last two, and receive.lua
+// takes the first of these with it where the caller guessed what is to be committed.
 //
 // # Changes
 //

@@ -59,10 +59,12 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	return stored, err
 }
 
-func (s *Store) recordArgs(e store.Event) []string {
+func (s *Store) recordArgs(e store.Event) []string { return s.appendRecord(nil, e) }
+
+func (s *Store) appendRecord(args []string, e store.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return []string{s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger}
+	return append(args, s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger)
 }
 
 var linger = millis(store.Linger)
@@ -79,116 +81,6 @@ func recorded(e store.Event, reply []string) (store.Event, error) {
 	e.Type, e.State, e.Reason, e.Object, e.Account = reply[0], store.EventState(reply[1]), reply[2], reply[3], reply[4]
 	e.ReceivedAt, e.Deliveries, err = parseReceipt(reply[5], reply[6])
 	return e, err
-}
-
-// Receive implements [store.Journal]. What is read of the account is read as if the claim
-// will hold.
-func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
-	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
-		return stored, bound, fmt.Errorf("receive event: %w", err)
-	}
-	err = s.ask(ctx, "receive event", func() error {
-		err := errApart
-		if !s.apart.Load() {
-			stored, bound, err = s.receive(ctx, e, b)
-		}
-		if errors.Is(err, errApart) {
-			s.apart.Store(true)
-			stored, bound, err = s.receiveApart(ctx, e, b)
-		}
-		if err == nil && bound.Account != b.Account {
-			bound.Object, err = s.Object(ctx, bound.Account, b.Object)
-		}
-		return err
-	})
-	if err != nil {
-		return store.Event{}, store.Bound{}, err
-	}
-	return stored, bound, nil
-}
-
-// receive is one run of receive.lua, or errApart when the server wants all keys of a
-// script in one slot.
-func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
-	k := s.keysOf(b.Account)
-	keys := []string{s.eventKey(e.ID), s.ownerKey(b.Object), k.object(b.Object), k.order(b.Order)}
-	reply, err := s.run(ctx, receiveScript, keys, append(s.recordArgs(e), b.Account), bodyOf(e))
-	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") {
-		return stored, bound, errApart
-	}
-	if err == nil {
-		reply, err = unpacked(reply, recordedFields+1)
-	}
-	if err == nil {
-		stored, err = recorded(e, reply)
-	}
-	if err != nil {
-		return stored, bound, err
-	}
-	bound.Account, reply = reply[recordedFields], reply[recordedFields+1:]
-	if bound.Account != b.Account {
-		return stored, bound, nil
-	}
-	if len(reply) != 2+len(orderFields) {
-		return stored, bound, errReply(reply)
-	}
-	if reply[0] != "" {
-		if bound.Object, err = parseObject(reply[0], reply[1]); err != nil {
-			return stored, bound, err
-		}
-	}
-	if reply = reply[2:]; reply[0] != "" {
-		bound.Order, err = parseBoundOrder(b, reply)
-	}
-	return stored, bound, err
-}
-
-// receiveApart is receive by parts, which may lie in different slots.
-func (s *Store) receiveApart(ctx context.Context, e store.Event, b store.Binding) (stored store.Event, bound store.Bound, err error) {
-	event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
-	owner, account, k := []string{s.ownerKey(b.Object)}, []string{b.Account}, s.keysOf(b.Account)
-	var record, claim *redis.Cmd
-	var object, order *redis.MapStringStringCmd
-	err = s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-		record = evalSha(ctx, p, recordScript, event, args, bodyOf(e))
-		claim = evalSha(ctx, p, claimScript, owner, account)
-		object, order = p.HGetAll(ctx, k.object(b.Object)), p.HGetAll(ctx, k.order(b.Order))
-	})
-	if err != nil {
-		return stored, bound, err
-	}
-	reply, err := s.runAfter(ctx, record, recordScript, event, args, bodyOf(e))
-	if err == nil {
-		reply, err = unpacked(reply, recordedFields)
-	}
-	if err == nil {
-		stored, err = recorded(e, reply)
-	}
-	if err == nil {
-		reply, err = s.runAfter(ctx, claim, claimScript, owner, account)
-	}
-	if err != nil {
-		return stored, bound, err
-	}
-	if bound.Account = reply[0]; bound.Account != b.Account {
-		return stored, bound, nil
-	}
-	if bound.Object, err = readObject(object); err != nil {
-		return stored, bound, err
-	}
-	fields, err := order.Result()
-	if err == nil && len(fields) > 0 {
-		bound.Order, err = parseBoundOrder(b, orderValues(fields))
-	}
-	return stored, bound, err
-}
-
-func parseBoundOrder(b store.Binding, values []string) (*store.Order, error) {
-	o, err := parseOrder(b.Account, b.Order, values)
-	if err != nil {
-		return nil, err
-	}
-	return &o, nil
 }
 
 // Settle implements [store.Journal].
@@ -291,10 +183,12 @@ func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (u
 }
 
 // settleArgs are what settled.lua takes.
-func settleArgs(e store.Event, r store.Retention) []string {
-	return []string{
+func settleArgs(e store.Event, r store.Retention) []string { return appendSettle(nil, e, r) }
+
+func appendSettle(args []string, e store.Event, r store.Retention) []string {
+	return append(args,
 		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
-	}
+	)
 }
 
 // parsePlace reads where an event was parked, nil when it never was.

@@ -4,12 +4,15 @@
 local KEYS, ARGV, call = KEYS, ARGV, redis.call
 
 -- clock returns the time in milliseconds: the given one, in tests, or else the
--- server's. A script calls it once, for TIME may move within a script before
--- Redis 7.2.
+-- server's. It is asked once, for TIME may move within a script before Redis 7.2.
+local told
 local function clock(given)
   if given ~= '' then return tonumber(given) end
-  local t = call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  if not told then
+    local t = call('TIME')
+    told = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  end
+  return told
 end
 
 -- int writes a whole number as digits; tostring would write 1e+14.

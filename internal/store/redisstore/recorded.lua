@@ -1,31 +1,31 @@
 -- What stands before record.lua and receive.lua: an event, or the newer body of one that
 -- is known.
 --
--- KEYS  1 event   hash: type, body, state, reason, object, account, received,
+-- KEYS  the last  event   hash: type, body, state, reason, object, account, received,
 --                 deliveries, seen (tokens of the last deliveries), parked_under
--- ARGV  1 now, or "" for the server's time    2 type    3 body    4 reason
---       5 object    6 account    7 token of this delivery, of a fixed length
---       8 how long the event lives on at the least, where settle.lua ends its life
+-- ARGV  1 now, or "" for the server's time
 --
 -- Invariant: a delivery counts once, however often the client sends it.
 
-local EVENT = KEYS[1]
+local EVENT = KEYS[#KEYS]
 
--- record returns {type, state, reason, object, account, received, deliveries}.
-local function record()
-  local token, remembered, linger = ARGV[7], 16, tonumber(ARGV[8])
-  local known = redis.call('HMGET', EVENT, 'deliveries', 'seen')
+-- record returns {type, state, reason, object, account, received, deliveries}, and whether
+-- the event is new. token is that of this delivery, of a fixed length; linger is how long
+-- the event lives on at the least, where settle.lua ends its life.
+local function record(type, body, reason, object, account, token, linger)
+  local remembered = 16
+  local known = call('HMGET', EVENT, 'deliveries', 'seen')
   if not known[1] then
     local now = int(clock(ARGV[1]))
-    redis.call('HSET', EVENT, 'type', ARGV[2], 'body', ARGV[3], 'state', 'received', 'reason', ARGV[4], 'object', ARGV[5],
-      'account', ARGV[6], 'received', now, 'deliveries', '1', 'seen', token)
-    return { ARGV[2], 'received', ARGV[4], ARGV[5], ARGV[6], now, '1' }
+    call('HSET', EVENT, 'type', type, 'body', body, 'state', 'received', 'reason', reason, 'object', object,
+      'account', account, 'received', now, 'deliveries', '1', 'seen', token)
+    return { type, 'received', reason, object, account, now, '1' }, true
   end
   if not string.find(known[2], token, 1, true) then
     local seen = string.sub(known[2], -(remembered - 1) * #token) .. token
-    redis.call('HSET', EVENT, 'body', ARGV[3], 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
-    local left = redis.call('PTTL', EVENT)
-    if left >= 0 and left < linger then redis.call('PEXPIRE', EVENT, int(linger)) end
+    call('HSET', EVENT, 'body', body, 'deliveries', int(tonumber(known[1]) + 1), 'seen', seen)
+    local left = call('PTTL', EVENT)
+    if left >= 0 and left < tonumber(linger) then call('PEXPIRE', EVENT, int(tonumber(linger))) end
   end
-  return redis.call('HMGET', EVENT, 'type', 'state', 'reason', 'object', 'account', 'received', 'deliveries')
+  return call('HMGET', EVENT, 'type', 'state', 'reason', 'object', 'account', 'received', 'deliveries'), false
 end

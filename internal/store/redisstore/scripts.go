@@ -43,6 +43,9 @@ var endLua string
 //go:embed usual_commit.lua
 var usualCommitLua string
 
+//go:embed try_usual_commit.lua
+var tryUsualCommitLua string
+
 //go:embed commit.lua
 var commitLua string
 
@@ -84,7 +87,7 @@ var settleLua string
 
 var (
 	accountScript       = redis.NewScript(prelude + ledgerLua + accountLua)
-	commitScript        = redis.NewScript(prelude + settledLua + usualCommitLua + ledgerLua + commitLua)
+	commitScript        = redis.NewScript(prelude + settledLua + usualCommitLua + tryUsualCommitLua + ledgerLua + commitLua)
 	holdScript          = redis.NewScript(prelude + knownHoldLua + usualLua + usualHoldLua + ledgerLua + holdLua)
 	endScript           = redis.NewScript(prelude + knownEndLua + usualLua + usualEndLua + ledgerLua + endLua)
 	claimScript         = redis.NewScript(prelude + claimLua)
@@ -95,7 +98,7 @@ var (
 	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
 	purchasesScript     = redis.NewScript(prelude + purchasesLua)
 	recordScript        = redis.NewScript(prelude + recordedLua + recordLua)
-	receiveScript       = redis.NewScript(prelude + recordedLua + receiveLua)
+	receiveScript       = redis.NewScript(prelude + recordedLua + settledLua + usualCommitLua + receiveLua)
 	settleScript        = redis.NewScript(prelude + settledLua + settleLua)
 )
 

@@ -18,7 +18,7 @@ local EVENT = KEYS[#KEYS]
 
 -- event_to_settle reads what settle has to know; its first field is false when the
 -- event is missing.
-local function event_to_settle() return redis.call('HMGET', EVENT, 'state', 'parked_under', 'received', 'deliveries') end
+local function event_to_settle() return call('HMGET', EVENT, 'state', 'parked_under', 'received', 'deliveries') end
 
 -- settle returns {"delivered since"} or {"ok", parked_under, received}: "o" and the
 -- object under which the event was parked last before this, or "" when it never was;
@@ -26,14 +26,14 @@ local function event_to_settle() return redis.call('HMGET', EVENT, 'state', 'par
 local function settle(known, a, now)
   local final = a[1] == 'applied' or a[1] == 'ignored'
   if final and a[8] ~= '0' and tonumber(a[8]) < tonumber(known[4]) then return { 'delivered since' } end
-  redis.call('HSET', EVENT, 'state', a[1], 'reason', a[2], 'object', a[3], 'account', a[4])
-  if a[1] == 'parked' then redis.call('HSET', EVENT, 'parked_under', 'o' .. a[3]) end
-  if a[7] ~= '' and a[8] == known[4] then redis.call('HSET', EVENT, 'body', a[7]) end
+  call('HSET', EVENT, 'state', a[1], 'reason', a[2], 'object', a[3], 'account', a[4])
+  if a[1] == 'parked' then call('HSET', EVENT, 'parked_under', 'o' .. a[3]) end
+  if a[7] ~= '' and a[8] == known[4] then call('HSET', EVENT, 'body', a[7]) end
   local keep, linger = tonumber(a[5]), tonumber(a[6])
   if keep == 0 then
-    redis.call('PERSIST', EVENT)
+    call('PERSIST', EVENT)
   else
-    redis.call('PEXPIRE', EVENT, int(math.max(tonumber(known[3]) + keep - now, linger)))
+    call('PEXPIRE', EVENT, int(math.max(tonumber(known[3]) + keep - now, linger)))
   end
   return { 'ok', known[2] or '', known[3] or '' }
 end
@@ -41,13 +41,13 @@ end
 local PARKED = KEYS[11]
 
 -- committed settles the event of a commit, unless it is nil, and returns what the commit
--- does, see commit.lua. What settle takes are the arguments behind the last one.
-local function committed(event, last, now, entries)
+-- does, see commit.lua. What settle takes are the arguments a behind the last one.
+local function committed(event, a, last, now, entries)
   local reply = { 'ok', '', '', '' }
   if event then
-    local settled = settle(event, { unpack(ARGV, last + 1) }, now)
+    local settled = settle(event, { unpack(a, last + 1) }, now)
     if settled[2] then reply = settled end
-    reply[4] = int(redis.call('EXISTS', PARKED))
+    reply[4] = int(call('EXISTS', PARKED))
   end
   for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
   return packed(reply)

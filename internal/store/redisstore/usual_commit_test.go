@@ -76,17 +76,7 @@ var usualCommits = []struct {
 		}
 		return spends(ctx, s, 3)
 	}},
-	{name: "of an account that owes", before: func(ctx context.Context, s store.Store) error {
-		if err := commits(ctx, s, give("acc", "pay_0", 5)); err != nil {
-			return err
-		}
-		if err := spends(ctx, s, 5); err != nil {
-			return err
-		}
-		back := give("acc", "pay_0", 0)
-		back.Version = 1
-		return commits(ctx, s, back)
-	}},
+	{name: "of an account that owes", before: owes},
 	{name: "after a grant expired", before: func(ctx context.Context, s store.Store) error {
 		c := give("acc", "pay_0", 5)
 		c.Effect.Grants[0].ExpiresAt = noon.Add(-time.Second)
@@ -206,4 +196,78 @@ func everything(server *redistest.Server) string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
+}
+
+// TestGuess: one script takes an event and commits what was guessed, also when its reply
+// is lost. Where that is not usual it leaves it.
+func TestGuess(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server)
+	warm(t, server)
+	for name, c := range map[string]struct {
+		lose   bool
+		before func(context.Context, store.Store) error
+		want   bool
+	}{
+		"usual":           {want: true},
+		"with grants":     {want: true, before: func(ctx context.Context, s store.Store) error { return commits(ctx, s, give("acc", "pay_0", 5)) }},
+		"reply lost":      {lose: true},
+		"of what is owed": {before: owes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.MustDo("FLUSHALL")
+			s := open(t, redisstore.Options{URL: p.URL(), Clock: func() time.Time { return noon }})
+			o := order("ord_1")
+			o.ExpiresAt, o.Terms = noon.Add(time.Hour), map[string]entitlement.Terms{"pdt_1": {Credits: 10}}
+			if _, _, err := s.CreateOrder(t.Context(), o, store.Key{}); err != nil {
+				t.Fatal(err)
+			}
+			if c.before != nil {
+				if err := c.before(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			guess := func() (store.Bound, error) {
+				e := store.Event{ID: "msg_1", Type: "t", Body: []byte("body")}
+				settled := e
+				settled.State, settled.Object, settled.Account, settled.Deliveries = store.EventApplied, "payment:pay_1", "acc", 1
+				commit := give("acc", "pay_1", 10)
+				commit.Order = &store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"}
+				commit.Settle = &store.Settlement{Event: settled}
+				_, bound, err := s.Receive(t.Context(), e, store.Binding{
+					Object: payment("pay_1"), Account: "acc", Order: "ord_1",
+					Guess: func() *store.Guess { return &store.Guess{Commit: commit, Terms: o.Terms} },
+				})
+				return bound, err
+			}
+			if c.lose {
+				p.LoseReplies(func(reply int) bool { return reply == 1 })
+				defer p.LoseReplies(nil)
+			}
+			server.MustDo("CONFIG", "RESETSTAT")
+			bound, err := guess()
+			if c.lose && bound.Object.Version != 1 {
+				t.Fatalf("it was not done: %+v", bound)
+			}
+			if err != nil || (bound.Committed != nil) != c.want {
+				t.Fatalf("%+v, %v", bound, err)
+			}
+			if c.want && strings.Contains(server.MustDo("INFO", "commandstats"), "cmdstat_zrange:") {
+				t.Error("the long way was taken")
+			}
+		})
+	}
+}
+
+// owes makes an account owe credits.
+func owes(ctx context.Context, s store.Store) error {
+	if err := commits(ctx, s, give("acc", "pay_0", 5)); err != nil {
+		return err
+	}
+	if err := spends(ctx, s, 5); err != nil {
+		return err
+	}
+	back := give("acc", "pay_0", 0)
+	back.Version = 1
+	return commits(ctx, s, back)
 }

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
 		{"Receive", receiveTests},
+		{"Guess", guessTests},
 		{"Settles", settlesTests},
 		{"Waiting", waitingTests},
 		{"Retention", retentionTests},
