@@ -7,9 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The order proof rides through Dodo in a checkout's metadata and comes back on
@@ -38,7 +40,7 @@ type Claim struct{ Order, Account, Product string }
 
 // Prover makes and checks order proofs. It may be used by many goroutines at
 // once.
-type Prover struct{ keys []*macKey }
+type Prover struct{ keys []*proofKey }
 
 // NewProver signs with the first secret and believes what any of them signed. A
 // secret of fewer than 24 bytes is refused, and named by its position only.
@@ -51,7 +53,7 @@ func NewProver(secrets [][]byte) (*Prover, error) {
 		if len(secret) < minSecret {
 			return nil, fmt.Errorf("proof secret %d: too short: %d bytes, at least %d are needed", i+1, len(secret), minSecret)
 		}
-		p.keys = append(p.keys, newMACKey(slices.Clone(secret)))
+		p.keys = append(p.keys, newProofKey(slices.Clone(secret)))
 	}
 	return p, nil
 }
@@ -73,7 +75,7 @@ func (p *Prover) Metadata(order, account, product string) map[string]string {
 		keyOrder:   writeClaim(order),
 		keyAccount: writeClaim(account),
 		keyProduct: writeClaim(product),
-		keyProof:   proofOf(p.keys[0], Claim{order, account, product}),
+		keyProof:   p.keys[0].proofOf(Claim{order, account, product}),
 	}
 }
 
@@ -87,24 +89,39 @@ func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 		return Claim{}, false
 	}
 	for _, key := range p.keys {
-		if hmac.Equal([]byte(metadata[keyProof]), []byte(proofOf(key, c))) {
+		if hmac.Equal([]byte(metadata[keyProof]), []byte(key.proofOf(c))) {
 			return c, true
 		}
 	}
 	return Claim{}, false
 }
 
+// proofKey is a key with the MACs that were begun with it: that is half of what a
+// MAC takes, and always the same.
+type proofKey struct{ spare sync.Pool }
+
+type proofMAC struct {
+	hash.Hash
+	text []byte
+}
+
+func newProofKey(secret []byte) *proofKey {
+	return &proofKey{spare: sync.Pool{New: func() any { return &proofMAC{Hash: hmac.New(sha256.New, secret)} }}}
+}
+
 // proofOf writes each value behind its length, so that no byte can move from one
 // value to the next.
-func proofOf(key *macKey, c Claim) string {
-	m := key.begin()
-	defer key.end(m)
+func (k *proofKey) proofOf(c Claim) string {
+	mac, _ := k.spare.Get().(*proofMAC)
+	defer k.spare.Put(mac)
+	mac.Reset()
+	mac.text = mac.text[:0]
 	for _, s := range [...]string{proofLabel, c.Order, c.Account, c.Product} {
-		m.text = append(append(strconv.AppendInt(m.text, int64(len(s)), 10), ':'), s...)
+		mac.text = append(append(strconv.AppendInt(mac.text, int64(len(s)), 10), ':'), s...)
 	}
-	m.Write(m.text)
-	m.text = m.Sum(m.text[:0])
-	return base64.RawURLEncoding.EncodeToString(m.text)
+	mac.Write(mac.text)
+	mac.text = mac.Sum(mac.text[:0])
+	return base64.RawURLEncoding.EncodeToString(mac.text)
 }
 
 // writeClaim makes any bytes a value that Dodo takes: as they are where that is

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 var (
@@ -17,8 +15,7 @@ var (
 
 // FuzzVerify signs one delivery and presents another. It must be accepted when
 // and only when a second, independent reading of the rules says so; in
-// particular never when anything that was signed has changed, nor when the Standard
-// Webhooks library would not accept it.
+// particular never when anything that was signed has changed.
 func FuzzVerify(f *testing.F) {
 	stamp := strconv.Itoa(now)
 	f.Add(eventID, stamp, eventBody, eventID, stamp, eventBody, "", "", false)
@@ -28,10 +25,6 @@ func FuzzVerify(f *testing.F) {
 	f.Add(eventID, "0", "{}", eventID, stamp, "", strings.Repeat("v1,AAAA ", 16), "", false)
 	f.Add("", "", "", "", "", "", "v1,", "\t", true)
 	v := newVerifier(f, at(now), otherSecret, secret)
-	library, err := standardwebhooks.NewWebhook(secret)
-	if err != nil {
-		f.Fatal(err)
-	}
 
 	f.Fuzz(func(t *testing.T, id, ts, body, shownID, shownTS, shownBody, before, after string, svix bool) {
 		signature := before + sign(secret, id, ts, body) + after
@@ -48,9 +41,6 @@ func FuzzVerify(f *testing.F) {
 		}
 		if shownID != id || shownTS != ts || shownBody != body {
 			t.Fatalf("a delivery signed as %q %q %q passes as %q %q %q", id, ts, body, shownID, shownTS, shownBody)
-		}
-		if err := library.VerifyIgnoringTimestamp([]byte(body), h); err != nil && !svix {
-			t.Fatalf("the Standard Webhooks library says of %q %q: %v", h, body, err)
 		}
 		if got.ID != id || strconv.FormatInt(got.SentAt.Unix(), 10) != ts {
 			t.Fatalf("delivery %+v, signed as %q %q", got, id, ts)
