@@ -135,6 +135,8 @@ type commit struct {
 	object   []byte
 	result   store.OrderResult
 	settles  store.Settlement
+	event    *event       // that is settled, and on its way into the file; nil: it is there
+	before   *store.Order // nil: it is not read yet
 
 	done  store.Committed
 	order []byte // as it will be; nil when it stays as it is
@@ -146,7 +148,10 @@ func (s *Store) apply(tx *bolt.Tx, w *commit) error {
 		return fmt.Errorf("commit %s: %w", w.Object, store.ErrConflict)
 	}
 	var known event
-	if w.Settle != nil {
+	switch {
+	case w.event != nil:
+		known = *w.event
+	case w.Settle != nil:
 		var err error
 		if known, err = s.readEvent(tx, w.settles.Event.ID); err != nil {
 			return err
@@ -192,16 +197,18 @@ func (w *commit) readOrder(b bucket) error {
 	if w.Order == nil {
 		return nil
 	}
-	order, err := readOrder(b, w.Account, w.result.ID)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
+	known := w.before
+	if known == nil {
+		var err error
+		if known, err = findOrder(b, w.Account, w.result.ID); err != nil || known == nil {
+			return err
+		}
 	}
-	if order.State == store.OrderPaid {
+	if known.State == store.OrderPaid {
 		return nil
 	}
+	order := *known
+	var err error
 	order.State = w.result.State
 	if w.result.PaymentID != "" {
 		order.PaymentID = w.result.PaymentID

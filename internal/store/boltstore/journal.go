@@ -61,58 +61,38 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 
 // record stores one more delivery of e.
 func (s *Store) record(tx *bolt.Tx, e store.Event) (store.Event, error) {
-	known, err := s.readEvent(tx, e.ID)
+	known, ends, err := s.delivered(tx, e)
+	if err != nil {
+		return store.Event{}, err
+	}
+	return known.Event, errors.Join(saveDelivery(tx, known, ends), saveBody(tx, e))
+}
+
+// delivered is the event with one more delivery, and when it was to end before.
+func (s *Store) delivered(tx *bolt.Tx, e store.Event) (known event, ends int64, err error) {
+	known, err = s.readEvent(tx, e.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		known = event{Event: e}
 		known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
 	case err != nil:
-		return store.Event{}, err
+		return event{}, 0, err
 	}
 	known.Body = e.Body
 	known.Deliveries++
-	ends := known.ends
+	ends = known.ends
 	if ends != 0 {
 		known.ends = max(ends, s.now().Add(store.Linger).UnixMilli())
 	}
-	return known.Event, errors.Join(
-		saveEvent(tx, known),
-		put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body),
-		moveEnd(tx, e.ID, ends, known.ends),
-	)
+	return known, ends, nil
 }
 
-// Receive implements [store.Journal].
-func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
-	if err := errors.Join(record.CheckEvent(e), record.CheckBinding(b)); err != nil {
-		return store.Event{}, store.Bound{}, fmt.Errorf("receive event: %w", err)
-	}
-	e.Body = bytes.Clone(e.Body)
-	var stored store.Event
-	var bound store.Bound
-	var order []byte
-	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) (err error) {
-		if stored, err = s.record(tx, e); err != nil {
-			return err
-		}
-		if bound.Account, err = claim(tx, b.Object, b.Account); err != nil {
-			return err
-		}
-		account := accountOf(tx, bound.Account)
-		bound.Object = parseObject(account.get(kindObject, b.Object.String()))
-		if bound.Account == b.Account {
-			order = bytes.Clone(account.get(kindOrder, b.Order))
-		}
-		return nil
-	})
-	if err == nil && order != nil {
-		bound.Order = new(store.Order)
-		*bound.Order, err = parseOrder(b.Account, b.Order, order)
-	}
-	if err != nil {
-		return store.Event{}, store.Bound{}, err
-	}
-	return stored, bound, nil
+func saveDelivery(tx *bolt.Tx, e event, ends int64) error {
+	return errors.Join(saveEvent(tx, e), moveEnd(tx, e.ID, ends, e.ends))
+}
+
+func saveBody(tx *bolt.Tx, e store.Event) error {
+	return put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body)
 }
 
 // Settle implements [store.Journal].
