@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
@@ -67,6 +68,7 @@ func (s *Store) commitAll() {
 	defer close(s.drained)
 	debug.SetPanicOnFault(true)
 	for op := range s.queue {
+		runtime.Gosched() // whoever is about to ask may come along; when nobody is, it takes nothing
 		s.commit(s.gather(op))
 	}
 }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -10,11 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// batch sends commands of many callers together. Who finds a lane free sends at once, by
-// itself; those who come while every lane is under way wait, and when one is free again
-// the first of them sends what all ask for, with one write and one read. So a busy gateway
-// makes a fraction of the system calls, and Redis as well, and an idle one waits for
-// nobody, not even for another goroutine to wake up.
+// batch sends commands of many callers together. Who finds nothing under way sends at once,
+// by itself; those who come meanwhile wait, and then the first of them sends what all ask
+// for, with one write and one read. So a busy gateway makes a fraction of the system calls,
+// and Redis as well, and an idle one waits for nobody, not even for another goroutine to
+// wake up. With a second batch under way at a time, each would be half as large, and Redis
+// runs one command after the other anyway.
 //
 // The timeout of commands begins when they are sent: a rush is served late and not
 // refused, as long as the server answers. Behind a server that hangs nobody waits for
@@ -25,12 +27,12 @@ type batch struct {
 
 	mu       sync.Mutex
 	closed   bool
-	underWay int     // lanes
-	waiting  []*call // while all lanes are under way
+	underWay bool    // somebody sends
+	waiting  []*call // meanwhile
 
 	ended context.Context //nolint:containedctx // of what is under way
 	end   context.CancelFunc
-	done  sync.WaitGroup // of the lanes under way
+	done  sync.WaitGroup // of what is under way
 }
 
 // call are the commands of one caller on their way.
@@ -42,14 +44,12 @@ type call struct {
 	told chan error
 }
 
-const (
-	lanes       = 2   // batches under way at a time
-	maxTogether = 128 // calls in one batch
-)
+// maxTogether is how many calls are in one batch, at most.
+const maxTogether = 128
 
 var (
 	errBatchEnded = errors.New("redis: client is closed")
-	errLead       = errors.New("a lane is free, and the caller's")
+	errLead       = errors.New("it is the caller's turn to send")
 )
 
 func newBatch(client redis.UniversalClient, timeout time.Duration) *batch {
@@ -105,15 +105,15 @@ func (b *batch) do(ctx context.Context, ask func(context.Context, redis.Pipeline
 	}
 }
 
-// enter reports that a lane was free, and is the caller's, or lets it wait.
+// enter reports that nothing is under way, and the caller is to send, or lets it wait.
 func (b *batch) enter(c *call) (leads bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return false, errBatchEnded
-	case b.underWay < lanes:
-		b.underWay++
+	case !b.underWay:
+		b.underWay = true
 		b.done.Add(1)
 		return true, nil
 	default:
@@ -146,7 +146,7 @@ func (b *batch) leave(c *call) error {
 	return c.ctx.Err()
 }
 
-// pass gives the lane to the first of those who wait, or back.
+// pass lets the first of those who wait send, if anybody does.
 func (b *batch) pass() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +158,7 @@ func (b *batch) pass() {
 		b.waiting = slices.Delete(b.waiting, 0, 1)
 		return
 	}
-	b.underWay--
+	b.underWay = false
 	b.done.Done()
 }
 
@@ -181,6 +181,7 @@ func (b *batch) send(own *call) error {
 	defer cancel()
 	p := b.client.Pipeline()
 	own.ask(ctx, p)
+	runtime.Gosched() // whoever is about to ask may come along; when nobody is, it takes nothing
 	others := b.gather()
 	for i, c := range others {
 		if err := c.ctx.Err(); err != nil {

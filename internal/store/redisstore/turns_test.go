@@ -1,7 +1,9 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,4 +64,40 @@ func TestRushAtNobody(t *testing.T) {
 	}
 	server.Thaw()
 	eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
+}
+
+// TestCallersLeave: those who do not wait any longer return, also when it would have been
+// their turn to send for others, and nobody behind them is kept.
+func TestCallersLeave(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL(), Timeout: 5 * time.Second})
+	for range 20 {
+		server.Freeze()
+		ctx, cancel := context.WithCancel(t.Context())
+		var leave, stay sync.WaitGroup
+		for i := range 60 {
+			if i%3 == 0 {
+				stay.Go(func() {
+					if _, err := s.Account(t.Context(), "acc"); err != nil {
+						t.Error(err)
+					}
+				})
+				continue
+			}
+			leave.Go(func() {
+				if _, err := s.Account(ctx, "acc"); err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+		}
+		if rand.N(2) == 0 {
+			cancel()
+			server.Thaw()
+		} else {
+			server.Thaw()
+			cancel() // while it goes on
+		}
+		stay.Wait()
+		leave.Wait()
+	}
 }
