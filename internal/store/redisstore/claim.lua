@@ -7,7 +7,7 @@
 --
 -- Invariant: an owner never changes. It never expires either.
 
-local owner = redis.call('GET', KEYS[1])
+local owner = call('GET', KEYS[1])
 if owner then return owner end
-redis.call('SET', KEYS[1], ARGV[1])
+call('SET', KEYS[1], ARGV[1])
 return ARGV[1]

@@ -31,11 +31,11 @@ local live = math.max(expires - now, keep, 0) + retention
 -- run notes that the caller is at work on an order.
 local function run(order)
   if not has_key then return end
-  redis.call('HSET', KEY, 'order', order, 'by', id, 'fingerprint', fingerprint, 'done', '0', 'until', int(now + lease))
+  call('HSET', KEY, 'order', order, 'by', id, 'fingerprint', fingerprint, 'done', '0', 'until', int(now + lease))
 end
 
 if has_key then
-  local known = redis.call('HMGET', KEY, 'order', 'by', 'fingerprint', 'done', 'until')
+  local known = call('HMGET', KEY, 'order', 'by', 'fingerprint', 'done', 'until')
   local order, by, done, till = known[1], known[2], known[4] == '1', tonumber(known[5] or 0)
   if order and not (done and till <= now) then
     if known[3] ~= fingerprint then return { 'mismatched', '' } end
@@ -46,19 +46,19 @@ if has_key then
   end
 end
 
-local fresh = redis.call('EXISTS', ORDER) == 0
+local fresh = call('EXISTS', ORDER) == 0
 if fresh then
-  if redis.call('ZCOUNT', UNPAID, '(' .. int(now), '+inf') >= tonumber(ARGV[9]) then return { 'too many' } end
-  redis.call('HSET', ORDER, 'order', ARGV[3], 'state', 'open', 'created', int(now), 'expires', int(expires))
-  redis.call('PEXPIRE', ORDER, int(live))
-  redis.call('ZADD', UNPAID, int(expires), id)
-  redis.call('ZREMRANGEBYSCORE', UNPAID, '-inf', int(now - retention))
-  if redis.call('PTTL', UNPAID) < live then redis.call('PEXPIRE', UNPAID, int(live)) end
+  if call('ZCOUNT', UNPAID, '(' .. int(now), '+inf') >= tonumber(ARGV[9]) then return { 'too many' } end
+  call('HSET', ORDER, 'order', ARGV[3], 'state', 'open', 'created', int(now), 'expires', int(expires))
+  call('PEXPIRE', ORDER, int(live))
+  call('ZADD', UNPAID, int(expires), id)
+  call('ZREMRANGEBYSCORE', UNPAID, '-inf', int(now - retention))
+  if call('PTTL', UNPAID) < live then call('PEXPIRE', UNPAID, int(live)) end
 end
 run(id)
 if has_key then
-  local left = redis.call('PTTL', ORDER)
-  redis.call('PEXPIRE', KEY, int(math.max((left > 0 and left or live) - 1000, 1)))
+  local left = call('PTTL', ORDER)
+  call('PEXPIRE', KEY, int(math.max((left > 0 and left or live) - 1000, 1)))
 end
 if fresh then return { 'created', id, int(now) } end
 return { 'created', id }

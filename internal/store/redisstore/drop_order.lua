@@ -10,12 +10,12 @@
 
 local ORDER, UNPAID, KEY, FAILED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-local stored = redis.call('HMGET', ORDER, 'state', 'session')
+local stored = call('HMGET', ORDER, 'state', 'session')
 if (stored[2] or '') ~= '' then return 'ok' end
 if stored[1] ~= 'paid' then
-  redis.call('DEL', ORDER)
-  redis.call('ZREM', UNPAID, ARGV[1])
-  redis.call('ZREM', FAILED, ARGV[1])
+  call('DEL', ORDER)
+  call('ZREM', UNPAID, ARGV[1])
+  call('ZREM', FAILED, ARGV[1])
 end
-if ARGV[2] == '1' and redis.call('HGET', KEY, 'order') == ARGV[1] then redis.call('DEL', KEY) end
+if ARGV[2] == '1' and call('HGET', KEY, 'order') == ARGV[1] then call('DEL', KEY) end
 return 'ok'

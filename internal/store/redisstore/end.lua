@@ -14,7 +14,7 @@ local ENDED = KEYS[6]
 local RECENTLY = 10000 -- store.Recently, in milliseconds
 local id, by, captured = ARGV[3], ARGV[4], amount(ARGV[5])
 
-local text = redis.call('HGET', HOLDS, id)
+local text = call('HGET', HOLDS, id)
 local hold = text and parse_hold(text)
 if not hold or now >= hold.expires or hold.by ~= by then
   if not text and by == '' then
@@ -23,7 +23,7 @@ if not hold or now >= hold.expires or hold.by ~= by then
     local spent, last = 0, -1
     repeat
       local fresh, found = false, false
-      local chunk = redis.call('LRANGE', ENTRIES, int(last - 99), int(last))
+      local chunk = call('LRANGE', ENTRIES, int(last - 99), int(last))
       for _, entry in ipairs(chunk) do
         local at, kind, amount, n, rest = string.match(entry, '^%d+ (%-?%d+) (%a+) (%-?%d+) %-?%d+ (%d+) (.*)$')
         fresh = fresh or tonumber(at) > now - RECENTLY
@@ -35,7 +35,7 @@ if not hold or now >= hold.expires or hold.by ~= by then
     until not found and (spent > 0 or not fresh) or #chunk < 100 or last < -10000
     if spent > 0 then return unchanged({ 'ended', int(spent), '' }) end
   end
-  local ended = by ~= '' and redis.call('GET', ENDED)
+  local ended = by ~= '' and call('GET', ENDED)
   if ended then
     local till, spent, n, _, rest = string.match(ended, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
     if now < tonumber(till) and string.sub(rest, 1, tonumber(n)) == by then return unchanged({ 'ended', spent, '' }) end
@@ -60,12 +60,12 @@ sweep(id)
 intact()
 
 save()
-redis.call('HDEL', HOLDS, id)
-redis.call('ZREM', EXPIRING, id)
+call('HDEL', HOLDS, id)
+call('ZREM', EXPIRING, id)
 if by ~= '' then
   local keep, receipt = tonumber(ARGV[7]), ARGV[6]
   if captured == 0 then receipt = '' end
-  redis.call('SET', ENDED, table.concat({ int(now + keep), int(captured), #by, #hold.fingerprint, by .. hold.fingerprint .. receipt }, ' '),
+  call('SET', ENDED, table.concat({ int(now + keep), int(captured), #by, #hold.fingerprint, by .. hold.fingerprint .. receipt }, ' '),
     'PX', int(keep + tonumber(ARGV[8])))
 end
 note_next()

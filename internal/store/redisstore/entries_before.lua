@@ -5,7 +5,7 @@
 --
 -- Returns them, oldest first.
 
-local last = math.min(redis.call('LLEN', KEYS[1]), tonumber(ARGV[1]) - 1)
+local last = math.min(call('LLEN', KEYS[1]), tonumber(ARGV[1]) - 1)
 local first = math.max(last - tonumber(ARGV[2]), 0) + 1
 if first > last then return {} end
-return redis.call('LRANGE', KEYS[1], int(first - 1), int(last - 1))
+return call('LRANGE', KEYS[1], int(first - 1), int(last - 1))

@@ -15,7 +15,7 @@ local ENDED = KEYS[6]
 local id, by, fingerprint, wanted = ARGV[3], ARGV[4], ARGV[5], amount(ARGV[6])
 local expires = now + tonumber(ARGV[7])
 
-local text = redis.call('HGET', HOLDS, id)
+local text = call('HGET', HOLDS, id)
 local hold = text and parse_hold(text)
 if hold and now < hold.expires then
   if hold.fingerprint ~= fingerprint then return unchanged({ 'mismatched', '0', '' }) end
@@ -24,7 +24,7 @@ elseif ARGV[8] == '1' then
   return unchanged({ 'gone', '0', '' })
 else
   hold = nil
-  local ended = by ~= '' and redis.call('GET', ENDED)
+  local ended = by ~= '' and call('GET', ENDED)
   if ended then
     local till, captured, n, m, rest = string.match(ended, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
     if now < tonumber(till) and (captured ~= '0' or string.sub(rest, 1, tonumber(n)) == by) then
@@ -60,7 +60,7 @@ end
 intact()
 
 save()
-redis.call('HSET', HOLDS, id, write_hold(hold))
-redis.call('ZADD', EXPIRING, int(hold.expires), id)
+call('HSET', HOLDS, id, write_hold(hold))
+call('ZADD', EXPIRING, int(hold.expires), id)
 note_next()
 return saved({ 'placed', '0', '' }, next_hold())

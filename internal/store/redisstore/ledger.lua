@@ -89,7 +89,7 @@ end
 
 -- The account.
 
-local fields = redis.call('HGETALL', ACCOUNT)
+local fields = call('HGETALL', ACCOUNT)
 local rev, srev, seq, debt = 0, 0, 0, 0
 local grants, changed, entries = {}, {}, {}
 for i = 1, #fields, 2 do
@@ -111,12 +111,12 @@ for _, g in pairs(grants) do balance = balance + g.left + g.held end
 
 -- first is the hold that runs out next, and when; over are the ids and texts of
 -- those that have run out.
-local first = redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
+local first = call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
 local over = {}
 if first[1] and tonumber(first[2]) <= now then
-  local ids = redis.call('ZRANGEBYSCORE', EXPIRING, '-inf', int(now))
+  local ids = call('ZRANGEBYSCORE', EXPIRING, '-inf', int(now))
   table.sort(ids, before)
-  for _, id in ipairs(ids) do over[#over + 1] = { id = id, text = redis.call('HGET', HOLDS, id) } end
+  for _, id in ipairs(ids) do over[#over + 1] = { id = id, text = call('HGET', HOLDS, id) } end
 end
 
 local function enter(kind, grant, change, cause)
@@ -207,12 +207,12 @@ end
 
 -- intact stops a script that would number entries anew.
 local function intact()
-  if #entries > 0 and redis.call('LLEN', ENTRIES) ~= seq - #entries then error('damaged account: entries are missing') end
+  if #entries > 0 and call('LLEN', ENTRIES) ~= seq - #entries then error('damaged account: entries are missing') end
 end
 
 -- hset writes pairs, as many in a call as Lua can pass on.
 local function hset(list)
-  for i = 1, #list, 1000 do redis.call('HSET', ACCOUNT, unpack(list, i, math.min(i + 999, #list))) end
+  for i = 1, #list, 1000 do call('HSET', ACCOUNT, unpack(list, i, math.min(i + 999, #list))) end
 end
 
 -- save writes the account and tells who watches. The channel is no key: in a
@@ -232,25 +232,25 @@ local function save(commits)
   end
   hset(list)
   for id in pairs(changed) do
-    if grants[id].was_closed and grants[id].left + grants[id].held > 0 then redis.call('HDEL', CLOSED, id) end
+    if grants[id].was_closed and grants[id].left + grants[id].held > 0 then call('HDEL', CLOSED, id) end
   end
   for _, id in ipairs(gone) do
-    redis.call('HSET', CLOSED, id, write_grant(grants[id]))
-    redis.call('HDEL', ACCOUNT, 'g:' .. id)
+    call('HSET', CLOSED, id, write_grant(grants[id]))
+    call('HDEL', ACCOUNT, 'g:' .. id)
   end
-  for _, entry in ipairs(entries) do redis.call('RPUSH', ENTRIES, entry) end
+  for _, entry in ipairs(entries) do call('RPUSH', ENTRIES, entry) end
   for _, hold in ipairs(over) do
-    redis.call('HDEL', HOLDS, hold.id)
-    redis.call('ZREM', EXPIRING, hold.id)
+    call('HDEL', HOLDS, hold.id)
+    call('ZREM', EXPIRING, hold.id)
   end
-  redis.call('PUBLISH', ARGV[2], int(rev) .. ' ' .. string.match(ACCOUNT, '{(.*)}'))
+  call('PUBLISH', ARGV[2], int(rev) .. ' ' .. string.match(ACCOUNT, '{(.*)}'))
 end
 
 -- next_hold is when the next hold runs out that has not, or "-".
 local function next_hold()
   local next = first
   if #over > 0 or not next[1] then
-    next = redis.call('ZRANGEBYSCORE', EXPIRING, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
+    next = call('ZRANGEBYSCORE', EXPIRING, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
   end
   if not next[1] then return '-' end
   return int(tonumber(next[2]))
@@ -258,11 +258,11 @@ end
 
 -- note_next notes when the next hold runs out, behind everything else.
 local function note_next()
-  local next = redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
+  local next = call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')
   if next[1] then
-    redis.call('HSET', ACCOUNT, 'next', int(tonumber(next[2])))
+    call('HSET', ACCOUNT, 'next', int(tonumber(next[2])))
   else
-    redis.call('HDEL', ACCOUNT, 'next')
+    call('HDEL', ACCOUNT, 'next')
   end
   over, first = {}, next
 end

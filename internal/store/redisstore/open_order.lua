@@ -21,30 +21,30 @@ local ORDER, UNPAID, KEY, OWNER = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = clock(ARGV[1])
 
-if OWNER then redis.call('SET', OWNER, ARGV[11], 'NX') end
+if OWNER then call('SET', OWNER, ARGV[11], 'NX') end
 
-local stored = redis.call('HMGET', ORDER, 'state', 'session', 'expires')
+local stored = call('HMGET', ORDER, 'state', 'session', 'expires')
 local state, session, expires = stored[1], stored[2], stored[3]
 if not state then return 'missing' end
 
 if (session or '') == '' then
   if ARGV[5] ~= '' then expires = ARGV[5] end
-  redis.call('HSET', ORDER, 'session', ARGV[3], 'url', ARGV[4], 'expires', expires)
+  call('HSET', ORDER, 'session', ARGV[3], 'url', ARGV[4], 'expires', expires)
   if state ~= 'paid' then
     local live = int(math.max(tonumber(expires) - now, keep, 0) + retention)
-    redis.call('ZADD', UNPAID, expires, id)
-    redis.call('PEXPIRE', ORDER, live)
-    if redis.call('PTTL', UNPAID) < tonumber(live) then redis.call('PEXPIRE', UNPAID, live) end
+    call('ZADD', UNPAID, expires, id)
+    call('PEXPIRE', ORDER, live)
+    if call('PTTL', UNPAID) < tonumber(live) then call('PEXPIRE', UNPAID, live) end
   end
 end
 
 if has_key then
-  local known = redis.call('HMGET', KEY, 'order', 'done', 'until')
+  local known = call('HMGET', KEY, 'order', 'done', 'until')
   local over = known[2] == '1' and tonumber(known[3]) <= now
   if not known[1] or over or (known[1] == id and known[2] ~= '1') then
-    redis.call('HSET', KEY, 'order', id, 'by', id, 'fingerprint', ARGV[7], 'done', '1', 'until', int(now + keep))
-    redis.call('PEXPIRE', KEY, int(keep))
+    call('HSET', KEY, 'order', id, 'by', id, 'fingerprint', ARGV[7], 'done', '1', 'until', int(now + keep))
+    call('PEXPIRE', KEY, int(keep))
   end
 end
-redis.call('PUBLISH', ARGV[10], '0 ' .. string.match(ORDER, '{(.*)}'))
+call('PUBLISH', ARGV[10], '0 ' .. string.match(ORDER, '{(.*)}'))
 return 'ok'

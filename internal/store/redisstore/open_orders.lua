@@ -5,4 +5,4 @@
 --
 -- Returns the ids of unpaid orders that have not expired, with a session or not.
 
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. int(clock(ARGV[1])), '+inf')
+return call('ZRANGEBYSCORE', KEYS[1], '(' .. int(clock(ARGV[1])), '+inf')

@@ -9,7 +9,7 @@
 local UNPAID, PAID, FAILED = KEYS[1], KEYS[2], KEYS[3]
 local last = int(tonumber(ARGV[2]) - 1)
 
-local ids = redis.call('ZRANGEBYSCORE', UNPAID, '(' .. int(clock(ARGV[1])), '+inf')
-for _, id in ipairs(redis.call('ZREVRANGE', PAID, '0', last)) do ids[#ids + 1] = id end
-for _, id in ipairs(redis.call('ZREVRANGE', FAILED, '0', last)) do ids[#ids + 1] = id end
+local ids = call('ZRANGEBYSCORE', UNPAID, '(' .. int(clock(ARGV[1])), '+inf')
+for _, id in ipairs(call('ZREVRANGE', PAID, '0', last)) do ids[#ids + 1] = id end
+for _, id in ipairs(call('ZREVRANGE', FAILED, '0', last)) do ids[#ids + 1] = id end
 return ids

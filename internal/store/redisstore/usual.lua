@@ -9,7 +9,7 @@ local ACCOUNT, CLOSED, ENTRIES, HOLDS, EXPIRING = KEYS[1], KEYS[2], KEYS[3], KEY
 -- and seq are left as text, and so is due, which says what next is.
 local function look()
   local a = { now = clock(ARGV[1]), rev = '0', srev = '0', seq = '0', grants = {} }
-  local fields = redis.call('HGETALL', ACCOUNT)
+  local fields = call('HGETALL', ACCOUNT)
   for i = 1, #fields, 2 do
     local field, value = fields[i], fields[i + 1]
     if string.sub(field, 1, 2) == 'g:' then
@@ -41,7 +41,7 @@ local function changed(a, g)
   a.rev = int(tonumber(a.rev) + 1)
 end
 
-local function tell(a) redis.call('PUBLISH', ARGV[2], a.rev .. ' ' .. string.match(ACCOUNT, '{(.*)}')) end
+local function tell(a) call('PUBLISH', ARGV[2], a.rev .. ' ' .. string.match(ACCOUNT, '{(.*)}')) end
 
 -- answer is the reply with the account as it is now: "outcome captured next rev srev
 -- seq", and of each grant of which something is left or held " #field #value fieldvalue".

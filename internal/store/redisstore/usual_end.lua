@@ -3,7 +3,7 @@
 
 local function usual()
   local id, captured = ARGV[3], tonumber(ARGV[5])
-  local text = ARGV[4] == '' and redis.call('HGET', HOLDS, id)
+  local text = ARGV[4] == '' and call('HGET', HOLDS, id)
   if not text then return nil end
   local expires, n, rest = string.match(text, '^(%-?%d+) 0 (%d+) (.*)$')
   if not expires then return nil end
@@ -23,18 +23,18 @@ local function usual()
   changed(a, g)
   if captured > 0 then a.seq = int(tonumber(a.seq) + 1) end
   if g.left + g.held > 0 then
-    redis.call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'seq', a.seq)
+    call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'seq', a.seq)
   else
-    redis.call('HSET', CLOSED, string.sub(field, 3), g.text)
-    redis.call('HSET', ACCOUNT, 'rev', a.rev, 'seq', a.seq)
-    redis.call('HDEL', ACCOUNT, field)
+    call('HSET', CLOSED, string.sub(field, 3), g.text)
+    call('HSET', ACCOUNT, 'rev', a.rev, 'seq', a.seq)
+    call('HDEL', ACCOUNT, field)
   end
-  redis.call('HDEL', HOLDS, id)
-  redis.call('ZREM', EXPIRING, id)
+  call('HDEL', HOLDS, id)
+  call('ZREM', EXPIRING, id)
   if captured > 0 then
     local grant = string.sub(field, 3)
     local entry = table.concat({ a.seq, int(a.now), 'capture', int(-captured), int(balance), #grant, grant .. id }, ' ')
-    if redis.call('RPUSH', ENTRIES, entry) ~= tonumber(a.seq) then error('damaged account: entries are missing') end
+    if call('RPUSH', ENTRIES, entry) ~= tonumber(a.seq) then error('damaged account: entries are missing') end
   end
   if captured < held then tell(a) end -- else nothing that can be spent has changed
   return answer(a, 'ended', int(captured))

@@ -16,18 +16,18 @@ local function usual()
       end
     end
   end
-  if a and wanted > left and redis.call('HEXISTS', HOLDS, id) == 0 then return answer(a, 'refused', '0') end
+  if a and wanted > left and call('HEXISTS', HOLDS, id) == 0 then return answer(a, 'refused', '0') end
   if not g or alike or wanted > g.left then return nil end
 
   local grant, expires = string.sub(g.field, 3), a.now + tonumber(ARGV[7])
   local ends = int(expires)
   local text = table.concat({ ends, ' 0 ', #ARGV[5], ' ', ARGV[5], #grant, ' ', int(wanted), ' ', grant })
-  if redis.call('HSETNX', HOLDS, id, text) == 0 then return nil end
+  if call('HSETNX', HOLDS, id, text) == 0 then return nil end
   g.left, g.held = g.left - wanted, g.held + wanted
   if not a.next or expires < a.next then a.due = ends end
   changed(a, g)
-  redis.call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'next', a.due)
-  redis.call('ZADD', EXPIRING, ends, id)
+  call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'next', a.due)
+  call('ZADD', EXPIRING, ends, id)
   tell(a)
   return answer(a, 'placed', '0')
 end
