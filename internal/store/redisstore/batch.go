@@ -15,8 +15,8 @@ import (
 // by itself; those who come meanwhile wait, and then the first of them sends what all ask
 // for, with one write and one read. So a busy gateway makes a fraction of the system calls,
 // and Redis as well, and an idle one waits for nobody, not even for another goroutine to
-// wake up. With a second batch under way at a time, each would be half as large, and Redis
-// runs one command after the other anyway.
+// wake up. When many wait, a second batch goes while the first is under way, so that Redis
+// works while replies are read; when few do, that would only halve both.
 //
 // The timeout of commands begins when they are sent: a rush is served late and not
 // refused, as long as the server answers. Behind a server that hangs nobody waits for
@@ -27,7 +27,7 @@ type batch struct {
 
 	mu       sync.Mutex
 	closed   bool
-	underWay bool    // somebody sends
+	underWay int     // batches
 	waiting  []*call // meanwhile
 
 	ended context.Context //nolint:containedctx // of what is under way
@@ -44,8 +44,12 @@ type call struct {
 	told chan error
 }
 
-// maxTogether is how many calls are in one batch, at most.
-const maxTogether = 128
+const (
+	maxTogether = 128 // calls in one batch
+	maxUnderWay = 2   // batches
+	// enough is how many must wait for another batch beside one that is under way.
+	enough = 16
+)
 
 var (
 	errBatchEnded = errors.New("redis: client is closed")
@@ -105,15 +109,15 @@ func (b *batch) do(ctx context.Context, ask func(context.Context, redis.Pipeline
 	}
 }
 
-// enter reports that nothing is under way, and the caller is to send, or lets it wait.
+// enter reports that the caller is to send, or lets it wait.
 func (b *batch) enter(c *call) (leads bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return false, errBatchEnded
-	case !b.underWay:
-		b.underWay = true
+	case b.underWay == 0 || b.underWay < maxUnderWay && len(b.waiting) >= enough:
+		b.underWay++
 		b.done.Add(1)
 		return true, nil
 	default:
@@ -146,19 +150,19 @@ func (b *batch) leave(c *call) error {
 	return c.ctx.Err()
 }
 
-// pass lets the first of those who wait send, if anybody does.
+// pass lets the first of those who wait send, unless they can wait for another batch.
 func (b *batch) pass() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		b.failWaiting(errBatchEnded)
 	}
-	if len(b.waiting) > 0 {
+	if n := len(b.waiting); n >= enough || n > 0 && b.underWay == 1 {
 		b.waiting[0].told <- errLead
 		b.waiting = slices.Delete(b.waiting, 0, 1)
 		return
 	}
-	b.underWay = false
+	b.underWay--
 	b.done.Done()
 }
 
