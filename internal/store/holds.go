@@ -32,7 +32,8 @@ type Hold struct {
 	// By names the attempt of the caller, and no later one. Another By with the
 	// same ID is somebody else, who is told how far the first one is. Empty: the ID
 	// is the caller's own, and is never used again. Then a repeated End is answered
-	// as the first was only if that spent something.
+	// as the first was only if that spent something; a store may have forgotten that,
+	// too, where its clock went back and a hundred entries have come since.
 	By string
 	// Fingerprint is a digest of what was asked for under the ID.
 	Fingerprint string

@@ -19,7 +19,8 @@ local hold = text and parse_hold(text)
 if not hold or now >= hold.expires or hold.by ~= by then
   if not text and by == '' then
     -- A caller without a name never uses an id again: what it spent is among the
-    -- entries of the last moments, however many others there are.
+    -- entries of the last moments, however many others there are. Where the clock
+    -- went back, a hundred that look older may hide it.
     local spent, last = 0, -1
     repeat
       local fresh, found = false, false
