@@ -104,12 +104,18 @@ func TestManyAtOnce(t *testing.T) {
 	for name, secure := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(name, func(t *testing.T) {
 			const rush = 200
-			var here sync.WaitGroup
-			here.Add(rush)
+			var here atomic.Int64
+			complete := make(chan struct{})
 			server := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
-				here.Done()
-				here.Wait()
-				answer(200, goodSession)(w, r)
+				_, _ = io.Copy(io.Discard, r.Body) // so that the server sees who leaves
+				if here.Add(1) == rush {
+					close(complete)
+				}
+				select {
+				case <-complete:
+					answer(200, goodSession)(w, r)
+				case <-r.Context().Done():
+				}
 			}, secure)
 			client := server.client(t)
 			var all sync.WaitGroup

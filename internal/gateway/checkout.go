@@ -227,11 +227,17 @@ func (g *Gateway) drop(ctx context.Context, p *purchase) {
 	}
 }
 
+// open makes the order one that can be paid.
 func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) error {
 	p.order.SessionID, p.order.CheckoutURL = session.ID, session.URL
-	p.order.ExpiresAt = g.Clock().Add(sessionLife)
+	p.order.ExpiresAt = g.Clock().Add(sessionLife).Truncate(time.Millisecond) // as a repeat will see it
 	err := g.Store.OpenOrder(ctx, p.order, p.key)
 	g.views.Changed(p.order.Account, 0) // the store's message may come behind the payment
+	if errors.Is(err, store.ErrConflict) {
+		// We stood still for longer than the lease, and another request went on with the
+		// order. Of two sessions, the customer must see but one.
+		p.order, err = g.Store.Order(ctx, p.order.Account, p.order.ID)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		// The store was emptied meanwhile. That is not for the customer to look for.
 		return fmt.Errorf("%w: order vanished while its session was made", store.ErrUnavailable)

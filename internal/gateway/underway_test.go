@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,44 +109,85 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestBegunAndAbandoned: what processes left behind that died in the middle of checkouts
-// does not use up the orders that an account may have.
-func TestBegunAndAbandoned(t *testing.T) {
-	now := time.Now()
-	clock := func() time.Time { return now }
-	for name, open := range map[string]func(t *testing.T) store.Store{
-		"bolt": func(t *testing.T) store.Store {
+// eachByClock runs a test with moments against both stores, all of which live by a clock.
+func eachByClock(t *testing.T, test func(t *testing.T, w *world, m *moments, pass func(time.Duration))) {
+	t.Helper()
+	for name, open := range map[string]func(*testing.T, func() time.Time) (store.Store, func() error){
+		"bolt": func(t *testing.T, clock func() time.Time) (store.Store, func() error) {
 			s, err := boltstore.Open(filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock})
 			must(t, err)
-			t.Cleanup(func() { _ = s.Close() })
-			return s
+			return s, s.Close
 		},
-		"redis": func(t *testing.T) store.Store {
+		"redis": func(t *testing.T, clock func() time.Time) (store.Store, func() error) {
 			s, err := redisstore.Open(t.Context(), redisstore.Options{URL: redistest.Start(t).URL(), Timeout: 10 * time.Second, Clock: clock})
 			must(t, err)
-			t.Cleanup(func() { _ = s.Close() })
-			return s
+			return s, s.Close
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &moments{afterCreate: runtime.Goexit}
-			w := newWorld(t, watchedStore{open(t), m}, settings{clock: clock})
-			for range store.MaxOpenOrders {
-				var dying sync.WaitGroup
-				dying.Go(func() { _, _ = w.Checkout(t.Context(), who("alice"), wish("pack10")) })
-				dying.Wait()
-			}
-			*m = moments{}
-			if _, err := w.Checkout(t.Context(), who("alice"), wish("pack10")); !errors.Is(err, store.ErrTooManyOrders) {
-				t.Errorf("while they may still be at work: %v", err)
-			}
-			now = now.Add(30 * time.Second)
-			order := w.order("alice", "pack10")
-			if left := order.ExpiresAt.Sub(now); left != 24*time.Hour {
-				t.Errorf("an order can be paid for %v", left)
-			}
+			var passed atomic.Int64
+			begin := time.Now()
+			clock := func() time.Time { return begin.Add(time.Duration(passed.Load())) }
+			s, end := open(t, clock)
+			t.Cleanup(func() { _ = end() })
+			m := new(moments)
+			w := newWorld(t, watchedStore{s, m}, settings{clock: clock})
+			test(t, w, m, func(d time.Duration) { passed.Add(int64(d)) })
 		})
 	}
+}
+
+// TestBegunAndAbandoned: what processes left behind that died in the middle of checkouts
+// does not use up the orders that an account may have.
+func TestBegunAndAbandoned(t *testing.T) {
+	eachByClock(t, func(t *testing.T, w *world, m *moments, pass func(time.Duration)) {
+		m.afterCreate = runtime.Goexit
+		for range store.MaxOpenOrders {
+			var dying sync.WaitGroup
+			dying.Go(func() { _, _ = w.Checkout(t.Context(), who("alice"), wish("pack10")) })
+			dying.Wait()
+		}
+		*m = moments{}
+		pass(20 * time.Second)
+		if _, err := w.Checkout(t.Context(), who("alice"), wish("pack10")); !errors.Is(err, store.ErrTooManyOrders) {
+			t.Errorf("while they may still be at work: %v", err)
+		}
+		pass(10 * time.Second)
+		order := w.order("alice", "pack10")
+		if want := w.Clock().Add(24 * time.Hour).Truncate(time.Millisecond); !order.ExpiresAt.Equal(want) {
+			t.Errorf("an order can be paid until %v, want %v", order.ExpiresAt, want)
+		}
+	})
+}
+
+// TestSuspended: a gateway that stood still, longer than a key is held for it, finds that
+// another one has finished its order, and sends the customer to the same checkout.
+func TestSuspended(t *testing.T) {
+	eachByClock(t, func(t *testing.T, w *world, m *moments, pass func(time.Duration)) {
+		req := wish("pack10")
+		req.IdempotencyKey = "once"
+		var second *store.Order
+		m.beforeOpen = func() {
+			m.beforeOpen = nil
+			pass(30 * time.Second)
+			var err error
+			second, err = w.Checkout(t.Context(), who("alice"), req)
+			must(t, err)
+		}
+		first, err := w.Checkout(t.Context(), who("alice"), req)
+		must(t, err)
+		third, err := w.Checkout(t.Context(), who("alice"), req)
+		must(t, err)
+		for _, o := range []*store.Order{first, third} {
+			if o.ID != second.ID || o.SessionID != second.SessionID || o.CheckoutURL != second.CheckoutURL || !o.ExpiresAt.Equal(third.ExpiresAt) {
+				t.Errorf("one key leads to %+v and %+v", second, o)
+			}
+		}
+		_, err = w.sim.Pay(first.SessionID, goodCard)
+		must(t, err)
+		w.flush()
+		w.has("alice", 10, true)
+	})
 }
 
 // TestStoreEmptied: when the store loses everything while Dodo makes the session, the
