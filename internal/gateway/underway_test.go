@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -23,6 +25,8 @@ import (
 // no lock held, if it is set; around those of Dodo the call is under way.
 type moments struct {
 	beforeCreate, afterCreate, beforeDodo, afterDodo, beforeOpen, afterOpen func()
+	// asked is called with what the store is called with.
+	asked func(context.Context)
 }
 
 func happens(f func()) {
@@ -38,12 +42,18 @@ type watchedStore struct {
 }
 
 func (s watchedStore) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+	if s.asked != nil {
+		s.asked(ctx)
+	}
 	happens(s.beforeCreate)
 	defer happens(s.afterCreate)
 	return s.Store.CreateOrder(ctx, o, key)
 }
 
 func (s watchedStore) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+	if s.asked != nil {
+		s.asked(ctx)
+	}
 	happens(s.beforeOpen)
 	defer happens(s.afterOpen)
 	return s.Store.OpenOrder(ctx, o, key)
@@ -188,6 +198,49 @@ func TestSuspended(t *testing.T) {
 		w.flush()
 		w.has("alice", 10, true)
 	})
+}
+
+// TestCheckoutEnds: what a checkout may take, all in all, is less than its key is held for.
+func TestCheckoutEnds(t *testing.T) {
+	var left []time.Duration
+	m := &moments{asked: func(ctx context.Context) {
+		if deadline, ok := ctx.Deadline(); ok {
+			left = append(left, time.Until(deadline))
+		}
+	}}
+	newWorld(t, watchedStore{openBolt(t), m}, settings{}).order("alice", "pack10")
+	if len(left) != 2 || left[0]+left[1] > 20*time.Second {
+		t.Errorf("until Dodo has answered and then, it may take %v", left)
+	}
+}
+
+// TestWhatDodoIsAskedFor: all of it, and nothing that the customer made up.
+func TestWhatDodoIsAskedFor(t *testing.T) {
+	var asked string
+	w := newWorld(t, openBolt(t), settings{between: func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			must(t, err)
+			asked, r.Body = string(body), io.NopCloser(bytes.NewReader(body))
+			sim.ServeHTTP(w, r)
+		})
+	}})
+	req := wish("pack10")
+	req.Quantity, req.DiscountCode, req.ReturnTo = 3, "ALLFREE", "http://localhost:8080/there"
+	order, err := w.Checkout(t.Context(), gateway.Identity{Account: "alice", Email: "alice@example.com", Name: "Alice"}, req)
+	must(t, err)
+	proof := w.Prover.Metadata(order.ID, "alice", "pack10")["dodogate_proof"]
+	want := `{"product_cart":[{"product_id":"pdt_pack10","quantity":3}],` +
+		`"return_url":"http://localhost:8080/payments/return?order=` + order.ID + `",` +
+		`"cancel_url":"http://localhost:8080/payments/return?order=` + order.ID + `\u0026cancelled=1",` +
+		`"discount_codes":["ALLFREE"],"customer":{"email":"alice@example.com","name":"Alice"},` +
+		`"metadata":{"dodogate_account":"alice","dodogate_order":"` + order.ID + `","dodogate_product":"pack10","dodogate_proof":"` + proof + `"}}`
+	if asked != want {
+		t.Errorf("asked for\n%s\nwant\n%s", asked, want)
+	}
+	if order.ReturnTo != req.ReturnTo || order.Email != "" {
+		t.Errorf("the order is %+v", order)
+	}
 }
 
 // TestStoreEmptied: when the store loses everything while Dodo makes the session, the

@@ -57,8 +57,10 @@ func TestCheckout(t *testing.T) {
 // What the customer pays for, and where he comes back to, is what was asked.
 func TestCheckoutReachesDodo(t *testing.T) {
 	s := newSite(t, nil)
-	order, session := s.order(alice, `{"product":"pack10","quantity":3}`)
-	attempt := s.pay(session, dodosim.CardVisa)
+	c := s.post("/payments/checkout", `{"product":"pack10","quantity":3}`).by(alice)
+	c.Host = "evil.example"
+	bought := c.do().json(http.StatusCreated)
+	order, attempt := bought["order_id"], s.pay(bought["session_id"].(string), dodosim.CardVisa)
 	back, err := url.Parse(attempt.RedirectURL)
 	must(t, err)
 	if back.Host != "shop.example" || back.Path != "/payments/return" || back.Query().Get("order") != order {
