@@ -104,7 +104,6 @@ func TestClientLeaves(t *testing.T) {
 				if err != nil && !errors.Is(err, context.Canceled) {
 					t.Errorf("it ended with %v", err)
 				}
-				*m = moments{}
 				order, err := w.Checkout(t.Context(), who("alice"), req)
 				must(t, err)
 				if pending, err := w.Pending(t.Context(), "alice"); err != nil || len(pending) != 1 || pending[0].ID != order.ID {
