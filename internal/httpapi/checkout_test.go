@@ -289,6 +289,7 @@ func TestCheckoutWhenDodoFails(t *testing.T) {
 		{"refused", dodosim.Fault{Status: 422, Body: `{"code":"MERCHANT_NOT_LIVE","message":"secret words"}`}, 502, "provider_rejected", "", "MERCHANT_NOT_LIVE"},
 		{"refused in odd words", dodosim.Fault{Status: 422, Body: `{"code":"<script>","message":"secret words"}`}, 502, "provider_rejected", "", ""},
 		{"discount", dodosim.Fault{Status: 422, Body: `{"code":"DISCOUNT_CODE_EXPIRED"}`}, 422, "discount_code_invalid", "", ""},
+		{"busy with a discount", dodosim.Fault{Status: 503, Body: `{"code":"DISCOUNT_CONCURRENT_REDEMPTION"}`}, 503, "provider_unavailable", "10", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, nil)
