@@ -157,7 +157,7 @@ type Order struct {
 	Email     string                       `json:"email,omitempty"` // verified by the site's login, else empty
 	State     OrderState                   `json:"state"`
 	CreatedAt time.Time                    `json:"created_at"` // by the store's clock
-	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session
+	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session, or of the wait for it
 	// Known once the session exists:
 	SessionID   string `json:"session_id,omitempty"`
 	CheckoutURL string `json:"checkout_url,omitempty"`
