@@ -28,9 +28,9 @@ var (
 // orders that nobody paid, idempotency keys and settled events.
 //
 // A server that is not there may be starting, as after a power cut: it is asked again until
-// patience is over.
-func (s *Store) check(ctx context.Context, patience time.Duration) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+// the timeout is over.
+func (s *Store) check(ctx context.Context, timeout time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for waits := false; ; waits = true {
 		err := s.forEachServer(limited, s.checkServer)
@@ -40,7 +40,7 @@ func (s *Store) check(ctx context.Context, patience time.Duration) error {
 		if isStarting(err) && !waits {
 			s.log.Warn("redis does not answer; maybe it is starting", "addr", s.addrs)
 		}
-		if !isStarting(err) || !sleep(limited, patience/20) {
+		if !isStarting(err) || !sleep(limited, timeout/20) {
 			return s.unavailable(ctx, "reach redis at "+s.addrs, err)
 		}
 	}

@@ -94,7 +94,7 @@ func TestOpenWaits(t *testing.T) {
 
 func TestOpenUnreachable(t *testing.T) {
 	begin := time.Now()
-	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0", Patience: time.Millisecond})
+	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0", StartTimeout: time.Millisecond})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), secret) {
 		t.Fatalf("error is %v", err)
 	}
@@ -233,7 +233,7 @@ func TestTLS(t *testing.T) {
 		"a server without TLS":   {URL: server.URL(), TLS: trusting},
 		"a server with TLS":      {URL: "redis://" + secure},
 	} {
-		opts.Patience = 100 * time.Millisecond
+		opts.StartTimeout = 100 * time.Millisecond
 		if _, err := redisstore.Open(t.Context(), opts); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -42,8 +42,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
 	}
-	if opts.Patience <= 0 {
-		opts.Patience = defaultPatience
+	if opts.StartTimeout <= 0 {
+		opts.StartTimeout = defaultStartTimeout
 	}
 	if opts.KeyPrefix == "" {
 		opts.KeyPrefix = defaultPrefix
@@ -71,7 +71,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.secrets = []string{client.Password}
 	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
-	if err := s.check(ctx, opts.Patience); err != nil {
+	if err := s.check(ctx, opts.StartTimeout); err != nil {
 		s.batch.close()
 		return nil, errors.Join(err, s.client.Close())
 	}
