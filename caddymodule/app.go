@@ -114,7 +114,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // so that requests may come before [App.Start]. It opens nothing, because
 // `caddy validate` provisions beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Slogger()
+	a.logger = logger(ctx)
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}

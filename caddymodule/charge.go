@@ -124,7 +124,7 @@ const (
 
 // Provision sets up the handler.
 func (h *Charge) Provision(ctx caddy.Context) (err error) {
-	h.logger = ctx.Slogger()
+	h.logger = logger(ctx)
 	if err := h.validate(); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (Gateway) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the gateway.
 func (g *Gateway) Provision(ctx caddy.Context) (err error) {
-	g.logger = ctx.Slogger()
+	g.logger = logger(ctx)
 	if err := g.validate(); err != nil {
 		return err
 	}
