@@ -18,6 +18,7 @@ import (
 	"net/http"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/gateway"
 )
@@ -46,7 +47,9 @@ type API struct {
 	origins *http.CrossOriginProtection
 	// refusals are the answers of [API.Refuse] that were made before.
 	refusals *refusals
-	logger   *slog.Logger
+	// webhookRefusals say which refused webhooks are logged, by their code.
+	webhookRefusals map[string]*rate.Limiter
+	logger          *slog.Logger
 }
 
 // New makes an API, or says which option cannot be used.
@@ -66,7 +69,8 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
-		refusals: otter.Must(&otter.Options[refusalKey, refusalAnswer]{MaximumSize: maxRefusals}),
+		refusals:        otter.Must(&otter.Options[refusalKey, refusalAnswer]{MaximumSize: maxRefusals}),
+		webhookRefusals: newRefusalLimits(),
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
