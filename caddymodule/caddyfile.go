@@ -102,7 +102,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:
-		return d.Errf("unrecognized option '%s' of dodo", d.Val())
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "signup_credits",
+			"cache", "max_stale", "refund_policy", "dispute_policy", "reconcile", "keep_events", "proof_secret")
 	}
 }
 
@@ -142,7 +143,7 @@ func parseKeepEvents(d *caddyfile.Dispenser, target *config.KeepEvents) error {
 			return err
 		}
 		if d.Val() != "redact" {
-			return d.Errf("unrecognized option '%s' of keep_events", d.Val())
+			return unknown(d, "keep_events", "redact")
 		}
 		if err := readNone(d); err != nil {
 			return err

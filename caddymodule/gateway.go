@@ -229,7 +229,7 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 	case "header_prefix":
 		return readOne(h.Dispenser, &g.HeaderPrefix)
 	default:
-		return h.Errf("unrecognized option '%s' of dodo_gateway", h.Val())
+		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix")
 	}
 }
 

@@ -187,6 +187,6 @@ func (r *Reconcile) parseOption(d *caddyfile.Dispenser) error {
 		r.Budget = n
 		return nil
 	default:
-		return d.Errf("unrecognized option '%s' of reconcile", d.Val())
+		return unknown(d, "reconcile", "interval", "budget")
 	}
 }
