@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -69,8 +68,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
-		refusals:        otter.Must(&otter.Options[refusalKey, refusalAnswer]{MaximumSize: maxRefusals}),
-		webhookRefusals: newRefusalLimits(),
+		refusals: newRefusals(), webhookRefusals: newRefusalLimits(),
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -40,6 +41,52 @@ func TestConformanceCluster(t *testing.T) {
 			URL: nodes[0].URL() + "?cluster=true", KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":"), Clock: clock,
 		})
 	})
+}
+
+// TestPlainClientOfACluster: a client that was not told of the Cluster, behind which all
+// slots are on one node for example, does in two steps what it cannot do in one.
+func TestPlainClientOfACluster(t *testing.T) {
+	node := redistest.StartCluster(t, 1)[0]
+	for name, do := range map[string]func(t *testing.T, s store.Store, n int64){
+		"an order gets its session": func(t *testing.T, s store.Store, n int64) {
+			key := store.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+			o := order(fmt.Sprint("ord_", n))
+			creates(o.ID, key, store.Created, o.ID)(t, s)
+			o.SessionID = fmt.Sprint("cks_", n)
+			if err := s.OpenOrder(t.Context(), o, key); err != nil {
+				t.Fatal(err)
+			}
+			creates("another", key, store.Replayed, o.ID)(t, s)
+			session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
+			if owner, err := s.Owner(t.Context(), session); err != nil || owner != "acc" {
+				t.Errorf("the session is %q's, %v", owner, err)
+			}
+		},
+		"an event is settled by a commit": func(t *testing.T, s store.Store, n int64) {
+			e := store.Event{ID: fmt.Sprint("msg_", n), Type: "t", Body: []byte("body")}
+			e, err := s.Record(t.Context(), e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.State = store.EventApplied
+			c := give("acc", fmt.Sprint("pay_", n), 5)
+			c.Settle = &store.Settlement{Event: e}
+			if _, err := s.Commit(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := s.Event(t.Context(), e.ID); err != nil || e.State != store.EventApplied {
+				t.Errorf("the event is %s, %v", e.State, err)
+			}
+			wantBalance(t, s, "acc", 5*n, int(n))
+		},
+		"an event is received": func(t *testing.T, s store.Store, n int64) { receives(n)(t, s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
+			do(t, s, 1) // and finds out
+			do(t, s, 2) // and knows
+		})
+	}
 }
 
 // TestSentinel: the store follows the master that the Sentinel names.
