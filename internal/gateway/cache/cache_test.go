@@ -536,3 +536,21 @@ func BenchmarkHit(b *testing.B) {
 		}
 	})
 }
+
+// TestUnsettled: once an order can be paid, nobody is told any more that none waits.
+func TestUnsettled(t *testing.T) {
+	w := newWorld(t, 0)
+	w.Live()
+	w.wants(10, cache.Miss)
+	before := w.Current("acc")
+	before.Settle()
+	if !w.Current("acc").Settled() {
+		t.Error("it is not remembered that no order waits")
+	}
+	w.Changed("acc", 0)
+	before.Settle() // by whoever looked before
+	if w.Current("acc").Settled() {
+		t.Error("an order that waits is not seen")
+	}
+	w.wants(10, cache.Hit)
+}

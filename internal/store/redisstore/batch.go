@@ -3,9 +3,11 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,8 +21,10 @@ import (
 // works while replies are read; when few do, that would only halve both.
 //
 // The timeout of commands begins when they are sent: a rush is served late and not
-// refused, as long as the server answers. Behind a server that hangs nobody waits for
-// more than two timeouts, because what waits when a batch ran out of time fails with it.
+// refused, as long as the server answers, but for those who have waited for as long as
+// they would for one of [turns]. Behind a server that hangs nobody waits for more than
+// about two timeouts, and behind one that is gone for no longer than it takes to find
+// out: what waits when a batch got no answer, and no other since that began, fails with it.
 type batch struct {
 	client  redis.UniversalClient
 	timeout time.Duration // of one batch
@@ -29,6 +33,8 @@ type batch struct {
 	closed   bool
 	underWay int     // batches
 	waiting  []*call // meanwhile
+
+	heard atomic.Int64 // batches of which something was answered
 
 	ended context.Context //nolint:containedctx // of what is under way
 	end   context.CancelFunc
@@ -41,7 +47,8 @@ type call struct {
 	ask func(context.Context, redis.Pipeliner)
 	// told gets what the caller waits for: errLead, or what became of its commands,
 	// where nil is that they say so themselves.
-	told chan error
+	told  chan error
+	since time.Time // when it began to wait
 }
 
 const (
@@ -124,6 +131,7 @@ func (b *batch) enter(c *call) (leads bool, err error) {
 		if c.told == nil {
 			c.told = make(chan error, 1)
 		}
+		c.since = time.Now()
 		b.waiting = append(b.waiting, c)
 		return false, nil
 	}
@@ -157,13 +165,21 @@ func (b *batch) pass() {
 	if b.closed {
 		b.failWaiting(errBatchEnded)
 	}
+	b.failLate()
 	if n := len(b.waiting); n >= enough || n > 0 && b.underWay == 1 {
-		b.waiting[0].told <- errLead
-		b.waiting = slices.Delete(b.waiting, 0, 1)
+		b.next().told <- errLead
 		return
 	}
 	b.underWay--
 	b.done.Done()
+}
+
+// next takes the first of those who wait. mu is held.
+func (b *batch) next() *call {
+	c := b.waiting[0]
+	b.waiting[0] = nil
+	b.waiting = b.waiting[1:]
+	return c
 }
 
 // gather takes those who wait.
@@ -177,16 +193,30 @@ func (b *batch) gather() (calls []*call) {
 
 // send sends the commands of a caller, and of those who wait by then, and says how its
 // own went.
-func (b *batch) send(own *call) error {
+func (b *batch) send(own *call) (err error) {
 	if err := own.ctx.Err(); err != nil {
 		return err
 	}
+	runtime.Gosched() // whoever is about to ask may come along; when nobody is, it takes nothing
 	ctx, cancel := context.WithTimeout(b.ended, b.timeout)
 	defer cancel()
+	var others []*call
+	defer func() {
+		// What go-redis makes of a garbled reply is of no use to anybody in the batch, who
+		// would wait for ever if they were not told.
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("client panicked: %v", panicked)
+		}
+		for _, c := range others {
+			if c != nil {
+				c.told <- err
+			}
+		}
+		clear(others) // what they asked for is not kept by whoever waits behind them
+	}()
 	p := b.client.Pipeline()
 	own.ask(ctx, p)
-	runtime.Gosched() // whoever is about to ask may come along; when nobody is, it takes nothing
-	others := b.gather()
+	others = b.gather()
 	for i, c := range others {
 		if err := c.ctx.Err(); err != nil {
 			c.told <- err
@@ -195,16 +225,19 @@ func (b *batch) send(own *call) error {
 		}
 		c.ask(ctx, p)
 	}
-	cmds, _ := p.Exec(ctx) // each has its own error, and that of the connection
-	for _, c := range others {
-		if c != nil {
-			c.told <- nil
+	heard := b.heard.Load()
+	cmds, failed := p.Exec(ctx) // each has its own error, and that of the connection
+	switch {
+	case slices.ContainsFunc(cmds, answered):
+		b.heard.Add(1)
+	case b.heard.Load() == heard:
+		reason := errSilent
+		if ctx.Err() == nil && failed != nil {
+			reason = fmt.Errorf("nobody is answered: %w", failed)
 		}
-	}
-	if ctx.Err() != nil && !slices.ContainsFunc(cmds, answered) {
 		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.failWaiting(errSilent) // they have waited while the server answered nobody
+		b.failWaiting(reason)
+		b.mu.Unlock()
 	}
 	return nil
 }
@@ -221,4 +254,11 @@ func (b *batch) failWaiting(err error) {
 		c.told <- err
 	}
 	b.waiting = nil
+}
+
+// failLate fails those who have waited for too long. mu is held.
+func (b *batch) failLate() {
+	for len(b.waiting) > 0 && time.Since(b.waiting[0].since) > patience*b.timeout {
+		b.next().told <- errBusy
+	}
 }

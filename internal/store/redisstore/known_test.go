@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -99,4 +100,51 @@ func TestKnownByAnotherWay(t *testing.T) {
 	}
 	charged(t, s, before.Token, "b", 2, 1)
 	wantBalance(t, s, "acc", 1, 2)
+}
+
+// TestKnownAtTheEdges: what is known is not decided by it where more is to be done.
+func TestKnownAtTheEdges(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL()})
+	gives(t, s)
+	charged(t, s, tokenOf(t, s), "a", 10, 10)
+	if left := server.MustDo("HEXISTS", "dodogate:{acc}:account", "g:pay_1"); left != "0" {
+		t.Error("a grant of which nothing is left is among the others")
+	}
+	if closed := server.MustDo("HEXISTS", "dodogate:{acc}:closed", "pay_1"); closed != "1" {
+		t.Error("a grant of which nothing is left is lost")
+	}
+
+	server.MustDo("FLUSHALL")
+	gives(t, s)
+	held, err := s.Hold(t.Context(), store.Hold{Account: "acc", ID: "b", Amount: 4, TTL: time.Hour, Token: tokenOf(t, s)})
+	if err != nil || held.Note == nil {
+		t.Fatalf("hold: %+v, %v", held, err)
+	}
+	c := give("acc", "pay_1", 0)
+	c.Version, c.Policy = 1, ledger.PolicyFloor
+	if _, err := s.Commit(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	done, err := s.End(t.Context(), store.End{Account: "acc", ID: "b", Captured: 1, Token: tokenOf(t, s), Note: held.Note})
+	if err != nil || done.Captured != 1 {
+		t.Fatalf("end: %+v, %v", done, err)
+	}
+	wantBalance(t, s, "acc", 0, 4) // what is forgiven does not come back
+}
+
+// TestAlike: of grants that are alike, the first by its id is spent, whichever the server
+// tells of first.
+func TestAlike(t *testing.T) {
+	s := open(t, redisstore.Options{URL: redistest.Start(t).URL()})
+	for _, id := range []string{"pay_2", "pay_1", "pay_3"} {
+		if _, err := s.Commit(t.Context(), give("acc", id, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	charged(t, s, nil, "a", 4, 4)
+	entries, err := s.Entries(t.Context(), "acc", 3, 1)
+	if err != nil || len(entries) != 1 || entries[0].Grant != "pay_1" {
+		t.Errorf("%+v, %v; want them from pay_1", entries, err)
+	}
 }

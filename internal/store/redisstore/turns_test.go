@@ -3,12 +3,17 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
@@ -41,29 +46,41 @@ func TestRush(t *testing.T) {
 	rush()
 }
 
-// TestRushAtNobody: behind a server that answers nobody they do not wait for long.
+// TestRushAtNobody: behind a server that answers nobody they do not wait for long, and
+// most of them without having asked.
 func TestRushAtNobody(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redisstore.Options{URL: server.URL(), Timeout: 200 * time.Millisecond})
-	server.Freeze()
-	var callers sync.WaitGroup
-	var gaveUp atomic.Int64
-	for range 1000 {
-		callers.Go(func() {
-			_, err := s.Account(t.Context(), "acc")
-			if !errors.Is(err, store.ErrUnavailable) {
-				t.Error(err)
-			} else if strings.Contains(err.Error(), "to anybody") {
-				gaveUp.Add(1)
+	for name, c := range map[string]struct {
+		begin func(*redistest.Server)
+		end   func(*redistest.Server)
+		want  string // of most
+	}{
+		"frozen": {(*redistest.Server).Freeze, (*redistest.Server).Thaw, "to anybody"},
+		"killed": {(*redistest.Server).Kill, (*redistest.Server).Restart, "nobody is answered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			s := open(t, redisstore.Options{URL: server.URL(), Timeout: 200 * time.Millisecond})
+			c.begin(server)
+			var callers sync.WaitGroup
+			var gaveUp atomic.Int64
+			for range 1000 {
+				callers.Go(func() {
+					_, err := s.Account(t.Context(), "acc")
+					if !errors.Is(err, store.ErrUnavailable) {
+						t.Error(err)
+					} else if strings.Contains(err.Error(), c.want) {
+						gaveUp.Add(1)
+					}
+				})
 			}
+			callers.Wait()
+			if gaveUp.Load() < 500 {
+				t.Errorf("%d of 1000 gave up waiting", gaveUp.Load())
+			}
+			c.end(server)
+			eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
 		})
 	}
-	callers.Wait()
-	if gaveUp.Load() < 500 {
-		t.Errorf("%d of 1000 gave up waiting", gaveUp.Load())
-	}
-	server.Thaw()
-	eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
 }
 
 // TestCallersLeave: those who do not wait any longer return, also when it would have been
@@ -99,5 +116,187 @@ func TestCallersLeave(t *testing.T) {
 		}
 		stay.Wait()
 		leave.Wait()
+	}
+}
+
+// slow is a server that answers everybody, one batch after the other.
+type slow struct {
+	redis.Hook
+	each time.Duration
+	one  chan struct{}
+}
+
+func (s slow) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error {
+		s.one <- struct{}{}
+		time.Sleep(s.each)
+		<-s.one
+		return nil
+	}
+}
+
+func (s slow) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (s slow) DialHook(next redis.DialHook) redis.DialHook          { return next }
+
+// TestRushWithoutEnd: who has waited for too long is refused, so that there is an end to
+// how many wait for a server that answers fewer than come.
+func TestRushWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout, callers = time.Second, 10_000
+		client := redis.NewClient(&redis.Options{})
+		client.AddHook(slow{each: timeout / 2, one: make(chan struct{}, 1)})
+		b := redisstore.NewBatch(client, timeout)
+		begin := time.Now()
+		var served, refused atomic.Int64
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				if err := b.Do(t.Context(), func(ctx context.Context, p redis.Pipeliner) { p.Ping(ctx) }); err == nil {
+					served.Add(1)
+				} else if strings.Contains(err.Error(), "too many") {
+					refused.Add(1)
+				}
+				if waited := time.Since(begin); waited > 23*timeout {
+					t.Errorf("waited for %v", waited)
+				}
+			})
+		}
+		all.Wait()
+		b.Close()
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		if served.Load() < callers/2 || served.Load()+refused.Load() != callers || refused.Load() == 0 {
+			t.Errorf("%d of %d are served, and %d refused", served.Load(), callers, refused.Load())
+		}
+	})
+}
+
+// TestOneConnectionHangs: those who wait are served by another one.
+func TestOneConnectionHangs(t *testing.T) {
+	line := newLine(t, redistest.Start(t))
+	s := open(t, redisstore.Options{URL: line.url, Timeout: 2 * time.Second})
+	hangs, asked, release := line.conns.Load(), make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	line.answer(func(conn int64, reply []byte) []byte {
+		if conn <= hangs {
+			once.Do(func() { close(asked) })
+			<-release
+		}
+		return reply
+	})
+	var first, others sync.WaitGroup
+	first.Go(func() {
+		if _, err := s.Account(t.Context(), "acc"); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("on the connection that hangs: %v", err)
+		}
+	})
+	<-asked
+	for range 100 {
+		others.Go(func() {
+			if _, err := s.Account(t.Context(), "acc"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	first.Wait()
+	others.Wait()
+	close(release)
+}
+
+// TestGarbledReply: nobody waits for ever when the server sends what the client chokes on.
+func TestGarbledReply(t *testing.T) {
+	line := newLine(t, redistest.Start(t))
+	s := open(t, redisstore.Options{URL: line.url})
+	gives(t, s)
+	line.answer(func(_ int64, reply []byte) []byte {
+		time.Sleep(10 * time.Millisecond) // others come meanwhile
+		return []byte("$9223372036854775807\r\n")
+	})
+	var callers sync.WaitGroup
+	for i := range 100 {
+		callers.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			if i%2 == 0 { // it does not send by itself
+				ctx, cancel = context.WithTimeout(ctx, patient)
+			}
+			defer cancel()
+			if _, err := s.Account(ctx, "acc"); !errors.Is(err, store.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	line.answer(nil)
+	eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
+	wantBalance(t, s, "acc", 10, 1)
+}
+
+// line carries what goes to a server and what comes back, which it may change.
+type line struct {
+	url    string
+	conns  atomic.Int64
+	mu     sync.Mutex
+	change func(conn int64, reply []byte) []byte
+}
+
+// answer changes what comes back from now on; nil leaves it.
+func (l *line) answer(change func(conn int64, reply []byte) []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.change = change
+}
+
+func newLine(t *testing.T, server *redistest.Server) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{url: "redis://" + listener.Addr().String()}
+	var work sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		work.Wait()
+	})
+	work.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			n := l.conns.Add(1)
+			behind, err := net.Dial("tcp", server.Addr)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			work.Go(func() { _, _ = io.Copy(behind, client); _ = behind.Close() })
+			work.Go(func() {
+				l.replies(n, behind, client)
+				_ = client.Close()
+			})
+		}
+	})
+	return l
+}
+
+func (l *line) replies(conn int64, from io.Reader, to io.Writer) {
+	b := make([]byte, 1<<16)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		change := l.change
+		l.mu.Unlock()
+		reply := b[:n]
+		if change != nil {
+			reply = change(conn, reply)
+		}
+		if _, err := to.Write(reply); err != nil {
+			return
+		}
 	}
 }
