@@ -114,7 +114,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // so that requests may come before [App.Start]. It opens nothing, because
 // `caddy validate` provisions beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Slogger()
+	a.logger = logger(ctx)
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
@@ -168,6 +168,9 @@ func (a *App) options() (o gateway.Options, err error) {
 	client := dodo.Options{APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: a.logger}
 	environment := r.text("environment", a.Environment)
 	webhookSecrets := r.list("webhook_secret", a.WebhookSecrets)
+	if len(webhookSecrets) == 0 {
+		r.fail("webhook_secret is required")
+	}
 	proofSecrets := r.list("proof_secret", a.ProofSecrets)
 	publicURL, returnTo := r.text("public_url", a.PublicURL), r.list("return_to", a.ReturnTo)
 	products := resolveProducts(r, a.Products)
@@ -181,9 +184,6 @@ func (a *App) options() (o gateway.Options, err error) {
 		return o, fmt.Errorf("api_key, base_url: %w", err)
 	}
 	o.Provider = a.client
-	if len(webhookSecrets) == 0 {
-		return o, errors.New("webhook_secret: is required")
-	}
 	if o.Verifier, err = dodo.NewVerifier(webhookSecrets, time.Now); err != nil {
 		return o, fmt.Errorf("webhook_secret: %w", err)
 	}

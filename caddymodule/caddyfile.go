@@ -72,9 +72,15 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "webhook_secret":
 		return readMany(d, &a.WebhookSecrets)
 	case "public_url":
-		return readOne(d, &a.PublicURL)
+		if err := readOne(d, &a.PublicURL); err != nil {
+			return err
+		}
+		return checkSite(d, a.PublicURL)
 	case "return_to":
-		return readMany(d, &a.ReturnTo)
+		if err := readMany(d, &a.ReturnTo); err != nil {
+			return err
+		}
+		return checkSite(d, "", a.ReturnTo...)
 	case "store":
 		return a.parseStore(d)
 	case "product":
@@ -102,7 +108,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:
-		return d.Errf("unrecognized option '%s' of dodo", d.Val())
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "signup_credits",
+			"cache", "max_stale", "refund_policy", "dispute_policy", "reconcile", "keep_events", "proof_secret")
 	}
 }
 
@@ -142,7 +149,7 @@ func parseKeepEvents(d *caddyfile.Dispenser, target *config.KeepEvents) error {
 			return err
 		}
 		if d.Val() != "redact" {
-			return d.Errf("unrecognized option '%s' of keep_events", d.Val())
+			return unknown(d, "keep_events", "redact")
 		}
 		if err := readNone(d); err != nil {
 			return err
@@ -188,11 +195,26 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for _, other := range a.Products {
-		if other.Name == product.Name {
+		switch {
+		case other.Name == product.Name:
 			return d.Errf("product %s is given twice", product.Name)
+		case other.ID == product.ID:
+			return d.Errf("product %s: id %s is product %s already", product.Name, product.ID, other.Name)
 		}
 	}
 	a.Products = append(a.Products, product)
+	return nil
+}
+
+// checkSite finds at adapt time what is wrong with addresses, those of placeholders
+// excepted.
+func checkSite(d *caddyfile.Dispenser, publicURL string, returnTo ...string) error {
+	if strings.Contains(publicURL+strings.Join(returnTo, ""), "{") {
+		return nil
+	}
+	if _, err := config.NewSite(publicURL, returnTo); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

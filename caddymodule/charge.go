@@ -124,7 +124,7 @@ const (
 
 // Provision sets up the handler.
 func (h *Charge) Provision(ctx caddy.Context) (err error) {
-	h.logger = ctx.Slogger()
+	h.logger = logger(ctx)
 	if err := h.validate(); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (h *Charge) validate() error {
 	case h.Credits == 0 && h.Max == 0:
 		return errors.New("a request that costs 0 credits needs max, the most that the app may ask")
 	case ttl != 0 && (ttl < minHoldTTL || ttl > maxHoldTTL):
-		return fmt.Errorf("hold_ttl must be from %v to %v", minHoldTTL, maxHoldTTL)
+		return fmt.Errorf("hold_ttl must be from %v to %v, not %v", config.Duration(minHoldTTL), config.Duration(maxHoldTTL), h.HoldTTL)
 	case h.PriceHeader != "" && !headerName.MatchString(h.PriceHeader):
 		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
 	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining):
@@ -332,7 +332,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 }
 
 func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
-	switch name := d.Val(); name {
+	switch d.Val() {
 	case "charge_on":
 		return readMany(d, &h.ChargeOn)
 	case "release_on":
@@ -349,7 +349,7 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 		h.Replay = true
 		return readNone(d)
 	default:
-		return d.Errf("unrecognized option '%s' of dodo_charge", name)
+		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay")
 	}
 }
 

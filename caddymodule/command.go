@@ -90,7 +90,12 @@ func callRaw(cmd *cobra.Command, method, path string, query url.Values) ([]byte,
 	resp, err := caddycmd.AdminAPIRequest(address, method, path, http.Header{}, nil)
 	if err != nil {
 		// It quotes the answer.
-		return nil, errors.New(printable(strings.TrimSpace(err.Error())))
+		said := printable(strings.TrimSpace(err.Error()))
+		if strings.HasPrefix(said, "performing request") {
+			said = fmt.Sprintf("no admin API answers at %s: is the gateway running, and without `admin off`? --address or --config says where it is (%s)",
+				printable(address), said)
+		}
+		return nil, errors.New(said)
 	}
 	defer resp.Body.Close()
 	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -122,9 +127,9 @@ func pageOf(cmd *cobra.Command, from string) url.Values {
 
 // oneArg wants one argument, which names something.
 func oneArg(name string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 || args[0] == "" {
-			return fmt.Errorf("exactly one %s is needed", name)
+			return fmt.Errorf("exactly one %s is needed: %s", name, cmd.UseLine())
 		}
 		return nil
 	}

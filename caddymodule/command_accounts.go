@@ -113,8 +113,8 @@ func entriesCommand() *cobra.Command {
 		Use:   "entries <account>",
 		Short: "Lists the lines of an account's ledger",
 		Long: `Lists the lines of an account's ledger, the newest first: what changed, by how much,
-and what caused it, which is an event's id, signup, confirm: and an order, or
-reconcile.`,
+and what caused it, which is an event's id, signup, confirm: and an order,
+reconcile, or charge: and an id of the request that was charged.`,
 		Example: examples("entries alice", "entries alice --limit 20 --before 812"),
 		Args:    oneArg("account"),
 	}

@@ -123,9 +123,9 @@ func TestAppSettings(t *testing.T) {
 		"unknown store":           {"store", map[string]any{"backend": "mongo"}, "dodo.stores.mongo"},
 		"store without backend":   {"store", map[string]any{"file": "x"}, "backend"},
 		"default store":           {"store", nil, ""},
-		"no api key":              {"api_key", nil, "api_key: is required"},
-		"no webhook secret":       {"webhook_secrets", nil, "webhook_secret: is required"},
-		"an empty webhook secret": {"webhook_secrets", []string{""}, "webhook_secret 1: is required"},
+		"no api key":              {"api_key", nil, "api_key is required"},
+		"no webhook secret":       {"webhook_secrets", nil, "webhook_secret is required"},
+		"an empty webhook secret": {"webhook_secrets", []string{""}, "webhook_secret 1 is required"},
 		"weak webhook secret":     {"webhook_secrets", []string{"whsec_"}, "webhook_secret: webhook secret 1: empty"},
 		"no products":             {"products", nil, "no product is configured"},
 		"id from the environment": {"products", product(map[string]any{"id": "{env.DODOGATE_TEST_ID}"}), ""},
@@ -194,10 +194,12 @@ func TestGlobalOptionIsMissing(t *testing.T) {
 	assertRefused(t, b.validate(caddyfile("", "dodo_webhook")), want)
 }
 
-// What is wrong with the app is said, not that a site could not find it.
+// What is wrong with the app is said, all of it, and not that a site could not find it.
 func TestBrokenAppIsNamed(t *testing.T) {
 	b := newBench(t)
-	assertRefused(t, b.validate(caddyfile("\n\tdodo", usualGateway)), "api_key: is required")
+	assertRefused(t, b.validate(caddyfile("\n\tdodo", usualGateway)), "provision dodo: api_key is required; webhook_secret is required")
+	assertRefused(t, b.validate(caddyfile("\n\tdodo {\napi_key {env.DODOGATE_TEST_UNSET}\nproduct a {\nid {env.DODOGATE_TEST_UNSET}\ncredits 1\n}\n}", usualGateway)),
+		"provision dodo: api_key: {env.DODOGATE_TEST_UNSET} is unset or empty; webhook_secret is required; id of product a: {env.DODOGATE_TEST_UNSET} is unset or empty")
 }
 
 func assertRefused(t *testing.T, err error, want string) {

@@ -86,7 +86,7 @@ func (Gateway) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the gateway.
 func (g *Gateway) Provision(ctx caddy.Context) (err error) {
-	g.logger = ctx.Slogger()
+	g.logger = logger(ctx)
 	if err := g.validate(); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 	case "header_prefix":
 		return readOne(h.Dispenser, &g.HeaderPrefix)
 	default:
-		return h.Errf("unrecognized option '%s' of dodo_gateway", h.Val())
+		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix")
 	}
 }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -22,6 +23,14 @@ func (s seen) add(d *caddyfile.Dispenser) error {
 	}
 	s[name] = true
 	return nil
+}
+
+// unknown refuses a word that is no option of a block, and says which there are.
+func unknown(d *caddyfile.Dispenser, block string, options ...string) error {
+	if d.Val() == "{" {
+		return d.Errf("unexpected '{': this option of %s has no block", block)
+	}
+	return d.Errf("unrecognized option '%s' of %s; there are %s", d.Val(), block, strings.Join(options, ", "))
 }
 
 // readOne reads exactly one argument, which may not be empty.

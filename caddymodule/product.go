@@ -64,7 +64,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		p.Hidden = true
 		return readNone(d)
 	default:
-		return d.Errf("unrecognized option '%s' of product %s", d.Val(), p.Name)
+		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "title", "description", "hidden")
 	}
 }
 

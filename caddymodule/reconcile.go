@@ -82,7 +82,10 @@ func startReconciler(a *App) *reconciler {
 		pause, interval = never, never
 	}
 	r.done.Go(func() {
-		for passes.sleep(ctx, pause) {
+		for first := true; passes.sleep(ctx, pause); first = false {
+			if first {
+				a.gateway.OffersNow(ctx) // a wrong product id is logged before a customer meets it
+			}
 			a.reconcile(ctx, limiter)
 			a.redrive(ctx)
 			pause = interval
@@ -184,6 +187,6 @@ func (r *Reconcile) parseOption(d *caddyfile.Dispenser) error {
 		r.Budget = n
 		return nil
 	default:
-		return d.Errf("unrecognized option '%s' of reconcile", d.Val())
+		return unknown(d, "reconcile", "interval", "budget")
 	}
 }

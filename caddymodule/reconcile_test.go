@@ -10,12 +10,15 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 )
 
+const notSold = "Dodo does not sell this product, so nobody can buy it: compare its id with the dashboard's, of the same environment"
+
 // TestParkedProduct: what is sold before the catalog has it counts as parked, and
-// is applied soon after a config with the product is loaded.
+// is applied soon after a config with the product is loaded. That Dodo does not sell
+// what the catalog has instead is logged without anybody asking for it.
 func TestParkedProduct(t *testing.T) {
 	b := newBench(t)
 	sim := newSimulator(t, b, "")
-	global := usualDodo + "\n\tmetrics"
+	global := loggedDodo + "\n\tmetrics"
 	without := strings.ReplaceAll(global, "pack10", "pack9")
 	b.mustLoad(caddyfile(strings.Replace(without, "dodo {", "dodo {\n\t\treconcile off", 1), usualProxy))
 	client, err := dodo.New(dodo.Options{APIKey: "test_api_key", BaseURL: b.Dodo})
@@ -55,8 +58,18 @@ func TestParkedProduct(t *testing.T) {
 	if got := credits(); got != "3" {
 		t.Fatalf("without the product alice has %s credits", got)
 	}
+	eventually(t, "a wrong product is named", func() string {
+		lines := b.logged(notSold)
+		if len(lines) == 1 && lines[0]["product"] == "pack9" && lines[0]["id"] == "pdt_pack9" {
+			return ""
+		}
+		return fmt.Sprint(lines)
+	})
 	b.mustLoad(caddyfile(global, usualProxy))
 	eventually(t, "applied", counted(0))
+	if lines := b.logged(notSold); len(lines) != 1 {
+		t.Errorf("with the right product: %v", lines)
+	}
 	if got := credits(); got != "13" {
 		t.Errorf("with the product alice has %s credits", got)
 	}

@@ -78,7 +78,7 @@ func TestRedisRefused(t *testing.T) {
 		"wrong password":      {"redis redis://:MARK@" + server.Addr, "WRONGPASS"},
 		"it forgets balances": {"redis redis://:right@" + server.Addr, "maxmemory-policy"},
 		"braces in prefix":    {"redis redis://:right@" + server.Addr + " {\n\t\t\tkey_prefix \"a}\"\n\t\t}", "braces"},
-		"no url":              {"redis", "url: is required"},
+		"no url":              {"redis", "url is required"},
 		"no such authority":   {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tca /nonexistent.pem\n\t\t\t}\n\t\t}", "tls ca: open /nonexistent.pem"},
 		"no authority in it":  {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tca {{Dir}}/junk\n\t\t\t}\n\t\t}", "tls ca: there is no certificate in"},
 		"no such certificate": {"redis rediss://a {\n\t\t\ttls {\n\t\t\t\tcertificate {{Dir}}/junk {{Dir}}/junk\n\t\t\t}\n\t\t}", "tls certificate: "},

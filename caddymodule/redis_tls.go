@@ -108,6 +108,6 @@ func (t *RedisTLS) parseOption(d *caddyfile.Dispenser) error {
 	case "server_name":
 		return readOne(d, &t.ServerName)
 	default:
-		return d.Errf("unrecognized option '%s' of tls", d.Val())
+		return unknown(d, "tls", "ca", "certificate", "server_name")
 	}
 }

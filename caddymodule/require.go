@@ -67,7 +67,7 @@ func (Require) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the handler.
 func (h *Require) Provision(ctx caddy.Context) (err error) {
-	h.logger = ctx.Slogger()
+	h.logger = logger(ctx)
 	h.app, err = h.provision(ctx)
 	return err
 }

@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -12,9 +14,9 @@ import (
 // that a secret is never part of the config that the admin API shows or that is
 // saved to disk.
 //
-// It remembers the first setting that could not be filled in, so that a row of
-// settings needs one look at err. Its errors name settings and placeholders,
-// never a value.
+// Its err names every setting that could not be filled in, so that a row of
+// settings needs one look at it, and whoever begins with a config is told once what
+// is missing. It names settings and placeholders, never a value.
 type resolver struct {
 	repl *caddy.Replacer
 	err  error
@@ -37,16 +39,19 @@ func (r *resolver) text(setting, value string) string {
 	// err is not passed on: if the value itself has braces, it quotes a part.
 	what := "a placeholder in it is unknown or empty; {env.NAME} and {file./path} can be used"
 	if lonePlaceholder.MatchString(value) {
-		what = value + " is unset, empty or cannot be read"
+		what = value + " is unset or empty"
+		if strings.HasPrefix(value, "{file.") {
+			what = value + " cannot be read or is empty"
+		}
 	}
-	r.fail(setting, what)
+	r.fail(setting + ": " + what)
 	return ""
 }
 
 // must resolves a required setting.
 func (r *resolver) must(setting, value string) string {
 	if value == "" {
-		r.fail(setting, "is required")
+		r.fail(setting + " is required")
 		return ""
 	}
 	return r.text(setting, value)
@@ -61,8 +66,10 @@ func (r *resolver) list(setting string, values []string) []string {
 	return resolved
 }
 
-func (r *resolver) fail(setting, what string) {
+func (r *resolver) fail(what string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("%s: %s", setting, what)
+		r.err = errors.New(what)
+		return
 	}
+	r.err = fmt.Errorf("%w; %s", r.err, what)
 }

@@ -108,8 +108,8 @@ func TestErrorsDoNotQuoteSecrets(t *testing.T) {
 	for name, tt := range map[string]struct{ old, new, want string }{
 		"two keys":              {"test_api_key", "MARK1 MARK2", "api_key takes exactly one argument"},
 		"key in braces":         {"test_api_key", "MARK{MARK}", "api_key: a placeholder"},
-		"key of a placeholder":  {"test_api_key", "{env.DODOGATE_TEST_EMPTY}", "api_key: {env.DODOGATE_TEST_EMPTY} is unset, empty"},
-		"key of a file":         {"test_api_key", "{file./nonexistent/key}", "api_key: {file./nonexistent/key} is unset, empty or cannot be read"},
+		"key of a placeholder":  {"test_api_key", "{env.DODOGATE_TEST_EMPTY}", "api_key: {env.DODOGATE_TEST_EMPTY} is unset or empty"},
+		"key of a file":         {"test_api_key", "{file./nonexistent/key}", "api_key: {file./nonexistent/key} cannot be read or is empty"},
 		"key with a space":      {"test_api_key", `"MARK key"`, "api_key"},
 		"short webhook secret":  {webhookSecret, "{env.DODOGATE_TEST_SHORT}", "webhook_secret: webhook secret 1: too short"},
 		"wrong webhook secret":  {webhookSecret, webhookSecret + " whsec_MARK!", "webhook_secret: webhook secret 2"},

@@ -177,7 +177,7 @@ func (s *RedisStore) parseOption(d *caddyfile.Dispenser) error {
 		s.TLS = new(RedisTLS)
 		return s.TLS.parse(d)
 	default:
-		return d.Errf("unrecognized option '%s' of store redis", d.Val())
+		return unknown(d, "store redis", "url", "password", "key_prefix", "timeout", "tls")
 	}
 }
 

@@ -37,7 +37,7 @@ func (h *Webhook) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
-	api, err := httpapi.New(httpapi.Options{Gateway: h.app.gateway, Logger: ctx.Slogger()})
+	api, err := httpapi.New(httpapi.Options{Gateway: h.app.gateway, Logger: logger(ctx)})
 	if err != nil {
 		return err
 	}

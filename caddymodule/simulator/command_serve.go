@@ -45,7 +45,7 @@ func serveCommand(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.listen, "listen", defaultListen, "Address to listen on")
 	flags.StringVar(&s.webhook, "webhook", "", "URL where webhooks go; more can be made by the API")
-	flags.StringVar(&s.secret, "webhook-secret", "", "What signs them: whsec_… (default: DODO_PAYMENTS_WEBHOOK_KEY, or made up)")
+	flags.StringVar(&s.secret, "webhook-secret", "", "What signs them: whsec_… (default: DODO_PAYMENTS_WEBHOOK_KEY or DODO_PAYMENTS_WEBHOOK_SECRET, or made up)")
 	flags.StringVar(&s.key, "api-key", "", "The key that API calls must carry (default: DODO_PAYMENTS_API_KEY, or made up)")
 	flags.StringVar(&s.readOnlyKey, "read-only-key", "", "Another key, with which one may only read")
 	flags.StringVar(&s.catalog, "catalog", "", "What is sold: a YAML or JSON file, or a Caddyfile with its products (default: one product of each kind)")

@@ -59,7 +59,14 @@ func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
 	for _, p := range sold {
 		prices[p.ID] = p
 	}
-	return offersAt(g.Catalog, prices), nil
+	offers := offersAt(g.Catalog, prices)
+	for _, o := range offers {
+		if !o.Priced {
+			g.Logger.Warn("Dodo does not sell this product, so nobody can buy it: compare its id with the dashboard's, of the same environment",
+				"product", o.Name, "id", o.ID)
+		}
+	}
+	return offers, nil
 }
 
 func offersAt(catalog config.Catalog, prices map[string]dodo.Product) []Offer {

@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"golang.org/x/time/rate"
+
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -44,7 +46,9 @@ type API struct {
 	origins *http.CrossOriginProtection
 	// refusals are the answers of [API.Refuse] that were made before.
 	refusals *refusals
-	logger   *slog.Logger
+	// webhookRefusals say which refused webhooks are logged, by their code.
+	webhookRefusals map[string]*rate.Limiter
+	logger          *slog.Logger
 }
 
 // New makes an API, or says which option cannot be used.
@@ -64,7 +68,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
-		refusals: newRefusals(),
+		refusals: newRefusals(), webhookRefusals: newRefusalLimits(),
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.

@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -42,12 +45,40 @@ func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 	p := ProblemOf(err)
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		a.logRefusal(p)
 	default:
 		p = ProblemOf(store.ErrUnavailable)
 	}
 	a.logFailure(r, p, err)
 	p.writeJSON(w)
 	return nil
+}
+
+// webhookHints say what to look at when webhooks are refused, by the code: Dodo
+// shows no more than a status, and nothing arrives.
+var webhookHints = map[string]string{
+	"webhook_signature_invalid": "signed by none of webhook_secret: compare with the endpoint's secret in Dodo's dashboard, of the same environment",
+	"webhook_timestamp_stale":   "sent more than five minutes ago, or hence: look at this machine's clock",
+	"webhook_malformed":         "not what Dodo sends",
+	"body_too_large":            "larger than anything that Dodo sends",
+}
+
+// refusalsLogged is how often each kind of refusal is logged, because anybody can
+// cause one.
+const refusalsLogged = time.Minute
+
+func newRefusalLimits() map[string]*rate.Limiter {
+	limits := make(map[string]*rate.Limiter, len(webhookHints))
+	for code := range webhookHints {
+		limits[code] = rate.NewLimiter(rate.Every(refusalsLogged), 1)
+	}
+	return limits
+}
+
+func (a *API) logRefusal(p Problem) {
+	if limit, known := a.webhookRefusals[p.Code]; known && limit.AllowN(a.gateway.Clock(), 1) {
+		a.logger.Warn("webhook refused", "code", p.Code, "hint", webhookHints[p.Code])
+	}
 }
 
 func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {

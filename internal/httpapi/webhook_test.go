@@ -101,6 +101,27 @@ func TestWebhookRefusals(t *testing.T) {
 	}
 }
 
+// A wrong secret is seen in the log, and strangers cannot fill that.
+func TestWebhookRefusalsInTheLog(t *testing.T) {
+	s := newSite(t, nil)
+	logged := func(code string) int { return strings.Count(s.log.String(), "webhook refused\" code="+code) }
+	twice := func() call { return s.signed("m", someEvent).with("Webhook-Timestamp", "1") }
+	for range 3 {
+		twice().do().problem(400, "webhook_malformed")
+		s.post("/payments/webhook", someEvent).do().problem(401, "webhook_signature_invalid")
+	}
+	if logged("webhook_signature_invalid") != 1 || logged("webhook_malformed") != 1 || !strings.Contains(s.log.String(), "webhook_secret") {
+		t.Errorf("log: %s", s.log)
+	}
+	s.clock.pass(time.Minute)
+	for range 3 {
+		s.post("/payments/webhook", someEvent).do().problem(401, "webhook_signature_invalid")
+	}
+	if logged("webhook_signature_invalid") != 2 {
+		t.Errorf("log: %s", s.log)
+	}
+}
+
 // As large as Dodo may send.
 func TestLargestWebhook(t *testing.T) {
 	s := newSite(t, nil)

@@ -122,7 +122,7 @@ func (s *Store) transact(batch []*operation, answers []error) (err error) {
 		if err != nil {
 			err = unavailable("write "+s.path+", which ends writing until it is opened again", err)
 			s.broken.Store(&err)
-			s.log.Error("store file cannot be written, every change is refused from now on", "path", s.path, "error", err)
+			s.log.Error("store file cannot be written: every change is refused until a restart", "path", s.path, "error", err)
 		}
 	}()
 	return s.db.Update(func(tx *bolt.Tx) error {
