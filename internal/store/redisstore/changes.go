@@ -50,15 +50,15 @@ func (s *Store) stopListening() {
 
 // listen follows one subscription after the other.
 func (s *Store) listen() {
-	ctx, pause := s.listener.ctx, minPause
+	ctx, pause, again := s.listener.ctx, minPause, false
 	for {
-		heard, err := s.follow(ctx)
+		heard, err := s.follow(ctx, again)
 		s.watchers.Lost()
 		if ctx.Err() != nil {
 			return
 		}
 		if heard {
-			pause = minPause
+			pause, again = minPause, true
 			s.log.Warn("redis: changes are not heard for now", "addrs", s.addrs, "error", s.redact(err))
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // nobody gains by guessing
@@ -78,17 +78,17 @@ var (
 )
 
 // follow subscribes and tells the watchers what it hears, until something goes
-// wrong or ctx ends. It reports whether it heard anything.
+// wrong or ctx ends. It reports whether it heard anything; again says that it did before.
 //
 // A subscription alone proves little. Its connection may hang for minutes without
 // an error, or lead to a server that was replaced by a Sentinel, or to a node
 // that its Cluster has cut off: nothing would ever come, and nothing be missed in
 // it. So the listener publishes something on a channel of its own, by the way that
 // commands take, and believes in the subscription as long as that comes back.
-func (s *Store) follow(ctx context.Context) (heard bool, err error) {
+func (s *Store) follow(ctx context.Context, again bool) (heard bool, err error) {
 	f := &following{
 		Store: s, sub: s.client.Subscribe(ctx), own: s.changes + ":" + crand.Text(),
-		silence: beatInterval + 2*s.timeout,
+		silence: beatInterval + 2*s.timeout, again: again,
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var beats sync.WaitGroup
@@ -126,6 +126,7 @@ type following struct {
 	beating   bool
 	beat      time.Time // when the last one came back
 	live      bool
+	again     bool // there was a live one before
 }
 
 // receive waits for one message.
@@ -152,6 +153,9 @@ func (f *following) receive(ctx context.Context) error {
 		f.confirmed++
 	case *redis.Message:
 		if m.Channel == f.own {
+			if !f.live && f.again {
+				f.log.Info("redis: changes are heard again", "addrs", f.addrs)
+			}
 			f.beat, f.live = time.Now(), true
 			f.watchers.Live()
 			return nil

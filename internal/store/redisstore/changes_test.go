@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -45,6 +46,24 @@ func TestChangesAcrossStores(t *testing.T) {
 	}
 }
 
+// logged is a log that is read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
+}
+
 // TestSubscriptionLost: whatever happens to the connection, the watcher is told,
 // and not told that all is well before it is.
 func TestSubscriptionLost(t *testing.T) {
@@ -59,7 +78,8 @@ func TestSubscriptionLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t, "--appendfsync", "always")
-			s := open(t, redisstore.Options{URL: server.URL(), Timeout: quick})
+			var log logged
+			s := open(t, redisstore.Options{URL: server.URL(), Timeout: quick, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			w := watch(t, s)
 			f.begin(server)
 			w.Await(t, func(told []string) bool { return slices.Contains(told, "lost") })
@@ -70,6 +90,9 @@ func TestSubscriptionLost(t *testing.T) {
 				f.end(server)
 			}
 			w.AwaitLast(t, "live")
+			if lost, again := log.has("not heard for now"), log.has("heard again"); !lost || !again {
+				t.Errorf("the log says that changes are lost: %v, that they are back: %v", lost, again)
+			}
 			// On a busy machine the subscription may be lost once more meanwhile.
 			n := 0
 			eventually(t, func() error {
