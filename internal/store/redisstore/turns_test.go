@@ -119,11 +119,61 @@ func TestCallersLeave(t *testing.T) {
 	}
 }
 
+// TestLeadHandedOn: a caller that leaves in the instant in which it is told to send for
+// those who wait leaves that to the next one.
+func TestLeadHandedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = time.Second
+		client := newSlow(takes)
+		b := redisstore.NewBatch(client, 10*takes)
+		ping := func(ctx context.Context) error {
+			return b.Do(ctx, func(ctx context.Context, p redis.Pipeliner) { p.Ping(ctx) })
+		}
+		var left atomic.Int64
+		for range 100 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			come := func(ctx context.Context) {
+				all.Go(func() {
+					if err := ping(ctx); errors.Is(err, context.Canceled) {
+						left.Add(1)
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			come(t.Context()) // is sending for so long
+			for range 10 {
+				come(ctx)
+			}
+			come(t.Context())
+			time.AfterFunc(takes, cancel)
+			all.Wait()
+			cancel()
+		}
+		b.Close()
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		if left.Load() == 0 {
+			t.Error("nobody left")
+		}
+	})
+}
+
 // slow is a server that answers everybody, one batch after the other.
 type slow struct {
 	redis.Hook
 	each time.Duration
 	one  chan struct{}
+}
+
+// newSlow is a client of one. Its name is not looked up, which would outlive the test.
+func newSlow(each time.Duration) *redis.Client {
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	client.AddHook(slow{each: each, one: make(chan struct{}, 1)})
+	return client
 }
 
 func (s slow) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
@@ -143,8 +193,7 @@ func (s slow) DialHook(next redis.DialHook) redis.DialHook          { return nex
 func TestRushWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout, callers = time.Second, 10_000
-		client := redis.NewClient(&redis.Options{})
-		client.AddHook(slow{each: timeout / 2, one: make(chan struct{}, 1)})
+		client := newSlow(timeout / 2)
 		b := redisstore.NewBatch(client, timeout)
 		begin := time.Now()
 		var served, refused atomic.Int64
