@@ -49,7 +49,7 @@ func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (st
 		guess = b.Guess()
 	}
 	if guess != nil {
-		if more, err := s.appendGuess(args, b, *guess); err == nil {
+		if more, err := s.appendGuess(args, e, b, *guess); err == nil {
 			args, long = more, append(long, blob{before + stateArg, guess.Commit.State})
 		} else {
 			guess = nil // the event is taken all the same, and Commit says what is wrong
@@ -103,8 +103,8 @@ func (s *Store) receiveKeys(e store.Event, b store.Binding) []string {
 
 // appendGuess appends what an order's JSON has in it if the guess is right, which nothing
 // else in it can look like, for quotes in texts are escaped; and the arguments of the commit.
-func (s *Store) appendGuess(args []string, b store.Binding, g store.Guess) ([]string, error) {
-	c, err := record.CheckGuess(b, g)
+func (s *Store) appendGuess(args []string, e store.Event, b store.Binding, g store.Guess) ([]string, error) {
+	c, err := record.CheckGuess(e, b, g)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -40,6 +41,49 @@ func TestConformanceCluster(t *testing.T) {
 			URL: nodes[0].URL() + "?cluster=true", KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":"), Clock: clock,
 		})
 	})
+}
+
+// TestApart: a server may want all keys of a script in one slot though nobody called it a
+// Cluster. What is one step elsewhere is done by parts there, from the first time on.
+func TestApart(t *testing.T) {
+	node := redistest.StartCluster(t, 1)[0]
+	for name, first := range map[string]func(*testing.T, store.Store){
+		"receive": func(t *testing.T, s store.Store) {
+			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed != nil || bound.Order == nil {
+				t.Fatalf("%+v, %v", bound, err)
+			}
+		},
+		"commit": func(t *testing.T, s store.Store) {
+			c := give("acc", "pay_1", 5)
+			c.Settle = &store.Settlement{Event: store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:pay_1", Account: "acc"}}
+			if _, err := s.Commit(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := s.Event(t.Context(), "msg_1"); err != nil || e.State != store.EventApplied {
+				t.Fatalf("%+v, %v", e, err)
+			}
+			wantBalance(t, s, "acc", 5, 1)
+		},
+		"open order": func(t *testing.T, s store.Store) {
+			o := order("a")
+			o.SessionID = "cks_1"
+			if err := s.OpenOrder(t.Context(), o, key); err != nil {
+				t.Fatal(err)
+			}
+			owner, err := s.Owner(t.Context(), entitlement.Ref{Kind: entitlement.KindSession, ID: "cks_1"})
+			if err != nil || owner != "acc" {
+				t.Fatalf("%q, %v", owner, err)
+			}
+			creates("b", key, store.Replayed, "a")(t, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
+			creates("a", key, store.Created, "a")(t, s)
+			records(1)(t, s)
+			first(t, s)
+		})
+	}
 }
 
 // TestSentinel: the store follows the master that the Sentinel names.
