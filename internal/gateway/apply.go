@@ -47,7 +47,6 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 		return parked("", ReasonUnknownAccount), nil
 	}
 	if bound != nil && bound.Committed != nil {
-		g.views.Forget(found.account)
 		return result{outcome: Applied, account: found.account, alone: !bound.Committed.Waiting, settled: true}, nil
 	}
 	found.event = event
@@ -112,9 +111,9 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 			return step.done, step.record, err
 		}
 		committed, err := g.Store.Commit(ctx, step.commit)
+		g.views.Forget(found.account) // also if it failed: it may be done, and the reply lost
 		switch {
 		case err == nil:
-			g.views.Forget(found.account)
 			step.done.alone, step.done.settled = !committed.Waiting, step.commit.Settle != nil
 			return step.done, step.record, nil
 		case errors.Is(err, ledger.ErrRange):

@@ -74,6 +74,7 @@ func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (
 			record, bound, err := g.Store.Receive(ctx, e, store.Binding{
 				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim) },
 			})
+			g.views.Forget(claim.Account) // what was guessed may be done, whatever is said of it
 			return record, &proof{bound, claim}, err
 		}
 	}

@@ -335,3 +335,86 @@ func (s *story) everything() string {
 	note("history", h, err)
 	return strings.Join(all, "\n")
 }
+
+// deaf is a store whose messages are never heard, and whose replies are lost.
+type deaf struct {
+	store.Store
+	losesReceipt, losesCommit bool // and they are asked for again
+	failsReceipt, failsCommit bool // and they are not
+	failsClaim                bool
+}
+
+func (s *deaf) Watch(w store.Watcher) (stop func()) {
+	w.Live()
+	return func() {}
+}
+
+func (s *deaf) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+	if s.losesReceipt {
+		s.losesReceipt = false
+		if _, _, err := s.Store.Receive(ctx, e, b); err != nil {
+			return e, store.Bound{}, err
+		}
+	}
+	e, bound, err := s.Store.Receive(ctx, e, b)
+	if s.failsReceipt {
+		return e, store.Bound{}, store.ErrUnavailable
+	}
+	return e, bound, err
+}
+
+func (s *deaf) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+	if s.losesCommit {
+		s.losesCommit = false
+		if done, err := s.Store.Commit(ctx, c); err != nil {
+			return done, err
+		}
+	}
+	done, err := s.Store.Commit(ctx, c)
+	if s.failsCommit {
+		return store.Committed{}, store.ErrUnavailable
+	}
+	return done, err
+}
+
+func (s *deaf) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
+	if s.failsClaim && ref.Kind == entitlement.KindCustomer {
+		return "", store.ErrUnavailable
+	}
+	return s.Store.Claim(ctx, ref, account)
+}
+
+// TestCommittedIsSeen: what this gateway committed is in every view from then on, before
+// any message of it comes, and whatever else went wrong.
+func TestCommittedIsSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		store    deaf
+		promised int64 // 10 are guessed
+	}{
+		"guessed":                        {deaf{}, 10},
+		"not guessed":                    {deaf{}, 9},
+		"guessed, the reply is lost":     {deaf{losesReceipt: true}, 10},
+		"not guessed, the reply is lost": {deaf{losesCommit: true}, 9},
+		"guessed, no reply comes":        {deaf{failsReceipt: true}, 10},
+		"not guessed, no reply comes":    {deaf{failsCommit: true}, 9},
+		"guessed, and then it fails":     {deaf{failsClaim: true}, 10},
+	} {
+		for _, backend := range []string{"bolt", "redis"} {
+			t.Run(name+"/"+backend, func(t *testing.T) {
+				s := tell(t, backend, "")
+				as := c.store
+				as.Store, s.store = s.store, &as
+				s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+				s.promises(c.promised)
+				s.sees("0 none none false")
+				body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now, "data": s.bought("pdt_pack10")})
+				must(t, err)
+				header, raw := signedAt(t, "msg_1", string(body), s.now)
+				if _, err := s.HandleEvent(t.Context(), header, raw); (err != nil) != (as.failsClaim || as.failsReceipt || as.failsCommit) {
+					t.Fatal(err)
+				}
+				s.sees(fmt.Sprint(c.promised, " none none true"))
+			})
+		}
+	}
+}
