@@ -83,6 +83,7 @@ func TestAppendJSON(t *testing.T) {
 // drawText is mostly plain, and else anything that a string can hold.
 var drawText = rapid.OneOf(
 	rapid.StringMatching(`[a-z_]{0,4}`), rapid.StringMatching(`[a-z_]{0,4}`), rapid.String(),
+	rapid.SampledFrom([]string{`\`, `"`, `<`, `>`, `&`, "\x00", "\x1f", "\x7f", "\u2028", "\xff"}),
 	rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 2), func(b []byte) string { return string(b) }),
 )
 
