@@ -242,8 +242,9 @@ var guessStories = map[string]struct {
 	}},
 	"of a subscription": {false, func(s *story) {
 		s.ordered(map[string]entitlement.Terms{"pdt_monthly": {Credits: 500, Plan: "pro"}})
-		s.pays("", "product_cart", nil, "subscription_id", "sub_1")
-		s.send("subscription.active", s.subscription("metadata", s.Prover.Metadata(orderID, "alice", "monthly")))
+		proof := s.Prover.Metadata(orderID, "alice", "monthly")
+		s.pays("", "product_cart", nil, "subscription_id", "sub_1", "metadata", proof)
+		s.send("subscription.active", s.subscription("metadata", proof))
 		s.sees("500 pro active true")
 	}},
 }
