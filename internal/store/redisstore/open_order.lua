@@ -14,8 +14,8 @@
 --
 -- Invariants: an order that has a session keeps it. A key that leads to another
 -- order, or is finished, stays as it is. An owner never changes, and is there before
--- the order has the session; it is also bound when the order is missing. Who watches is told that the order can be
--- paid.
+-- the order has the session; it is also bound when the order is missing. Who watches is
+-- told that the order can be paid.
 
 local ORDER, UNPAID, KEY, OWNER = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
