@@ -58,6 +58,14 @@ stories: ## tell every life story in 10,000 shuffles, from SEED or one that it p
 	@echo 'SEED=$(SEED)'
 	$(GO) test -count=1 -timeout 10m -run 'TestLifeStories|TestMissedBodies|TestSpentInAnyLife' ./internal/entitlement -rapid.checks=10000 -rapid.seed=$(SEED)
 
+# How long the weather is bad, for each store.
+FOR ?= 5m
+
+.PHONY: weather
+weather: ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
+	@./.ci/deps
+	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
+
 # The length of a story is random; so many are more than enough, whatever the seed.
 .PHONY: model
 model: ## take each store 100,000 random steps beside package ledger, from SEED or one that it prints

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// document is one JSON object, as [document.parse] has read it: in one pass that looks at each
-// byte once, finds out whether it is JSON at all, and notes where every value stands.
-// encoding/json would check the whole, then copy what is asked for, and would neither
-// refuse bytes that are no text nor show that a name is there twice; what is here for
-// the same JSON is held to it by FuzzDecode.
+// document is one JSON object, as [document.parse] has read it: in one pass that finds out
+// whether it is JSON at all, and notes where every value stands. encoding/json would
+// check the whole, then copy what is asked for, and would neither refuse bytes that are
+// no text nor show that a name is there twice; FuzzDecode holds the two to the same.
 type document struct {
+	dec  jsontext.Decoder
 	body []byte
 	// nodes are the values, each before those that it is made of. The first is the
 	// whole. They hold no pointers, so that they can be used again as they are.
@@ -47,10 +51,16 @@ type node struct {
 // share it too. It is 0 where a name must be looked at to know anything.
 type nameKey uint32
 
-// keyOf is the key of a name of plain ASCII.
+// keyOf is the key of a name as it stands between its quotes: 0 unless that is what it
+// says, in ASCII.
 func keyOf[Text string | []byte](name Text) nameKey {
 	if len(name) == 0 {
 		return 0
+	}
+	for i := range len(name) {
+		if name[i] == '\\' || name[i] >= utf8.RuneSelf {
+			return 0
+		}
 	}
 	const otherCase = 'a' - 'A'
 	return nameKey(len(name))<<8 | nameKey(name[0]|otherCase)
@@ -103,6 +113,7 @@ func borrow(body []byte) (d *document, giveBack func(), err error) {
 			return
 		}
 		d.body = nil
+		d.dec.Reset(strings.NewReader("")) // lets go of the body, too
 		spareDocuments.Put(d)
 	}, err
 }

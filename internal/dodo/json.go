@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDepth bounds nesting. Dodo's deepest payload nests 6 levels.
@@ -18,6 +21,11 @@ var (
 	errNotJSON   = errors.New("not one valid JSON value")
 )
 
+// asWritten lets names be there twice, which is for those to judge who ask for one (see
+// [fields.find]), and half of a pair of escaped surrogates stand alone, which is read as
+// U+FFFD. Bytes that are no text are refused before.
+var asWritten = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 // parse makes d the document of a body. It refuses everything but one JSON object (RFC
 // 8259) in valid UTF-8, with nothing before it.
 func (d *document) parse(body []byte) error {
@@ -25,24 +33,18 @@ func (d *document) parse(body []byte) error {
 	if len(body) == 0 || len(body) >= longest || body[0] != '{' {
 		return errNotObject
 	}
-	d.names = nameTable{}
-	p := parser{body: body, nodes: d.nodes[:0], names: &d.names}
-	p.open()
-	done := p.value(0)
-	if done {
-		p.close(0)
-		p.space()
-		done = p.at == len(body)
+	if !utf8.Valid(body) {
+		return errNotUTF8
 	}
-	d.body, d.nodes = body, p.nodes
-	switch {
-	case done:
-		return nil
-	case p.why != nil:
-		return p.why
-	default:
+	d.body, d.nodes, d.names = body, d.nodes[:0], nameTable{}
+	d.dec.Reset(bytes.NewBuffer(body), asWritten...)
+	if err := d.value(node{}); err != nil {
+		return err
+	}
+	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errNotJSON
 	}
+	return nil
 }
 
 // checkJSON refuses what parse refuses.
@@ -52,238 +54,67 @@ func checkJSON(body []byte) error {
 	return err
 }
 
-// parser is on its way through a body. Each method goes on behind what it is named
-// after, or returns false.
-type parser struct {
-	body  []byte
-	at    int
-	nodes []node
-	names *nameTable
-	why   error // what is wrong; nil: it is no JSON
-}
-
-// open notes a value that begins here.
-func (p *parser) open() (at int) {
-	p.nodes = append(p.nodes, node{from: uint32(p.at)})
-	return len(p.nodes) - 1
-}
-
-// close notes that the value ends here.
-func (p *parser) close(at int) {
-	n := &p.nodes[at]
-	n.to, n.next = uint32(p.at), int32(len(p.nodes))
-}
-
-// next is the byte that comes next; 0 at the end, which is nowhere allowed.
-func (p *parser) next() byte {
-	if p.at < len(p.body) {
-		return p.body[p.at]
-	}
-	return 0
-}
-
-func (p *parser) space() {
-	for c := p.next(); c == ' ' || c == '\n' || c == '\t' || c == '\r'; c = p.next() {
-		p.at++
-	}
-}
-
-// value is any value; depth is that of what it is in.
-func (p *parser) value(depth int) bool {
-	switch c := p.next(); c {
-	case '"':
-		_, ok := p.text()
-		return ok
+// value notes the value that comes next, and all that it is made of.
+func (d *document) value(n node) error {
+	at := len(d.nodes)
+	d.nodes = append(d.nodes, n)
+	kind := d.dec.PeekKind()
+	switch kind {
 	case '{', '[':
-		if depth == maxDepth {
-			p.why = errTooDeep
-			return false
+		if d.dec.StackDepth() == maxDepth {
+			return errTooDeep
 		}
-		p.at++
-		if p.space(); c == '{' {
-			return p.members(depth+1, int32(len(p.nodes)-1))
+		if _, err := d.dec.ReadToken(); err != nil {
+			return errNotJSON
 		}
-		return p.items(depth + 1)
-	case 't':
-		return p.word("true")
-	case 'f':
-		return p.word("false")
-	case 'n':
-		return p.word("null")
+		n.from = d.here() - 1
+		if err := d.inside(kind, int32(at)); err != nil {
+			return err
+		}
 	default:
-		return p.number()
+		raw, err := d.dec.ReadValue()
+		if err != nil {
+			return errNotJSON
+		}
+		n.from = d.here() - uint32(len(raw))
 	}
+	n.to, n.next = d.here(), int32(len(d.nodes))
+	d.nodes[at] = n
+	return nil
 }
 
-// members are those of the object that was opened as parent.
-func (p *parser) members(depth int, parent int32) bool {
-	if p.next() == '}' {
-		p.at++
-		return true
-	}
-	for p.next() == '"' {
-		name := p.at + 1
-		plain, ok := p.text()
-		nameEnd := p.at - 1
-		if p.space(); !ok || p.next() != ':' {
-			return false
-		}
-		p.at++
-		p.space()
-		member := p.open()
-		n := &p.nodes[member]
-		n.name, n.nameEnd, n.parent = uint32(name), uint32(nameEnd), parent
-		if plain {
-			n.key = keyOf(p.body[name:nameEnd])
-		}
-		if n.key == 0 {
-			p.names.odd = true
-		}
-		first := p.names.at(parent, n.key)
-		n.alike, *first = *first, int32(member)
-		if !p.value(depth) {
-			return false
-		}
-		p.close(member)
-		if more, ok := p.comma('}'); !more {
-			return ok
-		}
-	}
-	return false
-}
-
-func (p *parser) items(depth int) bool {
-	if p.next() == ']' {
-		p.at++
-		return true
-	}
-	for {
-		item := p.open()
-		if !p.value(depth) {
-			return false
-		}
-		p.close(item)
-		if more, ok := p.comma(']'); !more {
-			return ok
-		}
-	}
-}
-
-// comma passes over the comma before another value, or over what closes them all.
-func (p *parser) comma(closing byte) (more, ok bool) {
-	p.space()
-	c := p.next()
-	p.at++
-	if c != ',' {
-		return false, c == closing
-	}
-	p.space()
-	return true, true
-}
-
-// isPlainByte are the bytes of a string that stand for themselves, of ASCII.
-var isPlainByte = func() (plain [256]bool) {
-	for c := byte(' '); c < utf8.RuneSelf; c++ {
-		plain[c] = c != '"' && c != '\\'
-	}
-	return plain
-}()
-
-// text is a string. It is plain when it says what stands there, in ASCII.
-func (p *parser) text() (plain, ok bool) {
-	plain = true
-	b := p.body
-	for i := p.at + 1; i < len(b); {
-		switch c := b[i]; {
-		case isPlainByte[c]:
-			i++
-		case c == '"':
-			p.at = i + 1
-			return plain, true
-		case c == '\\':
-			plain = false
-			n := lengthOfEscape(b[i:])
-			if n == 0 {
-				return false, false
+// inside notes what is in the object or list that was opened as parent, to its end.
+func (d *document) inside(kind jsontext.Kind, parent int32) error {
+	for next := d.dec.PeekKind(); next != '}' && next != ']'; next = d.dec.PeekKind() {
+		var n node
+		if kind == '{' {
+			name, err := d.dec.ReadValue()
+			if err != nil {
+				return errNotJSON
 			}
-			i += n
-		case c < ' ':
-			return false, false
-		default:
-			plain = false
-			_, n := utf8.DecodeRune(b[i:])
-			if n == 1 {
-				p.why = errNotUTF8
-				return false, false
-			}
-			i += n
+			n = d.named(name[1:len(name)-1], parent)
+		}
+		if err := d.value(n); err != nil {
+			return err
 		}
 	}
-	return false, false
+	if _, err := d.dec.ReadToken(); err != nil { // the other one's bracket, too
+		return errNotJSON
+	}
+	return nil
 }
 
-// lengthOfEscape is 0 when there is no such escape. Half of a pair of surrogates may
-// stand alone, as encoding/json has it: it is read as U+FFFD.
-func lengthOfEscape(b []byte) int {
-	if len(b) < 2 {
-		return 0
+// named is the member whose name has just been read.
+func (d *document) named(name []byte, parent int32) node {
+	end := d.here() - 1
+	n := node{name: end - uint32(len(name)), nameEnd: end, parent: parent, key: keyOf(name)}
+	if n.key == 0 {
+		d.names.odd = true
 	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		const length = len(`\u0000`)
-		if len(b) < length {
-			return 0
-		}
-		for _, c := range b[2:length] {
-			if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-				return 0
-			}
-		}
-		return length
-	}
-	return 0
+	first := d.names.at(parent, n.key)
+	n.alike, *first = *first, int32(len(d.nodes))
+	return n
 }
 
-func (p *parser) word(word string) bool {
-	if !bytes.HasPrefix(p.body[p.at:], []byte(word)) {
-		return false
-	}
-	p.at += len(word)
-	return true
-}
-
-func (p *parser) number() bool {
-	if p.next() == '-' {
-		p.at++
-	}
-	if p.next() == '0' {
-		p.at++
-	} else if !p.digits() {
-		return false
-	}
-	if p.next() == '.' {
-		p.at++
-		if !p.digits() {
-			return false
-		}
-	}
-	if c := p.next(); c != 'e' && c != 'E' {
-		return true
-	}
-	p.at++
-	if c := p.next(); c == '+' || c == '-' {
-		p.at++
-	}
-	return p.digits()
-}
-
-// digits is at least one.
-func (p *parser) digits() bool {
-	from := p.at
-	for c := p.next(); '0' <= c && c <= '9'; c = p.next() {
-		p.at++
-	}
-	return p.at > from
-}
+// here is behind what was read last.
+func (d *document) here() uint32 { return uint32(d.dec.InputOffset()) }

@@ -2,8 +2,9 @@ package dodo
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // personal are the fields whose values say who somebody is, where they live, how
@@ -30,10 +31,8 @@ func Redact(body []byte) []byte {
 	if checkJSON(body) != nil {
 		return []byte("{}")
 	}
-	r := redaction{body: body, dec: json.NewDecoder(bytes.NewReader(body))}
-	r.dec.UseNumber()
-	r.value(false)
-	if r.err != nil {
+	r := redaction{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body), asWritten...)}
+	if err := r.value(false); err != nil {
 		return []byte("{}")
 	}
 	r.out.Write(body[r.copied:])
@@ -43,72 +42,57 @@ func Redact(body []byte) []byte {
 // redaction is a walk through a body.
 type redaction struct {
 	body   []byte
-	dec    *json.Decoder
+	dec    *jsontext.Decoder
 	out    bytes.Buffer
 	copied int // how much of body is in out
-	err    error
 }
 
 // value walks through the value that comes next. Of a customer, only the id stays.
-func (r *redaction) value(customer bool) {
-	switch r.token() {
-	case json.Delim('['):
-		for r.more() {
-			r.value(false)
-		}
-		r.token()
-	case json.Delim('{'):
-		for r.more() {
-			name, _ := r.token().(string)
-			r.member(strings.ToLower(name), customer)
-		}
-		r.token()
+func (r *redaction) value(customer bool) error {
+	kind := r.dec.PeekKind()
+	if kind != '{' && kind != '[' {
+		return r.dec.SkipValue()
 	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return err
+	}
+	for next := r.dec.PeekKind(); next != '}' && next != ']'; next = r.dec.PeekKind() {
+		var err error
+		if kind == '{' {
+			err = r.member(customer)
+		} else {
+			err = r.value(false)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := r.dec.ReadToken()
+	return err
 }
 
-// member walks through the value of a field.
-func (r *redaction) member(name string, ofCustomer bool) {
-	switch {
-	case personal[name], ofCustomer && name != "customer_id", name == "customer" && !r.atObject():
-		r.drop()
+// member walks through a field.
+func (r *redaction) member(ofCustomer bool) error {
+	token, err := r.dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch name := strings.ToLower(token.String()); {
+	case personal[name], ofCustomer && name != "customer_id", name == "customer" && r.dec.PeekKind() != '{':
+		return r.drop()
 	case name == "metadata":
-		r.skip()
+		return r.dec.SkipValue()
 	default:
-		r.value(name == "customer")
+		return r.value(name == "customer")
 	}
-}
-
-// atObject reports whether the value that comes next is an object.
-func (r *redaction) atObject() bool {
-	return bytes.HasPrefix(bytes.TrimLeft(r.body[r.dec.InputOffset():], ": \t\r\n"), []byte("{"))
 }
 
 // drop leaves out the value that comes next.
-func (r *redaction) drop() {
-	length := r.skip()
+func (r *redaction) drop() error {
+	value, err := r.dec.ReadValue()
 	end := int(r.dec.InputOffset())
-	r.out.Write(r.body[r.copied : end-length])
+	r.out.Write(r.body[r.copied : end-len(value)])
 	r.out.WriteString("null")
 	r.copied = end
-}
-
-// skip passes over the value that comes next and returns its length.
-func (r *redaction) skip() int {
-	var raw json.RawMessage
-	r.note(r.dec.Decode(&raw))
-	return len(raw)
-}
-
-func (r *redaction) token() json.Token {
-	t, err := r.dec.Token()
-	r.note(err)
-	return t
-}
-
-func (r *redaction) more() bool { return r.err == nil && r.dec.More() }
-
-func (r *redaction) note(err error) {
-	if r.err == nil {
-		r.err = err
-	}
+	return err
 }

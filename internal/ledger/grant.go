@@ -61,7 +61,7 @@ func (b *book) set(t Target, policy Policy) error {
 		return err
 	}
 	change := t.Amount - g.Amount
-	if change > 0 && b.balance > 0 && change > Max-b.balance || change < 0 && b.Debt > Max+change {
+	if change > b.room(g) || change < 0 && b.Debt > Max+change {
 		return ErrRange
 	}
 	g.Amount = t.Amount
@@ -106,7 +106,7 @@ func (b *book) revive(g *Grant) error {
 	if g.Lapsed == 0 || g.Expired(b.now) {
 		return nil
 	}
-	if g.Lapsed > Max-max(b.balance, 0) {
+	if g.Lapsed > b.room(*g) {
 		return ErrRange
 	}
 	b.enter(KindGrant, g.ID, g.Lapsed)
@@ -117,6 +117,10 @@ func (b *book) revive(g *Grant) error {
 	*g = b.Grants.At(g.ID)
 	return nil
 }
+
+// room is how much a grant may be raised by: neither the balance may leave the range nor,
+// until the debt is paid from it, what is left of the grant.
+func (b *book) room(g Grant) int64 { return Max - max(b.balance, g.Left) }
 
 // raise adds n to what is left, less what was forgiven before, and returns what
 // was added.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -17,20 +20,49 @@ var (
 	errChannel = errors.New("its user may not tell of changes: allow it the channels")
 )
 
-// Check reports whether the server can be reached and may be trusted with money:
+// check reports whether the server can be reached and may be trusted with money:
 // [store.ErrUnavailable] with its address when it cannot be reached, and an
 // error when its eviction policy may drop any key or its ACL keeps us from
 // publishing. It warns where the server
 // keeps no append-only file, and where it may drop keys that expire: with us,
 // orders that nobody paid, idempotency keys and settled events.
-func (s *Store) Check(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, checkTimeout)
+//
+// A server that is not there may be starting, as after a power cut: it is asked again until
+// patience is over.
+func (s *Store) check(ctx context.Context, patience time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := s.forEachServer(limited, s.checkServer)
-	if err == nil || errors.Is(err, errEviction) || errors.Is(err, errChannel) {
-		return err
+	for waits := false; ; waits = true {
+		err := s.forEachServer(limited, s.checkServer)
+		if err == nil || errors.Is(err, errEviction) || errors.Is(err, errChannel) {
+			return err
+		}
+		if isStarting(err) && !waits {
+			s.log.Warn("redis does not answer; maybe it is starting", "addr", s.addrs)
+		}
+		if !isStarting(err) || !sleep(limited, patience/20) {
+			return s.unavailable(ctx, "reach redis at "+s.addrs, err)
+		}
 	}
-	return s.unavailable(ctx, "reach redis at "+s.addrs, err)
+}
+
+// isStarting reports whether a server that is about to be there may answer so.
+func isStarting(err error) bool {
+	if _, answered := errors.AsType[redis.Error](err); answered {
+		return redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "CLUSTERDOWN") || redis.HasErrorPrefix(err, "MASTERDOWN")
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// sleep reports whether ctx lasted for as long.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // forEachServer runs check for the server, or for every master of a Cluster.

@@ -52,6 +52,9 @@ end
 
 local function fresh() return { amount = 0, left = 0, held = 0, lapsed = 0, waived = 0, expires = '-', created = '-' } end
 
+-- room is how much a grant may be raised by.
+local function room(g) return MAX - math.max(balance, g.left) end
+
 -- set brings a grant to its amount; false when that leaves the range.
 local function set(id, target, expires, created, into)
   if not target then return false end
@@ -62,14 +65,14 @@ local function set(id, target, expires, created, into)
   end
   g.expires, g.created = expires, created
   if g.lapsed > 0 and not expired(g) then
-    if g.lapsed > MAX - math.max(balance, 0) then return false end
+    if g.lapsed > room(g) then return false end
     enter('grant', id, g.lapsed, cause)
     g.left = g.left + g.lapsed
     g.lapsed = 0
     pay_debt() -- else there could be more left for a moment than can be counted
   end
   local change = target - g.amount
-  if change > 0 and balance > 0 and change > MAX - balance then return false end
+  if change > room(g) then return false end
   if change < 0 and debt > MAX + change then return false end
   g.amount = target
   if change >= 0 then

@@ -69,9 +69,32 @@ func TestOpenRefusesPrefix(t *testing.T) {
 	}
 }
 
+// TestOpenWaits: gateway and Redis may be started at the same moment.
+func TestOpenWaits(t *testing.T) {
+	server := redistest.Start(t)
+	server.Kill()
+	var log bytes.Buffer
+	opened := make(chan error)
+	go func() {
+		s, err := redisstore.Open(t.Context(), redisstore.Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	time.Sleep(300 * time.Millisecond)
+	server.Restart()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(log.String(), "maybe it is starting") != 1 {
+		t.Errorf("log is %q", log.String())
+	}
+}
+
 func TestOpenUnreachable(t *testing.T) {
 	begin := time.Now()
-	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0"})
+	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0", Patience: time.Millisecond})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), secret) {
 		t.Fatalf("error is %v", err)
 	}
@@ -210,6 +233,7 @@ func TestTLS(t *testing.T) {
 		"a server without TLS":   {URL: server.URL(), TLS: trusting},
 		"a server with TLS":      {URL: "redis://" + secure},
 	} {
+		opts.Patience = 100 * time.Millisecond
 		if _, err := redisstore.Open(t.Context(), opts); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -36,6 +36,9 @@ type Options struct {
 	// 500 ms when zero. In a rush operations wait for their turn for as long as the
 	// server answers others, 20 timeouts at most.
 	Timeout time.Duration
+	// Patience is how long Open waits for a server that does not answer, because it may be
+	// starting; five seconds when zero.
+	Patience time.Duration
 	// TLS turns TLS on, also for redis://.
 	TLS *tls.Config
 	// Clock tells the time in tests; when nil, Redis does.
@@ -45,11 +48,12 @@ type Options struct {
 }
 
 const (
-	defaultPrefix  = "dodogate:"
-	defaultTimeout = 500 * time.Millisecond
-	minDialTimeout = time.Second // a first TLS handshake takes its time
-	poolSize       = 64
-	idleTime       = 5 * time.Minute
+	defaultPrefix   = "dodogate:"
+	defaultTimeout  = 500 * time.Millisecond
+	defaultPatience = 5 * time.Second
+	minDialTimeout  = time.Second // a first TLS handshake takes its time
+	poolSize        = 64
+	idleTime        = 5 * time.Minute
 )
 
 // Errors of the configuration never show the URL: it may hold a password, in

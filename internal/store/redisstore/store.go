@@ -37,14 +37,13 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// checkTimeout is how long Open waits for the server.
-const checkTimeout = 5 * time.Second
-
-// Open connects to Redis and checks by [Store.Check] that it can be used. No
-// error shows a password. The caller must [Store.Close] the store.
+// Open connects to Redis and checks that it can be used. No error shows a password. The caller must [Store.Close] the store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
+	}
+	if opts.Patience <= 0 {
+		opts.Patience = defaultPatience
 	}
 	if opts.KeyPrefix == "" {
 		opts.KeyPrefix = defaultPrefix
@@ -72,7 +71,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.secrets = []string{client.Password}
 	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
-	if err := s.Check(ctx); err != nil {
+	if err := s.check(ctx, opts.Patience); err != nil {
 		s.batch.close()
 		return nil, errors.Join(err, s.client.Close())
 	}

@@ -56,6 +56,28 @@ var rangeTests = []test{
 	{"what is expired but given in the same commit fills the range", story(
 		step{targets: targets(until(-time.Hour, "a", most), forever("b", 1)), err: ledger.ErrRange},
 	)},
+	{"what is owed makes no room in a grant of which something is left", func(r *rig) {
+		soon := func(amount int64) ledger.Target { return until(time.Hour, "soon", amount) }
+		r.give("acc", "p", forever("a", 1001))
+		r.placed("h", 1001)
+		r.take("p", ledger.PolicyDebt, forever("a", 2))
+		r.give("acc", "q", forever("b", 999)) // pays for a
+		r.end("h", 0)
+		r.give("acc", "s", soon(5000))
+		r.spend("i", 5000)
+		before := r.account("acc")
+		same(r, "left", left(before), map[string]int64{"a": 1001})
+		c := store.Commit{Account: "acc", Object: payment("t"), Policy: ledger.PolicyDebt}
+		c.Effect = entitlement.Effect{Grants: targets(soon(0), forever("a", most-1))}
+		if _, err := r.Commit(r.ctx(), c); !errors.Is(err, ledger.ErrRange) {
+			r.Fatalf("commit: %v", err)
+		}
+		same(r, "account", r.account("acc"), before)
+		c.Effect = entitlement.Effect{Grants: targets(soon(0), forever("a", most-1001))}
+		r.commit(c)
+		same(r, "left", left(r.account("acc")), map[string]int64{"a": most - 1001 - 2 + 1001 - 5000})
+		r.audit("acc")
+	}},
 	{"an error undoes the targets before it and the lapses", story(
 		step{targets: targets(until(time.Hour, "a", 5), forever("b", 5)), want: []line{{grant, "a", 5, 5}, {grant, "b", 5, 10}},
 			left: map[string]int64{"a": 5, "b": 5}},

@@ -1,0 +1,61 @@
+package boltstore
+
+import (
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// cut is what is known beside the file at the instant at which a reader begins to
+// look into it.
+type cut struct {
+	holds []liveHold // that have not ended, or whose end is not in the file yet
+	rev   int64      // the account's, at the least
+	// writing: a revision above before is on its way into the file, or just there.
+	writing bool
+	before  int64
+}
+
+// cut is called with mu held since before the reader began.
+func (h *holds) cut(account string) cut {
+	c := cut{rev: h.tidied}
+	c.before, c.writing = h.writing[account]
+	if held := h.accounts[account]; held != nil {
+		c.rev = held.rev
+		for _, hold := range held.ending {
+			c.holds = append(c.holds, *hold)
+		}
+		for _, hold := range held.live {
+			c.holds = append(c.holds, *hold)
+		}
+	}
+	return c
+}
+
+// show lays over what is held at a revision of the file, for a reader. It says
+// which revision that makes, and when the next hold runs out. Of the account, the
+// reader has every change up to that revision.
+func (c cut) show(rev int64, a *ledger.Account, now time.Time) (shown int64, until time.Time) {
+	for _, hold := range c.holds {
+		if hold.endedAt != 0 && hold.endedAt <= rev {
+			continue
+		}
+		over := ledger.Hold{ID: hold.ID, ExpiresAt: hold.ExpiresAt}
+		for _, p := range hold.Parts {
+			// Less is there only while a grant that it took from is on its way
+			// into the file.
+			if n := take(a, p.Grant, p.Amount); n > 0 {
+				over.Parts = append(over.Parts, ledger.Part{Grant: p.Grant, Amount: n})
+			}
+		}
+		if hold.Expired(now) {
+			a.Holds[hold.ID] = over
+		} else {
+			until = sooner(until, hold.ExpiresAt)
+		}
+	}
+	if c.writing && rev <= c.before {
+		return c.before, until
+	}
+	return max(rev, c.rev), until
+}
