@@ -63,6 +63,7 @@ var usualCommits = []struct {
 	{name: "of what was known already", before: func(ctx context.Context, s store.Store) error {
 		return commits(ctx, s, give("acc", "pay_1", 10))
 	}},
+	{name: "of a version that was never there", change: func(c *store.Commit) { c.Version = 1 }},
 	{name: "by a grant that is there", before: func(ctx context.Context, s store.Store) error {
 		c := give("acc", "pay_0", 3)
 		c.Effect.Grants[0].ID = "pay_1"
