@@ -82,7 +82,7 @@ func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (st
 	}
 	switch reply = reply[len(orderFields):]; {
 	case len(reply) == 1 && guess != nil:
-		stored, bound.Committed, err = s.guessed(ctx, stored, *guess, reply)
+		stored, bound.Committed, err = guessed(stored, *guess, reply)
 	case len(reply) < 2:
 		err = errReply(reply)
 	case reply[0] != "":
@@ -116,16 +116,14 @@ func (s *Store) appendGuess(args []string, e store.Event, b store.Binding, g sto
 	return s.appendCommit(append(args, string(append(promised, `,"`...))), c, standing), err
 }
 
-// guessed is what became of an event whose guess was right.
-func (s *Store) guessed(ctx context.Context, e store.Event, g store.Guess, reply []string) (store.Event, *store.Committed, error) {
+// guessed is what became of an event whose guess was right. It is new, so it was never
+// parked.
+func guessed(e store.Event, g store.Guess, reply []string) (store.Event, *store.Committed, error) {
 	reply, err := unpacked(reply, 1)
 	if err != nil {
 		return e, nil, err
 	}
-	done, under, err := committed(g.Commit, reply)
-	if err == nil && under != nil {
-		err = s.unpark(ctx, e.ID, *under)
-	}
+	done, _, err := committed(g.Commit, reply)
 	as := g.Commit.Settle.Event
 	e.State, e.Reason, e.Object, e.Account = as.State, as.Reason, as.Object, as.Account
 	return e, &done, err
