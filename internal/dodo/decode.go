@@ -10,9 +10,9 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// ErrUnclear says of an event: authentic, as far as Dodo's signature goes, but about money in a
-// way that cannot be understood. To be kept and looked at by a human, not to be
-// refused: Dodo would only send it again.
+// ErrUnclear says of an event: authentic, as far as Dodo's signature goes, but about
+// money in a way that cannot be understood. To be kept and looked at by a human, not to
+// be refused: Dodo would only send it again.
 var ErrUnclear = errors.New("cannot be understood")
 
 const (

@@ -3,8 +3,10 @@ package dodo_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -168,11 +170,28 @@ func TestNewProverSecrets(t *testing.T) {
 	}
 	own := bytes.Clone(proofKey)
 	p := newProver(t, own)
-	m := p.Metadata("o", "a", "p")
 	clear(own)
-	if _, ok := p.Claim(m); !ok {
+	if _, ok := p.Claim(newProver(t, proofKey).Metadata("o", "a", "p")); !ok {
 		t.Error("the prover keeps the caller's slice")
 	}
+}
+
+// TestProofInParallel: what one goroutine proves does not run into another's.
+func TestProofInParallel(t *testing.T) {
+	p := newProver(t, proofKey)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			want := dodo.Claim{Order: fmt.Sprint("ord_", i), Account: strings.Repeat("a", 1+25*i), Product: "pack10"}
+			for range 500 {
+				if got, ok := p.Claim(p.Metadata(want.Order, want.Account, want.Product)); !ok || got != want {
+					t.Errorf("%+v, %t; want %+v", got, ok, want)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestDeriveKey(t *testing.T) {

@@ -163,6 +163,7 @@ func TestVerifyHeaders(t *testing.T) {
 		"svix alias":            {toSvix, nil},
 		"svix beside webhook":   {func(h http.Header) { h.Set("svix-id", "msg_other") }, nil},
 		"svix id only replaced": {func(h http.Header) { h.Set("svix-id", eventID); h.Del("webhook-id") }, dodo.ErrSignature},
+		"webhook id and svix":   {func(h http.Header) { toSvix(h); h.Set("webhook-id", eventID) }, dodo.ErrSignature},
 		"svix alias, two ids":   {func(h http.Header) { toSvix(h); h.Add("svix-id", eventID) }, dodo.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {

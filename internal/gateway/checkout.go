@@ -53,7 +53,8 @@ type CheckoutRequest struct {
 }
 
 // How long a checkout may take, and how long its key is held for it: longer, so
-// that two never work on one order at once.
+// that two never work on one order at once. An order that has no session by then does
+// not count among those that an account may have: whoever was at work on it is gone.
 const (
 	checkoutDeadline = 15 * time.Second
 	keyLease         = 30 * time.Second
@@ -156,7 +157,7 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 	*order = store.Order{
 		ID: newOrderID(), Account: who.Account, Product: product.Name, Quantity: req.Quantity,
 		Terms:    map[string]entitlement.Terms{product.ID: termsOf(product)},
-		ReturnTo: landing, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(sessionLife),
+		ReturnTo: landing, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(keyLease),
 	}
 	if who.EmailVerified {
 		order.Email = who.Email
@@ -226,11 +227,21 @@ func (g *Gateway) drop(ctx context.Context, p *purchase) {
 	}
 }
 
+// open makes the order one that can be paid.
 func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) error {
 	p.order.SessionID, p.order.CheckoutURL = session.ID, session.URL
-	p.order.ExpiresAt = g.Clock().Add(sessionLife) // a resumed order may be older than its session
+	p.order.ExpiresAt = g.Clock().Add(sessionLife).Truncate(time.Millisecond) // as a repeat will see it
 	err := g.Store.OpenOrder(ctx, p.order, p.key)
 	g.views.Changed(p.order.Account, 0) // the store's message may come behind the payment
+	if errors.Is(err, store.ErrConflict) {
+		// We stood still for longer than the lease, and another request went on with the
+		// order. Of two sessions, the customer must see but one.
+		p.order, err = g.Store.Order(ctx, p.order.Account, p.order.ID)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		// The store was emptied meanwhile. That is not for the customer to look for.
+		return fmt.Errorf("%w: order vanished while its session was made", store.ErrUnavailable)
+	}
 	return err
 }
 

@@ -107,10 +107,17 @@ func TestIdempotencyKey(t *testing.T) {
 		if n := w.sim.Calls("POST", "/checkouts"); n != 1 {
 			t.Errorf("Dodo was called %d times", n)
 		}
-		other := req
-		other.Quantity = 2
-		if _, err := w.Checkout(t.Context(), who("alice"), other); !errors.Is(err, gateway.ErrKeyMismatch) {
-			t.Errorf("another request under the key: %v", err)
+		for what, change := range map[string]func(*gateway.CheckoutRequest){
+			"product":       func(r *gateway.CheckoutRequest) { r.Product = "pack9" },
+			"quantity":      func(r *gateway.CheckoutRequest) { r.Quantity = 2 },
+			"landing place": func(r *gateway.CheckoutRequest) { r.ReturnTo = "http://localhost:8080/there" },
+			"discount code": func(r *gateway.CheckoutRequest) { r.DiscountCode = "ALLFREE" },
+		} {
+			other := req
+			change(&other)
+			if _, err := w.Checkout(t.Context(), who("alice"), other); !errors.Is(err, gateway.ErrKeyMismatch) {
+				t.Errorf("another %s under the key: %v", what, err)
+			}
 		}
 		if bobs, err := w.Checkout(t.Context(), who("bob"), req); err != nil || bobs.ID == first.ID {
 			t.Errorf("somebody else's key: %+v, %v", bobs, err)

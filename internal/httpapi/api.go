@@ -17,8 +17,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -66,7 +64,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
-		refusals: otter.Must(&otter.Options[refusalKey, refusalAnswer]{MaximumSize: maxRefusals}),
+		refusals: newRefusals(),
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.

@@ -57,8 +57,10 @@ func TestCheckout(t *testing.T) {
 // What the customer pays for, and where he comes back to, is what was asked.
 func TestCheckoutReachesDodo(t *testing.T) {
 	s := newSite(t, nil)
-	order, session := s.order(alice, `{"product":"pack10","quantity":3}`)
-	attempt := s.pay(session, dodosim.CardVisa)
+	c := s.post("/payments/checkout", `{"product":"pack10","quantity":3}`).by(alice)
+	c.Host = "evil.example"
+	bought := c.do().json(http.StatusCreated)
+	order, attempt := bought["order_id"], s.pay(bought["session_id"].(string), dodosim.CardVisa)
 	back, err := url.Parse(attempt.RedirectURL)
 	must(t, err)
 	if back.Host != "shop.example" || back.Path != "/payments/return" || back.Query().Get("order") != order {
@@ -287,6 +289,7 @@ func TestCheckoutWhenDodoFails(t *testing.T) {
 		{"refused", dodosim.Fault{Status: 422, Body: `{"code":"MERCHANT_NOT_LIVE","message":"secret words"}`}, 502, "provider_rejected", "", "MERCHANT_NOT_LIVE"},
 		{"refused in odd words", dodosim.Fault{Status: 422, Body: `{"code":"<script>","message":"secret words"}`}, 502, "provider_rejected", "", ""},
 		{"discount", dodosim.Fault{Status: 422, Body: `{"code":"DISCOUNT_CODE_EXPIRED"}`}, 422, "discount_code_invalid", "", ""},
+		{"busy with a discount", dodosim.Fault{Status: 503, Body: `{"code":"DISCOUNT_CONCURRENT_REDEMPTION"}`}, 503, "provider_unavailable", "10", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, nil)

@@ -19,7 +19,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
@@ -42,8 +44,9 @@ func TestMain(m *testing.M) {
 type process struct {
 	Place place
 	Now   time.Time // where its clock stands
-	// Writes is after how many changes of the store it is killed, before anybody
-	// hears of the last one; never when negative.
+	Dodo  string    // the API that it buys from; empty: from none
+	// Writes is after how many changes, of the store or at Dodo, it is killed, before
+	// anybody hears of the last one; never when negative.
 	Writes int64
 }
 
@@ -75,14 +78,42 @@ func serve(config string) error {
 	}
 	set := setting{publicURL: public}
 	forStories(nil)(&set)
-	g, err1 := newGateway(set, mortal, nil, clock) // webhooks do not need Dodo
+	var provider gateway.Provider
+	if p.Dodo != "" {
+		set.signup = signupOfChildren
+		client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: p.Dodo})
+		if err != nil {
+			return err
+		}
+		provider = mortalProvider{client, mortal}
+	}
+	g, err1 := newGateway(set, mortal, provider, clock)
 	api, err2 := httpapi.New(httpapi.Options{Gateway: g})
 	l, err3 := net.Listen("tcp", "127.0.0.1:0")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	fmt.Println(l.Addr())
-	return http.Serve(l, api)
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := gateway.Identity{Account: r.Header.Get(childAccount)}
+		api.ServeHTTP(w, r.WithContext(httpapi.WithIdentity(r.Context(), who)))
+	}))
+}
+
+const (
+	childAccount     = "X-Account" // whom a child believes
+	signupOfChildren = 3           // credits, where there is a Dodo
+)
+
+// mortalProvider is a Dodo whose asking counts.
+type mortalProvider struct {
+	gateway.Provider
+	*mortal
+}
+
+func (m mortalProvider) CreateCheckout(ctx context.Context, c *dodo.Checkout) (dodo.Session, error) {
+	defer m.wrote()
+	return m.Provider.CreateCheckout(ctx, c)
 }
 
 // mortal is a store whose process is killed when it has made so many changes.
@@ -125,6 +156,21 @@ func (m *mortal) Claim(ctx context.Context, ref entitlement.Ref, account string)
 func (m *mortal) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
 	defer m.wrote()
 	return m.Store.Commit(ctx, c)
+}
+
+func (m *mortal) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+	defer m.wrote()
+	return m.Store.SignUp(ctx, c)
+}
+
+func (m *mortal) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+	defer m.wrote()
+	return m.Store.CreateOrder(ctx, o, key)
+}
+
+func (m *mortal) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+	defer m.wrote()
+	return m.Store.OpenOrder(ctx, o, key)
 }
 
 // child is a running process.

@@ -8,3 +8,13 @@ func ReadJSON(body []byte) (text string, number int64, err error) {
 
 // Money writes an amount of minor units for people.
 func Money(minor int64, currency string) string { return money(minor, currency) }
+
+// RememberedRefusals are how many answers of [API.Refuse] are remembered, and their bytes.
+func (a *API) RememberedRefusals() (answers, bytes int) {
+	a.refusals.CleanUp()
+	for _, answer := range a.refusals.All() {
+		answers++
+		bytes += len(answer.body)
+	}
+	return answers, bytes
+}

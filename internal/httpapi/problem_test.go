@@ -58,6 +58,9 @@ func TestWriteProblem(t *testing.T) {
 	if got := w.Header().Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After %q", got)
 	}
+	w.Header().Add("X-Content-Type-Options", "as an outer handler may")
+	w.Header().Add("Cache-Control", "private")
+	(answer{t, w}).problem(402, "insufficient_credits")
 	if len(p.Members) != 2 || p.Members["code"] != "mine" {
 		t.Errorf("the caller's members are %v now", p.Members)
 	}

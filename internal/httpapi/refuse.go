@@ -63,8 +63,16 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code s
 // same, and many are: those who have nothing left.
 type refusals = otter.Cache[refusalKey, refusalAnswer]
 
-// maxRefusals is how many answers are remembered, of a kilobyte or so each.
-const maxRefusals = 1000
+// maxRefusals is how many bytes of answers are remembered. Most have a kilobyte or two;
+// each grows with the catalog, and the list of offers that its key holds on to as well.
+const maxRefusals = 2 << 20
+
+func newRefusals() *refusals {
+	return otter.Must(&otter.Options[refusalKey, refusalAnswer]{
+		MaximumWeight: maxRefusals,
+		Weigher:       func(_ refusalKey, a refusalAnswer) uint32 { return uint32(min(len(a.body), maxRefusals+1)) },
+	})
+}
 
 // refusalKey is all that the answer to a refusal without pending orders follows from.
 type refusalKey struct {

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
@@ -76,6 +78,53 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// What is remembered of refusals is told to nobody who lacks something else, and it is
+// bounded however large the catalog is.
+func TestRefusalsAreRemembered(t *testing.T) {
+	many := catalog()
+	for i := range 300 {
+		many = append(many, config.Product{Name: fmt.Sprint("p", i), ID: fmt.Sprint("pdt_p", i), Credits: 1, Description: strings.Repeat("x", 200)})
+	}
+	s := newSite(t, func(set *setting) { set.products = many })
+	for range 2 {
+		for has := range int64(100) {
+			no := httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Credits: 100}, Has: entitlement.Snapshot{Credits: has}}
+			a, _ := s.get("/app").refused(no)
+			m := a.problem(402, "insufficient_credits")
+			if m["available"] != float64(has) || names(t, m)["p1"] != float64(100-has) {
+				t.Fatalf("who has %d is told %v", has, m["detail"])
+			}
+		}
+	}
+	if answers, bytes := s.api.RememberedRefusals(); answers == 0 || bytes > 2<<20 {
+		t.Errorf("%d answers are remembered, %d bytes", answers, bytes)
+	}
+}
+
+// The same is needed and lacked in many ways, and each is told as it is.
+func TestRefusalsOfAllKinds(t *testing.T) {
+	s, forgetful := priced(t, nil), priced(t, nil)
+	needs := []entitlement.Requirement{
+		{Paid: true}, {Plans: []string{"pro"}}, {Plans: []string{"gold"}}, {Plans: []string{"gold", "pro"}}, {Credits: 1}, {Credits: 20},
+	}
+	has := []entitlement.Snapshot{
+		{Plan: entitlement.NoPlan}, {Plan: "basic"}, {Plan: "basic", Credits: 7}, {Plan: "basic", HasPaid: true, Credits: 7},
+	}
+	for range 2 {
+		for _, need := range needs {
+			for _, h := range has {
+				no := httpapi.Refusal{Account: alice, Needs: need, Has: h}
+				got, _ := s.get("/app").refused(no)
+				no.Pending = []store.Order{{State: store.OrderFailed}} // which is not named, but not remembered either
+				want, _ := forgetful.get("/app").refused(no)
+				if got.Body.String() != want.Body.String() {
+					t.Errorf("needs %+v, has %+v: told %s, want %s", need, h, got.Body, want.Body)
+				}
+			}
+		}
+	}
+}
+
 // An offer says what it gives and what it costs, and its request buys it.
 func TestOffersCanBeBought(t *testing.T) {
 	s := priced(t, nil)
@@ -124,11 +173,17 @@ func TestRefuseNamesPending(t *testing.T) {
 	s := newSite(t, nil)
 	orders := []store.Order{{ID: "ord_1", State: store.OrderFailed}, {ID: "ord_2", State: store.OrderOpen}, {ID: "ord_3", State: store.OrderOpen}}
 	no := httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Paid: true}, Has: broke, Pending: orders}
-	a, _ := s.get("/app").refused(no)
-	if got := a.problem(402, "payment_required")["pending"]; !reflect.DeepEqual(got, []any{"ord_2", "ord_3"}) {
-		t.Errorf("pending %v", got)
+	for range 2 {
+		a, _ := s.get("/app").refused(no)
+		if got := a.problem(402, "payment_required")["pending"]; !reflect.DeepEqual(got, []any{"ord_2", "ord_3"}) {
+			t.Errorf("pending %v", got)
+		}
+		a, _ = s.get("/app").refused(httpapi.Refusal{Account: bob, Needs: no.Needs, Has: broke})
+		if got := a.problem(402, "payment_required")["pending"]; !reflect.DeepEqual(got, []any{}) {
+			t.Errorf("somebody else is told of %v", got)
+		}
 	}
-	a, _ = s.get("/app").asBrowser().refused(no)
+	a, _ := s.get("/app").asBrowser().refused(no)
 	if page := a.page(402); !strings.Contains(page, `href="/payments/return?order=ord_2"`) {
 		t.Error(page)
 	}

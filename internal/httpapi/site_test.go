@@ -43,6 +43,7 @@ type site struct {
 	gate  *gateway.Gateway
 	store closer
 	sim   *dodosim.Simulator
+	sells string // the address of the simulator's API
 	dodo  *dodo.Client
 	clock *clock
 	log   *lockedBuffer
@@ -136,8 +137,7 @@ func (s *site) simulate(sold []dodosim.Product) {
 	t.Helper()
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }))
 	t.Cleanup(hooks.Close)
-	var api string
-	s.sim, api = simtest.Serve(t, dodosim.Options{
+	s.sim, s.sells = simtest.Serve(t, dodosim.Options{
 		APIKey: apiKey, WebhookURL: hooks.URL + "/payments/webhook", WebhookSecret: secret,
 		PublicURL: "https://checkout.dodo.example",
 		Products:  sold,
@@ -147,7 +147,7 @@ func (s *site) simulate(sold []dodosim.Product) {
 	})
 	var err error
 	s.dodo, err = dodo.New(dodo.Options{
-		APIKey: apiKey, BaseURL: api,
+		APIKey: apiKey, BaseURL: s.sells,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	must(t, err)

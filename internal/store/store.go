@@ -24,8 +24,8 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrNotFound: there is no such order or event.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: the object changed since the caller read it. Read it again.
-	ErrConflict = errors.New("object changed meanwhile")
+	// ErrConflict: the object or order changed since the caller read it. Read it again.
+	ErrConflict = errors.New("changed meanwhile")
 	// ErrTooManyOrders: the account has [MaxOpenOrders] open orders.
 	ErrTooManyOrders = errors.New("too many open orders")
 )
@@ -157,7 +157,7 @@ type Order struct {
 	Email     string                       `json:"email,omitempty"` // verified by the site's login, else empty
 	State     OrderState                   `json:"state"`
 	CreatedAt time.Time                    `json:"created_at"` // by the store's clock
-	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session
+	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session, or of the wait for it
 	// Known once the session exists:
 	SessionID   string `json:"session_id,omitempty"`
 	CheckoutURL string `json:"checkout_url,omitempty"`
@@ -211,10 +211,11 @@ type Orders interface {
 	// an order.
 	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
 	// OpenOrder stores the session of an order, with its expiry where that is
-	// set, and finishes its key. An order that has a session keeps it. What Claim
-	// does for the session and the account is done too: in the same step, or right
-	// before where the two cannot be written together. It returns ErrNotFound when the
-	// order was dropped; the session is claimed all the same.
+	// set, and finishes its key. An order that has a session keeps it: ErrConflict
+	// when that is another one. What Claim does for the session and the account is
+	// done too: in the same step, or right before where the two cannot be written
+	// together. It returns ErrNotFound when the order was dropped. The session is
+	// claimed all the same in both cases.
 	OpenOrder(ctx context.Context, o Order, key Key) error
 	// DropOrder forgets an order without a session and its key, so that the key
 	// can be used again. Dropping what is not there does nothing; a paid order

@@ -144,17 +144,21 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 	if err != nil {
 		return fmt.Errorf("open order: %w", err)
 	}
-	missing := false
+	var refused error // what is written all the same
 	err = s.update(ctx, len(o.CheckoutURL), func(tx *bolt.Tx) error {
 		now := s.now()
 		b := accountOf(tx, o.Account)
 		stored, err := readOrder(b, o.Account, o.ID)
-		if missing = errors.Is(err, store.ErrNotFound); missing {
+		if errors.Is(err, store.ErrNotFound) {
+			refused = store.ErrNotFound
 			_, err = claim(tx, session, o.Account)
 			return err
 		}
 		if err != nil {
 			return err
+		}
+		if stored.SessionID != "" && stored.SessionID != o.SessionID {
+			refused = store.ErrConflict
 		}
 		known, err := readKey(b, key.Hash, now)
 		if err != nil {
@@ -164,8 +168,8 @@ func (s *Store) OpenOrder(ctx context.Context, o store.Order, key store.Key) err
 		_, err = claim(tx, session, o.Account)
 		return errors.Join(err, saveSession(b, stored, o, now.Add(key.Keep)), finishKey(b, known, o.ID, key, now))
 	})
-	if err == nil && missing {
-		return fmt.Errorf("open order: %w", store.ErrNotFound)
+	if err == nil && refused != nil {
+		return fmt.Errorf("open order: %w", refused)
 	}
 	return err
 }

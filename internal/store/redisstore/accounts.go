@@ -52,7 +52,7 @@ func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account
 		if err == nil {
 			reply, err = unpacked(reply, 1)
 		}
-		if err == nil && reply[0] == "range" {
+		if err == nil && len(reply) == 2 && reply[0] == "range" { // an account is an odd number of strings
 			err = fmt.Errorf("sign up: set grant %q: %w", reply[1], ledger.ErrRange)
 		}
 		return reply, err

@@ -128,8 +128,13 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%s: %v, want %s", name, err, f.want)
 				}
 			}
-			if _, err := s.Account(t.Context(), "acc"); (err == nil) != f.reads || (err != nil && !errors.Is(err, store.ErrUnavailable)) {
-				t.Errorf("read: %v", err)
+			for name, read := range map[string]func() error{
+				"read":                           func() error { _, err := s.Account(t.Context(), "acc"); return err },
+				"sign up of who is here already": func() error { _, err := s.SignUp(t.Context(), give("acc", "new", 5)); return err },
+			} {
+				if err := read(); (err == nil) != f.reads || (err != nil && !errors.Is(err, store.ErrUnavailable)) {
+					t.Errorf("%s: %v", name, err)
+				}
 			}
 			f.end(t, server)
 

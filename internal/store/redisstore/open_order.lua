@@ -10,12 +10,12 @@
 --       10 channel of changes    11 account id
 --       Times in milliseconds.
 --
--- Returns "ok" or "missing".
+-- Returns "ok", "conflict" when the order has another session, or "missing".
 --
 -- Invariants: an order that has a session keeps it. A key that leads to another
 -- order, or is finished, stays as it is. An owner never changes, and is there before
--- the order has the session; it is also bound when the order is missing. Who watches is
--- told that the order can be paid.
+-- the order has the session; it is also bound when the order is missing or has
+-- another. Who watches is told that the order can be paid.
 
 local ORDER, UNPAID, KEY, OWNER = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, has_key, keep, retention = ARGV[2], ARGV[6] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -47,4 +47,5 @@ if has_key then
   end
 end
 call('PUBLISH', ARGV[10], '0 ' .. string.match(ORDER, '{(.*)}'))
+if (session or '') ~= '' and session ~= ARGV[3] then return 'conflict' end
 return 'ok'

@@ -125,10 +125,14 @@ func (s *Store) openOrder(ctx context.Context, o store.Order, key store.Key, own
 		switch {
 		case err != nil && redis.HasErrorPrefix(err, "CROSSSLOT"):
 			return errApart
-		case err == nil && reply[0] == "missing":
+		case err != nil:
+			return err
+		case reply[0] == "missing":
 			return fmt.Errorf("open order: %w", store.ErrNotFound)
+		case reply[0] == "conflict":
+			return fmt.Errorf("open order: %w", store.ErrConflict)
 		}
-		return err
+		return nil
 	})
 }
 

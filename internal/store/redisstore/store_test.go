@@ -43,45 +43,53 @@ func TestConformanceCluster(t *testing.T) {
 	})
 }
 
-// TestApart: a server may want all keys of a script in one slot though nobody called it a
-// Cluster. What is one step elsewhere is done by parts there, from the first time on.
-func TestApart(t *testing.T) {
+// TestPlainClientOfACluster: a client that was not told of the Cluster, behind which all
+// slots are on one node for example, does in two steps what it cannot do in one.
+func TestPlainClientOfACluster(t *testing.T) {
 	node := redistest.StartCluster(t, 1)[0]
-	for name, first := range map[string]func(*testing.T, store.Store){
-		"receive": func(t *testing.T, s store.Store) {
-			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed != nil || bound.Order == nil {
-				t.Fatalf("%+v, %v", bound, err)
-			}
-		},
-		"commit": func(t *testing.T, s store.Store) {
-			c := give("acc", "pay_1", 5)
-			c.Settle = &store.Settlement{Event: store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:pay_1", Account: "acc"}}
-			if _, err := s.Commit(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
-			if e, err := s.Event(t.Context(), "msg_1"); err != nil || e.State != store.EventApplied {
-				t.Fatalf("%+v, %v", e, err)
-			}
-			wantBalance(t, s, "acc", 5, 1)
-		},
-		"open order": func(t *testing.T, s store.Store) {
-			o := order("a")
-			o.SessionID = "cks_1"
+	for name, do := range map[string]func(t *testing.T, s store.Store, n int64){
+		"an order gets its session": func(t *testing.T, s store.Store, n int64) {
+			key := store.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+			o := order(fmt.Sprint("ord_", n))
+			creates(o.ID, key, store.Created, o.ID)(t, s)
+			o.SessionID = fmt.Sprint("cks_", n)
 			if err := s.OpenOrder(t.Context(), o, key); err != nil {
 				t.Fatal(err)
 			}
-			owner, err := s.Owner(t.Context(), entitlement.Ref{Kind: entitlement.KindSession, ID: "cks_1"})
-			if err != nil || owner != "acc" {
-				t.Fatalf("%q, %v", owner, err)
+			creates("another", key, store.Replayed, o.ID)(t, s)
+			session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
+			if owner, err := s.Owner(t.Context(), session); err != nil || owner != "acc" {
+				t.Errorf("the session is %q's, %v", owner, err)
 			}
-			creates("b", key, store.Replayed, "a")(t, s)
+		},
+		"an event is settled by a commit": func(t *testing.T, s store.Store, n int64) {
+			e := store.Event{ID: fmt.Sprint("msg_", n), Type: "t", Body: []byte("body")}
+			e, err := s.Record(t.Context(), e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.State = store.EventApplied
+			c := give("acc", fmt.Sprint("pay_", n), 5)
+			c.Settle = &store.Settlement{Event: e}
+			if _, err := s.Commit(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := s.Event(t.Context(), e.ID); err != nil || e.State != store.EventApplied {
+				t.Errorf("the event is %s, %v", e.State, err)
+			}
+			wantBalance(t, s, "acc", 5*n, int(n))
+		},
+		"an event is received": func(t *testing.T, s store.Store, n int64) { receives(n)(t, s) },
+		"an event is received with a guess": func(t *testing.T, s store.Store, _ int64) {
+			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed != nil || bound.Account != "acc" {
+				t.Errorf("%+v, %v", bound, err)
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
-			creates("a", key, store.Created, "a")(t, s)
-			records(1)(t, s)
-			first(t, s)
+			do(t, s, 1) // and finds out
+			do(t, s, 2) // and knows
 		})
 	}
 }

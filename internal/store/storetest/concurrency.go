@@ -151,12 +151,16 @@ var concurrencyTests = []test{
 	}},
 	{"one order: one session", func(r *rig) {
 		o := r.create("acc", "ord_1", anyKey)
+		var first atomic.Pointer[string]
 		together(20, func(i int) {
-			if err := r.OpenOrder(r.ctx(), withSession(o, fmt.Sprint("cks_", i)), anyKey); err != nil {
-				r.Error(err)
+			session := fmt.Sprint("cks_", i)
+			err := r.OpenOrder(r.ctx(), withSession(o, session), anyKey)
+			if err == nil && !first.CompareAndSwap(nil, &session) || err != nil && !errors.Is(err, store.ErrConflict) {
+				r.Error(session, err)
 			}
 		})
 		got := r.order("acc", "ord_1")
+		same(r, "session", got.SessionID, *first.Load())
 		same(r, "checkout", got.CheckoutURL, "https://checkout.test/"+got.SessionID)
 	}},
 	{"one event: every delivery counts", func(r *rig) {

@@ -243,7 +243,10 @@ var openTests = []test{
 		first := r.createOpened("acc", "ord_1")
 		second := withSession(first, "cks_second")
 		second.ExpiresAt = second.ExpiresAt.Add(time.Hour)
-		r.open(second, store.Key{})
+		r.open(first, store.Key{})
+		if err := r.OpenOrder(r.ctx(), second, store.Key{}); !errors.Is(err, store.ErrConflict) {
+			r.Fatalf("a second session: %v", err)
+		}
 		same(r, "order", r.order("acc", "ord_1"), first)
 	}},
 	{"the session brings its expiry", func(r *rig) {
@@ -267,7 +270,9 @@ var openTests = []test{
 		r.claim(session("cks_2"), "bob")
 		r.open(withSession(r.create("ann", "ord_2", store.Key{}), "cks_2"), store.Key{})
 		same(r, "owner of a session that was bob's", r.owner(session("cks_2")), "bob")
-		r.open(withSession(r.order("ann", "ord_1"), "cks_3"), store.Key{})
+		if err := r.OpenOrder(r.ctx(), withSession(r.order("ann", "ord_1"), "cks_3"), store.Key{}); !errors.Is(err, store.ErrConflict) {
+			r.Fatal(err)
+		}
 		same(r, "owner of a second session", r.owner(session("cks_3")), "ann")
 		if err := r.OpenOrder(r.ctx(), withSession(r.newOrder("ann", "ord_3"), "cks_4"), store.Key{}); !errors.Is(err, store.ErrNotFound) {
 			r.Fatal(err)

@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -86,5 +89,62 @@ var signUpTests = []test{
 		}
 		all.Wait()
 		same(r, "entries", len(r.entries("acc")), 1)
+	}},
+	{"while a payment comes: before it or not at all", func(r *rig) {
+		for i := range 50 {
+			account := fmt.Sprint("acc", i)
+			var both sync.WaitGroup
+			both.Go(func() {
+				if _, err := r.SignUp(r.ctx(), signUp(account, 3)); err != nil {
+					r.Error(err)
+				}
+			})
+			both.Go(func() {
+				c := store.Commit{Account: account, Object: payment("pay_1"), State: []byte(`{}`), Cause: "evt_1"}
+				c.Effect.Grants = targets(forever("a", 7))
+				if _, err := r.Commit(r.ctx(), c); err != nil {
+					r.Error(err)
+				}
+			})
+			both.Wait()
+			got := lines(r.entries(account))
+			if len(got) == 2 {
+				same(r, "ledger of who was new", got, []line{{grant, "signup", 3, 3}, {grant, "a", 7, 10}})
+			} else {
+				same(r, "ledger of who was not", got, []line{{grant, "a", 7, 7}})
+			}
+			r.audit(account)
+		}
+	}},
+	{"a caller that leaves", func(r *rig) {
+		ctx, leave := context.WithCancel(r.ctx())
+		leave()
+		if _, err := r.SignUp(ctx, signUp("acc", 3)); !errors.Is(err, context.Canceled) {
+			r.Errorf("it is told %v", err)
+		}
+		same(r, "left", left(r.signsUp("acc", 3)), map[string]int64{"signup": 3})
+	}},
+	{"by what is no commit", func(r *rig) {
+		for name, c := range map[string]store.Commit{
+			"no account":     signUp("", 3),
+			"a long account": signUp(strings.Repeat("a", 257), 3),
+		} {
+			if _, err := r.SignUp(r.ctx(), c); err == nil || errors.Is(err, store.ErrUnavailable) {
+				r.Errorf("%s: %v", name, err)
+			}
+		}
+	}},
+	{"by another version, an order and an event", func(r *rig) {
+		r.create("acc", "ord_1", store.Key{})
+		c := signUp("acc", 3)
+		c.Version, c.Order = 7, &store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"}
+		c.Settle = &store.Settlement{Event: store.Event{ID: "msg_1", State: store.EventApplied}}
+		a, err := r.SignUp(r.ctx(), c)
+		if err != nil {
+			r.Fatal(err)
+		}
+		same(r, "left", left(a), map[string]int64{"signup": 3})
+		same(r, "version", r.object("acc", c.Object).Version, 1)
+		same(r, "order", r.order("acc", "ord_1").State, store.OrderOpen)
 	}},
 }
