@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
@@ -47,10 +49,12 @@ func TestAppendJSON(t *testing.T) {
 		"disputed": {Payment: with(func(p *entitlement.Payment) {
 			p.Disputes = map[string]entitlement.DisputeStatus{"dp_1": "opened"}
 		})},
-		"of another zone": {Payment: with(func(p *entitlement.Payment) { p.CreatedAt = at.In(time.FixedZone("", 3600)) })},
-		"subscription":    {Subscription: entitlement.Subscription{State: entitlement.SubscriptionState{Status: "active", At: at}}},
-		"both":            {Payment: payment, Subscription: entitlement.Subscription{GraceEndsAt: at}},
-		"feature":         {Feature: entitlement.Feature{Status: "delivered", At: at, Name: "f"}},
+		"of another zone":      {Payment: with(func(p *entitlement.Payment) { p.CreatedAt = at.In(time.FixedZone("", 3600)) })},
+		"subscription":         {Subscription: entitlement.Subscription{State: entitlement.SubscriptionState{Status: "active", At: at}}},
+		"both":                 {Payment: payment, Subscription: entitlement.Subscription{GraceEndsAt: at}},
+		"feature of a payment": {Payment: payment, Feature: entitlement.Feature{Name: "f"}},
+		"controls":             {Payment: with(func(p *entitlement.Payment) { p.Currency = "\x00\x1f\x7f" })},
+		"feature":              {Feature: entitlement.Feature{Status: "delivered", At: at, Name: "f"}},
 	} {
 		same(t, name, r, r.AppendJSON)
 		same(t, "terms of "+name, r.Terms, func(b []byte) ([]byte, error) { return entitlement.AppendTerms(b, r.Terms) })
@@ -73,6 +77,65 @@ func TestAppendJSON(t *testing.T) {
 	late := entitlement.Record{Payment: with(func(p *entitlement.Payment) { p.CreatedAt = at.AddDate(9000, 0, 0) })}
 	if b, err := late.AppendJSON(nil); err == nil {
 		t.Errorf("a time that JSON cannot write was written: %s", b)
+	}
+}
+
+// drawText is mostly plain, and else anything that a string can hold.
+var drawText = rapid.OneOf(
+	rapid.StringMatching(`[a-z_]{0,4}`), rapid.StringMatching(`[a-z_]{0,4}`), rapid.String(),
+	rapid.SampledFrom([]string{`\`, `"`, `<`, `>`, `&`, "\x00", "\x1f", "\x7f", "\u2028", "\xff"}),
+	rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 2), func(b []byte) string { return string(b) }),
+)
+
+func drawTime(t *rapid.T, name string) time.Time {
+	if rapid.IntRange(0, 3).Draw(t, name+" is known") == 0 {
+		return time.Time{}
+	}
+	at := time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, name), rapid.Int64Range(0, 999_999_999).Draw(t, name+" ns"))
+	return at.In(time.FixedZone("", rapid.SampledFrom([]int{0, 3600, -5400, 86399, 1}).Draw(t, name+" zone")))
+}
+
+// TestAppendJSONOfAnything: the encoder leaves what it does not write to encoding/json, and
+// fails where that fails.
+func TestAppendJSONOfAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := func(name string) string { return drawText.Draw(t, name) }
+		terms := make(map[string]entitlement.Terms)
+		for range rapid.IntRange(0, 2).Draw(t, "terms") {
+			terms[text("product of terms")] = entitlement.Terms{
+				Credits: rapid.Int64().Draw(t, "credits"), CreditsExpire: time.Duration(rapid.Int64Range(-1, 1).Draw(t, "expire")),
+				CreditsStay: rapid.Bool().Draw(t, "stay"), Plan: text("plan"), Lasts: time.Duration(rapid.Int64().Draw(t, "lasts")),
+			}
+		}
+		p := entitlement.Payment{
+			Status: entitlement.PaymentStatus(text("status")), Total: rapid.Int64().Draw(t, "total"), Currency: text("currency"),
+			Subscription: text("subscription"), CreatedAt: drawTime(t, "created"),
+			MethodOnly: rapid.Bool().Draw(t, "method"), RefundedFully: rapid.Bool().Draw(t, "fully"),
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "lines") {
+			p.Cart = append(p.Cart, entitlement.Line{ProductID: text("product"), Quantity: rapid.Int64().Draw(t, "quantity")})
+		}
+		r := entitlement.Record{Payment: p, Terms: terms}
+		if rapid.IntRange(0, 3).Draw(t, "more") == 0 {
+			r.Feature.Name = text("feature")
+			r.Subscription.GraceEndsAt = drawTime(t, "grace")
+			r.Payment.Refunds = map[string]entitlement.Refund{text("refund"): {}}
+		}
+		st := entitlement.Standing{Paid: rapid.Bool().Draw(t, "paid"), PaidAt: drawTime(t, "paid at"), Feature: r.Feature.Name}
+		for range rapid.IntRange(0, 2).Draw(t, "passes") {
+			st.Passes = append(st.Passes, entitlement.Pass{Plan: text("plan"), PaidAt: drawTime(t, "pass"), Lasts: 1})
+		}
+		alike(t, r, r.AppendJSON)
+		alike(t, st, st.AppendJSON)
+		alike(t, terms, func(b []byte) ([]byte, error) { return entitlement.AppendTerms(b, terms) })
+	})
+}
+
+func alike(t *rapid.T, value any, appends func([]byte) ([]byte, error)) {
+	want, wantErr := json.Marshal(value)
+	got, err := appends(nil)
+	if (err == nil) != (wantErr == nil) || err == nil && string(got) != string(want) {
+		t.Fatalf("%s, %v; want %s, %v", got, err, want, wantErr)
 	}
 }
 

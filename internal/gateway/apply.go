@@ -47,7 +47,6 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 		return parked("", ReasonUnknownAccount), nil
 	}
 	if bound != nil && bound.Committed != nil {
-		g.views.Forget(found.account)
 		return result{outcome: Applied, account: found.account, alone: !bound.Committed.Waiting, settled: true}, nil
 	}
 	found.event = event
@@ -107,18 +106,18 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 		object := *read
 		read = nil // once
-		step, err := g.compute(fact, found, object, cause)
-		if err != nil || step.nothing {
-			return step.done, step.record, err
+		s, err := g.compute(fact, found, object, cause)
+		if err != nil || s.nothing {
+			return s.done, s.record, err
 		}
-		committed, err := g.Store.Commit(ctx, step.commit)
+		committed, err := g.Store.Commit(ctx, s.commit)
+		g.views.Forget(found.account) // also if it failed: it may be done, and the reply lost
 		switch {
 		case err == nil:
-			g.views.Forget(found.account)
-			step.done.alone, step.done.settled = !committed.Waiting, step.commit.Settle != nil
-			return step.done, step.record, nil
+			s.done.alone, s.done.settled = !committed.Waiting, s.commit.Settle != nil
+			return s.done, s.record, nil
 		case errors.Is(err, ledger.ErrRange):
-			return parked(found.account, ReasonOutOfRange), step.prior, nil
+			return parked(found.account, ReasonOutOfRange), s.prior, nil
 		case !errors.Is(err, store.ErrConflict):
 			return result{}, entitlement.Record{}, fmt.Errorf("commit: %w", err)
 		}

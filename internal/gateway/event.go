@@ -67,13 +67,15 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 }
 
 // receive journals an event. One that proves whose it is binds its object in the
-// same step, and brings back whose that is; nil for any other.
+// same step, which also applies it if all is as guessed, and brings back what came of
+// that; nil for any other.
 func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
 		if claim, proven := g.Prover.Claim(fact.Clues.Metadata); proven {
 			record, bound, err := g.Store.Receive(ctx, e, store.Binding{
 				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim) },
 			})
+			g.views.Forget(claim.Account) // what was guessed may be done, whatever is said of it
 			return record, &proof{bound, claim}, err
 		}
 	}

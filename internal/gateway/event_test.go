@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -217,6 +219,47 @@ func TestPaymentBetweenLookUpAndParking(t *testing.T) {
 	s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 	s.deliverAs("msg_refunded", "refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
 	s.sees("6 pro active true")
+}
+
+// halfway is a store that commits no subscription while it is down.
+type halfway struct {
+	store.Store
+	down bool
+}
+
+func (s *halfway) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+	if s.down && c.Object.Kind == entitlement.KindSubscription {
+		return store.Committed{}, store.ErrUnavailable
+	}
+	return s.Store.Commit(ctx, c)
+}
+
+// TestChargeHalfway: the event of a subscription's payment is not noted as applied before it
+// is folded into the subscription, too.
+func TestChargeHalfway(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			half := &halfway{Store: s.store, down: true}
+			s.store = half
+			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+			charge := s.charge("pay_1", "metadata", s.Prover.Metadata(orderID, "alice", "monthly"))
+			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now, "data": charge})
+			must(t, err)
+			for _, want := range []store.EventState{store.EventReceived, store.EventApplied} {
+				half.down = want == store.EventReceived
+				header, raw := signedAt(t, "msg_1", string(body), s.now)
+				if _, err := s.HandleEvent(t.Context(), header, raw); (err != nil) != half.down {
+					t.Fatal(err)
+				}
+				if e, err := s.store.Event(t.Context(), "msg_1"); err != nil || e.State != want {
+					t.Errorf("the event is %s, %v; want %s", e.State, err, want)
+				}
+			}
+			s.send("subscription.active", s.subscription())
+			s.sees("500 pro active true")
+		})
+	}
 }
 
 func otherProver(t *testing.T) *dodo.Prover {

@@ -61,7 +61,7 @@ func (s *story) newStore(t *testing.T, backend string) store.Store {
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}
-	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock})
+	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock, Timeout: 10 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db

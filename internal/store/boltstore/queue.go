@@ -32,15 +32,16 @@ type writeError struct{ error }
 func (e writeError) Unwrap() error { return e.error }
 
 // errUnwritten is what an operation returns that did what it should without
-// writing, and without following from what others of its transaction write. It is answered at once: others may have to wait for the disk.
+// writing, and without following from what others of its transaction write. It is
+// answered at once: others may have to wait for the disk.
 var errUnwritten = errors.New("nothing was written")
 
 // errNothing undoes a transaction in which every operation was refused.
 var errNothing = errors.New("nothing to write")
 
 // update queues a change and waits for it to be on disk. What run returns is
-// returned, errUnwritten as nil; it must not have written anything then. The results of run may be
-// looked at only when update returns nil.
+// returned, errUnwritten as nil; it must not have written anything then. The results of
+// run may be looked at only when update returns nil.
 func (s *Store) update(ctx context.Context, size int, run func(*bolt.Tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err

@@ -20,7 +20,7 @@ func (s *Store) Receive(ctx context.Context, e store.Event, b store.Binding) (st
 		return store.Event{}, store.Bound{}, fmt.Errorf("receive event: %w", err)
 	}
 	e.Body = bytes.Clone(e.Body)
-	r := receipt{event: e, binding: b, guess: guessOf(b)}
+	r := receipt{event: e, binding: b, guess: guessOf(e, b)}
 	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) error { return s.receive(tx, &r) })
 	if err == nil {
 		err = r.unread
@@ -48,7 +48,7 @@ type guess struct {
 
 // guessOf is the binding's guess. There is none that cannot be written: [Store.Commit]
 // says why.
-func guessOf(b store.Binding) *guess {
+func guessOf(e store.Event, b store.Binding) *guess {
 	if b.Guess == nil {
 		return nil
 	}
@@ -56,7 +56,7 @@ func guessOf(b store.Binding) *guess {
 	if g == nil {
 		return nil
 	}
-	c, err := record.CheckGuess(b, *g)
+	c, err := record.CheckGuess(e, b, *g)
 	if err != nil {
 		return nil
 	}

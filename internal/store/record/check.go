@@ -96,10 +96,11 @@ func CheckBinding(b store.Binding) error {
 	return errors.Join(CheckAccount(b.Account), CheckRef(b.Object), CheckNames(b.Order))
 }
 
-// CheckGuess is CheckCommit for a guess about what is bound.
-func CheckGuess(b store.Binding, g store.Guess) (store.Commit, error) {
+// CheckGuess is CheckCommit for a guess about what e binds.
+func CheckGuess(e store.Event, b store.Binding, g store.Guess) (store.Commit, error) {
 	c := g.Commit
-	if c.Version != 0 || c.Account != b.Account || c.Object != b.Object || c.Settle == nil || c.Settle.Event.Deliveries != 1 ||
+	if c.Version != 0 || c.Account != b.Account || c.Object != b.Object ||
+		c.Settle == nil || c.Settle.Event.ID != e.ID || c.Settle.Event.Deliveries != 1 ||
 		c.Order == nil || c.Order.ID != b.Order || c.Order.State != store.OrderPaid {
 		return c, errGuess
 	}

@@ -3,6 +3,7 @@ package record_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,34 @@ func TestOrderComesBack(t *testing.T) {
 	}
 }
 
+// oddities are what somebody else than Order may write in place of a part of usualOrder.
+var oddities = []struct{ part, in string }{
+	{`:3`, `:03`}, {`:3`, `:-3`}, {`:3`, `:-0`}, {`:3`, `:0`}, {`:3`, `:3.0`}, {`:3`, `:3e2`}, {`:3`, `:9223372036854775808`},
+	{`:3`, `:`}, {`:3`, `:null`}, {`:3`, `:"3"`}, {`:3`, `: 3`}, {`:3`, `:+3`},
+	{`pack`, "pa\tck"}, {`pack`, "pa\x00ck"}, {`pack`, "pa\x7fck"}, {`pack`, `pa\u0063k`}, {`pack`, `pa\"ck`}, {`pack`, `pa\`},
+	{`pack`, `pa\ud800ck`}, {`pack`, "pa\xffck"}, {`pack`, "pa\u2028ck"}, {`pack`, `pa<>&ck`}, {`pack`, "päck"}, {`pack`, ``}, {`"pack"`, `null`},
+	{`{"pdt_1":{"credits":10,"plan":"pro"}}`, `null`}, {`{"pdt_1":{"credits":10,"plan":"pro"}}`, `{}`},
+	{`{"pdt_1":{"credits":10,"plan":"pro"}}`, `{"pdt_1":{"credits":10},}`}, {`{"pdt_1":{"credits":10,"plan":"pro"}}`, `[]`},
+	{`{"pdt_1":{"credits":10,"plan":"pro"}}`, `{"pdt_1":{"credits":10},"pdt_1":{"plan":"pro"}}`},
+	{`{"pdt_1":{"credits":10,"plan":"pro"}}`, `{"pdt_1":{"credits":10},"pdt_2":null}`},
+	{`{"credits":10,`, `{,"credits":10,`}, {`{"credits":10,`, `{"credits":10`}, {`{"credits":10,`, `{"credits":010,`}, {`{"credits":10,`, `{`},
+	{`{"credits":10,`, `{"credits":10,"credits":11,`}, {`{"credits":10,`, `{"credits":10,"more":1,`}, {`{"credits":10,`, `{"credits":10,"credits_stay":false,`},
+	{`{"credits":10,`, `{"credits_stay":true,"credits":10,`}, {`{"credits":10,`, `{"credits":10,"credits_stay":true,`}, {`{"credits":10,`, `{"CREDITS":10,`},
+	{`"plan":"pro"}`, `"plan":"pro",}`}, {`"plan":"pro"}`, `"plan":"pro","lasts":-5}`}, {`"plan":"pro"}`, `"plan":"pro","lasts":5}`},
+	{`2026-05-04T12:00:00Z`, `2026-05-04T12:00:00.123456789+05:30`}, {`2026-05-04T12:00:00Z`, `2026-05-04T12:00:00+24:00`},
+	{`2026-05-04T12:00:00Z`, `2026-05-04t12:00:00z`}, {`2026-05-04T12:00:00Z`, `2026-05-04T12:00:00,5Z`}, {`2026-05-04T12:00:00Z`, `2026-05-04T24:00:00Z`},
+	{`2026-05-04T12:00:00Z`, `12026-05-04T12:00:00Z`}, {`2026-05-04T12:00:00Z`, `0000-05-04T12:00:00Z`}, {`2026-05-04T12:00:00Z`, `2026-05-04T1:00:00Z`},
+	{`2026-05-04T12:00:00Z`, ``}, {`"2026-05-04T12:00:00Z"`, `null`}, {`"2026-05-04T12:00:00Z"`, `0`},
+	{`,"session_id"`, `,"session_id":"a","session_id"`}, {`,"session_id":"cks_1"`, ``}, {`,"session_id":"cks_1"`, `,"session_id":""`},
+	{`,"session_id":"cks_1"`, `,"from_tomorrow":{"a":[1]},"session_id":"cks_1"`}, {`"session_id"`, `"Session_ID"`},
+	{`"email"`, `"payment_id":"p","email"`}, {`pay_1"}`, `pay_1"} `}, {`pay_1"}`, `pay_1"}x`}, {`pay_1"}`, `pay_1"`}, {`pay_1"}`, `pay_1","more":1}`},
+	{`{"id"`, ` {"id"`}, {`"id":"",`, ``},
+}
+
+const usualOrder = `{"id":"","account":"","product":"pack","quantity":3,"terms":{"pdt_1":{"credits":10,"plan":"pro"}},"return_to":"/",` +
+	`"email":"a@b.test","state":"open","created_at":"2026-05-04T12:00:00Z","expires_at":"2026-05-05T12:00:00Z",` +
+	`"session_id":"cks_1","checkout_url":"https://a.test/","payment_id":"pay_1"}`
+
 // FuzzParseOrder holds the short way to read an order to encoding/json.
 func FuzzParseOrder(f *testing.F) {
 	for _, o := range someOrders {
@@ -50,6 +79,13 @@ func FuzzParseOrder(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b)
+	}
+	for _, odd := range oddities {
+		text := strings.Replace(usualOrder, odd.part, odd.in, 1)
+		if text == usualOrder {
+			f.Fatalf("%q is not odd", odd.in)
+		}
+		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var want store.Order

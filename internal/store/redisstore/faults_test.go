@@ -157,12 +157,34 @@ func TestFaults(t *testing.T) {
 				t.Error(err)
 			}
 			wantBalance(t, s, "acc", 10, 2)
+			if e, err := s.Event(t.Context(), "msg_2"); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("event of the guess: %+v, %v", e, err)
+			}
+			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed == nil {
+				t.Errorf("guess: %+v, %v", bound, err)
+			}
+			wantBalance(t, s, "acc", 15, 3)
 			if done, err := s.End(t.Context(), faultEnd); err != nil || !done.Found || done.Captured != 2 {
 				t.Errorf("end of the hold: %+v, %v", done, err)
 			}
 			wantBalance(t, s, "holder", 3, 2)
 		})
 	}
+}
+
+// faultGuess receives the payment of order "a" with a guess that is right.
+func faultGuess(ctx context.Context, s store.Store) (store.Bound, error) {
+	e := store.Event{ID: "msg_2", Body: []byte("body")}
+	settled := e
+	settled.State, settled.Deliveries = store.EventApplied, 1
+	commit := give("acc", "pay_3", 5)
+	commit.Order = &store.OrderResult{ID: "a", State: store.OrderPaid, PaymentID: "pay_3"}
+	commit.Settle = &store.Settlement{Event: settled}
+	_, bound, err := s.Receive(ctx, e, store.Binding{
+		Object: payment("pay_3"), Account: "acc", Order: "a",
+		Guess: func() *store.Guess { return &store.Guess{Commit: commit, Terms: order("a").Terms} },
+	})
+	return bound, err
 }
 
 // faultHold is one of two credits.
@@ -195,6 +217,7 @@ func writeAll(t *testing.T, s store.Store, timeout time.Duration) map[string]err
 			_, _, err := s.Receive(ctx, store.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("pay_2"), Account: "acc"})
 			return err
 		},
+		"guess": func() error { _, err := faultGuess(ctx, s); return err },
 		"park": func() error {
 			return s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventParked, Object: "o"}, store.Retention{})
 		},

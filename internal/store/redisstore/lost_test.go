@@ -28,7 +28,10 @@ func give(account, object string, amount int64) store.Commit {
 }
 
 func order(id string) store.Order {
-	return store.Order{ID: id, Account: "acc", Product: "pack10", Quantity: 1, ExpiresAt: time.Now().Add(time.Hour)}
+	return store.Order{
+		ID: id, Account: "acc", Product: "pack10", Quantity: 1, ExpiresAt: time.Now().Add(time.Hour),
+		Terms: map[string]entitlement.Terms{"pdt_1": {Credits: 5}},
+	}
 }
 
 var key = store.Key{Hash: "h", Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}

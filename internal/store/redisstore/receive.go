@@ -49,7 +49,7 @@ func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (st
 		guess = b.Guess()
 	}
 	if guess != nil {
-		if more, err := s.appendGuess(args, b, *guess); err == nil {
+		if more, err := s.appendGuess(args, e, b, *guess); err == nil {
 			args, long = more, append(long, blob{before + stateArg, guess.Commit.State})
 		} else {
 			guess = nil // the event is taken all the same, and Commit says what is wrong
@@ -82,7 +82,7 @@ func (s *Store) receive(ctx context.Context, e store.Event, b store.Binding) (st
 	}
 	switch reply = reply[len(orderFields):]; {
 	case len(reply) == 1 && guess != nil:
-		stored, bound.Committed, err = s.guessed(ctx, stored, *guess, reply)
+		stored, bound.Committed, err = guessed(stored, *guess, reply)
 	case len(reply) < 2:
 		err = errReply(reply)
 	case reply[0] != "":
@@ -103,8 +103,8 @@ func (s *Store) receiveKeys(e store.Event, b store.Binding) []string {
 
 // appendGuess appends what an order's JSON has in it if the guess is right, which nothing
 // else in it can look like, for quotes in texts are escaped; and the arguments of the commit.
-func (s *Store) appendGuess(args []string, b store.Binding, g store.Guess) ([]string, error) {
-	c, err := record.CheckGuess(b, g)
+func (s *Store) appendGuess(args []string, e store.Event, b store.Binding, g store.Guess) ([]string, error) {
+	c, err := record.CheckGuess(e, b, g)
 	if err != nil {
 		return nil, err
 	}
@@ -116,16 +116,14 @@ func (s *Store) appendGuess(args []string, b store.Binding, g store.Guess) ([]st
 	return s.appendCommit(append(args, string(append(promised, `,"`...))), c, standing), err
 }
 
-// guessed is what became of an event whose guess was right.
-func (s *Store) guessed(ctx context.Context, e store.Event, g store.Guess, reply []string) (store.Event, *store.Committed, error) {
+// guessed is what became of an event whose guess was right. It is new, so it was never
+// parked.
+func guessed(e store.Event, g store.Guess, reply []string) (store.Event, *store.Committed, error) {
 	reply, err := unpacked(reply, 1)
 	if err != nil {
 		return e, nil, err
 	}
-	done, under, err := committed(g.Commit, reply)
-	if err == nil && under != nil {
-		err = s.unpark(ctx, e.ID, *under)
-	}
+	done, _, err := committed(g.Commit, reply)
 	as := g.Commit.Settle.Event
 	e.State, e.Reason, e.Object, e.Account = as.State, as.Reason, as.Object, as.Account
 	return e, &done, err

@@ -80,6 +80,11 @@ func TestPlainClientOfACluster(t *testing.T) {
 			wantBalance(t, s, "acc", 5*n, int(n))
 		},
 		"an event is received": func(t *testing.T, s store.Store, n int64) { receives(n)(t, s) },
+		"an event is received with a guess": func(t *testing.T, s store.Store, _ int64) {
+			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed != nil || bound.Account != "acc" {
+				t.Errorf("%+v, %v", bound, err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +63,7 @@ var usualCommits = []struct {
 	{name: "of what was known already", before: func(ctx context.Context, s store.Store) error {
 		return commits(ctx, s, give("acc", "pay_1", 10))
 	}},
+	{name: "of a version that was never there", change: func(c *store.Commit) { c.Version = 1 }},
 	{name: "by a grant that is there", before: func(ctx context.Context, s store.Store) error {
 		c := give("acc", "pay_0", 3)
 		c.Effect.Grants[0].ID = "pay_1"
@@ -80,9 +80,21 @@ var usualCommits = []struct {
 	{name: "of an account that owes", before: owes},
 	{name: "after a grant expired", before: func(ctx context.Context, s store.Store) error {
 		c := give("acc", "pay_0", 5)
-		c.Effect.Grants[0].ExpiresAt = noon.Add(-time.Second)
+		c.Effect.Grants[0].ExpiresAt = noon
 		return commits(ctx, s, c, give("acc", "pay_9", 1))
-	}, usual: true}, // it lapsed when it was given
+	}},
+	{name: "after a grant was given that had expired", usual: true, before: func(ctx context.Context, s store.Store) error {
+		c := give("acc", "pay_0", 5)
+		c.Effect.Grants[0].ExpiresAt = noon.Add(-before)
+		return commits(ctx, s, c, give("acc", "pay_9", 1))
+	}},
+	{name: "after a hold ran out", before: func(ctx context.Context, s store.Store) error {
+		if err := commits(ctx, s, give("acc", "pay_0", 5)); err != nil {
+			return err
+		}
+		_, err := s.Hold(ctx, store.Hold{Account: "acc", ID: "h", Amount: 2, TTL: before})
+		return err
+	}},
 	{name: "of an event that was delivered since", usual: true, before: func(ctx context.Context, s store.Store) error {
 		_, err := s.Record(ctx, store.Event{ID: "msg_1", Type: "t", Body: []byte("newer")})
 		return err
@@ -100,7 +112,10 @@ var usualCommits = []struct {
 	{name: "alone", usual: true, change: func(c *store.Commit) { c.Settle = nil }},
 }
 
+// noon is when the commit is made, and what was before it was that long before.
 var noon = time.Date(2026, time.May, 4, 12, 0, 0, 0, time.UTC)
+
+const before = time.Minute
 
 func orders(ctx context.Context, s store.Store) error {
 	o := order("ord_1")
@@ -135,7 +150,8 @@ func TestUsualCommit(t *testing.T) {
 			var said [2]string
 			for i := range said {
 				server.MustDo("FLUSHALL")
-				s := open(t, redisstore.Options{URL: server.URL(), Clock: func() time.Time { return noon }})
+				now := noon.Add(-before)
+				s := open(t, redisstore.Options{URL: server.URL(), Clock: func() time.Time { return now }})
 				records(1)(t, s)
 				if c.before != nil {
 					if err := c.before(t.Context(), s); err != nil {
@@ -157,6 +173,7 @@ func TestUsualCommit(t *testing.T) {
 				if i == 1 {
 					commit.Effect.Grants = append(commit.Effect.Grants, ledger.Target{ID: "nothing"})
 				}
+				now = noon
 				server.MustDo("CONFIG", "RESETSTAT")
 				done, err := s.Commit(t.Context(), commit)
 				usual := !strings.Contains(server.MustDo("INFO", "commandstats"), "cmdstat_zrange:") // for the holds that run out
@@ -257,24 +274,15 @@ func TestGuess(t *testing.T) {
 	}
 }
 
-// losesGuess guesses while the reply is lost: asked again by itself, the client finds the
-// object as it is by then. Which reply that is depends on whether it has to connect; one
-// that it could do without leaves the guess undone or done once, and is tried no more.
+// losesGuess guesses while the script's reply is lost: asked again by itself, the client
+// finds the object as it is by then.
 func losesGuess(t *testing.T, p *redistest.Proxy, guess func() (store.Bound, error)) {
 	t.Helper()
-	var lost atomic.Bool
-	p.LoseReplies(func(int) bool { return !lost.Swap(true) })
-	defer p.LoseReplies(nil)
-	bound, err := guess()
-	if err != nil || !lost.Load() {
-		t.Fatalf("%+v, %v", bound, err)
-	}
-	if bound.Committed == nil && bound.Object.Version != 1 {
-		t.Fatalf("it was not done: %+v", bound)
-	}
-	p.LoseReplies(nil)
-	if again, err := guess(); err != nil || again.Committed != nil || again.Object.Version != 1 {
-		t.Fatalf("again: %+v, %v", again, err)
+	lost := p.LoseReplyWith(string(store.EventReceived)) // what the event was before
+	for range 2 {
+		if bound, err := guess(); err != nil || !lost() || bound.Committed != nil || bound.Object.Version != 1 {
+			t.Fatalf("lost %v, %+v, %v", lost(), bound, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ type Proxy struct {
 	conns    map[net.Conn]bool
 	replies  int
 	lose     func(reply int) bool // whether to lose a reply; they count from 1
+	loseText string               // a reply with it is lost, once, unless it is empty
 	requests int                  // how many are let through, when cut is set
 	cut      bool
 	held     int // the request that waits for release, when it is not 0
@@ -55,6 +57,19 @@ func (p *Proxy) LoseReplies(lose func(reply int) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replies, p.lose = 0, lose
+}
+
+// LoseReplyWith loses the next reply that has a text in it, and no other: which one that
+// is does not depend on whether a client has to connect first. lost reports that it came.
+func (p *Proxy) LoseReplyWith(text string) (lost func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loseText = text
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.loseText == ""
+	}
 }
 
 // CutAfter lets so many more requests through and then nothing at all, as when
@@ -111,7 +126,7 @@ func (p *Proxy) accept() {
 }
 
 // pipe carries messages that pass says may pass, and ends both sides otherwise.
-func (p *Proxy) pipe(from, to net.Conn, pass func() bool) {
+func (p *Proxy) pipe(from, to net.Conn, pass func(message []byte) bool) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -123,7 +138,7 @@ func (p *Proxy) pipe(from, to net.Conn, pass func() bool) {
 	b := make([]byte, 1<<20)
 	for {
 		n, err := from.Read(b)
-		if err != nil || !pass() {
+		if err != nil || !pass(b[:n]) {
 			return
 		}
 		if _, err := to.Write(b[:n]); err != nil {
@@ -132,7 +147,7 @@ func (p *Proxy) pipe(from, to net.Conn, pass func() bool) {
 	}
 }
 
-func (p *Proxy) request() bool {
+func (p *Proxy) request([]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.held > 0 {
@@ -148,9 +163,13 @@ func (p *Proxy) request() bool {
 	return p.requests >= 0
 }
 
-func (p *Proxy) reply() bool {
+func (p *Proxy) reply(message []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replies++
+	if p.loseText != "" && bytes.Contains(message, []byte(p.loseText)) {
+		p.loseText = ""
+		return false
+	}
 	return p.lose == nil || !p.lose(p.replies)
 }

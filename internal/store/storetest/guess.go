@@ -9,8 +9,11 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
+// sold is a product, in whose name a pattern would not be what it looks like.
+const sold = "pdt.1["
+
 // promised are the terms that a guess expects.
-var promised = map[string]entitlement.Terms{"pdt_1": {Credits: 5}}
+var promised = map[string]entitlement.Terms{sold: {Credits: 5}}
 
 // orderOn creates ann's order with terms.
 func (r *rig) orderOn(terms map[string]entitlement.Terms) store.Order {
@@ -98,13 +101,14 @@ var guessTests = []test{
 		same(r, "event", e, r.event("msg_1"))
 	}},
 	wrongGuess("without an order", func(*rig) {}),
-	wrongGuess("of other terms", func(r *rig) { r.orderOn(map[string]entitlement.Terms{"pdt_1": {Credits: 6}}) }),
+	wrongGuess("of other terms", func(r *rig) { r.orderOn(map[string]entitlement.Terms{sold: {Credits: 6}}) }),
+	wrongGuess("of another product", func(r *rig) { r.orderOn(map[string]entitlement.Terms{"pdt_1[": {Credits: 5}}) }),
 	wrongGuess("of more terms", func(r *rig) {
-		r.orderOn(map[string]entitlement.Terms{"pdt_1": {Credits: 5}, "pdt_2": {Credits: 5}})
+		r.orderOn(map[string]entitlement.Terms{sold: {Credits: 5}, "pdt_2": {Credits: 5}})
 	}),
 	wrongGuess("of terms that somebody typed", func(r *rig) {
 		o := r.newOrder("ann", "ord_1")
-		o.Terms, o.ReturnTo = nil, `https://app.test/?a=","terms":{"pdt_1":{"credits":5}},"`
+		o.Terms, o.ReturnTo = nil, `https://app.test/?a=","terms":{"`+sold+`":{"credits":5}},"`
 		if _, _, err := r.CreateOrder(r.ctx(), o, store.Key{}); err != nil {
 			r.Fatal(err)
 		}

@@ -45,6 +45,12 @@ var retentionTests = []test{
 		r.settleAs(e, store.EventApplied, store.Retention{Keep: 90 * day, Body: []byte{}})
 		r.hasBody("msg_1", "body")
 	}},
+	{"a body stays when it is not said which delivery is settled", func(r *rig) {
+		e := r.record("msg_1", "body")
+		e.Deliveries = 0
+		r.settleAs(e, store.EventApplied, redacted)
+		r.hasBody("msg_1", "body")
+	}},
 	{"a parked event's body is replaced when it is applied", func(r *rig) {
 		r.settleAs(r.record("msg_1", "body"), store.EventParked, redacted)
 		page, _, err := r.ParkedEvents(r.ctx(), "", 10)
