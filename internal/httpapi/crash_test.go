@@ -12,6 +12,18 @@ import (
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
+// crashPlaces are where stores of processes that die may be, each time another place.
+var crashPlaces = map[string]func(t *testing.T) (next func() place){
+	"bolt": func(t *testing.T) func() place {
+		dir, n := memory(t), 0
+		return func() place { n++; return place{File: filepath.Join(dir, fmt.Sprint(n, ".db"))} }
+	},
+	"redis": func(t *testing.T) func() place {
+		server, n := redistest.Start(t), 0
+		return func() place { n++; return place{URL: server.URL(), Prefix: fmt.Sprint("crash", n, ":")} }
+	},
+}
+
 // TestCrashes kills the gateway's process after each change that it makes in its
 // store while it takes webhooks: between journal and account, between account and
 // answer, and everywhere else. Whether Dodo then delivers again what was not
@@ -24,16 +36,7 @@ import (
 //   - a refund is not asked for because its payment knows it, though not the
 //     subscription that the payment belongs to.
 func TestCrashes(t *testing.T) {
-	for name, places := range map[string]func(t *testing.T) func() place{
-		"bolt": func(t *testing.T) func() place {
-			dir, n := memory(t), 0
-			return func() place { n++; return place{File: filepath.Join(dir, fmt.Sprint(n, ".db"))} }
-		},
-		"redis": func(t *testing.T) func() place {
-			server, n := redistest.Start(t), 0
-			return func() place { n++; return place{URL: server.URL(), Prefix: fmt.Sprint("crash", n, ":")} }
-		},
-	} {
+	for name, places := range crashPlaces {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			next := places(t)

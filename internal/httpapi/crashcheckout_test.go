@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
 // TestCheckoutCrashes kills the gateway's process after each change that it makes in its
@@ -22,16 +20,7 @@ import (
 //   - an order that got its session late expires as if it had got it in time,
 //   - a key is finished before its order has a session.
 func TestCheckoutCrashes(t *testing.T) {
-	for name, places := range map[string]func(t *testing.T) func() place{
-		"bolt": func(t *testing.T) func() place {
-			dir, n := memory(t), 0
-			return func() place { n++; return place{File: filepath.Join(dir, fmt.Sprint(n, ".db"))} }
-		},
-		"redis": func(t *testing.T) func() place {
-			server, n := redistest.Start(t), 0
-			return func() place { n++; return place{URL: server.URL(), Prefix: fmt.Sprint("crash", n, ":")} }
-		},
-	} {
+	for name, places := range crashPlaces {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			next := places(t)
