@@ -316,7 +316,7 @@ func TestHoldWithoutReply(t *testing.T) {
 	b.Upstream = strings.TrimPrefix(newServer(t, func(http.ResponseWriter, *http.Request) { reached <- struct{}{} }), "http://")
 	// Alice is remembered, so that it is the hold that fails.
 	dodo := strings.Replace(onRedis("redis "+proxy.URL()+" {\n\t\t\ttimeout 300ms\n\t\t}"), "signup_credits 3", "signup_credits 100\n\t\tmax_stale 1h", 1)
-	b.mustLoad(caddyfile(dodo, usualGateway+"\n\tdodo_charge 3 {\n\t\thold_ttl 1s\n\t}\n\treverse_proxy {{Upstream}}"))
+	b.mustLoad(caddyfile(dodo, usualGateway+"\n\tdodo_charge 3 {\n\t\thold_ttl 5s\n\t}\n\treverse_proxy {{Upstream}}"))
 	if a := b.do("GET", "/", "", "X-Test-User", "alice"); a.status != http.StatusOK {
 		t.Fatal(a.status, a.body)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"slices"
 	"sync"
@@ -24,7 +25,8 @@ import (
 // refused, as long as the server answers, but for those who have waited for as long as
 // they would for one of [turns]. Behind a server that hangs nobody waits for more than
 // about two timeouts, and behind one that is gone for no longer than it takes to find
-// out: what waits when a batch got no answer, and no other since that began, fails with it.
+// out: what waits when a batch ran out of time, or got no connection, fails with it, unless
+// another one was answered since that began.
 type batch struct {
 	client  redis.UniversalClient
 	timeout time.Duration // of one batch
@@ -230,16 +232,20 @@ func (b *batch) send(own *call) (err error) {
 	switch {
 	case slices.ContainsFunc(cmds, answered):
 		b.heard.Add(1)
-	case b.heard.Load() == heard:
-		reason := errSilent
-		if ctx.Err() == nil && failed != nil {
-			reason = fmt.Errorf("nobody is answered: %w", failed)
-		}
-		b.mu.Lock()
-		b.failWaiting(reason)
-		b.mu.Unlock()
+	case b.heard.Load() != heard:
+	case ctx.Err() != nil:
+		b.failAll(errSilent)
+	case isDial(failed):
+		b.failAll(fmt.Errorf("nobody is there: %w", failed))
 	}
 	return nil
+}
+
+// isDial reports whether there was no connection. One that was lost may have been the
+// last of many that the server, or something before it, has ended at once.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // answered reports whether the server said what became of a command.
@@ -248,7 +254,14 @@ func answered(cmd redis.Cmder) bool {
 	return cmd.Err() == nil || errors.As(cmd.Err(), &said)
 }
 
-// failWaiting fails those who wait. mu is held.
+// failAll fails those who wait.
+func (b *batch) failAll(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failWaiting(err)
+}
+
+// failWaiting is failAll with mu held.
 func (b *batch) failWaiting(err error) {
 	for _, c := range b.waiting {
 		c.told <- err

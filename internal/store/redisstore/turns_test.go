@@ -55,7 +55,7 @@ func TestRushAtNobody(t *testing.T) {
 		want  string // of most
 	}{
 		"frozen": {(*redistest.Server).Freeze, (*redistest.Server).Thaw, "to anybody"},
-		"killed": {(*redistest.Server).Kill, (*redistest.Server).Restart, "nobody is answered"},
+		"killed": {(*redistest.Server).Kill, (*redistest.Server).Restart, "nobody is there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
