@@ -8,6 +8,7 @@
 //	  store bolt             dodo.stores.bolt             store_bolt.go
 //	dodo_gateway             http.handlers.dodo_gateway   gateway.go
 //	dodo_require             http.handlers.dodo_require   require.go
+//	dodo_charge              http.handlers.dodo_charge    charge.go, meter.go
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go
 //	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
 //	@x dodo_path             http.matchers.dodo_path      gatepath.go
@@ -19,6 +20,21 @@
 // answers (below the base path) or the account is read, the headers are set, and
 // the site's next handler has its turn. placeholders.go shows the same to the
 // rest of the config. directives.go says which directive runs when.
+//
+// # Where credits move
+//
+// A webhook goes through internal/httpapi/webhook.go and internal/gateway/event.go to
+// apply.go, which folds it into the payment (internal/entitlement/payment.go). What a
+// payment gives after its refunds and disputes is Payment.Effect
+// (internal/entitlement/effect.go); bringing a grant to that, and so taking credits back,
+// is Account.Apply (internal/ledger/grant.go).
+//
+// A request that costs credits holds them in [Charge], and its meter (meter.go) decides by
+// the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
+// (internal/gateway/charge.go), whose rules are Account.Hold and Account.End
+// (internal/ledger/hold.go). Each store does both as one step: holds.go in
+// internal/store/boltstore, hold.lua and end.lua in internal/store/redisstore, with their
+// short ways known_*.lua and usual_*.lua before them.
 //
 // # Life
 //
