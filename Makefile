@@ -81,11 +81,12 @@ ROUNDS ?= 7
 BURST ?= 1s
 ONLY ?=
 CONTESTANTS ?=
+BEFORE ?=
 NOTE ?=
 bench_flags = -rounds $(ROUNDS) -burst $(BURST) -note '$(NOTE)' \
 	-command '$(strip make bench $(foreach v,ROUNDS BURST ONLY CONTESTANTS,$(if $(findstring command,$(origin $(v))),$(v)=$($(v)))))' \
-	$(if $(CONTESTANTS),-contestants $(CONTESTANTS)) \
-	$(if $(ONLY)$(CONTESTANTS),$(if $(ONLY),-only $(ONLY)),-out bench/RESULTS.md)
+	$(if $(CONTESTANTS),-contestants $(CONTESTANTS)) $(if $(BEFORE),-before $(BEFORE)) \
+	$(if $(ONLY)$(CONTESTANTS)$(BEFORE),$(if $(ONLY),-only $(ONLY)),-out bench/RESULTS.md)
 
 .PHONY: bench
 bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate beside bare Caddy and others; writes bench/RESULTS.md

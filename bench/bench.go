@@ -24,6 +24,7 @@ type options struct {
 	note        string // for the reader of the results
 	only        string // contestants of the proxy part, by name; "" is all
 	dodogate    string // the binary
+	before      string // an older one to compare with; "" is none
 	dodogateEnv []string
 	express     string // the folder
 	profiles    string // the folder; "" is none
@@ -56,7 +57,7 @@ func newBench(o options, dir string) (*bench, error) {
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
-	for _, path := range []*string{&b.dodogate, &b.express, &b.profiles} {
+	for _, path := range []*string{&b.dodogate, &b.before, &b.express, &b.profiles} {
 		if *path == "" {
 			continue
 		}

@@ -26,6 +26,7 @@ type contestant struct {
 	direct  bool   // instead: nothing at all
 	refused bool   // it answers 402
 	answer  string // instead: what bare Caddy itself answers with
+	older   bool   // it is of the binary that this one is compared with
 }
 
 const (
@@ -58,6 +59,22 @@ func contestants() []contestant {
 		{name: "require-402", title: "dodogate, refusal by dodo_require, Redis", gateway: true, redis: true, refused: true, charge: "dodo_require /api/* credits " + tooMuch, needs: requireModule},
 		{name: "charge-402", title: "dodogate, refusal by dodo_charge, Redis", gateway: true, redis: true, refused: true, charge: "dodo_charge /api/* " + tooMuch, needs: chargeModule},
 	}
+}
+
+// contestants are those of this run. With a binary to compare with, each gateway
+// takes part twice.
+func (b *bench) contestants() []contestant {
+	all := contestants()
+	if b.before == "" {
+		return all
+	}
+	for _, c := range all {
+		if c.gateway {
+			c.name, c.title, c.older = "before-"+c.name, c.title+", before", true
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // running is a contestant that runs.
@@ -99,6 +116,9 @@ func (b *bench) start(ctx context.Context, c contestant, upstream *rig.Process, 
 
 func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 	s := rig.CaddySpec{Name: r.name, Site: bareSite(upstream)}
+	if r.older {
+		s.Bin = b.before
+	}
 	if !r.ownGC {
 		s.Env = []string{stockGC}
 	}

@@ -7,6 +7,7 @@
 //	make bench ROUNDS=30 BURST=500ms
 //	make bench ONLY=proxy,webhooks  some of it, to the terminal
 //	make bench ONLY=proxy CONTESTANTS=headers-redis
+//	make bench ONLY=proxy BEFORE=/tmp/dodogate    an older binary beside this one
 //	make bench-smoke                whether it still works, in seconds
 //
 // What is measured and how: docs/performance.md.
@@ -46,6 +47,7 @@ func run() error {
 	var o options
 	var only, out string
 	flag.StringVar(&o.dodogate, "dodogate", "bin/dodogate", "the `binary` to measure, of cmd/dodogate")
+	flag.StringVar(&o.before, "before", "", "an older `binary`: in proxy, each gateway takes part with both, in the same run")
 	flag.StringVar(&o.express, "express", "bench/express", "the `folder` of the Express handler, with its packages installed")
 	flag.StringVar(&o.profiles, "profiles", "", "a `folder` for a CPU profile of each gateway under load")
 	flag.StringVar(&o.command, "command", "go run ./bench", "what the results say that they were made by")

@@ -76,7 +76,7 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range contestants() {
+	for _, c := range b.contestants() {
 		if !wanted(c) || !b.takesPart(c.name) {
 			continue
 		}
