@@ -99,6 +99,7 @@ type Catalog struct {
 	products []Product
 	byName   map[string]int
 	byID     map[string]int
+	ranking  Ranking
 }
 
 // NewCatalog validates the products. There must be at least one; names are
@@ -124,8 +125,18 @@ func NewCatalog(products []Product) (Catalog, error) {
 		}
 		c.byName[p.Name], c.byID[p.ID] = i, i
 	}
-	return c, nil
+	return c.Ranked(nil)
 }
+
+// Ranked is the catalog with its plans ranked as [RankPlans] says.
+func (c Catalog) Ranked(plans []string) (Catalog, error) {
+	var err error
+	c.ranking, err = RankPlans(c.products, plans)
+	return c, err
+}
+
+// Ranking ranks the plans that the products give.
+func (c Catalog) Ranking() Ranking { return c.ranking }
 
 // Products are all entries, in the operator's order. Not to be changed.
 func (c Catalog) Products() []Product { return c.products }

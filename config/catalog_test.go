@@ -136,7 +136,7 @@ func TestKeepEvents(t *testing.T) {
 
 func TestHeaderNames(t *testing.T) {
 	n, err := config.NewHeaderNames("")
-	if err != nil || n.Credits != "X-Entitlement-Credits" || n.HasPaid != "X-Entitlement-Has-Paid" || len(n.All()) != 9 || n.Features != "X-Entitlement-Features" {
+	if err != nil || n.Credits != "X-Entitlement-Credits" || n.HasPaid != "X-Entitlement-Has-Paid" || len(n.All()) != 11 || n.Features != "X-Entitlement-Features" {
 		t.Errorf("%+v, %v", n, err)
 	}
 	if n, err = config.NewHeaderNames("x-my-app-"); err != nil || n.PlanExpiresAt != "X-My-App-Plan-Expires-At" {
