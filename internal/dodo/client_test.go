@@ -319,19 +319,28 @@ func TestProducts(t *testing.T) {
 		answer(200, `{"items":[
 			{"product_id":"a","name":null,"description":null,"price":null,"currency":null,"is_recurring":false,"price_detail":null},
 			{"product_id":"b","name":"B","description":"the B","price":"1299","currency":"eur","is_recurring":"true"},
-			{"product_id":"c","name":"C","price_detail":{"type":"one_time_price","price":500,"currency":"USD"}}]}`),
+			{"product_id":"c","name":"C","price_detail":{"type":"one_time_price","price":500,"currency":"USD"}},
+			{"product_id":"d","entitlements":[
+				{"id":"ent_1","integration_type":"feature_flag","integration_config":{"feature_type":"boolean","feature_id":"reports"}},
+				{"id":"ent_2","integration_type":"discord","integration_config":{"guild_id":"1","feature_id":"guild"}},
+				{"id":"ent_3","integration_type":"feature_flag","integration_config":{"feature_type":"novel","feature_id":"novel"}},
+				{"id":"ent_4","integration_type":"feature_flag","integration_config":null}, 17, null,
+				{"id":"ent_5","integration_type":"feature_flag","integration_config":{"feature_id":"a, b"}}]},
+			{"product_id":"e","entitlements":"none"}]}`),
 	)
 	got, err := s.client.Products(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 202 || got[0].ID != "pdt_0" || got[198].ID != "pdt_198" {
+	if len(got) != 204 || got[0].ID != "pdt_0" || got[198].ID != "pdt_198" {
 		t.Fatalf("%d products", len(got))
 	}
 	want := []dodo.Product{
 		{ID: "a"},
 		{ID: "b", Name: "B", Description: "the B", Price: 1299, Currency: "EUR", Recurring: true},
 		{ID: "c", Name: "C", Price: 500, Currency: "USD"},
+		{ID: "d", Features: []string{"reports", "a, b"}},
+		{ID: "e"},
 	}
 	if !reflect.DeepEqual(got[199:], want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got[199:], want)

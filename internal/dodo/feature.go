@@ -6,9 +6,9 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// maxFeature is the longest name of a feature, in bytes. Dodo does not say how
+// MaxFeature is the longest name of a feature, in bytes. Dodo does not say how
 // long a feature_id may be.
-const maxFeature = 256
+const MaxFeature = 256
 
 // isFeature reports whether an entitlement grant is one of a feature flag. The
 // other integrations are delivered by Dodo, to Discord for example, and are none
@@ -52,6 +52,26 @@ func readFeature(data fields, eventType string, happenedAt time.Time) Fact {
 	}}
 }
 
+// maxAttached is how many entitlements of a product are looked at.
+const maxAttached = 100
+
+// grantedFeatures are the features that buying a product grants, by an item of the list
+// of products (FACTS 2.8). They only choose what is offered, so an entitlement that cannot
+// be understood is left out.
+func grantedFeatures(item fields) []string {
+	var names []string
+	for _, attached := range item.asHint().items("entitlements", maxAttached) {
+		hint := attached.asHint()
+		if hint.word("integration_type") != "feature_flag" {
+			continue
+		}
+		if name := hint.hints("integration_config").featureName(); hint.faults.err() == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 var featureStatusOf = map[string]entitlement.FeatureStatus{
 	"entitlement_grant.created":   entitlement.FeaturePending,
 	"entitlement_grant.delivered": entitlement.FeatureDelivered,
@@ -84,7 +104,7 @@ func (f fields) featureName() string {
 		f.refuse("feature_type", "is none that is known")
 	}
 	name := f.text("feature_id")
-	if name == "" || len(name) > maxFeature {
+	if name == "" || len(name) > MaxFeature {
 		f.refuse("feature_id", "is missing or too long")
 	}
 	return name

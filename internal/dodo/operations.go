@@ -204,6 +204,7 @@ type Product struct {
 	Price       int64  // minor units of Currency
 	Currency    string // ISO 4217; empty when Dodo did not say
 	Recurring   bool
+	Features    []string // that buying it grants, as far as Dodo's list says
 }
 
 // maxPages bounds the products that are read.
@@ -273,6 +274,6 @@ func readProduct(item fields) Product {
 	if !said {
 		price, _ = detail.whole("price")
 	}
-	p.Price = price
+	p.Price, p.Features = price, grantedFeatures(item)
 	return p
 }
