@@ -229,7 +229,7 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 			}
 			record = next
 		}
-		snapshot := entitlement.Account{Ledger: account, Standings: map[string]entitlement.Standing{"payment:pay_1": effect.Standing}}.Snapshot(noon)
+		snapshot := entitlement.Account{Ledger: account, Standings: map[string]entitlement.Standing{"payment:pay_1": effect.Standing}}.Snapshot(noon, ranking)
 		got := fmt.Sprintf("%+v %+v", snapshot, account.Grants)
 		if want == "" {
 			want = got

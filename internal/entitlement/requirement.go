@@ -7,11 +7,12 @@ import (
 )
 
 // Requirement is what an account must have to get at something: exactly one of
-// the three is set.
+// the four is set.
 type Requirement struct {
-	Paid    bool     // a payment in force, or a plan that gives access
-	Plans   []string // one of these plans, giving access now
-	Credits int64    // as many credits that can be spent; none is taken
+	Paid     bool     // a payment in force, or a plan that gives access
+	Plans    []string // one of these plans, giving access now
+	Features []string // one of these features
+	Credits  int64    // as many credits that can be spent; none is taken
 }
 
 // MetBy reports whether the snapshot is enough. A requirement of nothing is met by
@@ -21,7 +22,9 @@ func (r Requirement) MetBy(s Snapshot) bool {
 	case r.Paid:
 		return s.HasPaid
 	case len(r.Plans) > 0:
-		return s.Plan != NoPlan && slices.Contains(r.Plans, s.Plan)
+		return slices.ContainsFunc(s.Plans, func(p Plan) bool { return slices.Contains(r.Plans, p.Name) })
+	case len(r.Features) > 0:
+		return slices.ContainsFunc(s.Features, func(f string) bool { return slices.Contains(r.Features, f) })
 	case r.Credits > 0:
 		return s.Credits >= r.Credits
 	default:
@@ -29,15 +32,19 @@ func (r Requirement) MetBy(s Snapshot) bool {
 	}
 }
 
-// Pieces is how many pieces of a product would have to be bought for has to become
-// enough, at most [config.MaxQuantity]; 0 when the product is of no use for it. Of
-// what gives a plan nobody buys several for the credits.
-func (r Requirement) Pieces(p config.Product, has Snapshot) int64 {
+// Pieces is how many pieces of a product, which grants these features, would have to be
+// bought for has to become enough, at most [config.MaxQuantity]; 0 when the product is of
+// no use for it. Of what gives a plan nobody buys several for the credits.
+func (r Requirement) Pieces(p config.Product, features []string, has Snapshot) int64 {
 	switch {
 	case r.Paid:
 		return 1
 	case len(r.Plans) > 0:
 		if p.Plan != "" && slices.Contains(r.Plans, p.Plan) {
+			return 1
+		}
+	case len(r.Features) > 0:
+		if slices.ContainsFunc(features, func(f string) bool { return slices.Contains(r.Features, f) }) {
 			return 1
 		}
 	case r.Credits > 0 && p.Credits > 0:

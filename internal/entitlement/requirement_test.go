@@ -10,7 +10,9 @@ import (
 func TestRequirement(t *testing.T) {
 	nothing := entitlement.Snapshot{Plan: entitlement.NoPlan}
 	payer := entitlement.Snapshot{Plan: entitlement.NoPlan, HasPaid: true}
-	pro := entitlement.Snapshot{Plan: "pro", HasPaid: true}
+	pro := having(noon, until("pro", day))
+	both := having(noon, until("team", day), until("basic", 365*day))
+	features := entitlement.Snapshot{Plan: entitlement.NoPlan, Features: []string{"Api", "reports"}}
 	for name, tt := range map[string]struct {
 		requirement entitlement.Requirement
 		snapshot    entitlement.Snapshot
@@ -24,6 +26,15 @@ func TestRequirement(t *testing.T) {
 		"a plan in other case":         {entitlement.Requirement{Plans: []string{"Pro"}}, pro, false},
 		"no plan":                      {entitlement.Requirement{Plans: []string{"pro"}}, payer, false},
 		"no plan is no plan's name":    {entitlement.Requirement{Plans: []string{entitlement.NoPlan}}, payer, false},
+		"the lower of two plans":       {entitlement.Requirement{Plans: []string{"basic"}}, both, true},
+		"the higher of two plans":      {entitlement.Requirement{Plans: []string{"pro", "team"}}, both, true},
+		"neither of two plans":         {entitlement.Requirement{Plans: []string{"pro", "none"}}, both, false},
+		"the feature":                  {entitlement.Requirement{Features: []string{"reports"}}, features, true},
+		"one of the features":          {entitlement.Requirement{Features: []string{"export", "Api"}}, features, true},
+		"another feature":              {entitlement.Requirement{Features: []string{"export"}}, features, false},
+		"a feature in other case":      {entitlement.Requirement{Features: []string{"api"}}, features, false},
+		"a feature by a plan's name":   {entitlement.Requirement{Features: []string{"team"}}, both, false},
+		"a plan by a feature's name":   {entitlement.Requirement{Plans: []string{"reports"}}, features, false},
 		"exactly enough credits":       {entitlement.Requirement{Credits: 5}, entitlement.Snapshot{Credits: 5}, true},
 		"one credit short":             {entitlement.Requirement{Credits: 5}, entitlement.Snapshot{Credits: 4, HasPaid: true}, false},
 		"a requirement without a word": {entitlement.Requirement{}, pro, false},
@@ -53,6 +64,8 @@ func TestPieces(t *testing.T) {
 		"a plan too":                    {paid, pro, 0, 1},
 		"the plan":                      {plans, pro, 0, 1},
 		"no plan":                       {plans, pack, 0, 0},
+		"the feature":                   {entitlement.Requirement{Features: []string{"api", "export"}}, pack, 0, 1},
+		"another feature":               {entitlement.Requirement{Features: []string{"api"}}, pro, 0, 0},
 		"one pack":                      {credits(10), pack, 0, 1},
 		"two packs":                     {credits(11), pack, 0, 2},
 		"what is there counts":          {credits(11), pack, 1, 1},
@@ -67,7 +80,7 @@ func TestPieces(t *testing.T) {
 		"the plan of a credits product": {entitlement.Requirement{Plans: []string{""}}, pack, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := tt.requirement.Pieces(tt.product, entitlement.Snapshot{Credits: tt.has, Plan: entitlement.NoPlan}); got != tt.want {
+			if got := tt.requirement.Pieces(tt.product, []string{"reports", "export"}, entitlement.Snapshot{Credits: tt.has, Plan: entitlement.NoPlan}); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 		})

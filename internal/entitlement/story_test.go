@@ -1,6 +1,7 @@
 package entitlement_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ import (
 //   - a period is named by when it was heard of,
 //   - a decided dispute is opened again by a late "opened",
 //   - a feature that was revoked and delivered again stays revoked,
+//   - of several plans only the one that ends last counts,
 //   - credits that were spent are given again because their period is named otherwise.
 
 // told is one event of a story, after a number of days.
@@ -71,6 +73,7 @@ func stories() map[string][]told {
 	full := refund("r", entitlement.RefundSucceeded, 900, true)
 	active, sub := entitlement.SubscriptionActive, func(s entitlement.Subscription) entitlement.Fact { return ofSubscription("sub_1", s) }
 	atEnd := func(s *entitlement.SubscriptionState) { s.CancelAtEnd = true }
+	yearly := func(s *entitlement.SubscriptionState) { s.PeriodEnd = s.PeriodStart.Add(365 * day) }
 	return map[string][]told{
 		"buy, refund a third, refund the rest": {
 			{0, ofPayment("pay_1", entitlement.Payment{Status: "processing"})},
@@ -141,6 +144,34 @@ func stories() map[string][]told {
 			{31, ofSubscription("sub_2", body(active, "pdt_keep", 31))},
 			{31, chargeOf("sub_2", "pay_3", 31)},
 		},
+		"a monthly plan beside a lower one that lasts longer": {
+			{0, sub(body(active, "pdt_pro", 0, yearly))},
+			{0, chargeOf("sub_1", "pay_1", 0)},
+			{1, ofSubscription("sub_2", body(active, "pdt_team", 1))},
+			{1, chargeOf("sub_2", "pay_2", 1)},
+		},
+		"the higher of two plans is put on hold": {
+			{0, sub(body(active, "pdt_pro", 0, yearly))},
+			{1, ofSubscription("sub_2", body(active, "pdt_team", 1))},
+			{31, ofSubscription("sub_2", body("on_hold", "pdt_team", 1, after(30*day)))},
+		},
+		"the higher of two plans is refunded": {
+			{0, ofPayment("pay_9", paid(line("pdt_life", 1)))},
+			{1, ofSubscription("sub_2", body(active, "pdt_team", 1))},
+			{1, chargeOf("sub_2", "pay_2", 1)},
+			{3, ofPayment("pay_2", refund("r", entitlement.RefundSucceeded, 1000, true))},
+		},
+		"three plans, of which one ends with its period": {
+			{0, ofPayment("pay_9", paid(line("pdt_life", 1)))},
+			{0, sub(body(active, "pdt_pro", 0))},
+			{1, ofSubscription("sub_2", body(active, "pdt_team", 1))},
+			{9, ofSubscription("sub_2", body("cancelled", "pdt_team", 1, after(8*day), atEnd))},
+		},
+		"a pass beside a subscription to its plan that is past due": {
+			{0, ofPayment("pay_9", paid(line("pdt_both", 1)))},
+			{0, sub(body(active, "pdt_pro", 0))},
+			{5, sub(body("past_due", "pdt_pro", 0, after(5*day)))},
+		},
 		"a feature is revoked by a hold and delivered again": {
 			{0, sub(body(active, "pdt_pro", 0))},
 			{0, grantOf("entg_1", entitlement.FeaturePending, "", 0)},
@@ -160,7 +191,7 @@ func stories() map[string][]told {
 	}
 }
 
-// ends is what the account sees in the end: "credits plan status paid features".
+// ends is what the account sees in the end: "credits plans status paid features".
 var ends = map[string]string{
 	"buy, refund a third, refund the rest":                          "0 none none false []",
 	"dispute won":                                                   "500 pro active true []",
@@ -172,6 +203,11 @@ var ends = map[string]string{
 	"a change of plan begins a new period":                          "800 team active true []",
 	"pause, change the plan, refund the change":                     "0 none expired false []",
 	"two subscriptions and a pack":                                  "1010 pro active true []",
+	"a monthly plan beside a lower one that lasts longer":           "1300 team,pro active true []",
+	"the higher of two plans is put on hold":                        "500 pro active true []",
+	"the higher of two plans is refunded":                           "0 life active true []",
+	"three plans, of which one ends with its period":                "1300 team,pro,life cancelled true []",
+	"a pass beside a subscription to its plan that is past due":     "1000 pro active true []",
 	"a feature is revoked by a hold and delivered again":            "0 none on_hold false [reports]",
 	"of two grants of a feature one is revoked, and all of another": "0 none none false [reports]",
 }
@@ -247,7 +283,7 @@ func takesBack(facts []entitlement.Fact) bool {
 // end is what the account has in the end: what it sees, and its grants of which
 // anything is left.
 func (l *life) end() string {
-	snap := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now)
+	snap := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now, ranking)
 	var grants []string
 	for _, g := range l.ledger.Grants {
 		if g.Left > 0 {
@@ -258,8 +294,9 @@ func (l *life) end() string {
 }
 
 func (l *life) sees() string {
-	s := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now)
-	return fmt.Sprintf("%d %s %s %v %v", s.Credits, s.Plan, s.PlanStatus, s.HasPaid, s.Features)
+	s := entitlement.Account{Ledger: l.ledger, Standings: l.standings}.Snapshot(l.now, ranking)
+	plans := cmp.Or(strings.Join(s.PlanNames(), ","), entitlement.NoPlan)
+	return fmt.Sprintf("%d %s %s %v %v", s.Credits, plans, s.PlanStatus, s.HasPaid, s.Features)
 }
 
 func live(t fataler, now time.Time, facts []entitlement.Fact) *life {

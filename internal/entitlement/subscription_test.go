@@ -85,7 +85,7 @@ func see(t *testing.T, s entitlement.Subscription, at time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap := entitlement.Account{Ledger: account, Standings: map[string]entitlement.Standing{"s": e.Standing}}.Snapshot(at)
+	snap := entitlement.Account{Ledger: account, Standings: map[string]entitlement.Standing{"s": e.Standing}}.Snapshot(at, ranking)
 	return fmt.Sprintf("%d %s %s paid=%v", snap.Credits, snap.Plan, snap.PlanStatus, snap.HasPaid)
 }
 

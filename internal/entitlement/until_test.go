@@ -3,6 +3,7 @@ package entitlement_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	for i := range rapid.IntRange(0, 3).Draw(t, "grants") {
 		a.Ledger.Grants.Put(ledger.Grant{ID: fmt.Sprint(i), Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")})
 	}
-	plans := rapid.SampledFrom([]string{"basic", "pro"})
+	plans := rapid.SampledFrom([]string{"gone", "basic", "pro", "team"}) // all but the first are ranked
 	for i := range rapid.IntRange(0, 4).Draw(t, "standings") {
 		st := entitlement.Standing{Paid: rapid.Bool().Draw(t, "paid"), PaidAt: hours.Draw(t, "paid at")}
 		for range rapid.IntRange(0, 2).Draw(t, "passes") {
@@ -40,7 +41,10 @@ var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 			st.Renewal = &entitlement.Renewal{
 				Plan:   plans.Draw(t, "plan"),
 				Status: rapid.SampledFrom([]entitlement.PlanStatus{"active", "past_due", "on_hold", "cancelled", "expired"}).Draw(t, "status"),
-				Access: rapid.Bool().Draw(t, "access"), Until: hours.Draw(t, "until"), TrialUntil: hours.Draw(t, "trial until"),
+				Until:  hours.Draw(t, "until"), TrialUntil: hours.Draw(t, "trial until"),
+			}
+			if gives := []entitlement.PlanStatus{"active", "past_due", "cancelled"}; slices.Contains(gives, st.Renewal.Status) {
+				st.Renewal.Access = rapid.Bool().Draw(t, "access")
 			}
 		}
 		a.Standings[fmt.Sprint(i)] = st
@@ -60,8 +64,8 @@ func TestSnapshotUntil(t *testing.T) {
 			if steps > 20 {
 				t.Fatal("time changes more than there is")
 			}
-			s, until := a.SnapshotUntil(now)
-			if want := a.Snapshot(now); !reflect.DeepEqual(s, want) {
+			s, until := a.SnapshotUntil(now, ranking)
+			if want := a.Snapshot(now, ranking); !reflect.DeepEqual(s, want) {
 				t.Fatalf("at %v %+v, and alone %+v", now, s, want)
 			}
 			if !until.IsZero() && !until.After(now) {
@@ -74,7 +78,7 @@ func TestSnapshotUntil(t *testing.T) {
 			for _, at := range []time.Time{
 				now.Add(1), last, now.Add(time.Duration(rapid.Int64Range(0, int64(last.Sub(now))).Draw(t, "later"))),
 			} {
-				if then := a.Snapshot(at); !at.After(last) && !reflect.DeepEqual(then, s) {
+				if then := a.Snapshot(at, ranking); !at.After(last) && !reflect.DeepEqual(then, s) {
 					t.Fatalf("at %v, to hold until %v:\n%+v\nbut at %v:\n%+v", now, until, s, at, then)
 				}
 			}
@@ -113,7 +117,7 @@ func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 		"a hold that runs out just now": {want: noon, account: entitlement.Account{HeldUntil: noon}},
 		"a plan":                        {want: noon.Add(day), account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", 0, day)}}},
 	} {
-		if _, until := c.account.SnapshotUntil(noon); !until.Equal(c.want) {
+		if _, until := c.account.SnapshotUntil(noon, ranking); !until.Equal(c.want) {
 			t.Errorf("%s: until %v, want %v", name, until, c.want)
 		}
 	}

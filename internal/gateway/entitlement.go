@@ -71,7 +71,7 @@ func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.
 func (g *Gateway) watch() {
 	g.views = cache.New(cache.Options{
 		Entries: cmp.Or(g.CacheEntries, DefaultCacheEntries), MaxStale: g.MaxStale,
-		Read: g.readAccount, Words: g.Words, Clock: g.Clock,
+		Read: g.readAccount, Ranking: g.Catalog.Ranking(), Words: g.Words, Clock: g.Clock,
 	})
 	g.stop = func() {}
 	if g.Store != nil {

@@ -207,6 +207,21 @@ func (s *story) subscribed() map[string]any {
 	return sub
 }
 
+// second is another subscription of alice's, to a higher plan.
+func (s *story) second() map[string]any {
+	return s.subscription("subscription_id", "sub_2", "product_id", "pdt_team", "metadata", s.Prover.Metadata("ord_BBBBBBBBBBBBBBBBBBBBBB", "alice", "team"))
+}
+
+// plans wants all plans of alice's, the highest first.
+func (s *story) plans(want ...string) {
+	s.t.Helper()
+	snap, err := s.Entitlement(s.t.Context(), "alice")
+	must(s.t, err)
+	if !slices.Equal(snap.PlanNames(), want) {
+		s.t.Errorf("alice has the plans %q, want %q", snap.PlanNames(), want)
+	}
+}
+
 var eventStories = map[string]func(s *story){
 	"payment succeeded": func(s *story) {
 		s.send("payment.succeeded", s.payment("pdt_both", "product_cart", []any{
@@ -408,6 +423,36 @@ var eventStories = map[string]func(s *story){
 		s.sees("500 pro cancelled true")
 		s.now = s.now.Add(time.Second)
 		s.sees("0 none cancelled false")
+	},
+	"second plan": func(s *story) {
+		s.subscribed()
+		s.now = s.now.Add(day)
+		s.send("subscription.active", s.second())
+		s.send("payment.succeeded", s.charge("pay_2", "subscription_id", "sub_2"))
+		s.plans("team", "pro")
+		s.sees("1300 team active true")
+		s.send("payment.succeeded", s.payment("pdt_both", "payment_id", "pay_3"))
+		s.plans("team", "pro")
+		s.now = s.now.Add(29 * day) // sub_1's period is over, the pass runs for one more day
+		s.plans("team", "pro")
+		s.now = s.now.Add(day)
+		s.plans()
+	},
+	"second plan ends": func(s *story) {
+		s.subscribed()
+		higher := s.second()
+		s.send("subscription.active", higher)
+		s.send("payment.succeeded", s.charge("pay_2", "subscription_id", "sub_2"))
+		s.now = s.now.Add(day)
+		s.send("subscription.on_hold", with(higher, "status", "on_hold"))
+		s.plans("pro")
+		s.sees("1300 pro active true")
+		s.now = s.now.Add(day)
+		s.send("subscription.active", with(higher, "next_billing_date", s.now.Add(300*day)))
+		s.plans("team", "pro")
+		s.send("refund.succeeded", refundOf("pay_2"))
+		s.plans("pro")
+		s.sees("500 pro active true")
 	},
 	"subscription failed or expired": func(s *story) {
 		sub := s.subscribed()

@@ -53,7 +53,7 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waitin
 	if err != nil {
 		return nil, nil, err
 	}
-	now = &View{Snapshot: a.Snapshot(g.Clock())}
+	now = &View{Snapshot: a.Snapshot(g.Clock(), g.Catalog.Ranking())}
 	if len(waiting) == 0 && reflect.DeepEqual(now.Snapshot, known.Snapshot) {
 		known.Settle()
 		now = known

@@ -20,6 +20,9 @@ type Offer struct {
 	Price    int64
 	Currency string
 	Priced   bool
+	// Features that buying it grants, by Dodo's list of products; none while Dodo has
+	// not been asked. Not to be changed.
+	Features []string
 }
 
 // Prices change seldom and only in Dodo's dashboard.
@@ -80,7 +83,7 @@ func offersAt(catalog config.Catalog, prices map[string]dodo.Product) []Offer {
 			Product:     p,
 			Title:       cmp.Or(p.Title, sold.Name, p.Name),
 			Description: cmp.Or(p.Description, sold.Description),
-			Price:       sold.Price, Currency: sold.Currency, Priced: priced,
+			Price:       sold.Price, Currency: sold.Currency, Priced: priced, Features: sold.Features,
 		})
 	}
 	return offers

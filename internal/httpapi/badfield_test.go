@@ -120,7 +120,7 @@ func (s *site) spoil(v victim, n int, path, spoil string) {
 	must(s.t, err)
 	a, err := s.store.Account(s.t.Context(), account)
 	must(s.t, err)
-	got := a.Snapshot(s.clock.Now()).Credits
+	got := a.Ledger.Available(s.clock.Now())
 	switch {
 	case !v.matters(path) && (got != v.whole || e.State != store.EventApplied):
 		s.t.Errorf("%s as %.40s: %d credits, %s %s, though it does not matter", path, spoil, got, e.State, e.Reason)

@@ -269,7 +269,7 @@ func (s *site) credits(account string) int64 {
 	s.t.Helper()
 	a, err := s.store.Account(s.t.Context(), account)
 	must(s.t, err)
-	return a.Snapshot(s.clock.Now()).Credits
+	return a.Ledger.Available(s.clock.Now())
 }
 
 // TestParkedThenIgnored: an event that is understood in the end does not keep the

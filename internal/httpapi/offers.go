@@ -34,7 +34,7 @@ const checkoutRoute = "/checkout"
 func (a *API) offers(no Refusal, catalog []gateway.Offer) []offerAnswer {
 	var offers []offerAnswer
 	for _, o := range catalog {
-		quantity := no.Needs.Pieces(o.Product, no.Has)
+		quantity := no.Needs.Pieces(o.Product, o.Features, no.Has)
 		if quantity == 0 {
 			continue
 		}

@@ -33,6 +33,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -106,6 +107,8 @@ type Options struct {
 	MaxStale time.Duration
 	// Read reads an account. Required.
 	Read func(ctx context.Context, account string) (entitlement.Account, error)
+	// Ranking says which plan of a snapshot is the highest.
+	Ranking config.Ranking
 	// Words makes what is made of a snapshot once, and not for every request; nil
 	// is nothing.
 	Words func(account string, s entitlement.Snapshot) []string

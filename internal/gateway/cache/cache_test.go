@@ -177,6 +177,39 @@ func TestTime(t *testing.T) {
 	w.wants(1, cache.Hit)
 }
 
+// TestPlansEnd: of several plans each ends in what is remembered, at its own instant.
+func TestPlansEnd(t *testing.T) {
+	w := newWorld(t, 0)
+	w.account.Standings = make(map[string]entitlement.Standing)
+	for i, plan := range []string{"team", "pro", "basic"} {
+		w.account.Standings[plan] = entitlement.Standing{Renewal: &entitlement.Renewal{
+			Plan: plan, Status: entitlement.PlanActive, Access: true, Until: noon.Add(time.Duration(i+1) * time.Minute),
+		}}
+	}
+	w.Live()
+	has := func(want ...string) {
+		t.Helper()
+		v, _, err := w.View(t.Context(), "acc")
+		if err != nil || !slices.Equal(v.PlanNames(), want) {
+			t.Fatalf("%v, %v; want %v", v, err, want)
+		}
+	}
+	has("team", "pro", "basic") // by their names, for none is ranked
+	w.move(time.Minute - 1)
+	has("team", "pro", "basic")
+	w.move(1)
+	has("pro", "basic")
+	w.move(time.Minute)
+	has("basic")
+	w.move(time.Minute - 1)
+	has("basic")
+	w.move(1)
+	has()
+	if w.reads != 1 {
+		t.Errorf("read %d times", w.reads)
+	}
+}
+
 // TestManyExpiries: there is an end to what an entry foresees.
 func TestManyExpiries(t *testing.T) {
 	w := newWorld(t, 0)

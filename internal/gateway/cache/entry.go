@@ -47,7 +47,7 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 	for n := 1; ; n++ {
 		last.words = &words{account: account, say: c.Words}
 		last.settled = &last.words.settled
-		last.Snapshot, last.until = a.SnapshotUntil(at)
+		last.Snapshot, last.until = a.SnapshotUntil(at, c.Ranking)
 		// What is held is given back by the store when the hold runs out.
 		held := !a.HeldUntil.IsZero() && !last.until.Before(a.HeldUntil)
 		if last.until.IsZero() || last.until.After(end) || n == maxSteps || held {

@@ -122,17 +122,15 @@ var standingTests = []test{
 		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Standing: s}})
 		same(r, "standings", r.account("acc").Standings["payment:a"], s)
 	}},
-	{"follows from the account as a snapshot does", func(r *rig) {
+	{"comes with the credits of the same purchase", func(r *rig) {
+		passes := []entitlement.Pass{{Plan: "pro", PaidAt: start, Lasts: 2 * time.Hour}}
 		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{
-			Grants: targets(until(time.Hour, "a", 5)),
-			Standing: entitlement.Standing{PaidAt: start, Passes: []entitlement.Pass{
-				{Plan: "pro", PaidAt: start, Lasts: 2 * time.Hour},
-			}},
+			Grants:   targets(until(time.Hour, "a", 5)),
+			Standing: entitlement.Standing{PaidAt: start, Passes: passes},
 		}})
 		a := r.account("acc")
-		same(r, "now", a.Snapshot(start).Credits, 5)
-		same(r, "when the credits expired", a.Snapshot(start.Add(time.Hour)).Credits, 0)
-		same(r, "plan", a.Snapshot(start.Add(2*time.Hour-1)).Plan, "pro")
-		same(r, "plan after its end", a.Snapshot(start.Add(2*time.Hour)).Plan, entitlement.NoPlan)
+		same(r, "now", a.Ledger.Available(start), 5)
+		same(r, "when the credits expired", a.Ledger.Available(start.Add(time.Hour)), 0)
+		same(r, "the plan's time", a.Standings["payment:a"].Passes, passes)
 	}},
 }
