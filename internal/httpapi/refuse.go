@@ -34,6 +34,7 @@ type Refusal struct {
 const (
 	codePayment = "payment_required"
 	codePlan    = "plan_required"
+	codeFeature = "feature_required"
 	codeCredits = "insufficient_credits"
 )
 
@@ -76,12 +77,13 @@ func newRefusals() *refusals {
 
 // refusalKey is all that the answer to a refusal without pending orders follows from.
 type refusalKey struct {
-	catalog *gateway.Offer // the first of a list that never changes
-	plans   string         // that are needed
-	plan    string         // that the account has
-	needs   int64          // credits
-	has     int64          // credits
-	paid    bool
+	catalog  *gateway.Offer // the first of a list that never changes
+	plans    string         // that are needed
+	plan     string         // the highest that the account has
+	features string         // that are needed
+	needs    int64          // credits
+	has      int64          // credits
+	paid     bool
 }
 
 type refusalAnswer struct {
@@ -106,31 +108,38 @@ func (a *API) refusalJSON(no Refusal, catalog []gateway.Offer) refusalAnswer {
 	return answer
 }
 
-// key is what the answer follows from. One that names orders is of one account alone,
-// and not remembered.
+// key is what the answer follows from. One that names orders, or features that the
+// account has, is of one account alone, and not remembered.
 func (no Refusal) key(catalog []gateway.Offer) (key refusalKey, remembers bool) {
+	remembers = len(no.Pending) == 0
 	if len(catalog) > 0 {
 		key.catalog = &catalog[0]
 	}
 	switch need := no.Needs; {
 	case len(need.Plans) > 0:
 		key.plans, key.plan = strings.Join(need.Plans, " "), no.Has.Plan
+	case len(need.Features) > 0:
+		key.features = fmt.Sprintf("%q", need.Features) // they may have anything in them
+		remembers = remembers && len(no.Has.Features) == 0
 	case need.Credits > 0:
 		key.needs, key.has = need.Credits, no.Has.Credits
 	default:
 		key.paid = no.Has.HasPaid
 	}
-	return key, len(no.Pending) == 0
+	return key, remembers
 }
 
 // problem says what is missing. required and available are of the kind that the
-// code is about: credits, names of plans, or has_paid.
+// code is about: credits, names of plans or features, or has_paid.
 func (no Refusal) problem() Problem {
 	p := Problem{Status: http.StatusPaymentRequired, Members: make(map[string]any)}
 	switch need := no.Needs; {
 	case len(need.Plans) > 0:
 		p.Code, p.Detail = codePlan, "This needs the plan "+strings.Join(need.Plans, " or ")+"."
 		p.Members["required"], p.Members["available"] = need.Plans, no.Has.Plan
+	case len(need.Features) > 0:
+		p.Code, p.Detail = codeFeature, "This needs the feature "+strings.Join(need.Features, " or ")+"."
+		p.Members["required"], p.Members["available"] = need.Features, append([]string{}, no.Has.Features...)
 	case need.Credits > 0:
 		p.Code, p.Detail = codeCredits, fmt.Sprintf("This needs %s, and you have %d.", creditsInWords(need.Credits), no.Has.Credits)
 		p.Members["required"], p.Members["available"] = need.Credits, no.Has.Credits
@@ -168,6 +177,7 @@ type refusalPage struct {
 var refusalTitles = map[string]string{
 	codePayment: "Not bought yet",
 	codePlan:    "Not in your plan",
+	codeFeature: "Not included yet",
 	codeCredits: "Not enough credits",
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-var broke = entitlement.Snapshot{Credits: 3, Plan: entitlement.NoPlan}
+var broke = entitlement.Snapshot{Credits: 3, Plan: entitlement.NoPlan, Features: []string{"api"}}
 
 // refused is the answer to a call that is refused.
 func (c call) refused(no httpapi.Refusal) (answer, string) {
@@ -44,7 +44,7 @@ func names(t *testing.T, problem map[string]any) map[string]float64 {
 }
 
 func TestRefuse(t *testing.T) {
-	s := priced(t, nil)
+	s := priced(t, func(set *setting) { set.sold[0].Features = []string{"reports"} })
 	for name, tt := range map[string]struct {
 		needs               entitlement.Requirement
 		code                string
@@ -60,7 +60,14 @@ func TestRefuse(t *testing.T) {
 		},
 		"plan":  {entitlement.Requirement{Plans: []string{"gold", "pro"}}, "plan_required", []any{"gold", "pro"}, "none", map[string]float64{"pro": 1, "unsold": 1}},
 		"plans": {entitlement.Requirement{Plans: []string{"pro"}}, "plan_required", []any{"pro"}, "none", map[string]float64{"pro": 1}},
-		"paid":  {entitlement.Requirement{Paid: true}, "payment_required", true, false, map[string]float64{"pack10": 1, "pro": 1, "unsold": 1, "twin1": 1, "twin2": 1}},
+		"feature": {
+			entitlement.Requirement{Features: []string{"export", "reports"}}, "feature_required", []any{"export", "reports"}, []any{"api"},
+			map[string]float64{"pack10": 1},
+		},
+		"feature that nothing grants": {
+			entitlement.Requirement{Features: []string{"Reports"}}, "feature_required", []any{"Reports"}, []any{"api"}, map[string]float64{},
+		},
+		"paid": {entitlement.Requirement{Paid: true}, "payment_required", true, false, map[string]float64{"pack10": 1, "pro": 1, "unsold": 1, "twin1": 1, "twin2": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, code := s.in(t).get("/app").refused(httpapi.Refusal{Account: alice, Needs: tt.needs, Has: broke})
@@ -106,9 +113,11 @@ func TestRefusalsOfAllKinds(t *testing.T) {
 	s, forgetful := priced(t, nil), priced(t, nil)
 	needs := []entitlement.Requirement{
 		{Paid: true}, {Plans: []string{"pro"}}, {Plans: []string{"gold"}}, {Plans: []string{"gold", "pro"}}, {Credits: 1}, {Credits: 20},
+		{Features: []string{"pro"}}, {Features: []string{"gold", "pro"}}, {Features: []string{"gold pro"}}, {Features: []string{`gold" "pro`}},
 	}
 	has := []entitlement.Snapshot{
 		{Plan: entitlement.NoPlan}, {Plan: "basic"}, {Plan: "basic", Credits: 7}, {Plan: "basic", HasPaid: true, Credits: 7},
+		{Plan: "basic", Features: []string{"api"}}, {Plan: "basic", Features: []string{"api", "export"}},
 	}
 	for range 2 {
 		for _, need := range needs {

@@ -49,7 +49,7 @@ func TestStatus(t *testing.T) {
 
 	a := s.get("/payments/status").by(alice).do()
 	want := map[string]any{
-		"account": alice, "credits": json.Number("3"), "has_paid": false, "plan": "none", "plan_status": "none",
+		"account": alice, "credits": json.Number("3"), "has_paid": false, "plan": "none", "plans": []any{}, "plan_status": "none",
 		"plan_expires_at": nil, "payment_date": nil, "features": []any{}, "pending": []any{},
 	}
 	if got := a.json(200); !reflect.DeepEqual(got, want) {
@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 	paid := s.clock.Now()
 	s.pay(session, dodosim.CardVisa)
 	want = map[string]any{
-		"account": alice, "credits": json.Number("503"), "has_paid": true, "plan": "pro", "plan_status": "active",
+		"account": alice, "credits": json.Number("503"), "has_paid": true, "plan": "pro", "plans": []any{"pro"}, "plan_status": "active",
 		"plan_expires_at": paid.Add(30 * 24 * time.Hour).Format(time.RFC3339), "payment_date": paid.Format(time.RFC3339), "features": []any{}, "pending": []any{},
 	}
 	if got := s.get("/payments/status").by(alice).do().json(200); !reflect.DeepEqual(got, want) {

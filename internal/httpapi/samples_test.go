@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -302,7 +303,11 @@ func (s *site) has(account string) string {
 	s.t.Helper()
 	m := s.get("/payments/status").by(account).do().json(200)
 	paid := map[any]string{true: "paid", false: "unpaid"}[m["has_paid"]]
-	seen := fmt.Sprintf("%v %v %v %s", m["credits"], m["plan"], m["plan_status"], paid)
+	plans := strings.Trim(fmt.Sprint(m["plans"]), "[]") // the highest first
+	if highest, _, _ := strings.Cut(plans, " "); cmp.Or(highest, "none") != m["plan"] {
+		s.t.Errorf("the plan is %v, of %v", m["plan"], m["plans"])
+	}
+	seen := fmt.Sprintf("%v %v %v %s", m["credits"], strings.ReplaceAll(cmp.Or(plans, "none"), " ", ","), m["plan_status"], paid)
 	for _, feature := range m["features"].([]any) {
 		seen += fmt.Sprint(" ", feature)
 	}

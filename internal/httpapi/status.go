@@ -21,7 +21,8 @@ type statusAnswer struct {
 	Account       string                 `json:"account"`
 	Credits       int64                  `json:"credits"`
 	HasPaid       bool                   `json:"has_paid"`
-	Plan          string                 `json:"plan"` // "none" without access
+	Plan          string                 `json:"plan"`  // the highest; "none" without access
+	Plans         []string               `json:"plans"` // all that give access, the highest first
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt *time.Time             `json:"plan_expires_at"`
 	PaymentDate   *time.Time             `json:"payment_date"`
@@ -148,7 +149,7 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 	}
 	answer := statusAnswer{
 		Account: who.Account, Credits: now.Credits, HasPaid: now.HasPaid,
-		Plan: now.Plan, PlanStatus: now.PlanStatus,
+		Plan: now.Plan, Plans: now.PlanNames(), PlanStatus: now.PlanStatus,
 		PlanExpiresAt: orNull(now.PlanExpiresAt), PaymentDate: orNull(now.PaymentDate),
 		Features: append([]string{}, now.Features...), // never null
 		Pending:  make([]pendingOrder, 0, len(orders)),

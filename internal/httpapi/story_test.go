@@ -23,6 +23,7 @@ var (
 	storyProducts = []config.Product{
 		{Name: "pack10", ID: "pdt_pack10", Credits: 10},
 		{Name: "pass", ID: "pdt_pass", Plan: "day", Credits: 7, Lasts: config.Duration(90 * day)},
+		{Name: "basic", ID: "pdt_basic", Plan: "basic", Credits: 5},
 		{Name: "pro", ID: "pdt_pro", Plan: "pro", Credits: 500},
 		{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
 		{Name: "try", ID: "pdt_try", Plan: "try", Credits: 30},
@@ -30,6 +31,7 @@ var (
 	storySold = []dodosim.Product{
 		{ID: "pdt_pack10", Price: 999, Currency: "USD"},
 		{ID: "pdt_pass", Price: 500, Currency: "USD"},
+		{ID: "pdt_basic", Price: 9900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Year}},
 		{ID: "pdt_pro", Price: 2000, Currency: "USD", Every: month},
 		{ID: "pdt_team", Price: 5000, Currency: "USD", Every: month},
 		{ID: "pdt_try", Price: 1000, Currency: "USD", Every: month, TrialDays: 14},
@@ -105,6 +107,24 @@ var stories = map[string]struct {
 		s.buys("pack10")
 		s.passes(31 * day)
 	}, "10 none on_hold paid"},
+	"a month of a plan above the yearly one, and a pass": {func(s *telling) {
+		s.buys("basic")
+		s.passes(day)
+		pro := s.buys("pro").SubscriptionID
+		s.buys("pass")
+		s.passes(31 * day)
+		s.patches(pro, `{"cancel_at_next_billing_date":true}`)
+		s.passes(5 * day)
+	}, "512 pro,basic,day active paid"},
+	"the higher of two plans is held, the lower one refunded": {func(s *telling) {
+		sub := s.buys("team").SubscriptionID
+		s.replacesCard(sub, dodosim.CardFailsLater)
+		s.passes(10 * day)
+		lower := s.buys("basic").PaymentID
+		s.buys("pass")
+		s.passes(21 * day)
+		s.refunded(lower, 0)
+	}, "7 day active paid"},
 	"two subscriptions, a trial, a pack": {func(s *telling) {
 		s.buys("try")
 		sub := s.buys("pro").SubscriptionID
