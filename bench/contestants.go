@@ -43,7 +43,7 @@ func contestants() []contestant {
 		{name: "direct", title: "upstream, direct", direct: true},
 		{name: bareName, title: "bare Caddy"},
 		{name: "bare-again", title: "bare Caddy once more (the noise)"},
-		{name: "naive-headers", title: "middleware, eight headers known beforehand: the floor of headers", naive: "naive_headers"},
+		{name: "naive-headers", title: "middleware, nine headers known beforehand: the floor of headers", naive: "naive_headers"},
 		{name: "headers-redis", title: "dodogate, headers only, Redis", gateway: true, redis: true},
 		{name: "headers-bolt", title: "dodogate, headers only, embedded", gateway: true},
 		{name: "charge-redis", title: "dodogate, hold and capture, Redis", gateway: true, redis: true, charge: chargeOne, needs: chargeModule},

@@ -23,6 +23,7 @@ type accountView struct {
 	Owed          int64                  `json:"owed"`    // which credits that come pay first
 	HasPaid       bool                   `json:"has_paid"`
 	Plan          string                 `json:"plan"`
+	Plans         []planView             `json:"plans"` // all that give access, the highest first
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt time.Time              `json:"plan_expires_at,omitzero"`
 	PaymentDate   time.Time              `json:"payment_date,omitzero"`
@@ -33,6 +34,13 @@ type accountView struct {
 	Purchases     []orderView            `json:"purchases"`             // newest first
 	Parked        []eventView            `json:"parked"`                // oldest first
 	ParkedMore    bool                   `json:"parked_more,omitempty"` // there may be more
+}
+
+// planView is a plan that gives access.
+type planView struct {
+	Plan      string                 `json:"plan"`
+	Status    entitlement.PlanStatus `json:"status"`
+	ExpiresAt time.Time              `json:"expires_at,omitzero"` // without: never
 }
 
 // grantView is credits given for one reason.
@@ -91,9 +99,12 @@ func accountViewOf(account string, v gateway.Inspection) accountView {
 	view := accountView{
 		Account: account, Credits: now.Credits, Owed: v.Ledger.Debt, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,
 		PlanExpiresAt: now.PlanExpiresAt.UTC(), PaymentDate: now.PaymentDate.UTC(), LastEntry: v.Ledger.Seq,
-		Grants: []grantView{}, Standings: []standingView{},
+		Plans: []planView{}, Grants: []grantView{}, Standings: []standingView{},
 		Pending: viewsOf(v.Pending, showOrder), Purchases: viewsOf(v.Purchases, showOrder),
 		Parked: viewsOf(v.Parked, showEventView), ParkedMore: v.ParkedMore,
+	}
+	for _, p := range now.Plans {
+		view.Plans = append(view.Plans, planView{Plan: p.Name, Status: p.Status, ExpiresAt: p.ExpiresAt.UTC()})
 	}
 	for _, g := range v.Ledger.Grants {
 		view.Held += g.Held

@@ -61,6 +61,11 @@ type App struct {
 	// The catalog: what the site sells. At least one product is required.
 	Products []config.Product `json:"products,omitempty"`
 
+	// Plans of the catalog, the lowest first. Of the plans that an account has, the
+	// highest is named first. A plan that is not written here is lower than those that
+	// are. Default: the order of the products, a later one is higher.
+	Plans []string `json:"plans,omitempty"`
+
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
@@ -196,7 +201,10 @@ func (a *App) options() (o gateway.Options, err error) {
 	if publicURL == "" && client.Mode == dodo.LiveMode {
 		a.logger.Warn("public_url is not set: nobody can check out but on a loopback host")
 	}
-	o.Catalog, err = config.NewCatalog(products)
+	if o.Catalog, err = config.NewCatalog(products); err != nil {
+		return o, err
+	}
+	o.Catalog, err = o.Catalog.Ranked(a.Plans)
 	return o, err
 }
 

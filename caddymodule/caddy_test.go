@@ -218,14 +218,16 @@ func (d dump) claims(name string) []string {
 // it was said once.
 func assertEntitlement(t *testing.T, d dump, want map[string]string) {
 	t.Helper()
-	for _, name := range []string{"User", "Credits", "Has-Paid", "Plan", "Plan-Status", "Plan-Expires-At", "Features", "Stale"} {
+	for _, name := range []string{"User", "Credits", "Has-Paid", "Plan", "Plans", "Plan-Status", "Plan-Expires-At", "Features", "Stale"} {
 		got := d.claims("X-Entitlement-" + name)
 		if len(got) != 1 || got[0] != want[name] {
 			t.Errorf("X-Entitlement-%s is %q, want exactly %q", name, got, want[name])
 		}
 	}
-	if got := d.claims("X-Entitlement-Token"); got != nil {
-		t.Errorf("X-Entitlement-Token is %q, want none", got)
+	for _, name := range []string{"X-Entitlement-Seats", "X-Entitlement-Token"} {
+		if got := d.claims(name); got != nil {
+			t.Errorf("%s is %q, want none", name, got)
+		}
 	}
 	if len(d.Trailer) > 0 {
 		for name := range d.Trailer {
@@ -237,7 +239,7 @@ func assertEntitlement(t *testing.T, d dump, want map[string]string) {
 }
 
 var anonymous = map[string]string{
-	"User": "", "Credits": "0", "Has-Paid": "false", "Plan": "none", "Plan-Status": "none", "Plan-Expires-At": "", "Features": "", "Stale": "false",
+	"User": "", "Credits": "0", "Has-Paid": "false", "Plan": "none", "Plans": "", "Plan-Status": "none", "Plan-Expires-At": "", "Features": "", "Stale": "false",
 }
 
 // newcomer is what a new account with 3 sign-up credits may do.

@@ -26,6 +26,7 @@ import (
 //		return_to      <url>...
 //		store          redis [<url>] { … } | bolt [<file>]
 //		product <name> { … }
+//		plans          <name>...
 //		signup_credits <number>
 //		cache          <accounts>
 //		max_stale      <period>
@@ -48,7 +49,11 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("the global option dodo takes no argument, only a block")
 	}
 	app, once := new(App), seen{}
+	var ranking caddyfile.Dispenser // where plans stands
 	for d.NextBlock(0) {
+		if d.Val() == "plans" {
+			ranking = *d
+		}
 		if d.Val() != "product" {
 			if err := once.add(d); err != nil {
 				return nil, err
@@ -56,6 +61,11 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 		if err := app.parseOption(d); err != nil {
 			return nil, err
+		}
+	}
+	if len(app.Plans) > 0 {
+		if _, err := config.RankPlans(app.Products, app.Plans); err != nil {
+			return nil, ranking.WrapErr(err)
 		}
 	}
 	return httpcaddyfile.App{Name: "dodo", Value: caddyconfig.JSON(app, nil)}, nil
@@ -85,6 +95,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseStore(d)
 	case "product":
 		return a.parseProduct(d)
+	case "plans":
+		return readMany(d, &a.Plans)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
 	case "cache":
@@ -108,7 +120,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
 	default:
-		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "signup_credits",
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "plans", "signup_credits",
 			"cache", "max_stale", "refund_policy", "dispute_policy", "reconcile", "keep_events", "proof_secret")
 	}
 }

@@ -52,6 +52,7 @@ func printAccount(w io.Writer, a accountView) error {
 		empty bool
 		fill  func(table)
 	}{
+		{"Plans that give access, highest first", len(a.Plans) == 0, a.fillPlans},
 		{"Grants of which something is left or held", len(a.Grants) == 0, a.fillGrants},
 		{"What else payments and subscriptions give", len(a.Standings) == 0, a.fillStandings},
 		{"Orders that can still be paid", len(a.Pending) == 0, func(t table) { fillOrders(t, a.Pending) }},
@@ -73,6 +74,13 @@ func printAccount(w io.Writer, a accountView) error {
 		_, _ = fmt.Fprintln(w, "So much is parked that there may be more about this account.")
 	}
 	return nil
+}
+
+func (a accountView) fillPlans(t table) {
+	t.row("PLAN", "STATUS", "EXPIRES")
+	for _, p := range a.Plans {
+		t.row(p.Plan, p.Status, p.ExpiresAt)
+	}
 }
 
 func (a accountView) fillGrants(t table) {

@@ -12,8 +12,8 @@ func init() {
 	caddy.RegisterModule(MatchEntitled{})
 }
 
-// MatchEntitled matches requests of accounts that have paid, have a plan or have
-// credits: what `dodo_require` lets pass. It refuses nobody, and asks Dodo nothing.
+// MatchEntitled matches requests of accounts that have paid, have a plan, have a feature
+// or have credits: what `dodo_require` lets pass. It refuses nobody, and asks Dodo nothing.
 //
 // It needs a `dodo_gateway` before it in the request, so it is for directives that
 // run later. Elsewhere it is an error, and the request is answered with 500.
@@ -52,6 +52,7 @@ func (m *MatchEntitled) MatchWithError(r *http.Request) (bool, error) {
 //
 //	dodo_entitled paid
 //	dodo_entitled plan <name>...
+//	dodo_entitled feature <name>...
 //	dodo_entitled credits <number>
 func (m *MatchEntitled) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the matcher's name

@@ -25,7 +25,7 @@ func OpenStores() int {
 }
 
 // EncodeFeatures is what the header of features says.
-func EncodeFeatures(names []string) string { return encodeFeatures(names, "%,") }
+func EncodeFeatures(names []string) string { return encodeNames(names, "%,") }
 
 // StoreUsers counts the configs that hold the handle of a bolt file.
 func StoreUsers(path string) int {
@@ -99,7 +99,7 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	g.app = &App{gateway: gateway.New(o)}
 	g.login = newLogin(g)
 	var err error
-	if g.headers, err = newEntitlementHeaders(""); err != nil {
+	if g.headers, err = newEntitlementHeaders("", nil); err != nil {
 		return nil, err
 	}
 	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway})

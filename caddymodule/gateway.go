@@ -25,7 +25,7 @@ func init() {
 //
 // On every request it removes the entitlement headers that the client sent, in
 // any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
-// `-Plan`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
+// `-Plan`, `-Plans`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
 // exactly one value. Accounts are remembered, and read from the store only when something has
 // changed. A request of somebody whose account cannot be read is answered with
 // 503; one without a login passes without asking the store.
@@ -40,7 +40,8 @@ func init() {
 // `{http.dodo.account}` | The account's id, percent-encoded like the header and also where HTML or templates would read more into it; empty for anonymous
 // `{http.dodo.credits}` | Credits that can be spent
 // `{http.dodo.has_paid}` | `true` or `false`
-// `{http.dodo.plan}` | The plan that gives access, or `none`
+// `{http.dodo.plan}` | The highest plan that gives access, or `none`
+// `{http.dodo.plans}` | All plans that give access, the highest first, with commas between them; empty for none
 // `{http.dodo.plan_status}` | `active`, `trialing`, `past_due`, `on_hold`, `paused`, `cancelled`, `expired` or `none`
 // `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
 // `{http.dodo.features}` | The features that Dodo granted, sorted, with commas between them and percent-encoded like the account; empty for none
@@ -69,6 +70,11 @@ type Gateway struct {
 	// `-`, with `-` at the end. Default: `X-Entitlement-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
 
+	// Which of the entitlement headers the app gets, by their names without the prefix,
+	// such as `User` and `Plans`. What clients send under the others is removed all the
+	// same. Default: all of them.
+	Headers []string `json:"headers,omitempty"`
+
 	app     *App
 	api     *httpapi.API
 	login   login
@@ -91,7 +97,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	g.login = newLogin(g)
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix); err != nil {
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers); err != nil {
 		return err
 	}
 	if g.app, err = configuredApp(ctx); err != nil {
@@ -111,7 +117,10 @@ func (g *Gateway) validate() error {
 	if err := g.validateIdentity(); err != nil {
 		return err
 	}
-	_, err := config.NewHeaderNames(g.HeaderPrefix)
+	names, err := config.NewHeaderNames(g.HeaderPrefix)
+	if err == nil {
+		_, err = names.Chosen(g.Headers)
+	}
 	return err
 }
 
@@ -185,6 +194,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 //		email_verified <placeholder>
 //		name           <placeholder>
 //		header_prefix  <prefix>
+//		headers        <name>...
 //	}
 //
 // It takes no matcher, because it must see every request of the site: a request
@@ -228,8 +238,10 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 		return readOne(h.Dispenser, &g.Name)
 	case "header_prefix":
 		return readOne(h.Dispenser, &g.HeaderPrefix)
+	case "headers":
+		return readMany(h.Dispenser, &g.Headers)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers")
 	}
 }
 

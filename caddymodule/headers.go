@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,24 +16,39 @@ import (
 // entitlementHeaders removes what clients send under our names and sets what is
 // true instead.
 type entitlementHeaders struct {
-	names [headerCount]string // in the order of headerValues, and Stale
-	own   *ownNames
+	sent []sentHeader
+	own  *ownNames // sent or not
+}
+
+// sentHeader is a header that the site wants.
+type sentHeader struct {
+	name  string
+	value int // its place in headerValues, with Stale behind them
 }
 
 // headerCount is how many headers say what an account may do.
-const headerCount = 8
+const headerCount = 9
 
-func newEntitlementHeaders(prefix string) (entitlementHeaders, error) {
+// newEntitlementHeaders makes the headers that are wanted: their names without the prefix,
+// or all of them when there is none.
+func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, error) {
 	names, err := config.NewHeaderNames(prefix)
 	if err != nil {
 		return entitlementHeaders{}, err
 	}
-	return entitlementHeaders{
-		names: [headerCount]string{
-			names.User, names.Credits, names.HasPaid, names.Plan, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
-		},
-		own: newOwnNames(names.All()),
-	}, nil
+	chosen, err := names.Chosen(wanted)
+	if err != nil {
+		return entitlementHeaders{}, err
+	}
+	h := entitlementHeaders{own: newOwnNames(names.All())}
+	for i, name := range [headerCount]string{
+		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
+	} {
+		if slices.Contains(chosen, name) {
+			h.sent = append(h.sent, sentHeader{name, i})
+		}
+	}
+	return h, nil
 }
 
 // strip removes everything of ours from a request as the client sent it: headers
@@ -61,9 +77,10 @@ func headerValues(account string, s entitlement.Snapshot) []string {
 		strconv.FormatInt(s.Credits, 10),
 		strconv.FormatBool(s.HasPaid),
 		s.Plan,
+		encodeNames(s.PlanNames(), "%,"),
 		string(s.PlanStatus),
 		formatExpiry(s),
-		encodeFeatures(s.Features, "%,"),
+		encodeNames(s.Features, "%,"),
 	}
 }
 
@@ -76,8 +93,8 @@ func (h entitlementHeaders) set(header http.Header, values *[headerCount]string,
 	if v.Stale {
 		values[headerCount-1] = "true"
 	}
-	for i, name := range h.names {
-		header[name] = values[i : i+1 : i+1]
+	for _, h := range h.sent {
+		header[h.name] = values[h.value : h.value+1 : h.value+1]
 	}
 }
 

@@ -77,7 +77,8 @@ var shown = map[string]func(entitlement.Snapshot) string{
 	"credits":         func(s entitlement.Snapshot) string { return strconv.FormatInt(s.Credits, 10) },
 	"has_paid":        func(s entitlement.Snapshot) string { return strconv.FormatBool(s.HasPaid) },
 	"plan":            func(s entitlement.Snapshot) string { return s.Plan },
+	"plans":           func(s entitlement.Snapshot) string { return encodeNames(s.PlanNames(), ","+unsafeInText) },
 	"plan_status":     func(s entitlement.Snapshot) string { return string(s.PlanStatus) },
 	"plan_expires_at": formatExpiry,
-	"features":        func(s entitlement.Snapshot) string { return encodeFeatures(s.Features, ","+unsafeInText) },
+	"features":        func(s entitlement.Snapshot) string { return encodeNames(s.Features, ","+unsafeInText) },
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
@@ -24,8 +25,8 @@ func init() {
 	caddy.RegisterModule(Require{})
 }
 
-// Require lets a request pass only if its account has paid, has a plan or has
-// credits. It charges nothing. It needs a `dodo_gateway` before it in the request;
+// Require lets a request pass only if its account has paid, has a plan, has a feature or
+// has credits. It charges nothing. It needs a `dodo_gateway` before it in the request;
 // without one it answers 500.
 //
 // Everybody else is refused: with 402 and offers of what would satisfy it, as a page
@@ -43,14 +44,18 @@ type Require struct {
 	logger *slog.Logger
 }
 
-// Entitlement is what an account must have. Exactly one of the three is set.
+// Entitlement is what an account must have. Exactly one of the four is set.
 type Entitlement struct {
 	// A payment in force, or a plan that gives access now. Default: false.
 	Paid bool `json:"paid,omitempty"`
 
-	// One of these plans, giving access now. Each is the plan of a product in the
-	// catalog. Default: none.
+	// One of these plans, giving access now: an account can have several. Each is the
+	// plan of a product in the catalog. Default: none.
 	Plans []string `json:"plans,omitempty"`
+
+	// One of these features, each by its `feature_id` at Dodo, in the same case. Dodo
+	// grants and revokes them. Default: none.
+	Features []string `json:"features,omitempty"`
 
 	// At least so many credits that can be spent, 1 to 9007199254740991. None is
 	// taken. Default: 0.
@@ -152,7 +157,7 @@ func isSafe(method string) bool {
 
 // requirement is the setting in the words of those who judge.
 func (e Entitlement) requirement() entitlement.Requirement {
-	return entitlement.Requirement{Paid: e.Paid, Plans: e.Plans, Credits: e.Credits}
+	return entitlement.Requirement{Paid: e.Paid, Plans: e.Plans, Features: e.Features, Credits: e.Credits}
 }
 
 // provision checks what is required against the catalog.
@@ -165,20 +170,19 @@ func (e Entitlement) provision(ctx caddy.Context) (*App, error) {
 		return nil, err
 	}
 	for _, plan := range e.Plans {
-		gives := func(p config.Product) bool { return p.Plan == plan }
-		if !slices.ContainsFunc(app.gateway.Catalog.Products(), gives) {
+		if !slices.Contains(app.gateway.Catalog.Ranking().Plans(), plan) {
 			return nil, fmt.Errorf("no product of the catalog gives the plan %q", plan)
 		}
 	}
 	return app, nil
 }
 
-var errOneEntitlement = errors.New("one of paid, plan NAME... and credits N is required, and only one")
+var errOneEntitlement = errors.New("one of paid, plan NAME..., feature NAME... and credits N is required, and only one")
 
 // validate finds what is wrong with the setting itself.
 func (e Entitlement) validate() error {
 	given := 0
-	for _, is := range []bool{e.Paid, len(e.Plans) > 0, e.Credits != 0} {
+	for _, is := range []bool{e.Paid, len(e.Plans) > 0, len(e.Features) > 0, e.Credits != 0} {
 		if is {
 			given++
 		}
@@ -197,16 +201,24 @@ func (e Entitlement) validate() error {
 			return fmt.Errorf("plan %s is named twice", plan)
 		}
 	}
+	for i, feature := range e.Features {
+		if feature == "" || len(feature) > dodo.MaxFeature {
+			return fmt.Errorf("%q is not the name of a feature", feature)
+		}
+		if slices.Contains(e.Features[:i], feature) {
+			return fmt.Errorf("feature %s is named twice", feature)
+		}
+	}
 	return nil
 }
 
-// parse reads what the rest of the line requires: paid, plan NAME... or credits N.
-// d stands before it.
+// parse reads what the rest of the line requires: paid, plan NAME..., feature NAME... or
+// credits N. d stands before it.
 func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 	directive := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Errf("%s takes paid, plan NAME... or credits N", directive)
+		return d.Errf("%s takes paid, plan NAME..., feature NAME... or credits N", directive)
 	}
 	switch word, rest := args[0], args[1:]; word {
 	case "paid":
@@ -219,6 +231,11 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 			return d.Err("plan takes at least one name of a plan")
 		}
 		e.Plans = rest
+	case "feature":
+		if len(rest) == 0 {
+			return d.Err("feature takes at least one name of a feature")
+		}
+		e.Features = rest
 	case "credits":
 		if len(rest) != 1 {
 			return d.Errf("credits takes exactly one argument, not %d", len(rest))
@@ -229,7 +246,7 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 		}
 		e.Credits = int64(n)
 	default:
-		return d.Errf("unrecognized word '%s'; there are paid, plan NAME... and credits N", word)
+		return d.Errf("unrecognized word '%s'; there are paid, plan NAME..., feature NAME... and credits N", word)
 	}
 	if err := e.validate(); err != nil {
 		return d.WrapErr(err)
@@ -241,6 +258,7 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 //
 //	dodo_require [<matcher>] paid
 //	dodo_require [<matcher>] plan <name>...
+//	dodo_require [<matcher>] feature <name>...
 //	dodo_require [<matcher>] credits <number>
 //
 // A path for a matcher is read like that of `dodo_path`, in every spelling that some

@@ -354,9 +354,14 @@ func TestRequireSettings(t *testing.T) {
 	for name, tt := range map[string]struct{ handler, want string }{
 		"paid":              {`{"handler": "dodo_require", "paid": true}`, ""},
 		"plan":              {`{"handler": "dodo_require", "plans": ["pro"]}`, ""},
+		"feature":           {`{"handler": "dodo_require", "features": ["reports", "a, b"]}`, ""},
 		"credits":           {`{"handler": "dodo_require", "credits": 5}`, ""},
-		"nothing":           {`{"handler": "dodo_require"}`, "one of paid, plan NAME... and credits N is required"},
+		"nothing":           {`{"handler": "dodo_require"}`, "one of paid, plan NAME..., feature NAME... and credits N is required"},
 		"two things":        {`{"handler": "dodo_require", "paid": true, "credits": 5}`, "and only one"},
+		"plan and feature":  {`{"handler": "dodo_require", "plans": ["pro"], "features": ["reports"]}`, "and only one"},
+		"an empty feature":  {`{"handler": "dodo_require", "features": [""]}`, `"" is not the name of a feature`},
+		"a long feature":    {`{"handler": "dodo_require", "features": ["` + strings.Repeat("x", 257) + `"]}`, "is not the name of a feature"},
+		"a feature twice":   {`{"handler": "dodo_require", "features": ["a", "b", "a"]}`, "feature a is named twice"},
 		"negative credits":  {`{"handler": "dodo_require", "credits": -5}`, "credits must be from 1"},
 		"too many credits":  {`{"handler": "dodo_require", "credits": 9007199254740992}`, "credits must be from 1"},
 		"no plan":           {`{"handler": "dodo_require", "plans": []}`, "is required"},
@@ -366,6 +371,7 @@ func TestRequireSettings(t *testing.T) {
 		"unknown setting":   {`{"handler": "dodo_require", "plan": "pro"}`, `unknown field "plan"`},
 
 		"matcher":              {matching(`{"dodo_entitled": {"plans": ["pro"]}}`), ""},
+		"matcher of a feature": {matching(`{"dodo_entitled": {"features": ["reports"]}}`), ""},
 		"matcher of nothing":   {matching(`{"dodo_entitled": {}}`), "is required"},
 		"matcher of no plan":   {matching(`{"dodo_entitled": {"plans": ["gold"]}}`), `no product of the catalog gives the plan "gold"`},
 		"matcher with a typo":  {matching(`{"dodo_entitled": {"piad": true}}`), `unknown field "piad"`},

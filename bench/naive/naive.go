@@ -117,7 +117,7 @@ func (n *Deduct) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return next.ServeHTTP(w, r)
 }
 
-// Headers tells the upstream eight things about the account in `X-User`, all of which
+// Headers tells the upstream nine things about the account in `X-User`, all of which
 // were known before: what such headers cost in any handler.
 type Headers struct {
 	// What every account has.
@@ -139,9 +139,9 @@ func (n *Headers) parse(d *caddyfile.Dispenser) error {
 }
 
 func (n *Headers) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	values := [...]string{r.Header.Get("X-User"), n.Credits, "false", "none", "none", "", "", "false"}
+	values := [...]string{r.Header.Get("X-User"), n.Credits, "false", "none", "", "none", "", "", "false"}
 	for i, name := range [...]string{
-		"X-Entitlement-User", "X-Entitlement-Credits", "X-Entitlement-Has-Paid", "X-Entitlement-Plan",
+		"X-Entitlement-User", "X-Entitlement-Credits", "X-Entitlement-Has-Paid", "X-Entitlement-Plan", "X-Entitlement-Plans",
 		"X-Entitlement-Plan-Status", "X-Entitlement-Plan-Expires-At", "X-Entitlement-Features", "X-Entitlement-Stale",
 	} {
 		r.Header[name] = values[i : i+1 : i+1]
