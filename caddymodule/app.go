@@ -100,6 +100,10 @@ type App struct {
 	// Default: one that is derived from api_key. Secrets.
 	ProofSecrets []string `json:"proof_secrets,omitempty"`
 
+	publicURL         string // resolved
+	warnedOfPublicURL bool
+	routesChecked     bool
+
 	gateway    *gateway.Gateway
 	store      *handle
 	client     *dodo.Client
@@ -148,6 +152,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	options.Logger = a.logger
 	options.Clock = time.Now
 	a.gateway = gateway.New(options)
+	a.warnOfPlainSecrets()
+	a.warnUnlessServed(ctx) // the last, because it may load the sites, which need this app
 	return nil
 }
 
@@ -198,7 +204,9 @@ func (a *App) options() (o gateway.Options, err error) {
 	if o.Site, err = config.NewSite(publicURL, returnTo); err != nil {
 		return o, err
 	}
+	a.publicURL = publicURL
 	if publicURL == "" && client.Mode == dodo.LiveMode {
+		a.warnedOfPublicURL = true
 		a.logger.Warn("public_url is not set: nobody can check out but on a loopback host")
 	}
 	if o.Catalog, err = config.NewCatalog(products); err != nil {

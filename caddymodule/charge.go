@@ -312,6 +312,9 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkOrder(h.Dispenser); err != nil {
+		return nil, err
+	}
 	handler := new(Charge)
 	if err := readCredits(h.Dispenser, 0, &handler.Credits); err != nil {
 		return nil, err

@@ -134,7 +134,8 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.(*App), nil
+	a := app.(*App)
+	return a, a.checkRoutes(ctx)
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

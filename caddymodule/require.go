@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -169,9 +170,14 @@ func (e Entitlement) provision(ctx caddy.Context) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	sold := app.gateway.Catalog.Ranking().Plans()
 	for _, plan := range e.Plans {
-		if !slices.Contains(app.gateway.Catalog.Ranking().Plans(), plan) {
-			return nil, fmt.Errorf("no product of the catalog gives the plan %q", plan)
+		if !slices.Contains(sold, plan) {
+			there := "it has no product with a plan"
+			if len(sold) > 0 {
+				there = "there is " + strings.Join(sold, ", ")
+			}
+			return nil, fmt.Errorf("no product of the catalog gives the plan %q; %s", plan, there)
 		}
 	}
 	return app, nil
@@ -266,6 +272,9 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 func parseRequire(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	matchers, err := gateMatcher(h)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkOrder(h.Dispenser); err != nil {
 		return nil, err
 	}
 	handler := new(Require)

@@ -305,20 +305,35 @@ func TestRequireEarlyData(t *testing.T) {
 	}
 }
 
-// Without a dodo_gateway nobody knows who asks. That is the operator's fault, and
-// said so.
+// Without a dodo_gateway nobody knows who asks. Where no request can have passed one,
+// the config is refused.
 func TestRequireWithoutGateway(t *testing.T) {
+	for name, tt := range map[string]struct{ site, want string }{
+		"no gateway":                      {"dodo_require paid\n\trespond paid", "no dodo_gateway runs before dodo_require"},
+		"no gateway for the matcher":      {"@x dodo_entitled paid\n\trespond @x paid", "the matcher of respond is dodo_entitled"},
+		"no gateway for what is not":      {"@x not dodo_entitled paid\n\trespond @x paid", "the matcher of respond is dodo_entitled"},
+		"the gateway is in another block": {"handle /other {\n" + usualGateway + "\n\t}\n\thandle {\n\t\tdodo_require paid\n\t\trespond paid\n\t}", "no dodo_gateway runs before dodo_require"},
+		"the gateway comes later":         {"route {\n\tdodo_require paid\n" + usualGateway + "\n\trespond paid\n\t}", "no dodo_gateway runs before dodo_require"},
+		"the matcher comes earlier":       {"@x dodo_entitled paid\n\trewrite @x /paid\n" + usualGateway + "\n\trespond paid", "the matcher of rewrite or try_files is dodo_entitled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assertRefused(t, newBench(t).load(caddyfile(planDodo, tt.site)), tt.want)
+		})
+	}
+}
+
+// Where only some requests pass a dodo_gateway, the others are the operator's fault,
+// and that is said.
+func TestRequireAroundGateway(t *testing.T) {
+	const some = "route /app/* {\n" + usualGateway + "\n\t}\n\t"
 	for name, site := range map[string]string{
-		"no gateway":                      "dodo_require paid\n\trespond paid",
-		"no gateway for the matcher":      "@x dodo_entitled paid\n\trespond @x paid",
-		"no gateway for what is not":      "@x not dodo_entitled paid\n\trespond @x paid",
-		"the gateway is in another block": "handle /other {\n" + usualGateway + "\n\t}\n\thandle {\n\t\tdodo_require paid\n\t\trespond paid\n\t}",
-		"the gateway comes later":         "route {\n\tdodo_require paid\n" + usualGateway + "\n\trespond paid\n\t}",
-		"the matcher comes earlier":       "@x dodo_entitled paid\n\trewrite @x /paid\n" + usualGateway + "\n\trespond paid",
+		"require": some + "dodo_require paid\n\trespond paid",
+		"matcher": some + "@x dodo_entitled paid\n\trespond @x paid",
+		"not":     some + "@x not dodo_entitled paid\n\trespond @x paid",
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.mustLoad(caddyfile(planDodo+"\n\tlog {\n\t\toutput file {{Dir}}/caddy.log\n\t}", site))
+			b.mustLoad(caddyfile(planDodo+"\n\tlog {\n\t\toutput file {{Dir}}/caddy.log\n\t}", "route {\n\t"+site+"\n\t}"))
 			a := b.do("GET", "/", "", "X-Test-User", "alice")
 			if a.status != http.StatusInternalServerError || strings.Contains(a.body, "paid") {
 				t.Errorf("%d %s", a.status, a.body)

@@ -1,0 +1,102 @@
+package caddymodule_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the Caddyfiles of testdata/load have in common.
+const (
+	loadGlobals = `admin off
+	auto_https off
+	skip_install_trust
+	log {
+		output file {{Dir}}/caddy.log
+	}`
+	loadSettings = `api_key {env.DODOGATE_TEST_API_KEY}
+		webhook_secret {env.DODOGATE_TEST_WEBHOOK_SECRET}
+		store bolt {{Dir}}/dodogate.db
+		product pro {
+			id pdt_pro
+			plan pro
+		}`
+)
+
+// TestLoad: each file is a Caddyfile, a line of ten dashes, and what is said when it
+// is loaded, in the order in which it is said. `refused: …` is a part of the error and
+// `warning: …` a part of a warning; there are no other warnings. Nothing is said of a
+// file that ends with the dashes.
+func TestLoad(t *testing.T) {
+	t.Setenv("DODOGATE_TEST_API_KEY", "test_api_key")
+	t.Setenv("DODOGATE_TEST_WEBHOOK_SECRET", webhookSecret)
+	files, err := filepath.Glob("testdata/load/*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, said, found := strings.Cut(string(text), "\n----------")
+			if !found {
+				t.Fatal("there is no line of ten dashes")
+			}
+			b := newBench(t)
+			config = strings.NewReplacer("{{globals}}", loadGlobals, "{{settings}}", loadSettings).Replace(config)
+			err = b.validate(config)
+			var refusals, warnings []string
+			for line := range strings.Lines(strings.TrimSpace(said)) {
+				kind, part, _ := strings.Cut(strings.TrimSpace(line), ": ")
+				switch kind {
+				case "refused":
+					refusals = append(refusals, part)
+				case "warning":
+					warnings = append(warnings, part)
+				case "":
+				default:
+					t.Fatalf("%q is neither refused nor a warning", line)
+				}
+			}
+			if (err != nil) != (len(refusals) > 0) {
+				t.Fatalf("refused by %v, want %q", err, refusals)
+			}
+			for _, part := range refusals {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("refused by %v, want %q", err, part)
+				}
+			}
+			b.assertWarnings(warnings)
+		})
+	}
+}
+
+// assertWarnings compares the warnings of our app in the log with parts of them.
+func (b *bench) assertWarnings(want []string) {
+	b.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(b.Dir, "caddy.log"))
+	if err != nil && !os.IsNotExist(err) {
+		b.t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(raw)) {
+		var entry struct{ Level, Logger, Msg, Setting string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			b.t.Fatalf("%v: %s", err, line)
+		}
+		if entry.Level == "warn" && strings.Contains(entry.Logger, "dodo") {
+			got = append(got, strings.TrimSpace(entry.Msg+" "+entry.Setting))
+		}
+	}
+	if !slices.EqualFunc(got, want, strings.Contains) {
+		b.t.Errorf("the warnings are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if strings.Contains(string(raw), "test_api_key") || strings.Contains(string(raw), webhookSecret) {
+		b.t.Errorf("a secret is in the log: %s", raw)
+	}
+}

@@ -1,0 +1,202 @@
+package routecheck
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// handler is a handler in JSON, with its name under "handler".
+type handler map[string]any
+
+func decode(raw json.RawMessage) any {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return nil // Caddy refuses it
+	}
+	return v
+}
+
+func decodeHandler(raw json.RawMessage) handler {
+	h, _ := decode(raw).(map[string]any)
+	return h
+}
+
+func (h handler) text(name string) string {
+	text, _ := h[name].(string)
+	return text
+}
+
+func (h handler) name() string { return h.text("handler") }
+
+func (h handler) child(name string) handler {
+	child, _ := h[name].(map[string]any)
+	return child
+}
+
+// routes are the routes in a member of the handler.
+func (h handler) routes(name string) []Route { return routesOf(h[name]) }
+
+func routesOf(v any) []Route {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var routes []Route
+	if json.Unmarshal(raw, &routes) != nil {
+		return nil
+	}
+	return routes
+}
+
+// responses are the lists of routes that the handler keeps for answers.
+func (h handler) responses() (lists [][]Route) {
+	list, _ := h["handle_response"].([]any)
+	for _, v := range list {
+		if response, ok := v.(map[string]any); ok {
+			lists = append(lists, routesOf(response["routes"]))
+		}
+	}
+	return lists
+}
+
+// without is the handler less some members.
+func (h handler) without(names ...string) handler {
+	rest := maps.Clone(h)
+	for _, name := range names {
+		delete(rest, name)
+	}
+	return rest
+}
+
+// dials are the addresses of the servers behind a reverse_proxy, those of
+// placeholders excepted.
+func (h handler) dials() (dials []string) {
+	list, _ := h["upstreams"].([]any)
+	for _, v := range list {
+		upstream, _ := v.(map[string]any)
+		if dial := handler(upstream).text("dial"); dial != "" && !strings.Contains(dial, "{") {
+			dials = append(dials, dial)
+		}
+	}
+	return dials
+}
+
+// directive is what a Caddyfile calls the handler.
+func (h handler) directive() string {
+	switch name := h.name(); name {
+	case "vars":
+		if _, ok := h["root"]; ok && len(h) == 2 {
+			return "root"
+		}
+		return "vars"
+	case "headers":
+		if h["request"] != nil {
+			return "request_header"
+		}
+		return "header"
+	case "rewrite":
+		switch {
+		case h["uri"] != nil:
+			return "rewrite or try_files"
+		case h["method"] != nil:
+			return "method"
+		}
+		return "uri"
+	case "static_response":
+		if h.child("headers")["Location"] != nil {
+			return "redir"
+		}
+		return "respond"
+	case "authentication":
+		return "basic_auth"
+	case "subroute":
+		return "the block"
+	case "reverse_proxy":
+		switch {
+		case h.child("transport")["protocol"] == "fastcgi":
+			return "php_fastcgi"
+		case isForwardAuth(h):
+			return "forward_auth"
+		}
+		return name
+	default:
+		return name
+	}
+}
+
+// isForwardAuth reports whether a reverse_proxy asks another server and then lets
+// the request go on.
+func isForwardAuth(h handler) bool { return len(h.responses()) > 0 && h["rewrite"] != nil }
+
+// endsRequest reports whether the handler never calls the next one.
+func (h handler) endsRequest() bool {
+	switch h.name() {
+	case "static_response", "error", webhookHandler, "dodo_simulator":
+		return true
+	case "reverse_proxy":
+		return len(h.responses()) == 0
+	case "file_server":
+		return h["pass_thru"] != true
+	}
+	return false
+}
+
+// ofCaddy are the handlers that this package knows to the end: Caddy's own, and ours.
+var ofCaddy = []string{
+	"acme_server", "authentication", "copy_response", "copy_response_headers", "encode", "error", "file_server", "headers",
+	"intercept", "invoke", "log_append", "map", "metrics", "push", "request_body", "reverse_proxy", "rewrite",
+	"static_response", "subroute", "templates", "timeouts", "tracing", "vars",
+	gatewayHandler, webhookHandler, requireHandler, chargeHandler, stripHandler, "dodo_simulator",
+}
+
+func (h handler) isOfCaddy() bool { return slices.Contains(ofCaddy, h.name()) }
+
+// everyHandler calls do with each handler in a document, however deep it is.
+func everyHandler(v any, do func(handler)) {
+	switch v := v.(type) {
+	case map[string]any:
+		if h := handler(v); h.name() != "" {
+			do(h)
+		}
+		for _, member := range v {
+			everyHandler(member, do)
+		}
+	case []any:
+		for _, member := range v {
+			everyHandler(member, do)
+		}
+	}
+}
+
+// handlers are all handlers of a server.
+func (s *Server) handlers() (list []handler) {
+	add := func(h handler) { list = append(list, h) }
+	routes := slices.Concat(s.Routes, s.Errors, slices.Collect(maps.Values(s.Named)))
+	for _, route := range routes {
+		for _, raw := range route.Handle {
+			everyHandler(decode(raw), add)
+		}
+	}
+	return list
+}
+
+// everyText calls do with each text of a document, the names of members included.
+func everyText(v any, do func(string)) {
+	switch v := v.(type) {
+	case string:
+		do(v)
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			do(name)
+			everyText(v[name], do)
+		}
+	case handler:
+		everyText(map[string]any(v), do)
+	case []any:
+		for _, member := range v {
+			everyText(member, do)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package routecheck
+
+import (
+	"fmt"
+	"slices"
+)
+
+// upstreams are the servers that requests reach, with and without a gateway before.
+type upstreams struct {
+	behind []string  // the addresses of those behind a gateway
+	around []passage // to those that see what clients write
+	errors []passage // the same, from error routes
+	gates  []place   // that have a gateway
+	strips []place   // that have a dodo_strip
+}
+
+// place is a part of a server: what is for some hosts, or for any.
+type place struct {
+	server string
+	hosts  []string
+}
+
+// passage is a reverse_proxy.
+type passage struct {
+	place
+	label, directive, dial string
+}
+
+func (u *upstreams) add(other upstreams) {
+	u.behind = append(u.behind, other.behind...)
+	u.around = append(u.around, other.around...)
+	u.errors = append(u.errors, other.errors...)
+	u.gates = append(u.gates, other.gates...)
+	u.strips = append(u.strips, other.strips...)
+}
+
+// upstream notes to which servers a reverse_proxy passes requests. It returns what
+// has seen the request before any gateway.
+func (w *walker) upstream(h handler, at flow) []passed {
+	clean := slices.Concat(at.clean, removedPrefixes(h.child("headers")))
+	to := passage{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
+	switch {
+	case at.gateway == surely:
+		w.upstreams.behind = append(w.upstreams.behind, h.dials()...)
+	case len(clean) > 0:
+	case w.inErrors:
+		w.upstreams.errors = append(w.upstreams.errors, to)
+	case at.gateway == never && !isForwardAuth(h):
+		for _, to.dial = range h.dials() {
+			w.upstreams.around = append(w.upstreams.around, to)
+		}
+	}
+	if at.gateway != never {
+		return nil
+	}
+	return []passed{{directive: to.directive, clean: clean}}
+}
+
+func (u *upstreams) report(report *Report) {
+	for _, p := range u.around {
+		if slices.Contains(u.behind, p.dial) {
+			report.warn(fmt.Sprintf("%s: requests reach %s here without dodo_gateway, and elsewhere behind it: the app would believe entitlement headers that a client wrote. Write dodo_gateway or dodo_strip before this %s",
+				p.label, p.dial, p.directive))
+		}
+	}
+	for _, p := range u.errors {
+		if slices.ContainsFunc(u.gates, p.overlaps) && !slices.ContainsFunc(u.strips, p.overlaps) {
+			report.warn(fmt.Sprintf("%s: handle_errors passes requests to a server by %s. After an error before dodo_gateway, such as a failed login, they have the entitlement headers that the client wrote. Begin handle_errors with dodo_gateway or dodo_strip, or write dodo_strip into the site",
+				p.label, p.directive))
+		}
+	}
+}
+
+// overlaps reports whether a request can be for both.
+func (p place) overlaps(other place) bool {
+	if p.server != other.server {
+		return false
+	}
+	if len(p.hosts) == 0 || len(other.hosts) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.hosts, func(host string) bool { return slices.Contains(other.hosts, host) })
+}

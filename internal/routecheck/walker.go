@@ -1,0 +1,320 @@
+package routecheck
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// reach says whether something has happened when a request gets to a place.
+type reach int
+
+const (
+	never reach = iota
+	perhaps
+	surely
+)
+
+// flow is what a part of a config does to requests that go on behind it.
+type flow struct {
+	gateway reach    // a dodo_gateway has run
+	clean   []string // the prefixes of headers that have been removed for certain
+	asked   []passed // the servers that have seen the request, before any gateway
+	ends    bool     // nothing goes on behind it
+}
+
+// passed is a server that has seen a request, which then goes on.
+type passed struct {
+	directive string
+	clean     []string
+}
+
+func (f flow) then(g flow) flow {
+	return flow{
+		gateway: max(f.gateway, g.gateway),
+		clean:   slices.Concat(f.clean, g.clean),
+		asked:   slices.Concat(f.asked, g.asked),
+		ends:    f.ends || g.ends,
+	}
+}
+
+// orNot is the flow of a part that not every request gets to.
+func (f flow) orNot() flow {
+	if f.ends { // a request that gets there goes nowhere else
+		return flow{asked: f.asked}
+	}
+	return flow{gateway: min(f.gateway, perhaps), asked: f.asked}
+}
+
+// walker follows requests through a server.
+type walker struct {
+	server    *Server
+	settings  Settings
+	report    *Report
+	questions questions
+	sites     []site
+	upstreams upstreams
+
+	label    string   // of the site that is walked
+	hosts    []string // the same
+	inErrors bool
+	invoked  []string
+}
+
+func newWalker(s *Server, settings Settings, report *Report) *walker {
+	return &walker{server: s, settings: settings, report: report, questions: questions{mapped: map[string]bool{}}}
+}
+
+func (w *walker) walk() {
+	w.label = "server " + w.server.Name
+	w.routes(w.server.Routes, flow{})
+	w.inErrors = true
+	w.routes(w.server.Errors, flow{gateway: perhaps})
+}
+
+// routes follows requests through a list of routes. at is what has happened to them
+// before. It returns what the list does.
+func (w *walker) routes(list []Route, at flow) flow {
+	var (
+		free   flow // what routes without a group do
+		groups = map[string]flow{}
+		names  []string
+	)
+	for _, route := range list {
+		now := at.then(free)
+		for _, name := range names {
+			if name != route.Group { // of a group, one route runs
+				now = now.then(groups[name])
+			}
+		}
+		does := w.route(route, now)
+		switch isSometimes := len(route.Match) > 0 || route.Group != ""; {
+		case route.Terminal && isSometimes: // a site of its own
+			does = flow{}
+		case isSometimes:
+			does = does.orNot()
+		}
+		if route.Group == "" {
+			free = free.then(does)
+			continue
+		}
+		if !slices.Contains(names, route.Group) {
+			names = append(names, route.Group)
+		}
+		groups[route.Group] = groups[route.Group].then(does)
+	}
+	for _, name := range names {
+		free = free.then(groups[name])
+	}
+	if free.ends {
+		return flow{ends: true}
+	}
+	return free
+}
+
+func (w *walker) route(route Route, at flow) flow {
+	label, hosts := w.label, w.hosts
+	defer func() { w.label, w.hosts = label, hosts }()
+	handlers := make([]handler, 0, len(route.Handle))
+	for _, raw := range route.Handle {
+		handlers = append(handlers, decodeHandler(raw))
+	}
+	where := "a route"
+	if len(handlers) > 0 {
+		where = handlers[0].directive()
+	}
+	sets := matcherSets(route)
+	w.enterHosts(sets)
+	for _, set := range sets {
+		if question := w.questions.inMatcher(set); question != "" {
+			w.judge(question, "the matcher of "+where, where, true, at)
+		}
+	}
+	var does flow
+	for _, h := range handlers {
+		does = does.then(w.handler(h, at.then(does)))
+	}
+	does.ends = does.ends || route.Terminal
+	return does
+}
+
+func matcherSets(route Route) []map[string]any {
+	sets := make([]map[string]any, 0, len(route.Match))
+	for _, raw := range route.Match {
+		set := make(map[string]any, len(raw))
+		for name, v := range raw {
+			set[name] = decode(v)
+		}
+		sets = append(sets, set)
+	}
+	return sets
+}
+
+// enterHosts notes for which hosts a route is, if it is not for any.
+func (w *walker) enterHosts(sets []map[string]any) {
+	var hosts []string
+	for _, set := range sets {
+		list, _ := set["host"].([]any)
+		if len(list) == 0 {
+			return
+		}
+		for _, host := range list {
+			if host, ok := host.(string); ok {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	if len(hosts) > 0 {
+		w.hosts, w.label = hosts, "site "+strings.Join(hosts, ", ")
+	}
+}
+
+func (w *walker) handler(h handler, at flow) flow {
+	if question := w.questions.inText(h.asked()); question != "" {
+		w.judge(question, h.directive(), h.directive(), h.isOfCaddy(), at)
+	}
+	does := flow{ends: h.endsRequest()}
+	switch h.name() {
+	case gatewayHandler:
+		w.gateway(h, at)
+		does.gateway = surely
+		does.clean = []string{w.prefix(h)}
+	case webhookHandler:
+		w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server})
+	case stripHandler:
+		does.clean = []string{w.prefix(h)}
+		w.upstreams.strips = append(w.upstreams.strips, place{server: w.server.Name, hosts: w.hosts})
+	case requireHandler, chargeHandler:
+		if at.gateway == never {
+			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it", w.label, h.name()))
+		}
+	case "headers":
+		does.clean = removedPrefixes(h)
+	case "map":
+		w.mapped(h, at)
+	case "subroute":
+		does = w.routes(h.routes("routes"), at)
+		w.errorRoutes(routesOf(h.child("errors")["routes"]), at)
+	case "invoke":
+		does = w.invoke(h.text("name"), at)
+	case "intercept": // on the way back, when everything has happened
+		for _, list := range h.responses() {
+			w.routes(list, at.then(flow{gateway: surely}))
+		}
+	case "reverse_proxy":
+		does.asked = w.upstream(h, at)
+		for _, list := range h.responses() {
+			does = does.then(w.routes(list, at).orNot())
+		}
+	default:
+		if !h.isOfCaddy() {
+			does.gateway = hidden(h)
+		}
+	}
+	return does
+}
+
+// hidden says whether a handler of a plug-in has a dodo_gateway somewhere in it.
+func hidden(h handler) (found reach) {
+	everyHandler(map[string]any(h), func(inner handler) {
+		if inner.name() == gatewayHandler {
+			found = perhaps
+		}
+	})
+	return found
+}
+
+// judge says what it means to ask about an account at this place.
+func (w *walker) judge(question, where, directive string, certain bool, at flow) {
+	const remedy = "Write dodo_gateway into the site, and %s into a handle or route block after it"
+	switch {
+	case at.gateway == surely || w.inErrors:
+	case at.gateway == perhaps && question != entitledMatcher:
+		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty for the requests that did not pass dodo_gateway before", w.label, where, question))
+	case at.gateway == perhaps: // those requests are answered with 500
+	case question == entitledMatcher:
+		w.report.refuse(fmt.Sprintf("%s: %s is dodo_entitled, but no dodo_gateway has run there, and nobody can say whose request it is. "+remedy, w.label, where, directive))
+	case certain:
+		w.report.refuse(fmt.Sprintf("%s: %s asks for %s, but no dodo_gateway has run there, so that it is always empty. "+remedy, w.label, where, question, directive))
+	default:
+		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty unless it is read after dodo_gateway. "+remedy, w.label, where, question, directive))
+	}
+}
+
+func (w *walker) gateway(h handler, at flow) {
+	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), gateway: true})
+	if w.inErrors {
+		return
+	}
+	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
+	switch at.gateway {
+	case surely:
+		w.report.refuse(w.label + ": two dodo_gateway run for one request, and the second would undo the first; let one stand for the whole site, or put each into a handle block of its own")
+		return
+	case perhaps:
+		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did")
+	}
+	for _, p := range at.asked {
+		if !slices.Contains(p.clean, w.prefix(h)) {
+			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote; write %s into the site, which removes them first, unless that server ignores them",
+				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h)))
+		}
+	}
+}
+
+// prefix begins the headers that a gateway sets or dodo_strip removes.
+func (w *walker) prefix(h handler) string {
+	if prefix := h.text("header_prefix"); prefix != "" {
+		return strings.ToLower(prefix)
+	}
+	return strings.ToLower(w.settings.HeaderPrefix)
+}
+
+func (w *walker) stripLine(h handler) string {
+	return strings.TrimSpace(stripHandler + " " + h.text("header_prefix"))
+}
+
+// removedPrefixes are those of `request_header -X-Something-*`.
+func removedPrefixes(h handler) (prefixes []string) {
+	list, _ := h.child("request")["delete"].([]any)
+	for _, v := range list {
+		name, _ := v.(string)
+		if prefix, found := strings.CutSuffix(name, "*"); found && prefix != "" {
+			prefixes = append(prefixes, strings.ToLower(prefix))
+		}
+	}
+	return prefixes
+}
+
+// mapped notes what a map fills from our placeholders. A map reads them when its own
+// are asked for, so it may stand early, if those are asked for late.
+func (w *walker) mapped(h handler, at flow) {
+	if at.gateway != never || w.questions.inText(h) == "" {
+		return
+	}
+	list, _ := h["destinations"].([]any)
+	for _, v := range list {
+		if name, ok := v.(string); ok {
+			w.questions.mapped[strings.Trim(name, "{}")] = true
+		}
+	}
+}
+
+// errorRoutes are those of a subroute: something may have failed before or after its
+// gateway.
+func (w *walker) errorRoutes(list []Route, at flow) {
+	before := w.inErrors
+	w.inErrors = true
+	w.routes(list, flow{gateway: perhaps, clean: at.clean})
+	w.inErrors = before
+}
+
+func (w *walker) invoke(name string, at flow) flow {
+	route, found := w.server.Named[name]
+	if !found || slices.Contains(w.invoked, name) {
+		return flow{}
+	}
+	w.invoked = append(w.invoked, name)
+	defer func() { w.invoked = w.invoked[:len(w.invoked)-1] }()
+	return w.routes([]Route{route}, at)
+}
