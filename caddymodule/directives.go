@@ -5,6 +5,8 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 // What the Caddyfile gains, and where directives run when a site names them
 // outside of a route block.
 //
+// dodo_strip runs before everything else: "tracing" is the first of Caddy's own.
+//
 // dodo_webhook runs right after the rewriting directives and so before every
 // login, the old spelling basicauth and the plug-ins that are ordered around
 // basic_auth among them.
@@ -18,6 +20,9 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 // must be registered before it, here, in the reverse order of running.
 func init() {
 	httpcaddyfile.RegisterGlobalOption("dodo", parseGlobal)
+
+	httpcaddyfile.RegisterDirective("dodo_strip", parseStrip)
+	httpcaddyfile.RegisterDirectiveOrder("dodo_strip", httpcaddyfile.Before, "tracing")
 
 	httpcaddyfile.RegisterDirective("dodo_webhook", parseWebhook)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.After, "try_files")

@@ -10,6 +10,7 @@
 //	dodo_require             http.handlers.dodo_require   require.go
 //	dodo_charge              http.handlers.dodo_charge    charge.go, meter.go
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go
+//	dodo_strip               http.handlers.dodo_strip     strip.go
 //	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
 //	@x dodo_path             http.matchers.dodo_path      gatepath.go
 //	admin API, dodo/…        admin.api.dodo               admin.go and admin_*.go
@@ -20,6 +21,9 @@
 // answers (below the base path) or the account is read, the headers are set, and
 // the site's next handler has its turn. placeholders.go shows the same to the
 // rest of the config. directives.go says which directive runs when.
+//
+// When a config is loaded, loadcheck.go hands all routes to internal/routecheck, which
+// says what cannot work in them: gates that ask before dodo_gateway has run, for one.
 //
 // # Where credits move
 //

@@ -182,6 +182,9 @@ func (w *walker) handler(h handler, at flow) flow {
 	case webhookHandler:
 		w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server})
 	case stripHandler:
+		if at.gateway == surely && !w.inErrors {
+			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before")
+		}
 		does.clean = []string{w.prefix(h)}
 		w.upstreams.strips = append(w.upstreams.strips, place{server: w.server.Name, hosts: w.hosts})
 	case requireHandler, chargeHandler:
