@@ -28,7 +28,8 @@ func init() {
 
 // Charge makes requests cost credits. It sets them aside before the request is
 // passed on, and spends them or gives them back by the status of the answer. It
-// needs a `dodo_gateway` before it in the request; without one it answers 500.
+// needs a `dodo_gateway` before it in the request. If no request can have passed one, the
+// config is refused; a single request that did not is answered with 500.
 //
 // Who cannot pay is refused: with 402 and offers of what would satisfy it, with
 // 401 when nobody is logged in. Before a 402, Dodo is asked about orders of the

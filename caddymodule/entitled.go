@@ -16,7 +16,7 @@ func init() {
 // or have credits: what `dodo_require` lets pass. It refuses nobody, and asks Dodo nothing.
 //
 // It needs a `dodo_gateway` before it in the request, so it is for directives that
-// run later. Elsewhere it is an error, and the request is answered with 500.
+// run later. Elsewhere the config is refused, or the request is answered with 500.
 type MatchEntitled struct {
 	Entitlement
 }

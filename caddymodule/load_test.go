@@ -100,3 +100,39 @@ func (b *bench) assertWarnings(want []string) {
 		b.t.Errorf("a secret is in the log: %s", raw)
 	}
 }
+
+// A folder that is chosen by the plan: refused where Caddy would choose before anybody
+// knows the plan, and right in a block of its own.
+func TestFolderOfPlan(t *testing.T) {
+	const folders = `
+	@paid not vars {http.dodo.plan} none
+	root * {{Dir}}/free
+	root @paid {{Dir}}/paid
+	file_server`
+	b := newBench(t)
+	b.write("free/index.html", "free")
+	b.write("paid/index.html", "paid")
+	assertRefused(t, b.load(caddyfile(usualDodo, folders+usualGateway)), "root asks for {http.dodo.plan}, but no dodo_gateway has run there")
+	b.mustLoad(caddyfile(usualDodo, usualGateway+"\n\thandle {"+folders+"\n\t}"))
+	for _, header := range [][]string{nil, {"X-Test-User", "alice"}} {
+		if a := b.do("GET", "/", "", header...); a.body != "free" {
+			t.Errorf("%v: %d %s", header, a.status, a.body)
+		}
+	}
+}
+
+// The check is the same for a config in JSON.
+func TestLoadJSON(t *testing.T) {
+	for name, tt := range map[string]struct{ gateway, want string }{
+		"asks early":     {`{"handler": "vars", "plan": "{http.dodo.plan}"}, ` + jsonGateway, "vars asks for {http.dodo.plan}"},
+		"two gateways":   {jsonGateway + ", " + jsonGateway, "two dodo_gateway run for one request"},
+		"charges early":  {`{"handler": "dodo_charge", "credits": 1}, ` + jsonGateway, "no dodo_gateway runs before dodo_charge"},
+		"removes late":   {jsonGateway + `, {"handler": "dodo_strip"}`, "dodo_strip runs after dodo_gateway"},
+		"removes early":  {`{"handler": "dodo_strip"}, ` + jsonGateway, ""},
+		"asks afterward": {jsonGateway + `, {"handler": "vars", "plan": "{http.dodo.plan}"}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assertRefused(t, validateJSON(t, newBench(t).fill(jsonConfig(jsonApp, tt.gateway))), tt.want)
+		})
+	}
+}

@@ -27,8 +27,9 @@ func init() {
 }
 
 // Require lets a request pass only if its account has paid, has a plan, has a feature or
-// has credits. It charges nothing. It needs a `dodo_gateway` before it in the request;
-// without one it answers 500.
+// has credits. It charges nothing. It needs a `dodo_gateway` before it in the request. If
+// no request can have passed one, the config is refused; a single request that did not is
+// answered with 500.
 //
 // Everybody else is refused: with 402 and offers of what would satisfy it, as a page
 // with buy buttons for browsers and as `application/problem+json` otherwise; with

@@ -83,6 +83,17 @@ func (h handler) dials() (dials []string) {
 	return dials
 }
 
+// destinations are the placeholders that a map fills, without braces.
+func (h handler) destinations() (names []string) {
+	list, _ := h["destinations"].([]any)
+	for _, v := range list {
+		if name, ok := v.(string); ok {
+			names = append(names, strings.Trim(name, "{}"))
+		}
+	}
+	return names
+}
+
 // directive is what a Caddyfile calls the handler.
 func (h handler) directive() string {
 	switch name := h.name(); name {

@@ -31,21 +31,16 @@ func (l *login) add(h handler) {
 			l.providers = append(l.providers, provider)
 		}
 	case "headers":
-		for _, change := range []string{"set", "add"} {
-			for name := range h.child("request").child(change) {
-				l.headers[strings.ToLower(name)] = true
-			}
+		for _, name := range setHeaders(h) {
+			l.headers[name] = true
 		}
 	case "vars":
 		for name := range h {
 			l.vars[name] = true
 		}
 	case "map":
-		list, _ := h["destinations"].([]any)
-		for _, v := range list {
-			if name, ok := v.(string); ok {
-				l.mapped[strings.Trim(name, "{}")] = true
-			}
+		for _, name := range h.destinations() {
+			l.mapped[name] = true
 		}
 	default:
 		l.foreign = l.foreign || !h.isOfCaddy()
@@ -70,14 +65,12 @@ func checkLogins(s *Server, sites []site, report *Report) {
 	}
 }
 
-const forAnybody = "nothing in this config sets %s, so that a client can write the name of any account there; set it by forward_auth with copy_headers or by request_header, or let no request reach this server but through a proxy that sets it"
-
 // doubt is what is wrong with a placeholder of an account; empty is nothing.
 func (l login) doubt(key string, s site) string {
 	family, name := splitKey(key)
 	switch family {
 	case "http.auth.user.":
-		return l.doubtUser(key, name)
+		return l.doubtUser(key, name, s)
 	case "http.auth.candidate.":
 		return "that is somebody whose login has failed; use {http.auth.user.id}"
 	case "http.dodo.":
@@ -87,10 +80,7 @@ func (l login) doubt(key string, s site) string {
 			return "no vars directive sets " + name + ", so that nobody is logged in"
 		}
 	case "http.request.header.":
-		name = strings.ToLower(name)
-		if !l.headers[name] && name != "authorization" && !s.isLocal() && !s.server.TrustsProxies {
-			return fmt.Sprintf(forAnybody, "the header")
-		}
+		return l.doubtHeader(strings.ToLower(name), s)
 	case "http.request.uri.query.":
 		return "a client can write the name of any account there; use what the login fills in, such as {http.auth.user.id}"
 	case "":
@@ -102,15 +92,29 @@ func (l login) doubt(key string, s site) string {
 }
 
 // doubtUser doubts a placeholder of Caddy's logins.
-func (l login) doubtUser(key, name string) string {
+func (l login) doubtUser(key, name string, s site) string {
 	switch {
 	case l.vars[key]:
 	case len(l.providers) == 0:
 		return "this server has no login that fills it in, such as basic_auth, so that nobody is logged in"
 	case name != "id" && !slices.ContainsFunc(l.providers, func(p string) bool { return p != "http_basic" }):
 		return "basic_auth fills in only {http.auth.user.id}, so that nobody is logged in"
+	case s.login == never:
+		return "no login runs before this dodo_gateway, so that nobody is logged in; write both into a route block, the login first, or say in the global options that the login's directive is ordered before basic_auth"
 	}
 	return ""
+}
+
+func (l login) doubtHeader(name string, s site) string {
+	switch {
+	case slices.Contains(s.headers, name), name == "authorization", s.isLocal():
+		return ""
+	case l.headers[name]:
+		return "the header is not set before this dodo_gateway, so that a client can write the name of any account there; write both into a route block, what sets it first"
+	case s.server.TrustsProxies:
+		return ""
+	}
+	return "nothing in this config sets the header, so that a client can write the name of any account there; set it by forward_auth with copy_headers or by request_header before dodo_gateway, or let no request reach this server but through a proxy that sets it"
 }
 
 var varsOfCaddy = []string{"client_ip", "trusted_proxy", "start_time", "uuid", "original_request"}

@@ -12,11 +12,9 @@ var (
 	inCEL       = regexp.MustCompile(`http\.dodo\.[a-z_]+`)
 )
 
-// questions are the ways in which a config asks about the account of a request.
-type questions struct {
-	// mapped are placeholders that a map fills from ours, when they are asked for.
-	mapped map[string]bool
-}
+// questions finds where a config asks about the account of a request: by our
+// placeholders and matcher, and by these placeholders, which a map fills from ours.
+type questions []string
 
 // inText finds the first question in a document; empty is none.
 func (q questions) inText(v any) (found string) {
@@ -32,7 +30,7 @@ func (q questions) inOne(text string) string {
 	if m := placeholder.FindString(text); m != "" {
 		return m
 	}
-	for name := range q.mapped {
+	for _, name := range q {
 		if strings.Contains(text, "{"+name+"}") {
 			return "{" + name + "}"
 		}

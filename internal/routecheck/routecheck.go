@@ -100,6 +100,8 @@ type site struct {
 	server  *Server
 	account string // of the gateway; empty for a webhook
 	gateway bool
+	login   reach    // that has run before it
+	headers []string // that may have been set before it
 }
 
 // isLocal reports whether only this machine can reach the site.

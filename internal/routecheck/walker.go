@@ -6,52 +6,11 @@ import (
 	"strings"
 )
 
-// reach says whether something has happened when a request gets to a place.
-type reach int
-
-const (
-	never reach = iota
-	perhaps
-	surely
-)
-
-// flow is what a part of a config does to requests that go on behind it.
-type flow struct {
-	gateway reach    // a dodo_gateway has run
-	clean   []string // the prefixes of headers that have been removed for certain
-	asked   []passed // the servers that have seen the request, before any gateway
-	ends    bool     // nothing goes on behind it
-}
-
-// passed is a server that has seen a request, which then goes on.
-type passed struct {
-	directive string
-	clean     []string
-}
-
-func (f flow) then(g flow) flow {
-	return flow{
-		gateway: max(f.gateway, g.gateway),
-		clean:   slices.Concat(f.clean, g.clean),
-		asked:   slices.Concat(f.asked, g.asked),
-		ends:    f.ends || g.ends,
-	}
-}
-
-// orNot is the flow of a part that not every request gets to.
-func (f flow) orNot() flow {
-	if f.ends { // a request that gets there goes nowhere else
-		return flow{asked: f.asked}
-	}
-	return flow{gateway: min(f.gateway, perhaps), asked: f.asked}
-}
-
 // walker follows requests through a server.
 type walker struct {
 	server    *Server
 	settings  Settings
 	report    *Report
-	questions questions
 	sites     []site
 	upstreams upstreams
 
@@ -62,7 +21,7 @@ type walker struct {
 }
 
 func newWalker(s *Server, settings Settings, report *Report) *walker {
-	return &walker{server: s, settings: settings, report: report, questions: questions{mapped: map[string]bool{}}}
+	return &walker{server: s, settings: settings, report: report}
 }
 
 func (w *walker) walk() {
@@ -126,7 +85,7 @@ func (w *walker) route(route Route, at flow) flow {
 	sets := matcherSets(route)
 	w.enterHosts(sets)
 	for _, set := range sets {
-		if question := w.questions.inMatcher(set); question != "" {
+		if question := questions(at.mapped).inMatcher(set); question != "" {
 			w.judge(question, "the matcher of "+where, where, true, at)
 		}
 	}
@@ -170,7 +129,7 @@ func (w *walker) enterHosts(sets []map[string]any) {
 }
 
 func (w *walker) handler(h handler, at flow) flow {
-	if question := w.questions.inText(h.asked()); question != "" {
+	if question := questions(at.mapped).inText(h.asked()); question != "" {
 		w.judge(question, h.directive(), h.directive(), h.isOfCaddy(), at)
 	}
 	does := flow{ends: h.endsRequest()}
@@ -192,9 +151,13 @@ func (w *walker) handler(h handler, at flow) flow {
 			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it", w.label, h.name()))
 		}
 	case "headers":
-		does.clean = removedPrefixes(h)
+		does.clean, does.headers = removedPrefixes(h), setHeaders(h)
+	case "authentication":
+		does.login = surely
+	case "vars":
+		does.login = setsUser(h)
 	case "map":
-		w.mapped(h, at)
+		does.mapped = mapped(h, at)
 	case "subroute":
 		does = w.routes(h.routes("routes"), at)
 		w.errorRoutes(routesOf(h.child("errors")["routes"]), at)
@@ -211,7 +174,7 @@ func (w *walker) handler(h handler, at flow) flow {
 		}
 	default:
 		if !h.isOfCaddy() {
-			does.gateway = hidden(h)
+			does.gateway, does.login = hidden(h), perhaps
 		}
 	}
 	return does
@@ -245,10 +208,10 @@ func (w *walker) judge(question, where, directive string, certain bool, at flow)
 }
 
 func (w *walker) gateway(h handler, at flow) {
-	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), gateway: true})
 	if w.inErrors {
 		return
 	}
+	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), gateway: true, login: at.login, headers: at.headers})
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
@@ -275,32 +238,6 @@ func (w *walker) prefix(h handler) string {
 
 func (w *walker) stripLine(h handler) string {
 	return strings.TrimSpace(stripHandler + " " + h.text("header_prefix"))
-}
-
-// removedPrefixes are those of `request_header -X-Something-*`.
-func removedPrefixes(h handler) (prefixes []string) {
-	list, _ := h.child("request")["delete"].([]any)
-	for _, v := range list {
-		name, _ := v.(string)
-		if prefix, found := strings.CutSuffix(name, "*"); found && prefix != "" {
-			prefixes = append(prefixes, strings.ToLower(prefix))
-		}
-	}
-	return prefixes
-}
-
-// mapped notes what a map fills from our placeholders. A map reads them when its own
-// are asked for, so it may stand early, if those are asked for late.
-func (w *walker) mapped(h handler, at flow) {
-	if at.gateway != never || w.questions.inText(h) == "" {
-		return
-	}
-	list, _ := h["destinations"].([]any)
-	for _, v := range list {
-		if name, ok := v.(string); ok {
-			w.questions.mapped[strings.Trim(name, "{}")] = true
-		}
-	}
 }
 
 // errorRoutes are those of a subroute: something may have failed before or after its

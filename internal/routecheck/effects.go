@@ -1,0 +1,47 @@
+package routecheck
+
+import "strings"
+
+// What single handlers do to requests that go on.
+
+// removedPrefixes are those of `request_header -X-Something-*`.
+func removedPrefixes(h handler) (prefixes []string) {
+	list, _ := h.child("request")["delete"].([]any)
+	for _, v := range list {
+		name, _ := v.(string)
+		if prefix, found := strings.CutSuffix(name, "*"); found && prefix != "" {
+			prefixes = append(prefixes, strings.ToLower(prefix))
+		}
+	}
+	return prefixes
+}
+
+// setHeaders are the request headers that the handler headers sets.
+func setHeaders(h handler) (names []string) {
+	for _, change := range []string{"set", "add"} {
+		for name := range h.child("request").child(change) {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	return names
+}
+
+// setsUser says whether a vars handler says who is logged in.
+func setsUser(h handler) reach {
+	for name := range h {
+		if strings.HasPrefix(name, "http.auth.user.") {
+			return surely
+		}
+	}
+	return never
+}
+
+// mapped are the placeholders that a map before any gateway fills from ours. It reads
+// ours when its own are asked for, so that it may stand early, if those are asked for
+// late.
+func mapped(h handler, at flow) []string {
+	if at.gateway != never || questions(at.mapped).inText(h) == "" {
+		return nil
+	}
+	return h.destinations()
+}

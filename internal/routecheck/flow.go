@@ -1,0 +1,50 @@
+package routecheck
+
+import "slices"
+
+// reach says whether something has happened when a request gets to a place.
+type reach int
+
+const (
+	never reach = iota
+	perhaps
+	surely
+)
+
+// flow is what a part of a config does to requests that go on behind it.
+type flow struct {
+	gateway reach    // a dodo_gateway has run
+	login   reach    // something that knows logins has run
+	clean   []string // the prefixes of headers that have been removed for certain
+	headers []string // request headers that may have been set, in lower case
+	mapped  []string // placeholders that a map fills from ours, when they are asked for
+	asked   []passed // the servers that have seen the request, before any gateway
+	ends    bool     // nothing goes on behind it
+}
+
+// passed is a server that has seen a request, which then goes on.
+type passed struct {
+	directive string
+	clean     []string
+}
+
+func (f flow) then(g flow) flow {
+	return flow{
+		gateway: max(f.gateway, g.gateway),
+		login:   max(f.login, g.login),
+		clean:   slices.Concat(f.clean, g.clean),
+		headers: slices.Concat(f.headers, g.headers),
+		mapped:  slices.Concat(f.mapped, g.mapped),
+		asked:   slices.Concat(f.asked, g.asked),
+		ends:    f.ends || g.ends,
+	}
+}
+
+// orNot is the flow of a part that not every request gets to.
+func (f flow) orNot() flow {
+	if f.ends { // a request that gets there goes nowhere else
+		return flow{asked: f.asked}
+	}
+	f.gateway, f.login, f.clean = min(f.gateway, perhaps), min(f.login, perhaps), nil
+	return f
+}

@@ -1,0 +1,68 @@
+package routecheck_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dodogate/dodogate/internal/routecheck"
+)
+
+const (
+	basicAuth = `{"handler": "authentication", "providers": {"http_basic": {}}}`
+	gate      = `{"handler": "dodo_gateway", "account": "{http.auth.user.id}"}`
+	ask       = `{"handler": "static_response", "body": "{http.dodo.plan}"}`
+	plugin    = `{"handler": "rate_limit", "key": "{http.dodo.account}"}`
+	wrapped   = `{"handler": "cached", "routes": [{"handle": [` + gate + `]}]}`
+	errorPage = `{"handler": "reverse_proxy", "upstreams": [{"dial": "errors:3000"}]}`
+)
+
+func TestCheck(t *testing.T) {
+	for name, tt := range map[string]struct {
+		routes   string
+		refusals []string // parts, in order
+		warnings []string
+	}{
+		"in order":         {`[{"handle": [` + basicAuth + `, ` + gate + `, ` + ask + `]}]`, nil, nil},
+		"asked before":     {`[{"handle": [` + ask + `]}, {"handle": [` + basicAuth + `, ` + gate + `]}]`, []string{"respond asks for {http.dodo.plan}"}, nil},
+		"no gateway":       {`[{"handle": [` + ask + `]}]`, []string{"respond asks for {http.dodo.plan}"}, nil},
+		"another site":     {`[{"match": [{"host": ["a.example"]}], "handle": [` + basicAuth + `, ` + gate + `], "terminal": true}, {"handle": [` + ask + `]}]`, []string{"respond asks for"}, nil},
+		"sometimes":        {`[{"match": [{"path": ["/a"]}], "handle": [` + basicAuth + `, ` + gate + `]}, {"handle": [` + ask + `]}]`, nil, []string{"empty for the requests that did not pass dodo_gateway"}},
+		"sometimes, ended": {`[{"match": [{"path": ["/a"]}], "handle": [` + basicAuth + `, ` + gate + `, {"handler": "file_server"}]}, {"handle": [` + ask + `]}]`, []string{"respond asks for"}, nil},
+		"the same group":   {`[{"group": "g", "match": [{"path": ["/a"]}], "handle": [` + basicAuth + `, ` + gate + `]}, {"group": "g", "handle": [` + ask + `]}]`, []string{"respond asks for"}, nil},
+		"another group":    {`[{"group": "g", "match": [{"path": ["/a"]}], "handle": [` + basicAuth + `, ` + gate + `]}, {"group": "h", "handle": [{"handler": "dodo_require", "paid": true}]}]`, nil, nil},
+		"between a group": {`[{"group": "g", "match": [{"path": ["/a"]}], "handle": [{"handler": "encode"}]}, {"handle": [` + basicAuth + `, ` + gate + `]},
+			{"group": "g", "handle": [` + ask + `]}]`, nil, nil},
+
+		"a plug-in asks":             {`[{"handle": [` + plugin + `, ` + gate + `]}]`, nil, []string{"rate_limit asks for {http.dodo.account}, which is empty unless it is read after dodo_gateway"}},
+		"a plug-in's matcher":        {`[{"match": [{"geo": {"of": "{http.dodo.account}"}}], "handle": [{"handler": "encode"}]}, {"handle": [` + basicAuth + `, ` + gate + `]}]`, []string{"the matcher of encode asks for {http.dodo.account}"}, nil},
+		"a gateway within a plug-in": {`[{"handle": [` + wrapped + `, {"handler": "dodo_require", "paid": true}]}]`, nil, nil},
+		"a plug-in may log in":       {`[{"handle": [{"handler": "portal"}, {"handler": "dodo_gateway", "account": "{http.portal.user}"}]}]`, nil, nil},
+
+		"nested not":       {`[{"match": [{"not": [{"not": [{"dodo_entitled": {"paid": true}}]}]}], "handle": [{"handler": "encode"}]}, {"handle": [` + basicAuth + `, ` + gate + `]}]`, []string{"the matcher of encode is dodo_entitled"}, nil},
+		"CEL":              {`[{"match": [{"expression": "ph(req, 'http.dodo.plan') == 'pro'"}], "handle": [{"handler": "encode"}]}, {"handle": [` + basicAuth + `, ` + gate + `]}]`, []string{"the matcher of encode asks for {http.dodo.plan}"}, nil},
+		"a text like ours": {`[{"handle": [{"handler": "static_response", "body": "read http.dodo.plan"}]}]`, nil, nil},
+		"an escape":        {`[{"handle": [{"handler": "static_response", "body": "\u007bhttp.dodo.plan\u007d"}]}]`, []string{"respond asks for {http.dodo.plan}"}, nil},
+		"not JSON":         {`[{"handle": [1, "x", null, {"handler": 5}, {"handler": "subroute", "routes": 7}]}]`, nil, nil},
+
+		"errors of a subroute": {`[{"handle": [{"handler": "subroute", "routes": [{"handle": [` + basicAuth + `, ` + gate + `]}], "errors": {"routes": [{"handle": [` + errorPage + `]}]}}]}]`,
+			nil, []string{"handle_errors passes requests to a server"}},
+		"invoked by itself": {`[{"handle": [{"handler": "invoke", "name": "loop"}]}]`, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := routecheck.Server{Name: "a", Listen: []string{":443"}}
+			if err := json.Unmarshal([]byte(tt.routes), &server.Routes); err != nil {
+				t.Fatal(err)
+			}
+			server.Named = map[string]routecheck.Route{"loop": server.Routes[0]}
+			report := routecheck.Check([]routecheck.Server{server}, routecheck.Settings{HeaderPrefix: "X-Entitlement-"})
+			if !slices.EqualFunc(report.Refusals, tt.refusals, strings.Contains) {
+				t.Errorf("refused by %q, want %q", report.Refusals, tt.refusals)
+			}
+			if !slices.EqualFunc(report.Warnings, tt.warnings, strings.Contains) {
+				t.Errorf("warned by %q, want %q", report.Warnings, tt.warnings)
+			}
+		})
+	}
+}
