@@ -34,7 +34,7 @@ func (Strip) CaddyModule() caddy.ModuleInfo {
 
 // Provision makes the names.
 func (h *Strip) Provision(caddy.Context) (err error) {
-	h.headers, err = newEntitlementHeaders(h.HeaderPrefix)
+	h.headers, err = newEntitlementHeaders(h.HeaderPrefix, nil)
 	return err
 }
 
