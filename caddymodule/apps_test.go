@@ -36,7 +36,7 @@ func appGo(t *testing.T, _ *bench) string {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: dump", ""))
+		_, _ = io.WriteString(conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", ""))
 		_ = json.NewEncoder(conn).Encode(d)
 	})
 }

@@ -156,7 +156,7 @@ func TestAttackedUpgrades(t *testing.T) {
 			if path == "/charged" {
 				want["Credits"] = "2"
 			}
-			assertEntitlement(t, b.upgraded(lines("GET "+path+" HTTP/1.1", "Host: 127.0.0.1:"+b.Port, "Upgrade: dump", "X-Test-User: "+user, header, "")), want)
+			assertEntitlement(t, b.upgraded(lines("GET "+path+" HTTP/1.1", "Host: 127.0.0.1:"+b.Port, "Upgrade: websocket", "X-Test-User: "+user, header, "")), want)
 			if t.Failed() {
 				t.Fatalf("%s %q", path, header)
 			}

@@ -208,7 +208,7 @@ func TestHoldEndsWithAnUpgrade(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		if r.URL.Path == "/app" {
 			go func() {
 				<-hangUp
@@ -228,7 +228,7 @@ func TestHoldEndsWithAnUpgrade(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-		_, _ = io.WriteString(conn, lines("GET "+who+" HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Idempotency-Key: "+who, "Connection: Upgrade", "Upgrade: echo", ""))
+		_, _ = io.WriteString(conn, lines("GET "+who+" HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Idempotency-Key: "+who, "Connection: Upgrade", "Upgrade: websocket", ""))
 		buf := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(buf, nil)
 		left--

@@ -33,6 +33,10 @@ func init() {
 // Requests for the base path, in any spelling, are answered here and never passed
 // on.
 //
+// A client may leave HTTP for a WebSocket only, or for what upgrades allows: any other
+// `Upgrade` is removed, and a request for any other tunnel is answered with 501. The
+// app sees a CORS preflight as nobody's.
+//
 // Placeholders, for all handlers after this one and for access logs:
 //
 // Placeholder | Description
@@ -75,6 +79,17 @@ type Gateway struct {
 	// same. Default: all of them.
 	Headers []string `json:"headers,omitempty"`
 
+	// Origins of pages that may have a visitor's browser change something here,
+	// each as browsers write it, such as `https://shop.example.com`.
+	// Pages of the site itself, and of public_url, always may. Default: none.
+	TrustedOrigins []string `json:"trusted_origins,omitempty"`
+
+	// Protocols that clients may switch to by the header `Upgrade` (or an extended
+	// CONNECT), besides `websocket`. What is said there is between the client and the
+	// app: no header is removed or set, and no gate is asked. `h2c` lets every client
+	// pass by everything. Default: none.
+	Upgrades []string `json:"upgrades,omitempty"`
+
 	app     *App
 	api     *httpapi.API
 	login   login
@@ -97,7 +112,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	g.login = newLogin(g)
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers); err != nil {
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.Upgrades); err != nil {
 		return err
 	}
 	if g.app, err = configuredApp(ctx); err != nil {
@@ -107,7 +122,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
 	}
-	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, Logger: g.logger})
+	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Logger: g.logger})
 	return err
 }
 
@@ -118,10 +133,16 @@ func (g *Gateway) validate() error {
 		return err
 	}
 	names, err := config.NewHeaderNames(g.HeaderPrefix)
-	if err == nil {
-		_, err = names.Chosen(g.Headers)
+	if err != nil {
+		return err
 	}
-	return err
+	if _, err := names.Chosen(g.Headers); err != nil {
+		return err
+	}
+	if _, err := config.Upgrades(g.Upgrades); err != nil {
+		return err
+	}
+	return config.CheckOrigins(g.TrustedOrigins)
 }
 
 // configuredApp is the app that the global option sets up. A config without it
@@ -140,8 +161,13 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	body := g.headers.strip(r)
+	if g.headers.upgrades.refuses(r) {
+		metrics.refusedWith(httpapi.ProblemOf(httpapi.ErrTunnel).Code)
+		httpapi.WriteError(w, r, httpapi.ErrTunnel)
+		return nil
+	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	account, err := g.account(repl)
+	account, err := g.account(r, repl)
 	if err != nil {
 		g.refuse(w, r, err)
 		return nil
@@ -190,12 +216,14 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // [Gateway] say what each option means. Syntax:
 //
 //	dodo_gateway [<base path>] {
-//		account        <placeholder>
-//		email          <placeholder>
-//		email_verified <placeholder>
-//		name           <placeholder>
-//		header_prefix  <prefix>
-//		headers        <name>...
+//		account         <placeholder>
+//		email           <placeholder>
+//		email_verified  <placeholder>
+//		name            <placeholder>
+//		header_prefix   <prefix>
+//		headers         <name>...
+//		trusted_origins <origin>...
+//		upgrades        <protocol>...
 //	}
 //
 // It takes no matcher, because it must see every request of the site: a request
@@ -241,8 +269,12 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 		return readOne(h.Dispenser, &g.HeaderPrefix)
 	case "headers":
 		return readMany(h.Dispenser, &g.Headers)
+	case "trusted_origins":
+		return readMany(h.Dispenser, &g.TrustedOrigins)
+	case "upgrades":
+		return readMany(h.Dispenser, &g.Upgrades)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers", "trusted_origins", "upgrades")
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 // entitlementHeaders removes what clients send under our names and sets what is
 // true instead.
 type entitlementHeaders struct {
-	sent []sentHeader
-	own  *ownNames // sent or not
+	sent     []sentHeader
+	own      *ownNames // sent or not
+	upgrades upgrades
 }
 
 // sentHeader is a header that the site wants.
@@ -31,7 +32,7 @@ const headerCount = 9
 
 // newEntitlementHeaders makes the headers that are wanted: their names without the prefix,
 // or all of them when there is none.
-func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, error) {
+func newEntitlementHeaders(prefix string, wanted, moreUpgrades []string) (entitlementHeaders, error) {
 	names, err := config.NewHeaderNames(prefix)
 	if err != nil {
 		return entitlementHeaders{}, err
@@ -40,7 +41,11 @@ func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, 
 	if err != nil {
 		return entitlementHeaders{}, err
 	}
-	h := entitlementHeaders{own: newOwnNames(names.All())}
+	upgrades, err := newUpgrades(moreUpgrades, names.All())
+	if err != nil {
+		return entitlementHeaders{}, err
+	}
+	h := entitlementHeaders{own: newOwnNames(append(names.All(), upgrades.settings()...)), upgrades: upgrades}
 	for i, name := range [headerCount]string{
 		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
 	} {
@@ -54,17 +59,21 @@ func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, 
 // strip removes everything of ours from a request as the client sent it: headers
 // and declared trailers in any spelling, trailers that arrive with the end of
 // the body, and the names on Connection lines, by which a client could have the
-// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). It returns what stands before the
-// body from then on; nil is when there is none. Caddy hands on a body where there is none,
+// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). An upgrade that is not allowed is
+// removed as well. It returns what stands before the body from then on; nil is when there is none. Caddy hands on a body where there is none,
 // but in HTTP/1 nothing follows a request of length 0, neither body nor trailers.
 func (h entitlementHeaders) strip(r *http.Request) *trailerGuard {
+	tokens := h.upgrades.barred
+	if h.upgrades.keep(r.Header) {
+		tokens = h.own
+	}
 	h.own.removeFrom(r.Header)
-	h.own.removeTokens(r.Header, "Connection")
-	h.own.removeFrom(r.Trailer)
+	tokens.removeTokens(r.Header, "Connection")
+	h.upgrades.barred.removeFrom(r.Trailer)
 	if r.Body == nil || r.Body == http.NoBody || r.ProtoMajor == 1 && r.ContentLength == 0 {
 		return nil
 	}
-	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.own}
+	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.upgrades.barred}
 	r.Body = guard
 	return guard
 }

@@ -259,7 +259,7 @@ func TestUpgrade(t *testing.T) {
 			return
 		}
 		got <- req
-		_, _ = io.WriteString(conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: echo")+"\r\n")
+		_, _ = io.WriteString(conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket")+"\r\n")
 		_, _ = io.Copy(conn, buffered)
 	}()
 	b.Upstream = app.Addr().String()
@@ -271,7 +271,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	defer conn.Close()
 	_, _ = io.WriteString(conn, lines("GET /socket HTTP/1.1", "Host: 127.0.0.1:"+b.Port, "Connection: Upgrade, X-Entitlement-Credits",
-		"Upgrade: echo", "X-Test-User: alice")+"\r\n")
+		"Upgrade: websocket", "X-Test-User: alice")+"\r\n")
 	buffered := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(buffered, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {

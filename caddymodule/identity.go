@@ -3,11 +3,13 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
 // validateIdentity refuses settings by which everybody would be the same account.
@@ -41,8 +43,13 @@ func newLogin(g *Gateway) login {
 }
 
 // account is whose request it is: nobody's unless every placeholder has a value,
-// and [gateway.ErrAccount] for an id that names no account.
-func (g *Gateway) account(repl *caddy.Replacer) (string, error) {
+// and [gateway.ErrAccount] for an id that names no account. A preflight is nobody's:
+// browsers send no login with it, and an app that does not look at the method would
+// do the account's work for it.
+func (g *Gateway) account(r *http.Request, repl *caddy.Replacer) (string, error) {
+	if httpapi.IsPreflight(r) {
+		return "", nil
+	}
 	account := g.login.account.fill(repl)
 	if len(account) > gateway.MaxAccount {
 		return "", gateway.ErrAccount

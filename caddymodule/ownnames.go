@@ -109,8 +109,8 @@ func (own *ownNames) hasToken(line string) bool {
 	return false
 }
 
-// trailerGuard is a body that removes our names from the request's trailers as
-// soon as they are there. net/http fills them in during the Read that finds the
+// trailerGuard is a body that removes own from the request's trailers as soon as they
+// are there. net/http fills them in during the Read that finds the
 // end, and reverse_proxy copies them right after it, so no other moment will do.
 type trailerGuard struct {
 	io.ReadCloser

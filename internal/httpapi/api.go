@@ -33,6 +33,9 @@ type Options struct {
 	// plain segments of letters, digits, "-", "_", "~" and inner dots. Upper and
 	// lower case are the same. Default: [DefaultBasePath].
 	BasePath string
+	// TrustedOrigins are origins of other sites whose pages may send requests that
+	// change something, as browsers write them. Default: none.
+	TrustedOrigins []string
 	// Logger is told about failures that are not the client's. Default: none.
 	Logger *slog.Logger
 }
@@ -75,6 +78,11 @@ func New(o Options) (*API, error) {
 	if public, ok := o.Gateway.Site.Base("", ""); ok {
 		if err := a.origins.AddTrustedOrigin(public); err != nil {
 			return nil, fmt.Errorf("trust public_url: %w", err)
+		}
+	}
+	for _, origin := range o.TrustedOrigins {
+		if err := a.origins.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("trusted_origins: %w", err)
 		}
 	}
 	return a, nil
@@ -162,7 +170,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
 		return ErrTooEarly
 	}
 	if a.origins.Check(r) != nil {
-		return errCrossOrigin
+		return ErrCrossOrigin
 	}
 	return nil
 }

@@ -33,15 +33,20 @@ type Problem struct {
 // the TLS handshake is not done (RFC 8470).
 var ErrTooEarly = errors.New("early data")
 
+// ErrCrossOrigin refuses a request that a page of another site has a browser send.
+var ErrCrossOrigin = errors.New("request comes from another site")
+
+// ErrTunnel refuses a request that would leave HTTP for a protocol that is not allowed.
+var ErrTunnel = errors.New("tunnel to a protocol that is not allowed")
+
 // What else this package itself refuses requests for.
 var (
-	errNoRoute     = errors.New("no such route")
-	errMethod      = errors.New("method not allowed")
-	errCrossOrigin = errors.New("request comes from another site")
-	errMediaType   = errors.New("unsupported media type")
-	errTooLarge    = errors.New("body is too large")
-	errRequest     = errors.New("invalid request")
-	errKey         = errors.New("invalid idempotency key")
+	errNoRoute   = errors.New("no such route")
+	errMethod    = errors.New("method not allowed")
+	errMediaType = errors.New("unsupported media type")
+	errTooLarge  = errors.New("body is too large")
+	errRequest   = errors.New("invalid request")
+	errKey       = errors.New("invalid idempotency key")
 )
 
 // refusal is one of the sentinels with a sentence of its own for the sender.
@@ -96,7 +101,8 @@ var problems = []struct {
 	{errNoRoute, 404, "not_found", "There is nothing at this address."},
 	{errMethod, 405, "method_not_allowed", "This address does not know this method; see the Allow header."},
 	{ErrTooEarly, 425, "too_early", "Send this again once the connection is established."},
-	{errCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
+	{ErrCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
+	{ErrTunnel, 501, "tunnel_refused", "This site makes no such tunnels."},
 	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
 	{errTooLarge, 413, "body_too_large", "The body is too large."},
 	{errRequest, 400, "invalid_request", "The request is not valid."},
