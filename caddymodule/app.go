@@ -109,6 +109,8 @@ type App struct {
 	client     *dodo.Client
 	logger     *slog.Logger
 	reconciler *reconciler // from Start to Stop
+	// asksByMatcher: this config has a dodo_entitled, set while it is provisioned.
+	asksByMatcher bool
 }
 
 // CaddyModule returns the Caddy module information.

@@ -37,6 +37,9 @@ func init() {
 // with 425, and a CORS preflight, which carries no login, passes for nothing: of
 // the answer to it only the status and the `Access-Control-*` headers go back.
 //
+// Answers to requests that pass go out with `Cache-Control: private`, unless the app
+// sets one.
+//
 // Every other request is charged, whatever its method: HEAD as GET, a range or a
 // conditional request as a whole one. Answers are not buffered. The charge is
 // decided when the status is known, so that a stream that breaks off is paid for;
@@ -216,6 +219,9 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	v.held(r, charge)
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
+	if m.err == nil && !m.wrote { // net/http answers 200
+		httpapi.MarkPrivate(m.Header())
+	}
 	return m.err
 }
 
@@ -250,7 +256,7 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 		return charge
 	}
 	finished, again := errors.AsType[*gateway.FinishedError](err)
-	if again && h.Replay && replay(w, finished) {
+	if again && h.Replay && replay(newPrivateAnswer(w, nil), finished) {
 		metrics.charged("replayed", 0)
 		return nil
 	}

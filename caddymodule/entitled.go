@@ -17,6 +17,9 @@ func init() {
 //
 // It needs a `dodo_gateway` before it in the request, so it is for directives that
 // run later. Elsewhere the config is refused, or the request is answered with 500.
+//
+// Whatever it finds, the answer to a request that it was asked about goes out with
+// `Cache-Control: private`, unless the app sets one.
 type MatchEntitled struct {
 	Entitlement
 }
@@ -31,7 +34,10 @@ func (MatchEntitled) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks what is required.
 func (m *MatchEntitled) Provision(ctx caddy.Context) error {
-	_, err := m.provision(ctx)
+	app, err := m.provision(ctx)
+	if err == nil {
+		app.asksByMatcher = true
+	}
 	return err
 }
 
@@ -41,6 +47,7 @@ func (m *MatchEntitled) MatchWithError(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	v.judged = true
 	now, err := v.read()
 	if err != nil {
 		return false, caddyhttp.Error(http.StatusServiceUnavailable, err)

@@ -186,6 +186,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	metrics.visited(account)
 	g.headers.set(r.Header, &v.headers, view)
+	if g.app.asksByMatcher {
+		return servePrivate(w, r, next, &v.judged)
+	}
 	return next.ServeHTTP(w, r)
 }
 

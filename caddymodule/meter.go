@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
 // meter passes an answer on to the client and decides by its status what the
@@ -63,6 +64,9 @@ func (m *meter) WriteHeader(status int) {
 		return
 	default:
 		m.wrote = true
+		if status >= 200 {
+			httpapi.MarkPrivate(m.Header())
+		}
 		m.decide(status)
 	}
 	if !m.gone {

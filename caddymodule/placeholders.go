@@ -28,7 +28,9 @@ type visit struct {
 	charged int64 // so far, in credits
 	// silenced: what the app itself wrote of charges is gone.
 	silenced bool
-	left     int64 // that can be spent, besides what is held for the request
+	// judged: a dodo_entitled was asked, so that the answer depends on the account.
+	judged bool
+	left   int64 // that can be spent, besides what is held for the request
 	// known is what the store said of the account last, for who passes on that; nil
 	// is the view as it was read.
 	known *gateway.View

@@ -39,6 +39,9 @@ func init() {
 // A CORS preflight passes, because it carries no login; of the answer to it only
 // the status and the `Access-Control-*` headers go back. A request that changes
 // something and comes as TLS early data is answered with 425.
+//
+// Answers to requests that pass go out with `Cache-Control: private`, unless the app
+// sets one.
 type Require struct {
 	Entitlement
 
@@ -95,7 +98,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	now := view.Snapshot
 	if h.requirement().MetBy(now) {
-		return next.ServeHTTP(w, r)
+		return servePrivate(w, r, next, nil)
 	}
 	if httpapi.IsPreflight(r) {
 		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
@@ -107,7 +110,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return nil
 		}
 		if h.requirement().MetBy(now) {
-			return next.ServeHTTP(w, r)
+			return servePrivate(w, r, next, nil)
 		}
 	}
 	code := v.site.api.Refuse(w, r, httpapi.Refusal{
