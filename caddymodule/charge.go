@@ -37,8 +37,10 @@ func init() {
 // with 425, and a CORS preflight, which carries no login, passes for nothing: of
 // the answer to it only the status and the `Access-Control-*` headers go back.
 //
-// Answers to requests that pass go out with `Cache-Control: private`, unless the app
-// sets one.
+// A request that changes something, or asks for a WebSocket, and that a page of another
+// site had a visitor's browser send, is answered with 403 and not charged, unless it has
+// a bearer token or comes from one of the gateway's trusted_origins. Answers to requests
+// that pass go out with `Cache-Control: private`, unless the app sets one.
 //
 // Every other request is charged, whatever its method: HEAD as GET, a range or a
 // conditional request as a whole one. Answers are not buffered. The charge is
@@ -93,6 +95,11 @@ type Charge struct {
 	// no larger than 32 KiB, and repeats it to whoever repeats the request. Default:
 	// false.
 	Replay bool `json:"replay,omitempty"`
+
+	// Refuses what other sites have a visitor's browser send for `GET` and `HEAD`, too:
+	// pictures, scripts and frames that they embed, and links from there. Default:
+	// false, these are charged.
+	RefuseCrossOriginGet bool `json:"refuse_cross_origin_get,omitempty"`
 
 	app     *App
 	logger  *slog.Logger
@@ -190,6 +197,10 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if isEarly(r) {
 		h.fail(w, r, httpapi.ErrTooEarly)
+		return nil
+	}
+	if err := v.site.api.CheckSpending(r, h.RefuseCrossOriginGet); err != nil {
+		h.fail(w, r, err)
 		return nil
 	}
 	key, err := httpapi.IdempotencyKey(r.Header)
@@ -310,6 +321,7 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 //		hold_ttl       <period>
 //		on_store_error closed | open
 //		replay
+//		refuse_cross_origin_get
 //	}
 //
 // A path for a matcher is read like that of `dodo_path`, in every spelling that some
@@ -358,8 +370,11 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	case "replay":
 		h.Replay = true
 		return readNone(d)
+	case "refuse_cross_origin_get":
+		h.RefuseCrossOriginGet = true
+		return readNone(d)
 	default:
-		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay")
+		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay", "refuse_cross_origin_get")
 	}
 }
 

@@ -79,8 +79,8 @@ type Gateway struct {
 	// same. Default: all of them.
 	Headers []string `json:"headers,omitempty"`
 
-	// Origins of pages that may have a visitor's browser change something here,
-	// each as browsers write it, such as `https://shop.example.com`.
+	// Origins of pages that may have a visitor's browser change something or spend
+	// credits here, each as browsers write it, such as `https://shop.example.com`.
 	// Pages of the site itself, and of public_url, always may. Default: none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
 

@@ -175,7 +175,7 @@ func TestWebSocket(t *testing.T) {
 		}
 	}}.ServeHTTP)
 	for name, address := range map[string]string{"plain": "ws://127.0.0.1:" + b.Port, "TLS": "wss://127.0.0.1:" + b.Secure} {
-		config, err := websocket.NewConfig(address+"/", "http://127.0.0.1")
+		config, err := websocket.NewConfig(address+"/", strings.Replace(address, "ws", "http", 1)) // a page of the site itself
 		if err != nil {
 			t.Fatal(err)
 		}
