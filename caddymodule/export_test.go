@@ -99,7 +99,7 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	g.app = &App{gateway: gateway.New(o)}
 	g.login = newLogin(g)
 	var err error
-	if g.headers, err = newEntitlementHeaders("", nil, nil); err != nil {
+	if g.headers, err = newEntitlementHeaders("", nil); err != nil {
 		return nil, err
 	}
 	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway})

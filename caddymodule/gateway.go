@@ -93,6 +93,7 @@ type Gateway struct {
 	app     *App
 	api     *httpapi.API
 	login   login
+	claims  claims
 	headers entitlementHeaders
 	logger  *slog.Logger
 }
@@ -112,7 +113,10 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	g.login = newLogin(g)
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.Upgrades); err != nil {
+	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
+		return err
+	}
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers); err != nil {
 		return err
 	}
 	if g.app, err = configuredApp(ctx); err != nil {
@@ -160,10 +164,9 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	body := g.headers.strip(r)
-	if g.headers.upgrades.refuses(r) {
-		metrics.refusedWith(httpapi.ProblemOf(httpapi.ErrTunnel).Code)
-		httpapi.WriteError(w, r, httpapi.ErrTunnel)
+	body := g.claims.strip(r)
+	if g.claims.upgrades.refuses(r) {
+		refuseTunnel(w, r)
 		return nil
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

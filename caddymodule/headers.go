@@ -13,12 +13,9 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 )
 
-// entitlementHeaders removes what clients send under our names and sets what is
-// true instead.
+// entitlementHeaders are the headers that tell the app what is true.
 type entitlementHeaders struct {
-	sent     []sentHeader
-	own      *ownNames // sent or not
-	upgrades upgrades
+	sent []sentHeader
 }
 
 // sentHeader is a header that the site wants.
@@ -32,7 +29,7 @@ const headerCount = 9
 
 // newEntitlementHeaders makes the headers that are wanted: their names without the prefix,
 // or all of them when there is none.
-func newEntitlementHeaders(prefix string, wanted, moreUpgrades []string) (entitlementHeaders, error) {
+func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, error) {
 	names, err := config.NewHeaderNames(prefix)
 	if err != nil {
 		return entitlementHeaders{}, err
@@ -41,11 +38,7 @@ func newEntitlementHeaders(prefix string, wanted, moreUpgrades []string) (entitl
 	if err != nil {
 		return entitlementHeaders{}, err
 	}
-	upgrades, err := newUpgrades(moreUpgrades, names.All())
-	if err != nil {
-		return entitlementHeaders{}, err
-	}
-	h := entitlementHeaders{own: newOwnNames(append(names.All(), upgrades.settings()...)), upgrades: upgrades}
+	var h entitlementHeaders
 	for i, name := range [headerCount]string{
 		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
 	} {
@@ -54,28 +47,6 @@ func newEntitlementHeaders(prefix string, wanted, moreUpgrades []string) (entitl
 		}
 	}
 	return h, nil
-}
-
-// strip removes everything of ours from a request as the client sent it: headers
-// and declared trailers in any spelling, trailers that arrive with the end of
-// the body, and the names on Connection lines, by which a client could have the
-// proxy drop what we set (RELIABILITY 0.3, 0.4, 6.1). An upgrade that is not allowed is
-// removed as well. It returns what stands before the body from then on; nil is when there is none. Caddy hands on a body where there is none,
-// but in HTTP/1 nothing follows a request of length 0, neither body nor trailers.
-func (h entitlementHeaders) strip(r *http.Request) *trailerGuard {
-	tokens := h.upgrades.barred
-	if h.upgrades.keep(r.Header) {
-		tokens = h.own
-	}
-	h.own.removeFrom(r.Header)
-	tokens.removeTokens(r.Header, "Connection")
-	h.upgrades.barred.removeFrom(r.Trailer)
-	if r.Body == nil || r.Body == http.NoBody || r.ProtoMajor == 1 && r.ContentLength == 0 {
-		return nil
-	}
-	guard := &trailerGuard{ReadCloser: r.Body, request: r, own: h.upgrades.barred}
-	r.Body = guard
-	return guard
 }
 
 // headerValues are the values of the headers but for Stale. They are made once for

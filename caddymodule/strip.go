@@ -12,16 +12,21 @@ func init() {
 	caddy.RegisterModule(Strip{})
 }
 
-// Strip removes the entitlement headers that the client sent, in any spelling, as
-// `dodo_gateway` does, and nothing more. It is for sites that pass requests to a server
-// before `dodo_gateway` runs, such as that of `forward_auth`, or from `handle_errors`.
-// It runs before all other directives, and needs no global option.
+// Strip removes what clients may not say, as `dodo_gateway` does: the entitlement
+// headers in any spelling, and every `Upgrade` but that to a WebSocket. It does nothing
+// more. It is for sites that pass requests to a server before `dodo_gateway` runs, such
+// as that of `forward_auth`, or from `handle_errors`. It runs before all other
+// directives, and needs no global option.
 type Strip struct {
 	// What the names of the entitlement headers begin with, as in `dodo_gateway`.
 	// Default: `X-Entitlement-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
 
-	headers entitlementHeaders
+	// Protocols besides `websocket` that clients may switch to, as in `dodo_gateway`.
+	// Default: none.
+	Upgrades []string `json:"upgrades,omitempty"`
+
+	claims claims
 }
 
 // CaddyModule returns the Caddy module information.
@@ -32,20 +37,26 @@ func (Strip) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the names.
+// Provision makes the rule.
 func (h *Strip) Provision(caddy.Context) (err error) {
-	h.headers, err = newEntitlementHeaders(h.HeaderPrefix, nil)
+	h.claims, err = newClaims(h.HeaderPrefix, h.Upgrades)
 	return err
 }
 
 func (h *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.headers.strip(r)
+	h.claims.strip(r)
+	if h.claims.upgrades.refuses(r) {
+		refuseTunnel(w, r)
+		return nil
+	}
 	return next.ServeHTTP(w, r)
 }
 
 // parseStrip sets up the handler from Caddyfile tokens. Syntax:
 //
-//	dodo_strip [<header prefix>]
+//	dodo_strip [<header prefix>] {
+//		upgrades <protocol>...
+//	}
 //
 // It takes no matcher, because a request that passes by it keeps what the client claims.
 func parseStrip(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -57,8 +68,17 @@ func parseStrip(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	case len(args) == 1:
 		strip.HeaderPrefix = args[0]
 	}
-	if h.NextBlock(0) {
-		return nil, h.Errf("unrecognized option '%s' of dodo_strip, which has none", h.Val())
+	once := seen{}
+	for h.NextBlock(0) {
+		if err := once.add(h.Dispenser); err != nil {
+			return nil, err
+		}
+		if h.Val() != "upgrades" {
+			return nil, unknown(h.Dispenser, "dodo_strip", "upgrades")
+		}
+		if err := readMany(h.Dispenser, &strip.Upgrades); err != nil {
+			return nil, err
+		}
 	}
 	if err := strip.Provision(caddy.Context{}); err != nil {
 		return nil, h.WrapErr(err)

@@ -415,16 +415,20 @@ func TestUpgradesFromJSON(t *testing.T) {
 // A forward_auth runs before dodo_gateway. Where the app itself is asked who is logged
 // in, docs/security.md says what keeps it from switching.
 func TestForwardAuthWithoutUpgrades(t *testing.T) {
-	b := newBench(t)
-	app := appHypercorn(t, b)
-	b.mustLoad(caddyfile(usualDodo, "\n\tforward_auth "+app+` {
+	for name, closed := range map[string][2]string{
+		"by dodo_strip": {"\n\tdodo_strip", ""},
+		"by header_up":  {"", "\n\t\theader_up -Upgrade\n\t\theader_up -HTTP2-Settings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			app := appHypercorn(t, b)
+			b.mustLoad(caddyfile(usualDodo, closed[0]+"\n\tforward_auth "+app+` {
 		uri /me
-		copy_headers X-Test-User
-		header_up -Upgrade
-		header_up -HTTP2-Settings
-	}`+usualGateway+"\n\treverse_proxy "+app))
-	site := "127.0.0.1:" + b.Port
-	if status, stolen := steal(t, site, h2cRequest(site)); status != 200 || stolen != "" {
-		t.Errorf("%d, and then %q", status, stolen)
+		copy_headers X-Test-User`+closed[1]+"\n\t}"+usualGateway+"\n\treverse_proxy "+app))
+			site := "127.0.0.1:" + b.Port
+			if status, stolen := steal(t, site, h2cRequest(site)); status != 200 || stolen != "" {
+				t.Errorf("%d, and then %q", status, stolen)
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
 // upgrades decides which requests may leave HTTP on their connection. A client that
@@ -74,6 +75,12 @@ func (u upgrades) refuses(r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// refuseTunnel answers a request that upgrades.refuses.
+func refuseTunnel(w http.ResponseWriter, r *http.Request) {
+	metrics.refusedWith(httpapi.ProblemOf(httpapi.ErrTunnel).Code)
+	httpapi.WriteError(w, r, httpapi.ErrTunnel)
 }
 
 // connectProtocol is the protocol of an extended CONNECT; empty for any other. net/http

@@ -1,6 +1,9 @@
 package routecheck
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // What single handlers do to requests that go on.
 
@@ -14,6 +17,15 @@ func removedPrefixes(h handler) (prefixes []string) {
 		}
 	}
 	return prefixes
+}
+
+// removesHeader reports whether the operations on headers remove a request header.
+func removesHeader(h handler, name string) bool {
+	list, _ := h.child("request")["delete"].([]any)
+	return slices.ContainsFunc(list, func(v any) bool {
+		deleted, _ := v.(string)
+		return strings.EqualFold(deleted, name)
+	})
 }
 
 // setHeaders are the request headers that the handler headers sets.

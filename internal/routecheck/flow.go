@@ -16,6 +16,7 @@ type flow struct {
 	gateway reach    // a dodo_gateway has run
 	login   reach    // something that knows logins has run
 	clean   []string // the prefixes of headers that have been removed for certain
+	stays   bool     // upgrades have been removed for certain, so that it stays HTTP
 	headers []string // request headers that may have been set, in lower case
 	mapped  []string // placeholders that a map fills from ours, when they are asked for
 	asked   []passed // the servers that have seen the request, before any gateway
@@ -25,7 +26,9 @@ type flow struct {
 // passed is a server that has seen a request, which then goes on.
 type passed struct {
 	directive string
+	dials     []string
 	clean     []string
+	stays     bool
 }
 
 func (f flow) then(g flow) flow {
@@ -33,6 +36,7 @@ func (f flow) then(g flow) flow {
 		gateway: max(f.gateway, g.gateway),
 		login:   max(f.login, g.login),
 		clean:   slices.Concat(f.clean, g.clean),
+		stays:   f.stays || g.stays,
 		headers: slices.Concat(f.headers, g.headers),
 		mapped:  slices.Concat(f.mapped, g.mapped),
 		asked:   slices.Concat(f.asked, g.asked),
@@ -45,6 +49,6 @@ func (f flow) orNot() flow {
 	if f.ends { // a request that gets there goes nowhere else
 		return flow{asked: f.asked}
 	}
-	f.gateway, f.login, f.clean = min(f.gateway, perhaps), min(f.login, perhaps), nil
+	f.gateway, f.login, f.clean, f.stays = min(f.gateway, perhaps), min(f.login, perhaps), nil, false
 	return f
 }

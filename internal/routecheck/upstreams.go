@@ -10,6 +10,7 @@ type upstreams struct {
 	behind []string  // the addresses of those behind a gateway
 	around []passage // to those that see what clients write
 	errors []passage // the same, from error routes
+	asked  []passage // to those that a client may upgrade to before the gateway
 	gates  []place   // that have a gateway
 	strips []place   // that have a dodo_strip
 }
@@ -30,6 +31,7 @@ func (u *upstreams) add(other upstreams) {
 	u.behind = append(u.behind, other.behind...)
 	u.around = append(u.around, other.around...)
 	u.errors = append(u.errors, other.errors...)
+	u.asked = append(u.asked, other.asked...)
 	u.gates = append(u.gates, other.gates...)
 	u.strips = append(u.strips, other.strips...)
 }
@@ -53,10 +55,19 @@ func (w *walker) upstream(h handler, at flow) []passed {
 	if at.gateway != never {
 		return nil
 	}
-	return []passed{{directive: to.directive, clean: clean}}
+	return []passed{{
+		directive: to.directive, dials: h.dials(), clean: clean,
+		stays: at.stays || removesHeader(h.child("headers"), "Upgrade"),
+	}}
 }
 
 func (u *upstreams) report(report *Report) {
+	for _, p := range u.asked {
+		if slices.Contains(u.behind, p.dial) {
+			report.refuse(fmt.Sprintf("%s: %s passes requests to %s before dodo_gateway, and %s is also the app behind it: a client could leave HTTP there (Upgrade: h2c) and reach everything. Write dodo_strip into the site",
+				p.label, p.directive, p.dial, p.dial))
+		}
+	}
 	for _, p := range u.around {
 		if slices.Contains(u.behind, p.dial) {
 			report.warn(fmt.Sprintf("%s: requests reach %s here without dodo_gateway, and elsewhere behind it: the app would believe entitlement headers that a client wrote. Write dodo_gateway or dodo_strip before this %s",

@@ -144,7 +144,7 @@ func (w *walker) handler(h handler, at flow) flow {
 		if at.gateway == surely && !w.inErrors {
 			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before")
 		}
-		does.clean = []string{w.prefix(h)}
+		does.clean, does.stays = []string{w.prefix(h)}, true
 		w.upstreams.strips = append(w.upstreams.strips, place{server: w.server.Name, hosts: w.hosts})
 	case requireHandler, chargeHandler:
 		if at.gateway == never {
@@ -221,8 +221,13 @@ func (w *walker) gateway(h handler, at flow) {
 		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did")
 	}
 	for _, p := range at.asked {
+		if !p.stays {
+			for _, dial := range p.dials {
+				w.upstreams.asked = append(w.upstreams.asked, passage{label: w.label, directive: p.directive, dial: dial})
+			}
+		}
 		if !slices.Contains(p.clean, w.prefix(h)) {
-			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote; write %s into the site, which removes them first, unless that server ignores them",
+			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote, and any Upgrade; write %s into the site, which removes them first",
 				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h)))
 		}
 	}
