@@ -7,9 +7,11 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 //
 // dodo_strip runs before everything else: "tracing" is the first of Caddy's own.
 //
-// dodo_webhook runs right after the rewriting directives and so before every
-// login, the old spelling basicauth and the plug-ins that are ordered around
-// basic_auth among them.
+// dodo_webhook runs before everything that could answer, redirect, rewrite or limit a
+// request, because Dodo takes any 2xx for delivered and follows no redirect: before
+// request_body and redir, and so before every login, plug-ins that are ordered around
+// basic_auth among them. What precedes it only sets variables, logs and headers of
+// responses.
 //
 // dodo_gateway runs after both built-in logins, because it needs the identity, and
 // before request_header: whoever copies one of our headers there must not copy
@@ -25,7 +27,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("dodo_strip", httpcaddyfile.Before, "tracing")
 
 	httpcaddyfile.RegisterDirective("dodo_webhook", parseWebhook)
-	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.After, "try_files")
+	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.Before, "request_body")
 
 	httpcaddyfile.RegisterDirective("dodo_charge", parseCharge)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_charge", httpcaddyfile.After, "forward_auth")

@@ -18,12 +18,13 @@ func init() {
 	caddy.RegisterModule(new(MatchPath))
 }
 
-// MatchPath matches requests by their path, to put a gate before it. Where `path`
-// asks which path a request names, this asks which paths some app might take it
-// for: one that decodes twice, resolves dots late, ignores a slash at the end, takes
+// MatchPath matches requests by their path, to put a gate before it. `path` asks
+// which path a request names. This asks which paths some app might take it for: an
+// app that decodes twice, resolves dots late, ignores a slash at the end, takes
 // a backslash for a slash, drops what follows a semicolon, reads `X-Original-URL`,
-// and so on. It is meant to include, and must never be used to exclude: `not
-// dodo_path` is as easy to walk through as `path` is to walk around.
+// and so on. It asks the path as it arrived and the path that a rewriting has made of
+// it, and either is enough. It is meant to include, and must never be used to
+// exclude: `not dodo_path` is as easy to walk through as `path` is to walk around.
 //
 // A pattern is a path (`/report`), a path and all below it (`/paid/*`, which is also
 // `/paid`), an ending (`*.mp4`), or a path with stars for text without a slash
@@ -64,7 +65,7 @@ var errNoPath = errors.New("dodo_path takes at least one path")
 // MatchWithError reports whether some app might take the request for one of these
 // paths. It has no errors.
 func (m *MatchPath) MatchWithError(r *http.Request) (bool, error) {
-	return httpapi.MatchPath(m.patterns, r), nil
+	return readingOf(r).Matches(m.patterns), nil
 }
 
 // UnmarshalCaddyfile sets up the matcher from Caddyfile tokens; it can be repeated.

@@ -90,6 +90,13 @@ type Gateway struct {
 	// pass by everything. Default: none.
 	Upgrades []string `json:"upgrades,omitempty"`
 
+	// What becomes of the headers by which some apps route, such as `X-Original-URL`
+	// and `X-Forwarded-Prefix`: `gate` leaves them, and gates that are told by a path
+	// ask them too; `strip` removes them from every request; `trust` leaves them, and
+	// gates do not ask them, because a proxy in front sets or removes all of them.
+	// Default: `gate`.
+	RoutingHeaders string `json:"routing_headers,omitempty"`
+
 	app     *App
 	api     *httpapi.API
 	login   login
@@ -126,7 +133,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
 	}
-	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Logger: g.logger})
+	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf, Logger: g.logger})
 	return err
 }
 
@@ -134,6 +141,9 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 // there is a file and a line to name.
 func (g *Gateway) validate() error {
 	if err := g.validateIdentity(); err != nil {
+		return err
+	}
+	if err := validateRoutingHeaders(g.RoutingHeaders); err != nil {
 		return err
 	}
 	names, err := config.NewHeaderNames(g.HeaderPrefix)
@@ -169,6 +179,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		refuseTunnel(w, r)
 		return nil
 	}
+	g.treatRoutingHeaders(r)
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	account, err := g.account(r, repl)
 	if err != nil {
@@ -230,6 +241,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 //		headers         <name>...
 //		trusted_origins <origin>...
 //		upgrades        <protocol>...
+//		routing_headers gate | strip | trust
 //	}
 //
 // It takes no matcher, because it must see every request of the site: a request
@@ -279,8 +291,10 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 		return readMany(h.Dispenser, &g.TrustedOrigins)
 	case "upgrades":
 		return readMany(h.Dispenser, &g.Upgrades)
+	case "routing_headers":
+		return readOne(h.Dispenser, &g.RoutingHeaders)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers", "trusted_origins", "upgrades")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers")
 	}
 }
 

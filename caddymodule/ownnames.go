@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
-// ownNames are names of headers without case and without anything but letters
-// and digits. Backends differ in what they take for the same: CGI turns every
-// other character into an underscore.
+// ownNames are names of headers, as [httpapi.FoldName] makes them.
 type ownNames struct {
 	folded map[string]struct{}
 	first  [256]bool // what they begin with, so that most others are told apart at once
@@ -18,36 +18,16 @@ type ownNames struct {
 func newOwnNames(names []string) *ownNames {
 	own := &ownNames{folded: make(map[string]struct{}, len(names))}
 	for _, name := range names {
-		folded := foldName(nil, name)
+		folded := httpapi.FoldName(nil, name)
 		own.folded[string(folded)] = struct{}{}
 		own.first[folded[0]] = true
 	}
 	return own
 }
 
-func foldName(to []byte, name string) []byte {
-	for i := range len(name) {
-		if c := foldByte(name[i]); c != 0 {
-			to = append(to, c)
-		}
-	}
-	return to
-}
-
-// foldByte is 0 for what does not count.
-func foldByte(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	}
-	return 0
-}
-
 func (own *ownNames) has(name string) bool {
 	for i := range len(name) {
-		if c := foldByte(name[i]); c != 0 {
+		if c := httpapi.FoldByte(name[i]); c != 0 {
 			if !own.first[c] {
 				return false
 			}
@@ -55,7 +35,7 @@ func (own *ownNames) has(name string) bool {
 		}
 	}
 	var buf [128]byte // so that the usual name costs no allocation
-	_, ok := own.folded[string(foldName(buf[:0], name))]
+	_, ok := own.folded[string(httpapi.FoldName(buf[:0], name))]
 	return ok
 }
 

@@ -1,10 +1,13 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -13,12 +16,14 @@ import (
 
 func init() {
 	caddy.RegisterModule(Webhook{})
+	caddy.RegisterModule(new(MatchWebhook))
 }
 
 // Webhook takes Dodo's webhooks and nothing else, on sites whose login would turn
-// Dodo away: it runs before the login, where `dodo_gateway` runs after it. Every
-// request of its route is answered as a webhook, so the route needs a matcher. It
-// needs the global option `dodo` (the app of that name).
+// Dodo away: it runs before the login and before every redirect and rewriting, but
+// `dodo_gateway` runs after them. Every request of its route is answered as a
+// webhook, so the route needs a matcher, such as `dodo_webhook`. It needs the global
+// option `dodo` (the app of that name).
 type Webhook struct {
 	app     *App
 	webhook http.Handler
@@ -51,29 +56,91 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	return nil
 }
 
+// MatchWebhook matches requests for the address that Dodo sends webhooks to, with or
+// without a slash at the end, by the path as it arrived or by the path that a
+// rewriting has made of it.
+type MatchWebhook struct {
+	// The path, such as `/payments/webhook`. Required.
+	Path string `json:"path,omitempty"`
+
+	address httpapi.WebhookAddress
+}
+
+// CaddyModule returns the Caddy module information.
+func (*MatchWebhook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.matchers.dodo_webhook",
+		New: func() caddy.Module { return new(MatchWebhook) },
+	}
+}
+
+// Provision reads the path.
+func (m *MatchWebhook) Provision(caddy.Context) (err error) {
+	if m.Path == "" {
+		return errors.New("dodo_webhook takes a path")
+	}
+	m.address, err = httpapi.NewWebhookAddress(m.Path)
+	return err
+}
+
+// MatchWithError reports whether a request is for the address. It has no errors.
+func (m *MatchWebhook) MatchWithError(r *http.Request) (bool, error) {
+	return m.address.Names(r, originalURL(r)), nil
+}
+
+// UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
+//
+//	dodo_webhook <path>
+func (m *MatchWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the matcher's name
+	if err := readOne(d, &m.Path); err != nil {
+		return err
+	}
+	if d.NextBlock(0) {
+		return d.Errf("unrecognized option '%s' of dodo_webhook, which has none", d.Val())
+	}
+	if d.Next() {
+		return d.Err("dodo_webhook is given twice in one matcher")
+	}
+	if err := m.Provision(caddy.Context{}); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
 // parseWebhook sets up the webhook's route from Caddyfile tokens. Syntax:
 //
 //	dodo_webhook [<matcher>]
 //
-// Without a matcher it is for POST requests to /payments/webhook, with or without
-// a slash at the end. A site with another base path names its own:
+// Without a matcher it is for POST requests to /payments/webhook. A site with another
+// base path names its own:
 //
 //	dodo_webhook /billing/webhook
+//
+// A path is read like that of the matcher `dodo_webhook`: with or without a slash at
+// the end, before and after rewriting. One with a star or a placeholder, and a named
+// matcher, are Caddy's own.
 func parseWebhook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
 	if n := h.CountRemainingArgs(); n > 1 {
 		return nil, h.Errf("dodo_webhook takes at most one argument, a matcher, not %d", n)
 	}
 	matchers, given, err := h.MatcherToken()
-	switch {
+	switch path := h.Val(); {
 	case err != nil:
 		return nil, err
 	case given && matchers == nil:
 		return nil, h.Err("dodo_webhook * would answer every request of the site; name the webhook's path")
-	case !given && h.Val() != "dodo_webhook":
-		return nil, h.Errf("'%s' is not a matcher for dodo_webhook; a path begins with a slash", h.Val())
+	case !given && path != "dodo_webhook":
+		return nil, h.Errf("'%s' is not a matcher for dodo_webhook; a path begins with a slash", path)
 	case !given:
-		matchers = defaultWebhook()
+		matchers = webhookAt(httpapi.DefaultBasePath + "/webhook")
+		matchers["method"] = caddyconfig.JSON(caddyhttp.MatchMethod{http.MethodPost}, nil)
+	case strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "*{"):
+		if _, err := httpapi.NewWebhookAddress(path); err != nil {
+			return nil, h.WrapErr(err)
+		}
+		matchers = webhookAt(path)
 	}
 	if h.NextBlock(0) {
 		return nil, h.Errf("unrecognized option '%s' of dodo_webhook, which has none", h.Val())
@@ -81,16 +148,15 @@ func parseWebhook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(matchers, new(Webhook)), nil
 }
 
-func defaultWebhook() caddy.ModuleMap {
-	path := httpapi.DefaultBasePath + "/webhook"
-	return caddy.ModuleMap{
-		"method": caddyconfig.JSON(caddyhttp.MatchMethod{http.MethodPost}, nil),
-		"path":   caddyconfig.JSON(caddyhttp.MatchPath{path, path + "/"}, nil),
-	}
+func webhookAt(path string) caddy.ModuleMap {
+	return caddy.ModuleMap{"dodo_webhook": caddyconfig.JSON(MatchWebhook{Path: path}, nil)}
 }
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*Webhook)(nil)
-	_ caddyhttp.MiddlewareHandler = (*Webhook)(nil)
+	_ caddy.Provisioner                 = (*Webhook)(nil)
+	_ caddyhttp.MiddlewareHandler       = (*Webhook)(nil)
+	_ caddy.Provisioner                 = (*MatchWebhook)(nil)
+	_ caddyfile.Unmarshaler             = (*MatchWebhook)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*MatchWebhook)(nil)
 )

@@ -2,7 +2,7 @@
 // each route, all of them thin over the use cases of package gateway. It knows
 // net/http and neither Caddy nor the stores.
 //
-//	request ─ path.go: is it ours? ─ api.go: which route, may it? ─ body.go: what is asked
+//	request ─ reading.go, path.go: is it ours? ─ api.go: which route, may it? ─ body.go: what is asked
 //	        ─ checkout.go, confirm.go, … : the use case ─ problem.go: what went wrong
 //
 // Whoever hosts an [API] asks [API.Owns] for every request, passes no request on
@@ -36,6 +36,9 @@ type Options struct {
 	// TrustedOrigins are origins of other sites whose pages may send requests that
 	// change something, as browsers write them. Default: none.
 	TrustedOrigins []string
+	// Reading is what a request might ask for, of a host that rewrites requests or
+	// asks more often than once. Default: the request as it is.
+	Reading func(*http.Request) Reading
 	// Logger is told about failures that are not the client's. Default: none.
 	Logger *slog.Logger
 }
@@ -45,6 +48,7 @@ type Options struct {
 type API struct {
 	gateway *gateway.Gateway
 	base    basePath
+	reading func(*http.Request) Reading
 	routes  map[string]route // by the path below base
 	origins *http.CrossOriginProtection
 	// refusals are the answers of [API.Refuse] that were made before.
@@ -69,8 +73,11 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Reading == nil {
+		o.Reading = readAnew
+	}
 	a := &API{
-		gateway: o.Gateway, base: base, origins: http.NewCrossOriginProtection(), logger: o.Logger,
+		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(),
 	}
 	a.routes = a.allRoutes()
@@ -136,8 +143,7 @@ func (a *API) allRoutes() map[string]route {
 // ServeHTTP answers every request, those that are not ours with a 404.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	name := a.base.route(r.URL.Path)
-	at, known := a.routes[name]
+	r, at, known := a.find(r)
 	if !known {
 		a.fail(w, r, errNoRoute)
 		return

@@ -2,27 +2,22 @@ package httpapi
 
 import (
 	"fmt"
-	"net/http"
 	"path"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 )
 
-// PathPattern says what a gate stands before.
-//
-// The gate finds out by a path where it stands, and the app behind it finds out by
-// a path what it serves: whoever has a spelling that the two read differently gets
-// past. So a pattern matches a request when any reader might take its path for one
-// that matches: readers that decode once, twice or not at all, resolve dots before
-// or after that, drop what follows a semicolon, take a backslash for a slash, and
-// so on, in any order. The price is that who spells the path of something free like
-// that may be taken to ask for something that is not.
+// PathPattern says which paths a gate stands before. [Reading.Matches] compares it
+// with every path that some reader might find in a request.
 type PathPattern struct {
-	text string // folded
+	forms []patternForm // any is enough
+}
+
+// patternForm is one form of a pattern, in lower case and without a slash at the end.
+type patternForm struct {
 	kind patternKind
-	glob *regexp.Regexp
+	text string
+	glob []string // the segments
 }
 
 type patternKind int
@@ -31,7 +26,10 @@ const (
 	exactPath patternKind = iota
 	pathPrefix
 	pathSuffix
+	// anyDirectory is every path that ends with a slash, and with the text before it.
+	anyDirectory
 	pathGlob
+	pathGlobBelow // and all below it
 )
 
 var plainPattern = regexp.MustCompile(`^[/*][^\x00-\x20\x7f%\\{}?#;\[\]]*$`)
@@ -42,6 +40,10 @@ var plainPattern = regexp.MustCompile(`^[/*][^\x00-\x20\x7f%\\{}?#;\[\]]*$`)
 //	/paid/*     the path /paid and all below it
 //	*.mp4       paths that end so
 //	/a/*/b      a star between is text without a slash
+//
+// Servers serve one file under several paths: /report/index.html for /report/,
+// /report.html for /report, /v.mp4.gz for /v.mp4. A pattern for one of them is for
+// the others, too, by its forms or by the habits that readings know.
 func NewPathPattern(text string) (PathPattern, error) {
 	if !plainPattern.MatchString(text) {
 		return PathPattern{}, fmt.Errorf("path %q: it begins with / or *, is written decoded, and * is the only wildcard", text)
@@ -50,250 +52,179 @@ func NewPathPattern(text string) (PathPattern, error) {
 	if clean := path.Clean(plain); clean != plain && clean+"/" != plain {
 		return PathPattern{}, fmt.Errorf("path %q is not clean: double slashes and dots lead to nothing", text)
 	}
-	p := PathPattern{text: foldCase(text)}
-	switch stars := strings.Count(text, "*"); {
-	case stars == 0:
-		p.text = strings.TrimRight(p.text, "/")
-	case stars == 1 && strings.HasSuffix(text, "*"):
-		p.kind, p.text = pathPrefix, strings.TrimSuffix(p.text, "*")
-	case stars == 1 && text[0] == '*':
-		p.kind, p.text = pathSuffix, strings.TrimRight(p.text[1:], "/")
-	case text[0] == '*':
+	folded := foldCase(text)
+	switch stars := strings.Count(folded, "*"); {
+	case stars == 1 && folded[0] == '*':
+		return PathPattern{suffixForms(strings.TrimRight(folded[1:], "/"))}, nil
+	case folded[0] == '*':
 		return PathPattern{}, fmt.Errorf("path %q: with more than one * it begins with /", text)
-	default:
-		p.kind = pathGlob
-		glob := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimRight(p.text, "/")), `\*`, "[^/]*")
-		if below, ok := strings.CutSuffix(glob, "/[^/]*"); ok {
-			glob = below + "(/.*)?"
-		}
-		p.glob = regexp.MustCompile("(?s)^" + glob + "$")
+	case stars == 1 && strings.HasSuffix(folded, "*"):
+		return PathPattern{prefixForms(strings.TrimSuffix(folded, "*"))}, nil
 	}
-	return p, nil
+	return PathPattern{pageForms(strings.TrimRight(folded, "/"))}, nil
+}
+
+// pageForms are for one page, or for as many as the stars in its path say.
+func pageForms(text string) []patternForm {
+	forms := []patternForm{pageForm(text)}
+	dir, name := path.Split(text)
+	if name == "" || name == "*" {
+		return forms
+	}
+	if indexBegins(name) {
+		forms = append(forms, directoryForm(dir))
+	}
+	if strings.HasSuffix(name, "*") {
+		return forms
+	}
+	if file := withoutSidecar(text); file != text {
+		forms = append(forms, pageForm(file))
+	}
+	stem := text
+	for _, ending := range []string{".html", ".htm"} {
+		if cut, ok := strings.CutSuffix(text, ending); ok && !strings.HasSuffix(cut, "/") {
+			stem = cut
+		}
+	}
+	for _, other := range []string{stem, stem + ".html", stem + ".htm"} {
+		if other != text {
+			forms = append(forms, pageForm(other))
+		}
+	}
+	return forms
+}
+
+func pageForm(text string) patternForm {
+	if above, ok := strings.CutSuffix(text, "/*"); ok {
+		return patternForm{kind: pathGlobBelow, glob: strings.Split(above, "/")}
+	}
+	return directoryForm(text)
+}
+
+// directoryForm is for a directory and nothing below it.
+func directoryForm(text string) patternForm {
+	text = strings.TrimRight(text, "/")
+	if strings.Contains(text, "*") {
+		return patternForm{kind: pathGlob, glob: strings.Split(text, "/")}
+	}
+	return patternForm{kind: exactPath, text: text}
+}
+
+func prefixForms(text string) []patternForm {
+	forms := []patternForm{{kind: pathPrefix, text: text}}
+	if dir, name := path.Split(text); indexBegins(name) {
+		forms = append(forms, directoryForm(dir))
+	}
+	return forms
+}
+
+func suffixForms(text string) []patternForm {
+	forms := []patternForm{{kind: pathSuffix, text: text}}
+	if dir, name := path.Split(text); dir != "" && indexBegins(name) {
+		return append(forms, patternForm{kind: anyDirectory, text: strings.TrimRight(dir, "/")})
+	}
+	if file := withoutSidecar(text); file != text {
+		forms = append(forms, patternForm{kind: pathSuffix, text: file})
+		text = file
+	}
+	for _, stem := range []string{"index.", "default."} {
+		for _, ending := range defaultPages {
+			if text != "" && strings.HasSuffix(stem+ending, text) {
+				return append(forms, patternForm{kind: anyDirectory})
+			}
+		}
+	}
+	return forms
+}
+
+// defaultPages are the endings of files that servers serve for a directory unless
+// they are told otherwise.
+var defaultPages = []string{"html", "htm", "shtml", "xhtml", "php", "asp", "aspx", "jsp", "cgi", "pl", "cfm"}
+
+// indexBegins reports whether the last segment of a pattern is the name of an index
+// file, or begins with one before a star.
+func indexBegins(name string) bool {
+	name, _, starred := strings.Cut(name, "*")
+	if !starred {
+		return isIndex(name)
+	}
+	stem, _, _ := strings.Cut(name, ".")
+	return stem == "index" || stem == "default"
+}
+
+func matchesAny(patterns []PathPattern, reading string) bool {
+	for i := range patterns {
+		if patterns[i].matches(reading) {
+			return true
+		}
+	}
+	return false
 }
 
 // matches compares one reading.
-func (p PathPattern) matches(reading string) bool {
-	reading = strings.TrimRight(reading, "/")
-	switch p.kind {
-	case pathPrefix:
-		return strings.HasPrefix(reading+"/", p.text)
-	case pathSuffix:
-		return strings.HasSuffix(reading, p.text)
-	case pathGlob:
-		return p.glob.MatchString(reading)
-	default:
-		return reading == p.text
-	}
-}
-
-// MatchPath reports whether a request might be taken for one whose path one of the
-// patterns matches.
-func MatchPath(patterns []PathPattern, r *http.Request) bool {
-	match := func(reading string) bool {
-		return slices.ContainsFunc(patterns, func(p PathPattern) bool { return p.matches(reading) })
-	}
-	switch u := r.URL; {
-	case u.Opaque != "":
-		if anyReading(u.Opaque, match) {
-			return true
-		}
-	case u.RawPath == "" && plain(u.Path):
-		if match(foldCase(u.Path)) {
-			return true
-		}
-	case anyReading(u.EscapedPath(), match):
-		return true
-	// As it came in: EscapedPath encodes anew what is not encoded as it should be,
-	// and a slash that was encoded is like any other then.
-	case u.RawPath != "" && anyReading(u.RawPath, match):
-		return true
-	}
-	// Some frameworks believe these instead.
-	for _, name := range []string{"X-Original-Url", "X-Rewrite-Url"} {
-		if slices.ContainsFunc(r.Header[name], func(value string) bool { return anyReading(value, match) }) {
+func (p *PathPattern) matches(reading string) bool {
+	trimmed := strings.TrimRight(reading, "/")
+	for i := range p.forms {
+		if p.forms[i].matches(trimmed, len(trimmed) < len(reading)) {
 			return true
 		}
 	}
 	return false
 }
 
-// plain reports whether a path in which nothing was encoded can be read in one way
-// only.
-func plain(p string) bool {
-	if p == "" || p[0] != '/' {
-		return false
+// matches compares a path without the slash at its end. directory says that it had
+// one.
+func (f *patternForm) matches(p string, directory bool) bool {
+	switch f.kind {
+	case pathPrefix:
+		return strings.HasPrefix(p, f.text) || len(p) == len(f.text)-1 && f.text[len(p)] == '/' && f.text[:len(p)] == p
+	case pathSuffix:
+		return strings.HasSuffix(p, f.text)
+	case anyDirectory:
+		return directory && strings.HasSuffix(p, f.text)
+	case pathGlob, pathGlobBelow:
+		return f.matchGlob(p)
+	default:
+		return p == f.text
 	}
-	before, dots := byte(0), false
-	for i := range len(p) {
-		c := p[i]
-		dots = dots || c == '.'
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_~@:+,=!$&'()*", c) >= 0:
-		case (c == '/' || c == '.') && before != '/' && before != '.':
-		default:
+}
+
+func (f *patternForm) matchGlob(p string) bool {
+	for i, want := range f.glob {
+		segment, rest, more := strings.Cut(p, "/")
+		if !matchSegment(want, segment) {
 			return false
 		}
-		before = c
-	}
-	return before != '.' && (!dots || !belowScript.MatchString(p))
-}
-
-// mostWork bounds what a path can cost: the lengths of its readings together.
-const mostWork = 32 << 10
-
-// anyReading tries every reading of a path: all that come of the readers' habits,
-// one after the other in any order. A path that has too many of them is not spelled
-// like that by accident, and matches.
-func anyReading(spelling string, match func(string) bool) bool {
-	first := foldCase(spelling)
-	seen := map[string]bool{first: true}
-	work := 0
-	for queue := []string{first}; len(queue) > 0; queue = queue[1:] {
-		const each = 64
-		if work += len(queue[0]) + each; work > mostWork || match(queue[0]) {
-			return true
+		if i == len(f.glob)-1 {
+			return !more || f.kind == pathGlobBelow
 		}
-		for _, habit := range habits {
-			if reading := habit(queue[0]); !seen[reading] {
-				seen[reading] = true
-				queue = append(queue, reading)
-			}
+		if !more {
+			return false
 		}
+		p = rest
 	}
 	return false
 }
 
-// habits are what readers of paths do to them. All is in lower case by then, and
-// what follows a path in an address is cut off only where it was encoded.
-var habits = []func(string) string{
-	decodeAll,
-	decodeBytes,
-	decodeButSlashes,
-	func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
-	func(p string) string { return cut(p, ";") },
-	func(p string) string { return cut(p, "\x00?#") },
-	replacer(";", `;[^/]*`, ""),                  // servlets: parameters
-	replacer("", `[\x00-\x20\x7f]+`, ""),         // browsers' parsers, and those who trim
-	replacer(". ", `([^/. ])[. ]+(/|$)`, "$1$2"), // Windows
-	replacer("/", `//+`, "/"),                    // nearly all
-	replacer(".", `(?s)(`+scripts+`)/.*`, "$1"),  // CGI: the rest is PATH_INFO,
-	replacer(".", `(?s)^.*?`+scripts+`/`, "/"),   // by which front controllers go
-	resolveDots,
-	rooted,
-}
-
-const scripts = `\.(?:php\d?|phtml|phar|f?cgi|pl|py|rb|lua|aspx?|ashx|asmx|svc|cfm|cfc)`
-
-var (
-	belowScript  = regexp.MustCompile(`(?i)` + scripts + `/`)
-	schemePrefix = regexp.MustCompile(`^[a-z][a-z0-9+.-]*:`)
-)
-
-// replacer replaces what a pattern finds in paths that have one of the characters.
-func replacer(having, pattern, with string) func(string) string {
-	what := regexp.MustCompile(pattern)
-	return func(p string) string {
-		if having != "" && !strings.ContainsAny(p, having) {
-			return p
+// matchSegment compares text in which stars are any text.
+func matchSegment(want, text string) bool {
+	head, rest, starred := strings.Cut(want, "*")
+	if !starred {
+		return want == text
+	}
+	text, ok := strings.CutPrefix(text, head)
+	if !ok {
+		return false
+	}
+	for {
+		middle, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(text, middle)
 		}
-		return what.ReplaceAllString(p, with)
-	}
-}
-
-func cut(p, at string) string {
-	if i := strings.IndexAny(p, at); i >= 0 {
-		return p[:i]
-	}
-	return p
-}
-
-// foldCase makes letters the same that some reader takes for the same.
-func foldCase(p string) string { return strings.ToLower(strings.ToUpper(p)) }
-
-// decodeAll undoes one layer of percent-encoding.
-func decodeAll(p string) string { return decode(p, "", true) }
-
-// decodeBytes is for readers that leave bytes alone which are no UTF-8.
-func decodeBytes(p string) string { return decode(p, "", false) }
-
-// decodeButSlashes is for readers that keep an encoded slash apart from others.
-func decodeButSlashes(p string) string { return decode(p, `/\%`, true) }
-
-func decode(p, except string, overlong bool) string {
-	if !strings.Contains(p, "%") {
-		return p
-	}
-	out := make([]byte, 0, len(p))
-	for i := 0; i < len(p); i++ {
-		c, ok := escape(p[i:])
-		if !ok || strings.IndexByte(except, c) >= 0 {
-			out = append(out, p[i])
-			continue
+		i := strings.Index(text, middle)
+		if i < 0 {
+			return false
 		}
-		i += escapeLength - 1
-		// Old decoders of UTF-8 take two bytes for an ASCII character.
-		if second, ok := escape(p[i+1:]); overlong && ok && c&0xfe == 0xc0 && second&0xc0 == 0x80 {
-			c = c&1<<6 | second&0x3f
-			i += escapeLength
-		}
-		out = append(out, c)
+		text, rest = text[i+len(middle):], next
 	}
-	return foldCase(string(out))
-}
-
-const escapeLength = len("%2f")
-
-// escape reads what one is at the beginning of p.
-func escape(p string) (byte, bool) {
-	if len(p) < escapeLength || p[0] != '%' {
-		return 0, false
-	}
-	c, err := strconv.ParseUint(p[1:escapeLength], 16, 8)
-	return byte(c), err == nil
-}
-
-// resolveDots is remove_dot_segments of RFC 3986, 5.2.4, which takes an empty
-// segment for one.
-func resolveDots(p string) string {
-	if !strings.Contains(p, "/.") {
-		return p
-	}
-	segments := strings.Split(p, "/")
-	kept := segments[:1]
-	for i, segment := range segments[1:] {
-		last := i == len(segments)-2
-		switch segment {
-		case "..":
-			if len(kept) > 1 {
-				kept = kept[:len(kept)-1]
-			}
-			if last {
-				kept = append(kept, "")
-			}
-		case ".":
-			if last {
-				kept = append(kept, "")
-			}
-		default:
-			kept = append(kept, segment)
-		}
-	}
-	return strings.Join(kept, "/")
-}
-
-// rooted drops what stands before the path in an address: //host and
-// scheme://host, which some readers of request targets see where others see
-// slashes. It puts a slash in front of a path that has none.
-func rooted(p string) string {
-	if schemePrefix.MatchString(p) {
-		p = p[strings.Index(p, ":")+1:]
-	}
-	if host, ok := strings.CutPrefix(p, "//"); ok {
-		_, below, _ := strings.Cut(strings.TrimLeft(host, "/"), "/")
-		return "/" + below
-	}
-	if !strings.HasPrefix(p, "/") {
-		return "/" + p
-	}
-	return p
 }
