@@ -83,6 +83,15 @@ server.serve_forever()
 
 // appPHP is PHP-FPM, which Caddy speaks FastCGI with.
 func appPHP(t *testing.T, b *bench) string {
+	return "php_fastcgi " + startPHP(t, b, `<?php
+$said = [];
+foreach ($_SERVER as $name => $value) if (str_starts_with($name, "HTTP_")) $said[$name] = [$value];
+echo json_encode(["Header" => $said]);`)
+}
+
+// startPHP starts PHP-FPM, with a page at index.php, and returns its address.
+func startPHP(t *testing.T, b *bench, page string) string {
+	t.Helper()
 	fpm := findProgram(t, "php-fpm", "/usr/sbin/php-fpm*")
 	address := "127.0.0.1:" + freeport.Get(t)
 	settings := fmt.Sprintf("[global]\nerror_log = %s/fpm.log\n[www]\nlisten = %s\npm = static\npm.max_children = 2\n", b.Dir, address)
@@ -91,10 +100,6 @@ func appPHP(t *testing.T, b *bench) string {
 		settings += "user = root\n"
 		args = append(args, "-R")
 	}
-	page := `<?php
-$said = [];
-foreach ($_SERVER as $name => $value) if (str_starts_with($name, "HTTP_")) $said[$name] = [$value];
-echo json_encode(["Header" => $said]);`
 	for name, text := range map[string]string{"fpm.conf": settings, "index.php": page} {
 		if err := os.WriteFile(filepath.Join(b.Dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -106,7 +111,7 @@ echo json_encode(["Header" => $said]);`
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()
-			return "php_fastcgi " + address
+			return address
 		}
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(b.Dir, "fpm.log"))
