@@ -44,6 +44,8 @@ func TestPaths(t *testing.T) {
 			"/payments%09/products", "/pay%0aments/products", "/payments./products", "/payments%2e/products", "/payments/products.", "/.%20/payments/products",
 			"/%2570ayments/products", "/%252570ayments/products", "/payments%252fproducts", "/%25%37%30ayments/products", "/%2570ayments/%25zz", "/payment%c5%bf/products", "/payment\u017f/products",
 			"/payments/..%2fproducts", "/payments/../products", "/payments/..;/products", "/x/..;/payments/products", "/..;/payments/products", "/x%2fy/../payments/products",
+			"/index.php/payments/webhook", "/app/index.PHP/payments", "//anything/payments/webhook", "///anything/payments/products", "http:/payments%c0%afwebhook",
+			"/%c0%afpayments/webhook", "/x/%c0%ae%c0%ae/payments/products", "/payments%e0%80%afproducts", "/payments%f0%80%80%afproducts", "/payments/index.html", "/payments/products.gz",
 			"/%2e%2e/x/../%2e%2e/payments", "/x/..%255cpayments/products", "/payments/%c0%af/products", "/payments/%ff",
 		}},
 		{theirs, []string{
@@ -84,6 +86,63 @@ func request(t testing.TB, target string) *http.Request {
 	}
 	r.URL = u
 	return r
+}
+
+// A request whose address was rewritten is ours by either address, and its route is
+// found by the one that has it. The rest of its address goes with it.
+func TestPathsOfRewritten(t *testing.T) {
+	s := newSite(t, nil)
+	for _, tt := range []struct {
+		original, now string
+		owns          bool
+		status        int
+	}{
+		{"/payments/status", "/index.php", true, 200}, {"/PAYMENTS//status", "/index.html", true, 200}, {"/payments/status", "/payments/status/", true, 200},
+		{"/shop/payments/status", "/payments/status", true, 200}, {"/balance", "/payments/status", true, 200},
+		{"/payments/nothing", "/index.php", true, 404}, {"/payments;x/status", "/index.php", true, 404}, {"/x", "/payments;x/status", true, 404},
+		{"/payments/history?limit=nothing", "/index.php?route=history", true, 400}, {"/payments/history", "/index.php?limit=nothing", true, 200},
+		{"/x", "/index.php", false, 404},
+	} {
+		original := request(t, tt.original).URL
+		api, err := httpapi.New(httpapi.Options{Gateway: s.api.Gateway(), Reading: func(r *http.Request) httpapi.Reading {
+			return httpapi.NewReading(r, original, func(*http.Request) *httpapi.Spellings { return new(httpapi.Spellings) })
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request(t, tt.now)
+		r = r.WithContext(httpapi.WithIdentity(r.Context(), gateway.Identity{Account: alice}))
+		if got := api.Owns(r); got != tt.owns {
+			t.Errorf("%s rewritten to %s: ours is %v", tt.original, tt.now, got)
+		}
+		w := httptest.NewRecorder()
+		if api.ServeHTTP(w, r); w.Code != tt.status {
+			t.Errorf("%s rewritten to %s: %d %s", tt.original, tt.now, w.Code, w.Body)
+		}
+	}
+}
+
+func TestWebhookAddress(t *testing.T) {
+	address, err := httpapi.NewWebhookAddress("/Hooks/dodo/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		original, now string
+		want          bool
+	}{
+		{"/hooks/dodo", "/hooks/dodo", true}, {"/hooks/dodo/", "/index.php", true}, {"/x", "/hooks/dodo/", true}, {"/HOOKS//dodo", "/x", true}, {"/hooks/%64odo", "/x", true},
+		{"/hooks/dodo/x", "/x", false}, {"/hooks/dodo;x", "/x", false}, {"/hooks", "/", false}, {"/index.php/hooks/dodo", "/x", false},
+	} {
+		if got := address.Names(request(t, tt.now), request(t, tt.original).URL); got != tt.want {
+			t.Errorf("%s rewritten to %s: %v", tt.original, tt.now, got)
+		}
+	}
+	for _, p := range []string{"", "/", "x", "/a//b", "/a/../b", "/a*", "/{x}", "/a%20b", "/a?b", "/a b"} {
+		if _, err := httpapi.NewWebhookAddress(p); err == nil {
+			t.Errorf("%q is accepted", p)
+		}
+	}
 }
 
 func TestOpaqueAddress(t *testing.T) {

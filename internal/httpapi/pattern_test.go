@@ -118,6 +118,7 @@ func TestPathPatternRefused(t *testing.T) {
 var pieces = []string{
 	"/", "/", "/", "//", "paid", "paid", "PAID", "p%61id", "%70aid", "x", "y", "..", "..", ".", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", `\`, ";", ";v=1", "..;", "%3b",
 	"%00", "%20", "%09", "%0a", "%0d", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", "http://x.example", ":", "@", ".php", "/index.php", "/default.aspx", "/Index.cfm", ".", " ", "%c0%af", "%c0%ae", "%c3%a9", "%7f", "*",
+	"report", "report", "rep%6frt", "/report/index.html", "/index.htm", "index.php", ".html", ".gz", ".br", "%e0%80%af", "/%70aid/", "/report",
 }
 
 func randomTarget(dice *rand.Rand) string {
@@ -146,45 +147,68 @@ func TestReadersThatWalkedPast(t *testing.T) {
 	}
 }
 
-// Whatever is thrown at it, the gate stands where any app serves what is paid.
-func TestNoReaderWalksPast(t *testing.T) {
-	ps := patterns(t, "/paid/*", "/paid.php")
-	seed := rand.Uint64()
-	dice := rand.New(rand.NewPCG(seed, 1))
-	tried, paid := 0, 0
-	for range 20_000 {
-		target := randomTarget(dice)
-		r := arriving(target)
-		if r == nil {
-			continue
+// assertGated fails if some app serves what is gated by one of two addresses, the one
+// that arrived and the one that it was rewritten to, but no gate stands before it. It
+// reports whether some app does.
+func assertGated(t *testing.T, original, now string) (served bool) {
+	t.Helper()
+	arrived, current := arriving(original), arriving(now)
+	if arrived == nil || current == nil || arrived.RequestURI != original || current.RequestURI != now {
+		return false
+	}
+	for _, target := range []string{original, now} {
+		reading, kept := rewritten(arrived, current)
+		if reader, yes := pathreaders.Paid(target); yes {
+			if served = true; !reading.Matches(patterns(t, "/paid/*", "/paid.php")) {
+				t.Errorf("%s serves %q of %q, rewritten to %q", reader, target, original, now)
+			}
 		}
-		tried++
-		reader, yes := pathreaders.Paid(target)
-		if !yes {
-			continue
+		if reader, yes := pathreaders.Report(target); yes {
+			if served = true; !reading.Matches(patterns(t, "/report")) {
+				t.Errorf("%s serves the report for %q of %q, rewritten to %q", reader, target, original, now)
+			}
 		}
-		if paid++; !httpapi.MatchPath(ps, r) {
-			t.Errorf("%s serves %q, seed %d", reader, target, seed)
+		if kept.Work() > httpapi.MostWork {
+			t.Errorf("%d bytes are looked at for %q, rewritten to %q", kept.Work(), original, now)
 		}
 	}
-	if paid < 300 {
-		t.Errorf("only %d of %d were paid", paid, tried)
+	return served
+}
+
+// Whatever is thrown at it, the gate stands where any app serves what is gated.
+func TestNoReaderWalksPast(t *testing.T) {
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 1))
+	served := 0
+	for range 15_000 {
+		original, now := randomTarget(dice), randomTarget(dice)
+		switch dice.IntN(3) {
+		case 0:
+			now = "/index.php"
+		case 1:
+			now = original
+		}
+		if assertGated(t, original, now) {
+			served++
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if served < 300 {
+		t.Errorf("only %d were served by any app", served)
 	}
 }
 
 func FuzzPathPattern(f *testing.F) {
-	for _, seed := range []string{"/paid/x", "/x/..%2fpaid", "//h/paid", `/x\..\paid`, "/x/..;/paid", "/%2570aid", "http:paid"} {
-		f.Add(seed)
+	for _, seed := range []string{
+		"/paid/x", "/x/..%2fpaid", "//h/paid", `/x\..\paid`, "/x/..;/paid", "/%2570aid", "http:paid", "/report/index.html", "/report.html.gz", "/index.php/report", "/rep%c0%afort",
+	} {
+		f.Add(seed, "/index.php")
+		f.Add("/index.php", seed)
+		f.Add(seed, seed)
 	}
-	f.Fuzz(func(t *testing.T, target string) {
-		r := arriving(target)
-		if r == nil || r.RequestURI != target {
-			return
-		}
-		if reader, yes := pathreaders.Paid(target); yes && !httpapi.MatchPath(patterns(t, "/paid/*", "/paid.php"), r) {
-			t.Errorf("%s serves %q", reader, target)
-		}
-	})
+	f.Fuzz(func(t *testing.T, original, now string) { assertGated(t, original, now) })
 }
 
 func BenchmarkMatchPath(b *testing.B) {

@@ -33,6 +33,7 @@ var Readers = map[string]Reader{
 	"nginx, then servlet": func(t string) string { return tomcat(path.Clean(unescape(raw(t)))) },
 	"RFC 3986":            func(t string) string { return unescape(tomcatDots(raw(t))) },
 	"C strings":           func(t string) string { return before(unescape(raw(t)), "\x00") },
+	"old UTF-8":           func(t string) string { return path.Clean("/" + shortest(unescape(raw(t)))) },
 	"re-parsed":           func(t string) string { return before(unescape(raw(t)), "?#") },
 }
 
@@ -47,6 +48,41 @@ func Paid(target string) (reader string, yes bool) {
 		}
 	}
 	return "", false
+}
+
+// Report reports whether a server of any kind would take the target for the page
+// /report, by any name of its file, and of which kind.
+func Report(target string) (reader string, yes bool) {
+	for name, read := range Readers {
+		p := strings.ToLower(path.Clean("/" + read(target)))
+		for _, compressed := range []string{".gz", ".br", ".zst"} {
+			p = strings.TrimSuffix(p, compressed)
+		}
+		switch p {
+		case "/report", "/report.html", "/report/index.html", "/report/index.htm", "/report/index.php", "/report/default.aspx":
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// shortest replaces ASCII that is written in two or three bytes, which is no UTF-8.
+func shortest(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		continues := func(n int) bool { return i+n < len(s) && s[i+n]&0xc0 == 0x80 }
+		switch c := s[i]; {
+		case c&0xfe == 0xc0 && continues(1):
+			b.WriteByte(c&1<<6 | s[i+1]&0x3f)
+			i++
+		case c == 0xe0 && continues(1) && s[i+1] < 0x82 && continues(2):
+			b.WriteByte(s[i+1]&1<<6 | s[i+2]&0x3f)
+			i += 2
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // raw is the path as it came in. In absolute form it is behind the host.
