@@ -12,7 +12,8 @@
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go
 //	dodo_strip               http.handlers.dodo_strip     strip.go
 //	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
-//	@x dodo_path             http.matchers.dodo_path      gatepath.go
+//	@x dodo_path             http.matchers.dodo_path      gatepath.go, reading.go
+//	@x dodo_webhook          http.matchers.dodo_webhook   webhook.go
 //	admin API, dodo/…        admin.api.dodo               admin.go and admin_*.go
 //	dodogate dodo …                                       command.go and command_*.go
 //

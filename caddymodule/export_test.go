@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/dodogate/dodogate/config"
@@ -113,3 +114,6 @@ func (g *Gateway) Stop() { g.app.gateway.Close() }
 func AccountJSON(account string, v gateway.Inspection) ([]byte, error) {
 	return json.Marshal(accountViewOf(account, v))
 }
+
+// PathWork is how many bytes were looked at to read the path of a request.
+func PathWork(r *http.Request) int { return keptSpellings(r).Work() }

@@ -7,10 +7,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/pathreaders"
 )
 
@@ -142,4 +148,45 @@ func walkAround(t *testing.T, gate, is string) {
 var hostilePieces = []string{
 	"/", "/", "/", "//", "paid", "paid", "PAID", "p%61id", "%70aid", "x", "y", "..", "..", ".", "%2e", "%2E%2e", ".%2e", "%2f", "%2F", "%5c", `\`, ";", ";v=1", "..;", "%3b",
 	"%00", "%20", "%09", "%0a", "%3f", "%23", "?", "%25", "%252f", "%252e", "%2570", "%255c", ":", "@", ".php", "/index.php", "/default.aspx", "/Index.cfm", ".", "%c0%af", "%c3%a9",
+}
+
+// However many gates a site has, a request is read once, within the bound.
+func TestGatesShareOneReading(t *testing.T) {
+	r := httptest.NewRequest("GET", "/x%20y/", nil)
+	for range 400 {
+		r.Header.Add("X-Original-URL", `x%25252f;a\..%20/`)
+	}
+	r.Header.Set("X-Rewrite-URL", strings.Repeat(`x%25252f;a\..%20/`, 1000))
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil)
+	work := 0
+	for i, pattern := range []string{"/a/*", "*.mp4", "/b/*/c", "/report", "/paid/*"} {
+		gate := &caddymodule.MatchPath{Paths: []string{pattern}}
+		if err := gate.Provision(caddy.Context{}); err != nil {
+			t.Fatal(err)
+		}
+		if stands, err := gate.MatchWithError(r); !stands || err != nil {
+			t.Errorf("%s: %v %v", pattern, stands, err)
+		}
+		if i == 0 {
+			work = caddymodule.PathWork(r)
+		}
+	}
+	if got := caddymodule.PathWork(r); got != work || work == 0 || work > httpapi.MostWork {
+		t.Errorf("%d bytes were looked at by one gate, %d by all", work, got)
+	}
+	// What is rewritten meanwhile is read, and only that.
+	gate := &caddymodule.MatchPath{Paths: []string{"/late"}}
+	if err := gate.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	clean := caddyhttp.PrepareRequest(httptest.NewRequest("GET", "/x%20y/", nil), caddy.NewReplacer(), httptest.NewRecorder(), nil)
+	for _, step := range []struct {
+		path string
+		want bool
+	}{{"/x y/", false}, {"/l%61te", true}, {"/z z", true}} {
+		clean.URL.Path = step.path
+		if stands, err := gate.MatchWithError(clean); stands != step.want || err != nil {
+			t.Errorf("rewritten to %s: %v %v", step.path, stands, err)
+		}
+	}
 }
