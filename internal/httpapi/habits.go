@@ -106,7 +106,7 @@ func decodeAll(p string) string { return decode(p, "", true) }
 
 // decodeBytes is for readers that leave bytes alone which are no UTF-8.
 func decodeBytes(p string) string {
-	for _, lead := range []string{"%c", "%e", "%f"} {
+	for _, lead := range []string{"%c0", "%c1", "%e0", "%f0"} {
 		if strings.Contains(p, lead) {
 			return decode(p, "", false)
 		}
@@ -177,7 +177,7 @@ var hexValue = func() (of [256]byte) {
 // old decoders of UTF-8 accept. It returns the length of its escapes, or 0.
 func overlongASCII(p string) (c byte, length int) {
 	lead, _ := escape(p)
-	bytes := 0
+	var bytes int
 	switch {
 	case lead&0xfe == 0xc0:
 		bytes = 2
