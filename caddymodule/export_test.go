@@ -100,6 +100,9 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	g.app = &App{gateway: gateway.New(o)}
 	g.login = newLogin(g)
 	var err error
+	if g.claims, err = newClaims("", nil); err != nil {
+		return nil, err
+	}
 	if g.headers, err = newEntitlementHeaders("", nil); err != nil {
 		return nil, err
 	}
