@@ -155,8 +155,10 @@ func assertMetrics(t *testing.T, text string) {
 func TestUnknownEventTypeIsOneLabel(t *testing.T) {
 	b := newBench(t)
 	b.mustLoad(caddyfile(usualDodo+"\n\tmetrics", usualProxy))
-	b.webhook("evt_1", fmt.Sprintf(`{"business_id":"bus_1","type":"alice.bought","timestamp":%q,"data":{}}`, time.Now().UTC().Format(time.RFC3339)))
-	if text := b.metrics(); !strings.Contains(text, `type="other"`) || strings.Contains(text, "alice") {
+	for i, kind := range []string{"alice.bought", "payment.alice"} {
+		b.webhook(fmt.Sprintf("evt_%d", i), fmt.Sprintf(`{"business_id":"bus_1","type":%q,"timestamp":%q,"data":{}}`, kind, time.Now().UTC().Format(time.RFC3339)))
+	}
+	if text := b.metrics(); !strings.Contains(text, `dodogate_events_total{outcome="ignored",type="other"} 2`) || strings.Contains(text, "alice") {
 		t.Errorf("metrics: %s", text)
 	}
 }

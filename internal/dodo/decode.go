@@ -49,6 +49,9 @@ func Decode(body []byte) (Event, error) {
 		e.Type = ""
 		envelope.refuse("type", "is missing or no event type")
 	}
+	if !KnownType(e.Type) { // nor does what is no type at all say what the rest means
+		return e, bad.err()
+	}
 	var fact Fact
 	switch kind, _, _ := strings.Cut(e.Type, "."); kind {
 	case "payment":
@@ -67,7 +70,7 @@ func Decode(body []byte) (Event, error) {
 			return e, bad.err()
 		}
 		fact = readFeature(envelope.payload("EntitlementGrant"), e.Type, e.Timestamp)
-	default: // no type, or one without an effect, whatever its data are
+	default: // without an effect, whatever its data are
 		return e, bad.err()
 	}
 	if err := bad.err(); err != nil {

@@ -84,7 +84,6 @@ func TestDecodeFallsBackToType(t *testing.T) {
 		"payment.failed":     entitlement.PaymentFailed,
 		"payment.cancelled":  entitlement.PaymentCancelled,
 		"payment.processing": entitlement.PaymentProcessing,
-		"payment.invented":   "",
 	} {
 		body := `{"type":"` + kind + `","timestamp":"2026-01-02T05:04:05+02:00","data":{"payment_id":"pay_1","status":null}}`
 		e, err := dodo.Decode([]byte(body))
@@ -117,7 +116,7 @@ func TestDecodeRefund(t *testing.T) {
 		"status from the type":   {refundEvent("refund.succeeded", `"amount":7`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7}},
 		"failed from the type":   {refundEvent("refund.failed", `"status":null`), entitlement.Refund{Status: entitlement.RefundFailed}},
 		"status wins over type":  {refundEvent("refund.failed", `"status":"SUCCEEDED","amount":"7"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7}},
-		"type of tomorrow":       {refundEvent("refund.pending", `"status":"pending"`), entitlement.Refund{Status: entitlement.RefundPending}},
+		"status of tomorrow":     {refundEvent("refund.failed", `"status":"pending"`), entitlement.Refund{Status: entitlement.RefundPending}},
 		"full without an amount": {refundEvent("refund.succeeded", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundSucceeded, Full: true}},
 		"full and failed":        {refundEvent("refund.failed", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundFailed, Full: true}},
 		"partial":                {refundEvent("refund.succeeded", `"is_partial":true,"amount":150,"currency":"USD"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 150, Currency: "USD"}},
@@ -368,6 +367,23 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 		_, err := dodo.Decode([]byte(body))
 		if err == nil || strings.Contains(err.Error(), marker) {
 			t.Errorf("Decode(%s): %v", body, err)
+		}
+	}
+}
+
+// Only known types act, whatever the body says.
+func TestDecodeUnknownType(t *testing.T) {
+	for _, kind := range []string{"payment.invented", "Payment.succeeded", "payment.succeeded.v2", "payment", "refund.x", "dispute.postponed",
+		"subscription.renewed_twice", "entitlement_grant.shared"} {
+		for _, body := range []string{
+			paymentEvent(`"status":"succeeded","total_amount":500`), refundEvent("refund.succeeded", `"amount":7`), `{"type":"payment.succeeded"}`,
+		} {
+			_, rest, _ := strings.Cut(body, `"type":"`)
+			_, rest, _ = strings.Cut(rest, `"`)
+			e, err := dodo.Decode([]byte(`{"type":"` + kind + `"` + rest))
+			if err != nil || e.Type != kind || e.Fact != nil {
+				t.Errorf("%s%s: %+v, %v", kind, rest, e, err)
+			}
 		}
 	}
 }

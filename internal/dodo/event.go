@@ -38,7 +38,9 @@ type Clues struct {
 }
 
 // KnownType reports whether t is one of the event types of FACTS 3.3. The set is
-// closed, so that it can label metrics; events of other types come all the same.
+// closed, so that it can label metrics, and only events of these types act: what another
+// type means for an account cannot be known, even if its body looks like one that is
+// known. Such an event is stored, counted and acknowledged.
 func KnownType(t string) bool { return knownTypes[t] }
 
 var knownTypes = map[string]bool{

@@ -532,6 +532,15 @@ var eventStories = map[string]func(s *story){
 		s.wants(s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "", "integration_type", "discord")), gateway.Ignored)
 		s.sees("0 none none false")
 	},
+	"unknown types": func(s *story) {
+		s.wants(s.send("payment.settled", s.payment("pdt_pack10")), gateway.Ignored)
+		s.wants(s.send("subscription.started", s.subscription()), gateway.Ignored)
+		s.sees("0 none none false")
+		s.send("payment.succeeded", s.payment("pdt_pack10"))
+		s.wants(s.send("refund.reversed", refundOf("pay_1", "status", "succeeded")), gateway.Ignored)
+		s.wants(s.send("dispute.postponed", map[string]any{"dispute_id": "dsp_1", "payment_id": "pay_1", "dispute_status": "dispute_lost"}), gateway.Ignored)
+		s.sees("10 none none true")
+	},
 	"not to be understood": func(s *story) {
 		s.wants(s.send("payment.succeeded", s.payment("pdt_both", "total_amount", -1)), gateway.Parked)
 		s.wants(s.send("subscription.active", s.subscription("next_billing_date", "soon")), gateway.Parked)

@@ -127,8 +127,12 @@ func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 // another reason is noted as parked once more, until the next redrive.
 func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool, reason string, err error) {
 	event, unclear := dodo.Decode(record.Body)
-	if unclear != nil || event.Fact == nil {
+	switch {
+	case unclear != nil:
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
+	case event.Fact == nil: // another version parked it, for which its type was one about money
+		_, err := g.take(ctx, record, nil, false, nil)
+		return err == nil, record.Reason, err
 	}
 	result, err := g.apply(ctx, *event.Fact, record.ID, nil, nil)
 	if err != nil {

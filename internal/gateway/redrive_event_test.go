@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,15 @@ func TestRedriveEvent(t *testing.T) {
 		w.again("msg_received", gateway.Applied, store.EventApplied, "")
 		w.has("bob", 10, true)
 		w.entries("bob", 10)
+
+		// An older version, which did not know the type, ignored it.
+		ignored := store.Event{ID: "msg_new_type", Type: "payment.succeeded", Body: bytes.ReplaceAll(body, []byte("pay_bob"), []byte("pay_new"))}
+		ignored, err = w.store.Record(t.Context(), ignored)
+		must(t, err)
+		ignored.State = store.EventIgnored
+		must(t, w.store.Settle(t.Context(), ignored, store.Retention{Keep: 90 * 24 * time.Hour}))
+		w.again("msg_new_type", gateway.Applied, store.EventApplied, "")
+		w.has("bob", 20, true)
 
 		for id, body := range map[string]string{
 			"msg_unclear": `{"type":"payment.succeeded","data":null,"timestamp":"2026-11-21T12:00:00Z","business_id":"bus_1"}`,

@@ -92,6 +92,24 @@ func TestRedriveUnknownProduct(t *testing.T) {
 	})
 }
 
+// TestRedriveUnknownType: what another version parked, and this one does not know, waits
+// for nothing.
+func TestRedriveUnknownType(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		body := `{"type":"payment.settled","timestamp":"2026-11-21T12:00:00Z","business_id":"bus_1","data":{"payment_id":"pay_1","status":"succeeded"}}`
+		record, err := w.store.Record(t.Context(), store.Event{ID: "msg_1", Type: "payment.settled", Body: []byte(body)})
+		must(t, err)
+		record.State, record.Reason, record.Object = store.EventParked, gateway.ReasonUnknownAccount, "payment:pay_1"
+		must(t, w.store.Settle(t.Context(), record, store.Retention{Keep: 90 * day}))
+		w.stays(w.redrives(1, 1), map[string]int{})
+		record, err = w.store.Event(t.Context(), "msg_1")
+		must(t, err)
+		if record.State != store.EventIgnored || record.Reason != "" {
+			t.Errorf("it is %s for %q", record.State, record.Reason)
+		}
+	})
+}
+
 // TestRedriveUnclear: what cannot be understood stays, and what comes after it is
 // applied.
 func TestRedriveUnclear(t *testing.T) {

@@ -98,7 +98,7 @@ var badInputs = map[string]struct {
 	"a refund without an id":                     {refundSample, []edit{{"data.refund_id", ``}}, keeps},
 	"a dispute with a status of tomorrow":        {disputeSample, []edit{{"data.dispute_status", `"dispute_postponed"`}}, whole},
 	"a dispute with a status in capitals":        {disputeSample, []edit{{"data.dispute_status", `"DISPUTE_LOST"`}}, none},
-	"a dispute of an unknown kind":               {disputeSample, []edit{{"data.dispute_status", `null`}, {"type", `"dispute.postponed"`}}, keeps},
+	"a dispute of an unknown kind":               {disputeSample, []edit{{"data.dispute_status", `null`}, {"type", `"dispute.postponed"`}}, "10 none none paid: ignored"},
 	"a subscription that begins at no day":       {subscriptionSample, []edit{{"data.previous_billing_date", `null`}}, unclear},
 	"a subscription that ends before it began":   {subscriptionSample, []edit{{"data.next_billing_date", `"2020-01-01T00:00:00Z"`}}, unclear},
 	"a subscription without an event's time":     {subscriptionSample, []edit{{"timestamp", `null`}}, unclear},
