@@ -120,3 +120,10 @@ func AccountJSON(account string, v gateway.Inspection) ([]byte, error) {
 
 // PathWork is how many bytes were looked at to read the path of a request.
 func PathWork(r *http.Request) int { return keptSpellings(r).Work() }
+
+// LimitBodies gives the configs that are loaded until the test ends other limits.
+func LimitBodies(t interface{ Cleanup(func()) }, limits httpapi.BodyLimits) {
+	usual := bodies
+	bodies = httpapi.NewBodies(limits)
+	t.Cleanup(func() { bodies = usual })
+}

@@ -133,7 +133,10 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
 	}
-	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf, Logger: g.logger})
+	g.api, err = httpapi.New(httpapi.Options{
+		Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
+		Logger: g.logger, Bodies: bodies, ClientIP: clientIP,
+	})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
+	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -161,6 +162,9 @@ var errorLabels = []struct {
 	{dodo.ErrSignature, "signature"},
 	{dodo.ErrStale, "stale"},
 	{dodo.ErrMalformed, "malformed"},
+	{httpapi.ErrBodyTooLarge, "too_large"},
+	{httpapi.ErrSlowBody, "too_slow"},
+	{httpapi.ErrTooManyBodies, "too_many"},
 
 	{gateway.ErrAnonymous, "anonymous"},
 	{gateway.ErrAccount, "account_invalid"},

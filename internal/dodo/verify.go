@@ -24,9 +24,20 @@ var (
 	ErrMalformed = errors.New("malformed")
 )
 
+// StaleError is an [ErrStale] that says by how much.
+type StaleError struct {
+	// Age is how many seconds ago the delivery says it was sent; negative in the future.
+	Age int64
+}
+
+func (e *StaleError) Error() string { return fmt.Sprintf("%v: %d seconds old", ErrStale, e.Age) }
+
+// Unwrap makes it an [ErrStale].
+func (e *StaleError) Unwrap() error { return ErrStale }
+
 // tolerance is how far a delivery's timestamp may be from now, both ways, as in
 // all reference libraries (RELIABILITY 1.1).
-const tolerance = 300 * time.Second
+const tolerance = 300 // seconds
 
 // maxSignatures bounds the candidates in one header. A sender signs once for
 // each live secret, which are two during a rotation.
@@ -70,6 +81,18 @@ func NewVerifier(secrets []string, clock func() time.Time) (*Verifier, error) {
 	return v, nil
 }
 
+// VerifyHeaders judges what can be judged before the body is there: [ErrSignature]
+// for headers that are missing, [ErrStale], [ErrMalformed]. Passing says nothing about
+// who sent them.
+func (v *Verifier) VerifyHeaders(h http.Header) error {
+	signed, err := readHeaders(h)
+	if err != nil {
+		return err
+	}
+	_, err = v.fresh(signed.timestamp)
+	return err
+}
+
 // Verify reports who sent body: a delivery of Dodo, or [ErrSignature],
 // [ErrStale] or [ErrMalformed]. body is the exact bytes received.
 //
@@ -102,11 +125,10 @@ func (v *Verifier) fresh(timestamp string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%w: webhook-timestamp", ErrMalformed)
 	}
-	sentAt := time.Unix(seconds, 0).UTC()
-	if time.Unix(v.clock().Unix(), 0).Sub(sentAt).Abs() > tolerance {
-		return time.Time{}, ErrStale
+	if age := v.clock().Unix() - seconds; age > tolerance || age < -tolerance {
+		return time.Time{}, &StaleError{Age: age}
 	}
-	return sentAt, nil
+	return time.Unix(seconds, 0).UTC(), nil
 }
 
 // signed asks the library what each secret would have signed. It is not given the

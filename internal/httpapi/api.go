@@ -2,7 +2,7 @@
 // each route, all of them thin over the use cases of package gateway. It knows
 // net/http and neither Caddy nor the stores.
 //
-//	request ─ reading.go, path.go: is it ours? ─ api.go: which route, may it? ─ body.go: what is asked
+//	request ─ reading.go, path.go: is it ours? ─ api.go: which route, may it? ─ body.go, fields.go: what is asked
 //	        ─ checkout.go, confirm.go, … : the use case ─ problem.go: what went wrong
 //
 // Whoever hosts an [API] asks [API.Owns] for every request, passes no request on
@@ -41,6 +41,12 @@ type Options struct {
 	Reading func(*http.Request) Reading
 	// Logger is told about failures that are not the client's. Default: none.
 	Logger *slog.Logger
+	// Bodies bounds the bodies that are read. Every API of a process should have the
+	// same one. Default: one of its own, with the default limits.
+	Bodies *Bodies
+	// ClientIP is the address of the client, if a proxy in front tells it; empty
+	// for the peer's own. Default: always the peer's own.
+	ClientIP func(*http.Request) string
 }
 
 // API serves the routes under the base path. It may be used by many goroutines
@@ -55,6 +61,8 @@ type API struct {
 	refusals *refusals
 	// webhookRefusals say which refused webhooks are logged, by their code.
 	webhookRefusals map[string]*rate.Limiter
+	bodies          *Bodies
+	clientIP        func(*http.Request) string
 	logger          *slog.Logger
 }
 
@@ -76,9 +84,15 @@ func New(o Options) (*API, error) {
 	if o.Reading == nil {
 		o.Reading = readAnew
 	}
+	if o.Bodies == nil {
+		o.Bodies = NewBodies(BodyLimits{})
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = func(*http.Request) string { return "" }
+	}
 	a := &API{
 		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
-		refusals: newRefusals(), webhookRefusals: newRefusalLimits(),
+		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
@@ -142,7 +156,7 @@ func (a *API) allRoutes() map[string]route {
 
 // ServeHTTP answers every request, those that are not ours with a 404.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	begin(w, r)
 	r, at, known := a.find(r)
 	if !known {
 		a.fail(w, r, errNoRoute)
@@ -155,6 +169,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := at.serve(w, r); err != nil {
 		a.fail(w, r, err)
 	}
+}
+
+// begin prepares what every answer has.
+func begin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	leaveUnread(w, r)
 }
 
 // admit judges what can be judged before anything is read.
@@ -192,7 +212,7 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 		return
 	}
 	level := slog.LevelError
-	if r.Context().Err() != nil { // the client left, and that is why
+	if r.Context().Err() != nil || errors.Is(err, ErrTooManyBodies) { // the client left, and that is why; or anybody can cause it
 		level = slog.LevelDebug
 	}
 	name := a.base.route(r.URL.Path)
@@ -226,12 +246,12 @@ type change[Answer any] struct {
 }
 
 // serveChange answers JSON with JSON, and a form with a redirect.
-func serveChange[Answer any](w http.ResponseWriter, r *http.Request, c change[Answer]) error {
+func serveChange[Answer any](a *API, w http.ResponseWriter, r *http.Request, c change[Answer]) error {
 	who, err := signedIn(r.Context())
 	if err != nil {
 		return err
 	}
-	isForm, err := readFields(w, r, c.takes)
+	isForm, err := a.readFields(w, r, c.takes)
 	if err != nil {
 		return err
 	}

@@ -1,200 +1,117 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
-	"maps"
-	"mime"
 	"net/http"
-	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/dodogate/dodogate/internal/gateway"
+	"os"
+	"sync"
+	"time"
 )
 
-// likelyBody is larger than most bodies, webhooks among them.
-const likelyBody = 8 << 10
+// drainTime is for how long net/http may wait for the rest of a body that is not read,
+// once it is answered (HTTP/1 only). What is under way already arrives in that time, so that the
+// connection ends in order and not with a reset that may take the answer along.
+// Without a bound it would wait for up to 256 KiB for as long as the server lets it.
+const drainTime = 20 * time.Millisecond
 
-// maxBody bounds the body of a request that is not a webhook.
-const maxBody = 16 << 10
+// longAgo is a deadline that makes a read under way fail.
+var longAgo = time.Unix(1, 0)
 
-// fields names what a body may say, each with the *string or *int64 that it goes
-// to. What a body leaves out keeps the value that it had.
-type fields map[string]any
-
-// readFields reads the body, an object of JSON or a form, and reports which.
-func readFields(w http.ResponseWriter, r *http.Request, into fields) (isForm bool, err error) {
-	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
-		return false, errMediaType
+// leaveUnread prepares for an answer without the body having been read, which every
+// answer is until readBody has come to the body's end. In HTTP/1 such a connection is
+// of no more use, because the rest of the body stands before the next request.
+// HTTP/2 and 3 only end the stream.
+func leaveUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || r.ContentLength == 0 {
+		return
 	}
-	read := into.readJSON
-	switch media {
-	case "application/json":
-	case "application/x-www-form-urlencoded":
-		isForm, read = true, into.readForm
-	default:
-		return false, errMediaType
-	}
-	body, err := readBody(w, r, maxBody)
-	if err != nil {
-		return isForm, err
-	}
-	return isForm, read(body)
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // tests have writers without
 }
 
-func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+// readBody reads a body of at most so many bytes to its end, within the bounds of
+// [Bodies]. release gives its memory back and must be called when the body is not
+// needed any more.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request, most int64) (body []byte, release func(), err error) {
 	if r.ContentLength > most {
-		return nil, errTooLarge
+		return nil, nil, ErrBodyTooLarge
 	}
-	size := int64(bytes.MinRead)
-	if r.ContentLength >= 0 { // who says much and sends little has not reserved it
-		size = min(r.ContentLength, likelyBody) + 1 // to see the end in the same read
+	if r.ContentLength == 0 {
+		return nil, func() {}, nil
 	}
-	body, from := make([]byte, 0, size), http.MaxBytesReader(w, r.Body, most)
-	for {
-		n, err := from.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(a.bodies.limits.Time))
+	in := a.bodies.begin(a.clientOf(r), func() { _ = control.SetReadDeadline(longAgo) })
+	body, err = in.read(r.Body, r.ContentLength, most)
+	release, cut := in.ended(int64(cap(body)))
+	switch {
+	case err == nil: // even if it was cut off in the last moment
+		_ = control.SetReadDeadline(time.Time{})
+		w.Header().Del("Connection")
+		return body, release, nil
+	case cut:
+		err = ErrTooManyBodies
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = ErrSlowBody
+	case !errors.Is(err, ErrBodyTooLarge):
+		err = refuse(errRequest, "The body could not be read.")
+	}
+	leaveUnread(w, r)
+	return nil, nil, err
+}
+
+// block is a piece of a body that arrives. Blocks are used again, so that senders who
+// never come to an end cause no garbage either.
+type block [blockSize]byte
+
+// blockSize is as much as most webhooks need, and all that a sender reserves who
+// declares much and sends little.
+const blockSize = 8 << 10
+
+var blocks = sync.Pool{New: func() any { return new(block) }}
+
+// read reads to the end. It takes no memory that was not reserved before. declared is
+// negative when the length is not known.
+func (a *arrival) read(from io.Reader, declared, most int64) ([]byte, error) {
+	if declared >= 0 {
+		most = declared
+	}
+	var taken []*block
+	defer func() {
+		for _, b := range taken {
+			blocks.Put(b)
+		}
+	}()
+	for size := int64(0); ; {
+		filled := int(size % blockSize)
+		if filled == 0 {
+			if !a.grow(blockSize) {
+				return nil, ErrTooManyBodies
+			}
+			taken = append(taken, blocks.Get().(*block))
+		}
+		n, err := from.Read(taken[len(taken)-1][filled:])
+		switch size += int64(n); {
+		case size > most:
+			return nil, ErrBodyTooLarge
 		case err == io.EOF:
-			return body, nil
-		case tooLarge:
-			return nil, errTooLarge
+			return a.join(taken, size)
 		case err != nil:
-			return nil, refuse(errRequest, "The body could not be read.")
-		}
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			return nil, err
 		}
 	}
 }
 
-// readJSON reads one flat object. What encoding/json forgives is refused: names
-// that are unknown (other cases of a known one included) or twice there, bytes
-// and escapes that are no text, and anything after the object (RELIABILITY 6.4).
-func (f fields) readJSON(body []byte) error {
-	if !utf8.Valid(body) {
-		return refuse(errRequest, "The body is not valid UTF-8.")
+// join copies a body into memory of its own, which whoever gets it may keep. A request
+// that waits no more does not need its overhead, and uses it for the copy.
+func (a *arrival) join(taken []*block, size int64) ([]byte, error) {
+	if !a.grow(max(size-bodyOverhead, 0)) {
+		return nil, ErrTooManyBodies
 	}
-	if !json.Valid(body) {
-		return refuse(errRequest, "The body is not one JSON object.")
+	body := make([]byte, 0, size)
+	for _, b := range taken {
+		body = append(body, b[:min(size-int64(len(body)), blockSize)]...)
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return refuse(errRequest, "The body is not one JSON object.")
-	}
-	seen := make(map[string]bool, len(f))
-	for d.More() {
-		token, err := d.Token()
-		name, isName := token.(string)
-		if err != nil || !isName {
-			return refuse(errRequest, "The body is not one JSON object.")
-		}
-		if err := f.expect(name, seen); err != nil {
-			return err
-		}
-		value, err := d.Token()
-		if err != nil {
-			return refuse(errRequest, "%s cannot be read.", name)
-		}
-		switch v := value.(type) {
-		case string:
-			err = f.setText(name, v)
-		case json.Number:
-			err = f.setNumber(name, v.String())
-		default: // null, true, false, and what an array or object begins with
-			err = f.wrong(name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readForm reads a form's fields. A field that is empty was not filled in.
-func (f fields) readForm(body []byte) error {
-	values, err := url.ParseQuery(string(body))
-	if err != nil {
-		return refuse(errRequest, "The form is not well encoded.")
-	}
-	seen := make(map[string]bool, len(f))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		for _, value := range values[name] {
-			if err := f.expect(name, seen); err != nil {
-				return err
-			}
-			if value == "" {
-				continue
-			}
-			set := f.setText
-			if _, isNumber := f[name].(*int64); isNumber {
-				set = f.setNumber
-			}
-			if err := set(name, value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// expect refuses names that are unknown or were seen.
-func (f fields) expect(name string, seen map[string]bool) error {
-	if _, known := f[name]; !known {
-		return refuse(errRequest, "%.64q is not a field of this request.", name)
-	}
-	if seen[name] {
-		return refuse(errRequest, "%s is there more than once.", name)
-	}
-	seen[name] = true
-	return nil
-}
-
-func (f fields) setText(name, text string) error {
-	to, ok := f[name].(*string)
-	if !ok {
-		return f.wrong(name)
-	}
-	// A lone surrogate has become U+FFFD, and nothing that we read contains one.
-	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
-		return refuse(errRequest, "%s is not valid text.", name)
-	}
-	*to = text
-	return nil
-}
-
-// wholeNumber is the one way to write an integer: 1.0 and 1e0 are none.
-var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-
-func (f fields) setNumber(name, number string) error {
-	to, ok := f[name].(*int64)
-	if !ok || !wholeNumber.MatchString(number) {
-		return f.wrong(name)
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return f.wrong(name)
-	}
-	*to = n
-	return nil
-}
-
-// wrong says that a value is not of its field's type.
-func (f fields) wrong(name string) error {
-	if name == quantityField {
-		return gateway.ErrQuantity
-	}
-	kind := "a string"
-	if _, isNumber := f[name].(*int64); isNumber {
-		kind = "a whole number"
-	}
-	return refuse(errRequest, "%s must be %s.", name, kind)
+	return body, nil
 }

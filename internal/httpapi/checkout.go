@@ -34,7 +34,7 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serveChange(w, r, change[*checkoutAnswer]{
+	return serveChange(a, w, r, change[*checkoutAnswer]{
 		takes: checkoutFields(req),
 		run: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
 			order, err := a.gateway.Checkout(ctx, who, *req)

@@ -22,7 +22,7 @@ type orderAnswer struct {
 // orders that never were are the same 404.
 func (a *API) confirm(w http.ResponseWriter, r *http.Request) error {
 	var id string
-	return serveChange(w, r, change[orderAnswer]{
+	return serveChange(a, w, r, change[orderAnswer]{
 		takes: fields{"order_id": &id},
 		run: func(ctx context.Context, who gateway.Identity) (orderAnswer, error) {
 			if id == "" {

@@ -23,3 +23,13 @@ func (a *API) RememberedRefusals() (answers, bytes int) {
 	}
 	return answers, bytes
 }
+
+// Held is how many bytes all bodies take, and how many bodies arrive.
+func (b *Bodies) Held() (bytes int64, arriving int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held, len(b.arriving)
+}
+
+// BodyCost is what a body takes that has sent nothing yet.
+const BodyCost = bodyOverhead + blockSize

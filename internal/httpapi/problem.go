@@ -39,12 +39,21 @@ var ErrCrossOrigin = errors.New("request comes from another site")
 // ErrTunnel refuses a request that would leave HTTP for a protocol that is not allowed.
 var ErrTunnel = errors.New("tunnel to a protocol that is not allowed")
 
+// Why a body is not taken.
+var (
+	// ErrBodyTooLarge: more bytes than the route takes.
+	ErrBodyTooLarge = errors.New("body is too large")
+	// ErrSlowBody: not all there in time.
+	ErrSlowBody = errors.New("body came too slowly")
+	// ErrTooManyBodies: more than [Bodies] has room for.
+	ErrTooManyBodies = errors.New("too many bodies at once")
+)
+
 // What else this package itself refuses requests for.
 var (
 	errNoRoute   = errors.New("no such route")
 	errMethod    = errors.New("method not allowed")
 	errMediaType = errors.New("unsupported media type")
-	errTooLarge  = errors.New("body is too large")
 	errRequest   = errors.New("invalid request")
 	errKey       = errors.New("invalid idempotency key")
 )
@@ -104,7 +113,9 @@ var problems = []struct {
 	{ErrCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
 	{ErrTunnel, 501, "tunnel_refused", "This site makes no such tunnels."},
 	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
-	{errTooLarge, 413, "body_too_large", "The body is too large."},
+	{ErrBodyTooLarge, 413, "body_too_large", "The body is too large."},
+	{ErrSlowBody, 408, "body_too_slow", "The body did not arrive in time."},
+	{ErrTooManyBodies, 503, "too_many_bodies", "Too many bodies are being sent. Try again shortly."},
 	{errRequest, 400, "invalid_request", "The request is not valid."},
 	{errKey, 400, "invalid_idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare."},
 
@@ -119,6 +130,7 @@ var retries = map[string]time.Duration{
 	"too_many_open_orders":   time.Minute,
 	"store_unavailable":      5 * time.Second,
 	"too_many_waiting":       5 * time.Second,
+	"too_many_bodies":        5 * time.Second,
 	"provider_unavailable":   10 * time.Second,
 	"timeout":                5 * time.Second,
 }

@@ -64,6 +64,8 @@ type setting struct {
 	signup    int64
 	sold      []dodosim.Product // by the simulator
 	now       time.Time
+	bodies    *httpapi.Bodies
+	clientIP  func(*http.Request) string
 	store     func(t *testing.T, clock *clock) closer // in a file of its own when nil
 }
 
@@ -105,7 +107,7 @@ func (s *site) over(set setting, opened closer) *site {
 	s.gate = s.gateway(set)
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger})
+	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP})
 	must(s.t, err)
 	return s
 }

@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -21,7 +23,7 @@ const maxEvent = 1 << 20
 func (a *API) Webhook() http.Handler {
 	at := a.routes[webhookRoute]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		begin(w, r)
 		err := a.admit(w, r, at)
 		if err == nil {
 			err = at.serve(w, r)
@@ -43,13 +45,13 @@ func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	p := ProblemOf(err)
-	switch p.Status {
-	case http.StatusUnauthorized, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-		a.logRefusal(p)
-	default:
+	switch _, refused := webhookHints[p.Code]; {
+	case refused:
+		a.logRefusal(p, err)
+	case p.Status != http.StatusBadRequest:
 		p = ProblemOf(store.ErrUnavailable)
+		a.logFailure(r, p, err)
 	}
-	a.logFailure(r, p, err)
 	p.writeJSON(w)
 	return nil
 }
@@ -61,6 +63,8 @@ var webhookHints = map[string]string{
 	"webhook_timestamp_stale":   "sent more than five minutes ago, or hence: look at this machine's clock",
 	"webhook_malformed":         "not what Dodo sends",
 	"body_too_large":            "larger than anything that Dodo sends",
+	"body_too_slow":             "somebody opens requests and does not send their bodies; Dodo sends all at once",
+	"too_many_bodies":           "somebody opens many requests and does not send their bodies; Dodo will send its own again",
 }
 
 // refusalsLogged is how often each kind of refusal is logged, because anybody can
@@ -75,17 +79,37 @@ func newRefusalLimits() map[string]*rate.Limiter {
 	return limits
 }
 
-func (a *API) logRefusal(p Problem) {
-	if limit, known := a.webhookRefusals[p.Code]; known && limit.AllowN(a.gateway.Clock(), 1) {
-		a.logger.Warn("webhook refused", "code", p.Code, "hint", webhookHints[p.Code])
+func (a *API) logRefusal(p Problem, err error) {
+	limit, known := a.webhookRefusals[p.Code]
+	if !known || !limit.AllowN(a.gateway.Clock(), 1) {
+		return
 	}
+	about := []any{"code", p.Code, "hint", webhookHints[p.Code]}
+	if stale, ok := errors.AsType[*dodo.StaleError](err); ok {
+		about = append(about, "seconds_old", stale.Age)
+	}
+	a.logger.Warn("webhook refused", about...)
 }
 
+// handleEvent judges the declared size and the headers before it reads any of the
+// body, and the body under the bounds of [Bodies] (DESIGN 6).
 func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(w, r, maxEvent)
+	body, release, err := a.openEvent(w, r)
 	if err != nil {
+		a.gateway.Observer.EventRefused(err)
 		return err
 	}
+	defer release()
 	_, err = a.gateway.HandleEvent(r.Context(), r.Header, body)
 	return err
+}
+
+func (a *API) openEvent(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	if r.ContentLength > maxEvent {
+		return nil, nil, ErrBodyTooLarge
+	}
+	if err := a.gateway.Verifier.VerifyHeaders(r.Header); err != nil {
+		return nil, nil, err
+	}
+	return a.readBody(w, r, maxEvent)
 }

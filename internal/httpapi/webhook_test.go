@@ -122,6 +122,19 @@ func TestWebhookRefusalsInTheLog(t *testing.T) {
 	}
 }
 
+// How wrong a clock is can be read in the log.
+func TestStaleWebhookInTheLog(t *testing.T) {
+	for _, age := range []int64{301, -4000, 1 << 30} {
+		s := newSite(t, nil)
+		c := s.signed("m", someEvent)
+		c.Header.Set("Webhook-Timestamp", strconv.FormatInt(s.clock.Now().Unix()-age, 10))
+		c.do().problem(401, "webhook_timestamp_stale")
+		if want := "seconds_old=" + strconv.FormatInt(age, 10) + "\n"; !strings.Contains(s.log.String(), want) {
+			t.Errorf("there is no %q in %s", want, s.log)
+		}
+	}
+}
+
 // As large as Dodo may send.
 func TestLargestWebhook(t *testing.T) {
 	s := newSite(t, nil)

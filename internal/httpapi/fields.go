@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// maxBody bounds the body of a request that is not a webhook.
+const maxBody = 16 << 10
+
+// fields names what a body may say, each with the *string or *int64 that it goes
+// to. What a body leaves out keeps the value that it had.
+type fields map[string]any
+
+// readFields reads the body, an object of JSON or a form, and reports which.
+func (a *API) readFields(w http.ResponseWriter, r *http.Request, into fields) (isForm bool, err error) {
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
+		return false, errMediaType
+	}
+	read := into.readJSON
+	switch media {
+	case "application/json":
+	case "application/x-www-form-urlencoded":
+		isForm, read = true, into.readForm
+	default:
+		return false, errMediaType
+	}
+	body, release, err := a.readBody(w, r, maxBody)
+	if err != nil {
+		return isForm, err
+	}
+	defer release() // what was read of it are copies
+	return isForm, read(body)
+}
+
+// readJSON reads one flat object. What encoding/json forgives is refused: names
+// that are unknown (other cases of a known one included) or twice there, bytes
+// and escapes that are no text, and anything after the object (RELIABILITY 6.4).
+func (f fields) readJSON(body []byte) error {
+	if !utf8.Valid(body) {
+		return refuse(errRequest, "The body is not valid UTF-8.")
+	}
+	if !json.Valid(body) {
+		return refuse(errRequest, "The body is not one JSON object.")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return refuse(errRequest, "The body is not one JSON object.")
+	}
+	seen := make(map[string]bool, len(f))
+	for d.More() {
+		token, err := d.Token()
+		name, isName := token.(string)
+		if err != nil || !isName {
+			return refuse(errRequest, "The body is not one JSON object.")
+		}
+		if err := f.expect(name, seen); err != nil {
+			return err
+		}
+		value, err := d.Token()
+		if err != nil {
+			return refuse(errRequest, "%s cannot be read.", name)
+		}
+		switch v := value.(type) {
+		case string:
+			err = f.setText(name, v)
+		case json.Number:
+			err = f.setNumber(name, v.String())
+		default: // null, true, false, and what an array or object begins with
+			err = f.wrong(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readForm reads a form's fields. A field that is empty was not filled in.
+func (f fields) readForm(body []byte) error {
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return refuse(errRequest, "The form is not well encoded.")
+	}
+	seen := make(map[string]bool, len(f))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			if err := f.expect(name, seen); err != nil {
+				return err
+			}
+			if value == "" {
+				continue
+			}
+			set := f.setText
+			if _, isNumber := f[name].(*int64); isNumber {
+				set = f.setNumber
+			}
+			if err := set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// expect refuses names that are unknown or were seen.
+func (f fields) expect(name string, seen map[string]bool) error {
+	if _, known := f[name]; !known {
+		return refuse(errRequest, "%.64q is not a field of this request.", name)
+	}
+	if seen[name] {
+		return refuse(errRequest, "%s is there more than once.", name)
+	}
+	seen[name] = true
+	return nil
+}
+
+func (f fields) setText(name, text string) error {
+	to, ok := f[name].(*string)
+	if !ok {
+		return f.wrong(name)
+	}
+	// A lone surrogate has become U+FFFD, and nothing that we read contains one.
+	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
+		return refuse(errRequest, "%s is not valid text.", name)
+	}
+	*to = text
+	return nil
+}
+
+// wholeNumber is the one way to write an integer: 1.0 and 1e0 are none.
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+
+func (f fields) setNumber(name, number string) error {
+	to, ok := f[name].(*int64)
+	if !ok || !wholeNumber.MatchString(number) {
+		return f.wrong(name)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return f.wrong(name)
+	}
+	*to = n
+	return nil
+}
+
+// wrong says that a value is not of its field's type.
+func (f fields) wrong(name string) error {
+	if name == quantityField {
+		return gateway.ErrQuantity
+	}
+	kind := "a string"
+	if _, isNumber := f[name].(*int64); isNumber {
+		kind = "a whole number"
+	}
+	return refuse(errRequest, "%s must be %s.", name, kind)
+}
