@@ -165,6 +165,11 @@ type Order struct {
 	PaymentID string `json:"payment_id,omitempty"`
 }
 
+// Ended reports whether the order can no longer be paid, and was not.
+func (o Order) Ended(now time.Time) bool {
+	return o.State != OrderPaid && !now.Before(o.ExpiresAt)
+}
+
 // MaxOpenOrders is how many unpaid, unexpired orders an account may have.
 const MaxOpenOrders = 50
 
@@ -181,6 +186,9 @@ type Key struct {
 	Lease time.Duration
 	// Keep is how long a finished key is remembered.
 	Keep time.Duration
+	// Ended is the id of an order that has [Order.Ended], or empty. A finished key
+	// that leads to it is free.
+	Ended string
 }
 
 // Start is how CreateOrder began.
@@ -207,8 +215,8 @@ type Orders interface {
 	// CreateOrder stores o, unless key says that it was asked for before. The
 	// order returned is the one to go on with. Check of the key, count of open
 	// orders (ErrTooManyOrders) and storing are one step. A repeat with the same
-	// order id is answered like the first. Running and Mismatched come without
-	// an order.
+	// order id is answered like the first. Running comes without an order, and
+	// Mismatched only with that of a finished key.
 	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
 	// OpenOrder stores the session of an order, with its expiry where that is
 	// set, and finishes its key. An order that has a session keeps it: ErrConflict

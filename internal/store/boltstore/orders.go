@@ -55,7 +55,7 @@ func (c *creation) run(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	if known != nil {
+	if known != nil && !(known.Done && string(known.Order) == c.key.Ended) {
 		return c.again(b, *known, now)
 	}
 	c.start = store.Created
@@ -75,7 +75,12 @@ func (c *creation) run(tx *bolt.Tx) error {
 func (c *creation) again(b bucket, known keyRecord, now time.Time) error {
 	if string(known.Fingerprint) != c.key.Fingerprint {
 		c.start = store.Mismatched
-		return nil
+		if !known.Done {
+			return nil
+		}
+		var err error
+		c.result, err = readOrder(b, c.order.Account, string(known.Order))
+		return err
 	}
 	own := string(known.By) == c.order.ID
 	if !known.Done && !own && now.UnixMilli() < known.Until {

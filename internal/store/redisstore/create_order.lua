@@ -11,6 +11,7 @@
 --       4 expiry    5 "1" when there is a key    6 fingerprint    7 lease
 --       8 how long a finished key is kept    9 limit of open orders
 --       10 how long an unpaid order is kept after its expiry
+--       11 an order, or "": a finished key that leads to it is free
 --       Times in milliseconds.
 --
 -- Returns {"created" | "resumed" | "replayed" | "running" | "mismatched", id of
@@ -37,8 +38,8 @@ end
 if has_key then
   local known = call('HMGET', KEY, 'order', 'by', 'fingerprint', 'done', 'until')
   local order, by, done, till = known[1], known[2], known[4] == '1', tonumber(known[5] or 0)
-  if order and not (done and till <= now) then
-    if known[3] ~= fingerprint then return { 'mismatched', '' } end
+  if order and not (done and (till <= now or order == ARGV[11])) then
+    if known[3] ~= fingerprint then return { 'mismatched', done and order or '' } end
     if done then return { 'replayed', order } end
     if by ~= id and now < till then return { 'running', '' } end
     run(order)

@@ -56,15 +56,16 @@ func (s *Store) createOnce(ctx context.Context, o store.Order, key store.Key, va
 	reply, err := s.run(ctx, createOrderScript, s.orderKeys(o, key), []string{
 		s.now(), o.ID, string(value), decimal(o.ExpiresAt.UnixMilli()), flag(key.Hash != ""), key.Fingerprint,
 		millis(key.Lease), millis(key.Keep), decimal(store.MaxOpenOrders), millis(retention),
+		key.Ended,
 	})
 	if err != nil {
 		return store.Order{}, "", err
 	}
 	start := store.Start(reply[0])
-	switch start {
-	case "too many":
+	switch {
+	case start == "too many":
 		return store.Order{}, "", fmt.Errorf("create order: %w", store.ErrTooManyOrders)
-	case store.Running, store.Mismatched:
+	case reply[1] == "":
 		return store.Order{}, start, nil
 	}
 	if len(reply) == 3 { // it is new, so nobody has changed it

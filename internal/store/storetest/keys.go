@@ -15,6 +15,7 @@ type call struct {
 	do    func(r *rig)
 	id    string // the order that it asks for; nothing when empty
 	print string // the fingerprint; that of anyKey when empty
+	ended string // the id of an order that has ended
 	want  store.Start
 	order string // the id of the order that it gets
 }
@@ -32,6 +33,7 @@ func calls(list ...call) func(*rig) {
 				continue
 			}
 			key := anyKey
+			key.Ended = c.ended
 			if c.print != "" {
 				key.Fingerprint = c.print
 			}
@@ -117,9 +119,35 @@ var keyTests = []test{
 	)},
 	{"another fingerprint when finished", calls(
 		call{id: "a", want: store.Created, order: "a"},
-		call{do: opened("a"), id: "b", print: "other", want: store.Mismatched},
+		call{do: opened("a"), id: "b", print: "other", want: store.Mismatched, order: "a"},
 		call{id: "b", want: store.Replayed, order: "a"},
 		call{wait: time.Hour, id: "b", print: "other", want: store.Created, order: "b"},
+	)},
+	{"its order has ended: the key is free, and then leads to the next order", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a"), id: "b", want: store.Replayed, order: "a"},
+		call{id: "b", ended: "a", want: store.Created, order: "b"},
+		call{id: "c", want: store.Running},
+		call{id: "c", ended: "a", want: store.Running}, // of two that saw it end, one makes an order
+		call{do: opened("b"), id: "c", ended: "a", want: store.Replayed, order: "b"},
+		call{id: "c", want: store.Replayed, order: "b"},
+	)},
+	{"its order has ended: the key is free for another fingerprint", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a")},
+		call{id: "b", print: "other", ended: "a", want: store.Created, order: "b"},
+		call{do: dropped("b"), id: "c", want: store.Created, order: "c"}, // the first order does not come back
+	)},
+	{"another order has ended: the key is not free", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{do: opened("a"), id: "b", ended: "x", want: store.Replayed, order: "a"},
+		call{id: "b", print: "other", ended: "x", want: store.Mismatched, order: "a"},
+	)},
+	{"a key that is not finished is not free, whatever ended", calls(
+		call{id: "a", want: store.Created, order: "a"},
+		call{id: "b", ended: "a", want: store.Running},
+		call{id: "b", print: "other", ended: "a", want: store.Mismatched},
+		call{wait: time.Minute, id: "b", ended: "a", want: store.Resumed, order: "a"},
 	)},
 	{"dropped: the key is free", calls(
 		call{id: "a", want: store.Created, order: "a"},
