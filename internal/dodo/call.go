@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -45,6 +46,9 @@ func (c *Client) call(ctx context.Context, op string, send sender) (reply, error
 // here, below all of the web server's: what is on the stack meanwhile is kept small,
 // because Go doubles a stack that does not suffice.
 func (c *Client) ask(ctx context.Context, op string, send sender) (body []byte, attempts int, err error) {
+	if err := c.admit(ctx); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", op, err)
+	}
 	end := time.Now().Add(c.timeout)
 	for attempt := 1; ; attempt++ {
 		body, failed := c.attempt(ctx, end, send)
@@ -77,6 +81,11 @@ func (c *Client) again(ctx context.Context, end time.Time, op string, attempt in
 	if c.sleep(ctx, pause) != nil {
 		err.cause = ended(ctx)
 		return err
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	if c.admit(ctx) != nil {
+		return err // what Dodo said explains more than that nobody asked again
 	}
 	return nil
 }

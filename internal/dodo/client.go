@@ -56,6 +56,9 @@ type Options struct {
 	// Sleep waits between attempts, until d has passed or ctx ends; nil waits in
 	// real time.
 	Sleep func(ctx context.Context, d time.Duration) error
+	// Admit is asked before each attempt. Its error ends the operation, and is in the
+	// error returned; an attempt after the first is then not made. nil admits all.
+	Admit func(ctx context.Context) error
 	// Jitter draws from [0,1), so that many clients do not come back at once; nil
 	// is random.
 	Jitter func() float64
@@ -81,6 +84,7 @@ type Client struct {
 	log           *slog.Logger
 	clock         func() time.Time
 	sleep         func(context.Context, time.Duration) error
+	admit         func(context.Context) error
 	jitter        func() float64
 }
 
@@ -105,6 +109,7 @@ func New(o Options) (*Client, error) {
 		log:         o.Logger,
 		clock:       o.Clock,
 		sleep:       o.Sleep,
+		admit:       o.Admit,
 		jitter:      o.Jitter,
 	}
 	c.setDefaults()
@@ -139,6 +144,9 @@ func (c *Client) setDefaults() {
 	}
 	if c.sleep == nil {
 		c.sleep = sleep
+	}
+	if c.admit == nil {
+		c.admit = func(context.Context) error { return nil }
 	}
 	if c.jitter == nil {
 		c.jitter = rand.Float64 // nobody gains by guessing a pause
