@@ -89,6 +89,13 @@ type App struct {
 	// is decided. Default: `freeze`.
 	DisputePolicy config.DisputePolicy `json:"dispute_policy,omitempty"`
 
+	// The most calls to Dodo in a minute, 10 to 1,000,000, whatever they are for. A quarter
+	// is kept for checkouts, one for confirming payments and one for reconciling; one
+	// account and one address get a part. Set it to what Dodo allows your business,
+	// divided by the number of gateways that use the API key. Default: 240, which is
+	// what a new business has.
+	Budget int `json:"budget,omitempty"`
+
 	// How often Dodo is asked for what its webhooks did not tell.
 	Reconcile Reconcile `json:"reconcile,omitzero"`
 
@@ -129,14 +136,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache(), a.validateBudget()); err != nil {
+		return err
+	}
+	var err error
+	if a.store, err = a.loadStore(ctx); err != nil {
 		return err
 	}
 	options, err := a.options()
 	if err != nil {
-		return err
-	}
-	if a.store, err = a.loadStore(ctx); err != nil {
 		return err
 	}
 	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
@@ -178,7 +186,10 @@ func (a *App) validateCache() error {
 func (a *App) options() (o gateway.Options, err error) {
 	r := newResolver()
 	apiKey := r.must("api_key", a.APIKey)
-	client := dodo.Options{APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: a.logger}
+	o.Budget = a.store.calls.budget(a.Budget)
+	client := dodo.Options{
+		APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: a.logger, Admit: o.Budget.Admit,
+	}
 	environment := r.text("environment", a.Environment)
 	webhookSecrets := r.list("webhook_secret", a.WebhookSecrets)
 	if len(webhookSecrets) == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // parseGlobal sets up the app from the global option. The fields of [App] say
@@ -32,6 +33,7 @@ import (
 //		max_stale      <period>
 //		refund_policy  debt | floor
 //		dispute_policy freeze | ignore
+//		budget         <calls a minute>
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]
 //		proof_secret   <secret>...
@@ -113,6 +115,14 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parsePolicy(d, &a.RefundPolicy)
 	case "dispute_policy":
 		return parsePolicy(d, &a.DisputePolicy)
+	case "budget":
+		if err := readCount(d, gateway.LargestBudget, &a.Budget); err != nil {
+			return err
+		}
+		if err := a.validateBudget(); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
 	case "reconcile":
 		return parseReconcile(d, &a.Reconcile)
 	case "keep_events":
@@ -121,7 +131,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return readMany(d, &a.ProofSecrets)
 	default:
 		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "plans", "signup_credits",
-			"cache", "max_stale", "refund_policy", "dispute_policy", "reconcile", "keep_events", "proof_secret")
+			"cache", "max_stale", "refund_policy", "dispute_policy", "budget", "reconcile", "keep_events", "proof_secret")
 	}
 }
 

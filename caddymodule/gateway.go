@@ -218,7 +218,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 		// way can repeat those. This is how a proxy would tell (RFC 8470).
 		r.Header.Set("Early-Data", "1")
 	}
-	g.api.ServeHTTP(w, r.WithContext(httpapi.WithIdentity(r.Context(), who)))
+	g.api.ServeHTTP(w, r.WithContext(httpapi.WithIdentity(withAddress(r), who)))
 }
 
 // refuse answers a request whose account is not usable or cannot be read.

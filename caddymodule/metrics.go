@@ -177,6 +177,7 @@ var errorLabels = []struct {
 	{gateway.ErrKeyRunning, "key_running"},
 	{gateway.ErrKeyMismatch, "key_mismatch"},
 
+	{gateway.ErrTooManyRequests, "too_many_requests"},
 	{store.ErrTooManyOrders, "too_many_orders"},
 	{store.ErrUnavailable, "store_unavailable"},
 	{dodo.ErrUnavailable, "dodo_unavailable"},

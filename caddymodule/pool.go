@@ -38,6 +38,7 @@ type handle struct {
 	// opener must not show what it opens when it is printed; a func does not.
 	opener func(context.Context) (openStore, error)
 	passes *passes // over Dodo's lists, into this store
+	calls  calls   // to Dodo
 	// life ends before the store is closed under those who are still at work, so
 	// that they can give up what waits for it.
 	life context.Context //nolint:containedctx // of no request

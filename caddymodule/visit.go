@@ -71,7 +71,7 @@ func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 // placeholders, the headers and everybody behind see from then on.
 func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, error) {
 	defer v.site.app.store.keep()()
-	now, waiting, err := v.site.app.gateway.Settle(r.Context(), v.account)
+	now, waiting, err := v.site.app.gateway.Settle(withAddress(r), v.account)
 	if err != nil {
 		return entitlement.Snapshot{}, nil, err
 	}

@@ -3,14 +3,11 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +17,9 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// What a checkout can be refused for, beside [store.ErrUnavailable],
-// [store.ErrTooManyOrders], [config.ErrReturnTo] and the sentinels of package
-// dodo.
+// What a checkout can be refused for, besides [ErrTooManyRequests],
+// [store.ErrUnavailable], [store.ErrTooManyOrders], [config.ErrReturnTo] and the
+// sentinels of package dodo.
 var (
 	ErrAnonymous      = errors.New("checkout needs a login")
 	ErrUnknownProduct = errors.New("no such product")
@@ -97,6 +94,7 @@ type purchase struct {
 	key   store.Key
 	start store.Start
 	wish  dodo.Checkout // what Dodo is asked for
+	call  call          // that asks it
 }
 
 // begin makes the order, or finds the one of an earlier request with its key.
@@ -110,9 +108,13 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	if _, err := g.View(ctx, p.order.Account); err != nil {
 		return nil, err
 	}
-	p.key = keyOf(&p.order, req)
-	var err error
-	if p.order, p.start, err = g.Store.CreateOrder(ctx, p.order, p.key); err != nil {
+	p.call = callFor(ctx, forCheckout, p.order.Account)
+	if req.IdempotencyKey == "" { // with a key it may be a repeat, which needs no call
+		if err := g.afford(p.call, req); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.create(ctx, p, req); err != nil {
 		return nil, err
 	}
 	switch p.start {
@@ -120,11 +122,24 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 		return nil, ErrKeyRunning
 	case store.Mismatched:
 		return nil, ErrKeyMismatch
-	case store.Created, store.Resumed:
-		g.describe(&p.wish, who, req, &p.order)
 	case store.Replayed:
+		return p, nil
+	case store.Created, store.Resumed:
 	}
+	if err := g.afford(p.call, req); err != nil {
+		g.drop(ctx, p)
+		return nil, err
+	}
+	g.describe(&p.wish, who, req, &p.order)
 	return p, nil
+}
+
+// afford refuses a checkout that the budget would not let through to Dodo, before
+// any work is done for it.
+func (g *Gateway) afford(c call, req *CheckoutRequest) error {
+	err := g.Budget.check(c, req.DiscountCode != "")
+	g.refusedByBudget(err)
+	return err
 }
 
 // plan checks the wish and makes an order of it, without storing it.
@@ -203,7 +218,7 @@ func termsOf(p config.Product) entitlement.Terms {
 
 // openSession makes the session at Dodo and stores it in the order.
 func (g *Gateway) openSession(ctx context.Context, p *purchase) error {
-	session, err := g.Provider.CreateCheckout(ctx, &p.wish)
+	session, err := g.Provider.CreateCheckout(withCall(ctx, p.call), &p.wish)
 	return g.conclude(ctx, p, session, err)
 }
 
@@ -214,7 +229,11 @@ func (g *Gateway) conclude(ctx context.Context, p *purchase, session dodo.Sessio
 	defer cancel()
 	if err != nil {
 		g.drop(ctx, p)
-		return checkoutError(err)
+		g.refusedByBudget(err)
+		if err = checkoutError(err); errors.Is(err, ErrDiscountCode) {
+			g.Budget.wrongCode(p.call)
+		}
+		return err
 	}
 	return g.open(ctx, p, session)
 }
@@ -277,25 +296,4 @@ func newOrderID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
 	return "ord_" + base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// keyOf is the idempotency key of a request. The fingerprint covers everything
-// that the customer chose.
-func keyOf(order *store.Order, req *CheckoutRequest) store.Key {
-	key := store.Key{Lease: keyLease, Keep: keyKeep}
-	if req.IdempotencyKey != "" {
-		key.Hash = digest("checkout", req.IdempotencyKey)
-		key.Fingerprint = digest(order.Product, strconv.FormatInt(order.Quantity, 10), order.ReturnTo, req.DiscountCode)
-	}
-	return key
-}
-
-// digest is a hash of the parts, each with its length, so that no two lists of
-// parts run together.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -16,10 +16,10 @@ import (
 // Dodo says, and returns the order as it is then. The caller's word grants
 // nothing; anybody else's order is [store.ErrNotFound].
 //
-// Dodo is asked at most once in a few seconds for an order, whoever asks, and
-// within a budget for all of them; beyond it the order is returned as we know
-// it, and the webhook or the next call brings it further. So it is when ctx ends
-// before Dodo has answered; what Dodo then says is applied all the same.
+// Dodo is asked about an order at most once in a few seconds, and within the
+// [Budget]. Beyond it nobody is refused: the order is returned as it is stored, and
+// the webhook or the next call brings it further. So it is when ctx ends before Dodo
+// has answered; what Dodo then says is applied all the same.
 func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order, error) {
 	order, err := g.Order(ctx, account, id)
 	if err != nil || order.State == store.OrderPaid || order.SessionID == "" {
@@ -37,14 +37,18 @@ func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order,
 }
 
 // ask reads the order again at Dodo, unless that was done a moment ago or the
-// budget is used up. All who ask at the same time get the one answer, and it is
+// budget does not allow it. All who ask at the same time get the one answer, and it is
 // applied also when they have left.
 func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singleflight.Result {
 	return g.confirms.DoChan(order.ID, func() (any, error) {
-		if !g.cooldowns.pass(order.ID, g.Clock()) || !g.budget.Allow() {
+		if !g.cooldowns.pass(order.ID, g.Clock()) {
 			return nil, nil
 		}
-		return nil, g.reread(context.WithoutCancel(ctx), order)
+		err := g.reread(context.WithoutCancel(ctx), order)
+		if g.refusedByBudget(err) {
+			return nil, nil
+		}
+		return nil, err
 	})
 }
 
@@ -52,6 +56,7 @@ func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singlefligh
 func (g *Gateway) reread(ctx context.Context, order store.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
 	defer cancel()
+	ctx = withCall(ctx, callFor(ctx, forConfirm, order.Account))
 	fact, err := g.readSession(ctx, order.SessionID)
 	if errors.Is(err, dodo.ErrNotFound) {
 		return nil // nothing is paid that Dodo does not know of

@@ -97,9 +97,12 @@ type Options struct {
 	KeepEvents config.KeepEvents
 	Store      store.Store
 	Provider   Provider
-	Verifier   *dodo.Verifier
-	Prover     *dodo.Prover
-	Observer   Observer
+	// Budget limits the calls of Provider, whose client must ask [Budget.Admit] before
+	// each. Optional: a gateway with a provider that asks nobody needs none.
+	Budget   *Budget
+	Verifier *dodo.Verifier
+	Prover   *dodo.Prover
+	Observer Observer
 	// CacheEntries is how many accounts are remembered; [DefaultCacheEntries] when 0.
 	CacheEntries int
 	// MaxStale is for how long accounts may be shown as they were last known while
@@ -116,7 +119,6 @@ type Options struct {
 type Gateway struct {
 	Options
 	confirms  singleflight.Group // by order id
-	budget    *rate.Limiter      // of reads that customers can cause
 	cooldowns cooldowns          // by order id
 	offers    offerList
 	round     round // of redrives
@@ -125,23 +127,24 @@ type Gateway struct {
 	ending    ending
 	stop      func() // ends the watching of the store
 	waiting   waitingRoom
+	busy      rate.Sometimes // how often it is logged that all calls are used up
 }
 
-// Reads at Dodo that customers can cause are held to a fraction of the 240
-// calls a minute that a new business has (FACTS 1.4).
 const (
-	confirmsPerSecond = 2
-	confirmBurst      = 20
-	confirmCooldown   = 2 * time.Second
-	confirmDeadline   = 15 * time.Second
+	confirmCooldown = 2 * time.Second
+	confirmDeadline = 15 * time.Second
+	busyLogged      = time.Minute
 )
 
 // New makes a gateway. The caller must [Gateway.Close] it.
 func New(o Options) *Gateway {
+	if o.Budget == nil {
+		o.Budget = NewBudget(BudgetOptions{Clock: o.Clock})
+	}
 	g := &Gateway{
 		Options:   o,
-		budget:    rate.NewLimiter(confirmsPerSecond, confirmBurst),
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
+		busy:      rate.Sometimes{Interval: busyLogged},
 	}
 	g.late.gateway, g.late.owed = g, make(map[string]int64)
 	g.offers.offers = offersAt(o.Catalog, nil)

@@ -24,7 +24,7 @@ const (
 // the same, newest first. An order whose last attempt failed waits for another.
 //
 // Dodo is asked as in [Gateway.Confirm]: once for all who ask at the same time,
-// seldom for one order, and within the budget for all. Its silence is no error,
+// seldom for one order, and within the [Budget]. Its silence is no error,
 // because then nothing speaks for the account; a store that fails is one.
 //
 // That nothing waits is remembered with the view, and forgotten when an order can be

@@ -53,7 +53,7 @@ func (g *Gateway) OffersNow(ctx context.Context) []Offer {
 }
 
 func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
-	sold, err := g.Provider.Products(ctx)
+	sold, err := g.Provider.Products(withCall(ctx, call{purpose: forPrices}))
 	if err != nil {
 		g.Logger.Warn("prices could not be read", "error", err)
 		return nil, err

@@ -93,6 +93,7 @@ var problems = []struct {
 	{gateway.ErrKeyFinished, 409, "idempotency_key_finished", "A request with this Idempotency-Key was charged before."},
 	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
 	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
+	{gateway.ErrTooManyRequests, 429, "too_many_requests", "Too many requests. Try again later."},
 	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
 	{gateway.ErrTooManyWaiting, 503, "too_many_waiting", "Too many requests wait for a change. Ask without wait, or try again shortly."},
 	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
@@ -154,6 +155,12 @@ func (p Problem) about(err error) Problem {
 	}
 	if finished, ok := errors.AsType[*gateway.FinishedError](err); ok {
 		p.Members = map[string]any{"charged": finished.Charged}
+	}
+	if many, ok := errors.AsType[*gateway.TooManyRequestsError](err); ok {
+		p.RetryAfter = many.RetryAfter
+		if many.Limit == gateway.LimitCodes {
+			p.Detail = "Several discount codes were wrong. Try again later, or without a code."
+		}
 	}
 	failed, ok := errors.AsType[*dodo.Error](err)
 	switch {

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// create stores the order of a purchase, or finds the order that an earlier request
+// with the same key made. A key whose order has ended is free for any request.
+func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest) error {
+	wanted := p.order
+	attempt := func(key store.Key) (err error) {
+		p.key = key
+		p.order, p.start, err = g.Store.CreateOrder(ctx, wanted, key)
+		return err
+	}
+	key := keyOf(req)
+	err := attempt(key)
+	if err != nil || key.Hash == "" {
+		return err
+	}
+	if p.start == store.Mismatched {
+		if err := attempt(earlierKey(key, &wanted, req)); err != nil {
+			return err
+		}
+	}
+	if p.start != store.Replayed && p.start != store.Mismatched {
+		return nil
+	}
+	ended, err := g.ended(ctx, &p.order)
+	if err != nil || !ended {
+		return err
+	}
+	key.Ended = p.order.ID
+	return attempt(key)
+}
+
+// ended reports whether an order has ended without a payment. Dodo is asked first,
+// because a webhook may be lost, and nobody should pay for one wish twice.
+func (g *Gateway) ended(ctx context.Context, order *store.Order) (bool, error) {
+	if order.ID == "" || !order.Ended(g.Clock()) {
+		return false, nil
+	}
+	now, err := g.Confirm(ctx, order.Account, order.ID)
+	switch {
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, dodo.ErrUnavailable):
+		return false, err
+	case err != nil: // what Dodo does not hand out was hardly paid
+		g.Logger.Warn("order could not be confirmed before its key was used again", "order", order.ID, "error", err)
+	case now.State == store.OrderPaid:
+		*order = now
+	}
+	return order.Ended(g.Clock()), nil
+}
+
+// keyOf is the idempotency key of a request. Its fingerprint covers what the client
+// sent, and nothing that the configuration adds to it: the same request must be a
+// repeat after the configuration has changed, too.
+func keyOf(req *CheckoutRequest) store.Key {
+	key := store.Key{Lease: keyLease, Keep: keyKeep}
+	if req.IdempotencyKey != "" {
+		key.Hash = digest("checkout", req.IdempotencyKey)
+		key.Fingerprint = digest(req.Product, strconv.FormatInt(req.Credits, 10), req.Plan,
+			strconv.FormatInt(req.Quantity, 10), req.ReturnTo, req.DiscountCode)
+	}
+	return key
+}
+
+// earlierKey is the key as earlier versions made it of a request. Stores may hold
+// such keys for [keyKeep] after the upgrade.
+func earlierKey(key store.Key, order *store.Order, req *CheckoutRequest) store.Key {
+	key.Fingerprint = digest(order.Product, strconv.FormatInt(order.Quantity, 10), order.ReturnTo, req.DiscountCode)
+	return key
+}
+
+// digest is a hash of the parts, each with its length, so that no two lists of
+// parts run together.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
