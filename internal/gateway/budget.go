@@ -58,6 +58,10 @@ const (
 	LargestBudget  = 1_000_000
 )
 
+// jitter is how much longer one call may take to reach Dodo than another. So many
+// calls of a minute do not arrive within less.
+const jitter = time.Second
+
 // patience is how long a customer waits for a call that the whole gateway may make
 // soon. Short bursts are smoothed by it instead of refused.
 const patience = 2 * time.Second
@@ -111,7 +115,7 @@ func NewBudget(o BudgetOptions) *Budget {
 	return &Budget{
 		clock: o.Clock, sleep: o.Sleep,
 		second:  newWindow(time.Second, max(n/10, SmallestBudget)),
-		minute:  newWindow(time.Minute, n),
+		minute:  newWindow(time.Minute+jitter, n),
 		callers: newCallers(n),
 		guesses: newGuesses(),
 	}

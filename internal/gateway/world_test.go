@@ -48,6 +48,11 @@ type settings struct {
 	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
 	events        config.KeepEvents
 	maxStale      time.Duration
+	returnTo      []string // of the site http://localhost:8080
+	// perMinute limits the calls to Dodo, and sleep waits for them, by the clock of the
+	// test; without a number all are admitted.
+	perMinute int
+	sleep     func(context.Context, time.Duration) error
 }
 
 var products = []config.Product{
@@ -128,9 +133,18 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	}
 	catalog, err := config.NewCatalog(with.products)
 	must(w.t, err)
-	site, err := config.NewSite("", nil)
+	publicURL := ""
+	if with.returnTo != nil {
+		publicURL = "http://localhost:8080"
+	}
+	site, err := config.NewSite(publicURL, with.returnTo)
 	must(w.t, err)
-	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL, Clock: with.clock})
+	budget := gateway.NewBudget(gateway.BudgetOptions{PerMinute: with.perMinute, Clock: with.clock, Sleep: with.sleep})
+	options := dodo.Options{APIKey: apiKey, BaseURL: api.URL, Clock: with.clock, Sleep: with.sleep}
+	if with.perMinute > 0 {
+		options.Admit = budget.Admit
+	}
+	client, err := dodo.New(options)
 	must(w.t, err)
 	verifier, err := dodo.NewVerifier([]string{secret}, with.clock)
 	must(w.t, err)
@@ -138,7 +152,7 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	must(w.t, err)
 	g := gateway.New(gateway.Options{
 		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
-		Provider: client, Verifier: verifier, Prover: prover, Observer: w.seen,
+		Provider: client, Budget: budget, Verifier: verifier, Prover: prover, Observer: w.seen,
 		Logger: slog.New(slog.DiscardHandler), Clock: with.clock, MaxStale: with.maxStale,
 	})
 	w.t.Cleanup(g.Close)
