@@ -15,6 +15,9 @@ import (
 	"github.com/dodogate/dodogate/bench/rig"
 )
 
+// unlimited begins the options of a gateway whose provider takes any number of calls.
+const unlimited = "\tdodo {\n\t\tbudget 1000000"
+
 // checkoutBody is what a bare handler would send, which is about as much as we do.
 func checkoutBody() io.Reader {
 	return bytes.NewReader([]byte(`{"product_cart":[{"product_id":"` + productID + `","quantity":1}],"return_url":"http://127.0.0.1/payments/return?order=ord_0000000000000000000000",` +
@@ -178,7 +181,7 @@ func (b *bench) shops(provider string) (shops []*shop, err error) {
 	} {
 		gateway, err := b.caddy(rig.CaddySpec{
 			Name: store.name, Env: []string{stockGC},
-			Global: gatewayOptions(store.line, provider), Site: gatewaySite("", provider),
+			Global: strings.Replace(gatewayOptions(store.line, provider), "\tdodo {", unlimited, 1), Site: gatewaySite("", provider),
 		})
 		if err != nil {
 			return nil, err

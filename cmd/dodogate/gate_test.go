@@ -47,6 +47,7 @@ func newGateAt(t *testing.T, dodo, store string, credits int, charge string) *ga
 		base_url       %s
 		public_url     http://localhost
 		store          %s
+		budget         1000000
 		reconcile      off
 		signup_credits %d
 		product pack10 {

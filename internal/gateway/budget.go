@@ -64,7 +64,7 @@ const jitter = time.Second
 
 // patience is how long a customer waits for a call that the whole gateway may make
 // soon. Short bursts are smoothed by it instead of refused.
-const patience = 2 * time.Second
+const patience = 5 * time.Second
 
 // BudgetOptions are the parts of a [Budget]. All may be left zero.
 type BudgetOptions struct {
@@ -80,7 +80,8 @@ type BudgetOptions struct {
 // Budget limits the calls to Dodo, so that no customer can use up what Dodo allows
 // the whole business. Every call is admitted by it, repeats of failed calls too.
 //
-//   - In any minute there are at most PerMinute calls, and in any second a tenth.
+//   - In any minute there are at most PerMinute calls, and in any second as many as
+//     Dodo allows with that number.
 //   - A quarter of them is kept for checkouts, one for confirming orders, and one
 //     for reconciling. The last quarter goes to whoever comes first.
 //   - One account, and one address, can cause only a part of them.
@@ -114,11 +115,17 @@ func NewBudget(o BudgetOptions) *Budget {
 	n := o.PerMinute
 	return &Budget{
 		clock: o.Clock, sleep: o.Sleep,
-		second:  newWindow(time.Second, max(n/10, SmallestBudget)),
+		second:  newWindow(time.Second, perSecond(n)),
 		minute:  newWindow(time.Minute+jitter, n),
 		callers: newCallers(n),
 		guesses: newGuesses(),
 	}
+}
+
+// perSecond is how many of the calls of a minute may be made in one second: what Dodo
+// allows at each of its levels (FACTS 1.4).
+func perSecond(perMinute int) int {
+	return max(perMinute/10, min(perMinute/6, 40), SmallestBudget)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -64,7 +64,7 @@ func withinEvery(t *testing.T, span time.Duration, most int, times []time.Time) 
 }
 
 // TestBudgetIsNeverPassed: of calls at random, for random purposes and by random
-// callers, no minute has more than the budget and no second more than a tenth.
+// callers, no minute has more than the budget, and no second more than Dodo allows in one.
 func TestBudgetIsNeverPassed(t *testing.T) {
 	for range 40 {
 		seed := rand.Uint64()
@@ -93,7 +93,7 @@ func TestBudgetIsNeverPassed(t *testing.T) {
 				case !errors.As(err, &many) || many.RetryAfter <= 0 || many.RetryAfter > time.Minute+time.Second:
 					t.Fatalf("%s: %v", what, err)
 				}
-				if waited := clock.Now().Sub(began); what != "reconcile" && waited > 2*time.Second {
+				if waited := clock.Now().Sub(began); what != "reconcile" && waited > 5*time.Second {
 					t.Fatalf("%s waited %v", what, waited)
 				}
 			}
@@ -101,7 +101,7 @@ func TestBudgetIsNeverPassed(t *testing.T) {
 				t.Fatalf("only %d calls were admitted", len(admitted))
 			}
 			withinEvery(t, time.Minute, perMinute, admitted)
-			withinEvery(t, time.Second, max(perMinute/10, 10), admitted)
+			withinEvery(t, time.Second, map[int]int{10: 10, 11: 10, 60: 10, 240: 40, 1000: 100}[perMinute], admitted)
 		})
 	}
 }

@@ -154,7 +154,7 @@ func TestKeyOfEarlierVersion(t *testing.T) {
 	digest := func(parts ...string) string {
 		h := sha256.New()
 		for _, p := range parts {
-			fmt.Fprintf(h, "%d:%s", len(p), p)
+			_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
 		}
 		return hex.EncodeToString(h.Sum(nil))
 	}

@@ -135,10 +135,10 @@ func TestGuessPauses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []time.Duration{16, 32, 64, 128, 256, 300, 300} {
+	for _, seconds := range []int{16, 32, 64, 128, 256, 300, 300} {
 		left := pause()
-		if want *= time.Second; left != want-time.Minute/4 {
-			t.Fatalf("%v are left of a pause of %v", left, want)
+		if want := time.Duration(seconds)*time.Second - time.Minute/4; left != want {
+			t.Fatalf("%v are left of a pause of %d seconds, want %v", left, seconds, want)
 		}
 		clock.Move(left - time.Minute/4)
 		if err := try("ALLFREE"); err != nil {

@@ -55,7 +55,7 @@ func (c *creation) run(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	if known != nil && !(known.Done && string(known.Order) == c.key.Ended) {
+	if known != nil && (!known.Done || string(known.Order) != c.key.Ended) {
 		return c.again(b, *known, now)
 	}
 	c.start = store.Created
