@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -39,8 +37,7 @@ func (c *calls) budget(perMinute int) *gateway.Budget {
 // withAddress is the request's context with the address that Caddy takes the client
 // to have: {client_ip}, for which it believes its trusted_proxies and nobody else.
 func withAddress(r *http.Request) context.Context {
-	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	address, err := netip.ParseAddr(text)
+	address, err := netip.ParseAddr(clientIP(r))
 	if err != nil { // a Unix socket, for example
 		return r.Context()
 	}
