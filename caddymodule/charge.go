@@ -19,6 +19,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -72,8 +73,9 @@ type Charge struct {
 	ReleaseOn []string `json:"release_on,omitempty"`
 
 	// The response header in which the app may say what the request really costs,
-	// as a whole number. It is removed from the answer. Where it is declared as a
-	// trailer, the charge is decided at the end. Default: `X-Charge-Credits` if max
+	// as a whole number. It is removed from the answer. If it is declared as a
+	// trailer, the charge is decided at the end; whoever received a part of the body
+	// pays credits if the price does not come. Default: `X-Charge-Credits` if max
 	// is set, else none.
 	PriceHeader string `json:"price_header,omitempty"`
 
@@ -101,9 +103,9 @@ type Charge struct {
 	// false, these are charged.
 	RefuseCrossOriginGet bool `json:"refuse_cross_origin_get,omitempty"`
 
-	app     *App
-	logger  *slog.Logger
-	charged func(status int) bool
+	app    *App
+	logger *slog.Logger
+	tariff ledger.Tariff
 }
 
 // CaddyModule returns the Caddy module information.
@@ -149,7 +151,8 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.HoldTTL == 0 {
 		h.HoldTTL = config.Duration(defaultHoldTTL)
 	}
-	if h.charged, err = chargedStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
+	h.tariff = ledger.Tariff{Credits: h.Credits, Max: h.Max}
+	if h.tariff.Statuses, err = ledger.NewStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
 		return err
 	}
 	if h.app, err = configuredApp(ctx); err != nil {
@@ -183,7 +186,7 @@ func (h *Charge) validate() error {
 	case h.OnStoreError != "" && h.OnStoreError != failClosed && h.OnStoreError != failOpen:
 		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
-	_, err := chargedStatuses(h.ChargeOn, h.ReleaseOn)
+	_, err := ledger.NewStatuses(h.ChargeOn, h.ReleaseOn)
 	return err
 }
 

@@ -164,7 +164,7 @@ func TestChargePriceAsTrailer(t *testing.T) {
 		atEnd   bool
 	}{
 		{"/?declared&price=7", 7, true}, {"/?declared", 2, true}, {"/?declared&price=x", 2, true}, {"/?declared&price=99", 10, true},
-		{"/?price=7", 2, false}, {"/?declared&abort", 0, true}, {"/?abort", 2, false},
+		{"/?price=7", 2, false}, {"/?declared&abort", 2, true}, {"/?abort", 2, false},
 	} {
 		req, _ := http.NewRequest("GET", "http://127.0.0.1:"+b.Port+tt.target, nil)
 		req.Header.Set("X-Test-User", "alice")

@@ -37,7 +37,7 @@
 // A request that costs credits holds them in [Charge], and its meter (meter.go) decides by
 // the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
 // (internal/gateway/charge.go), whose rules are Account.Hold and Account.End
-// (internal/ledger/hold.go). Each store does both as one step: holds.go in
+// (internal/ledger/hold.go). What an answer costs is Tariff.Judge (internal/ledger/price.go). Each store does both as one step: holds.go in
 // internal/store/boltstore, hold.lua and end.lua in internal/store/redisstore, with their
 // short ways known_*.lua and usual_*.lua before them.
 //

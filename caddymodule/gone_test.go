@@ -147,7 +147,7 @@ func TestRequestThatBreaks(t *testing.T) {
 	b.leaves("alice", 98)
 
 	for _, f := range b.fronts()[1:] {
-		for path, left := range map[string]int64{"/": 98, "/breaks": 100} { // by itself, while the request goes on
+		for _, path := range []string{"/", "/breaks"} { // by itself, while the request goes on
 			body, write := io.Pipe()
 			req, _ := http.NewRequest("POST", f.base+path, body)
 			req.Header.Set("X-Test-User", f.name+path)
@@ -171,7 +171,7 @@ func TestRequestThatBreaks(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 			_ = write.Close()
-			b.leaves(f.name+path, left)
+			b.leaves(f.name+path, 98)
 		}
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // meter passes an answer on to the client and decides by its status what the
@@ -26,15 +26,16 @@ type meter struct {
 	done    func() // to be called when the hold is being ended
 	renewal renewal
 
-	wrote     bool  // the status is known
-	gone      bool  // nothing goes to the client, which left before that
-	broken    bool  // something did not get to the client, which left behind it
-	atEnd     bool  // the price comes as a trailer
-	nextToApp bool  // there is no other dodo_charge behind this one
-	settled   bool  // the price is decided
-	price     int64 // once it is
-	returned  bool  // the handlers behind have, rather than panicked
-	err       error // that they returned
+	wrote     bool          // the status is known
+	gone      bool          // nothing goes to the client, which left before that
+	broken    bool          // a write to the client failed
+	atEnd     bool          // the price is decided at the end
+	answer    ledger.Answer // what is known of it
+	nextToApp bool          // there is no other dodo_charge between this one and the app
+	settled   bool          // the price is decided
+	price     int64         // once it is
+	returned  bool          // the handlers behind have, rather than panicked
+	err       error         // that they returned
 
 	record bool // keep the answer for who asks again
 	status int
@@ -56,7 +57,7 @@ func (m *meter) WriteHeader(status int) {
 	switch final := status >= 200 || status == http.StatusSwitchingProtocols; {
 	case m.wrote:
 	case !final:
-		_, _ = m.take() // a price is for the final status to tell, and so are receipts
+		_ = m.take() // a price is for the final status to tell, and so are receipts
 		removeField(m.Header(), headerCharged)
 		removeField(m.Header(), headerRemaining)
 	case m.request.Context().Err() != nil:
@@ -90,26 +91,36 @@ func (m *meter) leave() {
 // decide settles the price at the status, unless it comes as a trailer.
 func (m *meter) decide(status int) {
 	header := m.Header()
-	price := m.handler.Credits
-	values, named := m.take()
+	m.answer.Status, m.answer.Price = status, m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
 	if status == http.StatusSwitchingProtocols || m.request.Method == http.MethodConnect { // RFC 8441, 9220
 		m.record = false // what follows cannot be repeated, and is not waited for
+	} else {
+		m.answer.Awaits = late
 	}
-	switch {
-	case !m.handler.charged(status):
-		price = 0
-	case named:
-		price = m.handler.price(values)
-	case late:
+	v := m.judge()
+	if v.Wait {
 		m.atEnd = true
 		header.Add("Trailer", headerCharged)
 		header.Add("Trailer", headerRemaining)
 		return
 	}
-	m.settle(price)
+	m.settle(v.Price)
 	m.keepHead(status)
+}
+
+// judge asks what the answer costs by all that is known of it.
+func (m *meter) judge() ledger.Verdict {
+	v := m.handler.tariff.Judge(m.answer)
+	switch log := m.handler.logger; v.Note {
+	case ledger.Capped:
+		log.Warn("the app asks a higher price than max allows, which is charged instead", "max", m.handler.Max)
+	case ledger.Unreadable:
+		log.Warn("the app's price cannot be read; the usual price is charged", "header", m.handler.PriceHeader, "values", len(m.answer.Price))
+	case ledger.NoNote:
+	}
+	return v
 }
 
 // silenceApp removes receipts that the app wrote itself. Those of another
@@ -141,23 +152,11 @@ func (m *meter) silenceTrailers() {
 
 // take removes the price from the headers, and from the trailers that are set so
 // far.
-func (m *meter) take() (values []string, named bool) {
+func (m *meter) take() []string {
 	if m.handler.PriceHeader == "" {
-		return nil, false
+		return nil
 	}
 	return removeField(m.Header(), m.handler.PriceHeader)
-}
-
-// removeField removes what is in a header and what is to be its trailer, however a
-// handler spelled the name, and returns the values.
-func removeField(header http.Header, name string) (values []string, found bool) {
-	for key, of := range header {
-		if len(key) >= len(name) && strings.EqualFold(strings.TrimPrefix(key, http.TrailerPrefix), name) {
-			values, found = append(values, of...), true
-			delete(header, key)
-		}
-	}
-	return values, found
 }
 
 // settle decides the price and tells the client. Spending it may come later.
@@ -188,10 +187,11 @@ func (m *meter) end(receipt []byte) {
 // finish settles what no status has settled. It also runs when the handlers behind
 // panicked.
 func (m *meter) finish() {
-	values, named := m.take()
+	named := m.take()
 	m.silenceTrailers()
 	if !m.settled {
-		m.settle(m.lastPrice(values, named))
+		m.answer.Price, m.answer.End = named, m.ending()
+		m.settle(m.judge().Price)
 	}
 	var receipt []byte
 	if m.record && m.returned && m.err == nil && m.request.Context().Err() == nil {
@@ -200,22 +200,15 @@ func (m *meter) finish() {
 	m.end(receipt)
 }
 
-// lastPrice is what a request costs whose price was to come last, if it came.
-// Without an answer there is nothing to pay for. A client who left in the middle of
-// it, or broke off its request, got something; an app that broke off by itself did not
-// say that it is done.
-func (m *meter) lastPrice(values []string, named bool) int64 {
+// ending is how the answer has ended.
+func (m *meter) ending() ledger.End {
 	switch {
-	case !m.wrote:
-		return 0
-	case named:
-		return m.handler.price(values)
 	case m.broken, m.visit.brokeOff(), m.request.Context().Err() != nil:
-		return m.handler.Credits
+		return ledger.LeftByClient
 	case m.returned && m.err == nil:
-		return m.handler.Credits
+		return ledger.Completed
 	default:
-		return 0
+		return ledger.BrokenOff
 	}
 }
 
@@ -229,6 +222,9 @@ func (m *meter) Write(p []byte) (int, error) {
 	}
 	m.keepBody(p)
 	n, err := m.ResponseWriter.Write(p)
+	if n > 0 && m.request.Method != http.MethodHead { // whose body net/http swallows
+		m.answer.Body = true
+	}
 	if err != nil {
 		m.broken = true
 		m.drop() // the rest may never come
@@ -263,9 +259,12 @@ func (m *meter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, m.request.Context().Err()
 	}
 	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
-	if err == nil && !m.wrote {
-		m.wrote = true
-		m.decide(http.StatusSwitchingProtocols)
+	if err == nil {
+		m.answer.Body = true // nobody sees what is written from now on
+		if !m.wrote {
+			m.wrote = true
+			m.decide(http.StatusSwitchingProtocols)
+		}
 	}
 	return conn, buffered, err
 }

@@ -1,5 +1,6 @@
 // Package ledger holds the rules of credits: how grants are given, clawed back
-// and lapse, how holds set credits aside and end, and which entries explain it.
+// and lapse, how holds set credits aside and end, and which entries explain it; and
+// what the answer to a request costs.
 //
 // It is pure: no clock, no I/O, no context. The embedded store calls it; the
 // Redis store runs the same rules as scripts, and the conformance suite of

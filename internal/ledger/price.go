@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Tariff is what requests cost.
+type Tariff struct {
+	Credits  int64     // for a request whose price nobody names
+	Max      int64     // the most that the app may name; it is held for each request
+	Statuses *Statuses // that are charged
+}
+
+// Answer is what is known of the answer to a request.
+type Answer struct {
+	// Status is the final HTTP status, 101 of an upgrade included. 0 is none.
+	Status int
+	// Price has the values of the header in which the app names the price.
+	Price []string
+	// Awaits says that the price comes behind the body.
+	Awaits bool
+	// Body says that a part of the body was written to the client. Whether it arrived
+	// nobody can know.
+	Body bool
+	// End is how the answer ended.
+	End End
+}
+
+// End is how an answer ended.
+type End int
+
+// How answers end. The zero value is one that has not ended.
+const (
+	Underway  End = iota
+	Completed     // the app said all that it had to say
+	LeftByClient
+	BrokenOff // by the app, or by what is between
+)
+
+// Verdict is what an answer costs.
+type Verdict struct {
+	Price int64
+	Wait  bool // the price is decided at the end
+	Note  Note
+}
+
+// Note is what the operator should know of a price.
+type Note int
+
+// What there is to know.
+const (
+	NoNote     Note = iota
+	Capped          // the app named more than Max
+	Unreadable      // what the app named is no price
+)
+
+// Judge decides what an answer costs. An answer is paid for when its status is known;
+// one that [Answer.Awaits] its price, when it has ended:
+//
+//   - Without an answer, and for a status that is not charged, nothing is owed.
+//   - A price that the app names counts.
+//   - Without one, the usual price is owed for an answer that is complete, and for one
+//     that ends early if the client left or a part of the body was written to it. The
+//     client can bring about the end of any answer by not reading it, so it does not
+//     matter who broke off.
+func (t Tariff) Judge(a Answer) Verdict {
+	switch {
+	case a.Status == 0, !t.Statuses.Has(a.Status):
+		return Verdict{}
+	case len(a.Price) > 0:
+		return t.named(a.Price)
+	case a.Awaits && a.End == Underway:
+		return Verdict{Wait: true}
+	case a.End == BrokenOff && !a.Body:
+		return Verdict{}
+	default:
+		return Verdict{Price: t.Credits}
+	}
+}
+
+// named reads the price that the app names.
+func (t Tariff) named(values []string) Verdict {
+	if len(values) == 1 {
+		text := strings.TrimSpace(values[0])
+		isDigits := text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
+		n, err := strconv.ParseInt(text, 10, 64)
+		switch {
+		case isDigits && (err != nil || n > t.Max): // an error is more than 2^63
+			return Verdict{Price: t.Max, Note: Capped}
+		case isDigits:
+			return Verdict{Price: n}
+		}
+	}
+	return Verdict{Price: t.Credits, Note: Unreadable}
+}
