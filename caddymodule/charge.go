@@ -94,8 +94,8 @@ type Charge struct {
 	OnStoreError string `json:"on_store_error,omitempty"`
 
 	// Keeps the answer to a request with an `Idempotency-Key` for 24 hours, if it is
-	// no larger than 32 KiB, and repeats it to whoever repeats the request. Default:
-	// false.
+	// no larger than 32 KiB, and repeats it to a client that repeats the request and asks
+	// for the same form of the answer, as its `Vary` says. Default: false.
 	Replay bool `json:"replay,omitempty"`
 
 	// Refuses what other sites have a visitor's browser send for `GET` and `HEAD`, too:
@@ -224,12 +224,16 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 			m.finish()
 		}
 	}()
+	var record *recording
+	if h.Replay && key != "" {
+		record = newRecording(w, r)
+	}
 	charge := h.hold(w, r, v, key)
 	if charge == nil {
 		return nil
 	}
 	m = newMeter(h, w, r, v, charge, done)
-	m.record = h.Replay && key != ""
+	m.record = record
 	v.held(r, charge)
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
@@ -270,7 +274,7 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 		return charge
 	}
 	finished, again := errors.AsType[*gateway.FinishedError](err)
-	if again && h.Replay && replay(newPrivateAnswer(w, nil), finished) {
+	if again && h.Replay && replay(newPrivateAnswer(w, nil), r, finished) {
 		metrics.charged("replayed", 0)
 		return nil
 	}

@@ -37,10 +37,7 @@ type meter struct {
 	returned  bool          // the handlers behind have, rather than panicked
 	err       error         // that they returned
 
-	record bool // keep the answer for who asks again
-	status int
-	header http.Header
-	body   []byte
+	record *recording // of the answer, for a client that repeats the request; nil is none
 }
 
 func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *gateway.Charge, done func()) *meter {
@@ -82,7 +79,7 @@ const statusGone = 499
 // net/http a client is gone that has closed only its own half of the connection: it
 // could still read what it does not pay for.
 func (m *meter) leave() {
-	m.wrote, m.gone, m.record = true, true, false
+	m.wrote, m.gone, m.record = true, true, nil
 	clear(m.Header())
 	m.settle(0)
 	m.ResponseWriter.WriteHeader(statusGone)
@@ -95,7 +92,7 @@ func (m *meter) decide(status int) {
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
 	if status == http.StatusSwitchingProtocols || m.request.Method == http.MethodConnect { // RFC 8441, 9220
-		m.record = false // what follows cannot be repeated, and is not waited for
+		m.record = nil // what follows cannot be repeated, and is not waited for
 	} else {
 		m.answer.Awaits = late
 	}
@@ -166,7 +163,7 @@ func (m *meter) settle(price int64) {
 	header := m.Header()
 	header[headerCharged] = []string{strconv.FormatInt(charged, 10)}
 	header[headerRemaining] = []string{strconv.FormatInt(left, 10)}
-	if !m.record || price == 0 {
+	if m.record == nil || price == 0 {
 		m.end(nil)
 	}
 }
@@ -193,11 +190,7 @@ func (m *meter) finish() {
 		m.answer.Price, m.answer.End = named, m.ending()
 		m.settle(m.judge().Price)
 	}
-	var receipt []byte
-	if m.record && m.returned && m.err == nil && m.request.Context().Err() == nil {
-		receipt = m.receipt()
-	}
-	m.end(receipt)
+	m.end(m.receipt())
 }
 
 // ending is how the answer has ended.
@@ -240,7 +233,7 @@ func (m *meter) ReadFrom(r io.Reader) (int64, error) {
 	if m.gone {
 		return 0, m.request.Context().Err()
 	}
-	if m.record || m.atEnd { // Write sees what goes, and whether it does
+	if m.record != nil || m.atEnd { // Write sees what goes, and whether it does
 		return io.Copy(writerOnly{m}, r)
 	}
 	return m.ResponseWriterWrapper.ReadFrom(r)

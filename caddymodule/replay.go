@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -29,70 +30,73 @@ func fingerprint(r *http.Request) string {
 // maxReplayed is the size of the largest body that is kept, in bytes.
 const maxReplayed = 32 << 10
 
-// receipt is what is kept of an answer.
-type receipt struct {
-	Status int         `json:"status"`
-	Header http.Header `json:"header"`
-	Body   []byte      `json:"body"`
+// recording is an answer that is being kept for a client that repeats its request.
+type recording struct {
+	asked  http.Header         // the request as it came in
+	before http.Header         // of the answer, before anybody answered
+	kept   *httpapi.KeptAnswer // once the status is known
+}
+
+// newRecording begins one, before the request and the answer are touched.
+func newRecording(w http.ResponseWriter, r *http.Request) *recording {
+	return &recording{asked: r.Header.Clone(), before: w.Header().Clone()}
 }
 
 // keepHead notes the status and the headers that are the answer's own.
 func (m *meter) keepHead(status int) {
-	if !m.record || m.price == 0 {
-		m.record = false
+	if m.record == nil {
 		return
 	}
-	m.status, m.header = status, m.Header().Clone()
-	for _, name := range []string{
-		"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade", "Content-Length", "Date", headerRemaining,
-	} {
-		delete(m.header, name)
+	if m.price == 0 {
+		m.record = nil
+		return
 	}
+	m.record.kept = httpapi.NewKeptAnswer(m.record.asked, m.record.before, status, m.Header())
+	if m.record.kept == nil {
+		m.drop()
+		return
+	}
+	delete(m.record.kept.Header, headerRemaining)
 }
 
 // keepBody keeps what is written, as long as it is little.
 func (m *meter) keepBody(p []byte) {
-	if !m.record || m.status == 0 {
+	if m.record == nil || m.record.kept == nil {
 		return
 	}
-	if len(m.body)+len(p) > maxReplayed {
+	if len(m.record.kept.Body)+len(p) > maxReplayed {
 		m.drop()
 		return
 	}
-	m.body = append(m.body, p...)
+	m.record.kept.Body = append(m.record.kept.Body, p...)
 }
 
 // drop keeps nothing of the answer after all.
 func (m *meter) drop() {
-	if m.record && m.settled {
-		m.record, m.body = false, nil
+	if m.record != nil && m.settled {
+		m.record = nil
 		m.end(nil)
 	}
 }
 
+// receipt is what is kept of a whole answer; nil is nothing.
 func (m *meter) receipt() []byte {
-	if m.status == 0 {
+	if m.record == nil || m.record.kept == nil || !m.returned || m.err != nil || m.request.Context().Err() != nil {
 		return nil
 	}
-	text, err := json.Marshal(receipt{m.status, m.header, m.body})
+	text, err := json.Marshal(m.record.kept)
 	if err != nil || len(text) > store.MaxReceipt {
 		return nil
 	}
 	return text
 }
 
-// replay repeats an answer. It reports whether there is one.
-func replay(w http.ResponseWriter, finished *gateway.FinishedError) bool {
-	var kept receipt
-	if json.Unmarshal(finished.Receipt, &kept) != nil || kept.Status < 200 {
+// replay repeats an answer. It reports whether there is one that fits the request.
+func replay(w http.ResponseWriter, r *http.Request, finished *gateway.FinishedError) bool {
+	var kept httpapi.KeptAnswer
+	if json.Unmarshal(finished.Receipt, &kept) != nil || !kept.Fits(r.Header) {
 		return false
 	}
-	header := w.Header()
-	for name, values := range kept.Header {
-		header[name] = values
-	}
-	header.Set("Idempotent-Replayed", "true")
-	w.WriteHeader(kept.Status)
-	_, _ = w.Write(kept.Body)
+	kept.Write(w)
 	return true
 }
