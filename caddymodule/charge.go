@@ -50,6 +50,10 @@ func init() {
 // the app cannot be reached. What was held by a gateway that died comes back after
 // hold_ttl.
 //
+// An answer that another handler makes in the place of the app's (`handle_response`,
+// `intercept`) is charged only if both statuses are. A gRPC call is charged only if its
+// `grpc-status` is 0, which is known at its end.
+//
 // The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
 // writes under these names is removed. An error page that `handle_errors` makes does
 // not pass here: if an app makes it that writes them or a price, have its

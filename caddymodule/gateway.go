@@ -229,7 +229,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
-	httpapi.WriteError(w, r, err)
+	httpapi.RefuseWith(w, r, httpapi.ProblemOf(err))
 }
 
 // parseGateway sets up the gateway of a site from Caddyfile tokens. The fields of

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,7 @@ type meter struct {
 	charge  *gateway.Charge
 	done    func() // to be called when the hold is being ended
 	renewal renewal
+	origin  origin
 
 	wrote     bool          // the status is known
 	gone      bool          // nothing goes to the client, which left before that
@@ -43,7 +45,7 @@ type meter struct {
 func newMeter(h *Charge, w http.ResponseWriter, r *http.Request, v *visit, c *gateway.Charge, done func()) *meter {
 	m := &meter{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		handler:               h, request: r, visit: v, charge: c, done: done,
+		handler:               h, request: r, visit: v, charge: c, done: done, origin: newOrigin(r),
 	}
 	m.renewal.start(time.Duration(h.HoldTTL)/renewals, m.renew)
 	return m
@@ -91,10 +93,14 @@ func (m *meter) decide(status int) {
 	m.answer.Status, m.answer.Price = status, m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
+	m.askOrigin()
 	if status == http.StatusSwitchingProtocols || m.request.Method == http.MethodConnect { // RFC 8441, 9220
 		m.record = nil // what follows cannot be repeated, and is not waited for
 	} else {
 		m.answer.Awaits = late
+		if is, inTrailers := isRPC(header); is {
+			m.answer.RPC, m.answer.RPCStatus = inTrailers, ledger.RPCStatus(header[headerRPCStatus])
+		}
 	}
 	v := m.judge()
 	if v.Wait {
@@ -107,6 +113,21 @@ func (m *meter) decide(status int) {
 	m.keepHead(status)
 }
 
+// askOrigin notes what the app said itself, if a proxy asked it.
+func (m *meter) askOrigin() {
+	if !m.handler.tariff.Statuses.Has(m.answer.Status) {
+		return // nothing depends on it
+	}
+	answered := m.origin.answered()
+	m.answer.Origin = m.origin.status(answered)
+	if answered && len(m.answer.Price) == 0 && m.nextToApp && m.handler.PriceHeader != "" {
+		m.answer.Price = m.origin.header(m.handler.PriceHeader)
+	}
+}
+
+// headerRPCStatus tells how a gRPC call ended, as a trailer or, without a body, as a header.
+const headerRPCStatus = "Grpc-Status"
+
 // judge asks what the answer costs by all that is known of it.
 func (m *meter) judge() ledger.Verdict {
 	v := m.handler.tariff.Judge(m.answer)
@@ -115,6 +136,8 @@ func (m *meter) judge() ledger.Verdict {
 		log.Warn("the app asks a higher price than max allows, which is charged instead", "max", m.handler.Max)
 	case ledger.Unreadable:
 		log.Warn("the app's price cannot be read; the usual price is charged", "header", m.handler.PriceHeader, "values", len(m.answer.Price))
+	case ledger.Unused:
+		log.Info("the app named a price for an answer that is not charged", "header", m.handler.PriceHeader, "status", m.answer.Status)
 	case ledger.NoNote:
 	}
 	return v
@@ -187,10 +210,24 @@ func (m *meter) finish() {
 	named := m.take()
 	m.silenceTrailers()
 	if !m.settled {
-		m.answer.Price, m.answer.End = named, m.ending()
-		m.settle(m.judge().Price)
+		m.judgeEnd(named)
+	} else if len(named) > 0 && !m.gone {
+		m.handler.logger.Warn("the app named a price in a trailer and it is not used: the charge was decided before, by the status or by a price in a header", "header", m.handler.PriceHeader, "declared", m.answer.Awaits)
 	}
 	m.end(m.receipt())
+}
+
+// judgeEnd settles the price of an answer that has ended.
+func (m *meter) judgeEnd(named []string) {
+	if len(m.answer.Price) == 0 {
+		m.answer.Price = named
+	}
+	if m.answer.RPC && m.answer.RPCStatus == 0 {
+		header := m.Header()
+		m.answer.RPCStatus = ledger.RPCStatus(slices.Concat(header[headerRPCStatus], header[http.TrailerPrefix+headerRPCStatus]))
+	}
+	m.answer.End = m.ending()
+	m.settle(m.judge().Price)
 }
 
 // ending is how the answer has ended.

@@ -32,9 +32,10 @@ func init() {
 // answered with 500.
 //
 // Everybody else is refused: with 402 and offers of what would satisfy it, as a page
-// with buy buttons for browsers and as `application/problem+json` otherwise; with
-// 401 when nobody is logged in. Before a 402, Dodo is asked about orders of the
-// account that wait to be paid, so that who has just paid is not refused.
+// with buy buttons for browsers, as a `grpc-status` for calls of gRPC, and as
+// `application/problem+json` otherwise; with 401 when nobody is logged in. Before a 402,
+// Dodo is asked about orders of the account that wait to be paid, so that who has just
+// paid is not refused.
 //
 // A CORS preflight passes, because it carries no login; of the answer to it only
 // the status and the `Access-Control-*` headers go back. A request that changes
@@ -134,7 +135,7 @@ func failRequest(w http.ResponseWriter, r *http.Request, logger *slog.Logger, er
 		level = slog.LevelDebug
 	}
 	logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
-	httpapi.WriteError(w, r, err)
+	httpapi.RefuseWith(w, r, p)
 }
 
 // targetOf is what the client asked for, before anything was rewritten.

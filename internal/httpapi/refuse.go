@@ -39,12 +39,17 @@ const (
 )
 
 // Refuse answers with 402, and with 401 for an anonymous visitor: as a page with
-// buy buttons for a browser, as application/problem+json with the same offers for
-// everybody else. It returns the problem's code, and logs nothing.
+// buy buttons for a browser, as a status of gRPC for its calls, as application/problem+json
+// with the same offers for everybody else. It returns the problem's code, and logs nothing.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code string) {
 	if no.Account == "" {
 		p := ProblemOf(gateway.ErrAnonymous)
-		WriteProblem(w, r, p)
+		RefuseWith(w, r, p)
+		return p.Code
+	}
+	if contentType := rpcType(r); contentType != "" {
+		p := no.problem()
+		p.writeRPC(w, contentType)
 		return p.Code
 	}
 	catalog := a.gateway.OffersNow(r.Context())

@@ -16,6 +16,13 @@ type Tariff struct {
 type Answer struct {
 	// Status is the final HTTP status, 101 of an upgrade included. 0 is none.
 	Status int
+	// Origin is the status of the app itself, if it is known: another handler may have
+	// answered in its place. 0 is not known.
+	Origin int
+	// RPC says that the answer is one of gRPC, which tells behind the body whether the
+	// call succeeded. RPCStatus is what it told, as [RPCStatus] reads it; 0 is nothing.
+	RPC       bool
+	RPCStatus int
 	// Price has the values of the header in which the app names the price.
 	Price []string
 	// Awaits says that the price comes behind the body.
@@ -53,21 +60,34 @@ const (
 	NoNote     Note = iota
 	Capped          // the app named more than Max
 	Unreadable      // what the app named is no price
+	Unused          // the app named a price for an answer that is not charged
 )
 
 // Judge decides what an answer costs. An answer is paid for when its status is known;
 // one that [Answer.Awaits] its price, when it has ended:
 //
-//   - Without an answer, and for a status that is not charged, nothing is owed.
+//   - Without an answer nothing is owed, and neither if one of its statuses is not
+//     charged: its own, that of the app behind it, or that of a gRPC call.
 //   - A price that the app names counts.
 //   - Without one, the usual price is owed for an answer that is complete, and for one
 //     that ends early if the client left or a part of the body was written to it. The
 //     client can bring about the end of any answer by not reading it, so it does not
 //     matter who broke off.
+//   - A gRPC call that ends without a status, or as cancelled or out of time behind a part
+//     of the body, has ended early. A client can bring about these two as well.
 func (t Tariff) Judge(a Answer) Verdict {
+	failed := a.RPCStatus != 0 && !t.Statuses.Has(a.RPCStatus)
+	if failed && a.Body && (a.RPCStatus == rpcCancelled || a.RPCStatus == rpcOutOfTime) {
+		failed, a.End = false, LeftByClient
+	}
+	if a.RPC && a.RPCStatus == 0 && a.End == Completed {
+		a.End = BrokenOff
+	}
 	switch {
-	case a.Status == 0, !t.Statuses.Has(a.Status):
-		return Verdict{}
+	case a.Status == 0, failed, !t.Statuses.Has(a.Status), a.Origin != 0 && !t.Statuses.Has(a.Origin):
+		return t.unused(a.Price)
+	case a.RPC && a.RPCStatus == 0 && a.End == Underway:
+		return Verdict{Wait: true}
 	case len(a.Price) > 0:
 		return t.named(a.Price)
 	case a.Awaits && a.End == Underway:
@@ -77,6 +97,16 @@ func (t Tariff) Judge(a Answer) Verdict {
 	default:
 		return Verdict{Price: t.Credits}
 	}
+}
+
+// unused is the verdict on an answer that costs nothing, whatever the app named.
+func (t Tariff) unused(values []string) Verdict {
+	if len(values) > 0 {
+		if v := t.named(values); v.Price > 0 && v.Note != Unreadable {
+			return Verdict{Note: Unused}
+		}
+	}
+	return Verdict{}
 }
 
 // named reads the price that the app names.

@@ -22,37 +22,71 @@ func TestJudge(t *testing.T) {
 		answer answer
 		want   verdict
 	}{
-		"no answer":                {answer{End: ledger.Completed}, verdict{}},
-		"no answer, client left":   {answer{End: ledger.LeftByClient}, verdict{}},
-		"a status that is free":    {answer{Status: 404}, verdict{}},
-		"a status that is not":     {answer{Status: 200}, verdict{Price: 2}},
-		"a redirect":               {answer{Status: 302}, verdict{Price: 2}},
-		"an upgrade":               {answer{Status: 101}, verdict{Price: 2}},
-		"hints":                    {answer{Status: 103}, verdict{}},
-		"named":                    {answer{Status: 200, Price: []string{"7"}}, verdict{Price: 7}},
-		"named and awaited":        {answer{Status: 200, Price: []string{"7"}, Awaits: true}, verdict{Price: 7}},
-		"named zero":               {answer{Status: 200, Price: []string{"0"}}, verdict{}},
-		"too much":                 {answer{Status: 200, Price: []string{"11"}}, verdict{Price: 10, Note: ledger.Capped}},
-		"far too much":             {answer{Status: 200, Price: []string{"99999999999999999999"}}, verdict{Price: 10, Note: ledger.Capped}},
-		"nonsense":                 {answer{Status: 200, Price: []string{"None"}}, verdict{Price: 2, Note: ledger.Unreadable}},
-		"empty":                    {answer{Status: 200, Price: []string{""}}, verdict{Price: 2, Note: ledger.Unreadable}},
-		"two":                      {answer{Status: 200, Price: []string{"1", "1"}}, verdict{Price: 2, Note: ledger.Unreadable}},
-		"awaited":                  {answer{Status: 200, Awaits: true}, verdict{Wait: true}},
-		"awaited for what is free": {answer{Status: 500, Awaits: true}, verdict{}},
-		"it came":                  {answer{Status: 200, Awaits: true, Price: []string{"7"}, Body: true, End: ledger.Completed}, verdict{Price: 7}},
-		"it did not come":          {answer{Status: 200, Awaits: true, Body: true, End: ledger.Completed}, verdict{Price: 2}},
-		"no body":                  {answer{Status: 200, Awaits: true, End: ledger.Completed}, verdict{Price: 2}},
-		"client left":              {answer{Status: 200, Awaits: true, Body: true, End: ledger.LeftByClient}, verdict{Price: 2}},
-		"client left, no body":     {answer{Status: 200, Awaits: true, End: ledger.LeftByClient}, verdict{Price: 2}},
-		"broken off":               {answer{Status: 200, Awaits: true, Body: true, End: ledger.BrokenOff}, verdict{Price: 2}},
-		"broken off, no body":      {answer{Status: 200, Awaits: true, End: ledger.BrokenOff}, verdict{}},
-		"broken off with a price":  {answer{Status: 200, Awaits: true, Price: []string{"7"}, End: ledger.BrokenOff}, verdict{Price: 7}},
+		"no answer":                              {answer{End: ledger.Completed}, verdict{}},
+		"no answer, client left":                 {answer{End: ledger.LeftByClient}, verdict{}},
+		"a status that is free":                  {answer{Status: 404}, verdict{}},
+		"a status that is not":                   {answer{Status: 200}, verdict{Price: 2}},
+		"a redirect":                             {answer{Status: 302}, verdict{Price: 2}},
+		"an upgrade":                             {answer{Status: 101}, verdict{Price: 2}},
+		"hints":                                  {answer{Status: 103}, verdict{}},
+		"named":                                  {answer{Status: 200, Price: []string{"7"}}, verdict{Price: 7}},
+		"named and awaited":                      {answer{Status: 200, Price: []string{"7"}, Awaits: true}, verdict{Price: 7}},
+		"named zero":                             {answer{Status: 200, Price: []string{"0"}}, verdict{}},
+		"too much":                               {answer{Status: 200, Price: []string{"11"}}, verdict{Price: 10, Note: ledger.Capped}},
+		"far too much":                           {answer{Status: 200, Price: []string{"99999999999999999999"}}, verdict{Price: 10, Note: ledger.Capped}},
+		"nonsense":                               {answer{Status: 200, Price: []string{"None"}}, verdict{Price: 2, Note: ledger.Unreadable}},
+		"empty":                                  {answer{Status: 200, Price: []string{""}}, verdict{Price: 2, Note: ledger.Unreadable}},
+		"two":                                    {answer{Status: 200, Price: []string{"1", "1"}}, verdict{Price: 2, Note: ledger.Unreadable}},
+		"awaited":                                {answer{Status: 200, Awaits: true}, verdict{Wait: true}},
+		"awaited for what is free":               {answer{Status: 500, Awaits: true}, verdict{}},
+		"it came":                                {answer{Status: 200, Awaits: true, Price: []string{"7"}, Body: true, End: ledger.Completed}, verdict{Price: 7}},
+		"it did not come":                        {answer{Status: 200, Awaits: true, Body: true, End: ledger.Completed}, verdict{Price: 2}},
+		"no body":                                {answer{Status: 200, Awaits: true, End: ledger.Completed}, verdict{Price: 2}},
+		"client left":                            {answer{Status: 200, Awaits: true, Body: true, End: ledger.LeftByClient}, verdict{Price: 2}},
+		"client left, no body":                   {answer{Status: 200, Awaits: true, End: ledger.LeftByClient}, verdict{Price: 2}},
+		"broken off":                             {answer{Status: 200, Awaits: true, Body: true, End: ledger.BrokenOff}, verdict{Price: 2}},
+		"broken off, no body":                    {answer{Status: 200, Awaits: true, End: ledger.BrokenOff}, verdict{}},
+		"an error page instead of the app":       {answer{Status: 200, Origin: 500}, verdict{}},
+		"a redirect instead of the app":          {answer{Status: 302, Origin: 404}, verdict{}},
+		"a price of an app that failed":          {answer{Status: 200, Origin: 500, Price: []string{"7"}}, verdict{Note: ledger.Unused}},
+		"a price with a status that is free":     {answer{Status: 500, Price: []string{"7"}}, verdict{Note: ledger.Unused}},
+		"no price with a status that is free":    {answer{Status: 500, Price: []string{"0"}}, verdict{}},
+		"nonsense with a status that is free":    {answer{Status: 500, Price: []string{"x"}}, verdict{}},
+		"another handler instead of the app":     {answer{Status: 206, Origin: 200}, verdict{Price: 2}},
+		"a call that began":                      {answer{Status: 200, RPC: true}, verdict{Wait: true}},
+		"a call that began with a price":         {answer{Status: 200, RPC: true, Price: []string{"7"}}, verdict{Wait: true}},
+		"a call to a proxy that failed":          {answer{Status: 502, RPC: true}, verdict{}},
+		"a call that failed at once":             {answer{Status: 200, RPC: true, RPCStatus: 500}, verdict{}},
+		"a call that succeeded at once":          {answer{Status: 200, RPC: true, RPCStatus: 200}, verdict{Price: 2}},
+		"a call that succeeded":                  {answer{Status: 200, RPC: true, RPCStatus: 200, Body: true, End: ledger.Completed}, verdict{Price: 2}},
+		"a call that succeeded with a price":     {answer{Status: 200, RPC: true, RPCStatus: 200, Price: []string{"7"}, Body: true, End: ledger.Completed}, verdict{Price: 7}},
+		"a call that failed":                     {answer{Status: 200, RPC: true, RPCStatus: 404, Body: true, End: ledger.Completed}, verdict{}},
+		"a call that failed with a price":        {answer{Status: 200, RPC: true, RPCStatus: 404, Price: []string{"7"}, End: ledger.Completed}, verdict{Note: ledger.Unused}},
+		"a call without an end":                  {answer{Status: 200, RPC: true, End: ledger.Completed}, verdict{}},
+		"a call without an end behind a part":    {answer{Status: 200, RPC: true, Body: true, End: ledger.Completed}, verdict{Price: 2}},
+		"a call out of time":                     {answer{Status: 200, RPC: true, RPCStatus: 504, End: ledger.Completed}, verdict{}},
+		"a call out of time behind a part":       {answer{Status: 200, RPC: true, RPCStatus: 504, Body: true, End: ledger.Completed}, verdict{Price: 2}},
+		"a call out of time with a price":        {answer{Status: 200, RPC: true, RPCStatus: 504, Price: []string{"7"}, Body: true, End: ledger.Completed}, verdict{Price: 7}},
+		"a cancelled call behind a part":         {answer{Status: 200, RPC: true, RPCStatus: 499, Body: true, End: ledger.Completed}, verdict{Price: 2}},
+		"a call whose client left behind a part": {answer{Status: 200, RPC: true, Body: true, End: ledger.LeftByClient}, verdict{Price: 2}},
+		"broken off with a price":                {answer{Status: 200, Awaits: true, Price: []string{"7"}, End: ledger.BrokenOff}, verdict{Price: 7}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := tariff(t).Judge(tt.answer); got != tt.want {
 				t.Errorf("%+v: %+v, want %+v", tt.answer, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestRPCStatus(t *testing.T) {
+	for text, want := range map[string]int{"0": 200, "1": 499, "4": 504, "5": 404, "8": 429, "16": 401, "17": 500, "-1": 500, "": 500, "OK": 500, "0 ": 500, "999": 500} {
+		if got := ledger.RPCStatus([]string{text}); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if ledger.RPCStatus(nil) != 0 || ledger.RPCStatus([]string{"0", "0"}) != 500 {
+		t.Error("none, or two")
 	}
 }
 

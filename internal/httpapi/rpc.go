@@ -1,0 +1,103 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Codes of gRPC (google/rpc/code.proto).
+const (
+	rpcInvalidArgument    = 3
+	rpcNotFound           = 5
+	rpcAlreadyExists      = 6
+	rpcPermissionDenied   = 7
+	rpcResourceExhausted  = 8
+	rpcFailedPrecondition = 9
+	rpcAborted            = 10
+	rpcInternal           = 13
+	rpcUnavailable        = 14
+	rpcUnauthenticated    = 16
+)
+
+// rpcCode is the code of gRPC for a problem. Clients retry some codes by themselves:
+// UNAVAILABLE is for what passes, and for nothing else.
+func (p Problem) rpcCode() int {
+	switch p.Code {
+	case codeCredits:
+		return rpcResourceExhausted
+	case "idempotency_key_in_use":
+		return rpcAborted
+	case "idempotency_key_finished":
+		return rpcAlreadyExists
+	}
+	switch p.Status {
+	case http.StatusBadRequest:
+		return rpcInvalidArgument
+	case http.StatusUnauthorized:
+		return rpcUnauthenticated
+	case http.StatusPaymentRequired, http.StatusForbidden:
+		return rpcPermissionDenied
+	case http.StatusNotFound:
+		return rpcNotFound
+	case http.StatusConflict, http.StatusUnprocessableEntity:
+		return rpcFailedPrecondition
+	case http.StatusTooManyRequests:
+		return rpcResourceExhausted
+	case http.StatusTooEarly, http.StatusServiceUnavailable:
+		return rpcUnavailable
+	default:
+		return rpcInternal
+	}
+}
+
+// rpcType is the content type in which a request is answered if it is a call of gRPC or
+// gRPC-Web; empty if it is none.
+func rpcType(r *http.Request) string {
+	values := r.Header["Content-Type"]
+	if r.Method != http.MethodPost || len(values) == 0 {
+		return ""
+	}
+	asked, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(values[0])), ";")
+	asked, _, _ = strings.Cut(strings.TrimSpace(asked), "+")
+	switch asked {
+	case "application/grpc", "application/grpc-web", "application/grpc-web-text":
+		return asked + "+proto"
+	}
+	return ""
+}
+
+// RefuseWith answers with a problem in the place of the app: a call of gRPC in the words
+// of gRPC, everybody else as [WriteProblem] does. The routes of this package do not: a
+// webhook must never be answered with 200 for what was not stored.
+func RefuseWith(w http.ResponseWriter, r *http.Request, p Problem) {
+	if contentType := rpcType(r); contentType != "" {
+		p.writeRPC(w, contentType)
+		return
+	}
+	WriteProblem(w, r, p)
+}
+
+// writeRPC answers a call with headers alone ("Trailers-Only" in the protocol).
+func (p Problem) writeRPC(w http.ResponseWriter, contentType string) {
+	p.writeHeader(w)
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Grpc-Status"] = []string{strconv.Itoa(p.rpcCode())}
+	h["Grpc-Message"] = []string{rpcMessage(p.Code + ": " + p.Detail)}
+	w.WriteHeader(http.StatusOK)
+}
+
+// rpcMessage percent-encodes what a header cannot say.
+func rpcMessage(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '%' {
+			_, _ = fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
