@@ -77,11 +77,19 @@ type Charge struct {
 	ReleaseOn []string `json:"release_on,omitempty"`
 
 	// The response header in which the app may say what the request really costs,
-	// as a whole number. It is removed from the answer. If it is declared as a
+	// as a whole number of credits, or see price_unit. It is removed from the answer. If it is declared as a
 	// trailer, the charge is decided at the end; whoever received a part of the body
 	// pays credits if the price does not come. Default: `X-Charge-Credits` if max
 	// is set, else none.
 	PriceHeader string `json:"price_header,omitempty"`
+
+	// How many credits 1.00 of what the app names is: with it the price header has a
+	// decimal number such as `0.0034` or `1.2e-05` of dollars. 1 to 9007199254740991.
+	// Default: the app names whole credits.
+	PriceUnit int64 `json:"price_unit,omitempty"`
+
+	// How parts of a credit are rounded: `up` or `down`. Needs price_unit. Default: `up`.
+	PriceRound string `json:"price_round,omitempty"`
 
 	// The most that a request may cost, which is what is set aside. An app that
 	// names a higher price gets this. Default: credits.
@@ -127,6 +135,12 @@ const (
 	maxHoldTTL         = 24 * time.Hour
 )
 
+// The words of price_round.
+const (
+	roundUp   = "up"
+	roundDown = "down"
+)
+
 // The words of on_store_error.
 const (
 	failClosed = "closed"
@@ -155,7 +169,7 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	if h.HoldTTL == 0 {
 		h.HoldTTL = config.Duration(defaultHoldTTL)
 	}
-	h.tariff = ledger.Tariff{Credits: h.Credits, Max: h.Max}
+	h.tariff = ledger.Tariff{Credits: h.Credits, Max: h.Max, Unit: h.PriceUnit, RoundDown: h.PriceRound == roundDown}
 	if h.tariff.Statuses, err = ledger.NewStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
 		return err
 	}
@@ -187,6 +201,14 @@ func (h *Charge) validate() error {
 		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
 	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining):
 		return fmt.Errorf("price_header %s is what the client is told by", h.PriceHeader)
+	case h.PriceUnit < 0 || h.PriceUnit > config.MaxCredits:
+		return fmt.Errorf("price_unit must be from 1 to %d", config.MaxCredits)
+	case h.PriceUnit > 0 && h.PriceHeader == "" && h.Max == 0:
+		return errors.New("price_unit is for a price that the app names: it needs price_header")
+	case h.PriceRound != "" && h.PriceRound != roundUp && h.PriceRound != roundDown:
+		return fmt.Errorf("price_round must be %s or %s, not %q", roundUp, roundDown, h.PriceRound)
+	case h.PriceRound != "" && h.PriceUnit == 0:
+		return errors.New("round (price_round) needs unit (price_unit): whole credits are not rounded")
 	case h.OnStoreError != "" && h.OnStoreError != failClosed && h.OnStoreError != failOpen:
 		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
@@ -327,7 +349,10 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 //	dodo_charge [<matcher>] <credits> {
 //		charge_on      <status>...
 //		release_on     <status>...
-//		price_header   <name>
+//		price_header   <name> {
+//			unit  <credits per 1.00>
+//			round up | down
+//		}
 //		max            <credits>
 //		hold_ttl       <period>
 //		on_store_error closed | open
@@ -371,7 +396,7 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	case "release_on":
 		return readMany(d, &h.ReleaseOn)
 	case "price_header":
-		return readOne(d, &h.PriceHeader)
+		return h.parsePriceHeader(d)
 	case "max":
 		return readCredits(d, 1, &h.Max)
 	case "hold_ttl":
@@ -387,6 +412,32 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	default:
 		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay", "refuse_cross_origin_get")
 	}
+}
+
+// parsePriceHeader reads the name of the price header, and the block that may follow it.
+func (h *Charge) parsePriceHeader(d *caddyfile.Dispenser) error {
+	if err := readOne(d, &h.PriceHeader); err != nil {
+		return err
+	}
+	once := seen{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "unit":
+			if err := readCredits(d, 1, &h.PriceUnit); err != nil {
+				return err
+			}
+		case "round":
+			if err := readOne(d, &h.PriceRound); err != nil {
+				return err
+			}
+		default:
+			return unknown(d, "price_header", "unit", "round")
+		}
+	}
+	return nil
 }
 
 // Interface guards

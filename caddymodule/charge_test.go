@@ -106,10 +106,17 @@ func TestChargePrice(t *testing.T) {
 		max 10
 		price_header x-price
 	}
+	dodo_charge /cost/* 3 {
+		max 10
+		price_header x-litellm-response-cost {
+			unit 100
+		}
+	}
 	dodo_charge /fixed/* 2`, func(w http.ResponseWriter, r *http.Request) {
 		for _, price := range r.URL.Query()["price"] {
 			w.Header().Add("X-Charge-Credits", price)
 			w.Header().Add("X-Price", price)
+			w.Header().Add("X-Litellm-Response-Cost", price)
 		}
 		if r.URL.Query().Get("status") != "" {
 			w.WriteHeader(http.StatusTeapot)
@@ -125,13 +132,15 @@ func TestChargePrice(t *testing.T) {
 		{"/app/?price=-1", 2}, {"/app/?price=x", 2}, {"/app/?price=1e1", 2}, {"/app/?price=", 2}, {"/app/?price=1&price=1", 2}, {"/app/?price=0x1", 2},
 		{"/app/?price=7&status=1", 0},
 		{"/free/", 0}, {"/free/?price=4", 4}, {"/fixed/?price=1", 2},
+		{"/cost/?price=0.0312", 4}, {"/cost/?price=1.2e-05", 1}, {"/cost/?price=0.0", 0}, {"/cost/?price=7", 10}, {"/cost/", 3},
+		{"/cost/?price=None", 3}, {"/cost/?price=-1", 3}, {"/cost/?price=1e1", 3}, {"/cost/?price=", 3},
 	} {
 		a := b.do("GET", tt.target, "", "X-Test-User", "alice")
 		left -= tt.charged
 		if want := fmt.Sprintf("%d/%d", tt.charged, left); receipts(a.header) != want {
 			t.Errorf("%s: receipts %s, want %s", tt.target, receipts(a.header), want)
 		}
-		name := map[string]string{"/app/": "X-Charge-Credits", "/free": "X-Price", "/fixe": ""}[tt.target[:5]]
+		name := map[string]string{"/app/": "X-Charge-Credits", "/free": "X-Price", "/cost": "X-Litellm-Response-Cost"}[tt.target[:5]]
 		if name != "" && a.header[name] != nil {
 			t.Errorf("%s: the price reached the client: %v", tt.target, a.header)
 		}

@@ -137,6 +137,10 @@ func TestChargeSettings(t *testing.T) {
 		"class":               {`"credits": 1, "release_on": ["6xx"]`, "release_on: '6xx' is not a status"},
 		"price_header":        {`"credits": 1, "price_header": "X Price"`, "is not the name of a header"},
 		"price_header is out": {`"credits": 1, "price_header": "x-credits-charged"`, "is what the client is told by"},
+		"negative unit":       {`"credits": 1, "max": 2, "price_unit": -1`, "price_unit must be from 1 to"},
+		"unit of no price":    {`"credits": 1, "price_unit": 100`, "needs price_header"},
+		"round":               {`"credits": 1, "max": 2, "price_unit": 100, "price_round": "nearest"`, "price_round must be up or down"},
+		"round of no unit":    {`"credits": 1, "max": 2, "price_round": "up"`, "round (price_round) needs unit (price_unit)"},
 		"on_store_error":      {`"credits": 1, "on_store_error": "maybe"`, "on_store_error must be closed or open"},
 		"open":                {`"credits": 1, "on_store_error": "open"`, "on_store_error open needs max_stale"},
 		"unknown":             {`"credits": 1, "prize": 2`, `unknown field "prize"`},
@@ -147,7 +151,7 @@ func TestChargeSettings(t *testing.T) {
 		})
 	}
 	assertRefused(t, validateJSON(t, b.fill(jsonConfig("", `{"handler": "dodo_charge", "credits": 1}`))), "the global option dodo { … } is missing")
-	all := `{"handler": "dodo_charge", "credits": 1, "charge_on": ["2xx", "404"], "release_on": ["204"], "price_header": "X-Price", "max": 9,
+	all := `{"handler": "dodo_charge", "credits": 1, "charge_on": ["2xx", "404"], "release_on": ["204"], "price_header": "X-Price", "price_unit": 100, "price_round": "down", "max": 9,
 		"hold_ttl": "1d", "on_store_error": "open", "replay": true}`
 	if err := validateJSON(t, b.fill(jsonConfig(appWith(t, "max_stale", "1h"), jsonGateway+", "+all))); err != nil {
 		t.Error(err)

@@ -10,6 +10,10 @@ type Tariff struct {
 	Credits  int64     // for a request whose price nobody names
 	Max      int64     // the most that the app may name; it is held for each request
 	Statuses *Statuses // that are charged
+	// Unit is how many credits 1.00 of what the app names is, such as a dollar. With 0 the
+	// app names whole credits. Parts of a credit are rounded up, or down with RoundDown.
+	Unit      int64
+	RoundDown bool
 }
 
 // Answer is what is known of the answer to a request.
@@ -111,16 +115,33 @@ func (t Tariff) unused(values []string) Verdict {
 
 // named reads the price that the app names.
 func (t Tariff) named(values []string) Verdict {
-	if len(values) == 1 {
-		text := strings.TrimSpace(values[0])
-		isDigits := text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' })
-		n, err := strconv.ParseInt(text, 10, 64)
-		switch {
-		case isDigits && (err != nil || n > t.Max): // an error is more than 2^63
-			return Verdict{Price: t.Max, Note: Capped}
-		case isDigits:
-			return Verdict{Price: n}
-		}
+	if len(values) != 1 {
+		return Verdict{Price: t.Credits, Note: Unreadable}
 	}
-	return Verdict{Price: t.Credits, Note: Unreadable}
+	price, capped, ok := t.read(strings.TrimSpace(values[0]))
+	switch {
+	case !ok:
+		return Verdict{Price: t.Credits, Note: Unreadable}
+	case capped:
+		return Verdict{Price: t.Max, Note: Capped}
+	default:
+		return Verdict{Price: price}
+	}
+}
+
+// read reads a price: whole credits, or a decimal number with a unit.
+func (t Tariff) read(text string) (price int64, capped, ok bool) {
+	if t.Unit > 0 {
+		d, ok := parseDecimal(text)
+		if !ok {
+			return 0, false, false
+		}
+		price, capped = d.times(t.Unit, t.RoundDown, t.Max)
+		return price, capped, true
+	}
+	if !isDigits(text) {
+		return 0, false, false
+	}
+	price, err := strconv.ParseInt(text, 10, 64)
+	return price, err != nil || price > t.Max, true // an error is more than 2^63
 }

@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -77,6 +79,76 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What programs write of a price in dollars is read exactly. What is no price, and what is
+// missing, costs the usual.
+func TestDecimalPrice(t *testing.T) {
+	for _, tt := range []struct {
+		unit int64
+		text string
+		want int64
+		down bool
+		note ledger.Note
+	}{
+		{unit: 100, text: "0.07", want: 7}, {unit: 100, text: "0.070000000000000000001", want: 8}, {unit: 100, text: "0.0701", want: 7, down: true},
+		{unit: 1, text: "3", want: 3}, {unit: 10, text: "0.29", want: 3}, {unit: 100, text: "0.29", want: 29}, {unit: 100, text: "0.57", want: 57},
+		{unit: 1000, text: "1.2e-05", want: 1}, {unit: 1000, text: "1.2e-05", want: 0, down: true}, {unit: 1_000_000, text: "1.2e-05", want: 12},
+		{unit: 1_000_000, text: "1.2E-5", want: 12}, {unit: 9007199254740991, text: "1e-15", want: 10}, {unit: 9007199254740991, text: "1e-14", want: 91},
+		{unit: 100, text: "1e-999", want: 1}, {unit: 100, text: "1e-999", want: 0, down: true},
+		{unit: 100, text: "0", want: 0}, {unit: 100, text: "0.0", want: 0}, {unit: 100, text: "0.000", want: 0}, {unit: 100, text: "0e-05", want: 0}, {unit: 100, text: "000", want: 0},
+		{unit: 100, text: " 0.07 ", want: 7}, {unit: 100, text: "00.07", want: 7},
+		{unit: 100, text: "1.01", want: 100, note: ledger.Capped}, {unit: 100, text: "99999999999999999999999999", want: 100, note: ledger.Capped},
+		{unit: 100, text: "1.000000000000000000001", want: 100, note: ledger.Capped},
+	} {
+		rates := tariff(t)
+		rates.Max, rates.Unit, rates.RoundDown = 100, tt.unit, tt.down
+		if got := rates.Judge(ledger.Answer{Status: 200, Price: []string{tt.text}}); got.Price != tt.want || got.Note != tt.note {
+			t.Errorf("%s at %d: %+v, want %d", tt.text, tt.unit, got, tt.want)
+		}
+	}
+	rates := tariff(t)
+	rates.Unit = 100
+	for _, text := range []string{
+		"", "None", "null", "nan", "NaN", "inf", "Infinity", "-1", "-0.01", "+1", "1e1", "1e+1", "1e16", "1e", "1e-", "e-1", ".5", "5.", ".", "1.2.3", "1,2", "1,000.00",
+		"0x1", "1_0", "$1", "1 USD", "1e-1000", "1e-0001", "1e-1.5", "1e--1", "٣", "1" + string(make([]byte, 3)), "0." + strings.Repeat("0", 63),
+	} {
+		want := ledger.Verdict{Price: 2, Note: ledger.Unreadable}
+		if got := rates.Judge(ledger.Answer{Status: 200, Price: []string{text}}); got != want {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+	if got := rates.Judge(ledger.Answer{Status: 200}); got != (ledger.Verdict{Price: 2}) {
+		t.Errorf("missing: %+v", got)
+	}
+}
+
+func FuzzPrice(f *testing.F) {
+	for _, text := range []string{"0.07", "1.2e-05", "None", "1e1", "7"} {
+		f.Add(text, int64(100), true)
+	}
+	f.Fuzz(func(t *testing.T, text string, unit int64, down bool) {
+		rates := tariff(t)
+		rates.Unit, rates.RoundDown = unit, down
+		v := rates.Judge(ledger.Answer{Status: 200, Price: []string{text}})
+		if v.Price < 0 || v.Price > rates.Max {
+			t.Errorf("%q at %d costs %d", text, unit, v.Price)
+		}
+		exact, ok := new(big.Rat).SetString(strings.TrimSpace(text))
+		if v.Note != ledger.NoNote || unit <= 0 {
+			return
+		}
+		if !ok {
+			t.Fatalf("%q is no number", text)
+		}
+		off := new(big.Rat).Sub(big.NewRat(v.Price, 1), exact.Mul(exact, big.NewRat(unit, 1)))
+		if down {
+			off.Neg(off)
+		}
+		if off.Sign() < 0 || off.Cmp(big.NewRat(1, 1)) >= 0 {
+			t.Errorf("%q at %d costs %d", text, unit, v.Price)
+		}
+	})
 }
 
 func TestRPCStatus(t *testing.T) {
