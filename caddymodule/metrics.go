@@ -135,9 +135,7 @@ func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).
 
 // redriven notes what stays parked, by reason.
 func (m *meters) redriven(parked map[string]int) {
-	for _, reason := range []string{
-		gateway.ReasonUnclear, gateway.ReasonUnknownAccount, gateway.ReasonUnknownProduct, gateway.ReasonOutOfRange,
-	} {
+	for _, reason := range gateway.Reasons {
 		m.parked.WithLabelValues(reason).Set(float64(parked[reason]))
 	}
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,6 +100,31 @@ func readCount(d *caddyfile.Dispenser, most int, target *int) error {
 		return d.Errf("%s must be a whole number from 1 to %d, not '%s'", name, most, text)
 	}
 	*target = int(n)
+	return nil
+}
+
+// readAmounts reads pairs of a sum of money and its currency.
+func readAmounts(d *caddyfile.Dispenser, target *config.Amounts) error {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args)%2 != 0 {
+		return d.Errf("%s takes pairs of an amount and its currency, such as 500 USD", name)
+	}
+	amounts := make(config.Amounts, len(args)/2)
+	for pair := range slices.Chunk(args, 2) {
+		n, err := strconv.ParseUint(pair[0], 10, 63)
+		if err != nil {
+			n = 0 // which is refused
+		}
+		if err := config.CheckAmount(pair[1], int64(n)); err != nil {
+			return d.Errf("%s %s %s: %w", name, pair[0], pair[1], err)
+		}
+		if _, twice := amounts[pair[1]]; twice {
+			return d.Errf("%s names %s twice", name, pair[1])
+		}
+		amounts[pair[1]] = int64(n)
+	}
+	*target = amounts
 	return nil
 }
 

@@ -17,13 +17,15 @@ import (
 //		credits_expire <period> | never
 //		plan           <name>
 //		lasts          <period>
+//		min_amount     <number> <currency> [<number> <currency>...]
 //		title          <text>
 //		description    <text>
 //		hidden
 //	}
 //
 // The name and the id are required, and credits, a plan or both. A period is a
-// number of days (30d) or Go's notation (36h, 90m).
+// number of days (30d) or Go's notation (36h, 90m). An amount is in minor units, such
+// as cents, and a currency is its code, such as USD; each may be named once.
 func parseProduct(d *caddyfile.Dispenser) (config.Product, error) {
 	var p config.Product
 	if err := readOne(d, &p.Name); err != nil {
@@ -56,6 +58,8 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		return readOne(d, &p.Plan)
 	case "lasts":
 		return readPeriod(d, &p.Lasts)
+	case "min_amount":
+		return readAmounts(d, &p.MinAmount)
 	case "title":
 		return readOne(d, &p.Title)
 	case "description":
@@ -64,7 +68,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		p.Hidden = true
 		return readNone(d)
 	default:
-		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "title", "description", "hidden")
+		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "min_amount", "title", "description", "hidden")
 	}
 }
 

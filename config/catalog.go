@@ -44,6 +44,11 @@ type Product struct {
 	// Lasts is for how long each piece that is bought once gives the plan. A
 	// subscription gives it as long as it is paid. Default: 0, without end.
 	Lasts Duration `json:"lasts,omitempty"`
+	// MinAmount is the least that each piece must have brought, by currency (ISO
+	// 4217, upper case) in minor units, after discounts and before tax. What was
+	// paid below it, or in a currency that is not listed, gives nothing until an
+	// operator looks. Default: no amount is compared with anything.
+	MinAmount Amounts `json:"min_amount,omitempty"`
 	// Title and Description are shown to customers instead of Dodo's own name
 	// and description. Default: Dodo's.
 	Title       string `json:"title,omitempty"`
@@ -84,6 +89,9 @@ func (p Product) Validate() error {
 		return fmt.Errorf("product %s: credits_stay without credits, or with credits_expire", p.Name)
 	case p.Plan == "" && p.Lasts != 0:
 		return fmt.Errorf("product %s: lasts without plan", p.Name)
+	}
+	if err := p.MinAmount.validate(); err != nil {
+		return fmt.Errorf("product %s: min_amount %w", p.Name, err)
 	}
 	if err := p.CreditsExpire.validate(); err != nil {
 		return fmt.Errorf("product %s: credits_expire %w", p.Name, err)

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ func TestProductRefusals(t *testing.T) {
 		"cannot be called none":        func(p *config.Product) { p.Plan = "none" },
 		"credits_expire without":       func(p *config.Product) { p.Credits, p.Plan, p.CreditsExpire = 0, "pro", config.Duration(time.Hour) },
 		"lasts without plan":           func(p *config.Product) { p.Lasts = config.Duration(time.Hour) },
+		"min_amount currency":          func(p *config.Product) { p.MinAmount = config.Amounts{"usd": 5} },
+		"min_amount must be a whole":   func(p *config.Product) { p.MinAmount = config.Amounts{"USD": 500, "EUR": 0} },
 		"lasts must not be negative":   func(p *config.Product) { p.Plan, p.Lasts = "pro", -1 },
 		"lasts must be at least one":   func(p *config.Product) { p.Plan, p.Lasts = "pro", 1 },
 		"credits_expire must be at mo": func(p *config.Product) { p.CreditsExpire = config.Duration(101 * 366 * 24 * time.Hour) },
@@ -46,10 +49,10 @@ func TestCatalog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, ok := c.Named("pro"); !ok || p != pro {
+	if p, ok := c.Named("pro"); !ok || !reflect.DeepEqual(p, pro) {
 		t.Errorf("Named(pro) = %+v, %v", p, ok)
 	}
-	if p, ok := c.ByID("pdt_1"); !ok || p != pack() {
+	if p, ok := c.ByID("pdt_1"); !ok || !reflect.DeepEqual(p, pack()) {
 		t.Errorf("ByID(pdt_1) = %+v, %v", p, ok)
 	}
 	if _, ok := c.Named("pdt_1"); ok {

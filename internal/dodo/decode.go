@@ -112,6 +112,7 @@ func readPayment(data fields, eventType string, happenedAt time.Time) Fact {
 		Disputes:      readDisputes(data),
 	}
 	p.Total, _ = data.whole("total_amount")
+	p.Tax, _ = data.asHint().whole("tax")
 	if method, _ := data.asHint().flag("is_update_payment_method"); p.Total == 0 {
 		p.MethodOnly = method
 	}

@@ -56,6 +56,8 @@ func TestDecodeLenientPayment(t *testing.T) {
 		"the same product twice":  {`"product_cart":[{"product_id":"a","quantity":1},{"product_id":"a","quantity":2}]`, succeeded(func(p *P) { p.Cart = []entitlement.Line{{ProductID: "a", Quantity: 1}, {ProductID: "a", Quantity: 2}} })},
 		"unknown fields":          {`"tip":{"a":[{}]},"Tip":1,"tip":2`, succeeded(nil)},
 		"payload type in lower":   {`"payload_type":"payment"`, succeeded(nil)},
+		"with tax":                {`"total_amount":400,"tax":"80"`, succeeded(func(p *P) { p.Total, p.Tax = 400, 80 })},
+		"tax of who knows what":   {`"tax":-80`, succeeded(nil)},
 		"to change a card":        {`"is_update_payment_method":true,"total_amount":0`, succeeded(func(p *P) { p.MethodOnly = true })},
 		"and to pay what is due":  {`"is_update_payment_method":true,"total_amount":900`, succeeded(func(p *P) { p.Total = 900 })},
 		"to change what":          {`"is_update_payment_method":[1],"total_amount":0`, succeeded(nil)},

@@ -256,12 +256,16 @@ func refundFromCLI() *dodo.Fact {
 // subscribed is the subscription of Dodo's own examples: of one piece, in the
 // period of 23 July.
 func subscribed(status entitlement.SubscriptionStatus, at string) *dodo.Fact {
+	price := int64(1000)
+	if status == entitlement.SubscriptionOnHold || status == entitlement.SubscriptionPastDue {
+		price = 420
+	}
 	return &dodo.Fact{
 		Fact: entitlement.Fact{Ref: subscription("sub_7EeHq2ewQuadropD2ra"), Subscription: entitlement.Observed(entitlement.SubscriptionState{
 			At: moment(at), Status: status, ProductID: "pdt_RUST4raxbl0Rfe4VQi1z", Quantity: 1,
 			CreatedAt:   moment("2025-06-23T11:57:59.125145Z"),
 			PeriodStart: moment("2025-07-23T12:01:21.506021Z"), PeriodEnd: moment("2025-08-23T12:01:14.672875Z"),
-			Cycle: 30 * 24 * time.Hour,
+			Cycle: 30 * 24 * time.Hour, Price: price, Currency: "USD",
 		})},
 		Clues: dodo.Clues{CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K", CustomerEmail: "test@acme.com", SubscriptionID: "sub_7EeHq2ewQuadropD2ra"},
 	}
@@ -288,7 +292,7 @@ func subscribedFromCLI(status entitlement.SubscriptionStatus, cancelAtEnd bool) 
 	return &dodo.Fact{
 		Fact: entitlement.Fact{Ref: subscription("sub_test"), Subscription: entitlement.Observed(entitlement.SubscriptionState{
 			At: day, Status: status, ProductID: "pdt_test", Quantity: 1, CreatedAt: day, PeriodStart: day,
-			PeriodEnd: moment("2026-04-20T00:00:00Z"), CancelAtEnd: cancelAtEnd, Cycle: 30 * 24 * time.Hour,
+			PeriodEnd: moment("2026-04-20T00:00:00Z"), CancelAtEnd: cancelAtEnd, Cycle: 30 * 24 * time.Hour, Price: 400, Currency: "USD",
 		})},
 		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com", SubscriptionID: "sub_test"},
 	}

@@ -27,6 +27,9 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	hint := data.asHint() // what these say is of use only when others were missed
 	s.OnDemand, _ = hint.flag("on_demand")
 	s.Cycle = readCycle(hint)
+	if price, said := hint.whole("recurring_pre_tax_amount"); said {
+		s.Price, s.Currency = price, hint.currency()
+	}
 	if s.TrialDays, _ = data.whole("trial_period_days"); s.TrialDays > maxTrial {
 		data.refuse("trial_period_days", "is too large")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -23,7 +24,14 @@ type Terms struct {
 	CreditsStay   bool          `json:"credits_stay,omitempty"`   // they never expire, those of a subscription neither
 	Plan          string        `json:"plan,omitempty"`
 	Lasts         time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
+	// MinAmount is the least that a piece must have brought, see [Payment.Underpaid].
+	// It is the operator's guard and not part of what the customer was promised: until
+	// it is met, a later one counts ([Record.Fold]).
+	MinAmount config.Amounts `json:"min_amount,omitempty"`
 }
+
+// Equal reports whether the two give the same.
+func (t Terms) Equal(u Terms) bool { return reflect.DeepEqual(t, u) }
 
 // Pass is access to a plan that one purchase gives. Passes of one plan follow
 // each other in the order of their payments, see [Account.Snapshot].
@@ -67,11 +75,16 @@ type Effect struct {
 // behind it arrived. Every line of the cart that ever gave a grant is named in
 // Grants, with amount 0 when it gives nothing now.
 //
+// A payment that is [Payment.Underpaid] gives nothing.
+//
 // A cart line without terms is left out and reported by [ErrUnknownProduct],
 // beside the effect of the other lines; an amount beyond 2^53-1 is
 // [ledger.ErrRange] and no effect at all.
 func (p Payment) Effect(id string, terms map[string]Terms, policy config.DisputePolicy) (Effect, error) {
 	if p.Status != PaymentSucceeded || p.Subscription != "" {
+		return Effect{}, nil
+	}
+	if p.Underpaid(terms, policy) {
 		return Effect{}, nil
 	}
 	undone, full := p.undone(policy)

@@ -64,6 +64,7 @@ func (e *encoder) record(r Record) {
 	e.raw(`{"payment":{"status":`)
 	e.quote(string(p.Status))
 	e.number(`,"total":`, p.Total)
+	e.number(`,"tax":`, p.Tax)
 	e.word(`,"currency":`, p.Currency)
 	for i, line := range p.Cart {
 		before := `,{"product_id":`
@@ -103,6 +104,7 @@ func (e *encoder) terms(t Terms) {
 	e.flag(`,"credits_stay":true`, t.CreditsStay)
 	e.word(`,"plan":`, t.Plan)
 	e.number(`,"lasts":`, int64(t.Lasts))
+	e.odd = e.odd || len(t.MinAmount) > 0
 	e.open(first)
 	e.raw(`}`)
 }

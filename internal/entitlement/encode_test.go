@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
@@ -30,6 +31,8 @@ func TestAppendJSON(t *testing.T) {
 		"all terms": {Payment: payment, Terms: map[string]entitlement.Terms{
 			"pdt_1": {Credits: 1 << 53, CreditsExpire: time.Hour, CreditsStay: true, Plan: "pro", Lasts: time.Minute},
 		}},
+		"least amounts":   {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {MinAmount: config.Amounts{"USD": 500, "EUR": 450}}}},
+		"taxed":           {Payment: with(func(p *entitlement.Payment) { p.Tax = 80 })},
 		"no terms":        {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {}}},
 		"only a plan":     {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Plan: "pro"}}},
 		"escaped plan":    {Payment: payment, Terms: map[string]entitlement.Terms{"pdt_1": {Plan: `a<b>&"\`}}},
@@ -107,8 +110,14 @@ func TestAppendJSONOfAnything(t *testing.T) {
 				CreditsStay: rapid.Bool().Draw(t, "stay"), Plan: text("plan"), Lasts: time.Duration(rapid.Int64().Draw(t, "lasts")),
 			}
 		}
+		for product, t2 := range terms {
+			if rapid.Bool().Draw(t, "guarded") {
+				t2.MinAmount = config.Amounts{"USD": 5, "EUR": 4}
+				terms[product] = t2
+			}
+		}
 		p := entitlement.Payment{
-			Status: entitlement.PaymentStatus(text("status")), Total: rapid.Int64().Draw(t, "total"), Currency: text("currency"),
+			Status: entitlement.PaymentStatus(text("status")), Total: rapid.Int64().Draw(t, "total"), Tax: rapid.Int64Range(-1, 1).Draw(t, "tax"), Currency: text("currency"),
 			Subscription: text("subscription"), CreatedAt: drawTime(t, "created"),
 			MethodOnly: rapid.Bool().Draw(t, "method"), RefundedFully: rapid.Bool().Draw(t, "fully"),
 		}

@@ -87,6 +87,7 @@ type Refund struct {
 type Payment struct {
 	Status       PaymentStatus `json:"status,omitempty"`
 	Total        int64         `json:"total,omitempty"`        // minor units, tax included
+	Tax          int64         `json:"tax,omitempty"`          // minor units, a part of Total; 0 when Dodo did not say
 	Currency     string        `json:"currency,omitempty"`     // ISO 4217
 	Cart         []Line        `json:"cart,omitempty"`         // empty for a subscription's charge (FAQ Q54)
 	Subscription string        `json:"subscription,omitempty"` // set when the charge belongs to one
@@ -131,6 +132,7 @@ func (p Payment) compare(q Payment) int {
 		slices.CompareFunc(p.Cart, q.Cart, compareLines),
 		cmp.Compare(p.Status, q.Status),
 		cmp.Compare(flag(p.MethodOnly), flag(q.MethodOnly)),
+		cmp.Compare(p.Tax, q.Tax),
 	)
 }
 

@@ -37,7 +37,8 @@ type Record struct {
 
 // Fold merges a fact into the record and freezes the terms of every product in
 // it that has none yet, by what termsOf says of a payment's (start is zero) or of
-// the subscription's period that begins at start. The receiver is not changed.
+// the subscription's period that begins at start. Of frozen terms, a least amount
+// that was not met is the one that termsOf says. The receiver is not changed.
 func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 	next := Record{
 		Payment:      r.Payment.Merge(fact.Payment),
@@ -56,6 +57,7 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 			next.Terms[key] = t
 		}
 	}
+	next.askAgain(termsOf)
 	return next
 }
 

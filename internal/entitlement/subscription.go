@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/dodogate/dodogate/config"
 )
 
 // SubscriptionStatus is the status of a subscription as Dodo writes it, in lower
@@ -54,6 +56,15 @@ type SubscriptionState struct {
 	Cycle time.Duration `json:"cycle,omitempty"`
 	// OnDemand: it is charged when the merchant likes, not once for each period.
 	OnDemand bool `json:"on_demand,omitempty"`
+	// Price of a whole period before tax, in minor units of Currency; no Currency when
+	// Dodo does not say. A charge may be less, by a discount, or in another currency.
+	Price    int64  `json:"price,omitempty"`
+	Currency string `json:"currency,omitempty"`
+}
+
+// trialEnd is when the trial ends; CreatedAt without one.
+func (s SubscriptionState) trialEnd() time.Time {
+	return s.CreatedAt.AddDate(0, 0, int(min(s.TrialDays, maxTrial)))
 }
 
 // compare is a total order: the newest event, then the further status, then what
@@ -73,6 +84,8 @@ func (s SubscriptionState) compare(t SubscriptionState) int {
 		cmp.Compare(s.Cycle, t.Cycle),
 		cmp.Compare(flag(s.OnDemand), flag(t.OnDemand)),
 		cmp.Compare(s.Status, t.Status),
+		cmp.Compare(s.Price, t.Price),
+		cmp.Compare(s.Currency, t.Currency),
 	)
 }
 
@@ -84,6 +97,9 @@ type Period struct {
 	// Bought is the quantity of each product, by Dodo's id: more than one after a
 	// change of plan within the period.
 	Bought map[string]int64 `json:"bought"`
+	// Prices are what Dodo says that the period costs with a product: the most that
+	// was said, before tax.
+	Prices map[string]config.Amounts `json:"prices,omitempty"`
 }
 
 // Subscription is what is known about one subscription. The zero value knows
@@ -110,9 +126,11 @@ func Observed(s SubscriptionState) Subscription {
 	if s.ProductID == "" || s.Quantity <= 0 || !s.PeriodStart.Before(s.PeriodEnd) {
 		return known
 	}
-	period := map[string]Period{periodKey(s.PeriodStart): {
-		Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity},
-	}}
+	running := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
+	if s.Currency != "" {
+		running.Prices = map[string]config.Amounts{s.ProductID: {s.Currency: s.Price}}
+	}
+	period := map[string]Period{periodKey(s.PeriodStart): running}
 	switch s.Status {
 	case SubscriptionActive:
 		known.Periods = period
@@ -155,9 +173,12 @@ func (p Period) merge(q Period) Period {
 	if q.Start.Before(p.Start) {
 		m.Start = q.Start
 	}
-	m.Bought = unite(p.Bought, q.Bought, func(a, b int64) int64 { return max(a, b) })
+	m.Bought = unite(p.Bought, q.Bought, larger)
+	m.Prices = unite(p.Prices, q.Prices, func(a, b config.Amounts) config.Amounts { return unite(a, b, larger) })
 	return m
 }
+
+func larger(a, b int64) int64 { return max(a, b) }
 
 // unite joins two maps, and the values that both have.
 func unite[K comparable, V any](a, b map[K]V, join func(V, V) V) map[K]V {

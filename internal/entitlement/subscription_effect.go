@@ -32,7 +32,8 @@ type TermsOf func(productID string, start time.Time) (Terms, bool)
 // was paid the product's credits, and access to the plan by its status. A pure
 // function, the same for every order in which the facts behind it arrived.
 //
-// A product without terms gives nothing and is reported by [ErrUnknownProduct],
+// A product that brought too little in a period gives nothing in it, see
+// [Record.Underpaid]. A product without terms gives nothing and is reported by [ErrUnknownProduct],
 // beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
 // and no effect at all.
 func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePolicy) (Effect, error) {
@@ -42,11 +43,13 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 		grant   = func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
 		periods = s.cycles()
 		charges = s.chargesOf(periods, policy)
+		short   = s.shortfalls(periods, charges, termsOf)
 	)
 	for i, p := range periods {
 		var (
 			credits int64
 			expire  time.Time
+			paid    bool
 		)
 		for product, quantity := range p.Bought {
 			t, ok := termsOf(product, p.since[product])
@@ -54,6 +57,10 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 				unknown = fmt.Errorf("period of %s: %w", p.Start.Format(time.DateOnly), ErrUnknownProduct)
 				continue
 			}
+			if falls(short, i, product) {
+				continue
+			}
+			paid = true
 			if t.Credits > ledger.Max/max(quantity, 1) {
 				return Effect{}, ledger.ErrRange
 			}
@@ -73,11 +80,11 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 				e.heirs[grant(key)] = grant(periodKey(p.Start))
 			}
 		}
-		if !charges[i].void() && p.Start.After(e.Standing.PaidAt) {
+		if paid && !charges[i].void() && p.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = p.Start
 		}
 	}
-	if r, ok := s.renewal(termsOf, periods, charges); ok {
+	if r, ok := s.renewal(termsOf, periods, charges, short); ok {
 		e.Standing.Renewal = &r
 	}
 	return e, unknown
@@ -151,9 +158,10 @@ func (p Period) continuedBy(q Period) bool {
 
 // charge is the money behind one period.
 type charge struct {
-	total, kept  int64    // minor units
-	paid, undone int      // payments that succeeded, and those of them that do not count any more
-	keys         []string // of periods that were taken for paid before this one was heard of
+	total, kept  int64          // minor units
+	net          config.Amounts // before tax, whatever was given back since
+	paid, undone int            // payments that succeeded, and those of them that do not count any more
+	keys         []string       // of periods that were taken for paid before this one was heard of
 }
 
 // void reports whether everything that was paid was given back.
@@ -193,6 +201,10 @@ func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []
 		if full {
 			c.undone++
 		}
+		if c.net == nil {
+			c.net = make(config.Amounts)
+		}
+		c.net[p.Currency] += p.net()
 		c.total += p.Total
 		c.kept += p.Total - undone
 	}
@@ -217,7 +229,7 @@ const defaultGrace = 3 * 24 * time.Hour
 
 // renewal is the access that the subscription gives by its newest state
 // (FACTS 3.6). It is false for one that never gave any.
-func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge) (Renewal, bool) {
+func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge, short []shortfall) (Renewal, bool) {
 	t, known := termsOf(s.State.ProductID, s.State.PeriodStart)
 	if !known || t.Plan == "" {
 		return Renewal{}, false
@@ -227,7 +239,7 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	case SubscriptionActive:
 		r.Status, r.Access = PlanActive, true
 		if s.State.TrialDays > 0 {
-			r.TrialUntil = s.State.CreatedAt.AddDate(0, 0, int(min(s.State.TrialDays, maxTrial)))
+			r.TrialUntil = s.State.trialEnd()
 		}
 	case SubscriptionPastDue:
 		r.Status, r.Access = PlanPastDue, true
@@ -249,8 +261,11 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	if end := s.State.ExpiresAt; !end.IsZero() && end.Before(r.Until) {
 		r.Until = end
 	}
-	if len(periods) > 0 && charges[periodOf(periods, s.State.PeriodStart)].void() {
-		r.Access = false
+	if len(periods) > 0 {
+		now := periodOf(periods, s.State.PeriodStart)
+		if charges[now].void() || falls(short, now, s.State.ProductID) {
+			r.Access = false
+		}
 	}
 	return r, true
 }

@@ -108,7 +108,7 @@ func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
 // trialIs reports whether the trial lay between a charge and the start of the next
 // known period: it is mostly shorter than others.
 func (s SubscriptionState) trialIs(charged, next time.Time) bool {
-	end := s.CreatedAt.AddDate(0, 0, int(min(s.TrialDays, maxTrial)))
+	end := s.trialEnd()
 	return s.TrialDays > 0 && charged.Before(end.Add(-startsTogether)) && !next.Before(end.Add(-startsTogether))
 }
 

@@ -193,6 +193,8 @@ func TestSubscriptionMergeIsAJoin(t *testing.T) {
 		s := body(status, product, rapid.SampledFrom([]int{0, 30}).Draw(t, "days"), func(s *entitlement.SubscriptionState) {
 			s.At = noon.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "at")))
 			s.Quantity = rapid.Int64Range(1, 2).Draw(t, "quantity")
+			s.Price = rapid.Int64Range(0, 2).Draw(t, "price")
+			s.Currency = rapid.SampledFrom([]string{"", "USD", "EUR"}).Draw(t, "currency")
 			s.CancelAtEnd = rapid.Bool().Draw(t, "cancel")
 			s.PeriodEnd = s.PeriodEnd.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "end")))
 		})

@@ -146,16 +146,19 @@ func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
 
 // termsFor looks up what buying a product gives: what was promised when the
 // order was made, else what the catalog says now. The promise is for what the
-// checkout itself sells: of a subscription, the period that begins with it.
+// checkout itself sells: of a subscription, the period that begins with it. The least
+// amount is no promise, so it is always today's.
 func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
 	return func(productID string, start time.Time) (entitlement.Terms, bool) {
+		p, known := g.Catalog.ByID(productID)
+		t := termsOf(p)
 		if order != nil && (start.IsZero() || start.Before(order.ExpiresAt)) {
-			if t, ok := order.Terms[productID]; ok {
-				return t, true
+			if promised, ok := order.Terms[productID]; ok {
+				t, known = promised, true
 			}
 		}
-		p, ok := g.Catalog.ByID(productID)
-		return termsOf(p), ok
+		t.MinAmount = p.MinAmount
+		return t, known
 	}
 }
 

@@ -29,7 +29,11 @@ const (
 	ReasonUnknownAccount = "unknown_account" // nothing says whose it is
 	ReasonUnknownProduct = "unknown_product" // a product that the catalog does not have
 	ReasonOutOfRange     = "out_of_range"    // more credits than can be counted
+	ReasonUnderpaid      = "underpaid"       // less than the catalog's min_amount was paid
 )
+
+// Reasons are all of them: the closed set that labels metrics.
+var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid}
 
 // HandleEvent takes one webhook delivery: it verifies the signature, journals
 // the event, applies it and settles it in the journal. When it returns no error

@@ -239,6 +239,36 @@ var eventStories = map[string]func(s *story){
 			s.sees("0 none none false")
 		}
 	},
+	"too little was paid": func(s *story) {
+		s.Gateway = s.newGateway(settings{clock: s.Clock, products: []config.Product{
+			{Name: "pack10", ID: "pdt_pack10", Credits: 10, MinAmount: config.Amounts{"USD": 500, "EUR": 450}},
+		}})
+		for i, paid := range []map[string]any{
+			s.payment("pdt_pack10", "total_amount", 499), s.payment("pdt_pack10", "total_amount", 500, "tax", 80),
+			s.payment("pdt_pack10", "currency", "JPY", "total_amount", 80_000),
+		} {
+			s.wants(s.send("payment.succeeded", with(paid, "payment_id", fmt.Sprintf("pay_short_%d", i))), gateway.Parked)
+		}
+		s.sees("0 none none false")
+		s.send("payment.succeeded", s.payment("pdt_pack10", "currency", "EUR", "total_amount", 536, "tax", 86))
+		s.sees("10 none none true")
+	},
+	"period for too little": func(s *story) {
+		s.Gateway = s.newGateway(settings{clock: s.Clock, products: []config.Product{
+			{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500, MinAmount: config.Amounts{"USD": 800}},
+		}})
+		priced := func(price int) map[string]any {
+			return s.subscription("currency", "USD", "recurring_pre_tax_amount", price)
+		}
+		s.wants(s.send("subscription.active", priced(1)), gateway.Parked)
+		s.wants(s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1)), gateway.Parked)
+		s.sees("0 none expired false")
+		s.now = s.now.Add(30 * day)
+		s.send("subscription.renewed", priced(900))
+		s.sees("500 pro active true")
+		s.wants(s.send("payment.succeeded", s.charge("pay_2", "total_amount", 790)), gateway.Parked)
+		s.sees("0 none expired false")
+	},
 	"refund in full": func(s *story) {
 		s.send("payment.succeeded", s.payment("pdt_both"))
 		s.sees("9 pro active true")

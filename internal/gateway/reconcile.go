@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -191,10 +192,12 @@ func (r *reconciliation) recordOf(ctx context.Context, account string, ref entit
 	return record, err
 }
 
-// waited reports whether an object waited for a product that the catalog has now.
-// No event is parked for what was only read, so nothing else would try it again.
+// waited reports whether an object waited for a product that the catalog has now, or
+// for a min_amount that it meets now. No event is parked for what was only read, so
+// nothing else would try it again.
 func (r *reconciliation) waited(known entitlement.Record) bool {
-	return len(known.Fold(entitlement.Fact{}, r.termsFor(nil)).Terms) > len(known.Terms)
+	now := known.Fold(entitlement.Fact{}, r.termsFor(nil))
+	return !reflect.DeepEqual(now.Terms, known.Terms)
 }
 
 func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, error) {

@@ -38,6 +38,8 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, caus
 		s.done = parked(found.account, ReasonUnknownProduct)
 	case forNothing(s.record.Payment), ofWhoKnowsHowMuch(fact, s.record.Payment):
 		s.done = parked(found.account, ReasonUnclear)
+	case s.record.Underpaid(fact.Fact, g.DisputePolicy):
+		s.done = parked(found.account, ReasonUnderpaid)
 	}
 	const usual = 256 // bytes, and more than most need
 	state, err := s.record.AppendJSON(make([]byte, 0, usual))

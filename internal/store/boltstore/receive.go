@@ -106,7 +106,7 @@ func (s *Store) receive(tx *bolt.Tx, r *receipt) error {
 func (r *receipt) isGuessed() bool {
 	o := r.bound.Order
 	return r.guess != nil && r.event.Deliveries == 1 && r.bound.Object.Version == 0 &&
-		o != nil && o.State == store.OrderOpen && maps.Equal(o.Terms, r.guess.terms)
+		o != nil && o.State == store.OrderOpen && maps.EqualFunc(o.Terms, r.guess.terms, entitlement.Terms.Equal)
 }
 
 // findOrder reads an order; nil when there is none.
