@@ -144,6 +144,7 @@ func (b *bench) caddy(s rig.CaddySpec) (*rig.Caddy, error) {
 // What the gateways here are configured with. Nothing of it is secret.
 const (
 	apiKey        = "bench_api_key_of_nobody"
+	siteID        = "site_bench"
 	webhookSecret = "whsec_YmVuY2htYXJrIG9mIGRvZG9nYXRlLCBubyBzZWNyZXQ="
 	productName   = "pack10"
 	productID     = "pdt_bench_pack10"
@@ -165,6 +166,7 @@ func gatewayOptions(store, dodo string) string {
 		base_url http://%s
 		signup_credits %d
 		reconcile off
+		site %s
 		store %s
 		product %s {
 			id %s
@@ -172,7 +174,7 @@ func gatewayOptions(store, dodo string) string {
 			credits %d
 		}
 	}
-`, apiKey, webhookSecret, dodo, signup, store, productName, productID, productGives)
+`, apiKey, webhookSecret, dodo, signup, siteID, store, productName, productID, productGives)
 }
 
 // site is a site on a gateway. charge is a line such as "dodo_charge /api/* 1".

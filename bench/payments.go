@@ -96,7 +96,7 @@ func (s *signer) deliveries(addr, path string, paid []purchase) ([]load.Exchange
 // body is a payment.succeeded as Dodo sends it, with all the fields that nobody
 // here reads.
 func (s *signer) body(p purchase) ([]byte, error) {
-	metadata, err := json.Marshal(s.prover.Metadata(p.order, p.account, productName))
+	metadata, err := json.Marshal(s.prover.Metadata(dodo.Claim{Site: siteID, Order: p.order, Account: p.account, Product: productName}))
 	if err != nil {
 		return nil, err
 	}

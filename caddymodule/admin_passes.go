@@ -16,13 +16,14 @@ type passView struct {
 	Read      int       `json:"read"`
 	Applied   int       `json:"applied"`
 	Unapplied int       `json:"unapplied"`
+	Foreign   int       `json:"foreign"` // ordered at another site, left alone
 	Error     string    `json:"error,omitempty"`
 }
 
 func showPass(p pass) passView {
 	v := passView{
 		Pass: p.number, Kind: p.kind, State: p.state, BeganAt: p.began.UTC(), EndedAt: p.ended.UTC(),
-		Seen: p.did.Seen, Read: p.did.Read, Applied: p.did.Applied, Unapplied: p.did.Unapplied,
+		Seen: p.did.Seen, Read: p.did.Read, Applied: p.did.Applied, Unapplied: p.did.Unapplied, Foreign: p.did.Foreign,
 	}
 	if p.err != nil {
 		v.Error = p.err.Error()

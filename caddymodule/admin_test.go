@@ -61,7 +61,7 @@ func (b *bench) pay(sim *dodosim.Simulator, account, productID string) {
 	}
 	session, err := client.CreateCheckout(b.t.Context(), &dodo.Checkout{
 		ProductID: productID, Quantity: 1, ReturnURL: "http://localhost:8080/",
-		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", account, "what"),
+		Metadata: prover.Metadata(dodo.Claim{Site: "site_test", Order: "ord_AAAAAAAAAAAAAAAAAAAAAA", Account: account, Product: "what"}),
 	})
 	if err != nil {
 		b.t.Fatal(err)

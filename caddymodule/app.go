@@ -107,6 +107,15 @@ type App struct {
 	// Default: one that is derived from api_key. Secrets.
 	ProofSecrets []string `json:"proof_secrets,omitempty"`
 
+	// The id of this store among those that share a business at Dodo, such as
+	// staging and production: what was ordered at another site is left alone.
+	// Default: the store makes one of its own when it is first used.
+	Site config.SiteID `json:"site,omitzero"`
+
+	// Dodo's ids (`bus_…`) of the businesses whose events count; those of others
+	// are parked. Default: the first one that the store hears of.
+	Businesses []string `json:"businesses,omitempty"`
+
 	publicURL         string // resolved
 	warnedOfPublicURL bool
 	routesChecked     bool
@@ -149,6 +158,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if err := options.SiteID.Validate(); err != nil {
+		return err
+	}
+	for _, id := range options.Businesses {
+		if err := config.CheckBusiness(id); err != nil {
+			return err
+		}
 	}
 	options.SignupCredits = a.SignupCredits
 	options.RefundPolicy = a.RefundPolicy
@@ -198,6 +215,8 @@ func (a *App) options() (o gateway.Options, err error) {
 	proofSecrets := r.list("proof_secret", a.ProofSecrets)
 	publicURL, returnTo := r.text("public_url", a.PublicURL), r.list("return_to", a.ReturnTo)
 	products := resolveProducts(r, a.Products)
+	o.SiteID = config.SiteID{ID: r.text("site", a.Site.ID), Also: r.list("also of site", a.Site.Also), Unnamed: a.Site.Unnamed}
+	o.Businesses = r.list("business", a.Businesses)
 	if r.err != nil {
 		return o, r.err
 	}
@@ -279,6 +298,14 @@ func (a *App) loadStore(ctx caddy.Context) (*handle, error) {
 func (a *App) Start() error {
 	if err := a.store.open(context.Background()); err != nil {
 		return err
+	}
+	// A reload that keeps the store does without it: then the site is read when it is
+	// first needed.
+	switch err := a.gateway.Open(context.Background()); {
+	case errors.Is(err, gateway.ErrOtherSite):
+		return fmt.Errorf("site: %w", err)
+	case err != nil:
+		a.logger.Warn("the store's site cannot be read yet", "error", err)
 	}
 	a.reconciler = startReconciler(a)
 	if budget := gcpace.Start(); budget > 0 {

@@ -70,6 +70,7 @@ const (
 	usualDodo = `
 	dodo {
 		api_key        test_api_key
+		site           site_test
 		base_url       {{Dodo}}
 		webhook_secret ` + webhookSecret + `
 		store          bolt {{Dir}}/dodogate.db

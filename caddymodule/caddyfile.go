@@ -37,6 +37,8 @@ import (
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]
 //		proof_secret   <secret>...
+//		site           <id> [{ also <id>..., unnamed }]
+//		business       <Dodo's id of a business>...
 //	}
 //
 // product can be repeated; api_key, webhook_secret and one product are required.
@@ -129,9 +131,13 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parseKeepEvents(d, &a.KeepEvents)
 	case "proof_secret":
 		return readMany(d, &a.ProofSecrets)
+	case "site":
+		return parseSiteID(d, &a.Site)
+	case "business":
+		return parseBusinesses(d, &a.Businesses)
 	default:
 		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "plans", "signup_credits",
-			"cache", "max_stale", "refund_policy", "dispute_policy", "budget", "reconcile", "keep_events", "proof_secret")
+			"cache", "max_stale", "refund_policy", "dispute_policy", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
 	}
 }
 
@@ -177,6 +183,56 @@ func parseKeepEvents(d *caddyfile.Dispenser, target *config.KeepEvents) error {
 			return err
 		}
 		target.Redact = true
+	}
+	return nil
+}
+
+// parseSiteID reads:
+//
+//	site <id> {
+//		also <id>...
+//		unnamed
+//	}
+func parseSiteID(d *caddyfile.Dispenser, target *config.SiteID) error {
+	if err := readOne(d, &target.ID); err != nil {
+		return err
+	}
+	once := seen{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.add(d); err != nil {
+			return err
+		}
+		var err error
+		switch d.Val() {
+		case "also":
+			err = readMany(d, &target.Also)
+		case "unnamed":
+			target.Unnamed = true
+			err = readNone(d)
+		default:
+			err = unknown(d, "site", "also", "unnamed")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if strings.Contains(target.ID+strings.Join(target.Also, ""), "{") {
+		return nil // placeholders are judged when they are resolved
+	}
+	if err := target.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func parseBusinesses(d *caddyfile.Dispenser, target *[]string) error {
+	if err := readMany(d, target); err != nil {
+		return err
+	}
+	for _, id := range *target {
+		if err := config.CheckBusiness(id); err != nil && !strings.Contains(id, "{") {
+			return d.WrapErr(err)
+		}
 	}
 	return nil
 }

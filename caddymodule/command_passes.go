@@ -82,6 +82,7 @@ func runPass(cmd *cobra.Command, path string) error {
 		t.row("read", p.Read)
 		t.row("applied", p.Applied)
 		t.row("not applied", p.Unapplied)
+		t.row("foreign", p.Foreign)
 		err = t.print()
 	}
 	if err == nil && p.State == passFailed {

@@ -256,6 +256,16 @@ func (h *handle) Mark(ctx context.Context, name string) (time.Time, error) {
 	return s.Mark(ctx, name)
 }
 
+// Note implements [store.Notes].
+func (h *handle) Note(ctx context.Context, name, text string) (string, error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	return s.Note(ctx, name, text)
+}
+
 // SetMark implements [store.Marks].
 func (h *handle) SetMark(ctx context.Context, name string, at time.Time) error {
 	s, done, err := h.use(ctx)

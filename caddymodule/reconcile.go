@@ -118,7 +118,7 @@ func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
 	case done.err != nil:
 		log.Warn("reconciling with Dodo failed; the next pass begins where this one did", "error", done.err)
 	case done.did.Applied > 0, done.kind == passRebuild:
-		log.Info("reconciled with Dodo", "seen", done.did.Seen, "read", done.did.Read, "applied", done.did.Applied)
+		log.Info("reconciled with Dodo", "seen", done.did.Seen, "read", done.did.Read, "applied", done.did.Applied, "foreign", done.did.Foreign)
 	default:
 		log.Debug("reconciled with Dodo, nothing was missing", "seen", done.did.Seen, "read", done.did.Read)
 	}

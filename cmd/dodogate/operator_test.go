@@ -150,7 +150,7 @@ func (o *office) sell(ts *testscript.TestScript, account, productID string) {
 	ts.Check(err)
 	session, err := client.CreateCheckout(context.Background(), &dodo.Checkout{
 		ProductID: productID, Quantity: 1, ReturnURL: "http://" + o.site,
-		Metadata: prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", account, "new"),
+		Metadata: prover.Metadata(dodo.Claim{Site: "site_test", Order: "ord_AAAAAAAAAAAAAAAAAAAAAA", Account: account, Product: "new"}),
 	})
 	ts.Check(err)
 	o.pay(ts, account, session.ID)

@@ -1,6 +1,7 @@
 package dodo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -76,6 +77,7 @@ func Decode(body []byte) (Event, error) {
 	if err := bad.err(); err != nil {
 		return e, err
 	}
+	fact.Business = cmp.Or(e.BusinessID, fact.Business)
 	e.Fact = &fact
 	return e, nil
 }
@@ -129,7 +131,7 @@ func readPayment(data fields, eventType string, happenedAt time.Time) Fact {
 	clues.Metadata = readMetadata(data.hints("metadata"))
 	clues.SessionID = data.id("checkout_session_id")
 	clues.SubscriptionID = p.Subscription
-	return Fact{Fact: entitlement.Fact{Ref: paymentRef(data), Payment: p}, Clues: clues}
+	return Fact{Fact: entitlement.Fact{Ref: paymentRef(data), Payment: p}, Clues: clues, Business: data.asHint().id("business_id")}
 }
 
 func paymentRef(data fields) entitlement.Ref {

@@ -22,6 +22,9 @@ type Event struct {
 type Fact struct {
 	entitlement.Fact       // the object, and as much as was said about it
 	Clues            Clues // to the account
+	// Business is Dodo's id of the merchant that the object belongs to; empty when
+	// Dodo did not say, as it does not of a subscription that is read.
+	Business string
 }
 
 // Clues lead from a fact to an account. Everything in them was typed by a

@@ -18,7 +18,12 @@ import (
 // its payment, so that a payment can be matched to an account even after our own
 // store was lost. Customers can put metadata on a payment through a static
 // payment link, hence the proof (DESIGN 6.2).
+//
+// One business at Dodo may serve several stores, of staging and production for
+// example, and all of them hear of every payment. So the proof names the site that
+// made it.
 const (
+	keySite    = "dodogate_site"
 	keyOrder   = "dodogate_order"
 	keyAccount = "dodogate_account"
 	keyProduct = "dodogate_product"
@@ -26,17 +31,22 @@ const (
 )
 
 func isProofKey(key string) bool {
-	return key == keyOrder || key == keyAccount || key == keyProduct || key == keyProof
+	return key == keySite || key == keyOrder || key == keyAccount || key == keyProduct || key == keyProof
 }
 
-// proofLabel separates these MACs and keys from every other use of a secret.
-const proofLabel = "dodogate order proof v1"
+// These separate our MACs and keys from every other use of a secret, and proofs that
+// name a site from those of earlier releases, which name none.
+const (
+	proofLabel     = "dodogate order proof v1"
+	siteProofLabel = "dodogate order proof v2"
+)
 
-// maxClaim is the longest order id, account or product, in bytes.
+// maxClaim is the longest site, order id, account or product, in bytes.
 const maxClaim = 256
 
-// Claim is what an order's metadata proves.
-type Claim struct{ Order, Account, Product string }
+// Claim is what an order's metadata proves. Site is empty in the proofs of releases
+// that named none.
+type Claim struct{ Site, Order, Account, Product string }
 
 // Prover makes and checks order proofs. It may be used by many goroutines at
 // once.
@@ -68,20 +78,29 @@ func DeriveKey(apiKey string) []byte {
 	return key
 }
 
-// Metadata is what to put on the order's checkout. Each argument is 1 to 256
-// arbitrary bytes.
-func (p *Prover) Metadata(order, account, product string) map[string]string {
-	return map[string]string{
-		keyOrder:   writeClaim(order),
-		keyAccount: writeClaim(account),
-		keyProduct: writeClaim(product),
-		keyProof:   p.keys[0].proofOf(Claim{order, account, product}),
+// Metadata is what to put on the order's checkout. Each value is 1 to 256 arbitrary
+// bytes; the site may be left out.
+func (p *Prover) Metadata(c Claim) map[string]string {
+	metadata := map[string]string{
+		keyOrder:   writeClaim(c.Order),
+		keyAccount: writeClaim(c.Account),
+		keyProduct: writeClaim(c.Product),
+		keyProof:   p.keys[0].proofOf(c),
 	}
+	if c.Site != "" {
+		metadata[keySite] = writeClaim(c.Site)
+	}
+	return metadata
 }
 
 // Claim reads a payment's metadata. ok is false unless the proof holds.
 func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 	var readable [3]bool
+	if text, named := metadata[keySite]; named {
+		if c.Site, named = readClaim(text); !named {
+			return Claim{}, false
+		}
+	}
 	c.Order, readable[0] = readClaim(metadata[keyOrder])
 	c.Account, readable[1] = readClaim(metadata[keyAccount])
 	c.Product, readable[2] = readClaim(metadata[keyProduct])
@@ -116,7 +135,14 @@ func (k *proofKey) proofOf(c Claim) string {
 	defer k.spare.Put(mac)
 	mac.Reset()
 	mac.text = mac.text[:0]
-	for _, s := range [...]string{proofLabel, c.Order, c.Account, c.Product} {
+	parts := [...]string{proofLabel, "", c.Order, c.Account, c.Product}
+	if c.Site != "" {
+		parts[0], parts[1] = siteProofLabel, c.Site
+	}
+	for i, s := range parts {
+		if i == 1 && c.Site == "" {
+			continue
+		}
 		mac.text = append(append(strconv.AppendInt(mac.text, int64(len(s)), 10), ':'), s...)
 	}
 	mac.Write(mac.text)

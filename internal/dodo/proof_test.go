@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	keySite    = "dodogate_site"
 	keyOrder   = "dodogate_order"
 	keyAccount = "dodogate_account"
 	keyProduct = "dodogate_product"
@@ -33,22 +34,28 @@ func newProver(t testing.TB, secrets ...[]byte) *dodo.Prover {
 func TestProofRoundTrip(t *testing.T) {
 	p := newProver(t, proofKey)
 	for name, c := range map[string]dodo.Claim{
-		"plain":        {"ord_1", "user-42", "pack10"},
-		"e-mail":       {"ord_1", "jane+a@example.org", "pack10"},
-		"auth0":        {"ord_1", "auth0|5f7c8ec7c33c6c004bbafe82", "pack10"},
-		"spaces":       {"ord_1", " user 42 ", "pack 10"},
-		"tilde":        {"~ord", "~dXNlcg", "~"},
-		"unicode":      {"ord_1", "Jürgen 🦤", "größe"},
-		"not UTF-8":    {"ord_1", "\xff\xfe\x00", "pack10"},
-		"one byte":     {"a", "b", "c"},
-		"256 bytes":    {strings.Repeat("o", 256), strings.Repeat("\xff", 256), strings.Repeat("p", 256)},
-		"line breaks":  {"ord\n1", "user\r\n", "\t"},
-		"JSON-looking": {`{"a":1}`, `"`, `\`},
+		"plain":        {"", "ord_1", "user-42", "pack10"},
+		"e-mail":       {"", "ord_1", "jane+a@example.org", "pack10"},
+		"auth0":        {"", "ord_1", "auth0|5f7c8ec7c33c6c004bbafe82", "pack10"},
+		"spaces":       {"", "ord_1", " user 42 ", "pack 10"},
+		"tilde":        {"", "~ord", "~dXNlcg", "~"},
+		"unicode":      {"", "ord_1", "Jürgen 🦤", "größe"},
+		"not UTF-8":    {"", "ord_1", "\xff\xfe\x00", "pack10"},
+		"one byte":     {"", "a", "b", "c"},
+		"256 bytes":    {"", strings.Repeat("o", 256), strings.Repeat("\xff", 256), strings.Repeat("p", 256)},
+		"line breaks":  {"", "ord\n1", "user\r\n", "\t"},
+		"JSON-looking": {"", `{"a":1}`, `"`, `\`},
+		"of a site":    {"site_1", "ord_1", "user-42", "pack10"},
+		"of any site":  {strings.Repeat("\xff", 256), "ord_1", "user-42", "pack10"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			metadata := p.Metadata(c.Order, c.Account, c.Product)
-			if len(metadata) != 4 {
-				t.Errorf("%d pairs, want 4", len(metadata))
+			metadata := p.Metadata(c)
+			want := 4
+			if c.Site != "" {
+				want = 5
+			}
+			if len(metadata) != want {
+				t.Errorf("%d pairs, want %d", len(metadata), want)
 			}
 			for k, v := range metadata {
 				if len(k) > 40 || len(v) == 0 || len(v) > 500 || strings.Trim(v, visible) != "" {
@@ -67,7 +74,7 @@ func TestProofRoundTrip(t *testing.T) {
 const visible = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-~.@:|/+="
 
 func TestProofReadable(t *testing.T) {
-	m := newProver(t, proofKey).Metadata("ord_1", "auth0|42", "pack10")
+	m := newProver(t, proofKey).Metadata(dodo.Claim{Order: "ord_1", Account: "auth0|42", Product: "pack10"})
 	if m[keyOrder] != "ord_1" || m[keyAccount] != "auth0|42" || m[keyProduct] != "pack10" {
 		t.Errorf("an operator cannot read %v", m)
 	}
@@ -75,7 +82,8 @@ func TestProofReadable(t *testing.T) {
 
 func TestProofTampering(t *testing.T) {
 	p := newProver(t, proofKey)
-	good := p.Metadata("ord_1", "user_42", "pack10")
+	good := p.Metadata(dodo.Claim{Site: "site_1", Order: "ord_1", Account: "user_42", Product: "pack10"})
+	old := p.Metadata(dodo.Claim{Order: "ord_1", Account: "user_42", Product: "pack10"})
 	for name, change := range map[string]func(map[string]string){
 		"order":               func(m map[string]string) { m[keyOrder] = "ord_2" },
 		"account":             func(m map[string]string) { m[keyAccount] = "user_43" },
@@ -85,6 +93,12 @@ func TestProofTampering(t *testing.T) {
 		"proof and more":      func(m map[string]string) { m[keyProof] += "A" },
 		"proof and a newline": func(m map[string]string) { m[keyProof] += "\n" },
 		"proof empty":         func(m map[string]string) { m[keyProof] = "" },
+		"site":                func(m map[string]string) { m[keySite] = "site_2" },
+		"no site":             func(m map[string]string) { delete(m, keySite) },
+		"an empty site":       func(m map[string]string) { m[keySite] = "" },
+		"an old proof":        func(m map[string]string) { m[keyProof] = old[keyProof] },
+		"a site for the old":  func(m map[string]string) { clear(m); maps.Copy(m, old); m[keySite] = "site_1" },
+		"site to the order":   func(m map[string]string) { delete(m, keySite); m[keyOrder] = "6:site_1ord_1" },
 		"no order":            func(m map[string]string) { delete(m, keyOrder) },
 		"no account":          func(m map[string]string) { delete(m, keyAccount) },
 		"no product":          func(m map[string]string) { delete(m, keyProduct) },
@@ -117,8 +131,8 @@ func TestProofTampering(t *testing.T) {
 func TestProofBoundaries(t *testing.T) {
 	p := newProver(t, proofKey)
 	for _, sep := range []string{"", ":", "1:", "2:", ",", ".", "|", "\n", "\x00", "\x00\x00\x00\x00\x00\x00\x00\x01"} {
-		proof := p.Metadata("a"+sep+"b", "c", "d")[keyProof]
-		shown := p.Metadata("a", "b"+sep+"c", "d")
+		proof := p.Metadata(dodo.Claim{Order: "a" + sep + "b", Account: "c", Product: "d"})[keyProof]
+		shown := p.Metadata(dodo.Claim{Order: "a", Account: "b" + sep + "c", Product: "d"})
 		shown[keyProof] = proof
 		if got, ok := p.Claim(shown); ok {
 			t.Errorf("%q: believed as %+v", sep, got)
@@ -128,8 +142,11 @@ func TestProofBoundaries(t *testing.T) {
 
 func TestProofTooLong(t *testing.T) {
 	p := newProver(t, proofKey)
-	for _, c := range []dodo.Claim{{"", "a", "p"}, {"o", "", "p"}, {"o", "a", ""}, {"o", strings.Repeat("a", 257), "p"}, {"o", "a", strings.Repeat("\xff", 257)}} {
-		if got, ok := p.Claim(p.Metadata(c.Order, c.Account, c.Product)); ok {
+	for _, c := range []dodo.Claim{
+		{"", "", "a", "p"}, {"", "o", "", "p"}, {"", "o", "a", ""}, {"", "o", strings.Repeat("a", 257), "p"},
+		{"", "o", "a", strings.Repeat("\xff", 257)}, {strings.Repeat("s", 257), "o", "a", "p"},
+	} {
+		if got, ok := p.Claim(p.Metadata(c)); ok {
 			t.Errorf("%+v is claimed", got)
 		}
 	}
@@ -140,8 +157,8 @@ func encoded(s string) string { return "~" + base64.RawURLEncoding.EncodeToStrin
 func TestProofRotation(t *testing.T) {
 	oldKey, newKey := proofKey, []byte("the next proof secret, just as long")
 	before, during, after := newProver(t, oldKey), newProver(t, newKey, oldKey), newProver(t, newKey)
-	old := before.Metadata("ord_1", "user_42", "pack10")
-	fresh := during.Metadata("ord_1", "user_42", "pack10")
+	old := before.Metadata(dodo.Claim{Order: "ord_1", Account: "user_42", Product: "pack10"})
+	fresh := during.Metadata(dodo.Claim{Order: "ord_1", Account: "user_42", Product: "pack10"})
 	for name, tc := range map[string]struct {
 		prover   *dodo.Prover
 		metadata map[string]string
@@ -171,7 +188,7 @@ func TestNewProverSecrets(t *testing.T) {
 	own := bytes.Clone(proofKey)
 	p := newProver(t, own)
 	clear(own)
-	if _, ok := p.Claim(newProver(t, proofKey).Metadata("o", "a", "p")); !ok {
+	if _, ok := p.Claim(newProver(t, proofKey).Metadata(dodo.Claim{Order: "o", Account: "a", Product: "p"})); !ok {
 		t.Error("the prover keeps the caller's slice")
 	}
 }
@@ -184,7 +201,7 @@ func TestProofInParallel(t *testing.T) {
 		all.Go(func() {
 			want := dodo.Claim{Order: fmt.Sprint("ord_", i), Account: strings.Repeat("a", 1+25*i), Product: "pack10"}
 			for range 500 {
-				if got, ok := p.Claim(p.Metadata(want.Order, want.Account, want.Product)); !ok || got != want {
+				if got, ok := p.Claim(p.Metadata(want)); !ok || got != want {
 					t.Errorf("%+v, %t; want %+v", got, ok, want)
 					return
 				}
@@ -200,7 +217,7 @@ func TestDeriveKey(t *testing.T) {
 		t.Errorf("keys %x and %x", a, b)
 	}
 	// The API key itself must not do as a proof secret by accident.
-	m := newProver(t, []byte("an api key of thirty-two bytes..")).Metadata("o", "a", "p")
+	m := newProver(t, []byte("an api key of thirty-two bytes..")).Metadata(dodo.Claim{Order: "o", Account: "a", Product: "p"})
 	if _, ok := newProver(t, dodo.DeriveKey("an api key of thirty-two bytes..")).Claim(m); ok {
 		t.Error("the derived key is the API key")
 	}
@@ -214,7 +231,7 @@ func FuzzProof(f *testing.F) {
 	f.Add("a", "b", "c", "a", encoded("b"), "c", "AAAA")
 	p := newProver(f, proofKey)
 	f.Fuzz(func(t *testing.T, order, account, product, shownOrder, shownAccount, shownProduct, proof string) {
-		m := p.Metadata(order, account, product)
+		m := p.Metadata(dodo.Claim{Order: order, Account: account, Product: product})
 		got, ok := p.Claim(m)
 		fits := true
 		for _, s := range []string{order, account, product} {

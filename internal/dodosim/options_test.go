@@ -1,11 +1,13 @@
 package dodosim_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 )
 
 func TestOptions(t *testing.T) {
@@ -61,5 +63,27 @@ func TestOptions(t *testing.T) {
 	o.WebhookURL = "http://a.example"
 	if _, err := dodosim.New(o); !errors.Is(err, dodosim.ErrWebhookSecret) {
 		t.Error(err)
+	}
+}
+
+// TestBusinessStays: a simulator that is started again is of the same business, because a
+// gateway with the store of before believes no other.
+func TestBusinessStays(t *testing.T) {
+	business := func(key string) string {
+		s := simtest.New(t, dodosim.Options{APIKey: key, Products: []dodosim.Product{{ID: "pdt_1", Price: 1, Currency: "USD"}}})
+		dump, err := s.Dump()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said struct {
+			Business string `json:"business_id"`
+		}
+		if err := json.Unmarshal(dump, &said); err != nil || said.Business == "" {
+			t.Fatalf("%v in %s", err, dump)
+		}
+		return said.Business
+	}
+	if a, b := business("key_of_one"), business("key_of_one"); a != b || a == business("key_of_another") {
+		t.Errorf("%s, then %s", a, b)
 	}
 }

@@ -89,7 +89,7 @@ func New(options Options) (*Simulator, error) {
 	}
 	s := &Simulator{
 		options:       options,
-		business:      newID("bus_"),
+		business:      businessOf(options.APIKey),
 		brand:         newID("brnd_"),
 		slots:         make(chan struct{}, maxOnTheWire),
 		sessions:      make(map[string]*session),

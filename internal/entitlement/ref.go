@@ -12,6 +12,7 @@ const (
 	KindSession      Kind = "session"
 	KindCustomer     Kind = "customer"
 	KindSignup       Kind = "signup"
+	KindForeign      Kind = "foreign" // an object that another site sold, by the text of its own Ref
 )
 
 // Ref names one object: its kind and, for objects at Dodo, Dodo's id for it.

@@ -39,9 +39,15 @@ func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound
 }
 
 func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
+	if other, err := g.ofOtherBusiness(ctx, fact); err != nil || other {
+		return parked("", ReasonOtherBusiness), err
+	}
 	found, err := g.find(ctx, fact, bound)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)
+	}
+	if found.foreign {
+		return result{outcome: Foreign}, nil
 	}
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil

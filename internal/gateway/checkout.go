@@ -108,6 +108,10 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	if _, err := g.View(ctx, p.order.Account); err != nil {
 		return nil, err
 	}
+	site, err := g.ownSite(ctx)
+	if err != nil {
+		return nil, err
+	}
 	p.call = callFor(ctx, forCheckout, p.order.Account)
 	if req.IdempotencyKey == "" { // with a key it may be a repeat, which needs no call
 		if err := g.afford(p.call, req); err != nil {
@@ -130,7 +134,7 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 		g.drop(ctx, p)
 		return nil, err
 	}
-	g.describe(&p.wish, who, req, &p.order)
+	g.describe(&p.wish, who, req, &p.order, site)
 	return p, nil
 }
 
@@ -265,7 +269,7 @@ func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) e
 }
 
 // describe is what Dodo is asked for.
-func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order) {
+func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order, site string) {
 	product, _ := g.Catalog.Named(order.Product)
 	base, _ := g.Site.Base(req.Scheme, req.Host)
 	back := base + req.BasePath + "/return?order=" + url.QueryEscape(order.ID)
@@ -275,7 +279,7 @@ func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequ
 		ReturnURL: back,
 		CancelURL: back + "&cancelled=1",
 		Customer:  dodo.Customer{Email: who.Email, Name: who.Name},
-		Metadata:  g.Prover.Metadata(order.ID, order.Account, order.Product),
+		Metadata:  g.Prover.Metadata(dodo.Claim{Site: site, Order: order.ID, Account: order.Account, Product: order.Product}),
 	}
 	if req.DiscountCode != "" {
 		wish.DiscountCodes = []string{req.DiscountCode}

@@ -262,7 +262,7 @@ func TestAnotherAddressAtTheCheckout(t *testing.T) {
 	order, err := s.Checkout(t.Context(), gateway.Identity{Account: "alice", Email: "alice@example.com", EmailVerified: true}, wish("pack10"))
 	must(t, err)
 	typed := map[string]any{"customer_id": "cus_1", "email": "bob@example.com"}
-	s.send("payment.succeeded", s.payment("pdt_pack10", "customer", typed, "metadata", s.Prover.Metadata(order.ID, "alice", "pack10")))
+	s.send("payment.succeeded", s.payment("pdt_pack10", "customer", typed, "metadata", s.proof(order.ID, "alice", "pack10")))
 	s.sees("10 none none true")
 	s.wants(s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2", "customer", typed, "metadata", nil)), gateway.Parked)
 	s.sees("10 none none true")

@@ -21,6 +21,7 @@ const (
 	Duplicate Outcome = "duplicate" // everything in it was known
 	Ignored   Outcome = "ignored"   // of a type without an effect
 	Parked    Outcome = "parked"    // about money, kept until it can be applied
+	Foreign   Outcome = "foreign"   // ordered at another site, left alone
 )
 
 // Reasons why a fact is parked.
@@ -30,10 +31,14 @@ const (
 	ReasonUnknownProduct = "unknown_product" // a product that the catalog does not have
 	ReasonOutOfRange     = "out_of_range"    // more credits than can be counted
 	ReasonUnderpaid      = "underpaid"       // less than the catalog's min_amount was paid
+	ReasonOtherBusiness  = "other_business"  // of another business at Dodo than the one heard of first
 )
 
 // Reasons are all of them: the closed set that labels metrics.
-var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid}
+var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonOtherBusiness}
+
+// ReasonForeign is why an event about money is ignored: it was ordered at another site.
+const ReasonForeign = "foreign"
 
 // HandleEvent takes one webhook delivery: it verifies the signature, journals
 // the event, applies it and settles it in the journal. When it returns no error
@@ -75,16 +80,29 @@ func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []by
 // that; nil for any other.
 func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
-		if claim, proven := g.Prover.Claim(fact.Clues.Metadata); proven {
+		claim, err := g.proves(ctx, *fact)
+		if err != nil {
+			return store.Event{}, nil, err
+		}
+		if claim.ours {
 			record, bound, err := g.Store.Receive(ctx, e, store.Binding{
-				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim) },
+				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim.Claim) },
 			})
 			g.views.Forget(claim.Account) // what was guessed may be done, whatever is said of it
-			return record, &proof{bound, claim}, err
+			return record, &proof{bound, claim.Claim}, err
 		}
 	}
 	record, err := g.Store.Record(ctx, e)
 	return record, nil, err
+}
+
+// proves is the proof of a fact that may be applied at all.
+func (g *Gateway) proves(ctx context.Context, fact dodo.Fact) (claimed, error) {
+	other, err := g.ofOtherBusiness(ctx, fact)
+	if err != nil || other {
+		return claimed{}, err
+	}
+	return g.claim(ctx, fact.Clues.Metadata)
 }
 
 // take does with a journalled event what there is to do, and notes that. bound is
@@ -113,6 +131,10 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 		return result.outcome, nil
 	}
 	record.Account = result.account
+	if result.outcome == Foreign {
+		record.State, record.Reason = store.EventIgnored, ReasonForeign
+		return Foreign, g.note(ctx, record)
+	}
 	if result.outcome != Parked {
 		record.State, record.Reason = store.EventApplied, ""
 		return result.outcome, g.note(ctx, record)

@@ -243,7 +243,7 @@ func TestChargeHalfway(t *testing.T) {
 			half := &halfway{Store: s.store, down: true}
 			s.store = half
 			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
-			charge := s.charge("pay_1", "metadata", s.Prover.Metadata(orderID, "alice", "monthly"))
+			charge := s.charge("pay_1", "metadata", s.proof(orderID, "alice", "monthly"))
 			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now, "data": charge})
 			must(t, err)
 			for _, want := range []store.EventState{store.EventReceived, store.EventApplied} {
@@ -276,7 +276,7 @@ func TestForeignMetadata(t *testing.T) {
 		client := w.Provider
 		session, err := client.CreateCheckout(t.Context(), &dodo.Checkout{
 			ProductID: "pdt_pack10", Quantity: 1, ReturnURL: "http://localhost:8080/",
-			Metadata: other.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "mallory", "pack10"),
+			Metadata: other.Metadata(dodo.Claim{Site: siteID, Order: "ord_AAAAAAAAAAAAAAAAAAAAAA", Account: "mallory", Product: "pack10"}),
 		})
 		must(t, err)
 		_, err = w.sim.Pay(session.ID, goodCard)
@@ -305,7 +305,7 @@ func TestUnknownProduct(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		session, err := w.Provider.CreateCheckout(t.Context(), &dodo.Checkout{
 			ProductID: "pdt_unlisted", Quantity: 2, ReturnURL: "http://localhost:8080/",
-			Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
+			Metadata: w.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
 		})
 		must(t, err)
 		_, err = w.sim.Pay(session.ID, goodCard)

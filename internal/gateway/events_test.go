@@ -78,7 +78,7 @@ func (s *story) send(eventType string, data map[string]any) gateway.Outcome {
 
 func (s *story) deliverAs(id, eventType string, data map[string]any) gateway.Outcome {
 	s.t.Helper()
-	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": "bus_1", "timestamp": s.now, "data": data})
+	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": data["business_id"], "timestamp": s.now, "data": data})
 	must(s.t, err)
 	header, raw := signedAt(s.t, id, string(body), s.now)
 	outcome, err := s.HandleEvent(s.t.Context(), header, raw)
@@ -100,7 +100,7 @@ func (s *story) payment(product string, changes ...any) map[string]any {
 	return with(map[string]any{
 		"payment_id": "pay_1", "status": "succeeded", "total_amount": 900, "currency": "USD", "created_at": s.now,
 		"product_cart": []any{map[string]any{"product_id": product, "quantity": 1}},
-		"metadata":     s.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", product),
+		"metadata":     s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", product),
 	}, changes...)
 }
 
@@ -114,7 +114,7 @@ func (s *story) subscription(changes ...any) map[string]any {
 	return with(map[string]any{
 		"subscription_id": "sub_1", "status": "active", "product_id": "pdt_monthly", "quantity": 1,
 		"created_at": s.now, "previous_billing_date": s.now, "next_billing_date": s.now.Add(30 * day),
-		"metadata": s.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "monthly"),
+		"metadata": s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "monthly"),
 	}, changes...)
 }
 
@@ -209,7 +209,7 @@ func (s *story) subscribed() map[string]any {
 
 // second is another subscription of alice's, to a higher plan.
 func (s *story) second() map[string]any {
-	return s.subscription("subscription_id", "sub_2", "product_id", "pdt_team", "metadata", s.Prover.Metadata("ord_BBBBBBBBBBBBBBBBBBBBBB", "alice", "team"))
+	return s.subscription("subscription_id", "sub_2", "product_id", "pdt_team", "metadata", s.proof("ord_BBBBBBBBBBBBBBBBBBBBBB", "alice", "team"))
 }
 
 // plans wants all plans of alice's, the highest first.
@@ -630,7 +630,7 @@ func TestCatalogChangeAfterACheckout(t *testing.T) {
 	s := tell(t, "bolt", "")
 	order := s.order("alice", "monthly")
 	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
-	proof := s.Prover.Metadata(order.ID, "alice", "monthly")
+	proof := s.proof(order.ID, "alice", "monthly")
 	s.now = s.now.Add(time.Hour)
 	s.send("subscription.active", s.subscription("metadata", proof))
 	s.sees("500 pro active true")

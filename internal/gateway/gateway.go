@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -86,6 +87,11 @@ type Observer interface {
 type Options struct {
 	Catalog config.Catalog
 	Site    config.Site
+	// SiteID tells the store's orders from those of other stores; see [Gateway.Open].
+	SiteID config.SiteID
+	// Businesses are Dodo's ids of the businesses whose objects count. Without any it
+	// is the first one that was heard of.
+	Businesses []string
 	// SignupCredits are granted to an account once, when it is first seen.
 	SignupCredits int64
 	// RefundPolicy says what becomes of credits that are taken back and are spent
@@ -118,8 +124,10 @@ type Options struct {
 // Gateway runs the use cases. Its methods may be called concurrently.
 type Gateway struct {
 	Options
-	confirms  singleflight.Group // by order id
-	cooldowns cooldowns          // by order id
+	confirms  singleflight.Group     // by order id
+	site      atomic.Pointer[string] // of the store, once it is known
+	business  atomic.Pointer[string] // the first one, once it is known
+	cooldowns cooldowns              // by order id
 	offers    offerList
 	round     round // of redrives
 	views     *cache.Cache

@@ -61,7 +61,7 @@ func (s *story) ordered(terms map[string]entitlement.Terms, changes ...func(*sto
 // bought is the payment of alice's order over 9.00 USD.
 func (s *story) bought(product string, changes ...any) map[string]any {
 	return s.payment(product, append([]any{
-		"metadata", s.Prover.Metadata(orderID, "alice", product), "checkout_session_id", "cks_1",
+		"metadata", s.proof(orderID, "alice", product), "checkout_session_id", "cks_1",
 		"customer", map[string]any{"customer_id": "cus_1", "email": "alice@example.com"},
 	}, changes...)...)
 }
@@ -242,7 +242,7 @@ var guessStories = map[string]struct {
 	}},
 	"of a subscription": {false, func(s *story) {
 		s.ordered(map[string]entitlement.Terms{"pdt_monthly": {Credits: 500, Plan: "pro"}})
-		proof := s.Prover.Metadata(orderID, "alice", "monthly")
+		proof := s.proof(orderID, "alice", "monthly")
 		s.pays("", "product_cart", nil, "subscription_id", "sub_1", "metadata", proof)
 		s.send("subscription.active", s.subscription("metadata", proof))
 		s.sees("500 pro active true")

@@ -13,6 +13,7 @@ import (
 // owner is whom an object belongs to.
 type owner struct {
 	account string        // empty: nothing says whose it is
+	foreign bool          // it was ordered at another site
 	order   *store.Order  // the order that it was bought by, where we have it
 	event   *store.Event  // to be settled with the commit
 	object  *store.Object // what the account has of it, where that was read already
@@ -30,26 +31,27 @@ type proof struct {
 // the customer, if the site's login vouched for that customer's e-mail address before.
 // bound, unless it is nil, says what came of our proof.
 func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
-	var claim dodo.Claim
-	var proven bool
+	var claim claimed
 	var found owner
 	if bound != nil {
-		claim, proven = bound.claim, true
+		claim = claimed{Claim: bound.claim, ours: true}
 		found = owner{account: bound.Account, object: &bound.Object}
 	} else {
-		claim, proven = g.Prover.Claim(fact.Clues.Metadata)
-		account, err := g.Store.Owner(ctx, fact.Ref)
-		if err != nil {
+		var err error
+		if claim, err = g.claim(ctx, fact.Clues.Metadata); err != nil {
 			return owner{}, err
 		}
-		found.account = account
+		if found.account, err = g.Store.Owner(ctx, fact.Ref); err != nil {
+			return owner{}, err
+		}
 	}
 	if found.account == "" {
 		var err error
-		if found, err = g.bind(ctx, fact, claim, proven); err != nil || found.account == "" {
-			return owner{}, err
+		if found, err = g.bind(ctx, fact, claim); err != nil || found.account == "" {
+			return found, err
 		}
 	}
+	proven := claim.ours
 	if proven && claim.Account != found.account {
 		g.Logger.Error("a payment carries a proof for another account than the one that it is bound to",
 			"object", fact.Ref.String(), "order", claim.Order)
@@ -72,14 +74,20 @@ func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner
 
 // bind follows the clues of an object that has no account yet. A fact that does
 // not describe the payment itself, such as a refund, has no metadata to prove
-// anything, so it binds nothing: it waits for its payment.
-func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim dodo.Claim, proven bool) (owner, error) {
-	if !fact.Describes() {
-		return owner{}, nil
+// anything, so it binds nothing: it waits for its payment. What another site sold binds
+// nothing either, whichever customer bought it.
+func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim claimed) (owner, error) {
+	if claim.foreign {
+		return owner{foreign: true}, g.noteForeign(ctx, fact.Ref, claim.Site)
 	}
 	account := ""
-	if proven {
+	if claim.ours {
 		account = claim.Account
+	} else if foreign, err := g.isForeign(ctx, fact); err != nil || foreign {
+		return owner{foreign: foreign}, err
+	}
+	if !fact.Describes() {
+		return owner{}, nil
 	}
 	for _, clue := range clueRefs(fact.Clues) {
 		if account != "" {

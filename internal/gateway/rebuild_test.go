@@ -85,7 +85,7 @@ func TestRebuildUnknownProduct(t *testing.T) {
 			w := newWorld(t, openBolt(t), settings{hold: true})
 			session, err := w.Provider.CreateCheckout(t.Context(), &dodo.Checkout{
 				ProductID: tt.product, Quantity: 1, ReturnURL: "http://localhost:8080/",
-				Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "what"),
+				Metadata: w.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "what"),
 			})
 			must(t, err)
 			_, err = w.sim.Pay(session.ID, goodCard)

@@ -47,6 +47,7 @@ type Reconciled struct {
 	Read      int // of these, read one by one
 	Applied   int // of these, changed something here
 	Unapplied int // of these, could not be applied or not be understood; the log names them
+	Foreign   int // of these, ordered at another site
 }
 
 // Reconcile asks Dodo what happened since the last reconciliation and applies
@@ -86,8 +87,12 @@ func (g *Gateway) Rebuild(ctx context.Context, budget *rate.Limiter, told func(R
 func (g *Gateway) reconcileSince(
 	ctx context.Context, mark time.Time, back time.Duration, budget *rate.Limiter, told func(Reconciled),
 ) (Reconciled, error) {
+	if err := g.keepSite(ctx); err != nil {
+		return Reconciled{}, err
+	}
 	began := g.Clock()
 	r := reconciliation{Gateway: g, budget: budget, told: told, back: back, done: make(map[string]bool)}
+	defer func() { r.tellForeign(mark.IsZero()) }()
 	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
 		if err := step(ctx, mark); err != nil {
 			return r.Reconciled, err
@@ -111,6 +116,7 @@ type reconciliation struct {
 	// withheld is the first error of those, of which there were never maxSilent in
 	// a row.
 	withheld error
+	foreign  map[string]int // objects by the site that sold them; of a few sites
 }
 
 // maxSilent is after how many reads in a row without an answer Dodo is taken to
@@ -201,8 +207,13 @@ func (r *reconciliation) waited(known entitlement.Record) bool {
 }
 
 func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, error) {
-	if _, proven := r.Prover.Claim(clues.Metadata); proven {
-		return true, nil
+	claim, err := r.claim(ctx, clues.Metadata)
+	if err != nil || claim.ours {
+		return claim.ours, err
+	}
+	if claim.foreign {
+		r.sawForeign(claim.Site)
+		return false, nil
 	}
 	for _, ref := range clueRefs(clues) {
 		if account, err := r.Store.Owner(ctx, ref); err != nil || account != "" {
@@ -210,6 +221,36 @@ func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, err
 		}
 	}
 	return false, nil
+}
+
+// mostSites is how many other sites a pass tells apart.
+const mostSites = 10
+
+func (r *reconciliation) sawForeign(site string) {
+	r.Foreign++
+	site = cmp.Or(site, unnamedSite)
+	if _, known := r.foreign[site]; known || len(r.foreign) < mostSites {
+		if r.foreign == nil {
+			r.foreign = make(map[string]int)
+		}
+		r.foreign[site]++
+	}
+}
+
+// tellForeign says that there is much at Dodo that other sites sold. A store that is
+// read for the first time may have lost its site; then all that it sold is foreign to it.
+func (r *reconciliation) tellForeign(first bool) {
+	if r.Foreign == 0 {
+		return
+	}
+	own, _ := r.ownSite(context.Background())
+	if !first {
+		r.Logger.Debug("other sites sold some of what Dodo lists; it was left alone", "site", own, "objects", r.Foreign, "sites", r.foreign)
+		return
+	}
+	r.Logger.Warn("other sites sold some of what Dodo lists; it was left alone. "+
+		"If this store takes the place of a lost one, let the config name the lost one's site in the also of site, and rebuild",
+		"site", own, "objects", r.Foreign, "sites", r.foreign)
 }
 
 // reread reads an object at Dodo and applies it. One that cannot be understood is
@@ -252,6 +293,8 @@ func (r *reconciliation) take(ctx context.Context, fact dodo.Fact) error {
 		return err
 	case result.outcome == Applied:
 		r.Applied++
+	case result.outcome == Foreign:
+		r.sawForeign("")
 	case result.outcome == Parked:
 		r.Unapplied++
 		r.Logger.Warn("a fact that was read cannot be applied", "object", fact.Ref.String(), "reason", result.reason)

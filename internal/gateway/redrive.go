@@ -24,7 +24,7 @@ const (
 // Redriven counts what a redrive did.
 type Redriven struct {
 	Tried   int // parked events that were folded again
-	Applied int // of these, parked no more
+	Applied int // of these, parked no more: applied, or found to be another site's
 	// Parked counts by reason what stays parked, of all that is. It is nil when
 	// this redrive did not come to the end of it.
 	Parked map[string]int
@@ -150,8 +150,15 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	}
 	waited := record.Reason
 	record.State, record.Reason = store.EventApplied, ""
+	if result.outcome == Foreign {
+		record.State, record.Reason = store.EventIgnored, ReasonForeign
+	}
 	if err := g.note(ctx, record); err != nil {
 		return false, waited, err
+	}
+	if result.outcome == Foreign {
+		g.Logger.Debug("parked event is another site's", "webhook_id", record.ID, "type", record.Type, "object", record.Object)
+		return true, "", nil
 	}
 	g.Logger.Info("parked event applied", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "was", waited)
 	return true, "", nil

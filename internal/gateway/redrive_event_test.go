@@ -45,10 +45,10 @@ func TestRedriveEvent(t *testing.T) {
 
 		// The gateway was killed between the journal and all that follows.
 		body, err := json.Marshal(map[string]any{
-			"type": "payment.succeeded", "business_id": "bus_1", "timestamp": time.Now(), "data": map[string]any{
+			"type": "payment.succeeded", "timestamp": time.Now(), "data": map[string]any{
 				"payment_id": "pay_bob", "status": "succeeded", "total_amount": 500, "currency": "USD", "created_at": time.Now(),
 				"product_cart": []any{map[string]any{"product_id": "pdt_pack10", "quantity": 1}},
-				"metadata":     w.Prover.Metadata("ord_BBBBBBBBBBBBBBBBBBBBBB", "bob", "pack10"),
+				"metadata":     w.proof("ord_BBBBBBBBBBBBBBBBBBBBBB", "bob", "pack10"),
 			},
 		})
 		must(t, err)

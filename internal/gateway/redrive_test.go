@@ -57,7 +57,7 @@ func (w *world) unlisted() string {
 	w.t.Helper()
 	session, err := w.Provider.CreateCheckout(w.t.Context(), &dodo.Checkout{
 		ProductID: "pdt_unlisted", Quantity: 2, ReturnURL: "http://localhost:8080/",
-		Metadata: w.Prover.Metadata("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
+		Metadata: w.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "unlisted"),
 	})
 	must(w.t, err)
 	_, err = w.sim.Pay(session.ID, goodCard)

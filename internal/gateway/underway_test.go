@@ -228,12 +228,12 @@ func TestWhatDodoIsAskedFor(t *testing.T) {
 	req.Quantity, req.DiscountCode, req.ReturnTo = 3, "ALLFREE", "http://localhost:8080/there"
 	order, err := w.Checkout(t.Context(), gateway.Identity{Account: "alice", Email: "alice@example.com", Name: "Alice"}, req)
 	must(t, err)
-	proof := w.Prover.Metadata(order.ID, "alice", "pack10")["dodogate_proof"]
+	proof := w.proof(order.ID, "alice", "pack10")["dodogate_proof"]
 	want := `{"product_cart":[{"product_id":"pdt_pack10","quantity":3}],` +
 		`"return_url":"http://localhost:8080/payments/return?order=` + order.ID + `",` +
 		`"cancel_url":"http://localhost:8080/payments/return?order=` + order.ID + `\u0026cancelled=1",` +
 		`"discount_codes":["ALLFREE"],"customer":{"email":"alice@example.com","name":"Alice"},` +
-		`"metadata":{"dodogate_account":"alice","dodogate_order":"` + order.ID + `","dodogate_product":"pack10","dodogate_proof":"` + proof + `"}}`
+		`"metadata":{"dodogate_account":"alice","dodogate_order":"` + order.ID + `","dodogate_product":"pack10","dodogate_proof":"` + proof + `","dodogate_site":"` + siteID + `"}}`
 	if asked != want {
 		t.Errorf("asked for\n%s\nwant\n%s", asked, want)
 	}

@@ -24,6 +24,7 @@ import (
 const (
 	apiKey   = "test_key_of_the_gateway"
 	secret   = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	siteID   = "site_test"
 	goodCard = "4242424242424242"
 	badCard  = "4000000000000002"
 )
@@ -51,8 +52,11 @@ type settings struct {
 	returnTo      []string // of the site http://localhost:8080
 	// perMinute limits the calls to Dodo, and sleep waits for them, by the clock of the
 	// test; without a number all are admitted.
-	perMinute int
-	sleep     func(context.Context, time.Duration) error
+	perMinute  int
+	sleep      func(context.Context, time.Duration) error
+	site       config.SiteID // siteID unless it says another
+	businesses []string
+	logger     *slog.Logger
 }
 
 var products = []config.Product{
@@ -131,6 +135,12 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	if with.clock == nil {
 		with.clock = time.Now
 	}
+	if with.site.ID == "" {
+		with.site.ID = siteID
+	}
+	if with.logger == nil {
+		with.logger = slog.New(slog.DiscardHandler)
+	}
 	catalog, err := config.NewCatalog(with.products)
 	must(w.t, err)
 	publicURL := ""
@@ -151,9 +161,9 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
 	g := gateway.New(gateway.Options{
-		Catalog: catalog, Site: site, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
+		Catalog: catalog, Site: site, SiteID: with.site, Businesses: with.businesses, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Budget: budget, Verifier: verifier, Prover: prover, Observer: w.seen,
-		Logger: slog.New(slog.DiscardHandler), Clock: with.clock, MaxStale: with.maxStale,
+		Logger: with.logger, Clock: with.clock, MaxStale: with.maxStale,
 	})
 	w.t.Cleanup(g.Close)
 	return g
@@ -199,6 +209,11 @@ func (w *world) buy(account, product string) string {
 	attempt, err := w.sim.Pay(w.order(account, product).SessionID, goodCard)
 	must(w.t, err)
 	return attempt.PaymentID
+}
+
+// proof is what this site's checkouts have in their metadata.
+func (w *world) proof(order, account, product string) map[string]string {
+	return w.Prover.Metadata(dodo.Claim{Site: siteID, Order: order, Account: account, Product: product})
 }
 
 // event finds the newest event of a type.

@@ -47,7 +47,7 @@ var (
 )
 
 func (v victim) matters(path string) bool {
-	return slices.ContainsFunc(v.matter, func(m string) bool { return path == m || strings.HasPrefix(path, m+".") })
+	return path == "business_id" || slices.ContainsFunc(v.matter, func(m string) bool { return path == m || strings.HasPrefix(path, m+".") })
 }
 
 // spoils are what a field becomes; nothing at all first.

@@ -148,6 +148,7 @@ func newBadSite(t *testing.T, open opener) *site {
 	t.Helper()
 	s := newSite(t, func(set *setting) {
 		set.products = append([]config.Product{{Name: "max", ID: "pdt_max", Credits: ledger.Max / config.MaxQuantity}}, sampleProducts...)
+		set.businesses = sampleBusinesses
 		set.store, set.now = open, time.Date(2025, 8, 4, 6, 45, 0, 0, time.UTC)
 	})
 	for _, customer := range []string{"cus_8VbC6JDZzPEqfB", "cus_8VbC6JDZzPEqfBPUdpj0K"} {
@@ -223,7 +224,7 @@ func TestForgedProofs(t *testing.T) {
 	must(t, err)
 	const order, product = "ord_AAAAAAAAAAAAAAAAAAAAAA", "pack10"
 	proof := func(change map[string]string) map[string]string {
-		m := prover.Metadata(order, bob, product)
+		m := prover.Metadata(dodo.Claim{Site: "site_test", Order: order, Account: bob, Product: product})
 		for k, v := range change {
 			if m[k] = v; v == "" {
 				delete(m, k)
@@ -244,9 +245,9 @@ func TestForgedProofs(t *testing.T) {
 		"without a proof":              {proof(map[string]string{"dodogate_proof": ""}), owners{alice: 10}},
 		"in capitals":                  {proof(map[string]string{"dodogate_proof": strings.ToUpper(proof(nil)["dodogate_proof"])}), owners{alice: 10}},
 		"cut":                          {proof(map[string]string{"dodogate_proof": proof(nil)["dodogate_proof"][:20]}), owners{alice: 10}},
-		"by another key":               {other.Metadata(order, "mallory", product), owners{alice: 10}},
+		"by another key":               {other.Metadata(dodo.Claim{Site: "site_test", Order: order, Account: "mallory", Product: product}), owners{alice: 10}},
 		"an account in base64":         {proof(map[string]string{"dodogate_account": "~Ym9i"}), owners{alice: 10}}, // bob, written in another way
-		"for a dearer product":         {prover.Metadata(order, bob, "max"), owners{bob: 10}},
+		"for a dearer product":         {prover.Metadata(dodo.Claim{Site: "site_test", Order: order, Account: bob, Product: "max"}), owners{bob: 10}},
 		"credits and account in words": {map[string]string{"account": "mallory", "user_id": "mallory", "credits": "1000000", "product": "max"}, owners{alice: 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +256,7 @@ func TestForgedProofs(t *testing.T) {
 			p.data()["metadata"] = c.metadata
 			s.signed("msg", p.String()).do().json(http.StatusOK)
 			// Now that it is somebody's, nobody else's proof moves it.
-			p.data()["metadata"] = prover.Metadata(order, "mallory", product)
+			p.data()["metadata"] = prover.Metadata(dodo.Claim{Site: "site_test", Order: order, Account: "mallory", Product: product})
 			s.signed("msg", p.String()).do().json(http.StatusOK)
 			s.signed("msg_2", p.String()).do().json(http.StatusOK)
 			if got := (owners{s.credits(alice), s.credits(bob), s.credits("mallory")}); got != c.want {

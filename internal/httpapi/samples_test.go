@@ -250,10 +250,14 @@ func (p payload) String() string {
 }
 
 // newSampleSite sells what the samples are about.
+// sampleBusinesses are those of Dodo's samples.
+var sampleBusinesses = []string{"biz_123abc", "bus_H4ekzPSlcg", "bus_P3SXLcppjXgagmHS", "bus_P3SXLcppjXgagmHSVaH3N", "bus_test"}
+
 func newSampleSite(t *testing.T, open opener, now time.Time) *site {
 	t.Helper()
 	return newSite(t, func(set *setting) {
 		set.products, set.store, set.now = sampleProducts, open, now
+		set.businesses = sampleBusinesses
 		set.sold = []dodosim.Product{{ID: "pdt_e9mUw084cWnu0tz", Price: 400, Currency: "USD"}}
 	})
 }
@@ -279,6 +283,7 @@ func (s *site) bindCustomer(account string, p payload) {
 	if declined["type"] != "payment.failed" || declined.data()["payment_id"] != attempt.PaymentID || d.Status != 200 {
 		s.t.Fatal(declined, d.Status)
 	}
+	declined["business_id"] = p["business_id"]
 	declined.data()["customer"].(map[string]any)["customer_id"] = customer["customer_id"]
 	s.signed("msg_declined", declined.String()).do().json(200)
 	ref := entitlement.Ref{Kind: entitlement.KindCustomer, ID: customer["customer_id"].(string)}

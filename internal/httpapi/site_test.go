@@ -57,16 +57,17 @@ type closer interface {
 
 // setting is what a test may want otherwise.
 type setting struct {
-	publicURL string
-	returnTo  []string
-	products  []config.Product
-	basePath  string
-	signup    int64
-	sold      []dodosim.Product // by the simulator
-	now       time.Time
-	bodies    *httpapi.Bodies
-	clientIP  func(*http.Request) string
-	store     func(t *testing.T, clock *clock) closer // in a file of its own when nil
+	publicURL  string
+	returnTo   []string
+	products   []config.Product
+	basePath   string
+	signup     int64
+	businesses []string          // whose events count; the first one's that is heard of when nil
+	sold       []dodosim.Product // by the simulator
+	now        time.Time
+	bodies     *httpapi.Bodies
+	clientIP   func(*http.Request) string
+	store      func(t *testing.T, clock *clock) closer // in a file of its own when nil
 }
 
 func newSite(t *testing.T, change func(*setting)) *site {
@@ -171,6 +172,7 @@ func newGateway(set setting, opened store.Store, provider gateway.Provider, cloc
 	catalog, err3 := config.NewCatalog(set.products)
 	where, err4 := config.NewSite(set.publicURL, set.returnTo)
 	return gateway.New(gateway.Options{
+		SiteID: config.SiteID{ID: "site_test"}, Businesses: set.businesses,
 		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: opened, Provider: provider,
 		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: clock,
 	}), errors.Join(err1, err2, err3, err4)

@@ -40,6 +40,7 @@ type Store interface {
 	Orders
 	Journal
 	Marks
+	Notes
 	Changes
 	// Ping reports whether the store can serve, by a cheap round trip.
 	Ping(ctx context.Context) error
@@ -354,6 +355,15 @@ type Marks interface {
 	Mark(ctx context.Context, name string) (time.Time, error)
 	// SetMark sets a mark, to the millisecond. The last one that is set stays.
 	SetMark(ctx context.Context, name string, at time.Time) error
+}
+
+// Notes keeps short texts about the store as a whole.
+type Notes interface {
+	// Note returns the text that is kept under name. If there is none, text is kept
+	// and returned. An empty text is never kept, so it only reads. The look and the
+	// write are one step: of callers who come at the same time all get the same text,
+	// and it stays for ever. A text is at most 1,024 bytes.
+	Note(ctx context.Context, name, text string) (kept string, err error)
 }
 
 // Changes tells which accounts change, so that what was read of an account can be

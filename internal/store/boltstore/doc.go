@@ -2,8 +2,8 @@
 //
 // # Layout
 //
-//	meta      "format" → "1", "mark " name → a time in milliseconds, "events
-//	          adopted" → see adopt
+//	meta      "format" → "1", "mark " name → a time in milliseconds, "note "
+//	          name → a text that stays, "events adopted" → see adopt
 //	accounts  account id → a bucket of that account, its keys by their first byte:
 //	            s            revision, that of the last commit, number of the last
 //	                         entry and debt, 8 bytes each

@@ -21,6 +21,7 @@
 //	owner:kind:id              string: account
 //	event:id                   hash: an event with its body
 //	mark:name                  string: a time in milliseconds
+//	note:name                  string: a text that stays, such as the site
 //	parked:object              sorted set: ids of events by time of receipt
 //	parked                     sorted set: time of receipt and id of all parked events, by name
 //

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Waiting", waitingTests},
 		{"Retention", retentionTests},
 		{"Marks", markTests},
+		{"Notes", noteTests},
 		{"Changes", changeTests},
 		{"Names", nameTests},
 		{"Concurrency", concurrencyTests},

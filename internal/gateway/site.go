@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Several stores may share one business at Dodo: of staging and production, or of two
+// apps with one API key. Each of them hears of every payment, and account 42 of one is
+// somebody else than account 42 of the other. So every store has a site, made once and
+// kept in it, and every order's proof names the site that made it. What was ordered at
+// another site is foreign: it is counted, and left alone.
+
+// Names of notes in the store.
+const (
+	noteSite     = "site"
+	noteBusiness = "business"
+)
+
+// unnamedSite stands for a site that an old proof does not name.
+const unnamedSite = "unnamed"
+
+// ErrOtherSite says that the config names another site than the one that the store is
+// of, or that the store's own has changed under us.
+var ErrOtherSite = errors.New("the store belongs to another site")
+
+// Open reads the store's site, or makes one in a store that has none; [ErrOtherSite] if
+// the config names another. It is done when a config starts, so that a store which does
+// not fit is refused before it serves a customer, and else by whatever needs the site first.
+func (g *Gateway) Open(ctx context.Context) error {
+	own, err := g.ownSite(ctx)
+	if err == nil {
+		g.Logger.Info("the store is open", "site", own)
+	}
+	return err
+}
+
+// ownSite is the site of the store.
+func (g *Gateway) ownSite(ctx context.Context) (string, error) {
+	if own := g.site.Load(); own != nil {
+		return *own, nil
+	}
+	fresh := newSite()
+	own, err := g.Store.Note(ctx, noteSite, cmp.Or(g.SiteID.ID, fresh))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read site: %w", err)
+	case g.SiteID.ID != "" && g.SiteID.ID != own:
+		return "", fmt.Errorf("%w: %w: its site is %s, and the config says site %s; name the store that had this site, or an empty one, or write: site %s",
+			store.ErrUnavailable, ErrOtherSite, own, g.SiteID.ID, own)
+	case slices.Contains(g.SiteID.Also, own):
+		return "", fmt.Errorf("%w: %w: its site is %s, which the config names among those of stores that are lost",
+			store.ErrUnavailable, ErrOtherSite, own)
+	}
+	if g.site.CompareAndSwap(nil, &own) && own == fresh {
+		g.Logger.Warn("the store was given a site of its own; write it into the config, so that the store can be given it back when it is lost",
+			"site", own)
+	}
+	return own, nil
+}
+
+// keepSite gives a store that was emptied while we ran its site back.
+func (g *Gateway) keepSite(ctx context.Context) error {
+	own, err := g.ownSite(ctx)
+	if err != nil {
+		return err
+	}
+	kept, err := g.Store.Note(ctx, noteSite, own)
+	if err == nil && kept != own {
+		err = fmt.Errorf("%w: it was %s and is %s now", ErrOtherSite, own, kept)
+	}
+	return err
+}
+
+func newSite() string {
+	var b [9]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return "site_" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// claimed is what a fact's metadata proves.
+type claimed struct {
+	dodo.Claim
+	ours    bool // the order was made here
+	foreign bool // it was made at another site
+}
+
+// claim reads the proof of a fact. One of a release that named no site counts if the
+// order is known here, which it is for as long as it can be paid, and for ever once it
+// is; and else only where the config says so.
+func (g *Gateway) claim(ctx context.Context, metadata map[string]string) (claimed, error) {
+	c, proven := g.Prover.Claim(metadata)
+	if !proven {
+		return claimed{}, nil
+	}
+	own, err := g.ownSite(ctx)
+	if err != nil {
+		return claimed{}, err
+	}
+	ours := g.SiteID.Has(own, c.Site)
+	if !ours && c.Site == "" {
+		_, err := g.Store.Order(ctx, c.Account, c.Order)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return claimed{}, err
+		}
+		ours = err == nil
+	}
+	return claimed{Claim: c, ours: ours, foreign: !ours}, nil
+}
+
+// foreignRef is where it is noted that an object is another site's. A refund, a dispute and
+// some charges of it have no metadata that could say so.
+func foreignRef(ref entitlement.Ref) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindForeign, ID: ref.String()}
+}
+
+// noteForeign remembers that an object is another site's.
+func (g *Gateway) noteForeign(ctx context.Context, ref entitlement.Ref, site string) error {
+	_, err := g.Store.Claim(ctx, foreignRef(ref), cmp.Or(site, unnamedSite))
+	return err
+}
+
+// isForeign reports whether an object, or the one that it was made for, is noted as
+// another site's.
+func (g *Gateway) isForeign(ctx context.Context, fact dodo.Fact) (bool, error) {
+	refs := []entitlement.Ref{fact.Ref}
+	for _, clue := range clueRefs(fact.Clues) {
+		if clue != fact.Ref && (clue.Kind == entitlement.KindSubscription || clue.Kind == entitlement.KindPayment) {
+			refs = append(refs, clue)
+		}
+	}
+	for _, ref := range refs {
+		site, err := g.Store.Owner(ctx, foreignRef(ref))
+		if err != nil {
+			return false, err
+		}
+		adopted := slices.Contains(g.SiteID.Also, site) || site == unnamedSite && g.SiteID.Unnamed
+		if site != "" && !adopted {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// ofOtherBusiness reports whether a fact is about another business at Dodo than ours: one
+// that the config does not name or, if it names none, another than was heard of first.
+func (g *Gateway) ofOtherBusiness(ctx context.Context, fact dodo.Fact) (bool, error) {
+	if fact.Business == "" {
+		return false, nil
+	}
+	if len(g.Businesses) > 0 {
+		return !slices.Contains(g.Businesses, fact.Business), nil
+	}
+	known := g.business.Load()
+	if known == nil {
+		first, err := g.Store.Note(ctx, noteBusiness, fact.Business)
+		if err != nil {
+			return false, fmt.Errorf("read business: %w", err)
+		}
+		known = &first
+		g.business.Store(known)
+	}
+	return *known != fact.Business, nil
+}
