@@ -22,18 +22,24 @@ import (
 // has answered; what Dodo then says is applied all the same.
 func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order, error) {
 	order, err := g.Order(ctx, account, id)
-	if err != nil || order.State == store.OrderPaid || order.SessionID == "" {
-		return order, err
-	}
-	select {
-	case read := <-g.ask(ctx, order):
-		if read.Err != nil {
-			return order, read.Err
+	if err == nil && order.State != store.OrderPaid && order.SessionID != "" {
+		select {
+		case read := <-g.ask(ctx, order):
+			if read.Err != nil {
+				return order, read.Err
+			}
+		case <-ctx.Done():
+			return order, nil
 		}
-	case <-ctx.Done():
-		return order, nil
+		order, err = g.Order(ctx, account, id)
 	}
-	return g.Order(ctx, account, id)
+	if err == nil && order.State == store.OrderPaid {
+		// Another goroutine, or another gateway, may have committed the payment just now,
+		// and this gateway may not know of that. A caller that hears "paid" then reads
+		// the account, and must see what was bought.
+		g.views.Forget(account)
+	}
+	return order, err
 }
 
 // ask reads the order again at Dodo, unless that was done a moment ago or the
