@@ -13,18 +13,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var (
-	// errEviction says that the server is set to forget what matters.
-	errEviction = errors.New("it would drop balances when its memory is full: set maxmemory-policy to noeviction")
-	// errChannel says that the server's ACL keeps a user from what every change does.
-	errChannel = errors.New("its user may not tell of changes: allow it the channels")
-)
+// refusal is why a server cannot be the store. Asking again would not help.
+type refusal string
 
-// check reports whether the server can be reached and may be trusted with money:
-// [store.ErrUnavailable] with its address when it cannot be reached, and an
-// error when its eviction policy may drop any key or its ACL keeps us from
-// publishing. It warns where the server
-// keeps no append-only file, and where it may drop keys that expire: with us,
+func (r refusal) Error() string { return string(r) }
+
+// check reports whether the servers can be reached and may be trusted with money. It returns
+// [store.ErrUnavailable] with the address when one cannot be reached, and an error that
+// lists all that is wrong when one cannot be the store: it lacks commands, keys or channels,
+// it is one node of a Cluster, or its eviction policy may drop any key. It warns when the
+// server keeps no append-only file, and when it may drop keys that expire: with us,
 // orders that nobody paid, idempotency keys and settled events.
 //
 // A server that is not there may be starting, as after a power cut: it is asked again until
@@ -33,9 +31,12 @@ func (s *Store) check(ctx context.Context, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for waits := false; ; waits = true {
-		err := s.forEachServer(limited, s.checkServer)
-		if err == nil || errors.Is(err, errEviction) || errors.Is(err, errChannel) {
-			return err
+		refused, err := s.checkServers(limited)
+		if len(refused) > 0 {
+			return errors.Join(refused...)
+		}
+		if err == nil {
+			return nil
 		}
 		if isStarting(err) && !waits {
 			s.log.Warn("redis does not answer; maybe it is starting", "addr", s.addrs)
@@ -65,70 +66,54 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// forEachServer runs check for the server, or for every master of a Cluster.
-func (s *Store) forEachServer(ctx context.Context, check func(context.Context, redis.Cmdable, string) error) error {
+// checkServers checks the server, or every master of a Cluster. It returns why some
+// cannot be the store, and what failed otherwise.
+func (s *Store) checkServers(ctx context.Context) (refused []error, err error) {
+	checked := func(server *redis.Client, addr string) error {
+		err := s.checkServer(ctx, server, addr)
+		if _, ok := errors.AsType[refusal](err); ok {
+			refused, err = append(refused, s.refused(addr, err)), nil
+		}
+		return err
+	}
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return check(ctx, s.client, s.addrs)
+		// A Sentinel's client leads to the master.
+		err = checked(s.client.(*redis.Client), s.addrs)
+		return refused, err
 	}
 	var one sync.Mutex
-	return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
 		one.Lock()
 		defer one.Unlock()
-		return check(ctx, node, node.Options().Addr)
+		return checked(node, node.Options().Addr)
 	})
-}
-
-func (s *Store) checkServer(ctx context.Context, server redis.Cmdable, addr string) error {
-	if err := server.Ping(ctx).Err(); err != nil {
-		return err
-	}
-	if err := s.checkChannel(ctx, server); err != nil {
-		return err
-	}
-	memory, err := server.Info(ctx, "memory").Result()
-	if err == nil {
-		var persistence string
-		persistence, err = server.Info(ctx, "persistence").Result()
-		memory += "\n" + persistence
-	}
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		s.log.Warn("redis does not let us look at its settings; balances need maxmemory-policy noeviction and appendonly yes", "addr", addr)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	switch policy := infoField(memory, "maxmemory_policy"); {
-	case policy == "noeviction" || policy == "":
-	case strings.HasPrefix(policy, "volatile-"):
-		s.log.Warn("redis may forget unpaid orders and idempotency keys before their time when its memory is full",
-			"addr", addr, "maxmemory_policy", policy)
+	switch what := judge(err); {
+	case err == nil || len(refused) > 0:
+		return refused, err
+	case strings.Contains(err.Error(), "cluster support disabled"):
+		err = refusal("it is no Cluster: take cluster=true out of the url")
+	case what == forbiddenCommand || what == unknownCommand:
+		err = refusal("it does not allow the command " + clusterSlots)
 	default:
-		return fmt.Errorf("redis at %s has maxmemory-policy %s: %w", addr, policy, errEviction)
+		return refused, err
 	}
-	if infoField(memory, "aof_enabled") == "0" {
-		s.log.Warn("redis keeps no append-only file: a restart may lose what was acknowledged; set appendonly to yes", "addr", addr)
-	}
-	return nil
+	return []error{s.refused(s.addrs, err)}, nil
 }
 
-// checkChannel tries whether changes may be published: a script that may not
-// would fail behind everything else that it does. What it publishes says nothing.
-func (s *Store) checkChannel(ctx context.Context, server redis.Cmdable) error {
-	err := server.Publish(ctx, s.changes, "").Err()
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		return fmt.Errorf("redis at %s: %w: &%s*", s.addrs, errChannel, s.prefix)
+// checkServer returns a [refusal] when the server cannot be the store.
+func (s *Store) checkServer(ctx context.Context, server *redis.Client, addr string) error {
+	_, cluster := s.client.(*redis.ClusterClient)
+	t := &trial{Store: s, server: server, addr: addr, cluster: cluster}
+	if err := t.examine(ctx); err != nil {
+		return err
 	}
-	return err
+	if reason := t.reason(); reason != "" {
+		return refusal(reason + "; docs/caddyfile.md lists what a user needs")
+	}
+	return s.checkSettings(ctx, server, addr)
 }
 
-// infoField is a field of what INFO returns, "" when it is not there.
-func infoField(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+func (s *Store) refused(addr string, why error) error {
+	return fmt.Errorf("redis at %s cannot be the store: %s", addr, s.redact(why))
 }

@@ -48,8 +48,14 @@
 // listens on a connection of its own, and knows that it hears everything because
 // once a second it publishes something itself, on the channel changes:id. Channels
 // have no database: stores with one prefix in two databases of a server hear each
-// other, which costs a read and changes nothing. A user with an ACL needs the
-// channels prefix + "*".
+// other, which costs a read and changes nothing.
+//
+// # What a server must allow
+//
+// [commands] lists every command that scripts and Go code send, all keys begin with the
+// prefix, and so do all channels. [Open] tries all of it on every master ([trial]) and
+// refuses a server that lacks something. A command that is used for the first time is
+// added to the list and to the ACL rule in docs/caddyfile.md; a test compares them.
 //
 // # What is lost when
 //

@@ -22,3 +22,24 @@ func (b Batch) Do(ctx context.Context, ask func(context.Context, redis.Pipeliner
 
 // Close is [batch.close].
 func (b Batch) Close() { b.b.close() }
+
+// Command is one that the store needs.
+type Command struct {
+	Name             string
+	Direct, Scripted bool
+	Cluster          bool // only a Cluster needs it
+	Optional         bool // the store can do without
+}
+
+// Commands are all that the store needs.
+func Commands() (list []Command) {
+	for _, c := range commands {
+		list = append(list, Command{c.name, c.direct, c.scripted, c.cluster, c.without != ""})
+	}
+	return list
+}
+
+// Judge says what the store makes of an error that a server replies with.
+func Judge(text string) string {
+	return [...]string{"works", "forbidden command", "forbidden key", "forbidden channel", "unknown command", "trouble"}[judgeText(text)]
+}

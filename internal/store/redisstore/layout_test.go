@@ -201,6 +201,9 @@ func TestScriptsTouchTheirKEYS(t *testing.T) {
 	}
 	ledgerNames := strings.Split(keyNames.FindStringSubmatch(string(common))[1], ", ")
 	for _, file := range files {
+		if file == "try.lua" { // it calls what it is told to
+			continue
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,14 @@
+-- Tries commands from within a script, see commands.go. It is the only script that
+-- calls what it is told to.
+--
+-- KEYS  all keys of the commands
+-- ARGV  for each command: how many words it has, then the words
+-- returns for each command the error that it had, or ''
+local said, at = {}, 1
+while at <= #ARGV do
+  local n = tonumber(ARGV[at])
+  local reply = redis.pcall(unpack(ARGV, at + 1, at + n))
+  said[#said + 1] = type(reply) == 'table' and reply.err or ''
+  at = at + n + 1
+end
+return said
