@@ -102,6 +102,33 @@ func TestRedisRefused(t *testing.T) {
 	}
 }
 
+// TestRedisOptionsAreValidated: what a start refuses without asking Redis, `caddy validate`
+// refuses in the same words.
+func TestRedisOptionsAreValidated(t *testing.T) {
+	b := newBench(t)
+	t.Setenv("DODOGATE_TEST_URL", "redis://:MARK@127.0.0.1:6379?family=0")
+	t.Setenv("DODOGATE_TEST_QUESTION_MARK", "redis://user:12?MARK@127.0.0.1")
+	t.Setenv("DODOGATE_TEST_BRACE", "a}")
+	for name, tt := range map[string]struct{ store, want string }{
+		"a literal url":           {"redis redis://:MARK@127.0.0.1:6379?family=0", "the parameter family, which is not known"},
+		"a url of the place":      {"redis {env.DODOGATE_TEST_URL}", "the parameter family, which is not known"},
+		"a password with a mark":  {"redis {env.DODOGATE_TEST_QUESTION_MARK}", "a parameter that is not known"},
+		"a database of a Cluster": {"redis redis://127.0.0.1/1?cluster=true", "only database 0"},
+		"a prefix":                {"redis redis://127.0.0.1 {\n\t\t\tkey_prefix {env.DODOGATE_TEST_BRACE}\n\t\t}", "braces"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := caddyfile(onRedis(tt.store), usualProxy)
+			validated, loaded := b.validate(config), b.load(config)
+			for _, err := range []error{validated, loaded} {
+				assertRefused(t, err, tt.want)
+				if err != nil {
+					assertUnmarked(t, "the error", err.Error(), []string{"MARK"})
+				}
+			}
+		})
+	}
+}
+
 func TestRedisTLS(t *testing.T) {
 	b := newBench(t)
 	writeCertificate(t, b.Dir)

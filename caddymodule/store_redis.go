@@ -77,10 +77,15 @@ func (s *RedisStore) Provision(caddy.Context) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case !hasAnyPrefix(options.URL, "redis://", "rediss://", "unix://"):
-		return errors.New("url must begin with redis://, rediss:// or unix:// (it is not shown, for it may hold a password)")
 	case options.Timeout < 0:
 		return errors.New("timeout must not be negative")
+	}
+	err := checkRedisURL(options.URL)
+	if err == nil {
+		err = options.Check()
+	}
+	if err != nil {
+		return fmt.Errorf("store redis: %w", err)
 	}
 	key := "redis:" + digest(identity)
 	handle, err := acquire(key, func(ctx context.Context) (openStore, error) { return openRedis(ctx, options) })
@@ -98,6 +103,14 @@ func openRedis(ctx context.Context, options redisstore.Options) (openStore, erro
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
 	return s, nil
+}
+
+// checkRedisURL reports what is wrong with a url. It shows no password.
+func checkRedisURL(url string) error {
+	if !hasAnyPrefix(strings.TrimSpace(url), "redis://", "rediss://", "unix://") {
+		return errors.New("url must begin with redis://, rediss:// or unix:// (it is not shown, for it may hold a password)")
+	}
+	return redisstore.CheckURL(url)
 }
 
 func hasAnyPrefix(text string, prefixes ...string) bool {
@@ -143,6 +156,7 @@ func (s *RedisStore) Cleanup() error { return release(s.key) }
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the backend's name
 	once := seen{}
+	var urlErr error // is told last, so that an option that is there twice is told as that
 	switch args := d.RemainingArgs(); {
 	case len(args) > 1:
 		return d.Errf("store redis takes at most one argument, a url, not %d", len(args))
@@ -150,15 +164,32 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("store redis has an empty argument")
 	case len(args) == 1:
 		s.URL = args[0]
+		urlErr = checkLiteralURL(d, s.URL)
 		once["url"] = true
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := once.add(d); err != nil {
 			return err
 		}
+		option := d.Val()
 		if err := s.parseOption(d); err != nil {
 			return err
 		}
+		if option == "url" {
+			urlErr = checkLiteralURL(d, s.URL)
+		}
+	}
+	return urlErr
+}
+
+// checkLiteralURL refuses a url with the file and line where it stands. One with a
+// placeholder is checked when that is filled in.
+func checkLiteralURL(d *caddyfile.Dispenser, url string) error {
+	if strings.Contains(url, "{") {
+		return nil
+	}
+	if err := checkRedisURL(url); err != nil {
+		return d.Errf("store redis: %w", err)
 	}
 	return nil
 }

@@ -46,6 +46,30 @@ func TestOpenRefusesURL(t *testing.T) {
 		"a negative database":   {"redis://host/-1", "database"},
 		"cluster and sentinel":  {"redis://host?cluster=true&master_name=" + secret, "both"},
 		"unix without a path":   {"unix://" + secret, "not of the form"},
+		"another client's":      {"redis://host?family=0", "the parameter family, which is not known; addr, cluster, db, master_name are"},
+		"TLS of another client": {"rediss://host?ssl_cert_reqs=" + secret, "the parameter ssl_cert_reqs,"},
+		"a known one, too":      {"redis://host?db=1&protocol=3", "the parameter protocol,"},
+		"a password as one":     {"redis://host?password=" + secret, "the parameter password,"},
+		"a question mark in it": {"redis://user:12?" + secret + "@host", "a parameter that is not known"},
+		"more marks in it":      {"redis://user:12?family&a" + secret + "x=@host", "a parameter that is not known"},
+		"it begins with one":    {"redis://user?" + secret + "@host:6379/0", "a parameter that is not known"},
+		"an ampersand in it":    {"redis://user?a;" + secret + "@host", "not of the form"},
+		"a bad parameter":       {"redis://host?db=%zz" + secret, "not of the form"},
+		"a database by name":    {"redis://host?db=" + secret, "parameter db"},
+		"no database":           {"redis://host?db=", "parameter db"},
+		"two databases":         {"redis://host/1?db=1", "parameter db"},
+		"a parameter twice":     {"redis://host?db=1&db=2", "the parameter db twice"},
+		"a maybe of a Cluster":  {"redis://host?cluster=" + secret, "parameter cluster"},
+		"no word for a Cluster": {"redis://host?cluster", "parameter cluster"},
+		"no master":             {"redis://host?master_name=", "parameter master_name"},
+		"an address with more":  {"redis://host?cluster=true&addr=redis://:" + secret + "@host", "parameter addr"},
+		"an empty address":      {"redis://host?cluster=true&addr=", "parameter addr"},
+		"port 0":                {"redis://host:0", "not of the form"},
+		"port 65536":            {"redis://host:65536", "not of the form"},
+		"a port that is empty":  {"redis://host:", "not of the form"},
+		"index of a Cluster":    {"redis://host/1?cluster=true", "only database 0"},
+		"index of two seeds":    {"redis://host?addr=other&db=1", "only database 0"},
+		"Cluster at a socket":   {"unix:///a?cluster=true", "socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := redisstore.Open(t.Context(), redisstore.Options{URL: c.url, Password: secret})
@@ -57,6 +81,30 @@ func TestOpenRefusesURL(t *testing.T) {
 				t.Fatalf("error is %q, want %q and no secret", err, c.want)
 			}
 		})
+	}
+}
+
+// TestCheckURL: what is refused without a connection is refused for the same reason with one.
+func TestCheckURL(t *testing.T) {
+	for _, url := range []string{
+		"redis://host", "redis://host/", "redis://host:6379/15", "rediss://user:p%40ss@host.example:6380/0", "redis://[::1]", "redis://[::1]:7000",
+		"redis://:a+b@10.0.0.1", " redis://host\n", "redis://redis_1?db=3", "redis://a:1?addr=b:2&addr=[::1]:3&cluster=true",
+		"redis://a?addr=b&addr=c", "redis://a:26379?addr=b:26379&master_name=money&db=2", "redis://a?cluster=false", "redis://a/0?cluster=true",
+		"unix:///run/redis.sock?db=1", "unix://user:pass@/run/redis.sock",
+	} {
+		if err := redisstore.CheckURL(url); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err := (redisstore.Options{URL: url, KeyPrefix: "shop:"}).Check(); err != nil {
+			t.Errorf("%s with a prefix: %v", url, err)
+		}
+	}
+	for _, url := range []string{"redis://host?family=0", "redis://host/1?cluster=true", "http://host"} {
+		err := redisstore.CheckURL(url)
+		_, opened := redisstore.Open(t.Context(), redisstore.Options{URL: url})
+		if err == nil || opened == nil || err.Error() != opened.Error() {
+			t.Errorf("%s is refused by %q before it is opened, then by %q", url, err, opened)
+		}
 	}
 }
 

@@ -4,9 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"net"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -56,22 +53,23 @@ const (
 	idleTime            = 5 * time.Minute
 )
 
-// Errors of the configuration never show the URL: it may hold a password, in
-// places where nobody looks for one.
-var (
-	errURL       = errors.New("redis URL is not of the form redis://host:port/database, rediss://… or unix:///path (it is not shown, for it may hold a password)")
-	errParameter = errors.New("redis URL has a parameter that is not known; addr, cluster, db and master_name are")
-	errDatabase  = errors.New("redis URL names a database that is not a number")
-	errCluster   = errors.New("redis URL names both a Cluster and a Sentinel master")
-	errPrefix    = errors.New("redis key prefix may not contain braces: they would decide in which slot of a Cluster every key is")
-)
+var errPrefix = errors.New("redis key prefix may not contain braces: they would decide in which slot of a Cluster every key is")
+
+// Check reports what [Open] would refuse before it connects. No error shows a password.
+func (o Options) Check() error {
+	_, err := o.client()
+	return err
+}
 
 // client is what the options say in go-redis' words. All of its timeouts and
 // sizes are set: its defaults are meant for work that can wait.
 func (o Options) client() (*redis.UniversalOptions, error) {
-	u, err := parseURL(o.URL)
+	u, err := parseURL(o.URL, o.Password)
 	if err != nil {
 		return nil, err
+	}
+	if strings.ContainsAny(o.KeyPrefix, "{}") {
+		return nil, errPrefix
 	}
 	if o.Password != "" {
 		u.Password = o.Password
@@ -93,73 +91,4 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	u.DisableIdentity = true
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return u, nil
-}
-
-func parseURL(text string) (*redis.UniversalOptions, error) {
-	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, errURL
-	}
-	o := new(redis.UniversalOptions)
-	if u.User != nil {
-		o.Username = u.User.Username()
-		o.Password, _ = u.User.Password()
-	}
-	query := u.Query()
-	database := query.Get("db")
-	switch u.Scheme {
-	case "rediss":
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		fallthrough
-	case "redis":
-		if u.Hostname() == "" {
-			return nil, errURL
-		}
-		o.Addrs = []string{withPort(u.Host)}
-		if path := strings.Trim(u.Path, "/"); path != "" {
-			database = path
-		}
-	case "unix":
-		if u.Host != "" || u.Path == "" || query.Has("addr") || query.Has("cluster") || query.Has("master_name") {
-			return nil, errURL
-		}
-		o.Addrs = []string{u.Path}
-	default:
-		return nil, errURL
-	}
-	return o, parseQuery(o, query, database)
-}
-
-func parseQuery(o *redis.UniversalOptions, query url.Values, database string) error {
-	for name := range query {
-		switch name {
-		case "addr", "cluster", "db", "master_name":
-		default:
-			return errParameter
-		}
-	}
-	if database != "" {
-		n, err := strconv.Atoi(database)
-		if err != nil || n < 0 {
-			return errDatabase
-		}
-		o.DB = n
-	}
-	for _, addr := range query["addr"] {
-		o.Addrs = append(o.Addrs, withPort(addr))
-	}
-	o.MasterName = query.Get("master_name")
-	o.IsClusterMode = query.Get("cluster") == "true"
-	if o.MasterName != "" && o.IsClusterMode {
-		return errCluster
-	}
-	return nil
-}
-
-// withPort adds the port that Redis has where none is named.
-func withPort(host string) string {
-	if _, _, err := net.SplitHostPort(host); err == nil {
-		return host
-	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), "6379")
 }

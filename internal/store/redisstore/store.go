@@ -48,9 +48,6 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.KeyPrefix == "" {
 		opts.KeyPrefix = defaultPrefix
 	}
-	if strings.ContainsAny(opts.KeyPrefix, "{}") {
-		return nil, errPrefix
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
