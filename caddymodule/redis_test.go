@@ -4,10 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -153,8 +157,105 @@ func TestRedisTLS(t *testing.T) {
 	assertRefused(t, err, "certificate")
 }
 
+// pinned is a store that trusts keys.
+func pinned(addr string, pins ...string) string {
+	return caddyfile(onRedis("redis rediss://shop:MARK@"+addr+` {
+			timeout 5s
+			tls {
+				pin `+strings.Join(pins, " ")+`
+			}
+		}`), usualProxy)
+}
+
+// TestRedisPin: a certificate that signs itself, names another host and has expired is
+// trusted by its key, and another one is not told the password.
+func TestRedisPin(t *testing.T) {
+	b := newBench(t)
+	pin := writeCertificateUntil(t, b.Dir, time.Now().Add(-time.Minute))
+	other := strings.Repeat("0123456789abcdef", 4)
+	tlsAddr := "127.0.0.1:" + freeport.Get(t)
+	_, port, _ := net.SplitHostPort(tlsAddr)
+	server := redistest.Start(t, "--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file", filepath.Join(b.Dir, "cert.pem"),
+		"--tls-cert-file", filepath.Join(b.Dir, "cert.pem"), "--tls-key-file", filepath.Join(b.Dir, "key.pem"))
+	if reply := server.MustDo("ACL", "SETUSER", "shop", "on", ">MARK", "~*", "&*", "+@all"); reply != "OK" {
+		t.Fatal(reply)
+	}
+	stats := func() string { return server.MustDo("INFO", "commandstats") }
+	server.MustDo("CONFIG", "RESETSTAT")
+	assertRefused(t, b.load(pinned(tlsAddr, other)), "is not pinned")
+	for _, command := range []string{"cmdstat_hello", "cmdstat_auth"} {
+		if strings.Contains(stats(), command) {
+			t.Errorf("a server whose key is not pinned was sent %s", command)
+		}
+	}
+	for name, pins := range map[string][]string{
+		"its pin": {pin}, "in capitals": {strings.ToUpper(pin)}, "before it changes": {pin, other}, "after it changed": {other, pin},
+	} {
+		if err := b.load(pinned(tlsAddr, pins...)); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		assertEntitlement(t, b.seen(b.do("GET", "/app", "", "X-Test-User", "alice")), newcomer("alice"))
+	}
+	if !strings.Contains(stats(), "cmdstat_hello") {
+		t.Errorf("this test would not see that a server is sent a password: %s", stats())
+	}
+	// Without a pin it is as it was.
+	assertRefused(t, b.load(caddyfile(onRedis("redis rediss://shop:MARK@"+tlsAddr), usualProxy)), "certificate")
+	t.Setenv("DODOGATE_TEST_PIN", pin[1:])
+	assertRefused(t, b.validate(pinned(tlsAddr, "{env.DODOGATE_TEST_PIN}")), "tls pin: a pin is the SHA-256")
+}
+
+// TestRedisPinOfImpostor: whoever has another key learns nothing, also one that sends the
+// pinned certificate along.
+func TestRedisPinOfImpostor(t *testing.T) {
+	b := newBench(t)
+	mine, theirs := t.TempDir(), t.TempDir()
+	pin := writeCertificateUntil(t, mine, time.Now().Add(time.Hour))
+	writeCertificateUntil(t, theirs, time.Now().Add(time.Hour))
+	impostor, err := tls.LoadX509KeyPair(filepath.Join(theirs, "cert.pem"), filepath.Join(theirs, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinnedPair, err := tls.LoadX509KeyPair(filepath.Join(mine, "cert.pem"), filepath.Join(mine, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	impostor.Certificate = append(impostor.Certificate, pinnedPair.Certificate...)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{impostor}, MinVersion: version, MaxVersion: version})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var heard []string // on each connection
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+					text, _ := io.ReadAll(c)
+					_ = c.Close()
+					heard = append(heard, string(text))
+				}
+			}()
+			assertRefused(t, b.load(pinned(l.Addr().String(), pin)), "is not pinned")
+			_ = l.Close()
+			<-done
+			if len(heard) == 0 || strings.Join(heard, "") != "" {
+				t.Errorf("the impostor heard %q", heard)
+			}
+		})
+	}
+}
+
 // writeCertificate makes a certificate for redis.test that is its own authority.
 func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	writeCertificateUntil(t, dir, time.Now().Add(time.Hour))
+}
+
+// writeCertificateUntil makes one that expires, and returns the pin of its key.
+func writeCertificateUntil(t *testing.T, dir string, expires time.Time) (pin string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -162,7 +263,7 @@ func writeCertificate(t *testing.T, dir string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis.test"}, DNSNames: []string{"redis.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: expires.Add(-2 * time.Hour), NotAfter: expires,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -181,4 +282,10 @@ func writeCertificate(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(public)
+	return hex.EncodeToString(digest[:])
 }

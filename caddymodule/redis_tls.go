@@ -1,11 +1,15 @@
 package caddymodule
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -15,6 +19,12 @@ import (
 type RedisTLS struct {
 	// PEM files with the authorities to trust. Default: the machine's.
 	CA []string `json:"ca,omitempty"`
+
+	// SHA-256 digests of public keys, in 64 hexadecimal digits. The certificate of
+	// Redis is trusted if and only if its key has one of them, whoever signed it and
+	// whatever its names and dates. For servers whose certificate signs itself; several
+	// digests let the server change its key. Not together with ca. Default: none.
+	Pin []string `json:"pin,omitempty"`
 
 	// PEM files with our certificate and its key, where Redis wants one. Default:
 	// none.
@@ -29,7 +39,7 @@ type RedisTLS struct {
 
 // load reads the files. What cannot be resolved is left to r to tell.
 func (t *RedisTLS) load(r *resolver) (*tls.Config, error) {
-	authorities := r.list("tls ca", t.CA)
+	authorities, pins := r.list("tls ca", t.CA), r.list("tls pin", t.Pin)
 	certificate, key := r.text("tls certificate", t.Certificate), r.text("tls key", t.Key)
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: r.text("tls server_name", t.ServerName)}
 	t.identity = []string{"tls", c.ServerName}
@@ -38,6 +48,9 @@ func (t *RedisTLS) load(r *resolver) (*tls.Config, error) {
 	}
 	if err := t.loadAuthorities(c, authorities); err != nil {
 		return nil, fmt.Errorf("tls ca: %w", err)
+	}
+	if err := t.pin(c, pins); err != nil {
+		return nil, fmt.Errorf("tls pin: %w", err)
 	}
 	switch {
 	case certificate == "" && key == "":
@@ -73,6 +86,47 @@ func (t *RedisTLS) loadAuthorities(c *tls.Config, files []string) error {
 	return nil
 }
 
+var (
+	errPinForm  = errors.New("a pin is the SHA-256 digest of a public key, in 64 hexadecimal digits")
+	errPinAndCA = errors.New("ca and pin exclude each other: a pinned key is trusted without an authority")
+	errUnpinned = errors.New("the public key of redis' certificate is not pinned; its password was not sent")
+)
+
+// pin trusts the pinned keys and nothing else. The handshake proves that the server has
+// the key of the first certificate; others that it sends prove nothing.
+func (t *RedisTLS) pin(c *tls.Config, pins []string) error {
+	if len(pins) == 0 {
+		return nil
+	}
+	if c.RootCAs != nil {
+		return errPinAndCA
+	}
+	digests := make([][sha256.Size]byte, len(pins))
+	for i, pin := range pins {
+		if err := checkPin(pin); err != nil {
+			return err
+		}
+		_, _ = hex.Decode(digests[i][:], []byte(pin)) // it is right
+		t.identity = append(t.identity, "pin", strings.ToLower(pin))
+	}
+	c.InsecureSkipVerify = true // what follows is stricter: it knows keys, not authorities
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		if !slices.Contains(digests, sha256.Sum256(state.PeerCertificates[0].RawSubjectPublicKeyInfo)) {
+			return errUnpinned
+		}
+		return nil
+	}
+	return nil
+}
+
+// checkPin reports whether a pin is well formed.
+func checkPin(pin string) error {
+	if digest, err := hex.DecodeString(pin); err != nil || len(digest) != sha256.Size {
+		return errPinForm
+	}
+	return nil
+}
+
 // parse reads the block of the option tls; its syntax is above
 // [RedisStore.UnmarshalCaddyfile].
 func (t *RedisTLS) parse(d *caddyfile.Dispenser) error {
@@ -87,6 +141,9 @@ func (t *RedisTLS) parse(d *caddyfile.Dispenser) error {
 		if err := t.parseOption(d); err != nil {
 			return err
 		}
+		if len(t.CA) > 0 && len(t.Pin) > 0 {
+			return d.WrapErr(errPinAndCA)
+		}
 	}
 	return nil
 }
@@ -95,6 +152,16 @@ func (t *RedisTLS) parseOption(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "ca":
 		return readMany(d, &t.CA)
+	case "pin":
+		if err := readMany(d, &t.Pin); err != nil {
+			return err
+		}
+		for _, pin := range t.Pin {
+			if err := checkPin(pin); err != nil && !strings.Contains(pin, "{") {
+				return d.WrapErr(err)
+			}
+		}
+		return nil
 	case "certificate":
 		var files []string
 		if err := readMany(d, &files); err != nil {
@@ -108,6 +175,6 @@ func (t *RedisTLS) parseOption(d *caddyfile.Dispenser) error {
 	case "server_name":
 		return readOne(d, &t.ServerName)
 	default:
-		return unknown(d, "tls", "ca", "certificate", "server_name")
+		return unknown(d, "tls", "ca", "pin", "certificate", "server_name")
 	}
 }

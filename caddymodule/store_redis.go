@@ -27,7 +27,8 @@ type RedisStore struct {
 	// Where Redis is: `redis://[user[:password]@]host[:port][/database]`,
 	// `rediss://…` for TLS, or `unix:///path`. Parameters of the address:
 	// `cluster=true` for a Cluster, `master_name=<name>` where the hosts are
-	// Sentinels, `addr=host:port` for each further host. Required.
+	// Sentinels, `addr=host:port` for each further host, `db=<n>` for a socket.
+	// Required.
 	URL string `json:"url,omitempty"`
 
 	// The password, if it is not in the url, which it replaces. A secret.
@@ -146,13 +147,14 @@ func (s *RedisStore) Cleanup() error { return release(s.key) }
 //		timeout    <period>
 //		tls {
 //			ca          <file>...
+//			pin         <sha256 of a public key>...
 //			certificate <file> <key file>
 //			server_name <name>
 //		}
 //	}
 //
 // The url stands in one of the two places. A tls without a block trusts what the
-// machine trusts.
+// machine trusts. ca and pin exclude each other.
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the backend's name
 	once := seen{}
