@@ -31,7 +31,8 @@ type RedisTLS struct {
 	Certificate string `json:"certificate,omitempty"`
 	Key         string `json:"key,omitempty"`
 
-	// The name that Redis' certificate must be for. Default: the host of the url.
+	// The name that Redis' certificate must be for. With pin it is only told to the
+	// server, which may choose its certificate by it. Default: the host of the url.
 	ServerName string `json:"server_name,omitempty"`
 
 	identity []string // what makes this another connection

@@ -4,7 +4,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -62,12 +61,20 @@ func (t *trial) examine(ctx context.Context) error {
 	if err := t.try(ctx, direct, key, none); err != nil {
 		return err
 	}
+	inScripts := t.tryScripted
 	if t.lacks(eval) || t.lacks(evalSHA) {
-		err = t.try(ctx, scripted, key, none) // so that all that is missing is listed
-	} else {
-		err = t.tryScripted(ctx, scripted, key, none)
+		inScripts = t.try // so that all that is missing is listed
 	}
-	return errors.Join(err, t.remove(ctx, key), t.tryKeys(ctx), t.trySubscribe(ctx))
+	if err := inScripts(ctx, scripted, key, none); err != nil {
+		return err
+	}
+	if err := t.remove(ctx, key); err != nil {
+		return err
+	}
+	if err := t.tryKeys(ctx); err != nil {
+		return err
+	}
+	return t.trySubscribe(ctx)
 }
 
 // localTags is how many keys are tried to see which of them a server keeps. A node
