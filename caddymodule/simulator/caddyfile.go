@@ -43,6 +43,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			license_keys [<activations>]
 //			archived
 //		}
+//		addon <add-on id> <minor units> <currency> [<name>]
 //		discount <code> <percent>
 //		grace_period_days <days>
 //		cancel_after_grace
@@ -59,6 +60,9 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		shared_webhook_ids
 //		rate_limits
 //		one_subscription
+//		subscription_quantities
+//		slow_renewals
+//		dates_move_first
 //		send_processing
 //		retry_days <days>
 //		dunning
@@ -68,7 +72,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		refunds_take <duration>
 //	}
 //
-// api_key and at least one product, here with a price or in the catalog, are required. product, discount,
+// api_key and at least one product, here with a price or in the catalog, are required. product, addon, discount,
 // credits and integration may be repeated, each with its own id, code or name; nothing else may. A
 // product with every is a subscription, and only such a one has term and trial. A count
 // defaults to 1, and a unit to credit. A percent is above 0 and at most 100, with up to
@@ -100,6 +104,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = given.args(d, option, &h.PublicURL)
 		case "product":
 			err = h.readProduct(d, given)
+		case "addon":
+			err = h.readAddon(d, given)
 		case "discount":
 			err = h.readDiscount(d, given)
 		default:
@@ -122,6 +128,26 @@ func (h *Handler) readBehavior(d *caddyfile.Dispenser, given once) error {
 	if err := h.Options.Set(option, value); err != nil {
 		return d.Errf("dodo_simulator: %v", err)
 	}
+	return nil
+}
+
+func (h *Handler) readAddon(d *caddyfile.Dispenser, given once) error {
+	args := d.RemainingArgs()
+	if len(args) != 3 && len(args) != 4 {
+		return d.Err("addon takes an id, minor units, a currency and, if it has one, a name")
+	}
+	if err := given.first(d, "addon "+args[0]); err != nil {
+		return err
+	}
+	price, currency, err := parsePrice(args[1] + " " + args[2])
+	if err != nil {
+		return d.Errf("addon %s: %v", args[0], err)
+	}
+	made := dodosim.Addon{ID: args[0], Price: price, Currency: currency}
+	if len(args) == 4 {
+		made.Name = args[3]
+	}
+	h.Addons = append(h.Addons, made)
 	return nil
 }
 

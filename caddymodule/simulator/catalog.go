@@ -139,7 +139,7 @@ func addHandler(c *dodosim.Catalog, node map[string]any) error {
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return err
 	}
-	options := dodosim.Options{Products: h.Products, Discounts: h.Discounts, Behavior: h.Options}
+	options := dodosim.Options{Products: h.Products, Addons: h.Addons, Discounts: h.Discounts, Behavior: h.Options}
 	if h.Catalog != "" {
 		if err := h.addCatalog(&options); err != nil {
 			return err
@@ -150,6 +150,7 @@ func addHandler(c *dodosim.Catalog, node map[string]any) error {
 			c.Products = append(c.Products, p)
 		}
 	}
+	c.Addons = append(c.Addons, options.Addons...)
 	c.Discounts = append(c.Discounts, options.Discounts...)
 	c.Options = options.Behavior
 	return nil

@@ -55,7 +55,7 @@ func simCommand(sim *cobra.Command) {
 	flags.String("api-key", "", "Its API key, unless it is on this machine (default: DODOGATE_SIMULATOR_KEY)")
 	flags.Bool("json", false, "Print the simulator's answer")
 	sim.AddCommand(
-		triggerCommand(), payCommand(), refundCommand(), disputeCommand(),
+		triggerCommand(), payCommand(), refundCommand(), disputeCommand(), cardCommand(),
 		advanceCommand(), seedCommand(), dumpCommand(), resetCommand(),
 		faultsCommand(), eventsCommand(), replayCommand(), holdCommand(), releaseCommand(), rotateCommand(),
 	)

@@ -127,7 +127,7 @@ func (s *serving) options(log io.Writer) (dodosim.Options, error) {
 	}
 	return dodosim.Options{
 		APIKey: s.key, ReadOnlyKey: s.readOnlyKey, WebhookURL: s.webhook, WebhookSecret: s.secret, PublicURL: s.publicURL,
-		Products: c.Products, Discounts: c.Discounts, Behavior: c.Options, TickEvery: renewalPace,
+		Products: c.Products, Addons: c.Addons, Discounts: c.Discounts, Behavior: c.Options, TickEvery: renewalPace,
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}, nil
 }

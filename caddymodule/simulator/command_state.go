@@ -42,10 +42,10 @@ waits for retries of webhooks do not get shorter.`,
 func seedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seed <catalog file>",
-		Short: "Adds or replaces products and discounts",
-		Long: `Adds the products and discounts of a catalog file, YAML, JSON or a Caddyfile, or replaces
-those of the same id or code. Open checkouts and subscriptions keep what they were made
-with.`,
+		Short: "Adds or replaces products, add-ons and discounts",
+		Long: `Adds the products, add-ons and discounts of a catalog file, YAML, JSON or a Caddyfile, or
+replaces those of the same id or code. Open checkouts and subscriptions keep what they were
+made with.`,
 		Example: examples("sim seed catalog.yaml", "sim seed Caddyfile --price '1900 EUR'", "sim seed -  < catalog.json"),
 		Args:    cobra.ExactArgs(1),
 	}
@@ -59,14 +59,14 @@ with.`,
 		if err != nil {
 			return err
 		}
-		var added struct{ Products, Discounts int }
+		var added struct{ Products, Addons, Discounts int }
 		if flagText(cmd, "json") == "true" {
 			return printJSON(cmd.OutOrStdout(), raw)
 		}
 		if err := json.Unmarshal(raw, &added); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d products and %d discounts are there now.\n", added.Products, added.Discounts)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d products, %d add-ons and %d discounts are there now.\n", added.Products, added.Addons, added.Discounts)
 		return err
 	}
 	return cmd

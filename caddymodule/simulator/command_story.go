@@ -146,6 +146,35 @@ func refundCommand() *cobra.Command {
 	return cmd
 }
 
+func cardCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "card slow|slow-fail|mend [<subscription>]",
+		Short: "Decides how later charges to a subscription's card go",
+		Long: `Decides how later charges to a subscription's card go: renewals, and charges on demand.
+With slow they are processing for two days and then succeed, as those to Indian cards do.
+With slow-fail they fail after two days. With mend they succeed at once.`,
+		Example: examples(
+			"sim card slow sub_…",
+			"sim card slow-fail --account ada",
+			"sim card mend --account ada",
+		),
+		Args: cobra.RangeArgs(1, 2),
+	}
+	account := cmd.Flags().String("account", "", "The account whose latest subscription it is, instead")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		body := map[string]string{"do": args[0], "subscription": first(args[1:]), "account": *account}
+		did, printed, err := answer[struct {
+			ID string `json:"subscription_id"`
+		}](cmd, http.MethodPost, "card", body)
+		if err != nil || printed {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "The card of %s is changed.\n", printable(did.ID))
+		return err
+	}
+	return cmd
+}
+
 func first(args []string) string {
 	if len(args) == 0 {
 		return ""

@@ -66,6 +66,9 @@ type Handler struct {
 	// What can be bought, once or by subscription. At least one, here or in the catalog.
 	Products []dodosim.Product `json:"products,omitempty"`
 
+	// The extras that subscriptions can have. Default: none.
+	Addons []dodosim.Addon `json:"addons,omitempty"`
+
 	// The discount codes that can be used. Default: none.
 	Discounts []dodosim.Discount `json:"discounts,omitempty"`
 
@@ -176,7 +179,7 @@ func (h *Handler) options() (dodosim.Options, error) {
 			return options, err
 		}
 	}
-	options.Products, options.Discounts, options.Behavior = h.Products, h.Discounts, h.Options
+	options.Products, options.Addons, options.Discounts, options.Behavior = h.Products, h.Addons, h.Discounts, h.Options
 	if h.Catalog != "" {
 		err = h.addCatalog(&options)
 	}
@@ -200,6 +203,7 @@ func (h *Handler) addCatalog(options *dodosim.Options) error {
 		options.Behavior = c.Options
 	}
 	options.Products = append(slices.Clone(c.Products), options.Products...)
+	options.Addons = append(slices.Clone(c.Addons), options.Addons...)
 	options.Discounts = append(slices.Clone(c.Discounts), options.Discounts...)
 	return nil
 }
@@ -230,7 +234,7 @@ func poolKey(options dodosim.Options) (string, error) {
 		dodosim.Catalog
 	}{
 		options.APIKey, options.ReadOnlyKey, options.WebhookURL, options.WebhookSecret, options.PublicURL,
-		dodosim.Catalog{Products: options.Products, Discounts: options.Discounts, Options: options.Behavior},
+		dodosim.Catalog{Products: options.Products, Addons: options.Addons, Discounts: options.Discounts, Options: options.Behavior},
 	})
 	if err != nil {
 		return "", fmt.Errorf("identify the simulator: %w", err)

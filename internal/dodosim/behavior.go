@@ -84,6 +84,22 @@ type Behavior struct {
 	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
 	OneSubscription bool `json:"one_subscription,omitempty"`
 
+	// SubscriptionQuantities sells more than one piece of a subscription: in checkouts, by POST
+	// /subscriptions and by a plan change. Default: INVALID_QUANTITY, as Dodo is reported to
+	// answer, though its API description has a quantity there (FACTS 2.4, UNCONFIRMED).
+	SubscriptionQuantities bool `json:"subscription_quantities,omitempty"`
+
+	// SlowRenewals lets every renewal and charge on demand be processing for two days, whatever
+	// the card, as those by Indian cards and UPI are (FACTS 3.4). [Simulator.SlowCard] does so
+	// for one subscription.
+	SlowRenewals bool `json:"slow_renewals,omitempty"`
+
+	// DatesMoveFirst begins the next billing period as soon as a renewal's charge is
+	// processing, so that next_billing_date lies ahead before any money has come; if the charge
+	// fails, the dates move back. Which Dodo does is UNCONFIRMED. Default: the dates move when
+	// the charge succeeds.
+	DatesMoveFirst bool `json:"dates_move_first,omitempty"`
+
 	// SendProcessing sends payment.processing before each payment's final event. How
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool `json:"send_processing,omitempty"`

@@ -35,6 +35,10 @@ func (s *Simulator) cancelPayment(p *payment, at time.Time) bool {
 	}
 	p.Status, p.UpdatedAt = Cancelled, new(at)
 	s.emit("payment.cancelled", p, at)
+	if sub := s.subscriptions[text(p.SubscriptionID)]; sub != nil && sub.Status == SubscriptionPending {
+		sub.Status = SubscriptionFailed // it can no longer begin: UNCONFIRMED
+		s.tell(sub, at, "failed")
+	}
 	s.logger().Info("payment cancelled", "payment", p.PaymentID)
 	return true
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Test cards, for [Simulator.Pay] and [Simulator.ReplaceCard]. The hosted page takes all
-// of FACTS 5.2.
+// of FACTS 5.2, too.
 const (
 	CardVisa              = "4242424242424242"
 	CardMastercard        = "5555555555554444"
@@ -19,6 +19,9 @@ const (
 	// CardIndia pays the checkout at once; renewals and charges on demand are processing for
 	// two days.
 	CardIndia = "4576238912771450"
+	// CardIndiaFailsLater pays the checkout at once; renewals and charges on demand are
+	// processing for two days, and then fail. It is the simulator's own: Dodo has no such card.
+	CardIndiaFailsLater = "4000003560000123"
 )
 
 // card is a test instrument and its fate.
@@ -32,7 +35,7 @@ type card struct {
 	slow    bool   // those take two days
 }
 
-// testCards are all of FACTS 5.2, in the order in which the page offers them. The error
+// testCards are all of FACTS 5.2, and CardIndiaFailsLater, in the order in which the page offers them. The error
 // code of UPI is UNCONFIRMED.
 var testCards = []card{
 	{number: CardVisa, network: "visa", label: "Succeeds"},
@@ -42,6 +45,7 @@ var testCards = []card{
 	{number: CardFailsLater, network: "visa", label: "Fails on renewal", later: "GENERIC_DECLINE"},
 	{number: CardIndia, network: "visa", label: "Succeeds", indian: true, slow: true},
 	{number: "5409162669381034", network: "mastercard", label: "Succeeds", indian: true, slow: true},
+	{number: CardIndiaFailsLater, network: "visa", label: "Fails on renewal", indian: true, slow: true, later: slowDecline},
 	{number: "4706131211212123", network: "visa", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 	{number: "5105105105105100", network: "mastercard", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 	{number: "success@upi", label: "Succeeds", indian: true, slow: true},

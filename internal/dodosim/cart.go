@@ -14,6 +14,7 @@ type cartItem struct {
 	Quantity  int32  `json:"quantity"`
 
 	credits []creditOverride
+	addons  []addonRequestItem
 }
 
 // line is what one product of the cart costs, and what of it came back. Lines of the
@@ -27,6 +28,7 @@ type line struct {
 	refunded int64
 
 	trial bool // of a paid trial, which codes do not lower
+	addon bool // the product is an add-on of the subscription
 }
 
 // bill is the cart with prices, in minor units of one currency.
@@ -60,15 +62,20 @@ func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, 
 		}
 		amount := terms.first(product) * int64(item.Quantity)
 		b.subtotal += amount
-		if b.subtotal > math.MaxInt32 { // amounts are int32 (FACTS 1.8)
+		b.add(product, int64(item.Quantity), amount)
+		addons, refusal := s.addonLines(item.addons, product)
+		if refusal != nil {
+			return bill{}, refusal
+		}
+		b.attach(addons, terms.trial(product) > 0 || terms.OnDemand != nil)
+		if b.subtotal < 0 || b.subtotal > math.MaxInt32 { // amounts are int32 (FACTS 1.8)
 			return bill{}, refuse(codeIntegerConversion, "the total of the cart is too large")
 		}
-		b.add(product, int64(item.Quantity), amount)
 	}
 	for i := range b.lines {
 		b.lines[i].trial = terms.trial(b.lines[i].product) > 0
 	}
-	if refusal := b.checkRecurring(terms); refusal != nil {
+	if refusal := s.checkRecurring(&b, terms); refusal != nil {
 		return bill{}, refusal
 	}
 	if refusal := b.checkCodes(); refusal != nil {
@@ -141,7 +148,7 @@ func (b *bill) recurring() (line, bool) {
 
 func (b *bill) add(product Product, quantity, amount int64) {
 	for i := range b.lines {
-		if b.lines[i].product.ID == product.ID {
+		if !b.lines[i].addon && b.lines[i].product.ID == product.ID {
 			b.lines[i].quantity += quantity
 			b.lines[i].full += amount
 			return

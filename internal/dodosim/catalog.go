@@ -13,6 +13,7 @@ import (
 // Catalog is what a simulator sells and how it behaves, as files have it.
 type Catalog struct {
 	Products  []Product  `json:"products"`
+	Addons    []Addon    `json:"addons,omitempty"`
 	Discounts []Discount `json:"discounts,omitempty"`
 	Options   Behavior   `json:"options,omitzero"`
 }
@@ -40,11 +41,15 @@ func ParseCatalog(file []byte) (Catalog, error) {
 	return c, nil
 }
 
-// Seed adds products and discounts to the catalog, or replaces those of the same id or
+// Seed adds products, add-ons and discounts to the catalog, or replaces those of the same id or
 // code. Open checkouts and subscriptions keep what they were made with: UNCONFIRMED. The
 // error says which entry cannot be sold; then nothing has changed.
-func (s *Simulator) Seed(products []Product, discounts []Discount) error {
+func (s *Simulator) Seed(products []Product, addons []Addon, discounts []Discount) error {
 	products, err := completeProducts(products)
+	if err != nil {
+		return err
+	}
+	addons, err = completeAddons(addons)
 	if err != nil {
 		return err
 	}
@@ -54,13 +59,13 @@ func (s *Simulator) Seed(products []Product, discounts []Discount) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fill(products, discounts)
+	s.fill(products, addons, discounts)
 	return nil
 }
 
-// fill makes complete products and discounts part of the catalog. The caller holds s.mu,
+// fill makes complete products, add-ons and discounts part of the catalog. The caller holds s.mu,
 // or nobody else knows s yet.
-func (s *Simulator) fill(products []Product, discounts []Discount) {
+func (s *Simulator) fill(products []Product, addons []Addon, discounts []Discount) {
 	now := s.now()
 	for _, p := range products {
 		s.addCredits(p, now)
@@ -70,6 +75,13 @@ func (s *Simulator) fill(products []Product, discounts []Discount) {
 			continue
 		}
 		s.offers = append(s.offers, &offer{p, now, now})
+	}
+	for _, a := range addons {
+		if known, refusal := s.findAddon(a.ID); refusal == nil {
+			known.Addon, known.updatedAt = a, now
+			continue
+		}
+		s.extras = append(s.extras, &extra{a, taxCategory, now, now})
 	}
 	for _, d := range discounts {
 		made := s.newCoupon("percentage", d.Code, d.BasisPoints)

@@ -96,6 +96,7 @@ func TestSeed(t *testing.T) {
 			{ID: "pdt_pack", Name: "Twenty credits", Price: 1900, Currency: "USD", Features: []string{"export"}},
 			{ID: "pdt_new", Price: 100, Currency: "USD", Credits: []dodosim.ProductCredit{{Name: "Pictures", Unit: "picture", Amount: "2"}}},
 		},
+		nil,
 		[]dodosim.Discount{{Code: "half", BasisPoints: 4000}, {Code: "new", BasisPoints: 100}})
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +131,8 @@ func TestSeedRefuses(t *testing.T) {
 	shop := open(t, nil)
 	good, bad := dodosim.Product{ID: "pdt_good", Price: 1, Currency: "USD"}, dodosim.Product{ID: "pdt_bad", Price: 1, Currency: "usd"}
 	for name, err := range map[string]error{
-		"product":  shop.sim.Seed([]dodosim.Product{good, bad}, nil),
-		"discount": shop.sim.Seed([]dodosim.Product{good}, []dodosim.Discount{{Code: "A"}}),
+		"product":  shop.sim.Seed([]dodosim.Product{good, bad}, nil, nil),
+		"discount": shop.sim.Seed([]dodosim.Product{good}, nil, []dodosim.Discount{{Code: "A"}}),
 	} {
 		if err == nil {
 			t.Error(name, "accepted")
@@ -177,7 +178,7 @@ func TestSeedWhileUsed(t *testing.T) {
 				ID: "pdt_pack", Price: i, Currency: "USD", Every: monthly, Features: []string{fmt.Sprint("f", i)},
 				Meters: []dodosim.Meter{{ID: "mtr_1", EventName: "call", PricePerUnit: "1"}},
 			}
-			if err := sim.Seed([]dodosim.Product{p}, []dodosim.Discount{{Code: "HALF", BasisPoints: i + 1}}); err != nil {
+			if err := sim.Seed([]dodosim.Product{p}, nil, []dodosim.Discount{{Code: "HALF", BasisPoints: i + 1}}); err != nil {
 				t.Error(err)
 			}
 		}

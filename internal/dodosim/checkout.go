@@ -29,10 +29,10 @@ type checkoutRequest struct {
 }
 
 type cartRequest struct {
-	ProductID          *string          `json:"product_id"`
-	Quantity           *int32           `json:"quantity"`
-	Addons             []any            `json:"addons"`
-	CreditEntitlements []creditOverride `json:"credit_entitlements"`
+	ProductID          *string            `json:"product_id"`
+	Quantity           *int32             `json:"quantity"`
+	Addons             []addonRequestItem `json:"addons"`
+	CreditEntitlements []creditOverride   `json:"credit_entitlements"`
 }
 
 // customerRequest is an existing customer by id, or a new one by e-mail. With both, the
@@ -198,10 +198,8 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 			return nil, refuse(codeInvalidBody, "each line of product_cart needs product_id and quantity")
 		case *item.Quantity < 1:
 			return nil, refuse(codeInvalidQuantity, "quantity must be at least 1")
-		case len(item.Addons) > 0:
-			return nil, refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
 		}
-		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity, credits: item.CreditEntitlements})
+		cart = append(cart, cartItem{ProductID: *item.ProductID, Quantity: *item.Quantity, credits: item.CreditEntitlements, addons: item.Addons})
 	}
 	return cart, nil
 }
@@ -210,7 +208,7 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 // known by e-mail only when he pays is not looked for.
 func (s *Simulator) subscribed(c *customer) bool {
 	return c != nil && slices.ContainsFunc(s.subscriptionOrder, func(sub *subscription) bool {
-		return sub.Customer.CustomerID == c.CustomerID && !sub.over()
+		return sub.Customer.CustomerID == c.CustomerID && !sub.over() && sub.Status != SubscriptionPending
 	})
 }
 

@@ -46,7 +46,7 @@ func TestCheckoutRefusals(t *testing.T) {
 		"total past int32":        {`{"product_cart":[{"product_id":"pdt_pack","quantity":2149634}]}`, 422, "INTEGER_CONVERSION_FAILURE"},
 		"unknown product":         {`{"product_cart":[{"product_id":"pdt_no","quantity":1}]}`, 404, "NOT_FOUND"},
 		"two currencies":          {`{"product_cart":[` + line + `,{"product_id":"pdt_yen","quantity":1}]}`, 422, "UNSUPPORTED_CURRENCY"},
-		"add-ons":                 {`{"product_cart":[{"product_id":"pdt_pack","quantity":1,"addons":[{"addon_id":"adn_1","quantity":1}]}]}`, 422, "UNSUPPORTED_ACTION"},
+		"add-ons":                 {`{"product_cart":[{"product_id":"pdt_pack","quantity":1,"addons":[{"addon_id":"adn_1","quantity":1}]}]}`, 422, "INVALID_REQUEST_PARAMETERS"},
 		"confirm":                 {with(`"confirm":true`), 422, "INVALID_REQUEST_PARAMETERS"},
 		"saved method":            {with(`"payment_method_id":"pm_1"`), 422, "INVALID_REQUEST_PARAMETERS"},
 		"unknown code":            {with(`"discount_codes":["NOPE"]`), 422, "INVALID_DISCOUNT_CODE"},

@@ -56,29 +56,46 @@ func (s *Simulator) createPayment(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	p := s.await(session)
-	session.id = p.PaymentID
-	s.sessions[session.id] = session
-	p.CheckoutSessionID, p.ProductCart = nil, session.cart
+	p := s.awaitDirect(session)
+	p.ProductCart = session.cart
 	var expires *time.Time
 	if request.PaymentLink {
-		p.PaymentLink = new(s.publicURL(r) + "/session/" + session.id)
-		expires = &session.expires
+		expires = s.link(r, session, p)
 	}
 	if session.method != nil {
 		if _, refusal := s.paySaved(session); refusal != nil {
 			return nil, refusal
 		}
 	}
-	answer := directResponse{
+	return snapshot(directResponse{
 		PaymentID: p.PaymentID, ClientSecret: clientSecret(p), Customer: p.Customer, Metadata: p.Metadata,
 		TotalAmount: p.TotalAmount, PaymentLink: p.PaymentLink, ExpiresOn: expires,
-		DiscountID: p.DiscountID, ProductCart: session.cart,
-	}
+		DiscountID: p.DiscountID, DiscountIDs: p.discountIDs(), ProductCart: session.cart,
+	})
+}
+
+// awaitDirect makes the payment of a session that is no checkout: the session has the
+// payment's id. The caller holds s.mu.
+func (s *Simulator) awaitDirect(session *session) *payment {
+	p := s.await(session)
+	p.CheckoutSessionID = nil
+	session.id = p.PaymentID
+	s.sessions[session.id] = session
+	return p
+}
+
+// link gives a payment the address of its page, and returns when that expires.
+func (s *Simulator) link(r *http.Request, session *session, p *payment) *time.Time {
+	p.PaymentLink = new(s.publicURL(r) + "/session/" + session.id)
+	return &session.expires
+}
+
+func (p *payment) discountIDs() []string {
+	var ids []string
 	for _, d := range p.Discounts {
-		answer.DiscountIDs = append(answer.DiscountIDs, d.DiscountID)
+		ids = append(ids, d.DiscountID)
 	}
-	return snapshot(answer)
+	return ids
 }
 
 // directSession is the page of a payment, under an id that is not the payment's yet.

@@ -8,7 +8,8 @@
 // controls it by the command sim, see package simcontrol. A Go test
 // runs it under [net/http/httptest], or by package simtest, and, through the back doors
 // ([Simulator.Trigger], [Simulator.Seed], [Simulator.Dump], [Simulator.Pay],
-// [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.OpenDispute],
+// [Simulator.Refund], [Simulator.ReplaceCard], [Simulator.SlowCard], [Simulator.MendCard],
+// [Simulator.OpenDispute],
 // [Simulator.DecideDispute], [Simulator.LoseByRDR], [Simulator.FailRefund],
 // [Simulator.CancelPayment], [Simulator.DeliverGrant], [Simulator.FailGrant],
 // [Simulator.Payout], [Simulator.Advance], [Simulator.Tick], [Simulator.HoldWebhooks],
@@ -35,6 +36,7 @@
 //   - a refund succeeds at once, with no time spent as pending;
 //   - a cancellation at the period's end is announced when it takes effect;
 //   - a recovered subscription sends active, but no renewed;
+//   - a subscription has one piece, though the API description has a quantity;
 //   - there is no tax, and no currency is ever converted.
 //
 // Where the other reading could break a client, an option turns it on.
@@ -42,7 +44,8 @@
 // # Where things are
 //
 // simulator.go routes, api.go answers; an object has a file of its own name, its lists
-// another. subscribe, renewal, retry, slow and planchange are a subscription's life;
+// another. subscribe, directsubscription, renewal, retry,
+// slow and planchange are a subscription's life; addon and subscriptionaddon are its extras;
 // terms, meter and the files of credits are what it costs and gives. What happens on its
 // own is in clock.go and deadline.go. event.go, delivery.go, mischief.go and replay.go are
 // the way of a webhook, hook.go is where it ends.

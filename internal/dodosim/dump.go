@@ -18,6 +18,7 @@ type dump struct {
 	Ahead          Duration         `json:"ahead,omitzero"`
 	Options        Behavior         `json:"options"`
 	Products       []Product        `json:"products"`
+	Addons         []addonObject    `json:"addons"`
 	Discounts      []discountObject `json:"discounts"`
 	Entitlements   []entitlement    `json:"entitlements"`
 	Customers      []customerDump   `json:"customers"`
@@ -76,11 +77,14 @@ func (s *Simulator) Dump() (json.RawMessage, error) {
 	defer s.mu.Unlock()
 	d := dump{
 		BusinessID: s.business, BrandID: s.brand, Now: s.now(), Ahead: Duration(s.ahead.Load()), Options: s.options.Behavior,
-		Products: s.catalog(), Discounts: []discountObject{}, Entitlements: orEmpty(s.entitlements),
+		Products: s.catalog(), Addons: []addonObject{}, Discounts: []discountObject{}, Entitlements: orEmpty(s.entitlements),
 		Payments: orEmpty(s.paymentOrder), Subscriptions: []*subscription{}, Refunds: orEmpty(s.refundOrder), Disputes: []disputeObject{},
 		Payouts: orEmpty(s.payouts), Grants: []*grant{}, Licenses: []*license{}, Credits: orEmpty(s.credits), CreditBalances: []creditDump{},
 		Usage: orEmpty(s.usage), Endpoints: []endpointDump{}, Held: s.held(), Events: []Event{}, Calls: s.countedCalls(),
 		Customers: s.dumpCustomers(), Sessions: s.dumpSessions(),
+	}
+	for _, x := range s.extras {
+		d.Addons = append(d.Addons, s.addonObject(x))
 	}
 	for _, c := range s.coupons {
 		d.Discounts = append(d.Discounts, s.discountObject(c))
@@ -116,6 +120,9 @@ func (s *Simulator) Catalog() Catalog {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := Catalog{Products: s.catalog(), Options: s.options.Behavior}
+	for _, x := range s.extras {
+		c.Addons = append(c.Addons, x.Addon)
+	}
 	for _, code := range s.coupons {
 		if code.Type == "percentage" {
 			c.Discounts = append(c.Discounts, Discount{Code: code.Code, BasisPoints: code.Amount})

@@ -12,7 +12,7 @@ import (
 func TestDump(t *testing.T) {
 	shop := open(t, func(o *dodosim.Options) {
 		o.WebhookURL = strings.Replace(o.WebhookURL, "://", "://user:hidden@", 1) + "/hook?token=hidden"
-		o.ShortDisputes = true
+		o.ShortDisputes, o.SubscriptionQuantities = true, false
 	})
 	shop.call("POST", "/webhooks", `{"url":"http://other.example/hook","disabled":true,"headers":{"X-Test":"hidden"}}`)
 	for _, eventType := range dodosim.EventTypes() {

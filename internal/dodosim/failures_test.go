@@ -28,6 +28,9 @@ func empty(path string) func(*shop) attempt { return to(path, "{}") }
 // failures say how to provoke each documented failure for which there is no general rule:
 // see provoke. The path of the attempt replaces the operation's.
 var failures = map[string]func(*shop) attempt{
+	"POST /addons 422":                     empty("/addons"),
+	"PATCH /addons/{id} 422":               to("/addons/adn_seat", `{"tax_category":"none"}`),
+	"POST /subscriptions 422":              empty("/subscriptions"),
 	"POST /checkouts 422":                  empty("/checkouts"),
 	"POST /checkouts/preview 422":          empty("/checkouts/preview"),
 	"GET /credit-entitlements 422":         to("/credit-entitlements?page_size=101", ""),

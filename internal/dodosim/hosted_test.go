@@ -371,13 +371,13 @@ func TestPageOfASubscription(t *testing.T) {
 	}
 }
 
-// All test cards of FACTS 5.2 can be chosen.
+// All test cards of FACTS 5.2 can be chosen, and the simulator's own.
 func TestPageOffersEveryCard(t *testing.T) {
 	shop := magazine(t, nil)
 	page := shop.page("GET", shop.checkout(cartOf("pdt_pro")), nil).Body.String()
 	for _, number := range []string{
 		"4242424242424242", "5555555555554444", "4576238912771450", "5409162669381034", "4000000000000002",
-		"4000000000009995", "4706131211212123", "5105105105105100", "4000000000000341",
+		"4000000000009995", "4706131211212123", "5105105105105100", "4000000000000341", dodosim.CardIndiaFailsLater,
 	} {
 		if !strings.Contains(page, `name="card" value="`+number+`"`) {
 			t.Errorf("%s is not offered", number)

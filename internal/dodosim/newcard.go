@@ -107,7 +107,7 @@ func (s *Simulator) owed(sub *subscription) bill {
 	if sub.owes() {
 		return s.cycleBill(sub)
 	}
-	return planBill(sub.plan.lines[0].product, 0, nil)
+	return planBill(sub.plan.lines[0].product, 0, nil, nil)
 }
 
 // payNewCard tries a new card on its page. What the subscription owes is charged, which

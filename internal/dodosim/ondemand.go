@@ -8,9 +8,10 @@ import (
 
 // onDemandRequest is the body of POST /subscriptions/{id}/charge.
 type onDemandRequest struct {
-	Price    *int64   `json:"product_price"`
-	Currency *string  `json:"product_currency"`
-	Metadata metadata `json:"metadata"`
+	Price       *int64   `json:"product_price"`
+	Currency    *string  `json:"product_currency"`
+	Description *string  `json:"product_description"`
+	Metadata    metadata `json:"metadata"`
 }
 
 // maxDeclined is how many charges on demand can fail in a row (FACTS 1.3; that a new payment
@@ -46,21 +47,27 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 		return nil, refusal
 	}
 	what := bill{currency: sub.Currency, subtotal: *request.Price, total: *request.Price}
-	what.add(sub.plan.lines[0].product, int64(sub.Quantity), *request.Price)
+	product := sub.plan.lines[0].product
+	if request.Description != nil {
+		product.Description = *request.Description
+	}
+	what.add(product, int64(sub.Quantity), *request.Price)
 	what.discount()
 	meta := request.Metadata
 	if meta == nil {
 		meta = sub.Metadata
 	}
 	p := s.charge(sub, what, meta, s.now())
-	if p.Status == Succeeded {
-		sub.declined = 0
-	} else {
+	count := func(time.Time) {
 		sub.declined++
+		if p.Status == Succeeded {
+			sub.declined = 0
+		}
 	}
-	if p.Status == Succeeded && sub.card.slow {
-		s.process(sub, p, func(time.Time) {})
+	if s.takesLong(sub) {
+		s.process(sub, p, count)
 	} else {
+		count(p.CreatedAt)
 		s.announce(p)
 	}
 	return onDemandResponse{PaymentID: p.PaymentID}, nil

@@ -40,6 +40,9 @@ type Options struct {
 	// Products is the catalog. At least one.
 	Products []Product
 
+	// Addons are the extras that subscriptions can have.
+	Addons []Addon
+
 	// Discounts are the codes that customers and merchants may use.
 	Discounts []Discount
 
@@ -202,6 +205,9 @@ func (o Options) complete() (Options, error) {
 	}
 	var err error
 	if o.Products, err = completeProducts(o.Products); err != nil {
+		return o, err
+	}
+	if o.Addons, err = completeAddons(o.Addons); err != nil {
 		return o, err
 	}
 	o.Discounts, err = completeDiscounts(o.Discounts)

@@ -145,7 +145,7 @@ func (request patchRequest) fits(sub *subscription, now time.Time) *Error {
 		return nil
 	}
 	term := request.term(sub)
-	if !term.valid() || term.after(sub.CreatedAt).Before(sub.term().after(sub.CreatedAt)) {
+	if !term.valid() || term.after(sub.began).Before(sub.term().after(sub.began)) {
 		return refuse(codeInvalidParameters, "the subscription period can only be extended")
 	}
 	return nil
@@ -175,10 +175,10 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 		sub.billNext(request.NextBillingDate.UTC().Truncate(time.Microsecond))
 	}
 	if request.TermCount != nil {
-		paused := sub.ExpiresAt.Sub(sub.term().after(sub.CreatedAt)) // what pauses have added
+		paused := sub.ExpiresAt.Sub(sub.term().after(sub.began)) // what pauses have added
 		term := request.term(sub)
 		sub.TermCount, sub.TermInterval = term.Count, term.Interval
-		sub.ExpiresAt = term.after(sub.CreatedAt).Add(paused)
+		sub.ExpiresAt = term.after(sub.began).Add(paused)
 	}
 	early := false
 	if request.CancelAtNext != nil {

@@ -121,7 +121,11 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 	}
 	session.subscription = nil
 	if plan, ok := session.bill.recurring(); ok {
-		session.subscription = s.newSubscription(session, plan, with, now)
+		session.subscription = session.pending
+		if session.pending == nil {
+			session.subscription = s.newSubscription(session, plan, now)
+		}
+		s.start(session.subscription, session, plan, with, now)
 		p.belongTo(session.subscription)
 		p = s.tried(session, p)
 		s.announceStart(session.subscription, p)
@@ -145,6 +149,9 @@ func (session *session) label(p *payment) {
 	}
 	if _, recurring := session.bill.recurring(); !recurring {
 		p.ProductCart = session.cart
+	}
+	if session.pending != nil {
+		p.belongTo(session.pending)
 	}
 }
 

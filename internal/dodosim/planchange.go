@@ -2,6 +2,7 @@ package dodosim
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -18,29 +19,29 @@ const nextBillingDate = "next_billing_date"
 
 // scheduledChange is a plan change that waits for the next billing date.
 type scheduledChange struct {
-	ID                 string    `json:"id"`
-	ProductID          string    `json:"product_id"`
-	ProductName        *string   `json:"product_name"`
-	ProductDescription *string   `json:"product_description"`
-	Quantity           int64     `json:"quantity"`
-	EffectiveAt        time.Time `json:"effective_at"`
-	CreatedAt          time.Time `json:"created_at"`
-	Addons             []any     `json:"addons"`
+	ID                 string           `json:"id"`
+	ProductID          string           `json:"product_id"`
+	ProductName        *string          `json:"product_name"`
+	ProductDescription *string          `json:"product_description"`
+	Quantity           int64            `json:"quantity"`
+	EffectiveAt        time.Time        `json:"effective_at"`
+	CreatedAt          time.Time        `json:"created_at"`
+	Addons             []scheduledAddon `json:"addons"`
 
 	plan bill
 }
 
 // planChangeRequest is the body of POST /subscriptions/{id}/change-plan.
 type planChangeRequest struct {
-	ProductID     *string  `json:"product_id"`
-	Quantity      *int32   `json:"quantity"`
-	Mode          *string  `json:"proration_billing_mode"`
-	EffectiveAt   *string  `json:"effective_at"`
-	OnFailure     *string  `json:"on_payment_failure"`
-	DiscountCodes []string `json:"discount_codes"`
-	DiscountCode  *string  `json:"discount_code"`
-	Metadata      metadata `json:"metadata"`
-	Addons        []any    `json:"addons"`
+	ProductID     *string            `json:"product_id"`
+	Quantity      *int32             `json:"quantity"`
+	Mode          *string            `json:"proration_billing_mode"`
+	EffectiveAt   *string            `json:"effective_at"`
+	OnFailure     *string            `json:"on_payment_failure"`
+	DiscountCodes []string           `json:"discount_codes"`
+	DiscountCode  *string            `json:"discount_code"`
+	Metadata      metadata           `json:"metadata"`
+	Addons        []addonRequestItem `json:"addons"`
 }
 
 // changePlan answers POST /subscriptions/{id}/change-plan, without a body, as the
@@ -103,8 +104,6 @@ func (request planChangeRequest) check() *Error {
 		return refuse(codeInvalidBody, "on_payment_failure has no such value")
 	case later && *request.Mode != full:
 		return refuse(codeChangeMode, "next_billing_date goes with full_immediately only")
-	case len(request.Addons) > 0:
-		return refuse(codeUnsupportedAction, "the simulator's products have no add-ons")
 	}
 	return request.Metadata.check()
 }
@@ -136,8 +135,12 @@ func (s *Simulator) newPlan(sub *subscription, request planChangeRequest) (bill,
 	if product.Archived {
 		return bill{}, refuse(codeProductDeleted, "product %s is archived", product.ID)
 	}
-	plan := planBill(product, int64(*request.Quantity), codes)
-	if refusal := plan.checkRecurring(terms{}); refusal != nil {
+	addons, refusal := s.addonLines(request.Addons, product)
+	if refusal != nil {
+		return bill{}, refusal
+	}
+	plan := planBill(product, int64(*request.Quantity), addons, codes)
+	if refusal := s.checkRecurring(&plan, terms{}); refusal != nil {
 		return bill{}, refusal
 	}
 	return plan, plan.checkCodes()
@@ -152,6 +155,8 @@ func (sub *subscription) changeable(plan bill) *Error {
 		return refuse(codeChangeOnDemand, "subscription %s is on demand", sub.SubscriptionID)
 	case sub.CancelAtNextBillingDate:
 		return refuse(codeChangeLeaving, "subscription %s is about to be cancelled", sub.SubscriptionID)
+	case sub.processing != nil: // UNCONFIRMED
+		return refuse(codePaymentPending, "payment %s is processing", sub.processing.PaymentID)
 	case sub.ScheduledChange != nil:
 		return refuse(codeChangeScheduled, "subscription %s has a scheduled change", sub.SubscriptionID)
 	case plan.currency != sub.Currency:
@@ -171,7 +176,7 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 		Quantity:           l.quantity,
 		EffectiveAt:        sub.NextBillingDate,
 		CreatedAt:          s.now(),
-		Addons:             []any{},
+		Addons:             plan.scheduledAddons(),
 		plan:               plan,
 	}
 	s.tell(sub, s.now(), "updated")
@@ -243,20 +248,22 @@ func (sub *subscription) unused(mode string, now time.Time) int64 {
 	return 0
 }
 
-// lower takes an amount off a plan's only line.
+// lower takes an amount off a plan's lines, in their order.
 func (b *bill) lower(by int64) {
-	only := b.lines[0]
-	only.paid -= by
-	b.lines = []line{only}
+	b.lines = slices.Clone(b.lines)
 	b.total -= by
+	for i := range b.lines {
+		cut := min(by, b.lines[i].paid)
+		b.lines[i].paid -= cut
+		by -= cut
+	}
 }
 
-// raise adds an amount to a plan's only line.
+// raise adds an amount to a plan's product.
 func (b *bill) raise(by int64) {
-	only := b.lines[0]
-	only.full += by
-	only.paid += by
-	b.lines = []line{only}
+	b.lines = slices.Clone(b.lines)
+	b.lines[0].full += by
+	b.lines[0].paid += by
 	b.subtotal += by
 	b.total += by
 }

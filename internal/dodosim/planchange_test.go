@@ -126,7 +126,7 @@ func TestPlanChangeRefusals(t *testing.T) {
 		"unknown time":       {active, to("pdt_team", `,"effective_at":"soon"`), 422, body},
 		"unknown way out":    {active, to("pdt_team", `,"on_payment_failure":"cry"`), 422, body},
 		"mode of a schedule": {active, `{"product_id":"pdt_team","quantity":1,"proration_billing_mode":"do_not_bill","effective_at":"next_billing_date"}`, 422, "INVALID_PRORATION_MODE_WITH_NEXT_BILLING_DATE"},
-		"add-ons":            {active, to("pdt_team", `,"addons":[{"addon_id":"adn_1","quantity":1}]`), 422, "UNSUPPORTED_ACTION"},
+		"add-ons":            {active, to("pdt_team", `,"addons":[{"addon_id":"adn_1","quantity":1}]`), 404, "NOT_FOUND"},
 		"unknown code":       {active, to("pdt_team", `,"discount_codes":["NOPE"]`), 422, "INVALID_DISCOUNT_CODE"},
 		"bad metadata":       {active, to("pdt_team", `,"metadata":{"a":null}`), 422, body},
 		"unknown product":    {active, to("pdt_no", ""), 404, "NOT_FOUND"},

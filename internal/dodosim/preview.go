@@ -54,6 +54,7 @@ type previewLine struct {
 	TaxRate         int             `json:"tax_rate"`
 	Meters          []previewMeter  `json:"meters"`
 	Credits         []previewCredit `json:"credit_entitlements"`
+	Addons          []previewAddon  `json:"addons"`
 }
 
 // previewMeter and previewCredit are what a product counts and what it gives.
@@ -69,6 +70,42 @@ type previewCredit struct {
 	Name     string  `json:"credit_entitlement_name"`
 	Unit     string  `json:"credit_entitlement_unit"`
 	Amount   decimal `json:"credits_amount"`
+}
+
+// previewAddon is an add-on of a subscription, with the prices of the whole line.
+type previewAddon struct {
+	AddonID         string  `json:"addon_id"`
+	Name            string  `json:"name"`
+	Description     *string `json:"description"`
+	Quantity        int64   `json:"quantity"`
+	UnitPrice       int64   `json:"single_quantity_price"`
+	Price           int64   `json:"og_price"`
+	PriceCurrency   string  `json:"og_currency"`
+	DiscountedPrice int64   `json:"discounted_price"`
+	Currency        string  `json:"currency"`
+	DiscountAmount  *int    `json:"discount_amount"`
+	Tax             int64   `json:"tax"`
+	TaxCategory     string  `json:"tax_category"`
+	TaxInclusive    bool    `json:"tax_inclusive"`
+	TaxRate         int     `json:"tax_rate"`
+}
+
+func (b *bill) previewAddons() []previewAddon {
+	addons := []previewAddon{}
+	for _, l := range b.addons() {
+		shown := previewAddon{
+			AddonID: l.product.ID, Name: l.product.Name, Description: l.product.description(), Quantity: l.quantity,
+			UnitPrice: int64(l.product.Price), Price: l.full, PriceCurrency: l.product.Currency, DiscountedPrice: l.paid,
+			Currency: b.currency, TaxCategory: taxCategory,
+		}
+		for _, code := range b.codes {
+			if code.covers(l.product) && shown.DiscountAmount == nil && code.Type == "percentage" {
+				shown.DiscountAmount = new(code.Amount)
+			}
+		}
+		addons = append(addons, shown)
+	}
+	return addons
 }
 
 // previewCheckout answers POST /checkouts/preview. It creates nothing.
@@ -92,10 +129,12 @@ func (s *Simulator) previewCheckout(r *http.Request) (any, error) {
 		TotalPrice:     b.total,
 	}
 	for _, l := range b.lines {
-		answer.ProductCart = append(answer.ProductCart, s.previewLine(&b, l))
+		if !l.addon {
+			answer.ProductCart = append(answer.ProductCart, s.previewLine(&b, l))
+		}
 	}
 	if plan, recurring := b.recurring(); recurring {
-		cycle := planBill(plan.product, plan.quantity, b.codes)
+		cycle := planBill(plan.product, plan.quantity, b.addons(), b.codes)
 		answer.RecurringBreakup = new(cycle.breakup())
 		next := plan.product.Every.after(session.created)
 		if days := session.terms.trial(plan.product); days > 0 {
@@ -124,6 +163,9 @@ func (s *Simulator) previewLine(b *bill, l line) previewLine {
 	for _, g := range s.given(l.product) {
 		shown.Credits = append(shown.Credits, previewCredit{g.ID, g.Name, g.Unit, g.amount})
 	}
+	if l.product.recurring() {
+		shown.Addons = b.previewAddons()
+	}
 	for _, code := range b.codes {
 		if code.covers(l.product) && shown.DiscountAmount == nil && code.Type == "percentage" {
 			shown.DiscountAmount, shown.DiscountCycle = new(code.Amount), code.SubscriptionCycles
@@ -149,7 +191,8 @@ type immediateCharge struct {
 type planLineItem struct {
 	Type            string  `json:"type"`
 	ID              string  `json:"id"`
-	ProductID       string  `json:"product_id"`
+	ProductID       *string `json:"product_id,omitempty"`   // of a subscription
+	TaxCategory     *string `json:"tax_category,omitempty"` // of an add-on
 	Name            string  `json:"name"`
 	Description     *string `json:"description"`
 	Currency        string  `json:"currency"`
@@ -203,10 +246,9 @@ func (s *Simulator) previewChange(sub *subscription, plan bill, request planChan
 		Currency: plan.currency, SettlementAmount: due.total, SettlementCurrency: plan.currency, Total: due.total,
 	}
 	if mode != doNotBill && !later {
-		charge.LineItems = append(charge.LineItems, planLine(plan.lines[0], plan.currency, 1))
+		charge.add(plan, 1)
 		if back := sub.unused(mode, now); back > 0 {
-			factor := -float64(back) / float64(sub.plan.total)
-			charge.LineItems = append(charge.LineItems, planLine(sub.plan.lines[0], plan.currency, factor))
+			charge.add(sub.plan, -float64(back)/float64(sub.plan.total))
 		}
 	}
 	after := *s.shown(sub)
@@ -218,9 +260,20 @@ func (s *Simulator) previewChange(sub *subscription, plan bill, request planChan
 	return planPreview{charge, &after}
 }
 
+// add lists what a plan is made of.
+func (c *immediateCharge) add(plan bill, factor float64) {
+	for _, l := range plan.lines {
+		c.LineItems = append(c.LineItems, planLine(l, plan.currency, factor))
+	}
+}
+
 func planLine(l line, currency string, factor float64) planLineItem {
+	of, productID, category := "subscription", new(l.product.ID), (*string)(nil)
+	if l.addon {
+		of, productID, category = "addon", nil, new(taxCategory)
+	}
 	return planLineItem{
-		Type: "subscription", ID: l.product.ID, ProductID: l.product.ID, Name: l.product.Name, Description: l.product.description(),
+		Type: of, ID: l.product.ID, ProductID: productID, TaxCategory: category, Name: l.product.Name, Description: l.product.description(),
 		Currency: currency, Quantity: l.quantity, UnitPrice: l.paid / l.quantity, ProrationFactor: factor,
 	}
 }

@@ -44,31 +44,63 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 		due.raise(arrears)
 	}
 	p := s.charge(sub, due, s.renewalMetadata(sub), at)
+	failed := func(at time.Time) {
+		if change != nil {
+			s.setPlan(sub, before) // the change stays scheduled for the charge that succeeds
+		}
+		s.missPayment(sub, p, at)
+	}
 	switch {
-	case p.Status == Succeeded && sub.card.slow:
-		s.process(sub, p, func(done time.Time) {
-			if !sub.over() {
-				s.beginRenewed(sub, change, at, done)
-			}
-		})
+	case s.takesLong(sub):
+		s.renewSlowly(sub, p, change, failed)
 	case p.Status == Succeeded:
 		s.announce(p)
 		s.beginRenewed(sub, change, at, at)
 	default:
 		s.announce(p)
-		if change != nil {
-			s.setPlan(sub, before) // the change stays scheduled for the charge that succeeds
+		failed(at)
+	}
+}
+
+// renewSlowly is a renewal whose charge is processing before it succeeds or fails. The
+// subscription stays active meanwhile. That its dates stay, too, is UNCONFIRMED:
+// Options.DatesMoveFirst moves them at once, and back if the charge fails.
+func (s *Simulator) renewSlowly(sub *subscription, p *payment, change *scheduledChange, failed func(at time.Time)) {
+	outcome, began := p.Status, p.CreatedAt
+	previous, next, metered := sub.PreviousBillingDate, sub.NextBillingDate, sub.metered
+	s.process(sub, p, func(at time.Time) {
+		moved := s.options.DatesMoveFirst && sub.PreviousBillingDate.Equal(began)
+		switch {
+		case sub.over():
+		case outcome == Succeeded && moved:
+			s.payRenewed(sub, change, at)
+		case outcome == Succeeded:
+			s.beginRenewed(sub, change, began, at)
+		case sub.Status == SubscriptionActive:
+			if moved {
+				sub.PreviousBillingDate, sub.metered = previous, metered
+				sub.billNext(next)
+			}
+			failed(at)
 		}
-		s.missPayment(sub, p, at)
+	})
+	if s.options.DatesMoveFirst {
+		sub.begin(began)
+		s.tell(sub, began, "updated")
 	}
 }
 
 // beginRenewed begins the cycle that has been paid: at the time when it was charged, which
 // may be before the money came.
 func (s *Simulator) beginRenewed(sub *subscription, change *scheduledChange, began, at time.Time) {
+	sub.begin(began)
+	s.payRenewed(sub, change, at)
+}
+
+// payRenewed is what follows when the money of a cycle that has begun is there.
+func (s *Simulator) payRenewed(sub *subscription, change *scheduledChange, at time.Time) {
 	sub.ScheduledChange = nil
 	s.useCycle(sub)
-	sub.begin(began)
 	if change != nil {
 		s.tell(sub, at, "plan_changed")
 	}

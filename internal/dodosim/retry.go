@@ -54,8 +54,8 @@ func (s *Simulator) retry(sub *subscription, attempt int, at time.Time) {
 	s.recovered(sub, p, at, "active", "updated")
 }
 
-// MendCard lets a subscription's card, such as [CardFailsLater], succeed from now on, as
-// one whose account has been filled up. The error is an *[Error].
+// MendCard lets a subscription's card, such as [CardFailsLater], succeed at once from now on,
+// as one whose account has been filled up. The error is an *[Error].
 func (s *Simulator) MendCard(subscriptionID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,6 +63,6 @@ func (s *Simulator) MendCard(subscriptionID string) error {
 	if refusal != nil {
 		return refusal
 	}
-	sub.card.decline, sub.card.later = "", ""
+	sub.card.decline, sub.card.later, sub.card.slow = "", "", false
 	return nil
 }

@@ -105,3 +105,64 @@ func TestOfficialSDKSubscriptionEvents(t *testing.T) {
 		}
 	}
 }
+
+// Add-ons and charges on demand by the SDK.
+func TestOfficialSDKAddonsAndCharges(t *testing.T) {
+	shop, ctx := department(t, 0), t.Context() // of today, as the SDK wants webhooks to be
+	client := shop.client()
+	seats := func(n int64) []dodopayments.AttachAddonParam {
+		return []dodopayments.AttachAddonParam{{AddonID: dodopayments.F("adn_seat"), Quantity: dodopayments.F(n)}}
+	}
+	session := whole(client.CheckoutSessions.New(ctx, dodopayments.CheckoutSessionNewParams{
+		CheckoutSessionRequest: dodopayments.CheckoutSessionRequestParam{ProductCart: dodopayments.F([]dodopayments.ProductItemReqParam{
+			{ProductID: dodopayments.F("pdt_pro"), Quantity: dodopayments.F(int64(1)), Addons: dodopayments.F(seats(2))},
+		})},
+	})).in(t)
+	bought := shop.pay(session.SessionID)
+	sub := whole(client.Subscriptions.Get(ctx, bought.SubscriptionID)).in(t)
+	if len(sub.Addons) != 1 || sub.Addons[0].AddonID != "adn_seat" || sub.Addons[0].Quantity != 2 || sub.RecurringPreTaxAmount != 3000 {
+		t.Errorf("%+v", sub)
+	}
+	plan := dodopayments.UpdateSubscriptionPlanReqParam{
+		ProductID: dodopayments.F("pdt_pro"), Quantity: dodopayments.F(int64(1)), Addons: dodopayments.F(seats(5)),
+		ProrationBillingMode: dodopayments.F(dodopayments.UpdateSubscriptionPlanReqProrationBillingModeDifferenceImmediately),
+	}
+	preview := whole(client.Subscriptions.PreviewChangePlan(ctx, sub.SubscriptionID, dodopayments.SubscriptionPreviewChangePlanParams{UpdateSubscriptionPlanReq: plan})).in(t)
+	if preview.ImmediateCharge.Summary.TotalAmount != 1500 || len(preview.ImmediateCharge.LineItems) != 4 {
+		t.Errorf("%+v", preview)
+	}
+	if err := client.Subscriptions.ChangePlan(ctx, sub.SubscriptionID, dodopayments.SubscriptionChangePlanParams{UpdateSubscriptionPlanReq: plan}); err != nil {
+		t.Fatal(err)
+	}
+	if got := whole(client.Subscriptions.Get(ctx, sub.SubscriptionID)).in(t).Addons[0].Quantity; got != 5 {
+		t.Error(got, "seats")
+	}
+
+	mandate := whole(client.Subscriptions.New(ctx, dodopayments.SubscriptionNewParams{ //nolint:staticcheck // deprecated, and still used
+		Billing:   dodopayments.F(dodopayments.BillingAddressParam{Country: dodopayments.F(dodopayments.CountryCodeIn)}),
+		Customer:  dodopayments.F[dodopayments.CustomerRequestUnionParam](dodopayments.NewCustomerParam{Email: dodopayments.F("ada@example.com")}),
+		ProductID: dodopayments.F("pdt_pro"), Quantity: dodopayments.F(int64(1)), PaymentLink: dodopayments.F(true),
+		OnDemand: dodopayments.F(dodopayments.OnDemandSubscriptionParam{MandateOnly: dodopayments.F(true)}),
+	})).in(t)
+	if _, err := shop.sim.Pay(mandate.PaymentID, dodosim.CardIndia); err != nil {
+		t.Fatal(err)
+	}
+	charge := dodopayments.SubscriptionChargeParams{
+		ProductPrice: dodopayments.F(int64(1234)), ProductCurrency: dodopayments.F(dodopayments.CurrencyUsd), ProductDescription: dodopayments.F("Pictures"),
+	}
+	charged := whole(client.Subscriptions.Charge(ctx, mandate.SubscriptionID, charge)).in(t)
+	if p := whole(client.Payments.Get(ctx, charged.PaymentID)).in(t); p.Status != dodopayments.IntentStatusProcessing || p.TotalAmount != 1234 {
+		t.Errorf("%+v", p)
+	}
+	if _, err := client.Subscriptions.Charge(ctx, mandate.SubscriptionID, charge); err == nil {
+		t.Error("charged while a charge was processing")
+	}
+	shop.sim.Advance(2 * day)
+	if p := whole(client.Payments.Get(ctx, charged.PaymentID)).in(t); p.Status != dodopayments.IntentStatusSucceeded || p.SubscriptionID != mandate.SubscriptionID {
+		t.Errorf("%+v", p)
+	}
+	shop.flush()
+	for _, d := range shop.sim.Deliveries() {
+		shop.unwraps(d)
+	}
+}

@@ -47,6 +47,7 @@ type session struct {
 
 	terms        terms         // what the merchant changed about the recurring product
 	subscription *subscription // of the latest try; nil for a cart without such a product
+	pending      *subscription // the one that the merchant was told of before any try; nil in most sessions
 }
 
 // checkoutStatus is the body of GET /checkouts/{id} (FACTS 2.2).
@@ -105,6 +106,8 @@ func (session *session) usable(now time.Time) *Error {
 	switch {
 	case session.paid():
 		return refuse(codeSessionConsumed, "this checkout session has been paid")
+	case session.pending != nil && session.pending.over():
+		return refuse(codeSessionExpired, "subscription %s is %s", session.pending.SubscriptionID, session.pending.Status)
 	case session.open != nil && session.open.Status == Cancelled:
 		return refuse(codeSessionExpired, "the payment of this session was cancelled")
 	case !now.Before(session.expires):

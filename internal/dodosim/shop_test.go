@@ -43,6 +43,12 @@ func options() dodosim.Options {
 			{Code: "TENTH", BasisPoints: 1000},
 			{Code: "FREE", BasisPoints: 10000},
 		},
+		Addons: []dodosim.Addon{
+			{ID: "adn_seat", Name: "Seat", Description: "One more", Price: 500, Currency: "USD"},
+			{ID: "adn_support", Price: 1000, Currency: "USD"},
+			{ID: "adn_yen", Price: 100, Currency: "JPY"},
+		},
+		Behavior: dodosim.Behavior{SubscriptionQuantities: true},
 	}
 }
 

@@ -32,6 +32,7 @@ type Simulator struct {
 
 	mu                sync.Mutex    // guards all below and what it points to
 	offers            []*offer      // the catalog, in its order
+	extras            []*extra      // the add-ons, in the order of the catalog
 	entitlements      []entitlement // what products can grant
 	sessions          map[string]*session
 	payments          map[string]*payment
@@ -114,7 +115,7 @@ func New(options Options) (*Simulator, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.log.Store(options.Logger)
 	close(s.released)
-	s.fill(options.Products, options.Discounts)
+	s.fill(options.Products, options.Addons, options.Discounts)
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
@@ -171,7 +172,12 @@ func (s *Simulator) routes() http.Handler {
 		{"GET", "/payments/{id}/line-items", s.listLineItems},
 		{"GET", "/products", s.listProducts},
 		{"GET", "/products/{id}", s.getProduct},
+		{"GET", "/addons", s.listAddons},
+		{"POST", "/addons", s.createAddon},
+		{"GET", "/addons/{id}", s.getAddon},
+		{"PATCH", "/addons/{id}", s.patchAddon},
 		{"GET", "/subscriptions", s.listSubscriptions},
+		{"POST", "/subscriptions", s.createSubscription},
 		{"GET", "/subscriptions/{id}", s.getSubscription},
 		{"PATCH", "/subscriptions/{id}", s.patchSubscription},
 		{"POST", "/subscriptions/{id}/change-plan", s.changePlan},

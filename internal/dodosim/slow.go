@@ -1,24 +1,68 @@
 package dodosim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// slowCharge is how long a charge to an Indian card or by UPI takes when the customer is not present
-// (FACTS 3.4). That it fails no more once it has begun is the simulator's own.
+// slowCharge is how long a charge to an Indian card or by UPI takes when the customer is not
+// present (FACTS 3.4).
 const slowCharge = 48 * time.Hour
 
-// process lets a charge that would succeed take its time, and then calls done. Meanwhile
-// the payment is processing, and nothing else is charged. The caller holds s.mu.
+// takesLong reports whether a charge without the customer is processing before it has an
+// outcome: by the card, or by an option for all.
+func (s *Simulator) takesLong(sub *subscription) bool { return sub.card.slow || s.options.SlowRenewals }
+
+// process lets a charge take its time, and then calls done: the payment has then the outcome
+// that it has now. Meanwhile it is processing, and nothing else is charged. The caller holds
+// s.mu.
 func (s *Simulator) process(sub *subscription, p *payment, done func(at time.Time)) {
-	p.Status, p.Tax, p.SettlementTax = Processing, nil, nil
+	outcome, code, message := p.Status, p.ErrorCode, p.ErrorMessage
+	p.Status, p.ErrorCode, p.ErrorMessage, p.Tax, p.SettlementTax = Processing, nil, nil, nil, nil
 	p.InvoiceID, p.InvoiceURL = nil, nil
 	sub.processing = p
 	s.book(p)
 	s.emit("payment.processing", p, p.happened())
 	s.at(p.CreatedAt.Add(slowCharge), func(at time.Time) bool {
-		p.Status, p.UpdatedAt, sub.processing = Succeeded, new(at), nil
+		p.Status, p.ErrorCode, p.ErrorMessage = outcome, code, message
+		p.UpdatedAt, sub.processing = new(at), nil
 		s.book(p)
-		s.emit("payment.succeeded", p, at)
+		s.emit("payment."+string(outcome), p, at)
 		done(at)
 		return true
 	})
+}
+
+// SlowCard lets each charge to a subscription's card without the customer be processing for
+// two days, as one to an Indian card is, and then succeed, or fail if fails is set. A charge
+// that is processing already ends as it began. The error is an *[Error].
+func (s *Simulator) SlowCard(subscriptionID string, fails bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, refusal := s.findSubscription(subscriptionID)
+	if refusal != nil {
+		return refusal
+	}
+	sub.card.slow, sub.card.later = true, ""
+	if fails {
+		sub.card.later = slowDecline
+	}
+	return nil
+}
+
+// slowDecline is the error code of a charge that fails after two days: UNCONFIRMED.
+const slowDecline = "INSUFFICIENT_FUNDS"
+
+// LatestSubscription is the id of an account's latest subscription that is not over. The
+// account is a text that the subscription has as a value in its metadata. The error is an
+// *[Error].
+func (s *Simulator) LatestSubscription(account string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range slices.Backward(s.subscriptionOrder) {
+		if !sub.over() && sub.Metadata.mentions(account) {
+			return sub.SubscriptionID, nil
+		}
+	}
+	return "", refuse(codeNotFound, "%s has no subscription", account)
 }

@@ -2,57 +2,67 @@ package dodosim
 
 import "time"
 
-// newSubscription is the subscription that a try to pay a session starts: active, or
-// failed if the card was declined, which is final, so that each try makes one of its own
-// (UNCONFIRMED, as for payments). The caller holds s.mu.
-func (s *Simulator) newSubscription(session *session, plan line, with card, now time.Time) *subscription {
+// newSubscription makes the subscription of a session: pending, until somebody tries to pay.
+// The caller holds s.mu.
+func (s *Simulator) newSubscription(session *session, plan line, now time.Time) *subscription {
 	sub := &subscription{
-		SubscriptionID:      newID("sub_"),
-		BrandID:             s.brand,
-		Status:              SubscriptionActive,
-		CreatedAt:           now,
-		PreviousBillingDate: now,
-		TrialPeriodDays:     session.terms.trial(plan.product),
-		OnDemand:            session.terms.OnDemand != nil,
-		Customer:            *session.customer,
-		Billing:             session.billing,
-		Metadata:            session.metadata,
-		Addons:              []any{},
-		TermCount:           plan.product.Term.Count,
-		TermInterval:        plan.product.Term.Interval,
+		SubscriptionID:  newID("sub_"),
+		BrandID:         s.brand,
+		Status:          SubscriptionPending,
+		CreatedAt:       now,
+		TrialPeriodDays: session.terms.trial(plan.product),
+		OnDemand:        session.terms.OnDemand != nil,
+		Metadata:        session.metadata,
+		TermCount:       plan.product.Term.Count,
+		TermInterval:    plan.product.Term.Interval,
 	}
-	switch {
-	case with.decline != "":
-	case session.method != nil:
-		sub.use(session.method)
-	default:
-		s.attach(sub, with, now)
-	}
-	s.setPlan(sub, planBill(plan.product, plan.quantity, session.bill.codes))
-	sub.ExpiresAt = sub.term().after(now)
-	sub.NextBillingDate = sub.cycle().after(now)
-	if price := plan.product.TrialPrice; sub.TrialPeriodDays > 0 && price > 0 {
-		sub.TrialAmount = new(int64(price) * plan.quantity)
-	}
-	if sub.TrialPeriodDays > 0 {
-		sub.NextBillingDate = now.AddDate(0, 0, sub.TrialPeriodDays)
-	}
-	if sub.TrialPeriodDays == 0 {
-		s.useCycle(sub)
-	}
-	if with.decline != "" {
-		sub.Status = SubscriptionFailed
-	}
+	s.fit(sub, session, plan, now)
 	s.subscriptions[sub.SubscriptionID] = sub
 	s.subscriptionOrder = append(s.subscriptionOrder, sub)
 	return sub
 }
 
-// planBill is what one cycle of a recurring product costs. Codes lower every cycle for
+// fit gives a subscription the plan and the buyer that the session has now, and the dates
+// that follow if it begins now.
+func (s *Simulator) fit(sub *subscription, session *session, plan line, now time.Time) {
+	sub.began, sub.PreviousBillingDate = now, now
+	sub.Customer, sub.Billing = *session.customer, session.billing
+	s.setPlan(sub, planBill(plan.product, plan.quantity, session.bill.addons(), session.bill.codes))
+	sub.ExpiresAt = sub.term().after(now)
+	sub.NextBillingDate = sub.cycle().after(now)
+	if sub.TrialPeriodDays > 0 {
+		sub.NextBillingDate = now.AddDate(0, 0, sub.TrialPeriodDays)
+		if price := plan.product.TrialPrice; price > 0 {
+			sub.TrialAmount = new(int64(price) * plan.quantity)
+		}
+	}
+}
+
+// start begins a subscription with a try to pay it: active, or failed if the card was
+// declined, which is final. So each try to pay a checkout makes one of its own
+// (UNCONFIRMED, as for payments). The caller holds s.mu.
+func (s *Simulator) start(sub *subscription, session *session, plan line, with card, now time.Time) {
+	s.fit(sub, session, plan, now)
+	sub.Status = SubscriptionActive
+	switch {
+	case with.decline != "":
+		sub.Status = SubscriptionFailed
+	case session.method != nil:
+		sub.use(session.method)
+	default:
+		s.attach(sub, with, now)
+	}
+	if sub.TrialPeriodDays == 0 {
+		s.useCycle(sub)
+	}
+}
+
+// planBill is what one cycle of a recurring product costs, with its add-ons. Codes lower every cycle for
 // which they are valid, not only the first.
-func planBill(p Product, quantity int64, codes []*coupon) bill {
+func planBill(p Product, quantity int64, addons []line, codes []*coupon) bill {
 	b := bill{currency: p.Currency, codes: codes, subtotal: int64(p.Price) * quantity}
-	b.add(p, quantity, b.subtotal)
+	b.add(p, quantity, b.subtotal) // the first line is the product, in all plans
+	b.attach(addons, false)
 	b.discount()
 	return b
 }
@@ -74,6 +84,7 @@ func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	sub.plan, sub.cyclesLeft = plan, left
 	sub.ProductID = l.product.ID
 	sub.Quantity = int32(l.quantity) // fits, see checkRecurring
+	sub.Addons = plan.addonItems()
 	sub.RecurringPreTaxAmount = plan.total
 	sub.Currency = plan.currency
 	sub.CycleCount, sub.CycleInterval = l.product.Every.Count, l.product.Every.Interval
@@ -109,7 +120,7 @@ func (s *Simulator) useCycle(sub *subscription) {
 		valid = append(valid, code)
 	}
 	l := sub.plan.lines[0]
-	s.setPlan(sub, planBill(l.product, l.quantity, valid))
+	s.setPlan(sub, planBill(l.product, l.quantity, sub.plan.addons(), valid))
 }
 
 // announceStart sends the events of a first charge, in the order of FACTS 3.4. Real
@@ -118,18 +129,18 @@ func (s *Simulator) useCycle(sub *subscription) {
 func (s *Simulator) announceStart(sub *subscription, first *payment) {
 	if sub.Status == SubscriptionFailed {
 		s.announce(first)
-		s.tell(sub, sub.CreatedAt, "failed")
+		s.tell(sub, sub.began, "failed")
 		return
 	}
-	s.tell(sub, sub.CreatedAt, "active")
+	s.tell(sub, sub.began, "active")
 	s.announce(first)
 	if sub.TrialPeriodDays == 0 || s.options.RenewedAtTrialStart {
-		s.tell(sub, sub.CreatedAt, "renewed")
+		s.tell(sub, sub.began, "renewed")
 	}
-	s.tell(sub, sub.CreatedAt, "updated")
+	s.tell(sub, sub.began, "updated")
 	if sub.TrialPeriodDays == 0 {
-		s.giveCycle(sub, sub.CreatedAt)
+		s.giveCycle(sub, sub.began)
 	} else {
-		s.giveTrial(sub, sub.CreatedAt)
+		s.giveTrial(sub, sub.began)
 	}
 }

@@ -8,8 +8,11 @@ import (
 // SubscriptionStatus is where a subscription stands (FACTS 3.6).
 type SubscriptionStatus string
 
-// The states that the simulator produces: all but pending, which it never stays in.
+// The states that the simulator produces.
 const (
+	// SubscriptionPending is one that the merchant has made by POST /subscriptions and nobody
+	// has tried to pay.
+	SubscriptionPending   SubscriptionStatus = "pending"
 	SubscriptionActive    SubscriptionStatus = "active"
 	SubscriptionPastDue   SubscriptionStatus = "past_due" // only with Options.GracePeriodDays
 	SubscriptionOnHold    SubscriptionStatus = "on_hold"
@@ -49,7 +52,7 @@ type subscription struct {
 	Customer                customer           `json:"customer"`
 	Billing                 billing            `json:"billing"`
 	Metadata                metadata           `json:"metadata"`
-	Addons                  []any              `json:"addons"`
+	Addons                  []addonItem        `json:"addons"`
 	PaymentMethodID         *string            `json:"payment_method_id"`
 	Discounts               []discountDetail   `json:"discounts"`
 	DiscountID              *string            `json:"discount_id"`
@@ -62,6 +65,7 @@ type subscription struct {
 	CustomerBusinessName    *string            `json:"customer_business_name"`
 	TaxID                   *string            `json:"tax_id"`
 
+	began time.Time  // when it was first paid: later than CreatedAt if it was pending
 	plan  bill       // what a cycle costs
 	card  card       // what it is charged to
 	grace *time.Time // when past_due ends
@@ -84,7 +88,7 @@ func (sub *subscription) term() Period  { return Period{sub.TermCount, sub.TermI
 
 // inTrial reports whether the first charge is still ahead.
 func (sub *subscription) inTrial() bool {
-	return sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.CreatedAt)
+	return sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.began)
 }
 
 // over reports whether nothing can happen to the subscription any more.

@@ -64,18 +64,25 @@ func (t terms) first(p Product) int64 {
 
 // checkRecurring refuses carts that the simulator makes no subscription of. Several in
 // one payment are newer than the published API description (FACTS 2.5). What a cycle
-// costs has to be in range even if the checkout charges less.
-func (b *bill) checkRecurring(t terms) *Error {
-	count, fits := 0, true
+// costs has to be in range even if the checkout charges less. More than one piece is refused
+// unless an option allows it: Dodo is reported to refuse it.
+func (s *Simulator) checkRecurring(b *bill, t terms) *Error {
+	count, pieces, cycle := 0, int64(0), int64(0)
 	for _, l := range b.lines {
 		if l.product.recurring() {
 			count++
-			fits = l.quantity <= math.MaxInt32 && int64(l.product.Price)*l.quantity <= math.MaxInt32
+			pieces = max(pieces, l.quantity)
+		}
+		if l.product.recurring() || l.addon {
+			cycle = addPrice(cycle, l)
 		}
 	}
+	fits := cycle <= math.MaxInt32
 	switch {
 	case count > 1:
 		return refuse(codeUnsupportedAction, "the simulator plays one subscription per checkout")
+	case pieces > 1 && !s.options.SubscriptionQuantities:
+		return refuse(codeInvalidQuantity, "the quantity of a subscription must be 1, unless the option subscription_quantities is on")
 	case !fits:
 		return refuse(codeIntegerConversion, "the recurring amount is too large")
 	case count == 0 && t.OnDemand != nil:
@@ -86,9 +93,20 @@ func (b *bill) checkRecurring(t terms) *Error {
 	return nil
 }
 
+// addPrice adds what a line costs in each cycle, and stops above what an amount can be.
+func addPrice(sum int64, l line) int64 {
+	if l.quantity > math.MaxInt32 {
+		return math.MaxInt32 + 1
+	}
+	return min(sum+int64(l.product.Price)*l.quantity, math.MaxInt32+1)
+}
+
 // sentence tells a customer what comes after the checkout.
 func (t terms) sentence(l line) string {
-	if !l.product.recurring() {
+	switch {
+	case l.addon && t.OnDemand == nil:
+		return money(int64(l.product.Price)*l.quantity, l.product.Currency) + " in each billing cycle"
+	case !l.product.recurring():
 		return ""
 	}
 	if t.OnDemand != nil {

@@ -177,7 +177,7 @@ func (c *scene) product(fits need, otherwise Product) (Product, *Error) {
 	if err != nil {
 		return Product{}, refuse(codeInternal, "%v", err)
 	}
-	c.fill(complete, nil)
+	c.fill(complete, nil, nil)
 	return complete[0], nil
 }
 

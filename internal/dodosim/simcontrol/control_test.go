@@ -62,12 +62,39 @@ func TestPurchase(t *testing.T) {
 	}
 }
 
+// TestCard decides how renewals go.
+func TestCard(t *testing.T) {
+	b := newBench(t)
+	b.do("POST", "/__sim/catalog", `{"products":[{"id":"pdt_ten_days","price":500,"currency":"USD","every":"10 days"}]}`)
+	b.do("POST", "/__sim/trigger", `{"type":"subscription.active","account":"ada","product":"pdt_ten_days"}`)
+	id := b.do("POST", "/__sim/card", `{"do":"slow-fail","account":"ada"}`)["subscription_id"].(string)
+	if got := types(b.do("POST", "/__sim/advance", `{"by":"11d"}`)); got != "payment.processing" {
+		t.Error(got)
+	}
+	if got := types(b.do("POST", "/__sim/advance", `{"by":"1d"}`)); got != "payment.failed subscription.on_hold subscription.updated" {
+		t.Error(got)
+	}
+	if got := b.do("POST", "/__sim/card", `{"do":"mend","subscription":"`+id+`"}`)["subscription_id"]; got != id {
+		t.Error(got)
+	}
+	for body, want := range map[string]int{
+		`{"do":"slow"}`:                         http.StatusUnprocessableEntity,
+		`{"do":"burn","account":"ada"}`:         http.StatusUnprocessableEntity,
+		`{"do":"slow","account":"bob"}`:         http.StatusNotFound,
+		`{"do":"slow","subscription":"sub_no"}`: http.StatusNotFound,
+	} {
+		if status, answer := b.answer(request("POST", "/__sim/card", body)); status != want {
+			t.Errorf("%s: %d %s", body, status, answer)
+		}
+	}
+}
+
 // TestCatalog takes YAML and JSON, and shows what is sold now.
 func TestCatalog(t *testing.T) {
 	b := newBench(t)
-	r := request("POST", "/__sim/catalog", "products:\n- {id: pdt_pack, price: 5, currency: EUR}\ndiscounts:\n- {code: HALF, basis_points: 5000}\n")
+	r := request("POST", "/__sim/catalog", "products:\n- {id: pdt_pack, price: 5, currency: EUR}\naddons:\n- {id: adn_seat, price: 5, currency: EUR}\ndiscounts:\n- {code: HALF, basis_points: 5000}\n")
 	r.Header.Set("Content-Type", "application/yaml; charset=utf-8")
-	if status, body := b.answer(r); status != http.StatusOK || strings.TrimSpace(string(body)) != `{"discounts":1,"products":1}` {
+	if status, body := b.answer(r); status != http.StatusOK || strings.TrimSpace(string(body)) != `{"addons":1,"discounts":1,"products":1}` {
 		t.Errorf("%d %s", status, body)
 	}
 	b.do("POST", "/__sim/catalog", `{"products":[{"id":"pdt_week","price":5,"currency":"EUR","every":"2 weeks"}]}`)

@@ -43,6 +43,42 @@ func (s *Server) refund(_ *http.Request, request refundRequest) (any, error) {
 	return triggered{events}, err
 }
 
+type cardRequest struct {
+	Do           string `json:"do"`
+	Subscription string `json:"subscription"`
+	Account      string `json:"account"` // its latest subscription that is not over
+}
+
+type carded struct {
+	SubscriptionID string `json:"subscription_id"`
+}
+
+func (s *Server) card(_ *http.Request, request cardRequest) (any, error) {
+	sim := s.Simulator()
+	id := request.Subscription
+	if id == "" {
+		if request.Account == "" {
+			return nil, invalid("a subscription or an account is needed")
+		}
+		var err error
+		if id, err = sim.LatestSubscription(request.Account); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	switch request.Do {
+	case "slow":
+		err = sim.SlowCard(id, false)
+	case "slow-fail":
+		err = sim.SlowCard(id, true)
+	case "mend":
+		err = sim.MendCard(id)
+	default:
+		return nil, invalid("do is slow, slow-fail or mend")
+	}
+	return carded{id}, err
+}
+
 type disputeRequest struct {
 	Do      string `json:"do"`
 	Dispute string `json:"dispute"`

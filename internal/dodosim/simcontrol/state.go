@@ -28,10 +28,10 @@ func (s *Server) seed(r *http.Request) (any, error) {
 	if c.Options != (dodosim.Behavior{}) {
 		return nil, invalid("options cannot be changed while the simulator runs")
 	}
-	if err := s.Simulator().Seed(c.Products, c.Discounts); err != nil {
+	if err := s.Simulator().Seed(c.Products, c.Addons, c.Discounts); err != nil {
 		return nil, invalid(err.Error())
 	}
-	return map[string]int{"products": len(c.Products), "discounts": len(c.Discounts)}, nil
+	return map[string]int{"products": len(c.Products), "addons": len(c.Addons), "discounts": len(c.Discounts)}, nil
 }
 
 type advanceRequest struct {

@@ -140,6 +140,31 @@ const { payment_id: charged } = await call("subscriptions.charge", demand.subscr
 assert.equal((await call("payments.retrieve", charged)).total_amount, 1234);
 assert.equal((await call("customers.retrievePaymentMethods", ada.customer_id)).items.length, 1);
 
+// A subscription without a checkout, with add-ons.
+const seat = await call("addons.create", { name: "Seat", price: 500, currency: "USD", tax_category: "saas" });
+await call("addons.update", seat.id, { price: 600 });
+assert.equal((await call("addons.retrieve", seat.id)).price, 600);
+assert.ok((await call("addons.list", { page_number: 0 })).items.some((item) => item.id === seat.id));
+const legacy = await call("subscriptions.create", {
+  product_id: "pdt_pro", quantity: 1, addons: [{ addon_id: seat.id, quantity: 2 }],
+  billing: { country: "IN" }, customer: { email: "cleo@example.com", name: "Cleo" }, payment_link: true, metadata: { order_id: "ord_2" },
+});
+assert.equal((await call("subscriptions.retrieve", legacy.subscription_id)).status, "pending");
+assert.equal((await ask({ do: "pay", session: legacy.payment_id, card: "4576238912771450" })).subscription_id, legacy.subscription_id);
+const seated = await call("subscriptions.retrieve", legacy.subscription_id);
+assert.deepEqual([seated.status, seated.addons, seated.recurring_pre_tax_amount], ["active", [{ addon_id: seat.id, quantity: 2 }], 3200]);
+const tomorrow = new Date(Date.parse(seated.previous_billing_date) + 24 * 3600 * 1000).toISOString();
+await call("subscriptions.update", legacy.subscription_id, { next_billing_date: tomorrow });
+await ask({ do: "advance", days: 2 });
+assert.equal((await call("payments.list", { subscription_id: legacy.subscription_id, page_number: 0 })).items[0].status, "processing");
+await ask({ do: "advance", days: 2 });
+assert.equal((await call("payments.list", { subscription_id: legacy.subscription_id, page_number: 0 })).items[0].status, "succeeded");
+const bare = { product_id: "pdt_pro", quantity: 1, proration_billing_mode: "do_not_bill" };
+await call("subscriptions.previewChangePlan", legacy.subscription_id, { ...bare, proration_billing_mode: "full_immediately", addons: [{ addon_id: seat.id, quantity: 4 }] });
+await call("subscriptions.changePlan", legacy.subscription_id, bare);
+assert.deepEqual((await call("subscriptions.retrieve", legacy.subscription_id)).addons, []);
+await call("subscriptions.update", legacy.subscription_id, { status: "cancelled" });
+
 // Usage, counted and charged.
 const metered = await call("checkoutSessions.create", { product_cart: [{ product_id: "pdt_api", quantity: 1 }], customer: { customer_id: ada.customer_id } });
 const api = await ask({ do: "pay", session: metered.session_id });
