@@ -238,3 +238,46 @@ func TestSubscriptionQuantities(t *testing.T) {
 		shop.flush()
 	})
 }
+
+// The customer's bank may want to have the first payment confirmed: it and the subscription
+// stay what they are.
+func TestSubscriptionChallenged(t *testing.T) {
+	for answer, status := range map[string]string{"confirm": "active", "refuse": "failed"} {
+		shop := magazine(t, nil)
+		made := shop.ask("POST", "/subscriptions", subscribing(`"payment_link":true,"force_3ds":true`))
+		payment, id := made["payment_id"].(string), made["subscription_id"].(string)
+		shop.page("POST", payment, url.Values{"card": {dodosim.CardVisa}, "email": {"ada@example.com"}, "name": {"Ada"}})
+		if p := shop.payment(payment); p["status"] != "requires_customer_action" || p["subscription_id"] != id || shop.subscription(id).Status != "pending" {
+			t.Error(p, shop.subscription(id))
+		}
+		shop.page("POST", payment, url.Values{"action": {answer}})
+		if got := shop.subscription(id); got.Status != status {
+			t.Errorf("%s: %+v", answer, got)
+		}
+		if got := len(shop.items("/subscriptions", "subscription_id")); got != 1 {
+			t.Error(got, "subscriptions")
+		}
+		shop.flush()
+	}
+}
+
+// In the portal a pending subscription says so, and nowhere can it get a card without being
+// paid.
+func TestPendingSubscription(t *testing.T) {
+	shop := magazine(t, func(o *dodosim.Options) { o.OneSubscription = true })
+	made := shop.ask("POST", "/subscriptions", subscribing(""))
+	id, owner := made["subscription_id"].(string), made["customer"].(object)["customer_id"].(string)
+	link := shop.ask("POST", "/customers/"+owner+"/customer-portal/session", "")["link"].(string)
+	if page := shop.open(strings.TrimPrefix(link, shop.url)).Body.String(); !strings.Contains(page, "Not paid yet") {
+		t.Error(page)
+	}
+	shop.refuses(
+		refusal{"POST", "/subscriptions/" + id + "/update-payment-method", `{"type":"new"}`, 422, "SUBSCRIPTION_INACTIVE"},
+		refusal{"PATCH", "/subscriptions/" + id, `{"status":"paused"}`, 422, "SUBSCRIPTION_INACTIVE"},
+	)
+	again := strings.Replace(subscribing(""), adaJSON, `{"customer_id":"`+owner+`"}`, 1)
+	shop.ask("POST", "/subscriptions", again) // as long as none is paid
+	shop.pay(made["payment_id"].(string))
+	shop.refuses(refusal{"POST", "/subscriptions", again, 422, "CUSTOMER_HAS_EXISTING_SUBSCRIPTION"})
+	shop.flush()
+}

@@ -58,7 +58,7 @@ func (s *Simulator) updateMethod(r *http.Request) (any, error) {
 // cardReplaceable says whether a subscription can get another card.
 func (sub *subscription) cardReplaceable(now time.Time) *Error {
 	switch {
-	case sub.over():
+	case sub.over() || sub.Status == SubscriptionPending:
 		return refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
 	case sub.owes() && !now.Before(sub.ExpiresAt):
 		// Dodo's transitions have no way from on_hold to expired (FACTS 3.6).

@@ -250,7 +250,7 @@ func (sub *subscription) schedule(cancel bool, now time.Time) {
 // resume ends a pause, by whose length everything ahead moves (FACTS 3.5).
 func (sub *subscription) resume(now time.Time) {
 	length := now.Sub(*sub.PausedAt)
-	sub.Status, sub.PausedAt = SubscriptionActive, nil
+	sub.Status, sub.PausedAt, sub.notBefore = SubscriptionActive, nil, now
 	sub.billNext(sub.NextBillingDate.Add(length))
 	sub.ExpiresAt = sub.ExpiresAt.Add(length)
 }

@@ -167,6 +167,8 @@ func (sub *subscription) price() string {
 // standing puts the status in words: one or two, a tone, and a sentence about what comes.
 func (sub *subscription) standing() (status, tone, next string) {
 	switch sub.Status {
+	case SubscriptionPending:
+		return "Not paid yet", "bad", "Begins when you pay the first time."
 	case SubscriptionActive:
 		switch {
 		case sub.CancelAtNextBillingDate:

@@ -2,9 +2,19 @@ package dodosim
 
 import "time"
 
-// due is when something happens to the subscription next, if anything does on its own. A
-// term that ends with a cycle ends before it is charged again.
+// due is when something happens to the subscription next, if anything does on its own. What
+// fell due while a charge was processing, or in a pause, happens after it.
 func (sub *subscription) due() (time.Time, bool) {
+	at, comes := sub.planned()
+	if comes && at.Before(sub.notBefore) {
+		at = sub.notBefore
+	}
+	return at, comes
+}
+
+// planned is due by the dates alone. A term that ends with a cycle ends before it is charged
+// again.
+func (sub *subscription) planned() (time.Time, bool) {
 	switch {
 	case sub.processing != nil:
 		return time.Time{}, false

@@ -25,7 +25,7 @@ func (s *Simulator) process(sub *subscription, p *payment, done func(at time.Tim
 	s.emit("payment.processing", p, p.happened())
 	s.at(p.CreatedAt.Add(slowCharge), func(at time.Time) bool {
 		p.Status, p.ErrorCode, p.ErrorMessage = outcome, code, message
-		p.UpdatedAt, sub.processing = new(at), nil
+		p.UpdatedAt, sub.processing, sub.notBefore = new(at), nil, at
 		s.book(p)
 		s.emit("payment."+string(outcome), p, at)
 		done(at)

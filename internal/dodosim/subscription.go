@@ -73,6 +73,7 @@ type subscription struct {
 	missed     *payment  // the latest try to charge what is owed
 	missedAt   time.Time // when that began
 	processing *payment  // a charge without an outcome
+	notBefore  time.Time // when the latest such charge got one, or a pause ended
 	declined   int       // charges on demand in a row
 
 	dunning       *dunning                // the latest attempt to recover it

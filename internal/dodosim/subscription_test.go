@@ -81,6 +81,19 @@ type subscription struct {
 	} `json:"scheduled_change"`
 	Customer struct{ Name string }
 	Metadata map[string]string
+	Addons   []struct {
+		ID       string `json:"addon_id"`
+		Quantity int    `json:"quantity"`
+	}
+}
+
+// extras is what the add-ons of the test catalog cost in a cycle.
+func (sub subscription) extras() int {
+	sum := 0
+	for _, a := range sub.Addons {
+		sum += a.Quantity * map[string]int{"adn_seat": 500, "adn_support": 1000}[a.ID]
+	}
+	return sum
 }
 
 func (s *shop) subscription(id string) subscription {
