@@ -66,6 +66,10 @@ weather: ## sell and charge while gateways and Redis die, for as long as FOR say
 	@./.ci/deps
 	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
 
+.PHONY: abuse
+abuse: ## hold 5,000 connections of each kind that strangers may open, and measure memory and good customers' times
+	DODOGATE_ABUSE=long $(GO) test -count=1 -timeout 30m -v -run TestAbuse ./cmd/dodogate
+
 # The length of a story is random; so many are more than enough, whatever the seed.
 .PHONY: model
 model: ## take each store 100,000 random steps beside package ledger, from SEED or one that it prints

@@ -72,6 +72,19 @@ http://:%s {
 	return g
 }
 
+// newBareGate starts a Caddy without any of our handlers.
+func newBareGate(t *testing.T) *gate {
+	t.Helper()
+	g := &gate{t: t, dir: t.TempDir(), site: "127.0.0.1:" + freeport.Get(t)}
+	text := "{\n\tadmin off\n\tauto_https off\n}\nhttp://:" + strings.TrimPrefix(g.site, "127.0.0.1:") + " {\n\tbind 127.0.0.1\n\trespond ok\n}\n"
+	if err := os.WriteFile(g.config(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.start()
+	t.Cleanup(g.kill)
+	return g
+}
+
 func (g *gate) config() string { return filepath.Join(g.dir, "Caddyfile") }
 
 func (g *gate) start() {
