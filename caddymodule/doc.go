@@ -17,11 +17,13 @@
 //	admin API, dodo/…        admin.api.dodo               admin.go and admin_*.go
 //	dodogate dodo …                                       command.go and command_*.go
 //
-// A request of a site meets [Gateway]: headers.go and ownnames.go take away what
-// the client claims, identity.go finds out who it is, then either internal/httpapi
-// answers (below the base path) or the account is read, the headers are set, and
-// the site's next handler has its turn. placeholders.go shows the same to the
-// rest of the config. directives.go says which directive runs when.
+// A request of a site meets [Gateway]. claims.go takes away what a client may not say:
+// our headers (ownnames.go) and upgrades (upgrades.go). identity.go finds out whose
+// request it is. Then either internal/httpapi answers (below the base path), or the
+// account is read, headers.go sets the headers, and the site's next handler has its turn.
+// placeholders.go shows the same to the rest of the config. Gates ask about paths by one
+// reading of the request (reading.go, internal/httpapi/reading.go); private.go keeps what
+// passed them out of shared caches. directives.go says which directive runs when.
 //
 // When a config is loaded, loadcheck.go hands all routes to internal/routecheck, which
 // says what cannot work in them: gates that ask before dodo_gateway has run, for one.
@@ -37,7 +39,8 @@
 // A request that costs credits holds them in [Charge], and its meter (meter.go) decides by
 // the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
 // (internal/gateway/charge.go), whose rules are Account.Hold and Account.End
-// (internal/ledger/hold.go). What an answer costs is Tariff.Judge (internal/ledger/price.go). Each store does both as one step: holds.go in
+// (internal/ledger/hold.go). What an answer costs is Tariff.Judge
+// (internal/ledger/price.go). Each store does both as one step: holds.go in
 // internal/store/boltstore, hold.lua and end.lua in internal/store/redisstore, with their
 // short ways known_*.lua and usual_*.lua before them.
 //
