@@ -160,24 +160,36 @@ func (s *Spellings) seeHeaders(g Reading) {
 	s.headers = spellingSet{work: work}
 	for _, l := range s.lines {
 		s.headers.add(l.value)
-		if l.kind == mountPath {
+		if l.kind == mountPath && !s.headers.exhausted {
 			s.seeMount(g, l.mount())
 		}
 	}
 }
 
 // seeMount adds the request's paths above and below a place where the app might take
-// itself to be mounted.
+// itself to be mounted. What it takes to write them out is spent before that is done:
+// each of many such headers does it anew.
 func (s *Spellings) seeMount(g Reading, mount string) {
 	if mount == "" {
 		return
 	}
 	s.headers.mounts = append(s.headers.mounts, foldCase(mount))
-	for _, u := range []*url.URL{g.original, g.request.URL} {
-		for _, spelling := range spellingsOf(u) {
-			s.headers.add(spelling)
-			s.headers.add(mount + spelling)
+	s.seeMounted(g.original, mount)
+	if g.rewritten() {
+		s.seeMounted(g.request.URL, mount)
+	}
+}
+
+func (s *Spellings) seeMounted(u *url.URL, mount string) {
+	if !s.headers.spend(len(u.Path) + len(u.RawPath)) {
+		return
+	}
+	for _, spelling := range spellingsOf(u) {
+		if !s.headers.spend(len(mount) + len(spelling)) {
+			return
 		}
+		s.headers.add(spelling)
+		s.headers.add(mount + spelling)
 	}
 }
 

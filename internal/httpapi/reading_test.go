@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -207,6 +208,31 @@ func TestWorkOfReading(t *testing.T) {
 		}
 		if kept.Work() != work {
 			t.Errorf("%s: %d bytes were looked at, then %d", name, work, kept.Work())
+		}
+	}
+}
+
+// A path that is long to write out is written out a bounded number of times, however
+// many headers say where the app is mounted.
+func TestWorkOfMounts(t *testing.T) {
+	gates := patterns(t, "/paid/*")
+	for _, size := range []int{4 << 10, 16 << 10, 120 << 10, 700 << 10} {
+		r := arriving("/x")
+		r.URL.Path = "/" + strings.Repeat("a", size)
+		for _, header := range []string{
+			"X-Forwarded-Prefix", "X-Forwarded-PathBase", "X-Forwarded-Base-Path", "X-Forwarded-Context", "X-Forwarded-Script",
+			"X-ProxyContextPath", "X-Script-Name", "Script-Name", "X-Ingress-Path", "X-Outside-URL",
+		} {
+			r.Header.Set(header, "/"+header)
+		}
+		var before, after runtime.MemStats
+		reading, kept := rewritten(arriving("/x"), r)
+		runtime.ReadMemStats(&before)
+		matches := reading.Matches(gates)
+		runtime.ReadMemStats(&after)
+		allocated := after.TotalAlloc - before.TotalAlloc
+		if most := uint64(1 << 20); allocated > most || kept.Work() > httpapi.MostWork || size > 100<<10 && !matches {
+			t.Errorf("%d bytes: matches %t, %d KiB allocated, %d bytes looked at", size, matches, allocated>>10, kept.Work())
 		}
 	}
 }
