@@ -51,8 +51,8 @@ func init() {
 // hold_ttl.
 //
 // An answer that another handler makes in the place of the app's (`handle_response`,
-// `intercept`) is charged only if both statuses are. A gRPC call is charged only if its
-// `grpc-status` is 0, which is known at its end.
+// `intercept`) is charged only if both statuses are. A gRPC call is charged if its
+// `grpc-status` is 0, or if it fails behind a part of the answer, which is known at its end.
 //
 // The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
 // writes under these names is removed. An error page that `handle_errors` makes does

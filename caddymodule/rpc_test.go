@@ -44,6 +44,11 @@ func newRPCApp(t *testing.T) string {
 				return err
 			}
 		}
+		if method, _ := grpc.MethodFromServerStream(stream); method == "/test.App/Talk" {
+			if err := stream.RecvMsg(asked); err != nil {
+				return err
+			}
+		}
 		if code == 99 { // waits for the client's time limit
 			<-stream.Context().Done()
 			return status.FromContextError(stream.Context().Err()).Err()
@@ -124,11 +129,12 @@ func TestChargeOfCalls(t *testing.T) {
 		{"Header", "1 0 7", 1, codes.OK, 7},
 		{"Call", "0 13", 0, codes.Internal, 0},
 		{"Call", "0 5 7", 0, codes.NotFound, 0},
-		{"Call", "2 14", 2, codes.Unavailable, 0},
-		{"Call", "2 8 7", 2, codes.ResourceExhausted, 0},
-		{"Header", "1 3 7", 1, codes.InvalidArgument, 0},
+		{"Call", "2 14", 2, codes.Unavailable, 2}, // a client can make most failures
+		{"Call", "2 8 7", 2, codes.ResourceExhausted, 7},
+		{"Call", "2 13 0", 2, codes.Internal, 0},
+		{"Header", "1 3 7", 1, codes.InvalidArgument, 7},
 		{"Call", "0 4", 0, codes.DeadlineExceeded, 0},
-		{"Call", "2 4", 2, codes.DeadlineExceeded, 2}, // a client can make it so
+		{"Call", "2 4", 2, codes.DeadlineExceeded, 2},
 	} {
 		user := fmt.Sprint("user", i)
 		messages, header, trailer, err := rpc(t, conn, rpcContext(t, "x-test-user", user), tt.method, tt.how)
@@ -214,4 +220,26 @@ func TestRefusedCalls(t *testing.T) {
 			t.Errorf("%s: %d %v %s", path, a.status, a.header, a.body)
 		}
 	}
+}
+
+// What a client sends behind a part of the answer can make a call fail in many ways.
+func TestChargeOfCallsThatTheClientSpoils(t *testing.T) {
+	b := rpcSite(t, "\n\tdodo_charge 2 {\n\t\tmax 9\n\t}")
+	stream, err := dialRPC(t, b).NewStream(rpcContext(t, "x-test-user", "alice"), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/test.App/Talk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(wrapperspb.String("3 0")); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := stream.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = stream.SendMsg(wrapperspb.String(strings.Repeat("x", 5<<20))) // more than servers read
+	if err := stream.RecvMsg(new(wrapperspb.StringValue)); status.Code(err) != codes.ResourceExhausted {
+		t.Fatal(err)
+	}
+	b.leaves("alice", 98)
 }

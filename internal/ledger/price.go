@@ -77,11 +77,12 @@ const (
 //     that ends early if the client left or a part of the body was written to it. The
 //     client can bring about the end of any answer by not reading it, so it does not
 //     matter who broke off.
-//   - A gRPC call that ends without a status, or as cancelled or out of time behind a part
-//     of the body, has ended early. A client can bring about these two as well.
+//   - A gRPC call that ends without a status, or fails behind a part of the body, has ended
+//     early. A client that sends messages can make a call fail in most ways, by its limit of
+//     time or by a message that cannot be read.
 func (t Tariff) Judge(a Answer) Verdict {
 	failed := a.RPCStatus != 0 && !t.Statuses.Has(a.RPCStatus)
-	if failed && a.Body && (a.RPCStatus == rpcCancelled || a.RPCStatus == rpcOutOfTime) {
+	if failed && a.Body {
 		failed, a.End = false, LeftByClient
 	}
 	if a.RPC && a.RPCStatus == 0 && a.End == Completed {

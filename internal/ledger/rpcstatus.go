@@ -2,33 +2,26 @@ package ledger
 
 import "strconv"
 
-// Statuses of gRPC calls that a client can bring about by its own time limit, or by
-// leaving.
-const (
-	rpcCancelled = 499
-	rpcOutOfTime = 504
-)
-
 // rpcStatuses are the HTTP statuses that stand for the codes of gRPC, as Google's APIs map
 // them (google/rpc/code.proto).
 var rpcStatuses = [...]int{
-	0:  200,          // OK
-	1:  rpcCancelled, // CANCELLED
-	2:  500,          // UNKNOWN
-	3:  400,          // INVALID_ARGUMENT
-	4:  rpcOutOfTime, // DEADLINE_EXCEEDED
-	5:  404,          // NOT_FOUND
-	6:  409,          // ALREADY_EXISTS
-	7:  403,          // PERMISSION_DENIED
-	8:  429,          // RESOURCE_EXHAUSTED
-	9:  400,          // FAILED_PRECONDITION
-	10: 409,          // ABORTED
-	11: 400,          // OUT_OF_RANGE
-	12: 501,          // UNIMPLEMENTED
-	13: 500,          // INTERNAL
-	14: 503,          // UNAVAILABLE
-	15: 500,          // DATA_LOSS
-	16: 401,          // UNAUTHENTICATED
+	0:  200, // OK
+	1:  499, // CANCELLED
+	2:  500, // UNKNOWN
+	3:  400, // INVALID_ARGUMENT
+	4:  504, // DEADLINE_EXCEEDED
+	5:  404, // NOT_FOUND
+	6:  409, // ALREADY_EXISTS
+	7:  403, // PERMISSION_DENIED
+	8:  429, // RESOURCE_EXHAUSTED
+	9:  400, // FAILED_PRECONDITION
+	10: 409, // ABORTED
+	11: 400, // OUT_OF_RANGE
+	12: 501, // UNIMPLEMENTED
+	13: 500, // INTERNAL
+	14: 503, // UNAVAILABLE
+	15: 500, // DATA_LOSS
+	16: 401, // UNAUTHENTICATED
 }
 
 // RPCStatus is the HTTP status that stands for what a gRPC call says in grpc-status: 0 for
