@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
 
 	"github.com/redis/go-redis/v9"
 
@@ -138,9 +139,14 @@ func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 			store = b.storeIn(r.server)
 		}
 		s.Global, s.Site = gatewayOptions(store, dodo), gatewaySite(r.charge, upstream)
+		if r.older { // it may not know these, which change nothing here
+			s.Global = unknownBefore.ReplaceAllString(s.Global, "")
+		}
 	}
 	return s
 }
+
+var unknownBefore = regexp.MustCompile(`(?m)^\s*(site|budget) .*\n`)
 
 // visitsOf are the requests for a contestant, and what is right for it: that the
 // upstream saw this account, and its credits where no visit changes them.
