@@ -20,6 +20,7 @@ type command struct {
 var commands = []command{
 	{name: "PING", direct: true},
 	{name: "SET", args: []string{"$key", "1", "PX", "10000"}, direct: true, scripted: true},
+	{name: "SETNX", args: []string{"$key", "1"}, direct: true},
 	{name: "GET", args: []string{"$key"}, direct: true, scripted: true},
 	{name: "EXISTS", args: []string{"$key"}, direct: true, scripted: true},
 	{name: "PERSIST", args: []string{"$none"}, scripted: true},
