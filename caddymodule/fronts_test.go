@@ -25,7 +25,7 @@ type front struct {
 
 // everyProtocol makes a config of one site that is reached by all of them.
 func everyProtocol(globals, serverOptions, site string) string {
-	return "{\n\tadmin {{Admin}}\n\tauto_https disable_redirects\n\tskip_install_trust\n\tstorage file_system {{Dir}}/tls\n\tservers {\n\t\tprotocols h1 h2 h2c h3\n\t\tmax_header_size 1MB\n" +
+	return "{\n\tadmin {{Admin}}\n\tauto_https disable_redirects\n\tskip_install_trust\n\tstorage file_system {{TLS}}\n\tservers {\n\t\tprotocols h1 h2 h2c h3\n\t\tmax_header_size 1MB\n" +
 		serverOptions + "\n\t}\n" + globals + "\n}\n(site) {\n" + site + "\n}\n" +
 		"http://127.0.0.1:{{Port}} {\n\timport site\n}\nhttps://127.0.0.1:{{Secure}} {\n\ttls internal\n\timport site\n}\n"
 }
@@ -35,13 +35,23 @@ func newSecureBench(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.Secure = freeport.Get(t)
+	// Caddy goes on writing certificates for a moment after it was stopped, so this folder
+	// must not be removed before the end of the process.
+	data := os.Getenv("XDG_DATA_HOME")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if b.TLS, err = os.MkdirTemp(data, "tls-"); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
 // trust is what clients of a running site with `tls internal` need.
 func (b *bench) trust() *tls.Config {
 	b.t.Helper()
-	root, err := os.ReadFile(filepath.Join(b.Dir, "tls", "pki", "authorities", "local", "root.crt"))
+	root, err := os.ReadFile(filepath.Join(b.TLS, "pki", "authorities", "local", "root.crt"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
