@@ -45,7 +45,7 @@ func newMeters() *meters {
 		events: counter("events_total",
 			"Webhook events handled, by type and by what became of them.", "type", "outcome"),
 		refusals: counter("events_refused_total",
-			"Webhook deliveries that were not believed, by reason.", "reason"),
+			"Webhook deliveries that were not acknowledged, by reason.", "reason"),
 		checkouts: counter("checkouts_total",
 			"Checkouts asked for, by how that ended.", "result"),
 		requests: counter("requests_total",

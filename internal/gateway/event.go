@@ -49,15 +49,21 @@ const ReasonForeign = "foreign"
 // An event that was seen before is folded again: its body may be newer
 // (FACTS 3.1), and folding the same twice changes nothing.
 func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
-	delivery, err := g.Verifier.Verify(header, body)
+	outcome, err := g.handleEvent(ctx, header, body)
 	if err != nil {
 		g.Observer.EventRefused(err)
+	}
+	return outcome, err
+}
+
+func (g *Gateway) handleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
+	delivery, err := g.Verifier.Verify(header, body)
+	if err != nil {
 		return "", err
 	}
 	event, err := dodo.Decode(body)
 	unclear := errors.Is(err, dodo.ErrUnclear)
 	if err != nil && !unclear {
-		g.Observer.EventRefused(err)
 		return "", err
 	}
 	record, bound, err := g.receive(ctx, store.Event{ID: delivery.ID, Type: event.Type, Body: body, State: store.EventReceived}, event.Fact)

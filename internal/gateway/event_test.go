@@ -353,6 +353,9 @@ func TestStoreDown(t *testing.T) {
 	if d, err := w.sim.Redeliver(t.Context(), event); err != nil || d.Acknowledged() {
 		t.Fatalf("answered %d, %v", d.Status, err)
 	}
+	if w.seen.refused != 1 {
+		t.Errorf("%d refusals were reported", w.seen.refused)
+	}
 	if _, err := w.Entitlement(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("entitlement without a store: %v", err)
 	}

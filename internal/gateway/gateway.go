@@ -73,7 +73,8 @@ type Features interface {
 type Observer interface {
 	// EventSettled: an event of the given type was handled.
 	EventSettled(eventType string, outcome Outcome)
-	// EventRefused: a delivery was not authentic, or not JSON.
+	// EventRefused: a delivery was not acknowledged, because it was not authentic, not
+	// JSON, not complete, or could not be stored.
 	EventRefused(err error)
 	// CheckoutEnded: a checkout was created (nil) or not.
 	CheckoutEnded(err error)
