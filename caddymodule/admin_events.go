@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -56,11 +57,19 @@ func listParked(a *App, r *http.Request) (any, error) {
 	}, nil
 }
 
+// eventError says of an event that is not there what that means.
+func eventError(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("this event is not in the journal: the id is another one, the event never arrived, or it is older than keep_events: %w", err)
+	}
+	return fmt.Errorf("event: %w", err)
+}
+
 // showEvent serves GET /dodo/events/<id>.
 func showEvent(a *App, r *http.Request) (any, error) {
 	e, err := a.gateway.Event(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return nil, fmt.Errorf("event: %w", err)
+		return nil, eventError(err)
 	}
 	return showEventView(e), nil
 }
@@ -94,7 +103,7 @@ type redrivenEvent struct {
 func redriveOne(a *App, r *http.Request) (any, error) {
 	outcome, e, err := a.gateway.RedriveEvent(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return nil, fmt.Errorf("event: %w", err)
+		return nil, eventError(err)
 	}
 	return redrivenEvent{Outcome: outcome, Event: showEventView(e)}, nil
 }

@@ -314,6 +314,9 @@ func TestAdminRefuses(t *testing.T) {
 		{"GET", "/dodo/accounts/" + strings.Repeat("x", 257) + "/entries", 400},
 	} {
 		a := refused(tt.method, tt.path, tt.status)
+		if strings.Contains(tt.path, "/msg_unknown") && tt.status == 404 && !strings.Contains(a.body, "not in the journal") {
+			t.Errorf("%s %s does not say what is not found: %s", tt.method, tt.path, a.body)
+		}
 		if allow := a.header.Get("Allow"); (allow != "") != (tt.status == 405) {
 			t.Errorf("%s %s: Allow %q", tt.method, tt.path, allow)
 		}
