@@ -60,7 +60,7 @@ func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 // shows no more than a status, and nothing arrives.
 var webhookHints = map[string]string{
 	"webhook_signature_invalid": "signed by none of webhook_secret: compare with the endpoint's secret in Dodo's dashboard, of the same environment",
-	"webhook_timestamp_stale":   "sent more than five minutes ago, or hence: look at this machine's clock",
+	"webhook_timestamp_stale":   "dated more than five minutes before or after now: compare this machine's clock; if it is right, the request was held up, or somebody repeats an old one",
 	"webhook_malformed":         "not what Dodo sends",
 	"body_too_large":            "larger than anything that Dodo sends",
 	"body_too_slow":             "somebody opens requests and does not send their bodies; Dodo sends all at once",

@@ -177,7 +177,7 @@ func create(tx *bolt.Tx) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("another process, or another handle of this one, holds the file: %w", err)
+		return fmt.Errorf("another process, or another handle of this one, holds the file; end that one, or give each its own: store bolt <file>: %w", err)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		return fmt.Errorf("it is damaged, or not a bbolt file: %w", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
