@@ -42,7 +42,7 @@ func newSecureBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	var err error
-	if b.TLS, err = os.MkdirTemp(data, "tls-"); err != nil {
+	if b.TLS, err = os.MkdirTemp(data, "tls-"); err != nil { //nolint:usetesting // see above
 		t.Fatal(err)
 	}
 	return b
