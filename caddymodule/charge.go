@@ -65,6 +65,8 @@ func init() {
 // when it is another request (by method, address and what its headers say of the
 // body). A first that was not charged may be repeated.
 type Charge struct {
+	Refusing
+
 	// What a request costs, in credits, 0 to 9007199254740991. 0 needs price_header
 	// or max.
 	Credits int64 `json:"credits,omitempty"`
@@ -212,8 +214,10 @@ func (h *Charge) validate() error {
 	case h.OnStoreError != "" && h.OnStoreError != failClosed && h.OnStoreError != failOpen:
 		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
-	_, err := ledger.NewStatuses(h.ChargeOn, h.ReleaseOn)
-	return err
+	if _, err := ledger.NewStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
+		return err
+	}
+	return h.Refusing.validate()
 }
 
 func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -225,21 +229,17 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
 	}
 	if isEarly(r) {
-		h.fail(w, r, httpapi.ErrTooEarly)
-		return nil
+		return h.fail(w, r, v, httpapi.ErrTooEarly)
 	}
 	if err := v.site.api.CheckSpending(r, h.RefuseCrossOriginGet); err != nil {
-		h.fail(w, r, err)
-		return nil
+		return h.fail(w, r, v, err)
 	}
 	key, err := httpapi.IdempotencyKey(r.Header)
 	if err != nil {
-		h.fail(w, r, err)
-		return nil
+		return h.fail(w, r, v, err)
 	}
 	if v.account == "" {
-		h.refuse(w, r, v, nobody.Snapshot, nil)
-		return nil
+		return h.refuse(w, r, v, nobody.Snapshot, nil)
 	}
 	done := h.app.store.keep() // until the hold has ended
 	var m *meter
@@ -254,9 +254,9 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if h.Replay && key != "" {
 		record = newRecording(w, r)
 	}
-	charge := h.hold(w, r, v, key)
+	charge, err := h.hold(w, r, v, key)
 	if charge == nil {
-		return nil
+		return err
 	}
 	m = newMeter(h, w, r, v, charge, done)
 	m.record = record
@@ -269,9 +269,9 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return m.err
 }
 
-// hold sets aside what the request may cost. It returns nil if it has answered the
-// request instead.
-func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key string) *gateway.Charge {
+// hold sets aside what the request may cost. It returns no charge if the request does
+// not get further: the error is the handler's own then, and nil if the answer is written.
+func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key string) (*gateway.Charge, error) {
 	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key}
 	if key != "" {
 		ask.Fingerprint = fingerprint(r)
@@ -292,32 +292,31 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 			charge, err = h.app.gateway.Hold(r.Context(), ask)
 		}
 		if errors.Is(err, gateway.ErrInsufficient) {
-			h.refuse(w, r, v, now, waiting)
-			return nil
+			return nil, h.refuse(w, r, v, now, waiting)
 		}
 	}
 	if err == nil {
-		return charge
+		return charge, nil
 	}
 	finished, again := errors.AsType[*gateway.FinishedError](err)
 	if again && h.Replay && replay(newPrivateAnswer(w, nil), r, finished) {
 		metrics.charged("replayed", 0)
-		return nil
+		return nil, nil //nolint:nilnil // the answer is written
 	}
-	h.fail(w, r, err)
-	return nil
+	return nil, h.fail(w, r, v, err)
 }
 
 // refuse answers a request that its account cannot pay.
-func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) {
-	metrics.refusedWith(v.site.api.Refuse(w, r, httpapi.Refusal{
+func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) error {
+	return h.Refusing.refuse(w, r, v, httpapi.Refusal{
 		Account: v.account, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf,
-	}))
+	})
 }
 
 // fail answers a request that could not be charged.
-func (h *Charge) fail(w http.ResponseWriter, r *http.Request, err error) {
-	failRequest(w, r, h.logger, err)
+func (h *Charge) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+	logUnjudged(r, h.logger, err)
+	return h.Refusing.fail(w, r, v, err)
 }
 
 // end ends a hold behind the answer, and says so if that fails.
@@ -358,6 +357,7 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 //		on_store_error closed | open
 //		replay
 //		refuse_cross_origin_get
+//		refuse         error
 //	}
 //
 // A path for a matcher is read like that of `dodo_path`, in every spelling that some
@@ -409,8 +409,10 @@ func (h *Charge) parseOption(d *caddyfile.Dispenser) error {
 	case "refuse_cross_origin_get":
 		h.RefuseCrossOriginGet = true
 		return readNone(d)
+	case "refuse":
+		return h.parseRefuse(d)
 	default:
-		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay", "refuse_cross_origin_get")
+		return unknown(d, "dodo_charge", "charge_on", "release_on", "price_header", "max", "hold_ttl", "on_store_error", "replay", "refuse_cross_origin_get", "refuse")
 	}
 }
 

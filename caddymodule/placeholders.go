@@ -8,15 +8,17 @@ import (
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
 // visit is one request's view of its account: read when something needs it, at
 // most once, and the same until the request ends.
 type visit struct {
-	ctx     context.Context //nolint:containedctx // the request's
-	site    *Gateway        // that made it
-	account string          // empty: anonymous
-	body    *trailerGuard   // of the request; nil for none
+	ctx     context.Context   //nolint:containedctx // the request's
+	site    *Gateway          // that made it
+	account string            // empty: anonymous
+	body    *trailerGuard     // of the request; nil for none
+	refusal *httpapi.Handover // that a gate left to handle_errors; nil for none
 
 	once sync.Once
 	view *gateway.View
@@ -63,6 +65,9 @@ func (v *visit) placeholder(key string) (any, bool) {
 	}
 	if name == "account" {
 		return encodeAccount(v.account, unsafeInText), true
+	}
+	if strings.HasPrefix(name, refusalPrefix) {
+		return v.refusalText(name)
 	}
 	show, known := shown[name]
 	if !known {

@@ -33,7 +33,8 @@ func init() {
 //
 // Everybody else is refused: with 402 and offers of what would satisfy it, as a page
 // with buy buttons for browsers, as a `grpc-status` for calls of gRPC, and as
-// `application/problem+json` otherwise; with 401 when nobody is logged in. Before a 402,
+// `application/problem+json` otherwise; with 401 when nobody is logged in. With
+// `refuse error` the site's own `handle_errors` answers. Before a 402,
 // Dodo is asked about orders of the account that wait to be paid, so that who has just
 // paid is not refused.
 //
@@ -45,6 +46,7 @@ func init() {
 // sets one.
 type Require struct {
 	Entitlement
+	Refusing
 
 	app    *App
 	logger *slog.Logger
@@ -79,6 +81,9 @@ func (Require) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the handler.
 func (h *Require) Provision(ctx caddy.Context) (err error) {
 	h.logger = logger(ctx)
+	if err := h.Refusing.validate(); err != nil {
+		return err
+	}
 	h.app, err = h.provision(ctx)
 	return err
 }
@@ -89,13 +94,11 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return err
 	}
 	if isEarly(r) && !isSafe(r.Method) {
-		h.fail(w, r, httpapi.ErrTooEarly)
-		return nil
+		return h.fail(w, r, v, httpapi.ErrTooEarly)
 	}
 	view, err := v.read()
 	if err != nil {
-		h.fail(w, r, err)
-		return nil
+		return h.fail(w, r, v, err)
 	}
 	now := view.Snapshot
 	if h.requirement().MetBy(now) {
@@ -107,35 +110,31 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	var waiting []store.Order
 	if v.account != "" {
 		if now, waiting, err = v.settle(r); err != nil {
-			h.fail(w, r, err)
-			return nil
+			return h.fail(w, r, v, err)
 		}
 		if h.requirement().MetBy(now) {
 			return servePrivate(w, r, next, nil)
 		}
 	}
-	code := v.site.api.Refuse(w, r, httpapi.Refusal{
+	return h.refuse(w, r, v, httpapi.Refusal{
 		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf,
 	})
-	metrics.refusedWith(code)
-	return nil
 }
 
 // fail answers a request that could not be judged.
-func (h *Require) fail(w http.ResponseWriter, r *http.Request, err error) {
-	failRequest(w, r, h.logger, err)
+func (h *Require) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+	logUnjudged(r, h.logger, err)
+	return h.Refusing.fail(w, r, v, err)
 }
 
-// failRequest answers a request of which nobody can say whether it may pass.
-func failRequest(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
+// logUnjudged logs why nobody can say whether a request may pass.
+func logUnjudged(r *http.Request, logger *slog.Logger, err error) {
 	p := httpapi.ProblemOf(err)
-	metrics.refusedWith(p.Code)
 	level := slog.LevelError
 	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError { // the client's doing
 		level = slog.LevelDebug
 	}
 	logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
-	httpapi.RefuseWith(w, r, p)
 }
 
 // targetOf is what the client asked for, before anything was rewritten.
@@ -272,6 +271,12 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 //	dodo_require [<matcher>] feature <name>...
 //	dodo_require [<matcher>] credits <number>
 //
+// Each may be followed by a block:
+//
+//	{
+//		refuse error
+//	}
+//
 // A path for a matcher is read like that of `dodo_path`, in every spelling that some
 // app might take for it. Without a matcher it is for every request that gets there.
 func parseRequire(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -286,8 +291,17 @@ func parseRequire(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := handler.parse(h.Dispenser); err != nil {
 		return nil, err
 	}
-	if h.NextBlock(0) {
-		return nil, h.Errf("unrecognized option '%s' of dodo_require, which has none", h.Val())
+	once := seen{}
+	for h.NextBlock(0) {
+		if err := once.add(h.Dispenser); err != nil {
+			return nil, err
+		}
+		if h.Val() != "refuse" {
+			return nil, unknown(h.Dispenser, "dodo_require", "refuse")
+		}
+		if err := handler.parseRefuse(h.Dispenser); err != nil {
+			return nil, err
+		}
 	}
 	return h.NewRoute(matchers, handler), nil
 }

@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	placeholder = regexp.MustCompile(`\{(http\.dodo\.[a-z_]+)\}`)
-	inCEL       = regexp.MustCompile(`http\.dodo\.[a-z_]+`)
+	placeholder = regexp.MustCompile(`\{(http\.dodo\.[a-z_.]+)\}`)
+	inCEL       = regexp.MustCompile(`http\.dodo\.[a-z_.]+`)
 )
 
 // questions finds where a config asks about the account of a request: by our

@@ -48,6 +48,12 @@ func TestCheck(t *testing.T) {
 
 		"errors of a subroute": {`[{"handle": [{"handler": "subroute", "routes": [{"handle": [` + basicAuth + `, ` + gate + `]}], "errors": {"routes": [{"handle": [` + errorPage + `]}]}}]}]`,
 			nil, []string{"handle_errors passes requests to a server"}},
+		"refused by error": {`[{"handle": [` + basicAuth + `, ` + gate + `, {"handler": "dodo_require", "paid": true, "refuse": "error"}]}]`,
+			nil, []string{"dodo_require says refuse error, but the site has no handle_errors"}},
+		"refused by error in a subroute that catches": {`[{"handle": [{"handler": "subroute", "routes": [{"handle": [` + basicAuth + `, ` + gate + `, {"handler": "dodo_charge", "credits": 1, "refuse": "error"}]}],
+			"errors": {"routes": [{"handle": [{"handler": "static_response"}]}]}}]}]`, nil, nil},
+		"asked for a refusal before": {`[{"handle": [{"handler": "static_response", "body": "{http.dodo.refusal.code}"}, ` + basicAuth + `, ` + gate + `]}]`,
+			[]string{"respond asks for {http.dodo.refusal.code}"}, nil},
 		"invoked by itself": {`[{"handle": [{"handler": "invoke", "name": "loop"}]}]`, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +68,38 @@ func TestCheck(t *testing.T) {
 			}
 			if !slices.EqualFunc(report.Warnings, tt.warnings, strings.Contains) {
 				t.Errorf("warned by %q, want %q", report.Warnings, tt.warnings)
+			}
+		})
+	}
+}
+
+// TestRefuseErrorOfSites: the error routes of one site do not answer for another.
+func TestRefuseErrorOfSites(t *testing.T) {
+	const site = `{"match": [{"host": ["a.example"]}], "handle": [` + gate + `, {"handler": "dodo_require", "paid": true, "refuse": "error"}], "terminal": true}`
+	const page = `"handle": [{"handler": "static_response"}]`
+	for name, tt := range map[string]struct {
+		errors string
+		warns  bool
+	}{
+		"none":         {`[]`, true},
+		"every site":   {`[{` + page + `}]`, false},
+		"this site":    {`[{"match": [{"host": ["A.example"]}], ` + page + `}]`, false},
+		"a wildcard":   {`[{"match": [{"host": ["*.example"]}], ` + page + `}]`, false},
+		"another site": {`[{"match": [{"host": ["b.example"]}], ` + page + `}]`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := routecheck.Server{Name: "a", Listen: []string{":443"}}
+			for text, routes := range map[string]*[]routecheck.Route{"[" + site + "]": &server.Routes, tt.errors: &server.Errors} {
+				if err := json.Unmarshal([]byte(text), routes); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report := routecheck.Check([]routecheck.Server{server}, routecheck.Settings{HeaderPrefix: "X-Entitlement-"})
+			warned := slices.ContainsFunc(report.Warnings, func(text string) bool {
+				return strings.Contains(text, "site a.example: dodo_require says refuse error")
+			})
+			if warned != tt.warns {
+				t.Errorf("warned by %q, want %v", report.Warnings, tt.warns)
 			}
 		})
 	}

@@ -18,6 +18,7 @@ type walker struct {
 	hosts    []string // the same
 	inErrors bool
 	invoked  []string
+	catching int // subroutes around this place that have error routes
 }
 
 func newWalker(s *Server, settings Settings, report *Report) *walker {
@@ -150,6 +151,9 @@ func (w *walker) handler(h handler, at flow) flow {
 		if at.gateway == never {
 			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it", w.label, h.name()))
 		}
+		if h.text("refuse") == "error" && !w.catchesErrors() {
+			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out", w.label, h.name()))
+		}
 	case "headers":
 		does.clean, does.headers = removedPrefixes(h), setHeaders(h)
 	case "authentication":
@@ -159,8 +163,7 @@ func (w *walker) handler(h handler, at flow) flow {
 	case "map":
 		does.mapped = mapped(h, at)
 	case "subroute":
-		does = w.routes(h.routes("routes"), at)
-		w.errorRoutes(routesOf(h.child("errors")["routes"]), at)
+		does = w.subroute(h, at)
 	case "invoke":
 		does = w.invoke(h.text("name"), at)
 	case "intercept": // on the way back, when everything has happened
@@ -243,6 +246,40 @@ func (w *walker) prefix(h handler) string {
 
 func (w *walker) stripLine(h handler) string {
 	return strings.TrimSpace(stripHandler + " " + h.text("header_prefix"))
+}
+
+func (w *walker) subroute(h handler, at flow) flow {
+	errorRoutes := routesOf(h.child("errors")["routes"])
+	if len(errorRoutes) > 0 {
+		w.catching++
+	}
+	does := w.routes(h.routes("routes"), at)
+	if len(errorRoutes) > 0 {
+		w.catching--
+	}
+	w.errorRoutes(errorRoutes, at)
+	return does
+}
+
+// catchesErrors reports whether some route may answer an error of the place that is
+// walked. It does not read for which statuses the route is.
+func (w *walker) catchesErrors() bool {
+	return w.catching > 0 || !w.inErrors && slices.ContainsFunc(w.server.Errors, w.mayServe)
+}
+
+// mayServe reports whether a route may be for one of the hosts that are walked.
+func (w *walker) mayServe(route Route) bool {
+	sets := matcherSets(route)
+	if len(sets) == 0 || len(w.hosts) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(sets, func(set map[string]any) bool {
+		list, _ := set["host"].([]any)
+		return len(list) == 0 || slices.ContainsFunc(list, func(v any) bool {
+			host, _ := v.(string)
+			return strings.ContainsAny(host, "*{") || slices.ContainsFunc(w.hosts, func(mine string) bool { return strings.EqualFold(mine, host) })
+		})
+	})
 }
 
 // errorRoutes are those of a subroute: something may have failed before or after its
