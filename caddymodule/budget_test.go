@@ -116,7 +116,7 @@ func TestBudgetOutlivesReloads(t *testing.T) {
 }
 
 // TestCallsInAMinute: many customers at once get what the budget has, and no more
-// reaches Dodo. The rest is told when to come again.
+// reaches Dodo. The other requests get 429 with Retry-After.
 func TestCallsInAMinute(t *testing.T) {
 	b := newBench(t)
 	sim := newSimulator(t, b, "")

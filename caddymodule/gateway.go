@@ -90,11 +90,10 @@ type Gateway struct {
 	// pass by everything. Default: none.
 	Upgrades []string `json:"upgrades,omitempty"`
 
-	// What becomes of the headers by which some apps route, such as `X-Original-URL`
-	// and `X-Forwarded-Prefix`: `gate` leaves them, and gates that are told by a path
-	// ask them too; `strip` removes them from every request; `trust` leaves them, and
-	// gates do not ask them, because a proxy in front sets or removes all of them.
-	// Default: `gate`.
+	// How to treat headers by which some apps choose a route, such as `X-Original-URL`
+	// and `X-Forwarded-Prefix`. `gate` passes them on, and a gate with a path checks the
+	// paths in them, too. `strip` removes them from every request. `trust` passes them on
+	// unchecked, because a proxy in front sets or removes all of them. Default: `gate`.
 	RoutingHeaders string `json:"routing_headers,omitempty"`
 
 	app     *App

@@ -60,9 +60,9 @@ func (b *bench) buys(sim *dodosim.Simulator, user, product string) (paymentID st
 	return attempt.PaymentID
 }
 
-// An account with several plans has all of them at once, whichever lasts longest: at the
-// gates, in the matcher, in what is offered, and in what the app, the account's own status
-// and the operator are told.
+// An account with several plans has all of them at once, regardless of which ends last.
+// Gates, the matcher, offers, the app's headers, the account's status and the operator's
+// commands all agree on that.
 func TestTwoPlans(t *testing.T) {
 	for backend, store := range map[string]func(*testing.T) string{
 		"bolt":  func(*testing.T) string { return "bolt {{Dir}}/dodogate.db" },
@@ -210,8 +210,8 @@ func TestPlansAreRankedByTheCatalog(t *testing.T) {
 	}
 }
 
-// A site that wants few headers gets those, and no others: what a client sends under the
-// other names is removed all the same.
+// A site that chooses some headers gets only these. Headers that a client sends under
+// the other names are still removed.
 func TestChosenHeaders(t *testing.T) {
 	b := newBench(t)
 	b.mustLoad(caddyfile(usualDodo, `

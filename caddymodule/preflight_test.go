@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A preflight says nothing of who asks, whatever came with it.
+// A preflight never identifies a visitor, even if the client adds a login to it.
 func TestPreflightIsNobodys(t *testing.T) {
 	b := newSecureBench(t)
 	app := newServer(t, func(w http.ResponseWriter, r *http.Request) {

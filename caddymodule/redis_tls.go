@@ -21,13 +21,14 @@ type RedisTLS struct {
 	CA []string `json:"ca,omitempty"`
 
 	// SHA-256 digests of public keys, in 64 hexadecimal digits. The certificate of
-	// Redis is trusted if and only if its key has one of them, whoever signed it and
-	// whatever its names and dates. For servers whose certificate signs itself; several
-	// digests let the server change its key. Not together with ca. Default: none.
+	// Redis is trusted if and only if its key has one of these digests; its issuer, names
+	// and dates are not checked. This is for servers with a self-signed certificate. Give
+	// two digests while the server changes its key. Cannot be combined with ca.
+	// Default: none.
 	Pin []string `json:"pin,omitempty"`
 
-	// PEM files with our certificate and its key, where Redis wants one. Default:
-	// none.
+	// PEM files with our certificate and its key, if Redis requires a client
+	// certificate. Default: none.
 	Certificate string `json:"certificate,omitempty"`
 	Key         string `json:"key,omitempty"`
 

@@ -27,20 +27,19 @@ func init() {
 }
 
 // Require lets a request pass only if its account has paid, has a plan, has a feature or
-// has credits. It charges nothing. It needs a `dodo_gateway` before it in the request. If
-// no request can have passed one, the config is refused; a single request that did not is
-// answered with 500.
+// has credits. It charges nothing. It needs a `dodo_gateway` that runs before it. The
+// config is refused if no request can pass a `dodo_gateway` first. If only some requests
+// can, the others are answered with 500.
 //
-// Everybody else is refused: with 402 and offers of what would satisfy it, as a page
-// with buy buttons for browsers, as a `grpc-status` for calls of gRPC, and as
-// `application/problem+json` otherwise; with 401 when nobody is logged in. With
-// `refuse error` the site's own `handle_errors` answers. Before a 402,
-// Dodo is asked about orders of the account that wait to be paid, so that who has just
-// paid is not refused.
+// Every other request is refused: with 401 if nobody is logged in, else with 402 and the
+// products that would satisfy it. A browser gets a page with buy buttons, a gRPC call gets
+// a `grpc-status`, and other clients get `application/problem+json`. With `refuse error`
+// the site's own `handle_errors` answers. Before a 402, Dodo is asked about the account's
+// unpaid orders, so that an account that has just paid is not refused.
 //
-// A CORS preflight passes, because it carries no login; of the answer to it only
-// the status and the `Access-Control-*` headers go back. A request that changes
-// something and comes as TLS early data is answered with 425.
+// A CORS preflight passes, because it carries no login. Its answer keeps only the status
+// and the `Access-Control-*` headers. A request that changes something and arrives as
+// TLS early data is answered with 425.
 //
 // Answers to requests that pass go out with `Cache-Control: private`, unless the app
 // sets one.
@@ -127,7 +126,7 @@ func (h *Require) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 	return h.Refusing.fail(w, r, v, err)
 }
 
-// logUnjudged logs why nobody can say whether a request may pass.
+// logUnjudged logs why it is unknown whether a request may pass.
 func logUnjudged(r *http.Request, logger *slog.Logger, err error) {
 	p := httpapi.ProblemOf(err)
 	level := slog.LevelError
@@ -160,7 +159,7 @@ func isSafe(method string) bool {
 	return false
 }
 
-// requirement is the setting in the words of those who judge.
+// requirement is the setting in the form that [entitlement.Requirement.MetBy] checks.
 func (e Entitlement) requirement() entitlement.Requirement {
 	return entitlement.Requirement{Paid: e.Paid, Plans: e.Plans, Features: e.Features, Credits: e.Credits}
 }

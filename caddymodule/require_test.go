@@ -305,8 +305,8 @@ func TestRequireEarlyData(t *testing.T) {
 	}
 }
 
-// Without a dodo_gateway nobody knows who asks. Where no request can have passed one,
-// the config is refused.
+// Without a dodo_gateway the account of a request is unknown. If no request can pass a
+// dodo_gateway before the gate, the config is refused.
 func TestRequireWithoutGateway(t *testing.T) {
 	for name, tt := range map[string]struct{ site, want string }{
 		"no gateway":                      {"dodo_require paid\n\trespond paid", "no dodo_gateway runs before dodo_require"},
@@ -322,8 +322,8 @@ func TestRequireWithoutGateway(t *testing.T) {
 	}
 }
 
-// Where only some requests pass a dodo_gateway, the others are the operator's fault,
-// and that is said.
+// If only some requests pass a dodo_gateway, the others are answered with 500, and the
+// log tells the operator why.
 func TestRequireAroundGateway(t *testing.T) {
 	const some = "route /app/* {\n" + usualGateway + "\n\t}\n\t"
 	for name, site := range map[string]string{

@@ -21,8 +21,8 @@ func (v *visit) enter(r *http.Request) { caddyhttp.SetVar(r.Context(), visitKey,
 // String is what {http.vars.dodo_visit} shows.
 func (*visit) String() string { return "visit" }
 
-// visitOf is the visit that a dodo_gateway earlier in the request made. Without one
-// nobody knows who asks, and that is the operator's to mend.
+// visitOf returns the visit that an earlier dodo_gateway made for this request. Without
+// one the account is unknown: the operator must put a dodo_gateway before asks.
 func visitOf(r *http.Request, asks string) (*visit, error) {
 	if v, ok := caddyhttp.GetVar(r.Context(), visitKey).(*visit); ok {
 		return v, nil
@@ -31,8 +31,8 @@ func visitOf(r *http.Request, asks string) (*visit, error) {
 		fmt.Errorf("%s needs a dodo_gateway that runs earlier in the request; there is none", asks))
 }
 
-// held is told of credits that were set aside for the request: everybody behind sees
-// what can be spent beside them.
+// held records that credits are set aside for the request. Handlers that run later see
+// the credits that can still be spent.
 func (v *visit) held(r *http.Request, c *gateway.Charge) {
 	known, err := v.read()
 	if err != nil {
@@ -48,7 +48,7 @@ func (v *visit) held(r *http.Request, c *gateway.Charge) {
 	}
 }
 
-// lastKnown is what the store said of the account last; nil is nothing.
+// lastKnown is the account as the store last returned it; nil if the store never did.
 func (v *visit) lastKnown() *gateway.View {
 	if view, err := v.read(); err == nil && v.known == nil {
 		v.known = view
@@ -59,16 +59,16 @@ func (v *visit) lastKnown() *gateway.View {
 // brokeOff reports whether the client ended its request before the end.
 func (v *visit) brokeOff() bool { return v.body != nil && v.body.broke.Load() }
 
-// settled is told what a hold became. It returns what the client has been charged
-// so far, and what it has left, besides what is held for the request still.
+// settled records the price at which a hold ends. It returns the credits that the client
+// was charged so far, and those that are left, without what is still held for the request.
 func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 	v.charged += price
 	v.left += c.Held() - price
 	return v.charged, v.left
 }
 
-// settle is asked before the request is refused. What comes of it is what the
-// placeholders, the headers and everybody behind see from then on.
+// settle asks Dodo about unpaid orders before the request is refused. Placeholders,
+// headers and later handlers see the result from then on.
 func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, error) {
 	defer v.site.app.store.keep()()
 	now, waiting, err := v.site.app.gateway.Settle(withAddress(r), v.account)
@@ -81,7 +81,7 @@ func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, er
 	return now.Snapshot, waiting, nil
 }
 
-// show lets everybody behind see another snapshot.
+// show replaces the snapshot that placeholders, headers and later handlers see.
 func (v *visit) show(r *http.Request, now entitlement.Snapshot, stale bool) {
 	v.once.Do(func() {})
 	v.view, v.err = v.site.app.gateway.NewView(v.account, now, stale), nil

@@ -13,7 +13,7 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// timer is a clock that only the test moves. Whoever sleeps moves it, too.
+// timer is a clock that only the test moves: by hand, or by sleeping on it.
 type timer struct {
 	mu  sync.Mutex
 	now time.Time
@@ -53,7 +53,7 @@ func at(t *testing.T, address string) context.Context {
 	return gateway.WithAddress(t.Context(), a)
 }
 
-// withinEvery wants that no span of the given length has more than most of the times.
+// withinEvery checks that no window of the given length contains more than most times.
 func withinEvery(t *testing.T, span time.Duration, most int, times []time.Time) {
 	t.Helper()
 	for i := most; i < len(times); i++ {
@@ -63,8 +63,8 @@ func withinEvery(t *testing.T, span time.Duration, most int, times []time.Time) 
 	}
 }
 
-// TestBudgetIsNeverPassed: of calls at random, for random purposes and by random
-// callers, no minute has more than the budget, and no second more than Dodo allows in one.
+// TestBudgetIsNeverPassed makes random calls, for random purposes and by random callers.
+// No minute has more calls than the budget, and no second more than Dodo allows.
 func TestBudgetIsNeverPassed(t *testing.T) {
 	for range 40 {
 		seed := rand.Uint64()
@@ -106,8 +106,8 @@ func TestBudgetIsNeverPassed(t *testing.T) {
 	}
 }
 
-// TestSharesAreKept: while one purpose has used up all that it can get, each other
-// one gets its share, one call after the other.
+// TestSharesAreKept: after one purpose has used all the calls that it may make, each
+// other purpose still gets its share.
 func TestSharesAreKept(t *testing.T) {
 	kept := map[string]int{"checkout": 60, "confirm": 60, "reconcile": 60, "prices": 1}
 	most := map[string]int{"checkout": 119, "confirm": 119, "reconcile": 119, "prices": 60}
@@ -146,8 +146,8 @@ func TestSharesAreKept(t *testing.T) {
 	}
 }
 
-// TestLimitsOfCallers: what one account and one address may cause at once, and that
-// others may go on.
+// TestLimitsOfCallers: one account and one address are limited in how many calls they
+// may cause at once, and a limited caller does not limit others.
 func TestLimitsOfCallers(t *testing.T) {
 	for name, c := range map[string]struct {
 		what    string
@@ -210,8 +210,8 @@ func TestBudgetRemembersLittle(t *testing.T) {
 		}
 		most = max(most, budget.Remembered())
 	}
-	// At most 120 checkouts a minute, each by two callers that are remembered for 15
-	// minutes as guessers; they are looked through when they are twice as many.
+	// At most 120 checkouts a minute are admitted. Each adds two callers, which are
+	// remembered as guessers for 15 minutes. The list is cleaned when it has doubled.
 	if most > 10_000 {
 		t.Errorf("%d things were remembered", most)
 	}

@@ -90,8 +90,8 @@ type Options struct {
 	Site    config.Site
 	// SiteID tells the store's orders from those of other stores; see [Gateway.Open].
 	SiteID config.SiteID
-	// Businesses are Dodo's ids of the businesses whose objects count. Without any it
-	// is the first one that was heard of.
+	// Businesses are Dodo's ids of the businesses whose objects are applied. If it is
+	// empty, the business of the first event that arrives is the only one.
 	Businesses []string
 	// SignupCredits are granted to an account once, when it is first seen.
 	SignupCredits int64
