@@ -173,7 +173,7 @@ func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues d
 		return record, false, err
 	}
 	if account == "" {
-		ours, err = r.leads(ctx, clues)
+		ours, err = r.leads(ctx, ref, clues)
 		return record, ours, err
 	}
 	if record, err = r.recordOf(ctx, account, ref); err != nil || record.Payment.Subscription == "" {
@@ -206,14 +206,17 @@ func (r *reconciliation) waited(known entitlement.Record) bool {
 	return !reflect.DeepEqual(now.Terms, known.Terms)
 }
 
-func (r *reconciliation) leads(ctx context.Context, clues dodo.Clues) (bool, error) {
+// leads reports whether the clues of an object that has no owner lead to somebody here.
+// An object of another site is noted as such: its refund may be parked, and can only be
+// recognized by this note if the webhook of the payment was lost.
+func (r *reconciliation) leads(ctx context.Context, ref entitlement.Ref, clues dodo.Clues) (bool, error) {
 	claim, err := r.claim(ctx, clues.Metadata)
 	if err != nil || claim.ours {
 		return claim.ours, err
 	}
 	if claim.foreign {
 		r.sawForeign(claim.Site)
-		return false, nil
+		return false, r.noteForeign(ctx, ref, claim.Site)
 	}
 	for _, ref := range clueRefs(clues) {
 		if account, err := r.Store.Owner(ctx, ref); err != nil || account != "" {

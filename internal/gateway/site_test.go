@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	purchases = flag.Int("purchases", 300, "how many purchases two sites make that share a business")
+	purchases = flag.Int("purchases", 600, "how many purchases two sites make that share a business")
 	unlimited = rate.NewLimiter(rate.Inf, 1)
 )
 
