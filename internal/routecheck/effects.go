@@ -57,3 +57,10 @@ func mapped(h handler, at flow) []string {
 	}
 	return h.destinations()
 }
+
+// fixesPath reports whether a rewrite replaces the path by one that the client does not
+// choose.
+func fixesPath(h handler) bool {
+	path, _, _ := strings.Cut(h.text("uri"), "?")
+	return path != "" && !strings.Contains(path, "{http.request.") && !strings.Contains(path, "{http.matchers.")
+}

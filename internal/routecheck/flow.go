@@ -15,6 +15,8 @@ const (
 type flow struct {
 	gateway reach    // a dodo_gateway has run
 	login   reach    // something that knows logins has run
+	gate    reach    // a dodo_require or dodo_charge has run
+	fixed   bool     // the path has been replaced for certain, so that the client does not choose it
 	clean   []string // the prefixes of headers that have been removed for certain
 	stays   bool     // upgrades have been removed for certain, so that it stays HTTP
 	headers []string // request headers that may have been set, in lower case
@@ -35,6 +37,8 @@ func (f flow) then(g flow) flow {
 	return flow{
 		gateway: max(f.gateway, g.gateway),
 		login:   max(f.login, g.login),
+		gate:    max(f.gate, g.gate),
+		fixed:   f.fixed || g.fixed,
 		clean:   slices.Concat(f.clean, g.clean),
 		stays:   f.stays || g.stays,
 		headers: slices.Concat(f.headers, g.headers),
@@ -49,6 +53,7 @@ func (f flow) orNot() flow {
 	if f.ends { // a request that gets there goes nowhere else
 		return flow{asked: f.asked}
 	}
-	f.gateway, f.login, f.clean, f.stays = min(f.gateway, perhaps), min(f.login, perhaps), nil, false
+	f.gateway, f.login, f.gate = min(f.gateway, perhaps), min(f.login, perhaps), min(f.gate, perhaps)
+	f.clean, f.stays, f.fixed = nil, false, false
 	return f
 }

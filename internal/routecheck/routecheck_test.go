@@ -15,8 +15,18 @@ const (
 	ask       = `{"handler": "static_response", "body": "{http.dodo.plan}"}`
 	plugin    = `{"handler": "rate_limit", "key": "{http.dodo.account}"}`
 	wrapped   = `{"handler": "cached", "routes": [{"handle": [` + gate + `]}]}`
+	gated     = gate + `, {"handler": "subroute", "routes": [{"match": [{"path": ["/paid"]}], "handle": [{"handler": "dodo_charge", "credits": 1}]}]}`
+	app       = `{"handler": "reverse_proxy", "upstreams": [{"dial": "app:3000"}]}`
+	files     = `{"handler": "file_server"}`
+	fixed     = `{"handler": "rewrite", "uri": "/{http.error.status_code}.html"}`
+	around    = "reverse_proxy in handle_errors serves what is behind dodo_require or dodo_charge"
 	errorPage = `{"handler": "reverse_proxy", "upstreams": [{"dial": "errors:3000"}]}`
 )
+
+// inSite is a site whose errors are handled, without the headers that clients write.
+func inSite(handlers, onError string) string {
+	return `[{"handle": [{"handler": "subroute", "routes": [{"handle": [{"handler": "dodo_strip"}, ` + basicAuth + `, ` + handlers + `]}], "errors": {"routes": [{"handle": [` + onError + `]}]}}]}]`
+}
 
 func TestCheck(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -54,6 +64,20 @@ func TestCheck(t *testing.T) {
 			"errors": {"routes": [{"handle": [{"handler": "static_response"}]}]}}]}]`, nil, nil},
 		"asked for a refusal before": {`[{"handle": [{"handler": "static_response", "body": "{http.dodo.refusal.code}"}, ` + basicAuth + `, ` + gate + `]}]`,
 			[]string{"respond asks for {http.dodo.refusal.code}"}, nil},
+		"errors lead around a gate":           {inSite(gated+`, `+app, app), nil, []string{around}},
+		"errors lead around, to PHP":          {inSite(gated+`, `+app, `{"handler": "rewrite", "uri": "{http.matchers.file.relative}"}, `+app), nil, []string{around}},
+		"errors lead around, with a query":    {inSite(gated+`, `+app, `{"handler": "rewrite", "uri": "{http.request.uri.path}?error"}, `+app), nil, []string{around}},
+		"errors lead around, to files":        {inSite(gated+`, `+files, files), nil, []string{"file_server in handle_errors serves what is behind"}},
+		"errors lead around, sometimes":       {inSite(gated+`, `+app, `{"handler": "subroute", "routes": [{"match": [{"path": ["/a"]}], "handle": [`+fixed+`]}, {"handle": [`+app+`]}]}`), nil, []string{around}},
+		"errors have a page of their own":     {inSite(gated+`, `+app, fixed+`, `+app), nil, nil},
+		"errors have a page for each status":  {inSite(gated+`, `+app, `{"handler": "subroute", "routes": [{"group": "g", "match": [{"path": ["/a"]}], "handle": [`+fixed+`]}, {"group": "g", "handle": [`+fixed+`]}, {"handle": [`+app+`]}]}`), nil, nil},
+		"errors have a page for one status":   {inSite(gated+`, `+app, `{"handler": "subroute", "routes": [{"group": "g", "match": [{"path": ["/a"]}], "handle": [`+fixed+`]}, {"handle": [`+app+`]}]}`), nil, []string{around}},
+		"errors have a page for most":         {inSite(gated+`, `+app, `{"handler": "subroute", "routes": [{"group": "g", "match": [{"path": ["/a"]}], "handle": [{"handler": "encode"}]}, {"group": "g", "handle": [`+fixed+`]}, {"handle": [`+app+`]}]}`), nil, []string{around}},
+		"errors have a gate":                  {inSite(gated+`, `+app, gate+`, {"handler": "dodo_require", "paid": true}, `+app), nil, nil},
+		"errors have another server":          {inSite(gated+`, `+app, errorPage), nil, nil},
+		"errors have files, and the app none": {inSite(gated+`, `+app, files), nil, nil},
+		"nothing is gated":                    {inSite(gate+`, `+app, app), nil, nil},
+
 		"invoked by itself": {`[{"handle": [{"handler": "invoke", "name": "loop"}]}]`, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

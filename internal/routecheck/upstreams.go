@@ -13,6 +13,8 @@ type upstreams struct {
 	asked  []passage // to those that a client may upgrade to before the gateway
 	gates  []place   // that have a gateway
 	strips []place   // that have a dodo_strip
+	gated  []passage // to those behind a dodo_require or dodo_charge
+	open   []passage // from error routes, without such a gate and with the client's path
 }
 
 // place is a part of a server: what is for some hosts, or for any.
@@ -21,11 +23,14 @@ type place struct {
 	hosts  []string
 }
 
-// passage is a reverse_proxy.
+// passage is a reverse_proxy or a file_server.
 type passage struct {
 	place
 	label, directive, dial string
 }
+
+// anyFiles is the address of file_server.
+const anyFiles = "files"
 
 func (u *upstreams) add(other upstreams) {
 	u.behind = append(u.behind, other.behind...)
@@ -34,11 +39,28 @@ func (u *upstreams) add(other upstreams) {
 	u.asked = append(u.asked, other.asked...)
 	u.gates = append(u.gates, other.gates...)
 	u.strips = append(u.strips, other.strips...)
+	u.gated = append(u.gated, other.gated...)
+	u.open = append(u.open, other.open...)
+}
+
+// content notes what serves content behind gates, and what does so in error routes, where
+// the gates of the site do not run.
+func (w *walker) content(h handler, dials []string, at flow) {
+	to := passage{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
+	for _, to.dial = range dials {
+		switch {
+		case !w.inErrors && at.gate != never:
+			w.upstreams.gated = append(w.upstreams.gated, to)
+		case w.inErrors && at.gate == never && !at.fixed:
+			w.upstreams.open = append(w.upstreams.open, to)
+		}
+	}
 }
 
 // upstream notes to which servers a reverse_proxy passes requests. It returns what
 // has seen the request before any gateway.
 func (w *walker) upstream(h handler, at flow) []passed {
+	w.content(h, h.dials(), at)
 	clean := slices.Concat(at.clean, removedPrefixes(h.child("headers")))
 	to := passage{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
 	switch {
@@ -80,6 +102,17 @@ func (u *upstreams) report(report *Report) {
 				p.label, p.directive))
 		}
 	}
+	for _, p := range u.open {
+		if slices.ContainsFunc(u.gated, p.servesLike) {
+			report.warn(fmt.Sprintf("%s: %s in handle_errors serves what is behind dodo_require or dodo_charge elsewhere, and neither runs there: a client that causes an error, such as a failed login, gets it for nothing. Write `rewrite * /error.html` (the page to show) before this %s",
+				p.label, p.directive, p.directive))
+		}
+	}
+}
+
+// servesLike reports whether both serve the same content of the same place.
+func (p passage) servesLike(other passage) bool {
+	return p.dial == other.dial && p.overlaps(other.place)
 }
 
 // overlaps reports whether a request can be for both.

@@ -39,6 +39,7 @@ func (w *walker) routes(list []Route, at flow) flow {
 		free   flow // what routes without a group do
 		groups = map[string]flow{}
 		names  []string
+		moved  = map[string]bool{} // the groups of which each route so far replaces the path
 	)
 	for _, route := range list {
 		now := at.then(free)
@@ -48,6 +49,7 @@ func (w *walker) routes(list []Route, at flow) flow {
 			}
 		}
 		does := w.route(route, now)
+		moved[route.Group] = does.fixed && (moved[route.Group] || !slices.Contains(names, route.Group))
 		switch isSometimes := len(route.Match) > 0 || route.Group != ""; {
 		case route.Terminal && isSometimes: // a site of its own
 			does = flow{}
@@ -61,7 +63,11 @@ func (w *walker) routes(list []Route, at flow) flow {
 		if !slices.Contains(names, route.Group) {
 			names = append(names, route.Group)
 		}
-		groups[route.Group] = groups[route.Group].then(does)
+		group := groups[route.Group].then(does)
+		if len(route.Match) == 0 { // this route or one before it runs
+			group.fixed = moved[route.Group]
+		}
+		groups[route.Group] = group
 	}
 	for _, name := range names {
 		free = free.then(groups[name])
@@ -154,6 +160,11 @@ func (w *walker) handler(h handler, at flow) flow {
 		if h.text("refuse") == "error" && !w.catchesErrors() {
 			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out", w.label, h.name()))
 		}
+		does.gate = surely
+	case "rewrite":
+		does.fixed = fixesPath(h)
+	case "file_server":
+		w.content(h, []string{anyFiles}, at)
 	case "headers":
 		does.clean, does.headers = removedPrefixes(h), setHeaders(h)
 	case "authentication":
