@@ -212,7 +212,7 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 		return
 	}
 	level := slog.LevelError
-	if r.Context().Err() != nil || errors.Is(err, ErrTooManyBodies) { // the client left, and that is why; or anybody can cause it
+	if r.Context().Err() != nil || isCrowding(err) { // the client left, and that is why; or it fills the log as fast as it asks
 		level = slog.LevelDebug
 	}
 	name := a.base.route(r.URL.Path)
@@ -220,6 +220,11 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 		name = "other"
 	}
 	a.logger.Log(r.Context(), level, "request failed", "route", name, "code", p.Code, "error", err)
+}
+
+// isCrowding reports that clients hold all places, which any of them can cause at will.
+func isCrowding(err error) bool {
+	return errors.Is(err, ErrTooManyBodies) || errors.Is(err, gateway.ErrTooManyWaiting)
 }
 
 // serveJSON runs a use case for whoever is signed in, and answers with what it

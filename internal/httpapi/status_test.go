@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -168,6 +169,9 @@ func TestStatusWaitEnds(t *testing.T) {
 	refused.problem(http.StatusServiceUnavailable, "too_many_waiting")
 	if refused.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
+	}
+	if strings.Contains(s.log.String(), "level=ERROR") {
+		t.Errorf("a client can fill the log: %s", s.log)
 	}
 	s.status("", "").tag("3") // who does not wait is served
 	if a := s.get("/payments/status?wait=1ms").by(bob).do(); a.Code != http.StatusOK {
