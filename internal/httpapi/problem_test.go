@@ -88,6 +88,7 @@ func TestAccept(t *testing.T) {
 		"application/json, text/html": false, "application/json;q=0.9, text/html": true, "text/html;q=0.1, application/json;q=0.2": false, "text/html;q=0": false,
 		"text/html;q=0.5, */*;q=0.1": true, "text/html;q=0.5, */*;q=0.9": false, "*/*, text/html;q=0": false, "text/html; level=1; q=0.3, application/json;q=.2": true,
 		"text/html;q=2": false, "text/html;q=x": false, "text/html;q=NaN": false, "image/*": false, ",,;;": false, "text/html, application/json;q=1": false,
+		strings.Repeat(",", 4<<10) + "text/html": false, // to read all of it would cost more than the answer
 	} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "/", nil)
