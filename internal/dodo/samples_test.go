@@ -63,7 +63,7 @@ var samples = map[string]struct {
 	"subscription.past_due.json":                                         {"subscription.past_due", pastDue("2025-08-23T12:03:51.506540Z")},
 	"subscription.paused.json":                                           {"subscription.paused", subscribed(entitlement.SubscriptionPaused, "2025-07-23T12:01:51.506540Z")},
 	"subscription.plan_changed.json":                                     {"subscription.plan_changed", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
-	"subscription.renewed.json":                                          {"subscription.renewed", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
+	"subscription.renewed.json":                                          {"subscription.renewed", renewed(subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z"))},
 	"subscription.unpaused.json":                                         {"subscription.unpaused", subscribed(entitlement.SubscriptionActive, "2025-07-23T12:32:47.185692Z")},
 	"subscription.update_payment_method.json":                            {"subscription.update_payment_method", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
 	"subscription.updated.json":                                          {"subscription.updated", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
@@ -87,7 +87,7 @@ var samples = map[string]struct {
 	"variants/cli/subscription.failed.json":                              {"subscription.failed", subscribedFromCLI(entitlement.SubscriptionFailed, false)},
 	"variants/cli/subscription.on_hold.json":                             {"subscription.on_hold", subscribedFromCLI(entitlement.SubscriptionOnHold, false)},
 	"variants/cli/subscription.plan_changed.json":                        {"subscription.plan_changed", subscribedFromCLI(entitlement.SubscriptionActive, false)},
-	"variants/cli/subscription.renewed.json":                             {"subscription.renewed", subscribedFromCLI(entitlement.SubscriptionActive, false)},
+	"variants/cli/subscription.renewed.json":                             {"subscription.renewed", renewed(subscribedFromCLI(entitlement.SubscriptionActive, false))},
 	"variants/cli/subscription.updated.json":                             {"subscription.updated", subscribedFromCLI(entitlement.SubscriptionActive, false)},
 	"variants/credit.added.amounts-as-numbers.json":                      {"credit.added", nil},
 	"variants/dispute.opened.without-customer.json":                      {"dispute.opened", withoutCustomer(dispute(entitlement.DisputeOpened))},
@@ -272,6 +272,12 @@ func subscribed(status entitlement.SubscriptionStatus, at string) *dodo.Fact {
 		})},
 		Clues: dodo.Clues{CustomerID: "cus_8VbC6JDZzPEqfBPUdpj0K", CustomerEmail: "test@acme.com", SubscriptionID: "sub_7EeHq2ewQuadropD2ra"},
 	}
+}
+
+// renewed is the same fact, told because of a renewal.
+func renewed(f *dodo.Fact) *dodo.Fact {
+	f.Subscription = entitlement.Renewed(f.Subscription.State)
+	return f
 }
 
 func pastDue(at string) *dodo.Fact {

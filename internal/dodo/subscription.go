@@ -9,6 +9,9 @@ import (
 // maxTrial is the longest trial that Dodo sells, in days (FACTS 2.1).
 const maxTrial = 10000
 
+// maxDiscounts is far more than one subscription can have (FACTS 2.7).
+const maxDiscounts = 1000
+
 // readSubscription reads a subscription object (FACTS 2.7). eventType and at
 // come from the envelope: the type fills in for a missing status, and at is when
 // what the body says was so. A read by API has no type, and at is when it began.
@@ -29,6 +32,7 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	s.Cycle = readCycle(hint)
 	if price, said := hint.whole("recurring_pre_tax_amount"); said {
 		s.Price, s.Currency = price, hint.currency()
+		s.Discounted = hint.id("discount_id") != "" || len(hint.items("discounts", maxDiscounts)) > 0
 	}
 	if s.TrialDays, _ = data.whole("trial_period_days"); s.TrialDays > maxTrial {
 		data.refuse("trial_period_days", "is too large")
@@ -38,7 +42,11 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	}
 	graceEnd := data.time("past_due_ends_at")
 	data.wantAccess(s, graceEnd)
-	known := entitlement.Observed(s)
+	observe := entitlement.Observed
+	if eventType == renewedType {
+		observe = entitlement.Renewed
+	}
+	known := observe(s)
 	known.GraceEndsAt = graceEnd
 
 	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: data.wantID("subscription_id")}
@@ -62,12 +70,16 @@ func readCycle(data fields) time.Duration {
 	return unit * time.Duration(count)
 }
 
+// renewedType is the one type that says more than the body does: a billing date also moves
+// for other reasons than a renewal.
+const renewedType = "subscription.renewed"
+
 // subscriptionStatusOf are the types that say what became of the subscription.
 // After the others it can be anything: even an unpaused one may be on hold
 // (FACTS 3.6).
 var subscriptionStatusOf = map[string]entitlement.SubscriptionStatus{
 	"subscription.active":    entitlement.SubscriptionActive,
-	"subscription.renewed":   entitlement.SubscriptionActive,
+	renewedType:              entitlement.SubscriptionActive,
 	"subscription.past_due":  entitlement.SubscriptionPastDue,
 	"subscription.on_hold":   entitlement.SubscriptionOnHold,
 	"subscription.paused":    entitlement.SubscriptionPaused,

@@ -68,13 +68,17 @@ func TestDecodeSubscription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start, end := moment("2026-02-01T00:00:00Z"), moment("2026-03-01T00:00:00Z")
+	start, end, told := moment("2026-02-01T00:00:00Z"), moment("2026-03-01T00:00:00Z"), moment("2026-02-03T04:05:06Z")
 	want := dodo.Fact{
 		Fact: entitlement.Fact{Ref: subscription("sub_1"), Subscription: entitlement.Subscription{
 			State: monthlyState(func(s *entitlement.SubscriptionState) {
 				s.ExpiresAt, s.TrialDays, s.CancelAtEnd = moment("2027-01-01T00:00:00Z"), 14, true
 			}),
-			Periods:     map[string]entitlement.Period{"1769904000000": {Start: start, End: end, Bought: map[string]int64{"pdt_1": 2}}},
+			Periods: map[string]entitlement.Period{"1769904000000": {
+				Start: start, End: end, Bought: map[string]int64{"pdt_1": 2},
+				Choices: map[string]entitlement.Choice{"pdt_1/2": {ProductID: "pdt_1", Quantity: 2, First: told, Last: told}},
+			}},
+			Renewals:    map[string]time.Time{"1769904000000": start},
 			GraceEndsAt: moment("2026-03-04T00:00:00Z"),
 		}},
 		Clues: dodo.Clues{
@@ -130,7 +134,11 @@ func TestDecodeSubscriptionStatus(t *testing.T) {
 			t.Errorf("%s with status %s: %v", tc.kind, tc.status, err)
 			continue
 		}
-		want := entitlement.Observed(monthlyState(func(s *entitlement.SubscriptionState) { s.Status = tc.want }))
+		state := monthlyState(func(s *entitlement.SubscriptionState) { s.Status = tc.want })
+		want := entitlement.Observed(state)
+		if tc.kind == "renewed" {
+			want = entitlement.Renewed(state)
+		}
 		if !reflect.DeepEqual(e.Fact.Subscription, want) {
 			t.Errorf("%s with status %s:\n%+v\nwant\n%+v", tc.kind, tc.status, e.Fact.Subscription, want)
 		}

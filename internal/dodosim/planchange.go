@@ -188,7 +188,7 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 // with do_not_bill: UNCONFIRMED (FACTS 8). The caller holds s.mu.
 func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeRequest) {
 	now := s.now()
-	due := sub.dueNow(plan, *request.Mode, now)
+	due := sub.dueNow(plan, *request.Mode, s.options.ProratedKeepsCycle, now)
 	keepsCycle := *request.Mode == doNotBill || *request.Mode == prorated && s.options.ProratedKeepsCycle
 	if *request.Mode == doNotBill || due.total == 0 {
 		s.setPlan(sub, plan)
@@ -222,8 +222,13 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 	}
 }
 
-// dueNow is what a change to a plan charges at once.
-func (sub *subscription) dueNow(plan bill, mode string, now time.Time) bill {
+// dueNow is what a change to a plan charges at once. If a prorated change keeps the cycle,
+// the new plan costs no more than the rest of that.
+func (sub *subscription) dueNow(plan bill, mode string, keepsCycle bool, now time.Time) bill {
+	if length := sub.NextBillingDate.Sub(sub.PreviousBillingDate); keepsCycle && mode == prorated && length > 0 && !sub.inTrial() {
+		passed := float64(now.Sub(sub.PreviousBillingDate)) / float64(length)
+		plan.lower(int64(float64(plan.total) * min(max(passed, 0), 1)))
+	}
 	if refund := sub.unused(mode, now); refund > 0 {
 		plan.lower(min(refund, plan.total))
 	}

@@ -236,7 +236,7 @@ func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 func (s *Simulator) previewChange(sub *subscription, plan bill, request planChangeRequest) planPreview {
 	now, mode := s.now(), *request.Mode
 	later := text(request.EffectiveAt) == nextBillingDate
-	due := sub.dueNow(plan, mode, now)
+	due := sub.dueNow(plan, mode, s.options.ProratedKeepsCycle, now)
 	charge := immediateCharge{EffectiveAt: now, LineItems: []planLineItem{}}
 	if later {
 		charge.EffectiveAt = sub.NextBillingDate

@@ -93,9 +93,13 @@ func (a access) compare(b access) int {
 	return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.plan, b.plan), cmp.Compare(a.status, b.status))
 }
 
-// at judges a renewal by the clock.
-func (r Renewal) at(now time.Time) access {
-	a := access{plan: r.Plan, status: r.Status, until: r.Until, now: r.Access && now.Before(r.Until)}
+// at judges a renewal by the clock. In the grace, the plan ends with it.
+func (r Renewal) at(now time.Time, grace time.Duration) access {
+	a := access{plan: r.Plan, status: r.Status, until: r.Until}
+	if end := r.outlives(grace); !now.Before(r.Until) && now.Before(end) {
+		a.until = end
+	}
+	a.now = r.Access && now.Before(a.until)
 	switch {
 	case a.now && r.Status == PlanActive && now.Before(r.TrialUntil):
 		a.status = PlanTrialing
@@ -103,6 +107,15 @@ func (r Renewal) at(now time.Time) access {
 		a.status = PlanExpired // whatever comes next has not been heard of yet
 	}
 	return a
+}
+
+// outlives is when access ends at the latest: with the period, or the grace after it for a
+// plan that goes on. A plan whose end was told has none.
+func (r Renewal) outlives(grace time.Duration) time.Time {
+	if !r.Renews || grace <= 0 {
+		return r.Until
+	}
+	return r.Until.Add(grace)
 }
 
 // stack puts the passes of each plan one behind the other in the order of their

@@ -20,6 +20,9 @@ type Account struct {
 	StandingsRev int64
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
+	// Grace is how long a plan outlives its period if nothing was heard of what comes next.
+	// It is no part of what is kept: the caller sets it, see [Renewal.outlives].
+	Grace time.Duration
 	// Token is the store's own note of this state, opaque and often nil. Handed back with
 	// the next hold or end, it makes that cheaper if the state is still the same, and
 	// changes nothing if it is not.
@@ -91,9 +94,10 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 		}
 		passes = append(passes, st.Passes...)
 		if st.Renewal != nil {
-			known.add(st.Renewal.at(now))
+			known.add(st.Renewal.at(now, a.Grace))
 			next.add(st.Renewal.TrialUntil)
 			next.add(st.Renewal.Until)
+			next.add(st.Renewal.outlives(a.Grace))
 		}
 	}
 	for _, a := range stack(passes, now) {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/dodogate/dodogate/config"
 )
 
 // SubscriptionStatus is the status of a subscription as Dodo writes it, in lower
@@ -60,6 +58,8 @@ type SubscriptionState struct {
 	// Dodo does not say. A charge may be less, by a discount, or in another currency.
 	Price    int64  `json:"price,omitempty"`
 	Currency string `json:"currency,omitempty"`
+	// Discounted: a discount code makes its charges smaller than Price.
+	Discounted bool `json:"discounted,omitempty"`
 }
 
 // trialEnd is when the trial ends; CreatedAt without one.
@@ -86,20 +86,8 @@ func (s SubscriptionState) compare(t SubscriptionState) int {
 		cmp.Compare(s.Status, t.Status),
 		cmp.Compare(s.Price, t.Price),
 		cmp.Compare(s.Currency, t.Currency),
+		cmp.Compare(flag(s.Discounted), flag(t.Discounted)),
 	)
-}
-
-// Period is one billing period that was seen running, and what was subscribed to
-// in it.
-type Period struct {
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
-	// Bought is the quantity of each product, by Dodo's id: more than one after a
-	// change of plan within the period.
-	Bought map[string]int64 `json:"bought"`
-	// Prices are what Dodo says that the period costs with a product: the most that
-	// was said, before tax.
-	Prices map[string]config.Amounts `json:"prices,omitempty"`
 }
 
 // Subscription is what is known about one subscription. The zero value knows
@@ -107,11 +95,18 @@ type Period struct {
 type Subscription struct {
 	// State is the newest.
 	State SubscriptionState `json:"state,omitzero"`
-	// Periods that were paid, by their start in milliseconds since 1970.
-	Periods map[string]Period `json:"periods,omitempty"`
+	// Periods in which it was seen active, by their start in milliseconds since 1970.
+	// What stands behind them is decided in [Subscription.Effect].
+	Periods map[string]Period `json:"running,omitempty"`
+	// Granted are periods, likewise, that an earlier release has counted as paid because
+	// their start was new. They keep what they gave. Nothing is added to them.
+	Granted map[string]Period `json:"periods,omitempty"`
 	// Seen are periods, likewise, in which the subscription was seen in another
 	// status than active: it is for the charges to say whether they were paid.
 	Seen map[string]Period `json:"seen,omitempty"`
+	// Renewals are the times at which Dodo told of a renewal, in milliseconds since 1970:
+	// the start of the renewed period, or a moment within it.
+	Renewals map[string]time.Time `json:"renewals,omitempty"`
 	// Charges by Dodo's payment id.
 	Charges map[string]Payment `json:"charges,omitempty"`
 	// GraceEndsAt ends the access of a past_due one: the latest that was said.
@@ -119,18 +114,13 @@ type Subscription struct {
 	GraceEndsAt time.Time `json:"grace_ends_at,omitzero"`
 }
 
-// Observed is a subscription that is known by one body. An active one has paid
-// for the period that it is in.
+// Observed is a subscription that is known by one body.
 func Observed(s SubscriptionState) Subscription {
 	known := Subscription{State: s}
 	if s.ProductID == "" || s.Quantity <= 0 || !s.PeriodStart.Before(s.PeriodEnd) {
 		return known
 	}
-	running := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
-	if s.Currency != "" {
-		running.Prices = map[string]config.Amounts{s.ProductID: {s.Currency: s.Price}}
-	}
-	period := map[string]Period{periodKey(s.PeriodStart): running}
+	period := map[string]Period{periodKey(s.PeriodStart): s.period()}
 	switch s.Status {
 	case SubscriptionActive:
 		known.Periods = period
@@ -140,11 +130,24 @@ func Observed(s SubscriptionState) Subscription {
 	return known
 }
 
+// Renewed is a subscription that is known by one body, which Dodo sent because of a
+// renewal. The body may be newer than its event (FACTS 3.1): a period that begins after
+// the event is not the one that was renewed.
+func Renewed(s SubscriptionState) Subscription {
+	known, at := Observed(s), s.At
+	if !s.PeriodStart.IsZero() && s.PeriodStart.Before(at) {
+		at = s.PeriodStart
+	}
+	known.Renewals = map[string]time.Time{periodKey(at): at}
+	return known
+}
+
 func periodKey(start time.Time) string { return strconv.FormatInt(start.UnixMilli(), 10) }
 
 // IsZero reports whether nothing is known.
 func (s Subscription) IsZero() bool {
-	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Seen) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero()
+	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Granted) == 0 && len(s.Seen) == 0 &&
+		len(s.Renewals) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero()
 }
 
 // Merge joins two states of knowledge about the same subscription. It is
@@ -156,7 +159,9 @@ func (s Subscription) Merge(t Subscription) Subscription {
 		m.State = t.State
 	}
 	m.Periods = unite(s.Periods, t.Periods, Period.merge)
+	m.Granted = unite(s.Granted, t.Granted, Period.merge)
 	m.Seen = unite(s.Seen, t.Seen, Period.merge)
+	m.Renewals = unite(s.Renewals, t.Renewals, func(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) })
 	m.Charges = unite(s.Charges, t.Charges, Payment.Merge)
 	m.GraceEndsAt = s.GraceEndsAt
 	if t.GraceEndsAt.After(m.GraceEndsAt) {
@@ -164,21 +169,6 @@ func (s Subscription) Merge(t Subscription) Subscription {
 	}
 	return m
 }
-
-func (p Period) merge(q Period) Period {
-	m := Period{Start: p.Start, End: p.End}
-	if q.End.After(p.End) {
-		m.End = q.End
-	}
-	if q.Start.Before(p.Start) {
-		m.Start = q.Start
-	}
-	m.Bought = unite(p.Bought, q.Bought, larger)
-	m.Prices = unite(p.Prices, q.Prices, func(a, b config.Amounts) config.Amounts { return unite(a, b, larger) })
-	return m
-}
-
-func larger(a, b int64) int64 { return max(a, b) }
 
 // unite joins two maps, and the values that both have.
 func unite[K comparable, V any](a, b map[K]V, join func(V, V) V) map[K]V {

@@ -9,10 +9,6 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// startsTogether is how far apart two starts may be and still mean the same
-// period: bodies about one period were seen to differ by seconds (FACTS 3.9).
-const startsTogether = 2 * time.Minute
-
 // Renewal is access that a subscription gives.
 type Renewal struct {
 	Plan   string     `json:"plan"`
@@ -20,6 +16,8 @@ type Renewal struct {
 	// Access until Until; without Access, Until is when it would have ended.
 	Access bool      `json:"access,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
+	// Renews: Dodo goes on with it after Until, as far as is known.
+	Renews bool `json:"renews,omitempty"`
 	// TrialUntil: before it the plan is trialing rather than active.
 	TrialUntil time.Time `json:"trial_until,omitzero"`
 }
@@ -28,9 +26,28 @@ type Renewal struct {
 // that begins at start, or by a payment, when start is zero.
 type TermsOf func(productID string, start time.Time) (Terms, bool)
 
-// Effect is what the subscription with the given id gives: for every period that
+// Effect is what the subscription with the given id gives: for every cycle that
 // was paid the product's credits, and access to the plan by its status. A pure
 // function, the same for every order in which the facts behind it arrived.
+//
+// The law of its credits: a cycle gives what its money buys.
+//
+//   - A cycle begins with the first charge, a trial or a renewal, and with a charge of the
+//     whole price in the middle of another one. Other changes of plan are part of the cycle
+//     that they are made in, wherever Dodo moves the billing dates.
+//   - It gives the credits of the choice (product and quantity) that it began with. If that
+//     was only seen later, and the charge is smaller than its price, it gives the share of
+//     them that the charge pays for.
+//   - Each further charge adds its amount before tax to the price of the first choice. The
+//     sum buys the most expensive choice that a charge was made for: all its credits for its
+//     price, or the same share of both. What is left of the sum buys credits at the rate of
+//     the choice that gives the fewest for its price. Later charges never lower what earlier
+//     ones have bought.
+//   - A charge that cannot be compared with prices (there is a discount, or another currency)
+//     buys the choice that it was made for, once.
+//   - A change without a charge gives the plan, and no credits before the next renewal.
+//   - A charge that was given back in full buys nothing. If a part was, the cycle gives the
+//     share of its credits that is still paid for.
 //
 // A product that brought too little in a period gives nothing in it, see
 // [Record.Underpaid]. A product without terms gives nothing and is reported by [ErrUnknownProduct],
@@ -40,54 +57,56 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 	var (
 		e       = Effect{heirs: make(map[string]string)}
 		unknown error
-		grant   = func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
-		periods = s.cycles()
-		charges = s.chargesOf(periods, policy)
-		short   = s.shortfalls(periods, charges, termsOf)
+		cycles  = s.cycles()
+		charges = s.chargesOf(cycles, policy)
+		short   = s.shortfalls(cycles, charges, termsOf)
 	)
-	for i, p := range periods {
-		var (
-			credits int64
-			expire  time.Time
-			paid    bool
-		)
-		for product, quantity := range p.Bought {
-			t, ok := termsOf(product, p.since[product])
+	for i, c := range cycles {
+		paid := false
+		for _, o := range c.offers {
+			t, ok := termsOf(o.ProductID, o.since)
 			if !ok {
-				unknown = fmt.Errorf("period of %s: %w", p.Start.Format(time.DateOnly), ErrUnknownProduct)
-				continue
+				unknown = fmt.Errorf("period of %s: %w", c.Start.Format(time.DateOnly), ErrUnknownProduct)
 			}
-			if falls(short, i, product) {
-				continue
-			}
-			paid = true
-			if t.Credits > ledger.Max/max(quantity, 1) {
-				return Effect{}, ledger.ErrRange
-			}
-			if t.Credits > 0 && (credits == 0 || later(p.expiry(t), expire)) {
-				expire = p.expiry(t)
-			}
-			credits = max(credits, t.Credits*quantity)
-			if t.Plan == "" && !charges[i].void() {
+			counts := ok && !falls(short, i, o.ProductID)
+			paid = paid || counts
+			if counts && t.Plan == "" && !charges[i].void() {
 				e.Standing.Paid = true
 			}
 		}
-		if credits > 0 {
-			e.Grants = append(e.Grants, ledger.Target{
-				ID: grant(periodKey(p.Start)), Amount: charges[i].share(credits), CreatedAt: p.Start, ExpiresAt: expire,
-			})
-			for _, key := range slices.Concat(p.keys, charges[i].keys) {
-				e.heirs[grant(key)] = grant(periodKey(p.Start))
-			}
+		g, err := s.gives(c, func(o offer) (Terms, bool) {
+			t, ok := termsOf(o.ProductID, o.since)
+			return t, ok && !falls(short, i, o.ProductID)
+		}, policy)
+		if err != nil {
+			return Effect{}, err
 		}
-		if paid && !charges[i].void() && p.Start.After(e.Standing.PaidAt) {
-			e.Standing.PaidAt = p.Start
+		if g.credits > 0 {
+			g.credits = charges[i].share(g.credits)
+			e.grant(id, c, g, charges[i].keys)
+		}
+		if paid && !charges[i].void() && c.Start.After(e.Standing.PaidAt) {
+			e.Standing.PaidAt = c.Start
 		}
 	}
-	if r, ok := s.renewal(termsOf, periods, charges, short); ok {
+	if _, ok := termsOf(s.State.ProductID, s.State.PeriodStart); !ok && s.State.Status == SubscriptionActive && len(s.Periods) > 0 {
+		unknown = fmt.Errorf("what is subscribed to now: %w", ErrUnknownProduct)
+	}
+	if r, ok := s.renewal(termsOf, cycles, charges, short); ok {
 		e.Standing.Renewal = &r
 	}
 	return e, unknown
+}
+
+// grant adds what a cycle gives. Whatever its grant was called when less was known, by one
+// of the keys or by a period that is part of it now, goes on as this one.
+func (e *Effect) grant(id string, c cycle, g gift, keys []string) {
+	name := func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
+	grant := name(periodKey(c.Start))
+	e.Grants = append(e.Grants, ledger.Target{ID: grant, Amount: g.credits, CreatedAt: c.Start, ExpiresAt: g.expire})
+	for _, key := range slices.Concat(c.keys, keys) {
+		e.heirs[name(key)] = grant
+	}
 }
 
 // expiry is when the credits of a period end: with it, unless the product says
@@ -104,57 +123,6 @@ func (p Period) expiry(t Terms) time.Time {
 
 // later reports whether a ends after b, of which zero never does.
 func later(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
-
-// cycle is one or several periods that are one and the same: their starts differ
-// by a moment, or a change of plan began a new one before the old one ended.
-type cycle struct {
-	Period
-	since map[string]time.Time // the start of the period in which a product came in
-	keys  []string             // of its periods
-}
-
-// cycles are the periods, put together and in order.
-func (s Subscription) cycles() []cycle {
-	var sorted []cycle
-	for _, p := range s.paid() {
-		since := make(map[string]time.Time, len(p.Bought))
-		for product := range p.Bought {
-			since[product] = p.Start
-		}
-		sorted = append(sorted, cycle{p, since, []string{periodKey(p.Start)}})
-	}
-	slices.SortFunc(sorted, func(a, b cycle) int { return a.compare(b.Period) })
-	var cycles []cycle
-	for _, c := range sorted {
-		if n := len(cycles); n > 0 && cycles[n-1].continuedBy(c.Period) {
-			cycles[n-1] = cycles[n-1].join(c)
-			continue
-		}
-		cycles = append(cycles, c)
-	}
-	return cycles
-}
-
-// join puts a later cycle to this one.
-func (c cycle) join(later cycle) cycle {
-	since := unite(c.since, later.since, func(first, _ time.Time) time.Time { return first })
-	return cycle{c.merge(later.Period), since, slices.Concat(c.keys, later.keys)}
-}
-
-func (p Period) continuedBy(q Period) bool {
-	if q.Start.Sub(p.Start) < startsTogether {
-		return true
-	}
-	if !q.Start.Before(p.End) {
-		return false
-	}
-	for product := range q.Bought {
-		if _, same := p.Bought[product]; same {
-			return false // it was renewed early
-		}
-	}
-	return true
-}
 
 // charge is the money behind one period.
 type charge struct {
@@ -178,35 +146,35 @@ func (c charge) share(credits int64) int64 {
 	return share(credits, c.kept, c.total)
 }
 
-// chargesOf says for each period which money is behind it: each payment belongs
-// to the period that it was made in, else to the one whose start is nearest.
-func (s Subscription) chargesOf(periods []cycle, policy config.DisputePolicy) []charge {
-	charges := make([]charge, len(periods))
-	if len(periods) == 0 {
-		return charges
-	}
-	for _, p := range s.Charges {
-		if p.Status != PaymentSucceeded || p.MethodOnly {
-			continue
-		}
-		c := &charges[periodOf(periods, p.CreatedAt)]
-		undone, full := p.undone(policy)
-		c.paid++
-		c.keys = append(c.keys, periodKey(p.CreatedAt))
-		for key, seen := range s.Seen {
-			if seen.mayHold(p.CreatedAt) {
-				c.keys = append(c.keys, key)
+// chargesOf says for each cycle which money is behind it. What was paid for a change and
+// given back in full buys nothing, and takes nothing from what the others bought.
+func (s Subscription) chargesOf(cycles []cycle, policy config.DisputePolicy) []charge {
+	charges := make([]charge, len(cycles))
+	for i, cycle := range cycles {
+		c := &charges[i]
+		for n, id := range cycle.charges {
+			p := s.Charges[id]
+			undone, full := p.undone(policy)
+			c.paid++
+			c.keys = append(c.keys, periodKey(p.CreatedAt))
+			for key, seen := range s.Seen {
+				if seen.mayHold(p.CreatedAt) {
+					c.keys = append(c.keys, key)
+				}
 			}
+			if c.net == nil {
+				c.net = make(config.Amounts)
+			}
+			c.net[p.Currency] += p.net()
+			if full {
+				c.undone++
+			}
+			if full && n > 0 {
+				continue
+			}
+			c.total += p.Total
+			c.kept += p.Total - undone
 		}
-		if full {
-			c.undone++
-		}
-		if c.net == nil {
-			c.net = make(config.Amounts)
-		}
-		c.net[p.Currency] += p.net()
-		c.total += p.Total
-		c.kept += p.Total - undone
 	}
 	return charges
 }
@@ -237,7 +205,10 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	r := Renewal{Plan: t.Plan, Until: s.State.PeriodEnd}
 	switch s.State.Status {
 	case SubscriptionActive:
-		r.Status, r.Access = PlanActive, true
+		r.Status, r.Access, r.Renews = PlanActive, true, !s.State.CancelAtEnd
+		if r.Renews {
+			r.Until = s.whileProcessing(r.Until)
+		}
 		if s.State.TrialDays > 0 {
 			r.TrialUntil = s.State.trialEnd()
 		}
@@ -258,8 +229,8 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	default:
 		return Renewal{}, false
 	}
-	if end := s.State.ExpiresAt; !end.IsZero() && end.Before(r.Until) {
-		r.Until = end
+	if end := s.State.ExpiresAt; !end.IsZero() && !end.After(r.Until) {
+		r.Until, r.Renews = end, false
 	}
 	if len(periods) > 0 {
 		now := periodOf(periods, s.State.PeriodStart)
@@ -268,6 +239,33 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 		}
 	}
 	return r, true
+}
+
+// processingTakes is how long a plan outlives its period while the charge for the next one
+// is being processed. Indian cards and UPI take 48 hours, at times 51 (FACTS 3.4); a charge
+// that is forgotten must not give access for ever.
+const processingTakes = 7 * 24 * time.Hour
+
+// whileProcessing is until when an active subscription gives access whose period ends then
+// and whose next charge may be under way. Its dates may have moved already, or move when
+// the money is there.
+func (s Subscription) whileProcessing(end time.Time) time.Time {
+	until := end
+	for _, p := range s.Charges {
+		if p.Status != PaymentProcessing {
+			continue
+		}
+		limit := p.CreatedAt.Add(processingTakes)
+		switch {
+		case !p.CreatedAt.Before(end.Add(-checkoutTakes)):
+			if limit.After(until) {
+				until = limit
+			}
+		case s.unfinished(s.State.period()) && limit.Before(until):
+			until = limit
+		}
+	}
+	return until
 }
 
 // maxTrial is the longest trial that Dodo knows, in days (FACTS 2.1).

@@ -7,16 +7,23 @@ import (
 	"time"
 )
 
-// paid are the periods that were paid: those in which the subscription was seen
-// active, and those that nobody told of in time but that a charge speaks for.
-// After an outage that is longer than a period, or with an empty store, Dodo says
-// no more of past periods than their payments (FACTS 2.5).
+// paid are the periods that something was paid for: those that an earlier release counted,
+// those in which the subscription was seen active, and those that nobody told of in time
+// but that a charge or a renewal speaks for. After an outage that is longer than a period,
+// or with an empty store, Dodo says no more of past periods than their payments
+// (FACTS 2.5). Whether a period that begins within another one was paid is not decided
+// here, see [Subscription.cycles].
 func (s Subscription) paid() []Period {
-	periods := slices.Collect(maps.Values(s.Periods))
+	periods := slices.Collect(maps.Values(s.Granted))
+	for _, p := range s.Periods {
+		if !s.unfinished(p) {
+			periods = append(periods, p)
+		}
+	}
 	if s.State.OnDemand {
 		return periods
 	}
-	charges := s.chargedAt()
+	charges := s.paidAt()
 	var unsure []Period
 	for _, seen := range slices.SortedFunc(maps.Values(s.Seen), Period.compare) {
 		if !within(periods, seen.Start) {
@@ -32,6 +39,25 @@ func (s Subscription) paid() []Period {
 	return append(periods, s.missed(periods, charges)...)
 }
 
+// unfinished reports whether the money of a period is not there yet: its dates have moved
+// already, but its charge is being processed or has failed. Before the first charge of all
+// succeeds, others may fail that are no part of it.
+func (s Subscription) unfinished(p Period) bool {
+	if slices.ContainsFunc(s.paidAt(), p.holds) {
+		return false
+	}
+	first := p.Start.Before(s.State.CreatedAt.Add(checkoutTakes))
+	for _, c := range s.Charges {
+		if apart := c.CreatedAt.Sub(p.Start).Abs(); apart > checkoutTakes {
+			continue
+		}
+		if c.Status == PaymentProcessing || c.Status == PaymentFailed && !first {
+			return true
+		}
+	}
+	return false
+}
+
 // isFor reports whether a charge at that time is for the period, rather than for
 // another: a charge is for the last one that had begun.
 func (p Period) isFor(at time.Time, all []Period) bool {
@@ -43,17 +69,20 @@ func (p Period) isFor(at time.Time, all []Period) bool {
 	})
 }
 
-// chargedAt is when something was charged, the latest first.
-func (s Subscription) chargedAt() []time.Time {
-	var at []time.Time
+// paidAt is when something was charged, or renewed, the latest first.
+func (s Subscription) paidAt() []time.Time {
+	at := slices.Collect(maps.Values(s.Renewals))
 	for _, p := range s.Charges {
-		if p.Status == PaymentSucceeded && !p.MethodOnly {
+		if p.pays() {
 			at = append(at, p.CreatedAt)
 		}
 	}
 	slices.SortFunc(at, func(a, b time.Time) int { return b.Compare(a) })
 	return at
 }
+
+// pays reports whether the charge pays for something, be it of nothing, as that of a trial.
+func (p Payment) pays() bool { return p.Status == PaymentSucceeded && !p.MethodOnly }
 
 // holds reports whether a charge at that time can be the one for the period.
 func (p Period) holds(at time.Time) bool {
@@ -96,7 +125,7 @@ func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
 		case s.State.trialIs(at, next.Start):
 		case gap < length/3*2:
 			continue
-		case gap > length/2*3:
+		case gap > length/2*3, gap < length/10*9: // next begins much later, or by a change
 			p.End = at.Add(length)
 		}
 		missed = append(missed, p)
@@ -121,8 +150,4 @@ func (s Subscription) before(next Period) map[string]int64 {
 		}
 	}
 	return next.Bought
-}
-
-func (p Period) compare(q Period) int {
-	return cmp.Or(p.Start.Compare(q.Start), p.End.Compare(q.End))
 }

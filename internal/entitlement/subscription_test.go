@@ -46,6 +46,11 @@ func body(status entitlement.SubscriptionStatus, product string, days int, chang
 	return entitlement.Observed(s)
 }
 
+// renewal is such a body as Dodo sends it because of a renewal.
+func renewal(product string, days int, change ...func(*entitlement.SubscriptionState)) entitlement.Subscription {
+	return entitlement.Renewed(body("active", product, days, change...).State)
+}
+
 func after(d time.Duration) func(*entitlement.SubscriptionState) {
 	return func(s *entitlement.SubscriptionState) { s.At = s.At.Add(d) }
 }
@@ -60,6 +65,14 @@ func charged(id string, days int, change ...func(*entitlement.Payment)) entitlem
 		c(&p)
 	}
 	return entitlement.Subscription{Charges: map[string]entitlement.Payment{id: p}}
+}
+
+func cents(total int64) func(*entitlement.Payment) {
+	return func(p *entitlement.Payment) { p.Total = total }
+}
+
+func priced(price int64, currency string) func(*entitlement.SubscriptionState) {
+	return func(s *entitlement.SubscriptionState) { s.Price, s.Currency = price, currency }
 }
 
 func refunded(amount int64) func(*entitlement.Payment) {
@@ -106,7 +119,9 @@ func TestSubscriptionEffect(t *testing.T) {
 		"renewed":                          {facts{body(active, "pdt_pro", 0), body(active, "pdt_pro", 30)}, 31, "500 pro active paid=true"},
 		"renewed, credits stay":            {facts{body(active, "pdt_keep", 0), body(active, "pdt_keep", 30)}, 31, "1000 pro active paid=true"},
 		"credits for a week":               {facts{body(active, "pdt_brief", 0)}, 8, "0 pro active paid=true"},
-		"renewed early":                    {facts{body(active, "pdt_keep", 0), body(active, "pdt_keep", 1)}, 2, "1000 pro active paid=true"},
+		"renewed early":                    {facts{body(active, "pdt_keep", 0), renewal("pdt_keep", 1)}, 2, "1000 pro active paid=true"},
+		"renewed early, only its charge":   {facts{body(active, "pdt_keep", 0), charged("pay_1", 0), body(active, "pdt_keep", 1), charged("pay_2", 1)}, 2, "1000 pro active paid=true"},
+		"only its dates moved":             {facts{body(active, "pdt_keep", 0), charged("pay_1", 0), body(active, "pdt_keep", 1), body(active, "pdt_keep", 2)}, 3, "500 pro active paid=true"},
 		"trial":                            {facts{body(active, "pdt_pro", 0, trial)}, 6, "500 pro trialing paid=true"},
 		"after the trial":                  {facts{body(active, "pdt_pro", 0, trial)}, 7, "500 pro active paid=true"},
 		"past due, within the grace":       {facts{body(active, "pdt_pro", 0), body("past_due", "pdt_pro", 0, after(month))}, 32, "0 pro past_due paid=true"},
@@ -123,12 +138,19 @@ func TestSubscriptionEffect(t *testing.T) {
 		"expired":                          {facts{body(active, "pdt_pro", 0), body("expired", "pdt_pro", 0, after(day))}, 2, "500 none expired paid=false"},
 		"the term ends before the period":  {facts{body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.ExpiresAt = noon.Add(9 * day) })}, 9, "500 none expired paid=false"},
 		"a status nobody knows":            {facts{body("celebrating", "pdt_pro", 0)}, 1, "0 none none paid=false"},
-		"a plan changed within the period": {facts{body(active, "pdt_pro", 0), body(active, "pdt_team", 10)}, 11, "800 team active paid=true"},
+		"a plan changed within the period": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 10), charged("pay_2", 10)}, 11, "800 team active paid=true"},
 		"a plan changed to a smaller one":  {facts{body(active, "pdt_team", 0), body(active, "pdt_pro", 10)}, 11, "800 pro active paid=true"},
-		"a plan changed, the period kept":  {facts{body(active, "pdt_pro", 0), body(active, "pdt_team", 0, after(day))}, 11, "800 team active paid=true"},
-		"a plan changed, its credits stay": {facts{body(active, "pdt_pro", 0), body(active, "pdt_hoard", 0, after(day))}, 31, "900 none expired paid=false"},
-		"a plan changed from such a one":   {facts{body(active, "pdt_keep", 0), body(active, "pdt_team", 0, after(day))}, 31, "800 none expired paid=false"},
-		"a plan changed, as many credits":  {facts{body(active, "pdt_pro", 0), body(active, "pdt_keep", 0, after(day)), body(active, "pdt_brief", 0, after(2*day))}, 31, "500 none expired paid=false"},
+		"a plan changed, nothing paid":     {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 10)}, 11, "500 team active paid=true"},
+		"a plan changed, the period kept":  {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1)}, 11, "800 team active paid=true"},
+		"nor paid, the period kept":        {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day))}, 11, "500 team active paid=true"},
+		"a plan changed, its credits stay": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_hoard", 0, after(day)), charged("pay_2", 1)}, 31, "900 none expired paid=false"},
+		"a plan changed from such a one":   {facts{body(active, "pdt_keep", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1)}, 31, "800 none expired paid=false"},
+		"a plan changed, as many credits":  {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_keep", 0, after(day)), charged("pay_2", 1), body(active, "pdt_brief", 0, after(2*day))}, 31, "500 none expired paid=false"},
+		"the charge for a change refunded": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1, refunded(1000))}, 11, "500 team active paid=true"},
+		"a change that nobody heard of":    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), charged("pay_2", 1), body(active, "pdt_team", 0, after(9*day))}, 11, "800 team active paid=true"},
+		"its charge is not heard of yet":   {facts{body(active, "pdt_pro", 0), body(active, "pdt_team", 0, after(day)), charged("pay_1", 0)}, 11, "500 team active paid=true"},
+		"one more piece, not paid":         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), pieces(2)), body(active, "pdt_pro", 0, after(2*day))}, 11, "500 pro active paid=true"},
+		"one more piece, paid, and back":   {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), pieces(2)), charged("pay_2", 1), body(active, "pdt_pro", 0, after(2*day))}, 11, "1000 pro active paid=true"},
 		"two pieces":                       {facts{body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 })}, 1, "1000 pro active paid=true"},
 		"only credits":                     {facts{body(active, "pdt_credits", 0)}, 40, "0 none none paid=true"},
 		"refunded":                         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(1000))}, 1, "0 none expired paid=false"},
@@ -156,6 +178,10 @@ func TestSubscriptionEffect(t *testing.T) {
 			})
 		})
 	}
+}
+
+func pieces(n int64) func(*entitlement.SubscriptionState) {
+	return func(s *entitlement.SubscriptionState) { s.Quantity = n }
 }
 
 func TestSubscriptionEffectCannotBeTold(t *testing.T) {
@@ -198,6 +224,12 @@ func TestSubscriptionMergeIsAJoin(t *testing.T) {
 			s.CancelAtEnd = rapid.Bool().Draw(t, "cancel")
 			s.PeriodEnd = s.PeriodEnd.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "end")))
 		})
+		if rapid.Bool().Draw(t, "renewed") {
+			s = entitlement.Renewed(s.State)
+		}
+		if rapid.Bool().Draw(t, "granted") { // by an earlier release
+			s.Granted = s.Periods
+		}
 		if rapid.Bool().Draw(t, "charged") {
 			s.Charges = map[string]entitlement.Payment{rapid.SampledFrom([]string{"p", "q"}).Draw(t, "charge"): facts.Draw(t, "payment")}
 		}

@@ -139,14 +139,8 @@ func TestUnderpaidIsAskedAgain(t *testing.T) {
 // nothing; the others do.
 func TestUnderpaidSubscription(t *testing.T) {
 	type facts = []entitlement.Subscription
-	priced := func(price int64, currency string) func(*entitlement.SubscriptionState) {
-		return func(s *entitlement.SubscriptionState) { s.Price, s.Currency = price, currency }
-	}
 	trial := func(s *entitlement.SubscriptionState) { s.TrialDays = 30 }
 	demand := func(s *entitlement.SubscriptionState) { s.OnDemand = true }
-	cents := func(total int64) func(*entitlement.Payment) {
-		return func(p *entitlement.Payment) { p.Total = total }
-	}
 	euros := func(p *entitlement.Payment) { p.Currency = "EUR" }
 	taxed := func(p *entitlement.Payment) { p.Tax = 200 }
 	const active = entitlement.SubscriptionActive
@@ -172,9 +166,9 @@ func TestUnderpaidSubscription(t *testing.T) {
 		"the second period only":                {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(1)), body(active, "pdt_pro", 30), charged("pay_2", 30)}, 31, pro},
 		"the first period only":                 {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 30), charged("pay_2", 30, cents(1))}, 31, "0 none paid=false dated=true"},
 		"refunded":                              {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(1), refunded(1))}, 1, nothing},
-		"a bigger plan, charged in part":        {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0), body(active, "pdt_team", 10, priced(1800, "USD")), charged("pay_2", 10, cents(600))}, 11, "800 team paid=true dated=true"},
+		"a bigger plan, charged in part":        {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0), body(active, "pdt_team", 10, priced(1800, "USD")), charged("pay_2", 10, cents(600))}, 11, "666 team paid=true dated=true"},
 		"a bigger plan for a cent":              {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0), body(active, "pdt_team", 10, priced(1, "USD")), charged("pay_2", 10, cents(1))}, 11, "500 none paid=false dated=true"},
-		"renewed early, charged in part":        {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0), body(active, "pdt_pro", 10, priced(900, "USD")), charged("pay_2", 10, cents(300))}, 11, "1000 pro paid=true dated=true"},
+		"renewed early, charged in part":        {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0), renewal("pdt_pro", 10, priced(900, "USD")), charged("pay_2", 10, cents(300))}, 11, "1000 pro paid=true dated=true"},
 		"a new card, for nothing":               {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), charged("pay_2", 1, methodOnly)}, 2, pro},
 		"a charge that failed is no too little": {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0, cents(1), func(p *entitlement.Payment) { p.Status = "failed" })}, 1, pro},
 	} {

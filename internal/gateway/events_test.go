@@ -437,6 +437,16 @@ var eventStories = map[string]func(s *story){
 		s.send("subscription.plan_changed", sub)
 		s.sees("800 pro active true")
 	},
+	"renewal in processing": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.send("payment.processing", s.charge("pay_2", "status", "processing"))
+		s.sees("0 pro active true")
+		s.now = s.now.Add(2 * day)
+		s.send("payment.succeeded", s.charge("pay_2", "created_at", s.now.Add(-2*day)))
+		s.send("subscription.renewed", with(sub, "previous_billing_date", s.now.Add(-2*day), "next_billing_date", s.now.Add(28*day)))
+		s.sees("500 pro active true")
+	},
 	"subscription cancelled": func(s *story) {
 		sub := s.subscribed()
 		s.now = s.now.Add(day)
@@ -684,6 +694,7 @@ func TestPlanChangeHeardFirst(t *testing.T) {
 			sub := s.subscription()
 			s.now = s.now.Add(10 * day)
 			s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
+			s.send("payment.succeeded", s.charge("pay_2"))
 			s.spend("h1", 700)
 			s.now = s.now.Add(-9 * day) // as the sender's clock was
 			s.send("subscription.active", sub)

@@ -57,6 +57,8 @@ type settings struct {
 	site       config.SiteID // siteID unless it says another
 	businesses []string
 	logger     *slog.Logger
+	keepsCycle bool // a prorated change of plan leaves the billing dates
+	quantities bool // subscriptions have more than one piece
 }
 
 var products = []config.Product{
@@ -101,6 +103,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 	t.Cleanup(hook.Close)
 	w.sim = simtest.New(t, dodosim.Options{
 		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret, Clock: with.clock,
+		Behavior: dodosim.Behavior{ProratedKeepsCycle: with.keepsCycle, SubscriptionQuantities: with.quantities},
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
 			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},

@@ -1,0 +1,85 @@
+package entitlement_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// kept is a subscription as an earlier release kept it, which counted each period as paid
+// whose start was new: `pro` changed three times to itself, and to `team` for nothing.
+const kept = `{"subscription":{
+	"state":{"at":"2026-11-22T12:00:00Z","status":"active","product_id":"pdt_team","quantity":1,"created_at":"2026-11-21T12:00:00Z",
+		"period_start":"2026-11-21T12:09:00Z","period_end":"2026-12-21T12:09:00Z"},
+	"periods":{
+		"1795262400000":{"start":"2026-11-21T12:00:00Z","end":"2026-12-21T12:00:00Z","bought":{"pdt_pro":1}},
+		"1795262580000":{"start":"2026-11-21T12:03:00Z","end":"2026-12-21T12:03:00Z","bought":{"pdt_pro":1}},
+		"1795262940000":{"start":"2026-11-21T12:09:00Z","end":"2026-12-21T12:09:00Z","bought":{"pdt_pro":1,"pdt_team":1}}},
+	"charges":{"pay_1":{"status":"succeeded","total":1000,"currency":"USD","subscription":"sub_1","created_at":"2026-11-21T12:00:00Z"}}},
+	"terms":{
+		"pdt_pro@1795262400000":{"credits":500,"plan":"pro"},"pdt_pro@1795262580000":{"credits":500,"plan":"pro"},
+		"pdt_pro@1795262940000":{"credits":500,"plan":"pro"},"pdt_team@1795262940000":{"credits":800,"plan":"team"}}}`
+
+// TestGrantedStays: what an earlier release gave is neither taken back nor given again,
+// whatever is heard of it now; and what is heard for the first time follows money.
+func TestGrantedStays(t *testing.T) {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	state := func(product string, begin time.Duration, at time.Duration) entitlement.SubscriptionState {
+		return entitlement.SubscriptionState{
+			At: start.Add(at), Status: entitlement.SubscriptionActive, ProductID: product, Quantity: 1, CreatedAt: start,
+			PeriodStart: start.Add(begin), PeriodEnd: start.Add(begin + month),
+		}
+	}
+	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}
+	for name, c := range map[string]struct {
+		heard []entitlement.Subscription
+		want  map[string]int64
+	}{
+		"nothing more": {nil, map[string]int64{"1795262400000": 500, "1795262580000": 500, "1795262940000": 800}},
+		"the same again": {
+			[]entitlement.Subscription{entitlement.Renewed(state("pdt_pro", 0, 0)), entitlement.Observed(state("pdt_team", 9*time.Minute, 2*day))},
+			map[string]int64{"1795262400000": 500, "1795262580000": 500, "1795262940000": 800},
+		},
+		"changed again, for nothing": {
+			[]entitlement.Subscription{entitlement.Observed(state("pdt_pro", 3*day, 3*day)), entitlement.Observed(state("pdt_hoard", 4*day, 4*day))},
+			map[string]int64{"1795262400000": 500, "1795262580000": 500, "1795262940000": 800},
+		},
+		"renewed": {
+			[]entitlement.Subscription{entitlement.Renewed(state("pdt_team", month+9*time.Minute, month+10*time.Minute))},
+			map[string]int64{"1795262400000": 500, "1795262580000": 500, "1795262940000": 800, "1797854940000": 800},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			permute(c.heard, func(order []entitlement.Subscription) {
+				var record, before entitlement.Record
+				if err := json.Unmarshal([]byte(kept), &record); err != nil {
+					t.Fatal(err)
+				}
+				before = record
+				for _, s := range order {
+					record = record.Fold(entitlement.Fact{Ref: ref, Subscription: s}, catalog)
+				}
+				state, err := json.Marshal(record)
+				if err != nil {
+					t.Fatal(err)
+				}
+				record = entitlement.Record{}
+				if err := json.Unmarshal(state, &record); err != nil {
+					t.Fatal(err)
+				}
+				e, err := record.Effect(ref, before, config.DisputeFreeze)
+				if err != nil || len(e.Grants) != len(c.want) {
+					t.Fatalf("%+v, %v", e.Grants, err)
+				}
+				for _, g := range e.Grants {
+					if want := c.want[g.ID[len("subscription/sub_1/"):]]; g.Amount != want {
+						t.Errorf("%s gives %d, want %d", g.ID, g.Amount, want)
+					}
+				}
+			})
+		})
+	}
+}

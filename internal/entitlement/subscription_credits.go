@@ -1,0 +1,152 @@
+package entitlement
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// creditsOf are the credits that a choice gives for a whole cycle.
+func creditsOf(t Terms, c Choice) (int64, error) {
+	if t.Credits > ledger.Max/max(c.Quantity, 1) {
+		return 0, ledger.ErrRange
+	}
+	return t.Credits * c.Quantity, nil
+}
+
+// bid is what a choice gives for a whole cycle, and what that costs: 0 if it is not known.
+type bid struct {
+	credits, price int64
+	expire         time.Time
+}
+
+// dearer reports whether a choice gives less for the same money than another one.
+func (b bid) dearer(c bid) bool {
+	bHigh, bLow := bits.Mul64(uint64(b.credits), uint64(c.price))
+	cHigh, cLow := bits.Mul64(uint64(c.credits), uint64(b.price))
+	return bHigh < cHigh || bHigh == cHigh && bLow < cLow
+}
+
+// buys is what money buys of a choice. What is left of it counts as it does for the
+// dearest one.
+func (b bid) buys(money int64, dearest bid) (int64, error) {
+	if money <= b.price {
+		return share(b.credits, money, b.price), nil
+	}
+	high, low := bits.Mul64(uint64(dearest.credits), uint64(money-b.price))
+	if high >= uint64(dearest.price) {
+		return 0, ledger.ErrRange
+	}
+	rest, _ := bits.Div64(high, low, uint64(dearest.price))
+	if rest > uint64(ledger.Max-b.credits) {
+		return 0, ledger.ErrRange
+	}
+	return b.credits + int64(rest), nil
+}
+
+// gift is what a cycle gives.
+type gift struct {
+	credits int64
+	expire  time.Time
+}
+
+// raise counts a bid that gives as many credits or more. They last as long as those of any
+// choice that was paid for.
+func (g *gift) raise(credits int64, b bid) {
+	if credits == 0 || credits < g.credits {
+		return
+	}
+	if g.credits == 0 || later(b.expire, g.expire) {
+		g.expire = b.expire
+	}
+	g.credits = credits
+}
+
+// bid is what an offer gives for a whole cycle, if it gives anything.
+func (c cycle) bid(o offer, currency string, terms func(offer) (Terms, bool)) (bid, error) {
+	b := bid{price: min(max(o.Price[currency], 0), mostPieces)}
+	t, ok := terms(o)
+	if !ok {
+		return b, nil
+	}
+	var err error
+	b.credits, err = creditsOf(t, o.Choice)
+	b.expire = c.expiry(t)
+	return b, err
+}
+
+// gives is what the money of a cycle buys: the law of [Subscription.Effect]. Terms is false
+// for an offer that gives nothing.
+func (s Subscription) gives(c cycle, terms func(offer) (Terms, bool), policy config.DisputePolicy) (gift, error) {
+	var g gift
+	for _, o := range c.offers {
+		b, err := c.bid(o, c.opening.currency, terms)
+		if err != nil {
+			return g, err
+		}
+		if o.granted {
+			g.raise(b.credits, b)
+		}
+	}
+	first, err := c.bid(c.opening.offer, c.opening.currency, terms)
+	if err != nil {
+		return g, err
+	}
+	if c.opening.whole {
+		g.raise(first.credits, first)
+	} else {
+		g.raise(share(first.credits, c.opening.paid, c.opening.price), first)
+	}
+	money, top, dearest := c.opening.paid, first, first
+	for _, id := range c.further() {
+		p := s.Charges[id]
+		if !s.countsWithin(c, p, policy) {
+			continue
+		}
+		b, compares := top, p.Currency == c.opening.currency
+		if o, known := chosenBy(c.offers, c.opening.key(), p); known {
+			if b, err = c.bid(o, p.Currency, terms); err != nil {
+				return g, err
+			}
+			compares = compares && b.price > 0
+		}
+		if !compares {
+			g.raise(b.credits, b)
+			continue
+		}
+		if b.price > top.price {
+			top = b
+		}
+		for _, o := range c.offers {
+			if o.First.After(p.CreatedAt.Add(startsTogether)) {
+				continue
+			}
+			seen, err := c.bid(o, p.Currency, terms)
+			if err != nil {
+				return g, err
+			}
+			if seen.credits > 0 && seen.price > 0 && seen.dearer(dearest) {
+				dearest = seen
+			}
+		}
+		if b.dearer(dearest) {
+			dearest = b
+		}
+		money = min(money+min(p.net(), mostPieces), mostPieces)
+		credits, err := top.buys(money, dearest)
+		if err != nil {
+			return g, err
+		}
+		g.raise(credits, b)
+	}
+	return g, nil
+}
+
+// countsWithin reports whether a charge after the opening buys something in the cycle. One
+// that is newer than every body does not: what it was made for is not known yet.
+func (s Subscription) countsWithin(c cycle, p Payment, policy config.DisputePolicy) bool {
+	_, undone := p.undone(policy)
+	return !s.State.OnDemand && p.net() > 0 && !undone && !s.State.At.Before(p.CreatedAt) && p.CreatedAt.Before(c.End.Add(-startsTogether))
+}

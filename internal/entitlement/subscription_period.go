@@ -1,0 +1,106 @@
+package entitlement
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+)
+
+// Period is one billing period that was seen running, and what was subscribed to
+// in it.
+type Period struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	// Bought is the largest quantity of each product, by Dodo's id: more than one
+	// product after a change of plan within the period.
+	Bought map[string]int64 `json:"bought"`
+	// Prices are what Dodo says that the period costs with a product: the most that
+	// was said, before tax.
+	Prices map[string]config.Amounts `json:"prices,omitempty"`
+	// Choices are the products and quantities that it was seen with, by [Choice.key].
+	Choices map[string]Choice `json:"choices,omitempty"`
+}
+
+// Choice is what is subscribed to: a quantity of a product.
+type Choice struct {
+	ProductID string `json:"product_id"`
+	Quantity  int64  `json:"quantity"`
+	// First and Last are when the first and the newest body with it were said.
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Price is what a whole period is charged with it, by currency and before tax; nil if
+	// Dodo did not say, or if there is a discount.
+	Price config.Amounts `json:"price,omitempty"`
+}
+
+func (c Choice) key() string { return c.ProductID + "/" + strconv.FormatInt(c.Quantity, 10) }
+
+// compare orders by when the choice was made. Of two at the same instant, the one that
+// gives less comes first: it is in favour of nobody to assume that more was paid.
+func (c Choice) compare(d Choice) int {
+	return cmp.Or(c.First.Compare(d.First), cmp.Compare(c.Quantity, d.Quantity), cmp.Compare(c.ProductID, d.ProductID))
+}
+
+func (c Choice) merge(d Choice) Choice {
+	if d.First.Before(c.First) {
+		c.First = d.First
+	}
+	if d.Last.After(c.Last) {
+		c.Last = d.Last
+	}
+	c.Price = unite(c.Price, d.Price, larger)
+	return c
+}
+
+// period is the one that a body tells of.
+func (s SubscriptionState) period() Period {
+	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, First: s.At, Last: s.At}
+	p := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
+	if s.Currency != "" {
+		if !s.Discounted {
+			c.Price = config.Amounts{s.Currency: s.Price}
+		}
+		p.Prices = map[string]config.Amounts{s.ProductID: {s.Currency: s.Price}}
+	}
+	p.Choices = map[string]Choice{c.key(): c}
+	return p
+}
+
+func (p Period) merge(q Period) Period {
+	m := Period{Start: p.Start, End: p.End}
+	if q.End.After(p.End) {
+		m.End = q.End
+	}
+	if q.Start.Before(p.Start) {
+		m.Start = q.Start
+	}
+	m.Bought = unite(p.Bought, q.Bought, larger)
+	m.Prices = unite(p.Prices, q.Prices, func(a, b config.Amounts) config.Amounts { return unite(a, b, larger) })
+	m.Choices = unite(p.Choices, q.Choices, Choice.merge)
+	return m
+}
+
+func (p Period) compare(q Period) int {
+	return cmp.Or(p.Start.Compare(q.Start), p.End.Compare(q.End))
+}
+
+// choices are the choices of the period, the oldest first. None was made before it began.
+func (p Period) choices() []Choice {
+	all := make([]Choice, 0, len(p.Choices))
+	for _, c := range p.Choices {
+		if c.First.Before(p.Start) {
+			c.First = p.Start
+		}
+		if c.Last.Before(c.First) {
+			c.Last = c.First
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, Choice.compare)
+	return all
+}
+
+func larger(a, b int64) int64 { return max(a, b) }
