@@ -89,6 +89,11 @@ type App struct {
 	// is decided. Default: `freeze`.
 	DisputePolicy config.DisputePolicy `json:"dispute_policy,omitempty"`
 
+	// How long a plan that renews outlives its period when Dodo has been asked and has
+	// nothing new to say; at most 30 days. While Dodo cannot be asked, it is an hour at the
+	// least. A plan that was cancelled ends with its period. Default: not at all.
+	Grace config.Duration `json:"grace,omitempty"`
+
 	// The most calls to Dodo in a minute, 10 to 1,000,000, whatever they are for. A quarter
 	// is kept for checkouts, one for confirming payments and one for reconciling; one
 	// account and one address get a part. Set it to what Dodo allows your business,
@@ -145,7 +150,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache(), a.validateBudget()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
 		return err
 	}
 	var err error
@@ -170,6 +175,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	options.SignupCredits = a.SignupCredits
 	options.RefundPolicy = a.RefundPolicy
 	options.DisputePolicy = a.DisputePolicy
+	options.Grace = a.Grace.Std()
 	options.KeepEvents = a.KeepEvents
 	options.Store = a.store
 	options.CacheEntries = a.CacheEntries
@@ -195,6 +201,16 @@ func (a *App) validateCache() error {
 		return fmt.Errorf("cache must be between 1 and %d accounts", mostCacheEntries)
 	case a.MaxStale < 0 || a.MaxStale.Std() > mostStale:
 		return errors.New("max_stale must be at most 1d")
+	}
+	return nil
+}
+
+// longestGrace is as long as a month: a plan must not outlive its period by another one.
+const longestGrace = 30 * 24 * time.Hour
+
+func (a *App) validateGrace() error {
+	if a.Grace < 0 || a.Grace.Std() > longestGrace {
+		return errors.New("grace must be at most 30d")
 	}
 	return nil
 }

@@ -117,6 +117,14 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parsePolicy(d, &a.RefundPolicy)
 	case "dispute_policy":
 		return parsePolicy(d, &a.DisputePolicy)
+	case "grace":
+		if err := readPeriod(d, &a.Grace); err != nil {
+			return err
+		}
+		if err := a.validateGrace(); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
 	case "budget":
 		if err := readCount(d, gateway.LargestBudget, &a.Budget); err != nil {
 			return err
@@ -137,7 +145,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parseBusinesses(d, &a.Businesses)
 	default:
 		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "plans", "signup_credits",
-			"cache", "max_stale", "refund_policy", "dispute_policy", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
+			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
 	}
 }
 

@@ -290,9 +290,11 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 			err = settleErr
 		case now.Credits >= h.Max:
 			charge, err = h.app.gateway.Hold(r.Context(), ask)
+		case now.Owed():
+			err = gateway.ErrUntold
 		}
 		if errors.Is(err, gateway.ErrInsufficient) {
-			return nil, h.refuse(w, r, v, now, waiting)
+			return nil, h.refuse(w, r, v, now.Snapshot, waiting)
 		}
 	}
 	if err == nil {

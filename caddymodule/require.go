@@ -18,6 +18,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -108,12 +109,16 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	var waiting []store.Order
 	if v.account != "" {
-		if now, waiting, err = v.settle(r); err != nil {
+		settled, orders, err := v.settle(r)
+		switch {
+		case err != nil:
 			return h.fail(w, r, v, err)
-		}
-		if h.requirement().MetBy(now) {
+		case h.requirement().MetBy(settled.Snapshot):
 			return servePrivate(w, r, next, nil)
+		case settled.Owed():
+			return h.fail(w, r, v, gateway.ErrUntold)
 		}
+		now, waiting = settled.Snapshot, orders
 	}
 	return h.refuse(w, r, v, httpapi.Refusal{
 		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf,

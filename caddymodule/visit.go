@@ -67,18 +67,18 @@ func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 	return v.charged, v.left
 }
 
-// settle asks Dodo about unpaid orders before the request is refused. Placeholders,
-// headers and later handlers see the result from then on.
-func (v *visit) settle(r *http.Request) (entitlement.Snapshot, []store.Order, error) {
+// settle asks Dodo about what is unpaid or unknown before the request is refused.
+// Placeholders, headers and later handlers see the result from then on.
+func (v *visit) settle(r *http.Request) (*gateway.View, []store.Order, error) {
 	defer v.site.app.store.keep()()
 	now, waiting, err := v.site.app.gateway.Settle(withAddress(r), v.account)
 	if err != nil {
-		return entitlement.Snapshot{}, nil, err
+		return nil, nil, err
 	}
 	if now != v.view {
 		v.show(r, now.Snapshot, false)
 	}
-	return now.Snapshot, waiting, nil
+	return now, waiting, nil
 }
 
 // show replaces the snapshot that placeholders, headers and later handlers see.

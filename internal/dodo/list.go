@@ -68,7 +68,22 @@ type PaymentChange struct {
 // Payments reads one page of the payments made since, all of them when that is
 // zero. Dodo is asked in whole seconds, so one made a moment before may be there.
 func (c *Client) Payments(ctx context.Context, since time.Time, page int) (Page[PaymentSummary], error) {
-	params := dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	return c.paymentPage(ctx, dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page))}, since)
+}
+
+// Charges reads one page of the payments of a subscription that were made since, as
+// [Client.Payments] does. The newest come first.
+func (c *Client) Charges(ctx context.Context, subscription string, since time.Time) (Page[PaymentSummary], error) {
+	if !isWord(subscription, maxID) {
+		return Page[PaymentSummary]{}, notAnID("list payments")
+	}
+	return c.paymentPage(ctx, dodopayments.PaymentListParams{
+		PageNumber: dodopayments.F[int64](0), SubscriptionID: dodopayments.F(subscription),
+	}, since)
+}
+
+func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentListParams, since time.Time) (Page[PaymentSummary], error) {
+	params.PageSize = dodopayments.F[int64](pageSize)
 	if !since.IsZero() {
 		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
 	}

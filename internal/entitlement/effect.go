@@ -52,13 +52,16 @@ type Standing struct {
 	Passes []Pass    `json:"passes,omitempty"`
 	// Renewal is the access that a subscription gives; nil for other objects.
 	Renewal *Renewal `json:"renewal,omitempty"`
+	// Next is what Dodo has not said of a subscription yet; nil if it has said all, and for
+	// other objects.
+	Next *Next `json:"next,omitempty"`
 	// Feature is the name of the feature that a grant of it delivers; else empty.
 	Feature string `json:"feature,omitempty"`
 }
 
 // IsZero reports whether the object contributes nothing.
 func (s Standing) IsZero() bool {
-	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil && s.Feature == ""
+	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil && s.Next == nil && s.Feature == ""
 }
 
 // Effect is everything that an object contributes to its account.

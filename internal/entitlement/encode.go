@@ -23,7 +23,7 @@ func (r Record) AppendJSON(b []byte) ([]byte, error) {
 
 // AppendJSON is [Record.AppendJSON] for a standing.
 func (s Standing) AppendJSON(b []byte) ([]byte, error) {
-	e := encoder{text: b, odd: s.Renewal != nil || s.Feature != ""}
+	e := encoder{text: b, odd: s.Renewal != nil || s.Next != nil || s.Feature != ""}
 	if !e.odd {
 		e.standing(s)
 	}

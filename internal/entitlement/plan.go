@@ -93,7 +93,7 @@ func (a access) compare(b access) int {
 	return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.plan, b.plan), cmp.Compare(a.status, b.status))
 }
 
-// at judges a renewal by the clock. In the grace, the plan ends with it.
+// at judges a renewal by the clock. In the grace, the plan ends with the grace.
 func (r Renewal) at(now time.Time, grace time.Duration) access {
 	a := access{plan: r.Plan, status: r.Status, until: r.Until}
 	if end := r.outlives(grace); !now.Before(r.Until) && now.Before(end) {

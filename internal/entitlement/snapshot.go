@@ -20,9 +20,10 @@ type Account struct {
 	StandingsRev int64
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
-	// Grace is how long a plan outlives its period if nothing was heard of what comes next.
-	// It is no part of what is kept: the caller sets it, see [Renewal.outlives].
-	Grace time.Duration
+	// Grace is how long a plan that renews outlives its period, when Dodo has been asked and
+	// has nothing new to say. While Dodo has not answered, UnansweredGrace counts if it is
+	// longer. Neither is stored: the caller sets them.
+	Grace, UnansweredGrace time.Duration
 	// Token is the store's own note of this state, opaque and often nil. Handed back with
 	// the next hold or end, it makes that cheaper if the state is still the same, and
 	// changes nothing if it is not.
@@ -94,10 +95,15 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 		}
 		passes = append(passes, st.Passes...)
 		if st.Renewal != nil {
-			known.add(st.Renewal.at(now, a.Grace))
+			grace := a.graceOf(st.Next)
+			known.add(st.Renewal.at(now, grace))
 			next.add(st.Renewal.TrialUntil)
 			next.add(st.Renewal.Until)
-			next.add(st.Renewal.outlives(a.Grace))
+			next.add(st.Renewal.outlives(grace))
+		}
+		if st.Next != nil {
+			next.add(st.Next.Due)
+			next.add(a.owedUntil(st.Next))
 		}
 	}
 	for _, a := range stack(passes, now) {

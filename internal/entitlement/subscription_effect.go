@@ -95,6 +95,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 	if r, ok := s.renewal(termsOf, cycles, charges, short); ok {
 		e.Standing.Renewal = &r
 	}
+	e.Standing.Next = s.next()
 	return e, unknown
 }
 
@@ -214,10 +215,7 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 		}
 	case SubscriptionPastDue:
 		r.Status, r.Access = PlanPastDue, true
-		r.Until = s.State.PeriodEnd.Add(defaultGrace)
-		if s.GraceEndsAt.After(s.State.PeriodEnd) { // else it was an earlier one's
-			r.Until = s.GraceEndsAt
-		}
+		r.Until = s.pastDueUntil()
 	case SubscriptionCancelled:
 		r.Status, r.Access = PlanCancelled, s.State.CancelAtEnd
 	case SubscriptionOnHold:
@@ -239,6 +237,14 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 		}
 	}
 	return r, true
+}
+
+// pastDueUntil is when the access of a subscription ends that is past due.
+func (s Subscription) pastDueUntil() time.Time {
+	if s.GraceEndsAt.After(s.State.PeriodEnd) { // else it was an earlier one's
+		return s.GraceEndsAt
+	}
+	return s.State.PeriodEnd.Add(defaultGrace)
 }
 
 // processingTakes is how long a plan outlives its period while the charge for the next one

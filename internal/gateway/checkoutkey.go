@@ -48,7 +48,7 @@ func (g *Gateway) ended(ctx context.Context, order *store.Order) (bool, error) {
 	if order.ID == "" || !order.Ended(g.Clock()) {
 		return false, nil
 	}
-	now, err := g.Confirm(ctx, order.Account, order.ID)
+	now, _, err := g.confirm(ctx, order.Account, order.ID)
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, dodo.ErrUnavailable):
 		return false, err

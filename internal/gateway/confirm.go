@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -16,30 +17,58 @@ import (
 // Dodo says, and returns the order as it is then. The caller's word grants
 // nothing; anybody else's order is [store.ErrNotFound].
 //
+// An order is returned as paid when what was bought is there. A payment for a subscription
+// comes without it, so until Dodo has told of the subscription the order is open, and has no
+// checkout.
+//
 // Dodo is asked about an order at most once in a few seconds, and within the
 // [Budget]. Beyond it nobody is refused: the order is returned as it is stored, and
 // the webhook or the next call brings it further. So it is when ctx ends before Dodo
 // has answered; what Dodo then says is applied all the same.
 func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order, error) {
-	order, err := g.Order(ctx, account, id)
-	if err == nil && order.State != store.OrderPaid && order.SessionID != "" {
+	order, there, err := g.confirm(ctx, account, id)
+	if order.State == store.OrderPaid && !there {
+		order = awaited(order)
+	}
+	return order, err
+}
+
+// confirm is [Gateway.Confirm] with the order as it is stored. there reports whether it is
+// paid and what was bought is there.
+func (g *Gateway) confirm(ctx context.Context, account, id string) (order store.Order, there bool, err error) {
+	if order, there, err = g.bought(ctx, account, id); err != nil {
+		return order, false, err
+	}
+	if !there && order.SessionID != "" {
 		select {
 		case read := <-g.ask(ctx, order):
 			if read.Err != nil {
-				return order, read.Err
+				return order, false, read.Err
 			}
 		case <-ctx.Done():
-			return order, nil
+			return order, false, nil
 		}
-		order, err = g.Order(ctx, account, id)
+		if order, there, err = g.bought(ctx, account, id); err != nil {
+			return order, false, err
+		}
 	}
-	if err == nil && order.State == store.OrderPaid {
+	if there {
 		// Another goroutine, or another gateway, may have committed the payment just now,
 		// and this gateway may not know of that. A caller that hears "paid" then reads
 		// the account, and must see what was bought.
 		g.views.Forget(account)
 	}
-	return order, err
+	return order, there, nil
+}
+
+// bought reads an order. there reports whether it is paid and what was bought is there.
+func (g *Gateway) bought(ctx context.Context, account, id string) (order store.Order, there bool, err error) {
+	order, err = g.Order(ctx, account, id)
+	if err != nil || order.State != store.OrderPaid {
+		return order, false, err
+	}
+	b, err := g.boughtBy(ctx, order)
+	return order, err == nil && b.there, err
 }
 
 // ask reads the order again at Dodo, unless that was done a moment ago or the
@@ -58,11 +87,19 @@ func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singlefligh
 	})
 }
 
-// reread applies what Dodo says about the payment of an order's session.
+// reread applies what Dodo says about the payment of an order's session or, if that is known,
+// about the subscription that was bought.
 func (g *Gateway) reread(ctx context.Context, order store.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
 	defer cancel()
 	ctx = withCall(ctx, callFor(ctx, forConfirm, order.Account))
+	if order.State == store.OrderPaid {
+		b, err := g.boughtBy(ctx, order)
+		if err == nil && !b.there {
+			_, err = g.resolve(ctx, entitlement.Doubt{Subscription: b.subscription})
+		}
+		return err
+	}
 	fact, err := g.readSession(ctx, order.SessionID)
 	if errors.Is(err, dodo.ErrNotFound) {
 		return nil // nothing is paid that Dodo does not know of

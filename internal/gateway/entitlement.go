@@ -40,6 +40,10 @@ func (g *Gateway) Entitlement(ctx context.Context, account string) (entitlement.
 // within milliseconds. A payment changes the account, so nobody who has just paid
 // is remembered as somebody who has not.
 //
+// If the period of a subscription is over and nobody has told how it goes on, Dodo is asked
+// first, as [Gateway.Settle] does. The caller waits for the answer for a second at most, and
+// sees the plan in its grace then.
+//
 // While messages do not come, every view is read from the store, and while that
 // cannot be reached, [Options.MaxStale] decides.
 func (g *Gateway) View(ctx context.Context, account string) (*View, error) {
@@ -48,6 +52,13 @@ func (g *Gateway) View(ctx context.Context, account string) (*View, error) {
 	}
 	v, result, err := g.views.View(ctx, account)
 	g.Observer.EntitlementRead(result)
+	if err != nil || !v.Over() || v.Stale {
+		return v, err
+	}
+	if q := g.inquire(ctx, account, v.Doubts); q == nil || !q.wait(ctx, g.Glance) {
+		return v, nil
+	}
+	v, _, err = g.views.View(ctx, account)
 	return v, err
 }
 
@@ -71,7 +82,8 @@ func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.
 func (g *Gateway) watch() {
 	g.views = cache.New(cache.Options{
 		Entries: cmp.Or(g.CacheEntries, DefaultCacheEntries), MaxStale: g.MaxStale,
-		Read: g.readAccount, Ranking: g.Catalog.Ranking(), Words: g.Words, Clock: g.Clock,
+		Read: g.readAccount, Ranking: g.Catalog.Ranking(), Grace: g.Grace, UnansweredGrace: entitlement.UnansweredGrace,
+		Words: g.Words, Clock: g.Clock,
 	})
 	g.stop = func() {}
 	if g.Store != nil {

@@ -10,6 +10,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -53,6 +54,8 @@ type Books interface {
 	Subscription(ctx context.Context, id string) (dodo.Fact, error)
 	// Payments lists the payments made since.
 	Payments(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentSummary], error)
+	// Charges lists the payments of a subscription made since: one page, the newest first.
+	Charges(ctx context.Context, subscription string, since time.Time) (dodo.Page[dodo.PaymentSummary], error)
 	// Refunds lists the refunds made since.
 	Refunds(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
 	// Disputes lists the disputes opened since.
@@ -100,6 +103,13 @@ type Options struct {
 	RefundPolicy config.RefundPolicy
 	// DisputePolicy says what an open dispute does.
 	DisputePolicy config.DisputePolicy
+	// Grace is how long a plan that renews outlives its period, when Dodo has been asked and
+	// has nothing new to say. While Dodo has not answered, it is at least
+	// [entitlement.UnansweredGrace].
+	Grace time.Duration
+	// Glance is how long a request that need not be refused waits for Dodo, if a period is over
+	// and nobody has told how it goes on; a second when 0.
+	Glance time.Duration
 	// KeepEvents says what the journal keeps of events, and for how long.
 	KeepEvents config.KeepEvents
 	Store      store.Store
@@ -129,6 +139,7 @@ type Gateway struct {
 	site      atomic.Pointer[string] // of the store, once it is known
 	business  atomic.Pointer[string] // the first one, once it is known
 	cooldowns cooldowns              // by order id
+	inquiries inquiries              // by account
 	offers    offerList
 	round     round // of redrives
 	views     *cache.Cache
@@ -150,10 +161,12 @@ func New(o Options) *Gateway {
 	if o.Budget == nil {
 		o.Budget = NewBudget(BudgetOptions{Clock: o.Clock})
 	}
+	o.Glance = cmp.Or(o.Glance, defaultGlance)
 	g := &Gateway{
 		Options:   o,
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 		busy:      rate.Sometimes{Interval: busyLogged},
+		inquiries: inquiries{running: make(map[string]*inquiry), next: make(map[string]time.Time)},
 	}
 	g.late.gateway, g.late.owed = g, make(map[string]int64)
 	g.offers.offers = offersAt(o.Catalog, nil)

@@ -50,7 +50,7 @@ func (g *Gateway) Inspect(ctx context.Context, account string) (Inspection, erro
 	if v.Account, err = g.Store.Account(ctx, account); err != nil {
 		return Inspection{}, err
 	}
-	v.Snapshot = v.Account.Snapshot(g.Clock(), g.Catalog.Ranking())
+	v.Snapshot = g.viewOf(v.Account).Snapshot
 	return v, nil
 }
 

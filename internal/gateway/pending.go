@@ -19,23 +19,33 @@ const (
 )
 
 // Settle is asked before somebody is told that they have not paid. It asks Dodo
-// about the newest of the account's orders that wait to be paid, applies what Dodo
+// about the newest of the account's orders that wait to be paid, and about the subscriptions
+// of which something is not known. It applies what Dodo
 // says, and returns what the account may do then, with the orders that wait all
 // the same, newest first. An order whose last attempt failed waits for another.
 //
 // Dodo is asked as in [Gateway.Confirm]: once for all who ask at the same time,
-// seldom for one order, and within the [Budget]. Its silence is no error,
-// because then nothing speaks for the account; a store that fails is one.
+// seldom for one order or account, and within the [Budget]. Its silence is no error. If it
+// leaves open whether somebody has paid, the view is [View.Owed], and must not be refused; a
+// store that fails is an error.
 //
 // That nothing waits is remembered with the view, and forgotten when an order can be
 // paid, so that no store is asked for the next refusal.
 func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waiting []store.Order, err error) {
-	known, err := g.View(ctx, account)
+	if len(account) > MaxAccount {
+		return nil, nil, ErrAccount
+	}
+	known, result, err := g.views.View(ctx, account)
+	g.Observer.EntitlementRead(result)
 	if err != nil {
 		return nil, nil, err
 	}
 	if known.Settled() {
 		return known, nil, nil
+	}
+	var q *inquiry
+	if len(known.Doubts) > 0 && !known.Stale {
+		q = g.inquire(ctx, account, known.Doubts)
 	}
 	// Orders first: one that is paid in between is then in the snapshot.
 	waiting, err = g.Pending(ctx, account)
@@ -47,19 +57,26 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waitin
 	if err != nil {
 		return nil, nil, err
 	}
+	if q != nil && q.wait(ctx, max(settlePatience, g.Glance)) && errors.Is(q.err, store.ErrUnavailable) {
+		return nil, nil, q.err // Dodo may have said that it is paid
+	}
 	// From the store: what is remembered may be from before a payment that the
 	// orders above are already behind.
 	a, err := g.readAccount(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
-	now = &View{Snapshot: a.Snapshot(g.Clock(), g.Catalog.Ranking())}
-	if len(waiting) == 0 && reflect.DeepEqual(now.Snapshot, known.Snapshot) {
+	now = g.viewOf(a)
+	if len(waiting)+len(now.Doubts)+len(known.Doubts) == 0 && reflect.DeepEqual(now.Snapshot, known.Snapshot) {
 		known.Settle()
 		now = known
 	}
 	return now, waiting, nil
 }
+
+// ErrUntold says that an account may have paid for what it is refused, and Dodo has not said
+// so yet, because it could not be asked.
+var ErrUntold = errors.New("dodo has not said yet what the account has paid for")
 
 // askAll asks Dodo about all of the orders at once, and waits only so long.
 func (g *Gateway) askAll(ctx context.Context, orders []store.Order) error {

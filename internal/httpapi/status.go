@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,9 @@ type statusAnswer struct {
 	Pending       []pendingOrder         `json:"pending"`  // newest first
 }
 
-// pendingOrder is an order that can still be paid. state is failed or cancelled
-// when the last attempt was.
+// pendingOrder is an order that can still be paid; state is failed or cancelled
+// when the last attempt was. Without a checkout_url it is paid, and what it bought is not
+// there yet.
 type pendingOrder struct {
 	OrderID     string           `json:"order_id"`
 	Product     string           `json:"product"`
@@ -143,7 +145,10 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 	if err != nil {
 		return statusAnswer{}, err
 	}
-	now, err := a.gateway.Entitlement(ctx, who.Account)
+	now, err := a.gateway.View(ctx, who.Account)
+	if err == nil && now.Untold() {
+		orders, now, err = a.awaited(ctx, who.Account, orders)
+	}
 	if err != nil {
 		return statusAnswer{}, err
 	}
@@ -161,6 +166,19 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 		})
 	}
 	return answer, nil
+}
+
+// awaited adds the orders that are paid, and what they bought is not there yet. Again the
+// orders come first.
+func (a *API) awaited(ctx context.Context, account string, orders []store.Order) ([]store.Order, *gateway.View, error) {
+	paid, err := a.gateway.Awaited(ctx, account)
+	if err != nil {
+		return nil, nil, err
+	}
+	orders = slices.SortedStableFunc(slices.Values(append(paid, orders...)), func(a, b store.Order) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	orders = slices.CompactFunc(orders, func(a, b store.Order) bool { return a.ID == b.ID })
+	now, err := a.gateway.View(ctx, account)
+	return orders, now, err
 }
 
 func orNull(t time.Time) *time.Time {

@@ -27,6 +27,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,8 @@ type View struct {
 	entitlement.Snapshot
 	// Stale: the store cannot be reached, and this is what was remembered.
 	Stale bool
+	// Doubts are what Dodo should be asked about before the account is refused something.
+	Doubts []entitlement.Doubt
 
 	words   *words       // see [View.Words]
 	settled *atomic.Bool // nil: it is not remembered
@@ -72,6 +75,22 @@ func (v *View) Words() []string {
 	}
 	w.once.Do(func() { w.texts = w.say(w.account, v.Snapshot) })
 	return w.texts
+}
+
+// Over reports whether a period is over and Dodo has not said how it goes on.
+func (v *View) Over() bool {
+	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Over })
+}
+
+// Owed reports whether the account must not be refused anything by this view, because it may
+// have paid for it.
+func (v *View) Owed() bool {
+	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Owed })
+}
+
+// Untold reports whether there is a payment for a subscription of which nothing else is known.
+func (v *View) Untold() bool {
+	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Untold })
 }
 
 // Settled reports whether no order of the account waits to be paid, as far as
@@ -109,6 +128,8 @@ type Options struct {
 	Read func(ctx context.Context, account string) (entitlement.Account, error)
 	// Ranking says which plan of a snapshot is the highest.
 	Ranking config.Ranking
+	// Grace and UnansweredGrace are those of [entitlement.Account].
+	Grace, UnansweredGrace time.Duration
 	// Words makes what is made of a snapshot once, and not for every request; nil
 	// is nothing.
 	Words func(account string, s entitlement.Snapshot) []string

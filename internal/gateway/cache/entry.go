@@ -42,12 +42,14 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 	e := &entry{
 		rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, token: a.Token, life: life, from: now, heard: a.Rev, known: now,
 	}
+	a.Grace, a.UnansweredGrace = c.Grace, c.UnansweredGrace
 	end := now.Add(remember + c.MaxStale)
 	last, at := &e.step, now
 	for n := 1; ; n++ {
 		last.words = &words{account: account, say: c.Words}
 		last.settled = &last.words.settled
 		last.Snapshot, last.until = a.SnapshotUntil(at, c.Ranking)
+		last.Doubts = a.Doubts(at)
 		// What is held is given back by the store when the hold runs out.
 		held := !a.HeldUntil.IsZero() && !last.until.Before(a.HeldUntil)
 		if last.until.IsZero() || last.until.After(end) || n == maxSteps || held {

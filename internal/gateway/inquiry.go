@@ -1,0 +1,280 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// Webhooks get lost, and some endpoints are sent only a part of them. So there are
+// subscriptions of which it is known that something is not known ([entitlement.Doubt]): a
+// period is over and nobody has told how it goes on, or there is a payment and no
+// subscription. Before a request sees the plan of such a subscription as gone, Dodo is asked.
+// What Dodo says takes the path of events, so every gateway on the store hears of it.
+
+const (
+	// defaultGlance is [Options.Glance]. It counts from the beginning of the inquiry, so that
+	// one that hangs delays few requests. Beyond it they see the plan in its grace.
+	defaultGlance = time.Second
+	// callEvery: an account is not asked about again before as many of these have passed as
+	// its last inquiry made calls, so it costs less than one call a minute.
+	callEvery = 61 * time.Second
+	// refusedPause is how long an account is not asked about again if [Budget] refused.
+	refusedPause = 10 * time.Second
+	// How many subscriptions, and payments of each, one inquiry reads.
+	inquiredSubscriptions = 5
+	inquiredPayments      = 12
+	// beforePeriod is how long before its period a charge may have been made.
+	beforePeriod = time.Hour
+)
+
+// inquiry is one under way, for all who wait for it.
+type inquiry struct {
+	began time.Time // not by the gateway's clock, because people wait in real time
+	done  chan struct{}
+	err   error // when it is done
+}
+
+// wait waits until the inquiry is done, but not longer than patience after its beginning. It
+// reports whether it is done.
+func (q *inquiry) wait(ctx context.Context, patience time.Duration) bool {
+	timer := time.NewTimer(patience - time.Since(q.began))
+	defer timer.Stop()
+	select {
+	case <-q.done:
+		return true
+	default:
+	}
+	select {
+	case <-q.done:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// inquiries are those under way, and the accounts that were asked about lately.
+type inquiries struct {
+	mu      sync.Mutex
+	running map[string]*inquiry
+	next    map[string]time.Time // when an account may be asked about again
+}
+
+// begin returns the inquiry about an account that is under way, or a new one, which is then
+// the caller's to make; nil if it is too early for another one.
+func (i *inquiries) begin(account string, now time.Time) (q *inquiry, own bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if q := i.running[account]; q != nil {
+		return q, false
+	}
+	if now.Before(i.next[account]) {
+		return nil, false
+	}
+	q = &inquiry{began: time.Now(), done: make(chan struct{})}
+	i.running[account] = q
+	return q, true
+}
+
+func (i *inquiries) end(account string, q *inquiry, now, next time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.running, account)
+	if len(i.next) >= cooldownsSwept {
+		for a, at := range i.next {
+			if !now.Before(at) {
+				delete(i.next, a)
+			}
+		}
+	}
+	i.next[account] = next
+	close(q.done)
+}
+
+// inquire asks Dodo about the account's doubts, once for all who want to know at the same
+// time, and seldom for one account. What Dodo says is applied also when they have left. It
+// returns nil if Dodo was asked a short while ago.
+func (g *Gateway) inquire(ctx context.Context, account string, doubts []entitlement.Doubt) *inquiry {
+	q, own := g.inquiries.begin(account, g.Clock())
+	if own {
+		go g.answer(context.WithoutCancel(ctx), account, doubts, q)
+	}
+	return q
+}
+
+func (g *Gateway) answer(ctx context.Context, account string, doubts []entitlement.Doubt, q *inquiry) {
+	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
+	defer cancel()
+	ctx = withCall(ctx, callFor(ctx, forConfirm, account))
+	calls := 0
+	for _, d := range doubts[:min(len(doubts), inquiredSubscriptions)] {
+		n, err := g.resolve(ctx, d)
+		calls += n
+		if err != nil {
+			q.err = err
+			g.tellUnanswered(d, err)
+		}
+	}
+	now := g.Clock()
+	pause := max(time.Duration(calls)*callEvery, refusedPause)
+	g.inquiries.end(account, q, now, now.Add(pause))
+}
+
+func (g *Gateway) tellUnanswered(d entitlement.Doubt, err error) {
+	if !g.refusedByBudget(err) {
+		g.Logger.Warn("Dodo could not be asked about a subscription; its plan lasts a while longer if it renews",
+			"subscription", d.Subscription, "grace", max(g.Grace, entitlement.UnansweredGrace), "error", err)
+	}
+}
+
+// resolve reads a subscription and its newest payments, and applies them. The payments come
+// first: whether a new period was paid follows from them, and Dodo calls a subscription active
+// whose charge is still being processed. calls is how many calls to Dodo that took.
+func (g *Gateway) resolve(ctx context.Context, d entitlement.Doubt) (calls int, err error) {
+	said, err := g.Provider.Subscription(ctx, d.Subscription)
+	calls = asked(err)
+	if err != nil {
+		return calls, err
+	}
+	cause := "read:" + d.Subscription
+	if status := said.Subscription.State.Status; status == entitlement.SubscriptionActive || status == entitlement.SubscriptionPastDue {
+		n, err := g.resolveCharges(ctx, d, cause)
+		calls += n
+		if err != nil && !final(err) {
+			return calls, err // without the payments it may say too much, or too little
+		}
+	}
+	_, err = g.apply(ctx, said, cause, nil, nil)
+	return calls, err
+}
+
+// resolveCharges reads the payments of a subscription that are not known as they are.
+func (g *Gateway) resolveCharges(ctx context.Context, d entitlement.Doubt, cause string) (calls int, err error) {
+	list, err := g.Provider.Charges(ctx, d.Subscription, since(d.Since, beforePeriod))
+	calls = asked(err)
+	if err != nil {
+		return calls, err
+	}
+	known, err := g.subscription(ctx, d.Subscription)
+	if err != nil {
+		return calls, err
+	}
+	for _, p := range list.Items {
+		if p.Clues.SubscriptionID != d.Subscription || known.Charges[p.ID].Status == p.Status {
+			continue
+		}
+		if calls > inquiredPayments {
+			break
+		}
+		fact, err := g.Provider.Payment(ctx, p.ID)
+		calls += asked(err)
+		if err == nil {
+			_, err = g.apply(ctx, fact, cause, nil, nil)
+		}
+		if err != nil {
+			return calls, err
+		}
+	}
+	return calls, nil
+}
+
+// asked is how many calls one is that ended with err: none if the budget refused it.
+func asked(err error) int {
+	if errors.Is(err, ErrTooManyRequests) {
+		return 0
+	}
+	return 1
+}
+
+// final reports whether Dodo would say the same if it were asked again soon.
+func final(err error) bool {
+	return errors.Is(err, dodo.ErrUnauthorized) || errors.Is(err, dodo.ErrRejected) || errors.Is(err, dodo.ErrNotFound) || errors.Is(err, dodo.ErrBadAnswer)
+}
+
+// subscription is what is known of a subscription; nothing if nobody here has it.
+func (g *Gateway) subscription(ctx context.Context, id string) (entitlement.Subscription, error) {
+	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: id}
+	account, err := g.Store.Owner(ctx, ref)
+	if err != nil || account == "" {
+		return entitlement.Subscription{}, err
+	}
+	record, err := g.record(ctx, account, ref)
+	return record.Subscription, err
+}
+
+// record is what is known of an object of an account.
+func (g *Gateway) record(ctx context.Context, account string, ref entitlement.Ref) (entitlement.Record, error) {
+	object, err := g.Store.Object(ctx, account, ref)
+	if err != nil {
+		return entitlement.Record{}, err
+	}
+	return recordOf(ref, object)
+}
+
+// viewOf is what a request sees of an account that was just read.
+func (g *Gateway) viewOf(a entitlement.Account) *View {
+	a.Grace, a.UnansweredGrace = g.Grace, entitlement.UnansweredGrace
+	now := g.Clock()
+	return &View{Snapshot: a.Snapshot(now, g.Catalog.Ranking()), Doubts: a.Doubts(now)}
+}
+
+// bought is how far an order is that a payment was made for.
+type bought struct {
+	subscription string // that it bought; empty for none
+	there        bool   // what it bought is there
+}
+
+// boughtBy says whether what a paid order bought is there: not before Dodo has told of the
+// subscription that was paid, because a payment alone does not say what it is.
+func (g *Gateway) boughtBy(ctx context.Context, order store.Order) (bought, error) {
+	record, err := g.record(ctx, order.Account, entitlement.Ref{Kind: entitlement.KindPayment, ID: order.PaymentID})
+	if err != nil || record.Payment.Subscription == "" {
+		return bought{there: true}, err
+	}
+	known, err := g.subscription(ctx, record.Payment.Subscription)
+	status := known.State.Status
+	return bought{record.Payment.Subscription, status != "" && status != entitlement.SubscriptionPending}, err
+}
+
+// awaited is a paid order as its customer sees it before what was bought is there. It must
+// not be paid again.
+func awaited(order store.Order) store.Order {
+	order.State, order.CheckoutURL = store.OrderOpen, ""
+	return order
+}
+
+// newestPurchases is of how many orders [Gateway.Awaited] looks whether they are.
+const newestPurchases = 5
+
+// Awaited are the newest of the account's orders that are paid, and what they bought is not
+// there yet. They are shown as open, and have no checkout.
+func (g *Gateway) Awaited(ctx context.Context, account string) ([]store.Order, error) {
+	orders, err := g.Store.Purchases(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	var all []store.Order
+	looked := 0
+	for _, order := range orders {
+		if order.State != store.OrderPaid {
+			continue
+		}
+		if looked++; looked > newestPurchases {
+			break
+		}
+		b, err := g.boughtBy(ctx, order)
+		if err != nil {
+			return nil, err
+		}
+		if !b.there {
+			all = append(all, awaited(order))
+		}
+	}
+	return all, nil
+}
