@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,9 @@ type story struct {
 	*world
 	now time.Time
 	n   int // events so far
+
+	mu   sync.Mutex
+	told map[string][]byte // by id, subscriptions as the last event of each has them
 }
 
 var storyProducts = append([]config.Product{
@@ -45,10 +50,31 @@ func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 
 func tellOf(t *testing.T, backend string, with settings) *story {
 	t.Helper()
-	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), told: make(map[string][]byte)}
 	with.clock = func() time.Time { return s.now }
+	if with.between == nil {
+		with.between = s.answers
+	}
 	s.world = newWorld(t, s.newStore(t, backend), with)
 	return s
+}
+
+// answers is a Dodo that says of the subscriptions of events what the events said.
+func (s *story) answers(dodo http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		body := s.told[strings.TrimPrefix(r.URL.Path, "/subscriptions/")]
+		if r.URL.Path == "/payments" && s.told[r.URL.Query().Get("subscription_id")] != nil {
+			body = []byte(`{"items":[]}`)
+		}
+		s.mu.Unlock()
+		if body == nil || r.Method != http.MethodGet {
+			dodo.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	})
 }
 
 // newStore is an empty store by the story's clock.
@@ -80,6 +106,13 @@ func (s *story) deliverAs(id, eventType string, data map[string]any) gateway.Out
 	s.t.Helper()
 	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": data["business_id"], "timestamp": s.now, "data": data})
 	must(s.t, err)
+	if strings.HasPrefix(eventType, "subscription.") {
+		told, err := json.Marshal(data)
+		must(s.t, err)
+		s.mu.Lock()
+		s.told[fmt.Sprint(data["subscription_id"])] = told
+		s.mu.Unlock()
+	}
 	header, raw := signedAt(s.t, id, string(body), s.now)
 	outcome, err := s.HandleEvent(s.t.Context(), header, raw)
 	must(s.t, err)

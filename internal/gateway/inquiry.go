@@ -23,7 +23,7 @@ const (
 	defaultGlance = time.Second
 	// callEvery: an account is not asked about again before as many of these have passed as
 	// its last inquiry made calls, so it costs less than one call a minute.
-	callEvery = 61 * time.Second
+	callEvery = 65 * time.Second
 	// refusedPause is how long an account is not asked about again if [Budget] refused.
 	refusedPause = 10 * time.Second
 	// How many subscriptions, and payments of each, one inquiry reads.

@@ -42,7 +42,7 @@ func TestPlanChangeTable(t *testing.T) {
 			for _, keeps := range []bool{false, true} {
 				mode, change, want := row[1], changes[i], strings.TrimSpace(cell)
 				t.Run(fmt.Sprintf("%s/%s to %d %s/keeps the dates %v", mode, change.from, change.pieces, change.to, keeps), func(t *testing.T) {
-					s := tellOf(t, "bolt", settings{products: storyProducts, keepsCycle: keeps, quantities: true})
+					s := tellOf(t, "bolt", settings{products: storyProducts, behavior: dodosim.Behavior{ProratedKeepsCycle: keeps, SubscriptionQuantities: true}})
 					attempt, err := s.sim.Pay(s.order("alice", change.from).SessionID, goodCard)
 					must(t, err)
 					s.flush()
@@ -72,7 +72,7 @@ func TestPlanChangeTable(t *testing.T) {
 func TestPlanPingPong(t *testing.T) {
 	basic, pro := config.Product{Name: "monthly", ID: "pdt_monthly", Plan: "basic", Credits: 100}, config.Product{Name: "team", ID: "pdt_team", Plan: "pro", Credits: 500}
 	for _, keeps := range []bool{false, true} {
-		s := tellOf(t, "bolt", settings{products: []config.Product{basic, pro}, keepsCycle: keeps})
+		s := tellOf(t, "bolt", settings{products: []config.Product{basic, pro}, behavior: dodosim.Behavior{ProratedKeepsCycle: keeps})
 		attempt, err := s.sim.Pay(s.order("alice", "monthly").SessionID, goodCard)
 		must(t, err)
 		s.flush()
@@ -121,7 +121,7 @@ func TestPlanChangeHistories(t *testing.T) {
 	modes := []string{"prorated_immediately", "difference_immediately", "full_immediately", "do_not_bill"}
 	for n := range uint64(*shopHistories) {
 		r := rand.New(rand.NewPCG(*shopSeed, n))
-		s := tellOf(t, "bolt", settings{products: sold, keepsCycle: r.IntN(2) == 0, quantities: true})
+		s := tellOf(t, "bolt", settings{products: sold, behavior: dodosim.Behavior{ProratedKeepsCycle: r.IntN(2) == 0, SubscriptionQuantities: true}})
 		s.sim.SetMischief(dodosim.Mischief{Seed: n + 1, Drop: 0.3, Duplicate: 0.2, NewID: 0.1})
 		product, pieces := "pdt_monthly", int64(1)
 		attempt, err := s.sim.Pay(s.order("alice", "monthly").SessionID, goodCard)

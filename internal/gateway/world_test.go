@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -49,7 +50,9 @@ type settings struct {
 	between       func(dodo http.Handler) http.Handler // the gateway and Dodo
 	events        config.KeepEvents
 	maxStale      time.Duration
-	returnTo      []string // of the site http://localhost:8080
+	grace         time.Duration
+	glance        time.Duration // so long that only a Dodo that hangs is not waited for, if 0
+	returnTo      []string      // of the site http://localhost:8080
 	// perMinute limits the calls to Dodo, and sleep waits for them, by the clock of the
 	// test; without a number all are admitted.
 	perMinute  int
@@ -57,8 +60,7 @@ type settings struct {
 	site       config.SiteID // siteID unless it says another
 	businesses []string
 	logger     *slog.Logger
-	keepsCycle bool // a prorated change of plan leaves the billing dates
-	quantities bool // subscriptions have more than one piece
+	behavior   dodosim.Behavior
 }
 
 var products = []config.Product{
@@ -103,7 +105,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 	t.Cleanup(hook.Close)
 	w.sim = simtest.New(t, dodosim.Options{
 		APIKey: apiKey, WebhookURL: hook.URL, WebhookSecret: secret, Clock: with.clock,
-		Behavior: dodosim.Behavior{ProratedKeepsCycle: with.keepsCycle, SubscriptionQuantities: with.quantities},
+		Behavior: with.behavior,
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
 			{ID: "pdt_pack9", Name: "Nine credits", Price: 900, Currency: "USD"},
@@ -114,6 +116,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 			{ID: "pdt_try", Name: "After a trial", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, TrialDays: 14},
 			{ID: "pdt_reports", Name: "Reports", Price: 700, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, Features: []string{"reports"}},
 			{ID: "pdt_export", Name: "Export", Price: 300, Currency: "USD", Features: []string{"export", "reports"}},
+			{ID: "pdt_weekly", Name: "Pro, weekly", Price: 300, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Week}},
 			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},
 		},
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
@@ -167,6 +170,7 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 		Catalog: catalog, Site: site, SiteID: with.site, Businesses: with.businesses, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Budget: budget, Verifier: verifier, Prover: prover, Observer: w.seen,
 		Logger: with.logger, Clock: with.clock, MaxStale: with.maxStale,
+		Grace: with.grace, Glance: cmp.Or(with.glance, 30*time.Second),
 	})
 	w.t.Cleanup(g.Close)
 	return g
