@@ -33,6 +33,7 @@ import (
 //		max_stale      <period>
 //		refund_policy  debt | floor
 //		dispute_policy freeze | ignore
+//		grace          <period>
 //		budget         <calls a minute>
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]

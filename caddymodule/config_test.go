@@ -146,6 +146,10 @@ func TestAppSettings(t *testing.T) {
 		"keep events too long":   {"keep_events", map[string]any{"period": "900000h"}, "keep_events must be at most 100 years"},
 		"keep events otherwise":  {"keep_events", map[string]any{"drop": true}, `unknown field "drop"`},
 
+		"grace":          {"grace", "2h", ""},
+		"grace too long": {"grace", "31d", "grace must be at most 30d"},
+		"negative grace": {"grace", "-1h", "grace must be at most 30d"},
+
 		"live mode":                  {"environment", "live_mode", ""},
 		"environment of a variable":  {"environment", "{env.DODOGATE_TEST_ENV}", ""},
 		"unknown environment":        {"environment", "live", "environment must be test_mode or live_mode"},
