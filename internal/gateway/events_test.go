@@ -29,7 +29,7 @@ type story struct {
 	n   int // events so far
 
 	mu   sync.Mutex
-	told map[string][]byte // by id, subscriptions as the last event of each has them
+	dodo map[string]map[string]any // by path, what Dodo says of objects of the story; nil: nothing
 }
 
 var storyProducts = append([]config.Product{
@@ -50,7 +50,7 @@ func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 
 func tellOf(t *testing.T, backend string, with settings) *story {
 	t.Helper()
-	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), told: make(map[string][]byte)}
+	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), dodo: make(map[string]map[string]any)}
 	with.clock = func() time.Time { return s.now }
 	if with.between == nil {
 		with.between = s.answers
@@ -59,21 +59,41 @@ func tellOf(t *testing.T, backend string, with settings) *story {
 	return s
 }
 
-// answers is a Dodo that says of the subscriptions of events what the events said.
-func (s *story) answers(dodo http.Handler) http.Handler {
+// dodoSays is what Dodo says of an object from now on; nil is that it is away.
+func (s *story) dodoSays(path string, data map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dodo[path] = data
+}
+
+// answers is a Dodo that says of the story's subscriptions what their last event said, or
+// what it was told to.
+func (s *story) answers(simulated http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		body := s.told[strings.TrimPrefix(r.URL.Path, "/subscriptions/")]
-		if r.URL.Path == "/payments" && s.told[r.URL.Query().Get("subscription_id")] != nil {
-			body = []byte(`{"items":[]}`)
-		}
-		s.mu.Unlock()
-		if body == nil || r.Method != http.MethodGet {
-			dodo.ServeHTTP(w, r)
+		defer s.mu.Unlock()
+		var answer any
+		said, ours := s.dodo[r.URL.Path]
+		switch subscription := r.URL.Query().Get("subscription_id"); {
+		case r.Method == http.MethodGet && ours:
+			answer = said
+		case r.URL.Path == "/payments" && subscription != "":
+			items := []any{}
+			for _, p := range s.dodo {
+				if p["payment_id"] != nil && p["subscription_id"] == subscription {
+					items = append(items, p)
+				}
+			}
+			answer = map[string]any{"items": items}
+		default:
+			simulated.ServeHTTP(w, r)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
+		if ours && said == nil {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_ = json.NewEncoder(w).Encode(answer)
 	})
 }
 
@@ -107,11 +127,7 @@ func (s *story) deliverAs(id, eventType string, data map[string]any) gateway.Out
 	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": data["business_id"], "timestamp": s.now, "data": data})
 	must(s.t, err)
 	if strings.HasPrefix(eventType, "subscription.") {
-		told, err := json.Marshal(data)
-		must(s.t, err)
-		s.mu.Lock()
-		s.told[fmt.Sprint(data["subscription_id"])] = told
-		s.mu.Unlock()
+		s.dodoSays(fmt.Sprint("/subscriptions/", data["subscription_id"]), data)
 	}
 	header, raw := signedAt(s.t, id, string(body), s.now)
 	outcome, err := s.HandleEvent(s.t.Context(), header, raw)
@@ -193,6 +209,16 @@ func (s *story) wants(got, want gateway.Outcome) {
 	s.t.Helper()
 	if got != want {
 		s.t.Errorf("the event was %s, want %s", got, want)
+	}
+}
+
+// isOwed wants alice to be asked to wait, or to be refused, when she lacks something.
+func (s *story) isOwed(want bool) {
+	s.t.Helper()
+	now, _, err := s.Settle(s.t.Context(), "alice")
+	must(s.t, err)
+	if now.Owed() != want {
+		s.t.Errorf("it is owed: %v, want %v", now.Owed(), want)
 	}
 }
 
@@ -541,6 +567,45 @@ var eventStories = map[string]func(s *story){
 		s.sees("500 pro active true")
 		s.now = s.now.Add(time.Second)
 		s.sees("0 none expired false")
+	},
+	"renewal without an event": func(s *story) {
+		sub := s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.dodoSays("/payments/pay_2", s.charge("pay_2"))
+		s.dodoSays("/subscriptions/sub_1", with(sub, "previous_billing_date", s.now, "next_billing_date", s.now.Add(30*day)))
+		s.sees("500 pro active true")
+	},
+	"charge without its subscription": func(s *story) {
+		s.dodoSays("/subscriptions/sub_1", nil)
+		charge := s.charge("pay_1", "metadata", s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "monthly"))
+		s.send("payment.succeeded", charge)
+		s.sees("0 none none false")
+		s.isOwed(true)
+		s.now = s.now.Add(5 * time.Minute)
+		s.dodoSays("/payments/pay_1", charge)
+		s.dodoSays("/subscriptions/sub_1", s.subscription())
+		s.sees("500 pro active true")
+	},
+	"period over, nothing new": func(s *story) {
+		s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, grace: 2 * time.Hour, between: s.answers})
+		s.subscribed()
+		s.now = s.now.Add(30 * day)
+		s.sees("0 pro active true")
+		s.isOwed(false)
+		s.now = s.now.Add(2*time.Hour - time.Second)
+		s.sees("0 pro active true")
+		s.now = s.now.Add(time.Second)
+		s.sees("0 none expired false")
+	},
+	"period over, no answer": func(s *story) {
+		s.subscribed()
+		s.dodoSays("/subscriptions/sub_1", nil)
+		s.now = s.now.Add(30 * day)
+		s.sees("0 pro active true")
+		s.isOwed(true)
+		s.now = s.now.Add(time.Hour)
+		s.sees("0 none expired false")
+		s.isOwed(false)
 	},
 	"refund of a charge": func(s *story) {
 		s.subscribed()
