@@ -34,7 +34,7 @@ func init() {
 //
 // Who cannot pay is refused: with 402 and offers of what would satisfy it, with
 // 401 when nobody is logged in. Before a 402, Dodo is asked about orders of the
-// account that wait to be paid. A request that comes as TLS early data is answered
+// account that wait to be paid, and about subscriptions whose period is over. A request that comes as TLS early data is answered
 // with 425, and a CORS preflight, which carries no login, passes for nothing: of
 // the answer to it only the status and the `Access-Control-*` headers go back.
 //

@@ -36,7 +36,8 @@ func init() {
 // products that would satisfy it. A browser gets a page with buy buttons, a gRPC call gets
 // a `grpc-status`, and other clients get `application/problem+json`. With `refuse error`
 // the site's own `handle_errors` answers. Before a 402, Dodo is asked about the account's
-// unpaid orders, so that an account that has just paid is not refused.
+// unpaid orders and about subscriptions whose period is over, so that an account that has
+// just paid is not refused.
 //
 // A CORS preflight passes, because it carries no login. Its answer keeps only the status
 // and the `Access-Control-*` headers. A request that changes something and arrives as

@@ -72,7 +72,7 @@ func TestPlanChangeTable(t *testing.T) {
 func TestPlanPingPong(t *testing.T) {
 	basic, pro := config.Product{Name: "monthly", ID: "pdt_monthly", Plan: "basic", Credits: 100}, config.Product{Name: "team", ID: "pdt_team", Plan: "pro", Credits: 500}
 	for _, keeps := range []bool{false, true} {
-		s := tellOf(t, "bolt", settings{products: []config.Product{basic, pro}, behavior: dodosim.Behavior{ProratedKeepsCycle: keeps})
+		s := tellOf(t, "bolt", settings{products: []config.Product{basic, pro}, behavior: dodosim.Behavior{ProratedKeepsCycle: keeps}})
 		attempt, err := s.sim.Pay(s.order("alice", "monthly").SessionID, goodCard)
 		must(t, err)
 		s.flush()

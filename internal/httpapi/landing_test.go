@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"html"
+	"net/http"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -134,6 +135,44 @@ func TestReturnFindsThePayment(t *testing.T) {
 	}
 	if !strings.Contains(back.RequestURI(), order) {
 		t.Errorf("Dodo leads to %s", back)
+	}
+}
+
+// A subscription is paid when its plan is there. Until then the page waits, and leads to no
+// second payment.
+func TestReturnWaitsForThePlan(t *testing.T) {
+	s := newSite(t, func(set *setting) {
+		set.products = []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 50}}
+		set.sold = []dodosim.Product{{ID: "pdt_monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}}}
+	})
+	order, session := s.order(alice, `{"product":"monthly"}`)
+	s.sim.HoldWebhooks(true)
+	s.pay(session, dodosim.CardVisa)
+	for _, e := range s.sim.Events() {
+		if e.Type == "payment.succeeded" {
+			d, err := s.sim.Redeliver(t.Context(), e.ID)
+			must(t, err)
+			if !d.Acknowledged() {
+				t.Fatalf("%+v", d)
+			}
+		}
+	}
+	at := "/payments/return?order=" + order
+	s.sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 100)
+	l := s.look(at, alice)
+	l.check(t, "Confirming your payment", map[string]string{"Check again": "?order=" + order, "Back to the site": public + "/"})
+	waits := s.get("/payments/status").by(alice).do().json(http.StatusOK)
+	if pending := waits["pending"].([]any); waits["plan"] != "none" || len(pending) != 1 || pending[0].(map[string]any)["order_id"] != order {
+		t.Errorf("the status is %v", waits)
+	}
+	s.sim.SetFault(dodosim.Fault{}, 0)
+	s.clock.pass(5 * time.Second)
+	if l := s.look(at, alice); l.title != "Payment confirmed" || !strings.Contains(l.text, "<dt>Credits you have now</dt><dd>50</dd>") {
+		t.Errorf("%s", l.text)
+	}
+	paid := s.get("/payments/status").by(alice).do().json(http.StatusOK)
+	if paid["plan"] != "pro" || len(paid["pending"].([]any)) != 0 {
+		t.Errorf("the status is %v", paid)
 	}
 }
 
