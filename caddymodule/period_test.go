@@ -78,16 +78,19 @@ func (b *bench) readDodo(path string) string {
 	return string(body)
 }
 
-// tellsPlan wants the app to hear of a plan and of credits on a route without a gate.
+// tellsPlan wants the app to read a plan and credits on a route without a gate. A machine that
+// is busy may take longer for the answer of Dodo than a request waits; then the next one has it.
 func (b *bench) tellsPlan(plan, credits string) {
 	b.t.Helper()
-	d := b.seen(b.do("GET", "/free", "", "X-Test-User", "alice"))
-	if got := d.Header["X-Entitlement-Plan"]; len(got) != 1 || got[0] != plan {
-		b.t.Errorf("the plan is %q, want %q", got, plan)
+	var got string
+	for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
+		header := b.seen(b.do("GET", "/free", "", "X-Test-User", "alice")).Header
+		got = fmt.Sprint(header["X-Entitlement-Plan"], header["X-Entitlement-Credits"])
+		if got == fmt.Sprintf("[%s] [%s]", plan, credits) {
+			return
+		}
 	}
-	if got := d.Header["X-Entitlement-Credits"]; len(got) != 1 || got[0] != credits {
-		b.t.Errorf("the credits are %q, want %q", got, credits)
-	}
+	b.t.Errorf("the plan and the credits are %s, want %s and %s", got, plan, credits)
 }
 
 // A renewal of which no webhook comes: the first request of the new period has its plan and

@@ -148,6 +148,8 @@ type Gateway struct {
 	stop      func() // ends the watching of the store
 	waiting   waitingRoom
 	busy      rate.Sometimes // how often it is logged that all calls are used up
+	// unanswered is how often it is logged that Dodo could not be asked.
+	unanswered rate.Sometimes
 }
 
 const (
@@ -165,7 +167,7 @@ func New(o Options) *Gateway {
 	g := &Gateway{
 		Options:   o,
 		cooldowns: cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
-		busy:      rate.Sometimes{Interval: busyLogged},
+		busy:      rate.Sometimes{Interval: busyLogged}, unanswered: rate.Sometimes{Interval: busyLogged},
 		inquiries: inquiries{running: make(map[string]*inquiry), next: make(map[string]time.Time)},
 	}
 	g.late.gateway, g.late.owed = g, make(map[string]int64)

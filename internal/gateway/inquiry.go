@@ -64,6 +64,7 @@ type inquiries struct {
 	mu      sync.Mutex
 	running map[string]*inquiry
 	next    map[string]time.Time // when an account may be asked about again
+	sweepAt int                  // how many of these there are when those that are over are forgotten
 }
 
 // begin returns the inquiry about an account that is under way, or a new one, which is then
@@ -86,12 +87,13 @@ func (i *inquiries) end(account string, q *inquiry, now, next time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	delete(i.running, account)
-	if len(i.next) >= cooldownsSwept {
+	if len(i.next) >= max(i.sweepAt, cooldownsSwept) {
 		for a, at := range i.next {
 			if !now.Before(at) {
 				delete(i.next, a)
 			}
 		}
+		i.sweepAt = 2 * len(i.next)
 	}
 	i.next[account] = next
 	close(q.done)
@@ -126,11 +128,16 @@ func (g *Gateway) answer(ctx context.Context, account string, doubts []entitleme
 	g.inquiries.end(account, q, now, now.Add(pause))
 }
 
+// tellUnanswered logs that Dodo could not be asked. An outage is about many subscriptions, so
+// it names one a minute.
 func (g *Gateway) tellUnanswered(d entitlement.Doubt, err error) {
-	if !g.refusedByBudget(err) {
-		g.Logger.Warn("Dodo could not be asked about a subscription; its plan lasts a while longer if it renews",
-			"subscription", d.Subscription, "grace", max(g.Grace, entitlement.UnansweredGrace), "error", err)
+	if g.refusedByBudget(err) {
+		return
 	}
+	g.unanswered.Do(func() {
+		g.Logger.Warn("Dodo could not be asked about a subscription; while that is so, plans that renew outlive their periods",
+			"subscription", d.Subscription, "grace", max(g.Grace, entitlement.UnansweredGrace), "error", err)
+	})
 }
 
 // resolve reads a subscription and its newest payments, and applies them. The payments come
