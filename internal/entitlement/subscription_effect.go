@@ -180,6 +180,26 @@ func (s Subscription) chargesOf(cycles []cycle, policy config.DisputePolicy) []c
 	return charges
 }
 
+// endWith takes back access beyond an instant; zero takes all of it.
+func (r *Renewal) endWith(end time.Time) {
+	if end.IsZero() {
+		r.Access = false
+	} else if end.Before(r.Until) {
+		r.Until, r.Renews = end, false
+	}
+}
+
+// stillPaid is until when access is paid for by an earlier cycle that had not ended when
+// the given one took its place, which was given back in full; zero if there is none.
+func stillPaid(cycles []cycle, charges []charge, now int) time.Time {
+	for i := now - 1; i >= 0; i-- {
+		if !charges[i].void() && cycles[i].End.After(cycles[now].Start.Add(startsTogether)) {
+			return cycles[i].End
+		}
+	}
+	return time.Time{}
+}
+
 // periodOf is the last period that had begun by then, allowing for clocks and
 // steps that differ by a moment; the first one for what is older than all.
 func periodOf(periods []cycle, at time.Time) int {
@@ -232,7 +252,10 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	}
 	if len(periods) > 0 {
 		now := periodOf(periods, s.State.PeriodStart)
-		if charges[now].void() || falls(short, now, s.State.ProductID) {
+		if charges[now].void() {
+			r.endWith(stillPaid(periods, charges, now))
+		}
+		if falls(short, now, s.State.ProductID) {
 			r.Access = false
 		}
 	}

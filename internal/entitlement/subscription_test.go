@@ -146,6 +146,8 @@ func TestSubscriptionEffect(t *testing.T) {
 		"a plan changed, its credits stay": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_hoard", 0, after(day)), charged("pay_2", 1)}, 31, "900 none expired paid=false"},
 		"a plan changed from such a one":   {facts{body(active, "pdt_keep", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1)}, 31, "800 none expired paid=false"},
 		"a plan changed, as many credits":  {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_keep", 0, after(day)), charged("pay_2", 1), body(active, "pdt_brief", 0, after(2*day))}, 31, "500 none expired paid=false"},
+		"a whole change refunded":          {facts{body(active, "pdt_pro", 0, priced(1000, "USD")), charged("pay_1", 0), body(active, "pdt_team", 10, priced(1000, "USD")), charged("pay_2", 10, refunded(1000))}, 29, "500 team active paid=true"},
+		"a whole change refunded, later":   {facts{body(active, "pdt_pro", 0, priced(1000, "USD")), charged("pay_1", 0), body(active, "pdt_team", 10, priced(1000, "USD")), charged("pay_2", 10, refunded(1000))}, 30, "0 none expired paid=false"},
 		"the charge for a change refunded": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1, refunded(1000))}, 11, "500 team active paid=true"},
 		"a change that nobody heard of":    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), charged("pay_2", 1), body(active, "pdt_team", 0, after(9*day))}, 11, "800 team active paid=true"},
 		"its charge is not heard of yet":   {facts{body(active, "pdt_pro", 0), body(active, "pdt_team", 0, after(day)), charged("pay_1", 0)}, 11, "500 team active paid=true"},

@@ -94,8 +94,8 @@ var stories = map[string]struct {
 		s.passes(5 * day)
 		s.dodoDoes("POST", "/subscriptions/"+sub+"/change-plan", `{"product_id":"pdt_team","quantity":1,"proration_billing_mode":"full_immediately"}`)
 		s.tell()
-		s.refunded(s.lastPayment(), 0) // 50 of the 70 dollars that were paid for this period
-	}, "228 team active paid"},
+		s.refunded(s.lastPayment(), 0) // the 20 dollars of the month before stay
+	}, "500 team active paid"},
 	"paused in the end": {func(s *telling) {
 		sub := s.buys("pro").SubscriptionID
 		s.passes(5 * day)
