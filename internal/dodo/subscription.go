@@ -40,6 +40,7 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	if s.Status == "" {
 		s.Status = subscriptionStatusOf[eventType]
 	}
+	s.Addons = readAddons(data, s.Status)
 	graceEnd := data.time("past_due_ends_at")
 	data.wantAccess(s, graceEnd)
 	observe := entitlement.Observed
@@ -54,6 +55,27 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 	clues.Metadata = readMetadata(data.hints("metadata"))
 	clues.SubscriptionID = ref.ID
 	return Fact{Fact: entitlement.Fact{Ref: ref, Subscription: known}, Clues: clues}
+}
+
+// readAddons reads what a subscription has besides its product. Those of one that is not
+// active may be left out, as everything that its end does not need.
+func readAddons(data fields, status entitlement.SubscriptionStatus) entitlement.Addons {
+	if status != entitlement.SubscriptionActive {
+		data = data.asHint()
+	}
+	items := data.list("addons", entitlement.MaxAddons)
+	if len(items) == 0 {
+		return ""
+	}
+	quantities := make(map[string]int64, len(items))
+	for _, item := range items {
+		n, said := item.whole("quantity")
+		if !said || n > maxQuantity {
+			item.refuse("quantity", "is missing or too large")
+		}
+		quantities[item.wantID("addon_id")] += n
+	}
+	return entitlement.NewAddons(quantities)
 }
 
 // longest is the longest billing period there may be.

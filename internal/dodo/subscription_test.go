@@ -161,6 +161,10 @@ func TestDecodeLenientSubscription(t *testing.T) {
 		"longest trial":         {set("trial_period_days", `10000`), func(s *S) { s.TrialDays = 10000 }},
 		"no period":             {set("next_billing_date", `"2026-02-01T00:00:00Z"`), func(s *S) { s.PeriodEnd = s.PeriodStart }},
 		"unknown fields":        {set("tip", `1`, "addons", `null`, "currency", `{}`, "credit_entitlement_cart", `[7]`), nil},
+		"add-ons": {set("addons", `[{"addon_id":"adn_b","quantity":1},{"addon_id":"adn_a","quantity":"3","name":"x"},{"addon_id":"adn_c","quantity":0}]`),
+			func(s *S) { s.Addons = "adn_a=3,adn_b=1" }},
+		"an add-on in two parts": {set("addons", `[{"addon_id":"adn_a","quantity":1},{"addon_id":"adn_a","quantity":2}]`), func(s *S) { s.Addons = "adn_a=3" }},
+		"odd add-ons, on hold":   {set("status", `"on_hold"`, "addons", `[7,{"addon_id":"adn_a"}]`), func(s *S) { s.Status = "on_hold" }},
 		"past due, no dates": {set("status", `"past_due"`, "previous_billing_date", ``, "next_billing_date", `null`, "past_due_ends_at", `"2026-03-04T00:00:00Z"`), func(s *S) {
 			*s = S{At: s.At, Status: "past_due", ProductID: s.ProductID, Quantity: 2, CreatedAt: s.CreatedAt}
 		}},
@@ -244,6 +248,13 @@ func TestDecodeUnclearSubscription(t *testing.T) {
 		"past due, till when":      set("status", `"past_due"`, "next_billing_date", `null`),
 		"past due, of what":        set("status", `"past_due"`, "product_id", `null`),
 		"cancelled, till when":     set("status", `"cancelled"`, "cancel_at_next_billing_date", `true`, "next_billing_date", ``),
+		"add-ons an object":        set("addons", `{"addon_id":"adn_a","quantity":1}`),
+		"an add-on without an id":  set("addons", `[{"quantity":1}]`),
+		"an add-on, odd id":        set("addons", `[{"addon_id":"adn=a","quantity":1}]`),
+		"an add-on, how many":      set("addons", `[{"addon_id":"adn_a"}]`),
+		"add-ons below 0":          set("addons", `[{"addon_id":"adn_a","quantity":-1}]`),
+		"add-ons 2^31":             set("addons", `[{"addon_id":"adn_a","quantity":2147483648}]`),
+		"add-ons without end":      set("addons", `[`+strings.Repeat(`{"addon_id":"adn_a","quantity":1},`, entitlement.MaxAddons)+`{"addon_id":"adn_a","quantity":1}]`),
 		"cancelled at end of what": set("status", `"cancelled"`, "cancel_at_next_billing_date", `true`, "product_id", ``),
 	} {
 		bodies[name] = subscriptionEvent("active", changes)

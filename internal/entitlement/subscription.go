@@ -60,6 +60,8 @@ type SubscriptionState struct {
 	Currency string `json:"currency,omitempty"`
 	// Discounted: a discount code makes its charges smaller than Price.
 	Discounted bool `json:"discounted,omitempty"`
+	// Addons are all that it has now, in place of what any older body says.
+	Addons Addons `json:"addons,omitempty"`
 }
 
 // trialEnd is when the trial ends; CreatedAt without one.
@@ -87,6 +89,7 @@ func (s SubscriptionState) compare(t SubscriptionState) int {
 		cmp.Compare(s.Price, t.Price),
 		cmp.Compare(s.Currency, t.Currency),
 		cmp.Compare(flag(s.Discounted), flag(t.Discounted)),
+		cmp.Compare(s.Addons, t.Addons),
 	)
 }
 

@@ -1,0 +1,59 @@
+package entitlement
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Addons are the add-ons of a subscription with their quantities, as text: Dodo's ids in
+// order, such as "adn_a=2,adn_b=1". The same add-ons are always the same text, so they can
+// be compared and be a part of keys. The zero value has none.
+type Addons string
+
+// MaxAddons is how many different add-ons one subscription may have: far more than Dodo
+// sells at once.
+const MaxAddons = 100
+
+// MaxPieces is the largest quantity of a product or an add-on: int32, as Dodo has it.
+const MaxPieces = 1<<31 - 1
+
+// NewAddons writes quantities by Dodo's id. A quantity that is not above 0 is left out; one
+// above [MaxPieces] counts as that. Of more than [MaxAddons] ids, the first ones count. An
+// id must not have "=" or "," in it, or it is left out.
+func NewAddons(quantities map[string]int64) Addons {
+	if len(quantities) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	written := 0
+	for _, id := range slices.Sorted(maps.Keys(quantities)) {
+		n := min(quantities[id], MaxPieces)
+		if n <= 0 || id == "" || strings.ContainsAny(id, "=,") || written == MaxAddons {
+			continue
+		}
+		if written++; written > 1 {
+			text.WriteByte(',')
+		}
+		text.WriteString(id + "=" + strconv.FormatInt(n, 10))
+	}
+	return Addons(text.String())
+}
+
+// All yields each add-on's id and quantity, in the order of the ids.
+func (a Addons) All() iter.Seq2[string, int64] {
+	return func(yield func(string, int64) bool) {
+		for part := range strings.SplitSeq(string(a), ",") {
+			id, quantity, _ := strings.Cut(part, "=")
+			n, err := strconv.ParseInt(quantity, 10, 64)
+			if err != nil || n <= 0 || n > MaxPieces {
+				continue
+			}
+			if !yield(id, n) {
+				return
+			}
+		}
+	}
+}
