@@ -64,6 +64,9 @@ type standingView struct {
 	Access     bool       `json:"access,omitempty"`
 	Until      time.Time  `json:"until,omitzero"`
 	TrialUntil time.Time  `json:"trial_until,omitzero"`
+	AddonPlans []string   `json:"addon_plans,omitempty"` // besides plan
+	Features   []string   `json:"features,omitempty"`
+	Seats      int64      `json:"seats,omitempty"` // also those that were bought once
 }
 
 // planTime is a plan for some time, counted from the payment or from the end of the
@@ -122,12 +125,13 @@ func accountViewOf(account string, v gateway.Inspection) accountView {
 }
 
 func showStanding(object string, s entitlement.Standing) standingView {
-	v := standingView{Object: object, Paid: s.Paid, PaidAt: s.PaidAt.UTC()}
+	v := standingView{Object: object, Paid: s.Paid, PaidAt: s.PaidAt.UTC(), Seats: s.Seats}
 	for _, p := range s.Passes {
 		v.Plans = append(v.Plans, planTime{Plan: p.Plan, Seconds: int64(p.Lasts / time.Second)})
 	}
 	if r := s.Renewal; r != nil {
 		v.Plan, v.Status, v.Access, v.Until, v.TrialUntil = r.Plan, string(r.Status), r.Access, r.Until.UTC(), r.TrialUntil.UTC()
+		v.AddonPlans, v.Features, v.Seats = r.Plans, r.Features, r.Seats
 	}
 	return v
 }

@@ -61,9 +61,14 @@ type App struct {
 	// The catalog: what the site sells. At least one product is required.
 	Products []config.Product `json:"products,omitempty"`
 
+	// What add-ons of subscriptions give. What an add-on that is not here would give is
+	// parked. Default: none.
+	Addons []config.Addon `json:"addons,omitempty"`
+
 	// Plans of the catalog, the lowest first. Of the plans that an account has, the
 	// highest is named first. A plan that is not written here is lower than those that
-	// are. Default: the order of the products, a later one is higher.
+	// are. Default: the order of the products, a later one is higher;
+	// then that of the add-ons.
 	Plans []string `json:"plans,omitempty"`
 
 	// Credits for every account, given once when it is first seen. Default: 0.
@@ -230,7 +235,7 @@ func (a *App) options() (o gateway.Options, err error) {
 	}
 	proofSecrets := r.list("proof_secret", a.ProofSecrets)
 	publicURL, returnTo := r.text("public_url", a.PublicURL), r.list("return_to", a.ReturnTo)
-	products := resolveProducts(r, a.Products)
+	products, addons := resolveProducts(r, a.Products), resolveAddons(r, a.Addons)
 	o.SiteID = config.SiteID{ID: r.text("site", a.Site.ID), Also: r.list("also of site", a.Site.Also), Unnamed: a.Site.Unnamed}
 	o.Businesses = r.list("business", a.Businesses)
 	if r.err != nil {
@@ -260,6 +265,9 @@ func (a *App) options() (o gateway.Options, err error) {
 	if o.Catalog, err = config.NewCatalog(products); err != nil {
 		return o, err
 	}
+	if o.Catalog, err = o.Catalog.WithAddons(addons); err != nil {
+		return o, err
+	}
 	o.Catalog, err = o.Catalog.Ranked(a.Plans)
 	return o, err
 }
@@ -269,6 +277,15 @@ func resolveProducts(r *resolver, products []config.Product) []config.Product {
 	resolved := append([]config.Product(nil), products...)
 	for i := range resolved {
 		resolved[i].ID = r.text("id of product "+resolved[i].Name, resolved[i].ID)
+	}
+	return resolved
+}
+
+// resolveAddons fills in ids, likewise.
+func resolveAddons(r *resolver, addons []config.Addon) []config.Addon {
+	resolved := append([]config.Addon(nil), addons...)
+	for i := range resolved {
+		resolved[i].ID = r.text("id of addon "+resolved[i].Name, resolved[i].ID)
 	}
 	return resolved
 }

@@ -16,7 +16,7 @@ import (
 
 // parseGlobal sets up the app from the global option. The fields of [App] say
 // what each option means, those of [RedisStore] and [BoltStore] what a store
-// takes, and parseProduct what a product does. Syntax:
+// takes, parseProduct what a product does and parseAddon what an add-on does. Syntax:
 //
 //	dodo {
 //		environment    test_mode | live_mode
@@ -27,6 +27,7 @@ import (
 //		return_to      <url>...
 //		store          redis [<url>] { … } | bolt [<file>]
 //		product <name> { … }
+//		addon   <name> { … }
 //		plans          <name>...
 //		signup_credits <number>
 //		cache          <accounts>
@@ -42,7 +43,7 @@ import (
 //		business       <Dodo's id of a business>...
 //	}
 //
-// product can be repeated; api_key, webhook_secret and one product are required.
+// product and addon can be repeated; api_key, webhook_secret and one product are required.
 // Write secrets as {env.NAME} or {file./path}: what is written as {$NAME} or in
 // full becomes part of the config that the admin API shows.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -59,7 +60,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		if d.Val() == "plans" {
 			ranking = *d
 		}
-		if d.Val() != "product" {
+		if d.Val() != "product" && d.Val() != "addon" {
 			if err := once.add(d); err != nil {
 				return nil, err
 			}
@@ -69,7 +70,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 	}
 	if len(app.Plans) > 0 {
-		if _, err := config.RankPlans(app.Products, app.Plans); err != nil {
+		if _, err := config.RankPlans(app.Products, app.Addons, app.Plans); err != nil {
 			return nil, ranking.WrapErr(err)
 		}
 	}
@@ -100,6 +101,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseStore(d)
 	case "product":
 		return a.parseProduct(d)
+	case "addon":
+		return a.parseAddon(d)
 	case "plans":
 		return readMany(d, &a.Plans)
 	case "signup_credits":
@@ -145,7 +148,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "business":
 		return parseBusinesses(d, &a.Businesses)
 	default:
-		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "plans", "signup_credits",
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits",
 			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
 	}
 }
@@ -289,7 +292,34 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 			return d.Errf("product %s: id %s is product %s already", product.Name, product.ID, other.Name)
 		}
 	}
+	for _, addon := range a.Addons {
+		if addon.ID == product.ID {
+			return d.Errf("product %s: id %s is addon %s already", product.Name, product.ID, addon.Name)
+		}
+	}
 	a.Products = append(a.Products, product)
+	return nil
+}
+
+func (a *App) parseAddon(d *caddyfile.Dispenser) error {
+	addon, err := parseAddon(d)
+	if err != nil {
+		return err
+	}
+	for _, other := range a.Addons {
+		switch {
+		case other.Name == addon.Name:
+			return d.Errf("addon %s is given twice", addon.Name)
+		case other.ID == addon.ID:
+			return d.Errf("addon %s: id %s is addon %s already", addon.Name, addon.ID, other.Name)
+		}
+	}
+	for _, product := range a.Products {
+		if product.ID == addon.ID {
+			return d.Errf("addon %s: id %s is product %s already", addon.Name, addon.ID, product.Name)
+		}
+	}
+	a.Addons = append(a.Addons, addon)
 	return nil
 }
 

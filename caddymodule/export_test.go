@@ -103,7 +103,7 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	if g.claims, err = newClaims("", nil); err != nil {
 		return nil, err
 	}
-	if g.headers, err = newEntitlementHeaders("", nil); err != nil {
+	if g.headers, err = newEntitlementHeaders("", nil, o.Catalog.HasSeats()); err != nil {
 		return nil, err
 	}
 	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway})

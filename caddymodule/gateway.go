@@ -26,7 +26,7 @@ func init() {
 // On every request it removes the entitlement headers that the client sent, in
 // any spelling, and sets its own: `X-Entitlement-User`, `-Credits`, `-Has-Paid`,
 // `-Plan`, `-Plans`, `-Plan-Status`, `-Plan-Expires-At`, `-Features` and `-Stale`, each with
-// exactly one value. Accounts are remembered, and read from the store only when something has
+// exactly one value, and `-Seats` if the catalog has any. Accounts are remembered, and read from the store only when something has
 // changed. A request of somebody whose account cannot be read is answered with
 // 503; one without a login passes without asking the store.
 //
@@ -49,6 +49,7 @@ func init() {
 // `{http.dodo.plan_status}` | `active`, `trialing`, `past_due`, `on_hold`, `paused`, `cancelled`, `expired` or `none`
 // `{http.dodo.plan_expires_at}` | RFC 3339 in UTC, or empty
 // `{http.dodo.features}` | The features that Dodo granted, sorted, with commas between them and percent-encoded like the account; empty for none
+// `{http.dodo.seats}` | How many seats the account has
 type Gateway struct {
 	// Where the payment routes are, such as `/payments`: plain segments, no slash
 	// at the end. Default: `/payments`.
@@ -122,10 +123,10 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
 		return err
 	}
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers); err != nil {
+	if g.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
-	if g.app, err = configuredApp(ctx); err != nil {
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.gateway.Catalog.HasSeats()); err != nil {
 		return err
 	}
 	// Whoever waits for a change must not keep a server from shutting down.

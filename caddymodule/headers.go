@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,11 +26,11 @@ type sentHeader struct {
 }
 
 // headerCount is how many headers say what an account may do.
-const headerCount = 9
+const headerCount = 10
 
 // newEntitlementHeaders makes the headers that are wanted: their names without the prefix,
-// or all of them when there is none.
-func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, error) {
+// or all of them when there is none. Seats is among them only if the catalog has any.
+func newEntitlementHeaders(prefix string, wanted []string, seats bool) (entitlementHeaders, error) {
 	names, err := config.NewHeaderNames(prefix)
 	if err != nil {
 		return entitlementHeaders{}, err
@@ -38,9 +39,15 @@ func newEntitlementHeaders(prefix string, wanted []string) (entitlementHeaders, 
 	if err != nil {
 		return entitlementHeaders{}, err
 	}
+	if !seats {
+		if len(wanted) > 0 && slices.Contains(chosen, names.Seats) {
+			return entitlementHeaders{}, errors.New("headers: Seats is never sent, because no product and no addon has seats")
+		}
+		chosen = slices.DeleteFunc(chosen, func(name string) bool { return name == names.Seats })
+	}
 	var h entitlementHeaders
 	for i, name := range [headerCount]string{
-		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Stale,
+		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Seats, names.Stale,
 	} {
 		if slices.Contains(chosen, name) {
 			h.sent = append(h.sent, sentHeader{name, i})
@@ -61,6 +68,7 @@ func headerValues(account string, s entitlement.Snapshot) []string {
 		string(s.PlanStatus),
 		formatExpiry(s),
 		encodeNames(s.Features, "%,"),
+		strconv.FormatInt(s.Seats, 10),
 	}
 }
 

@@ -87,5 +87,6 @@ var shown = map[string]func(entitlement.Snapshot) string{
 	"plans":           func(s entitlement.Snapshot) string { return encodeNames(s.PlanNames(), ","+unsafeInText) },
 	"plan_status":     func(s entitlement.Snapshot) string { return string(s.PlanStatus) },
 	"plan_expires_at": formatExpiry,
+	"seats":           func(s entitlement.Snapshot) string { return strconv.FormatInt(s.Seats, 10) },
 	"features":        func(s entitlement.Snapshot) string { return encodeNames(s.Features, ","+unsafeInText) },
 }

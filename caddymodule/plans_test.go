@@ -204,7 +204,7 @@ func TestPlansAreRankedByTheCatalog(t *testing.T) {
 			t.Errorf("with %q the plan is %s of %s, want %s", tt.ranking, h.Get("X-Entitlement-Plan"), got, tt.want)
 		}
 	}
-	for ranked, want := range map[string]string{`["pro"]`: "", `["gold"]`: `no product gives the plan "gold"; there are pro`} {
+	for ranked, want := range map[string]string{`["pro"]`: "", `["gold"]`: `no product or add-on gives the plan "gold"; there are pro`} {
 		app := strings.Replace(jsonApp, `"products": [{`, `"plans": `+ranked+`, "products": [{"plan": "pro", `, 1)
 		assertRefused(t, validateJSON(t, b.fill(jsonConfig(app, jsonGateway))), want)
 	}

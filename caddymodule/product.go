@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -17,15 +18,21 @@ import (
 //		credits_expire <period> | never
 //		plan           <name>
 //		lasts          <period>
+//		seats          <number>
+//		on_charge {
+//			credits <number> per <amount> <currency>
+//		}
 //		min_amount     <number> <currency> [<number> <currency>...]
 //		title          <text>
 //		description    <text>
 //		hidden
 //	}
 //
-// The name and the id are required, and credits, a plan or both. A period is a
-// number of days (30d) or Go's notation (36h, 90m). An amount is in minor units, such
-// as cents, and a currency is its code, such as USD; each may be named once.
+// The name and the id are required, and at least one of credits, plan, seats and on_charge.
+// A period is a number of days (30d) or Go's notation (36h, 90m). A currency is its code,
+// such as USD; min_amount and on_charge may each name it once. The amounts of min_amount
+// are in minor units, such as cents; those of on_charge are written as customers see them,
+// with all decimals (5.00 USD, 500 JPY). The line in on_charge can be repeated.
 func parseProduct(d *caddyfile.Dispenser) (config.Product, error) {
 	var p config.Product
 	if err := readOne(d, &p.Name); err != nil {
@@ -58,6 +65,10 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		return readOne(d, &p.Plan)
 	case "lasts":
 		return readPeriod(d, &p.Lasts)
+	case "seats":
+		return readSeats(d, &p.Seats)
+	case "on_charge":
+		return readOnCharge(d, &p.OnCharge)
 	case "min_amount":
 		return readAmounts(d, &p.MinAmount)
 	case "title":
@@ -68,7 +79,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		p.Hidden = true
 		return readNone(d)
 	default:
-		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "min_amount", "title", "description", "hidden")
+		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "min_amount", "title", "description", "hidden")
 	}
 }
 
@@ -83,6 +94,54 @@ func readExpiry(d *caddyfile.Dispenser, p *config.Product) error {
 		d.Prev()
 	}
 	return readPeriod(d, &p.CreditsExpire)
+}
+
+// readOnCharge reads what charges on demand give:
+//
+//	on_charge {
+//		credits <number> per <amount> <currency>
+//	}
+func readOnCharge(d *caddyfile.Dispenser, target *config.Rates) error {
+	if err := readNone(d); err != nil {
+		return err
+	}
+	rates := make(config.Rates)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "credits" {
+			return unknown(d, "on_charge", "credits")
+		}
+		args := d.RemainingArgs()
+		if len(args) != 4 || args[1] != "per" {
+			return d.Err("credits of on_charge is written like: credits 100 per 5.00 USD")
+		}
+		n, err := strconv.ParseUint(args[0], 10, 63)
+		if err != nil || n < 1 || int64(n) > config.MaxCredits {
+			return d.Errf("credits must be a whole number of credits from 1 to %d, not '%s'", config.MaxCredits, args[0])
+		}
+		amount, err := config.ParseMoney(args[2], args[3])
+		if err != nil {
+			return d.Errf("on_charge: %w", err)
+		}
+		if _, twice := rates[args[3]]; twice {
+			return d.Errf("on_charge names %s twice", args[3])
+		}
+		rates[args[3]] = config.Rate{Credits: int64(n), Amount: amount}
+	}
+	if len(rates) == 0 {
+		return d.Err("on_charge is empty; write for example: credits 100 per 5.00 USD")
+	}
+	*target = rates
+	return nil
+}
+
+// readSeats reads how many seats a piece gives.
+func readSeats(d *caddyfile.Dispenser, target *int64) error {
+	var n int
+	if err := readCount(d, int(config.MaxSeats), &n); err != nil {
+		return err
+	}
+	*target = int64(n)
+	return nil
 }
 
 // checkProduct finds at adapt time what can be found then. An id that is a

@@ -44,6 +44,15 @@ type Product struct {
 	// Lasts is for how long each piece that is bought once gives the plan. A
 	// subscription gives it as long as it is paid. Default: 0, without end.
 	Lasts Duration `json:"lasts,omitempty"`
+	// Seats given for each piece: for as long as a subscription gives access or, bought
+	// once, until the payment is given back. Not together with Lasts, because purchases
+	// of a plan that ends follow one another. Default: 0, none.
+	Seats int64 `json:"seats,omitempty"`
+	// OnCharge is what a charge on demand gives, by its currency: credits for a sum of
+	// money before tax. It takes the place of Credits in a subscription on demand. These
+	// credits never expire, unless CreditsExpire says otherwise. Default: charges on
+	// demand give nothing.
+	OnCharge Rates `json:"on_charge,omitempty"`
 	// MinAmount is the least that each piece must have brought, by currency (ISO
 	// 4217, upper case) in minor units, after discounts and before tax. What was
 	// paid below it, or in a currency that is not listed, gives nothing until an
@@ -62,6 +71,7 @@ var (
 	productName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 	productID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	planName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	featureName = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 )
 
 // Validate says what is wrong with the product, naming the setting.
@@ -77,18 +87,25 @@ func (p Product) Validate() error {
 		return fmt.Errorf("product %s: credits must be between 1 and %d", p.Name, MaxCredits)
 	case p.Credits > MaxCredits/MaxQuantity:
 		return fmt.Errorf("product %s: credits × the largest quantity (%d) must not exceed %d", p.Name, MaxQuantity, MaxCredits)
-	case p.Credits == 0 && p.Plan == "":
-		return fmt.Errorf("product %s: gives nothing; set credits, plan or both", p.Name)
+	case p.Seats < 0 || p.Seats > MaxSeats:
+		return fmt.Errorf("product %s: seats must be between 1 and %d", p.Name, MaxSeats)
+	case p.Credits == 0 && p.Plan == "" && p.Seats == 0 && len(p.OnCharge) == 0:
+		return fmt.Errorf("product %s: gives nothing; set credits, plan, seats or on_charge", p.Name)
+	case p.Seats != 0 && p.Lasts != 0:
+		return fmt.Errorf("product %s: seats with lasts; what is bought for a while follows what was bought before, so its seats cannot be counted", p.Name)
 	case p.Plan != "" && !planName.MatchString(p.Plan):
 		return fmt.Errorf("product %s: plan %q must be 1 to 64 letters, digits, '-' or '_'", p.Name, p.Plan)
 	case p.Plan == "none":
 		return fmt.Errorf("product %s: plan cannot be called none, the word for having no plan", p.Name)
-	case p.Credits == 0 && p.CreditsExpire != 0:
+	case p.Credits == 0 && len(p.OnCharge) == 0 && p.CreditsExpire != 0:
 		return fmt.Errorf("product %s: credits_expire without credits", p.Name)
 	case p.CreditsStay && (p.Credits == 0 || p.CreditsExpire != 0):
 		return fmt.Errorf("product %s: credits_stay without credits, or with credits_expire", p.Name)
 	case p.Plan == "" && p.Lasts != 0:
 		return fmt.Errorf("product %s: lasts without plan", p.Name)
+	}
+	if err := p.OnCharge.validate(); err != nil {
+		return fmt.Errorf("product %s: on_charge %w", p.Name, err)
 	}
 	if err := p.MinAmount.validate(); err != nil {
 		return fmt.Errorf("product %s: min_amount %w", p.Name, err)
@@ -107,6 +124,8 @@ type Catalog struct {
 	products []Product
 	byName   map[string]int
 	byID     map[string]int
+	addons   []Addon
+	addonID  map[string]int // the place in addons, by Dodo's id
 	ranking  Ranking
 }
 
@@ -139,11 +158,11 @@ func NewCatalog(products []Product) (Catalog, error) {
 // Ranked is the catalog with its plans ranked as [RankPlans] says.
 func (c Catalog) Ranked(plans []string) (Catalog, error) {
 	var err error
-	c.ranking, err = RankPlans(c.products, plans)
+	c.ranking, err = RankPlans(c.products, c.addons, plans)
 	return c, err
 }
 
-// Ranking ranks the plans that the products give.
+// Ranking ranks the plans that the products and add-ons give.
 func (c Catalog) Ranking() Ranking { return c.ranking }
 
 // Products are all entries, in the operator's order. Not to be changed.

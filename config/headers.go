@@ -25,8 +25,8 @@ type HeaderNames struct {
 	PlanExpiresAt string // RFC 3339 in UTC, or empty
 	Features      string // percent-encoded names between commas, or empty
 	Stale         string // "true" only when served from memory
-	Seats         string // never set by this version, but always removed
-	Token         string // likewise
+	Seats         string // decimal; only where something of the catalog gives seats
+	Token         string // never set by this version, but always removed
 }
 
 var headerPrefix = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,48}-$`)
@@ -55,11 +55,11 @@ func NewHeaderNames(prefix string) (HeaderNames, error) {
 
 // Set are the names of the headers that say what an account may do.
 func (n HeaderNames) Set() []string {
-	return []string{n.User, n.Credits, n.HasPaid, n.Plan, n.Plans, n.PlanStatus, n.PlanExpiresAt, n.Features, n.Stale}
+	return []string{n.User, n.Credits, n.HasPaid, n.Plan, n.Plans, n.PlanStatus, n.PlanExpiresAt, n.Features, n.Seats, n.Stale}
 }
 
 // All are all the names, for removing what a client sent under them.
-func (n HeaderNames) All() []string { return append(n.Set(), n.Seats, n.Token) }
+func (n HeaderNames) All() []string { return append(n.Set(), n.Token) }
 
 // Chosen are those of [HeaderNames.Set] that a site wants: wanted names them without the
 // prefix, in any case. Without a wish it is all of them. A name that is not in the set,

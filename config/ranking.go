@@ -30,7 +30,7 @@ func (r Ranking) rankedBy(plans []string) (Ranking, error) {
 			return Ranking{}, fmt.Errorf("plans: %s is named twice", plan)
 		}
 		if !slices.Contains(r.lowestFirst, plan) {
-			return Ranking{}, fmt.Errorf("plans: no product gives the plan %q; there are %s", plan, cmp.Or(strings.Join(r.lowestFirst, ", "), "none"))
+			return Ranking{}, fmt.Errorf("plans: no product or add-on gives the plan %q; there are %s", plan, cmp.Or(strings.Join(r.lowestFirst, ", "), "none"))
 		}
 	}
 	others := slices.DeleteFunc(slices.Clone(r.lowestFirst), func(plan string) bool { return slices.Contains(plans, plan) })
@@ -38,15 +38,22 @@ func (r Ranking) rankedBy(plans []string) (Ranking, error) {
 }
 
 // RankPlans ranks the plans that products give by their order in the catalog, the lowest
-// first: a plan stands where the first product that gives it does. If plans names some of
+// first: a plan stands where the first product that gives it does. The plans that add-ons
+// alone give follow in their order. If plans names some of
 // them, these are higher than the others, in the order in which they are named. It refuses
-// a name that no product gives and a name that is given twice.
-func RankPlans(products []Product, plans []string) (Ranking, error) {
+// a name that none of them gives and a name that is given twice.
+func RankPlans(products []Product, addons []Addon, plans []string) (Ranking, error) {
 	var r Ranking
-	for _, p := range products {
-		if p.Plan != "" && !slices.Contains(r.lowestFirst, p.Plan) {
-			r.lowestFirst = append(r.lowestFirst, p.Plan)
+	add := func(plan string) {
+		if plan != "" && !slices.Contains(r.lowestFirst, plan) {
+			r.lowestFirst = append(r.lowestFirst, plan)
 		}
+	}
+	for _, p := range products {
+		add(p.Plan)
+	}
+	for _, a := range addons {
+		add(a.Plan)
 	}
 	return r.rankedBy(plans)
 }

@@ -42,7 +42,7 @@ func TestRanking(t *testing.T) {
 }
 
 func TestRankingCompares(t *testing.T) {
-	r, err := config.RankPlans(sells("basic", "pro", "team"), []string{"team", "basic"})
+	r, err := config.RankPlans(sells("basic", "pro", "team"), nil, []string{"team", "basic"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +60,14 @@ func TestRankingCompares(t *testing.T) {
 
 func TestRankingRefuses(t *testing.T) {
 	for want, tt := range map[string]struct{ sold, ranked []string }{
-		`no product gives the plan "porr"; there are basic, pro`: {[]string{"basic", "pro"}, []string{"basic", "porr"}},
-		`no product gives the plan "Pro"; there are pro`:         {[]string{"pro"}, []string{"Pro"}},
-		`no product gives the plan "none"; there are pro`:        {[]string{"pro"}, []string{"none"}},
-		`no product gives the plan ""; there are pro`:            {[]string{"pro"}, []string{""}},
-		`no product gives the plan "pro"; there are none`:        {[]string{""}, []string{"pro"}},
-		"basic is named twice":                                   {[]string{"basic", "pro"}, []string{"basic", "pro", "basic"}},
+		`no product or add-on gives the plan "porr"; there are basic, pro`: {[]string{"basic", "pro"}, []string{"basic", "porr"}},
+		`no product or add-on gives the plan "Pro"; there are pro`:         {[]string{"pro"}, []string{"Pro"}},
+		`no product or add-on gives the plan "none"; there are pro`:        {[]string{"pro"}, []string{"none"}},
+		`no product or add-on gives the plan ""; there are pro`:            {[]string{"pro"}, []string{""}},
+		`no product or add-on gives the plan "pro"; there are none`:        {[]string{""}, []string{"pro"}},
+		"basic is named twice": {[]string{"basic", "pro"}, []string{"basic", "pro", "basic"}},
 	} {
-		if _, err := config.RankPlans(sells(tt.sold...), tt.ranked); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := config.RankPlans(sells(tt.sold...), nil, tt.ranked); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v of %v: %v, want %q", tt.ranked, tt.sold, err, want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestChosenHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := n.Chosen(nil); err != nil || !slices.Equal(got, n.Set()) || len(got) != 9 {
+	if got, err := n.Chosen(nil); err != nil || !slices.Equal(got, n.Set()) || len(got) != 10 {
 		t.Errorf("without a wish: %v, %v", got, err)
 	}
 	got, err := n.Chosen([]string{"Plans", "user", "PLAN-EXPIRES-AT"})
@@ -88,7 +88,6 @@ func TestChosenHeaders(t *testing.T) {
 	for want, wanted := range map[string][]string{
 		`there is no "Acme-User"; there are User, Credits, Has-Paid, Plan, Plans,`: {"Acme-User"},
 		`there is no "Token"`: {"User", "Token"},
-		`there is no "Seats"`: {"Seats"},
 		`there is no ""`:      {""},
 		"User is named twice": {"User", "Credits", "user"},
 	} {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // Addons are the add-ons of a subscription with their quantities, as text: Dodo's ids in
@@ -56,4 +59,18 @@ func (a Addons) All() iter.Seq2[string, int64] {
 			}
 		}
 	}
+}
+
+// creditsOf are the credits that the add-ons give for a whole cycle, on the terms of the
+// period that begins at since.
+func (a Addons) creditsOf(termsOf TermsOf, since time.Time) (int64, error) {
+	var sum int64
+	for id, quantity := range a.All() {
+		t, _ := termsOf(id, since)
+		if t.Credits > ledger.Max/quantity || sum > ledger.Max-t.Credits*quantity {
+			return 0, ledger.ErrRange
+		}
+		sum += t.Credits * quantity
+	}
+	return sum, nil
 }

@@ -24,11 +24,17 @@ type Terms struct {
 	CreditsStay   bool          `json:"credits_stay,omitempty"`   // they never expire, those of a subscription neither
 	Plan          string        `json:"plan,omitempty"`
 	Lasts         time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
+	Feature       string        `json:"feature,omitempty"`
+	Seats         int64         `json:"seats,omitempty"`     // per piece
+	OnCharge      config.Rates  `json:"on_charge,omitempty"` // what a charge on demand gives, by currency
 	// MinAmount is the least that a piece must have brought, see [Payment.Underpaid].
 	// It is the operator's guard and not part of what the customer was promised: until
 	// it is met, a later one counts ([Record.Fold]).
 	MinAmount config.Amounts `json:"min_amount,omitempty"`
 }
+
+// gives reports whether a purchase gives anything by these terms.
+func (t Terms) gives() bool { return t.Credits > 0 || t.Plan != "" || t.Feature != "" || t.Seats > 0 }
 
 // Equal reports whether the two give the same.
 func (t Terms) Equal(u Terms) bool { return reflect.DeepEqual(t, u) }
@@ -57,11 +63,13 @@ type Standing struct {
 	Next *Next `json:"next,omitempty"`
 	// Feature is the name of the feature that a grant of it delivers; else empty.
 	Feature string `json:"feature,omitempty"`
+	// Seats that were bought once. Those of a subscription are in Renewal.
+	Seats int64 `json:"seats,omitempty"`
 }
 
 // IsZero reports whether the object contributes nothing.
 func (s Standing) IsZero() bool {
-	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil && s.Next == nil && s.Feature == ""
+	return !s.Paid && s.PaidAt.IsZero() && len(s.Passes) == 0 && s.Renewal == nil && s.Next == nil && s.Feature == "" && s.Seats == 0
 }
 
 // Effect is everything that an object contributes to its account.
@@ -153,12 +161,17 @@ func (s *Standing) add(paidAt time.Time, t Terms, quantity int64) {
 		return
 	}
 	s.PaidAt = paidAt
+	s.Seats = plus(s.Seats, pieces(t.Seats, quantity))
 	if t.Plan == "" {
 		s.Paid = true
 		return
 	}
 	s.Passes = append(s.Passes, Pass{Plan: t.Plan, PaidAt: paidAt, Lasts: times(t.Lasts, quantity)})
 }
+
+// plus is a + b, held to the largest number of anything that an account has. Both are not
+// negative.
+func plus(a, b int64) int64 { return min(a, ledger.Max) + min(b, ledger.Max-min(a, ledger.Max)) }
 
 // times is d × n, held to the longest duration there is (about 292 years).
 func times(d time.Duration, n int64) time.Duration {

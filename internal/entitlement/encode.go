@@ -23,7 +23,7 @@ func (r Record) AppendJSON(b []byte) ([]byte, error) {
 
 // AppendJSON is [Record.AppendJSON] for a standing.
 func (s Standing) AppendJSON(b []byte) ([]byte, error) {
-	e := encoder{text: b, odd: s.Renewal != nil || s.Next != nil || s.Feature != ""}
+	e := encoder{text: b, odd: s.Renewal != nil || s.Next != nil || s.Feature != "" || s.Seats != 0}
 	if !e.odd {
 		e.standing(s)
 	}
@@ -104,7 +104,7 @@ func (e *encoder) terms(t Terms) {
 	e.flag(`,"credits_stay":true`, t.CreditsStay)
 	e.word(`,"plan":`, t.Plan)
 	e.number(`,"lasts":`, int64(t.Lasts))
-	e.odd = e.odd || len(t.MinAmount) > 0
+	e.odd = e.odd || len(t.MinAmount) > 0 || t.Feature != "" || t.Seats != 0 || len(t.OnCharge) > 0
 	e.open(first)
 	e.raw(`}`)
 }

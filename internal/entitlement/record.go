@@ -84,10 +84,27 @@ func (r Record) products(yield func(key string, p product) bool) {
 				return
 			}
 		}
+		for _, c := range p.Choices {
+			if !c.Addons.products(p.Start, yield) {
+				return
+			}
+		}
 	}
-	if s := r.Subscription.State; s.ProductID != "" {
-		yield(termsKey(s.ProductID, s.PeriodStart), product{s.ProductID, s.PeriodStart})
+	s := r.Subscription.State
+	if s.ProductID != "" && !yield(termsKey(s.ProductID, s.PeriodStart), product{s.ProductID, s.PeriodStart}) {
+		return
 	}
+	s.Addons.products(s.PeriodStart, yield)
+}
+
+// products yields the add-ons as [Record.products] does; false once yield has enough.
+func (a Addons) products(start time.Time, yield func(string, product) bool) bool {
+	for id := range a.All() {
+		if !yield(termsKey(id, start), product{id, start}) {
+			return false
+		}
+	}
+	return true
 }
 
 func termsKey(productID string, start time.Time) string { return productID + "@" + periodKey(start) }

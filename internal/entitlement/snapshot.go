@@ -49,9 +49,11 @@ type Snapshot struct {
 	PlanExpiresAt time.Time
 	// PaymentDate is when the newest payment in force was made; zero for none.
 	PaymentDate time.Time
-	// Features are the names of the features that Dodo has delivered, sorted, each
-	// once. They come from Dodo as they are: any text. Not to be changed.
+	// Features are the names of the features that Dodo has delivered and that add-ons
+	// give, sorted, each once. Dodo's come as they are: any text. Not to be changed.
 	Features []string
+	// Seats are those of all purchases in force together.
+	Seats int64
 }
 
 // PlanNames are the names of Plans.
@@ -94,9 +96,10 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 			s.PaymentDate = st.PaidAt
 		}
 		passes = append(passes, st.Passes...)
+		s.Seats = plus(s.Seats, st.Seats)
 		if st.Renewal != nil {
 			grace := a.graceOf(st.Next)
-			known.add(st.Renewal.at(now, grace))
+			s.renew(*st.Renewal, &known, now, grace)
 			next.add(st.Renewal.TrialUntil)
 			next.add(st.Renewal.Until)
 			next.add(st.Renewal.outlives(grace))
@@ -114,6 +117,22 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 	s.Features = slices.Compact(s.Features)
 	s.see(known, ranking)
 	return s, next.at
+}
+
+// renew counts what a subscription gives at now.
+func (s *Snapshot) renew(r Renewal, known *plans, now time.Time, grace time.Duration) {
+	a := r.at(now, grace)
+	if r.Plan != "" {
+		known.add(a)
+	}
+	for _, plan := range r.Plans {
+		a.plan = plan
+		known.add(a)
+	}
+	if a.now {
+		s.Features = append(s.Features, r.Features...)
+		s.Seats = plus(s.Seats, r.Seats)
+	}
 }
 
 // see sets everything that follows from the plans of the account.

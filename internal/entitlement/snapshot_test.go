@@ -16,7 +16,7 @@ var ranking = func() config.Ranking {
 	for _, plan := range []string{"life", "basic", "pro", "team"} {
 		products = append(products, config.Product{Plan: plan})
 	}
-	r, err := config.RankPlans(products, nil)
+	r, err := config.RankPlans(products, nil, nil)
 	if err != nil {
 		panic(err)
 	}

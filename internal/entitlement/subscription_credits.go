@@ -8,12 +8,28 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// creditsOf are the credits that a choice gives for a whole cycle.
-func creditsOf(t Terms, c Choice) (int64, error) {
-	if t.Credits > ledger.Max/max(c.Quantity, 1) {
+// terms are those of an offer's product, with the credits of its add-ons; false for an offer
+// that gives nothing.
+type terms func(o offer) (t Terms, addons int64, ok bool, err error)
+
+// priced are the terms of everything that does not fall short.
+func (s Subscription) priced(termsOf TermsOf, falls func(product string) bool) terms {
+	return func(o offer) (Terms, int64, bool, error) {
+		t, ok := termsOf(o.ProductID, o.since)
+		if !ok || falls(o.ProductID) {
+			return Terms{}, 0, false, nil
+		}
+		addons, err := o.Addons.creditsOf(termsOf, o.since)
+		return t, addons, true, err
+	}
+}
+
+// creditsOf are the credits that a choice gives for a whole cycle, with its add-ons.
+func creditsOf(t Terms, addons int64, c Choice) (int64, error) {
+	if t.Credits > (ledger.Max-addons)/max(c.Quantity, 1) {
 		return 0, ledger.ErrRange
 	}
-	return t.Credits * c.Quantity, nil
+	return t.Credits*c.Quantity + addons, nil
 }
 
 // bid is what a choice gives for a whole cycle, and what that costs: 0 if it is not known.
@@ -65,21 +81,20 @@ func (g *gift) raise(credits int64, b bid) {
 }
 
 // bid is what an offer gives for a whole cycle, if it gives anything.
-func (c cycle) bid(o offer, currency string, terms func(offer) (Terms, bool)) (bid, error) {
+func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	b := bid{price: min(max(o.Price[currency], 0), mostPieces)}
-	t, ok := terms(o)
-	if !ok {
-		return b, nil
+	t, addons, ok, err := terms(o)
+	if !ok || err != nil {
+		return b, err
 	}
-	var err error
-	b.credits, err = creditsOf(t, o.Choice)
+	b.credits, err = creditsOf(t, addons, o.Choice)
 	b.expire = c.expiry(t)
 	return b, err
 }
 
 // gives is what the money of a cycle buys: the law of [Subscription.Effect]. Terms is false
 // for an offer that gives nothing.
-func (s Subscription) gives(c cycle, terms func(offer) (Terms, bool), policy config.DisputePolicy) (gift, error) {
+func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (gift, error) {
 	var g gift
 	for _, o := range c.offers {
 		b, err := c.bid(o, c.opening.currency, terms)

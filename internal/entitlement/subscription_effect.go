@@ -11,7 +11,7 @@ import (
 
 // Renewal is access that a subscription gives.
 type Renewal struct {
-	Plan   string     `json:"plan"`
+	Plan   string     `json:"plan"` // the product's; empty if it gives none
 	Status PlanStatus `json:"status"`
 	// Access until Until; without Access, Until is when it would have ended.
 	Access bool      `json:"access,omitempty"`
@@ -20,6 +20,29 @@ type Renewal struct {
 	Renews bool `json:"renews,omitempty"`
 	// TrialUntil: before it the plan is trialing rather than active.
 	TrialUntil time.Time `json:"trial_until,omitzero"`
+	// Plans that add-ons give besides Plan; Features and Seats that product and add-ons
+	// give: all for as long as there is access.
+	Plans    []string `json:"plans,omitempty"`
+	Features []string `json:"features,omitempty"`
+	Seats    int64    `json:"seats,omitempty"`
+}
+
+// gives is a renewal of what is subscribed to by its newest state, without its times; false
+// for nothing. A plan is named once.
+func (s SubscriptionState) gives(termsOf TermsOf) (Renewal, bool) {
+	product, _ := termsOf(s.ProductID, s.PeriodStart)
+	r := Renewal{Plan: product.Plan, Seats: pieces(product.Seats, s.Quantity)}
+	for id, quantity := range s.Addons.All() {
+		t, _ := termsOf(id, s.PeriodStart)
+		r.Seats = plus(r.Seats, pieces(t.Seats, quantity))
+		if t.Plan != "" && t.Plan != r.Plan && !slices.Contains(r.Plans, t.Plan) {
+			r.Plans = append(r.Plans, t.Plan)
+		}
+		if t.Feature != "" && !slices.Contains(r.Features, t.Feature) {
+			r.Features = append(r.Features, t.Feature)
+		}
+	}
+	return r, r.Plan != "" || len(r.Plans) > 0 || len(r.Features) > 0 || r.Seats > 0
 }
 
 // TermsOf says what a product gives, by Dodo's id, in the period of a subscription
@@ -74,10 +97,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 				e.Standing.Paid = true
 			}
 		}
-		g, err := s.gives(c, func(o offer) (Terms, bool) {
-			t, ok := termsOf(o.ProductID, o.since)
-			return t, ok && !falls(short, i, o.ProductID)
-		}, policy)
+		g, err := s.gives(c, s.priced(termsOf, func(product string) bool { return falls(short, i, product) }), policy)
 		if err != nil {
 			return Effect{}, err
 		}
@@ -219,11 +239,11 @@ const defaultGrace = 3 * 24 * time.Hour
 // renewal is the access that the subscription gives by its newest state
 // (FACTS 3.6). It is false for one that never gave any.
 func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge, short []shortfall) (Renewal, bool) {
-	t, known := termsOf(s.State.ProductID, s.State.PeriodStart)
-	if !known || t.Plan == "" {
+	r, gives := s.State.gives(termsOf)
+	if !gives {
 		return Renewal{}, false
 	}
-	r := Renewal{Plan: t.Plan, Until: s.State.PeriodEnd}
+	r.Until = s.State.PeriodEnd
 	switch s.State.Status {
 	case SubscriptionActive:
 		r.Status, r.Access, r.Renews = PlanActive, true, !s.State.CancelAtEnd

@@ -20,14 +20,15 @@ type Period struct {
 	// Prices are what Dodo says that the period costs with a product: the most that
 	// was said, before tax.
 	Prices map[string]config.Amounts `json:"prices,omitempty"`
-	// Choices are the products and quantities that it was seen with, by [Choice.key].
+	// Choices are the products, quantities and add-ons that it was seen with, by [Choice.key].
 	Choices map[string]Choice `json:"choices,omitempty"`
 }
 
-// Choice is what is subscribed to: a quantity of a product.
+// Choice is what is subscribed to: a quantity of a product, with its add-ons.
 type Choice struct {
 	ProductID string `json:"product_id"`
 	Quantity  int64  `json:"quantity"`
+	Addons    Addons `json:"addons,omitempty"`
 	// First and Last are when the first and the newest body with it were said.
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
@@ -36,12 +37,18 @@ type Choice struct {
 	Price config.Amounts `json:"price,omitempty"`
 }
 
-func (c Choice) key() string { return c.ProductID + "/" + strconv.FormatInt(c.Quantity, 10) }
+func (c Choice) key() string {
+	key := c.ProductID + "/" + strconv.FormatInt(c.Quantity, 10)
+	if c.Addons != "" {
+		key += "/" + string(c.Addons)
+	}
+	return key
+}
 
 // compare orders by when the choice was made. Of two at the same instant, the one that
 // gives less comes first: it is in favour of nobody to assume that more was paid.
 func (c Choice) compare(d Choice) int {
-	return cmp.Or(c.First.Compare(d.First), cmp.Compare(c.Quantity, d.Quantity), cmp.Compare(c.ProductID, d.ProductID))
+	return cmp.Or(c.First.Compare(d.First), cmp.Compare(c.Quantity, d.Quantity), cmp.Compare(c.ProductID, d.ProductID), cmp.Compare(c.Addons, d.Addons))
 }
 
 func (c Choice) merge(d Choice) Choice {
@@ -57,7 +64,7 @@ func (c Choice) merge(d Choice) Choice {
 
 // period is the one that a body tells of.
 func (s SubscriptionState) period() Period {
-	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, First: s.At, Last: s.At}
+	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, Addons: s.Addons, First: s.At, Last: s.At}
 	p := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
 	if s.Currency != "" {
 		if !s.Discounted {

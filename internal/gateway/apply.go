@@ -157,6 +157,9 @@ func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
 func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
 	return func(productID string, start time.Time) (entitlement.Terms, bool) {
 		p, known := g.Catalog.ByID(productID)
+		if a, is := g.Catalog.AddonByID(productID); is && !start.IsZero() {
+			return entitlement.Terms{Credits: a.Credits, Plan: a.Plan, Feature: a.Feature, Seats: a.Seats}, true
+		}
 		t := termsOf(p)
 		if order != nil && (start.IsZero() || start.Before(order.ExpiresAt)) {
 			if promised, ok := order.Terms[productID]; ok {

@@ -27,7 +27,8 @@ type statusAnswer struct {
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt *time.Time             `json:"plan_expires_at"`
 	PaymentDate   *time.Time             `json:"payment_date"`
-	Features      []string               `json:"features"` // sorted
+	Features      []string               `json:"features"`        // sorted
+	Seats         *int64                 `json:"seats,omitempty"` // only if something of the catalog gives seats
 	Pending       []pendingOrder         `json:"pending"`  // newest first
 }
 
@@ -158,6 +159,9 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 		PlanExpiresAt: orNull(now.PlanExpiresAt), PaymentDate: orNull(now.PaymentDate),
 		Features: append([]string{}, now.Features...), // never null
 		Pending:  make([]pendingOrder, 0, len(orders)),
+	}
+	if a.gateway.Catalog.HasSeats() {
+		answer.Seats = &now.Seats
 	}
 	for _, o := range orders {
 		answer.Pending = append(answer.Pending, pendingOrder{
