@@ -36,7 +36,7 @@ type Record struct {
 }
 
 // Fold merges a fact into the record and freezes the terms of every product in
-// it that has none yet, by what termsOf says of a payment's (start is zero) or of
+// it that has none yet, or whose terms give nothing, by what termsOf says of a payment's (start is zero) or of
 // the subscription's period that begins at start. Of frozen terms, a least amount
 // that was not met is the one that termsOf says. The receiver is not changed.
 func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
@@ -47,10 +47,14 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 		Terms:        maps.Clone(r.Terms),
 	}
 	for key, bought := range next.products {
-		if _, frozen := next.Terms[key]; frozen {
+		if t, frozen := next.Terms[key]; frozen && bought.keeps(t) {
 			continue
 		}
-		if t, ok := termsOf(bought.id, bought.start); ok {
+		t, ok := termsOf(bought.id, bought.start)
+		if !ok {
+			continue
+		}
+		if t, ok = bought.of(t); ok {
 			if next.Terms == nil {
 				next.Terms = make(map[string]Terms)
 			}
@@ -64,7 +68,9 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 // product is something that the object is about.
 type product struct {
 	id    string    // Dodo's
-	start time.Time // of the period; zero for a payment's
+	start time.Time // of the period, or the time of a charge on demand; zero for a payment's
+	// charge on demand; nil for anything else.
+	charge *Payment
 }
 
 // products yields everything that the object is about, with the keys of their terms;
@@ -80,7 +86,7 @@ func (r Record) products(yield func(key string, p product) bool) {
 	}
 	for _, p := range r.Subscription.paid() {
 		for id := range p.Bought {
-			if !yield(termsKey(id, p.Start), product{id, p.Start}) {
+			if !yield(termsKey(id, p.Start), product{id: id, start: p.Start}) {
 				return
 			}
 		}
@@ -91,16 +97,18 @@ func (r Record) products(yield func(key string, p product) bool) {
 		}
 	}
 	s := r.Subscription.State
-	if s.ProductID != "" && !yield(termsKey(s.ProductID, s.PeriodStart), product{s.ProductID, s.PeriodStart}) {
+	if s.ProductID != "" && !yield(termsKey(s.ProductID, s.PeriodStart), product{id: s.ProductID, start: s.PeriodStart}) {
 		return
 	}
-	s.Addons.products(s.PeriodStart, yield)
+	if s.Addons.products(s.PeriodStart, yield) {
+		r.Subscription.chargesOnDemand(yield)
+	}
 }
 
 // products yields the add-ons as [Record.products] does; false once yield has enough.
 func (a Addons) products(start time.Time, yield func(string, product) bool) bool {
 	for id := range a.All() {
-		if !yield(termsKey(id, start), product{id, start}) {
+		if !yield(termsKey(id, start), product{id: id, start: start}) {
 			return false
 		}
 	}

@@ -19,6 +19,9 @@ func (s Subscription) priced(termsOf TermsOf, falls func(product string) bool) t
 		if !ok || falls(o.ProductID) {
 			return Terms{}, 0, false, nil
 		}
+		if s.byCharge(t, termsOf) {
+			t.Credits = 0
+		}
 		addons, err := o.Addons.creditsOf(termsOf, o.since)
 		return t, addons, true, err
 	}

@@ -72,6 +72,9 @@ type TermsOf func(productID string, start time.Time) (Terms, bool)
 //   - A charge that was given back in full buys nothing. If a part was, the cycle gives the
 //     share of its credits that is still paid for.
 //
+// Charges on demand give credits of their own, see [Subscription.payOnDemand]. Add-ons are a
+// part of the choice: their credits come with those of the product.
+//
 // A product that brought too little in a period gives nothing in it, see
 // [Record.Underpaid]. A product without terms gives nothing and is reported by [ErrUnknownProduct],
 // beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
@@ -108,6 +111,9 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 		if paid && !charges[i].void() && c.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = c.Start
 		}
+	}
+	if err := s.payOnDemand(&e, id, termsOf, policy); err != nil {
+		return Effect{}, err
 	}
 	if _, ok := termsOf(s.State.ProductID, s.State.PeriodStart); !ok && s.State.Status == SubscriptionActive && len(s.Periods) > 0 {
 		unknown = fmt.Errorf("what is subscribed to now: %w", ErrUnknownProduct)

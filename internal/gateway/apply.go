@@ -17,6 +17,7 @@ type result struct {
 	outcome Outcome
 	account string // where it was applied
 	reason  string // why it was parked
+	waits   string // the object that its event waits for, unless it is the fact's own
 	alone   bool   // no event is parked for its object; false where that was not looked at
 	settled bool   // its event is noted in the journal as applied
 }
@@ -33,7 +34,7 @@ func parked(account, reason string) result {
 func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
 	r, err := g.fold(ctx, fact, cause, bound, event)
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
-		err = g.unpark(ctx, fact.Ref)
+		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount, ReasonGivesNothing)
 	}
 	return r, err
 }
@@ -62,6 +63,9 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 	}
 	charged, err := g.charge(ctx, found.account, fact.Ref.ID, record.Payment, cause)
 	both := r.and(charged)
+	if both.reason == charged.reason {
+		both.waits = charged.waits
+	}
 	both.alone, both.settled = r.alone, false // the one is about the payment, and the event about both
 	return both, err
 }
@@ -78,9 +82,12 @@ func (g *Gateway) charge(ctx context.Context, account, paymentID string, p entit
 	if err != nil {
 		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
-	r, _, err := g.commit(ctx, fact, owner{account: bound}, cause)
+	r, record, err := g.commit(ctx, fact, owner{account: bound}, cause)
 	if err == nil && !r.alone {
-		err = g.unpark(ctx, fact.Ref)
+		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount)
+	}
+	if r.reason == ReasonGivesNothing && !record.Subscription.State.OnDemand {
+		r.waits = fact.Ref.String() // a change of it may say what the charge was for
 	}
 	return r, err
 }

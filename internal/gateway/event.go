@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -31,11 +32,13 @@ const (
 	ReasonUnknownProduct = "unknown_product" // a product that the catalog does not have
 	ReasonOutOfRange     = "out_of_range"    // more credits than can be counted
 	ReasonUnderpaid      = "underpaid"       // less than the catalog's min_amount was paid
+	ReasonUnknownAddon   = "unknown_addon"   // an add-on that the catalog does not have
+	ReasonGivesNothing   = "gives_nothing"   // paid, and nothing says what for
 	ReasonOtherBusiness  = "other_business"  // of another business at Dodo than the one heard of first
 )
 
 // Reasons are all of them: the closed set that labels metrics.
-var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonOtherBusiness}
+var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonUnknownAddon, ReasonGivesNothing, ReasonOtherBusiness}
 
 // ReasonForeign is why an event about money is ignored: it was ordered at another site.
 const ReasonForeign = "foreign"
@@ -145,6 +148,9 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 		record.State, record.Reason = store.EventApplied, ""
 		return result.outcome, g.note(ctx, record)
 	}
+	if result.waits != "" {
+		record.Object = result.waits
+	}
 	if result.reason != ReasonUnknownAccount {
 		return Parked, g.park(ctx, record, result.reason)
 	}
@@ -190,14 +196,15 @@ func (g *Gateway) applied(record store.Event, account string) *store.Settlement 
 	return &store.Settlement{Event: record, Retention: g.retention(record)}
 }
 
-// unpark applies what was parked for an object that has an account now.
-func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref) error {
+// unpark applies what was parked for an object for one of the reasons: it has an account now,
+// or more is known of a subscription than when a charge of it seemed to give nothing.
+func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref, reasons ...string) error {
 	events, err := g.Store.Parked(ctx, ref.String())
 	if err != nil {
 		return fmt.Errorf("read parked events: %w", err)
 	}
 	for _, record := range events {
-		if record.Reason != ReasonUnknownAccount {
+		if !slices.Contains(reasons, record.Reason) {
 			continue
 		}
 		event, err := dodo.Decode(record.Body)

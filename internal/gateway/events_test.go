@@ -37,15 +37,21 @@ var storyProducts = append([]config.Product{
 	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
 	{Name: "reports", ID: "pdt_reports", Plan: "pro"},
 	{Name: "export", ID: "pdt_export", Credits: 1},
+	{Name: "metered", ID: "pdt_metered", Plan: "pro", Credits: 7, OnCharge: config.Rates{"USD": {Credits: 100, Amount: 500}}},
 	{Name: "both", ID: "pdt_both", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour), Credits: 9},
 }, products...)
+
+var storyAddons = []config.Addon{
+	{Name: "extra", ID: "adn_extra", Credits: 1000},
+	{Name: "seat", ID: "adn_seat", Seats: 2, Plan: "team", Feature: "audit"},
+}
 
 const day = 24 * time.Hour
 
 // tell begins a story on a store, with a clock that only the story moves.
 func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 	t.Helper()
-	return tellOf(t, backend, settings{products: storyProducts, disputes: policy})
+	return tellOf(t, backend, settings{products: storyProducts, addons: storyAddons, disputes: policy})
 }
 
 func tellOf(t *testing.T, backend string, with settings) *story {
@@ -702,6 +708,7 @@ func TestEvents(t *testing.T) {
 			rows = append(rows, name)
 		}
 	}
+	maps.Copy(eventStories, addonStories)
 	if told := slices.Sorted(maps.Keys(eventStories)); !slices.Equal(slices.Sorted(slices.Values(rows)), told) {
 		t.Fatalf("docs/events.md has the rows\n%q\nand there are stories of\n%q", rows, told)
 	}

@@ -145,6 +145,8 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 	if result.outcome == Parked {
 		if result.reason == ReasonUnknownAccount {
 			record.Object = waitsFor(*event.Fact).String()
+		} else if result.waits != "" {
+			record.Object = result.waits
 		}
 		return false, result.reason, g.park(ctx, record, result.reason)
 	}

@@ -40,6 +40,10 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, caus
 		s.done = parked(found.account, ReasonUnclear)
 	case s.record.Underpaid(fact.Fact, g.DisputePolicy):
 		s.done = parked(found.account, ReasonUnderpaid)
+	case s.record.UnknownAddon(fact.Fact):
+		s.done = parked(found.account, ReasonUnknownAddon)
+	case s.record.GivesNothing(fact.Fact, g.DisputePolicy):
+		s.done = parked(found.account, ReasonGivesNothing)
 	}
 	const usual = 256 // bytes, and more than most need
 	state, err := s.record.AppendJSON(make([]byte, 0, usual))

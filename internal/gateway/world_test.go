@@ -43,6 +43,7 @@ type world struct {
 // settings are what a test may change about its world.
 type settings struct {
 	products      []config.Product
+	addons        []config.Addon
 	signupCredits int64
 	hold          bool // keep webhooks until the test sends them
 	clock         func() time.Time
@@ -148,6 +149,8 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 		with.logger = slog.New(slog.DiscardHandler)
 	}
 	catalog, err := config.NewCatalog(with.products)
+	must(w.t, err)
+	catalog, err = catalog.WithAddons(with.addons)
 	must(w.t, err)
 	publicURL := ""
 	if with.returnTo != nil {

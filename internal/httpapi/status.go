@@ -29,7 +29,7 @@ type statusAnswer struct {
 	PaymentDate   *time.Time             `json:"payment_date"`
 	Features      []string               `json:"features"`        // sorted
 	Seats         *int64                 `json:"seats,omitempty"` // only if something of the catalog gives seats
-	Pending       []pendingOrder         `json:"pending"`  // newest first
+	Pending       []pendingOrder         `json:"pending"`         // newest first
 }
 
 // pendingOrder is an order that can still be paid; state is failed or cancelled
