@@ -2,12 +2,15 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -183,6 +186,107 @@ func (s *story) onDemand(product string) {
 	s.t.Helper()
 	s.wants(s.send("subscription.active", s.subscription("product_id", product, "on_demand", true)), gateway.Applied)
 	s.wants(s.send("payment.succeeded", s.charge("pay_1", "total_amount", 0)), gateway.Applied)
+}
+
+// checksOut opens a checkout at the simulated Dodo as our own does, but with more in it.
+func (s *story) checksOut(product, inCart, more string) dodosim.Attempt {
+	s.t.Helper()
+	proof, err := json.Marshal(s.proof(s.order("alice", strings.TrimPrefix(product, "pdt_")).ID, "alice", strings.TrimPrefix(product, "pdt_")))
+	must(s.t, err)
+	session := s.call(http.MethodPost, "/checkouts",
+		`{"product_cart":[{"product_id":"`+product+`","quantity":1`+inCart+`}],"metadata":`+string(proof)+more+`}`)
+	attempt, err := s.sim.Pay(session["session_id"].(string), goodCard)
+	must(s.t, err)
+	s.flush()
+	return attempt
+}
+
+// TestAddonsAtTheSimulator: bought with the subscription, renewed, changed and dropped, in
+// both readings of what a change does to the dates; and the same from Dodo alone.
+func TestAddonsAtTheSimulator(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		for _, backend := range []string{"bolt", "redis"} {
+			t.Run(fmt.Sprintf("%s/keeps the dates %v", backend, keeps), func(t *testing.T) {
+				with := settings{products: storyProducts, addons: storyAddons, keepsCycle: keeps}
+				s := tellOf(t, backend, with)
+				sub := s.checksOut("pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":1},{"addon_id":"adn_seat","quantity":2}]`, "").SubscriptionID
+				s.sees("1500 team active true")
+				s.seats(4)
+				s.now = s.now.Add(31 * day)
+				s.sim.Tick()
+				s.flush()
+				s.sees("1500 team active true") // the first period's have ended
+				change := func(addons, mode string) {
+					s.now = s.now.Add(day)
+					s.call(http.MethodPost, "/subscriptions/"+sub+"/change-plan",
+						`{"product_id":"pdt_monthly","quantity":1,"proration_billing_mode":"`+mode+`","addons":[`+addons+`]}`)
+					s.flush()
+				}
+				change(`{"addon_id":"adn_extra","quantity":3}`, "do_not_bill")
+				s.sees("1500 pro active true") // nobody paid for the two
+				s.seats(0)
+				change("", "do_not_bill")
+				change(`{"addon_id":"adn_extra","quantity":3}`, "difference_immediately")
+				snap, err := s.Entitlement(t.Context(), "alice")
+				must(t, err)
+				if snap.Credits <= 1500 || snap.Credits > 1500+3000+1500 {
+					t.Errorf("alice has %d credits after a change that was paid", snap.Credits)
+				}
+				s.parkedFor(nil)
+				want := s.account("alice")
+				s.reconcile()
+				s.store = s.newStore(t, backend)
+				with.clock = s.Clock
+				s.Gateway = s.newGateway(with)
+				s.rebuild()
+				s.seats(0)
+				if got := s.account("alice"); !strings.Contains(got, " pro active ") {
+					t.Errorf("an empty store says %s, and before it was %s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestChargesOnDemandAtTheSimulator: each charge gives its own credits, also if its webhook
+// was lost, and a refund takes back its own.
+func TestChargesOnDemandAtTheSimulator(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			with := settings{products: storyProducts, addons: storyAddons}
+			s := tellOf(t, backend, with)
+			sub := s.checksOut("pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":false,"product_price":700}}`).SubscriptionID
+			s.sees("140 pro active true")
+			charge := func(cents int) string {
+				s.now = s.now.Add(day)
+				return s.call(http.MethodPost, "/subscriptions/"+sub+"/charge", fmt.Sprintf(`{"product_price":%d}`, cents))["payment_id"].(string)
+			}
+			second := charge(1000)
+			s.flush()
+			s.sees("340 pro active true")
+			s.sim.SetMischief(dodosim.Mischief{Seed: 1, Drop: 1})
+			charge(333)
+			s.flush()
+			s.sim.SetMischief(dodosim.Mischief{})
+			s.sees("340 pro active true")
+			s.reconcile()
+			s.sees("406 pro active true")
+			_, err := s.sim.Refund(second, 500)
+			must(t, err)
+			s.flush()
+			s.sees("306 pro active true")
+			_, err = s.sim.Refund(second, 0)
+			must(t, err)
+			s.flush()
+			s.sees("206 pro active true")
+			s.parkedFor(nil)
+			s.store = s.newStore(t, backend)
+			with.clock = s.Clock
+			s.Gateway = s.newGateway(with)
+			s.rebuild()
+			s.sees("206 pro active true")
+		})
+	}
 }
 
 // TestSubscriptionWithAddons: three pieces of an add-on that the catalog does not have are

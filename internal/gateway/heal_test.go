@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -13,7 +14,7 @@ import (
 )
 
 // call is one call to the simulated Dodo, by whoever has the key.
-func (w *world) call(method, path, body string) {
+func (w *world) call(method, path, body string) map[string]any {
 	w.t.Helper()
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
 	request.Header.Set("Authorization", "Bearer "+apiKey)
@@ -23,6 +24,9 @@ func (w *world) call(method, path, body string) {
 	if answer.Code/100 != 2 {
 		w.t.Fatalf("%s %s: %d %s", method, path, answer.Code, answer.Body)
 	}
+	var said map[string]any
+	_ = json.Unmarshal(answer.Body.Bytes(), &said) // some answers have no body
+	return said
 }
 
 // TestReconcileSubscriptionWithinItsPeriod: also what changes neither the status

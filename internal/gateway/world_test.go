@@ -113,12 +113,17 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 			{ID: "pdt_pro30", Name: "Pro", Price: 1900, Currency: "USD"},
 			{ID: "pdt_monthly", Name: "Pro, monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 			{ID: "pdt_team", Name: "Team, monthly", Price: 1800, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_metered", Name: "As you go", Price: 100, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 			{ID: "pdt_keep", Name: "Credits that stay", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 			{ID: "pdt_try", Name: "After a trial", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, TrialDays: 14},
 			{ID: "pdt_reports", Name: "Reports", Price: 700, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, Features: []string{"reports"}},
 			{ID: "pdt_export", Name: "Export", Price: 300, Currency: "USD", Features: []string{"export", "reports"}},
 			{ID: "pdt_weekly", Name: "Pro, weekly", Price: 300, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Week}},
 			{ID: "pdt_unlisted", Name: "Not in the catalog", Price: 100, Currency: "USD"},
+		},
+		Addons: []dodosim.Addon{
+			{ID: "adn_extra", Name: "Extra credits", Price: 1000, Currency: "USD"},
+			{ID: "adn_seat", Name: "Seat", Price: 300, Currency: "USD"},
 		},
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
 	})
