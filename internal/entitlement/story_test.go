@@ -74,7 +74,26 @@ func stories() map[string][]told {
 	active, sub := entitlement.SubscriptionActive, func(s entitlement.Subscription) entitlement.Fact { return ofSubscription("sub_1", s) }
 	atEnd := func(s *entitlement.SubscriptionState) { s.CancelAtEnd = true }
 	yearly := func(s *entitlement.SubscriptionState) { s.PeriodEnd = s.PeriodStart.Add(365 * day) }
+	onDemand := func(s *entitlement.SubscriptionState) { s.OnDemand = true }
+	has := func(addons entitlement.Addons, price int64) func(*entitlement.SubscriptionState) {
+		return func(s *entitlement.SubscriptionState) { s.Addons, s.Price, s.Currency = addons, price, "USD" }
+	}
 	return map[string][]told{
+		"add-ons are bought, added to, and all but one dropped": {
+			{0, sub(body(active, "pdt_pro", 0, has("adn_extra=2", 1000)))},
+			{0, chargeOf("sub_1", "pay_1", 0)},
+			{30, sub(renewal("pdt_pro", 30, has("adn_audit=1,adn_extra=5", 1000)))},
+			{30, chargeOf("sub_1", "pay_2", 30)},
+			{60, sub(renewal("pdt_pro", 60, has("adn_audit=3,adn_extra=1", 1000)))},
+			{60, chargeOf("sub_1", "pay_3", 60)},
+		},
+		"charged on demand, and refunded in part": {
+			{0, sub(body(active, "pdt_metered", 0, onDemand))},
+			{0, ofPayment("pay_1", entitlement.Payment{Status: "succeeded", Currency: "USD", Subscription: "sub_1", CreatedAt: noon})},
+			{3, chargeOf("sub_1", "pay_2", 3)},
+			{5, chargeOf("sub_1", "pay_3", 5)},
+			{6, ofPayment("pay_2", refund("r", entitlement.RefundSucceeded, 333, false))},
+		},
 		"buy, refund a third, refund the rest": {
 			{0, ofPayment("pay_1", entitlement.Payment{Status: "processing"})},
 			{0, ofPayment("pay_1", paid(line("pdt_pack", 3)))},
@@ -193,6 +212,8 @@ func stories() map[string][]told {
 
 // ends is what the account sees in the end: "credits plans status paid features".
 var ends = map[string]string{
+	"add-ons are bought, added to, and all but one dropped":         "540 pro,audited active true [audit]",
+	"charged on demand, and refunded in part":                       "50 pro active true []",
 	"buy, refund a third, refund the rest":                          "0 none none false []",
 	"dispute won":                                                   "500 pro active true []",
 	"dispute lost beside another purchase":                          "0 none none false []",

@@ -26,6 +26,9 @@ var subscriptionTerms = map[string]entitlement.Terms{
 	"pdt_brief":   {Plan: "pro", Credits: 500, CreditsExpire: 7 * day},
 	"pdt_credits": {Credits: 50},
 	"pdt_huge":    {Credits: ledger.Max},
+	"pdt_metered": {Plan: "pro", Credits: 7, OnCharge: config.Rates{"USD": {Credits: 3, Amount: 100}}},
+	"adn_extra":   {Credits: 40},
+	"adn_audit":   {Plan: "audited", Feature: "audit", Seats: 2},
 }
 
 func catalog(id string, _ time.Time) (entitlement.Terms, bool) {
