@@ -189,15 +189,15 @@ func (s *story) onDemand(product string) {
 }
 
 // checksOut opens a checkout at the simulated Dodo as our own does, but with more in it.
-func (s *story) checksOut(product, inCart, more string) dodosim.Attempt {
+func (s *story) checksOut(account, product, inCart, more string) dodosim.Attempt {
 	s.t.Helper()
-	proof, err := json.Marshal(s.proof(s.order("alice", strings.TrimPrefix(product, "pdt_")).ID, "alice", strings.TrimPrefix(product, "pdt_")))
+	name := strings.TrimPrefix(product, "pdt_")
+	proof, err := json.Marshal(s.proof(s.order(account, name).ID, account, name))
 	must(s.t, err)
 	session := s.call(http.MethodPost, "/checkouts",
 		`{"product_cart":[{"product_id":"`+product+`","quantity":1`+inCart+`}],"metadata":`+string(proof)+more+`}`)
 	attempt, err := s.sim.Pay(session["session_id"].(string), goodCard)
 	must(s.t, err)
-	s.flush()
 	return attempt
 }
 
@@ -209,7 +209,8 @@ func TestAddonsAtTheSimulator(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/keeps the dates %v", backend, keeps), func(t *testing.T) {
 				with := settings{products: storyProducts, addons: storyAddons, keepsCycle: keeps}
 				s := tellOf(t, backend, with)
-				sub := s.checksOut("pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":1},{"addon_id":"adn_seat","quantity":2}]`, "").SubscriptionID
+				sub := s.checksOut("alice", "pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":1},{"addon_id":"adn_seat","quantity":2}]`, "").SubscriptionID
+				s.flush()
 				s.sees("1500 team active true")
 				s.seats(4)
 				s.now = s.now.Add(31 * day)
@@ -255,7 +256,8 @@ func TestChargesOnDemandAtTheSimulator(t *testing.T) {
 		t.Run(backend, func(t *testing.T) {
 			with := settings{products: storyProducts, addons: storyAddons}
 			s := tellOf(t, backend, with)
-			sub := s.checksOut("pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":false,"product_price":700}}`).SubscriptionID
+			sub := s.checksOut("alice", "pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":false,"product_price":700}}`).SubscriptionID
+			s.flush()
 			s.sees("140 pro active true")
 			charge := func(cents int) string {
 				s.now = s.now.Add(day)

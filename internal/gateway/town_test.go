@@ -37,6 +37,18 @@ func (m *townsman) buys(product, card string) {
 	}
 }
 
+// subscribes buys a subscription with more in the checkout.
+func (m *townsman) subscribes(product, inCart, more string) {
+	m.t.Helper()
+	attempt := m.checksOut(m.name, product, inCart, more)
+	m.payment, m.subscription = attempt.PaymentID, attempt.SubscriptionID
+}
+
+func (m *townsman) isCharged(cents int) {
+	m.t.Helper()
+	m.call(http.MethodPost, "/subscriptions/"+m.subscription+"/charge", fmt.Sprintf(`{"product_price":%d}`, cents))
+}
+
 func (m *townsman) refunded(amount int) {
 	m.t.Helper()
 	_, err := m.sim.Refund(m.payment, amount)
@@ -82,13 +94,20 @@ var lives = map[string]map[int]func(*townsman){
 	"pia": {0: func(m *townsman) { m.buys("try", goodCard) }, 90: func(m *townsman) { m.buys("pro30", goodCard) }},
 	"ray": {0: func(m *townsman) { m.order(m.name, "pack10") }},
 	"sam": {0: func(m *townsman) { m.buys("keep", goodCard) }, 10: func(m *townsman) { m.buys("keep", goodCard) }, 70: func(m *townsman) { m.patches(`{"status":"cancelled"}`) }},
+	"uma": {0: func(m *townsman) {
+		m.subscribes("pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":2},{"addon_id":"adn_seat","quantity":1}]`, "")
+	}},
+	"vic": {
+		0:  func(m *townsman) { m.subscribes("pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":true}}`) },
+		10: func(m *townsman) { m.isCharged(1250) }, 45: func(m *townsman) { m.isCharged(777) }, 90: func(m *townsman) { m.isCharged(500) },
+	},
 	"tea": {80: func(m *townsman) { m.buys("keep", goodCard) }, 85: func(m *townsman) { m.patches(`{"status":"cancelled"}`) }},
 }
 
 // townLives lets everybody live in a new town, in which webhooks go wrong.
 func townLives(t *testing.T, backend string, wrong dodosim.Mischief) *story {
 	t.Helper()
-	s := tellOf(t, backend, settings{products: townProducts})
+	s := tellOf(t, backend, settings{products: townProducts, addons: storyAddons})
 	s.sim.SetMischief(wrong)
 	names := slices.Sorted(maps.Keys(lives))
 	town := make(map[string]*townsman)
@@ -162,7 +181,7 @@ func TestTown(t *testing.T) {
 			s.reconcile()
 			s.same("after a pass", want)
 			s.store = s.newStore(t, backend)
-			s.Gateway = s.newGateway(settings{products: townProducts, clock: s.Clock})
+			s.Gateway = s.newGateway(settings{products: townProducts, addons: storyAddons, clock: s.Clock})
 			s.rebuild()
 			s.same("in an empty store", want)
 			if again := s.rebuild(); again.Applied != 0 {
