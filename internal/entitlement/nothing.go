@@ -125,7 +125,7 @@ func (r Record) openedNothing(c cycle) bool {
 func (r Record) changes(c cycle, id string, policy config.DisputePolicy) bool {
 	s := r.Subscription
 	p := s.Charges[id]
-	if o, known := chosenBy(c.offers, c.opening.key(), p.CreatedAt); known && o.key() != c.opening.key() {
+	if o, known := chosenBy(c.offers, c.opening.key(), p); known && o.key() != c.opening.key() {
 		return true
 	}
 	all := s.priced(r.termsOf, func(string) bool { return false })

@@ -207,7 +207,7 @@ func TestAddonsAtTheSimulator(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		for _, backend := range []string{"bolt", "redis"} {
 			t.Run(fmt.Sprintf("%s/keeps the dates %v", backend, keeps), func(t *testing.T) {
-				with := settings{products: storyProducts, addons: storyAddons, keepsCycle: keeps}
+				with := settings{products: storyProducts, addons: storyAddons, behavior: dodosim.Behavior{ProratedKeepsCycle: keeps}}
 				s := tellOf(t, backend, with)
 				sub := s.checksOut("alice", "pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":1},{"addon_id":"adn_seat","quantity":2}]`, "").SubscriptionID
 				s.flush()

@@ -98,7 +98,9 @@ var lives = map[string]map[int]func(*townsman){
 		m.subscribes("pdt_monthly", `,"addons":[{"addon_id":"adn_extra","quantity":2},{"addon_id":"adn_seat","quantity":1}]`, "")
 	}},
 	"vic": {
-		0:  func(m *townsman) { m.subscribes("pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":true}}`) },
+		0: func(m *townsman) {
+			m.subscribes("pdt_metered", "", `,"subscription_data":{"on_demand":{"mandate_only":true}}`)
+		},
 		10: func(m *townsman) { m.isCharged(1250) }, 45: func(m *townsman) { m.isCharged(777) }, 90: func(m *townsman) { m.isCharged(500) },
 	},
 	"tea": {80: func(m *townsman) { m.buys("keep", goodCard) }, 85: func(m *townsman) { m.patches(`{"status":"cancelled"}`) }},
