@@ -311,7 +311,7 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 // refuse answers a request that its account cannot pay.
 func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) error {
 	return h.Refusing.refuse(w, r, v, httpapi.Refusal{
-		Account: v.account, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf,
+		Account: v.account, Doubt: v.doubt, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf,
 	})
 }
 

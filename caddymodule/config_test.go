@@ -174,7 +174,7 @@ func TestAppSettings(t *testing.T) {
 
 func TestGatewaySettings(t *testing.T) {
 	for name, tt := range map[string]struct{ gateway, want string }{
-		"no account":        {`{"handler": "dodo_gateway"}`, "account is required"},
+		"no account":        {`{"handler": "dodo_gateway"}`, "one of account, jwt and ask is required"},
 		"fixed account":     {`{"handler": "dodo_gateway", "account": "alice"}`, "account must have a placeholder"},
 		"unknown setting":   {`{"handler": "dodo_gateway", "acount": "{x}"}`, `unknown field "acount"`},
 		"base path":         {`{"handler": "dodo_gateway", "account": "{x}", "base_path": "/a b"}`, `base path "/a b"`},

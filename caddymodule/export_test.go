@@ -98,7 +98,7 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	g := &Gateway{Account: "{http.auth.user.id}", logger: slog.New(slog.DiscardHandler)}
 	o.Words, o.Observer = headerValues, metrics
 	g.app = &App{gateway: gateway.New(o)}
-	g.login = newLogin(g)
+	g.source = newPlaceholders(g)
 	var err error
 	if g.claims, err = newClaims("", nil); err != nil {
 		return nil, err

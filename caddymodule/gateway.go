@@ -10,10 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/identity"
 )
 
 func init() {
@@ -57,19 +59,32 @@ type Gateway struct {
 
 	// The account's id, such as `{http.auth.user.id}`. It may be longer text with
 	// placeholders in it; if any of them is unknown or empty, nobody is logged in.
-	// An id of more than 256 bytes is refused. Required.
+	// An id of more than 256 bytes is refused. Exactly one of account, jwt and ask is
+	// required.
 	Account string `json:"account,omitempty"`
 
+	// Signed tokens say who makes a request.
+	JWT *JWT `json:"jwt,omitempty"`
+
+	// The app itself is asked who makes a request.
+	Ask *Ask `json:"ask,omitempty"`
+
 	// The customer's e-mail address, which Dodo's checkout is filled in with. It
-	// never names an account. Default: none.
+	// never names an account. With account only. Default: none.
 	Email string `json:"email,omitempty"`
 
 	// Says `true` when the login vouches for the e-mail address. Needs email.
 	// Default: it does not.
 	EmailVerified string `json:"email_verified,omitempty"`
 
-	// The customer's name, which Dodo's checkout is filled in with. Default: none.
+	// The customer's name, which Dodo's checkout is filled in with. With account only.
+	// Default: none.
 	Name string `json:"name,omitempty"`
+
+	// Where visitors sign in: an address, or a path of the site. Pages that refuse an
+	// anonymous visitor lead there, and so does the page after a checkout. Default: they
+	// only say that one has to sign in.
+	SignInURL string `json:"sign_in_url,omitempty"`
 
 	// What the names of the entitlement headers begin with: letters, digits and
 	// `-`, with `-` at the end. Default: `X-Entitlement-`.
@@ -99,10 +114,13 @@ type Gateway struct {
 
 	app     *App
 	api     *httpapi.API
-	login   login
+	source  identity.Source
 	claims  claims
 	headers entitlementHeaders
 	logger  *slog.Logger
+
+	sourceKey string // in the pool of logins; empty for none
+	outages   *rate.Limiter
 }
 
 // CaddyModule returns the Caddy module information.
@@ -119,7 +137,10 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	g.login = newLogin(g)
+	g.outages = rate.NewLimiter(outageLines, 1)
+	if g.source, g.sourceKey, err = g.newSource(); err != nil {
+		return err
+	}
 	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
 		return err
 	}
@@ -135,7 +156,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	}
 	g.api, err = httpapi.New(httpapi.Options{
 		Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
-		Logger: g.logger, Bodies: bodies, ClientIP: clientIP,
+		Logger: g.logger, Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
 	})
 	return err
 }
@@ -183,25 +204,28 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	g.treatRoutingHeaders(r)
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	account, err := g.account(r, repl)
-	if err != nil {
-		g.refuse(w, r, err)
+	isOurs := g.api.Owns(r)
+	who, doubt := g.identify(r, isOurs)
+	if doubt != nil && !passesFree(doubt) {
+		g.refuse(w, r, doubt)
 		return nil
 	}
-	v := &visit{ctx: r.Context(), site: g, account: account, body: body}
+	v := &visit{ctx: r.Context(), site: g, account: who.Account, doubt: doubt, body: body}
 	v.enter(r)
-	repl.Map(v.placeholder)
-	if g.api.Owns(r) {
-		g.serveAPI(w, r, g.identity(repl, account))
+	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
+	if isOurs {
+		g.serveAPI(w, r, who, doubt)
 		return nil
 	}
-	view, err := v.read()
-	if err != nil {
-		g.refuse(w, r, err)
-		return nil
+	view := nobody
+	if who.Account != "" {
+		var err error
+		if view, err = v.read(); err != nil {
+			g.refuse(w, r, err)
+			return nil
+		}
 	}
-	metrics.visited(account)
+	metrics.visited(who.Account)
 	g.headers.set(r.Header, &v.headers, view)
 	if g.app.asksByMatcher {
 		return servePrivate(w, r, next, &v.judged)
@@ -209,16 +233,27 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
+// passesFree reports whether a request whose credentials are doubted goes on, with the
+// headers of an anonymous one: gates and our own routes refuse it, and a page that is free
+// for everybody stays there.
+func passesFree(doubt error) bool {
+	return errors.Is(doubt, gateway.ErrCredentials) || errors.Is(doubt, gateway.ErrLoginUnavailable)
+}
+
 // serveAPI answers a request for the base path, and keeps the store open until
 // that is done.
-func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.Identity) {
+func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.Identity, doubt error) {
 	defer g.app.store.keep()()
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		// HTTP/3 lets requests in before the handshake is done, and anybody on the
 		// way can repeat those. This is how a proxy would tell (RFC 8470).
 		r.Header.Set("Early-Data", "1")
 	}
-	g.api.ServeHTTP(w, r.WithContext(httpapi.WithIdentity(withAddress(r), who)))
+	ctx := httpapi.WithIdentity(withAddress(r), who)
+	if doubt != nil {
+		ctx = httpapi.WithDoubt(ctx, doubt)
+	}
+	g.api.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // refuse answers a request whose account is not usable or cannot be read.
@@ -237,9 +272,12 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 //
 //	dodo_gateway [<base path>] {
 //		account         <placeholder>
+//		jwt             { … }
+//		ask             <url> { … }
 //		email           <placeholder>
 //		email_verified  <placeholder>
 //		name            <placeholder>
+//		sign_in_url     <url>
 //		header_prefix   <prefix>
 //		headers         <name>...
 //		trusted_origins <origin>...
@@ -280,12 +318,20 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 	switch h.Val() {
 	case "account":
 		return readOne(h.Dispenser, &g.Account)
+	case "jwt":
+		g.JWT = new(JWT)
+		return g.JWT.parse(h.Dispenser)
+	case "ask":
+		g.Ask = new(Ask)
+		return g.Ask.parse(h.Dispenser)
 	case "email":
 		return readOne(h.Dispenser, &g.Email)
 	case "email_verified":
 		return readOne(h.Dispenser, &g.EmailVerified)
 	case "name":
 		return readOne(h.Dispenser, &g.Name)
+	case "sign_in_url":
+		return readOne(h.Dispenser, &g.SignInURL)
 	case "header_prefix":
 		return readOne(h.Dispenser, &g.HeaderPrefix)
 	case "headers":
@@ -297,12 +343,13 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 	case "routing_headers":
 		return readOne(h.Dispenser, &g.RoutingHeaders)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "email", "email_verified", "name", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "jwt", "ask", "email", "email_verified", "name", "sign_in_url", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers")
 	}
 }
 
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Gateway)(nil)
+	_ caddy.CleanerUpper          = (*Gateway)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Gateway)(nil)
 )

@@ -9,14 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
-// validateIdentity refuses settings by which everybody would be the same account.
-func (g *Gateway) validateIdentity() error {
-	if g.Account == "" {
-		return errors.New("account is required: the placeholder of the login's user id, such as {http.auth.user.id}")
-	}
+// validatePlaceholders refuses settings by which everybody would be the same account.
+func (g *Gateway) validatePlaceholders() error {
 	for _, setting := range []struct{ name, value string }{
 		{"account", g.Account}, {"email", g.Email}, {"email_verified", g.EmailVerified}, {"name", g.Name},
 	} {
@@ -35,36 +31,27 @@ func hasPlaceholder(text string) bool {
 	return open && strings.Contains(after, "}")
 }
 
-// login are the settings that say who makes a request, ready to be filled in.
-type login struct{ account, email, emailVerified, name blank }
+// placeholders is the login of another module: what it fills in says who makes a request.
+type placeholders struct{ account, email, emailVerified, name blank }
 
-func newLogin(g *Gateway) login {
-	return login{newBlank(g.Account), newBlank(g.Email), newBlank(g.EmailVerified), newBlank(g.Name)}
+func newPlaceholders(g *Gateway) *placeholders {
+	return &placeholders{newBlank(g.Account), newBlank(g.Email), newBlank(g.EmailVerified), newBlank(g.Name)}
 }
 
-// account is whose request it is: nobody's unless every placeholder has a value,
-// and [gateway.ErrAccount] for an id that names no account. A preflight is nobody's:
-// browsers send no login with it, and an app that does not look at the method would
-// do the account's work for it.
-func (g *Gateway) account(r *http.Request, repl *caddy.Replacer) (string, error) {
-	if httpapi.IsPreflight(r) {
-		return "", nil
+// Identify implements [identity.Source]: a request is nobody's unless every placeholder of
+// the account has a value.
+func (p *placeholders) Identify(r *http.Request, whole bool) (gateway.Identity, error) {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	who := gateway.Identity{Account: p.account.fill(repl)}
+	if len(who.Account) > gateway.MaxAccount {
+		return gateway.Identity{}, gateway.ErrAccount
 	}
-	account := g.login.account.fill(repl)
-	if len(account) > gateway.MaxAccount {
-		return "", gateway.ErrAccount
+	if !whole || who.Account == "" {
+		return who, nil
 	}
-	return account, nil
-}
-
-// identity is what else is known of whoever makes the request.
-func (g *Gateway) identity(repl *caddy.Replacer, account string) gateway.Identity {
-	if account == "" {
-		return gateway.Identity{}
-	}
-	who := gateway.Identity{Account: account, Email: g.login.email.fill(repl), Name: g.login.name.fill(repl)}
-	who.EmailVerified = who.Email != "" && g.login.emailVerified.fill(repl) == "true"
-	return who
+	who.Email, who.Name = p.email.fill(repl), p.name.fill(repl)
+	who.EmailVerified = who.Email != "" && p.emailVerified.fill(repl) == "true"
+	return who, nil
 }
 
 // blank is a text with placeholders.

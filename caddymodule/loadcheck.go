@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -80,10 +81,14 @@ func (a *App) warnOfPlainSecrets() {
 		name   string
 		values []string
 	}{{"api_key", []string{a.APIKey}}, {"webhook_secret", a.WebhookSecrets}, {"proof_secret", a.ProofSecrets}} {
-		if slices.ContainsFunc(setting.values, func(value string) bool { return !hasPlaceholder(value) }) {
-			a.logger.Warn("a secret is written in full, so that the admin API shows it and Caddy saves it to disk; write {env.NAME} or {file./path} ({$NAME} is the same as in full)",
-				"setting", setting.name)
-		}
+		warnOfPlainSecrets(a.logger, setting.name, setting.values)
+	}
+}
+
+func warnOfPlainSecrets(logger *slog.Logger, setting string, values []string) {
+	if slices.ContainsFunc(values, func(value string) bool { return !hasPlaceholder(value) }) {
+		logger.Warn("a secret is written in full, so that the admin API shows it and Caddy saves it to disk; write {env.NAME} or {file./path} ({$NAME} is the same as in full)",
+			"setting", setting)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/identity"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -31,10 +32,12 @@ type meters struct {
 	parked    *prometheus.GaugeVec
 	reads     *prometheus.CounterVec
 	heard     prometheus.Gauge
+	logins    *prometheus.CounterVec
 
 	// Those that every request counts, found once.
 	known, anonymous prometheus.Counter
 	results          map[cache.Result]prometheus.Counter
+	identities       map[identity.Result]prometheus.Counter
 }
 
 func newMeters() *meters {
@@ -64,17 +67,23 @@ func newMeters() *meters {
 			"Times that somebody asked what an account may do, by where the answer came from.", "result"),
 		heard: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dodogate", Name: "changes_heard",
 			Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."}),
-		results: make(map[cache.Result]prometheus.Counter),
+		logins: counter("logins_total",
+			"Tokens and cookies that jwt or ask judged, by how that ended.", "result"),
+		results:    make(map[cache.Result]prometheus.Counter),
+		identities: make(map[identity.Result]prometheus.Counter),
 	}
 	m.known, m.anonymous = m.requests.WithLabelValues("known"), m.requests.WithLabelValues("anonymous")
 	for _, r := range []cache.Result{cache.Hit, cache.Miss, cache.Bypass, cache.Stale} {
 		m.results[r] = m.reads.WithLabelValues(string(r))
 	}
+	for _, r := range identity.Results {
+		m.identities[r] = m.logins.WithLabelValues(string(r))
+	}
 	return m
 }
 
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked, m.reads, m.heard} {
+	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked, m.reads, m.heard, m.logins} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -107,6 +116,9 @@ func (m *meters) ChangesHeard(all bool) {
 		m.heard.Dec()
 	}
 }
+
+// identified counts what became of credentials.
+func (m *meters) identified(r identity.Result) { m.identities[r].Inc() }
 
 // visited counts a request that is passed on.
 func (m *meters) visited(account string) {
@@ -166,6 +178,8 @@ var errorLabels = []struct {
 
 	{gateway.ErrAnonymous, "anonymous"},
 	{gateway.ErrAccount, "account_invalid"},
+	{gateway.ErrCredentials, "credentials_invalid"},
+	{gateway.ErrLoginUnavailable, "login_unavailable"},
 	{gateway.ErrUnknownProduct, "invalid"},
 	{gateway.ErrChoice, "invalid"},
 	{gateway.ErrQuantity, "invalid"},

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ type visit struct {
 	ctx     context.Context   //nolint:containedctx // the request's
 	site    *Gateway          // that made it
 	account string            // empty: anonymous
+	doubt   error             // why nobody can say whose the credentials are; nil: they are the account's, or there are none
 	body    *trailerGuard     // of the request; nil for none
 	refusal *httpapi.Handover // that a gate left to handle_errors; nil for none
 
@@ -38,10 +40,15 @@ type visit struct {
 	known *gateway.View
 }
 
-// read reads the account, but not for anonymous visitors, who have nothing.
+// read reads the account, but not for anonymous visitors, who have nothing. A visitor whose
+// login cannot be asked is none of them.
 func (v *visit) read() (*gateway.View, error) {
 	v.once.Do(func() {
-		if v.account == "" {
+		switch {
+		case errors.Is(v.doubt, gateway.ErrLoginUnavailable):
+			v.err = v.doubt
+			return
+		case v.account == "":
 			v.view = nobody
 			return
 		}

@@ -10,16 +10,20 @@ import (
 
 // processLogger is for what outlives a config: each record goes to the default
 // log as it is configured then.
-func processLogger() *slog.Logger { return slog.New(processLog{}) }
+func processLogger() *slog.Logger { return processLoggerOf("dodo.stores") }
+
+// processLoggerOf is the same under another name.
+func processLoggerOf(name string) *slog.Logger { return slog.New(processLog{name: name}) }
 
 // processLog is a [slog.Handler]. with rebuilds attributes and groups upon the
 // handler of the day.
 type processLog struct {
+	name string
 	with func(slog.Handler) slog.Handler
 }
 
 func (l processLog) handler() slog.Handler {
-	var h slog.Handler = zapslog.NewHandler(caddy.Log().Core(), zapslog.WithName("dodo.stores"), zapslog.AddStacktraceAt(slog.Level(127)))
+	var h slog.Handler = zapslog.NewHandler(caddy.Log().Core(), zapslog.WithName(l.name), zapslog.AddStacktraceAt(slog.Level(127)))
 	if l.with != nil {
 		h = l.with(h)
 	}
@@ -44,7 +48,7 @@ func (l processLog) WithGroup(name string) slog.Handler {
 
 func (l processLog) then(next func(slog.Handler) slog.Handler) processLog {
 	before := l.with
-	return processLog{with: func(h slog.Handler) slog.Handler {
+	return processLog{name: l.name, with: func(h slog.Handler) slog.Handler {
 		if before != nil {
 			h = before(h)
 		}

@@ -122,7 +122,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		now, waiting = settled.Snapshot, orders
 	}
 	return h.refuse(w, r, v, httpapi.Refusal{
-		Account: v.account, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf,
+		Account: v.account, Doubt: v.doubt, Needs: h.requirement(), Has: now, Pending: waiting, Target: targetOf,
 	})
 }
 

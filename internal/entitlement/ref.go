@@ -12,6 +12,7 @@ const (
 	KindSession      Kind = "session"
 	KindCustomer     Kind = "customer"
 	KindSignup       Kind = "signup"
+	KindOrder        Kind = "order"   // of ours, so that its address leads to it
 	KindForeign      Kind = "foreign" // an object that another site sold, by the text of its own Ref
 )
 

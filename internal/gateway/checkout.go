@@ -254,6 +254,7 @@ func (g *Gateway) drop(ctx context.Context, p *purchase) {
 func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) error {
 	p.order.SessionID, p.order.CheckoutURL = session.ID, session.URL
 	p.order.ExpiresAt = g.Clock().Add(sessionLife).Truncate(time.Millisecond) // as a repeat will see it
+	g.noteAddress(ctx, p.order)                                               // before a repeat of the request can find the order done
 	err := g.Store.OpenOrder(ctx, p.order, p.key)
 	g.views.Changed(p.order.Account, 0) // the store's message may come behind the payment
 	if errors.Is(err, store.ErrConflict) {
@@ -266,6 +267,15 @@ func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) e
 		return fmt.Errorf("%w: order vanished while its session was made", store.ErrUnavailable)
 	}
 	return err
+}
+
+// noteAddress lets the order be found by its address alone; see [Gateway.ConfirmAddressed].
+// Without the note, the customer has to sign in to see the order, which is no reason to
+// fail.
+func (g *Gateway) noteAddress(ctx context.Context, order store.Order) {
+	if _, err := g.Store.Claim(ctx, addressOf(order.ID), order.Account); err != nil {
+		g.Logger.Warn("order is not shown to visitors who are not signed in", "order", order.ID, "error", err)
+	}
 }
 
 // describe is what Dodo is asked for.

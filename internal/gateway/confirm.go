@@ -71,6 +71,25 @@ func (g *Gateway) bought(ctx context.Context, account, id string) (order store.O
 	return order, err == nil && b.there, err
 }
 
+// ConfirmAddressed is [Gateway.Confirm] for a caller who knows nothing but an order's id,
+// which cannot be guessed: whoever has it was given it. What it returns has things of the
+// account in it, which are not for everybody who can see the order.
+func (g *Gateway) ConfirmAddressed(ctx context.Context, id string) (store.Order, error) {
+	if !orderID.MatchString(id) {
+		return store.Order{}, store.ErrNotFound
+	}
+	account, err := g.Store.Owner(ctx, addressOf(id))
+	if err != nil {
+		return store.Order{}, err
+	}
+	return g.Confirm(ctx, account, id)
+}
+
+// addressOf is where it is noted whose order has an id.
+func addressOf(id string) entitlement.Ref {
+	return entitlement.Ref{Kind: entitlement.KindOrder, ID: id}
+}
+
 // ask reads the order again at Dodo, unless that was done a moment ago or the
 // budget does not allow it. All who ask at the same time get the one answer, and it is
 // applied also when they have left.

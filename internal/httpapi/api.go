@@ -47,6 +47,9 @@ type Options struct {
 	// ClientIP is the address of the client, if a proxy in front tells it; empty
 	// for the peer's own. Default: always the peer's own.
 	ClientIP func(*http.Request) string
+	// SignInURL is where visitors sign in: an address, or a path of the site. Default:
+	// none.
+	SignInURL string
 }
 
 // API serves the routes under the base path. It may be used by many goroutines
@@ -63,6 +66,7 @@ type API struct {
 	webhookRefusals map[string]*rate.Limiter
 	bodies          *Bodies
 	clientIP        func(*http.Request) string
+	signInURL       string // empty: none
 	logger          *slog.Logger
 }
 
@@ -93,6 +97,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
+		signInURL: o.SignInURL,
 	}
 	a.routes = a.allRoutes()
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
@@ -117,11 +122,23 @@ func WithIdentity(ctx context.Context, who gateway.Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, who)
 }
 
+// doubtKey is the context key of [WithDoubt].
+type doubtKey struct{}
+
+// WithDoubt says why nobody can tell who makes a request that has credentials. It is the
+// error of every route that needs an account.
+func WithDoubt(ctx context.Context, doubt error) context.Context {
+	return context.WithValue(ctx, doubtKey{}, doubt)
+}
+
 // signedIn is who makes the request, [gateway.ErrAnonymous] when nobody says,
 // and [gateway.ErrAccount] for a login that names no account.
 func signedIn(ctx context.Context) (gateway.Identity, error) {
 	who, _ := ctx.Value(identityKey{}).(gateway.Identity)
+	doubt, _ := ctx.Value(doubtKey{}).(error)
 	switch {
+	case doubt != nil:
+		return gateway.Identity{}, doubt
 	case who.Account == "":
 		return gateway.Identity{}, gateway.ErrAnonymous
 	case len(who.Account) > gateway.MaxAccount:
@@ -203,8 +220,18 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
 
 // fail answers with what went wrong, and logs what is not the client's doing.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	a.logFailure(r, ProblemOf(err), err)
-	WriteError(w, r, err)
+	p := a.problemOf(err)
+	a.logFailure(r, p, err)
+	WriteProblem(w, r, p)
+}
+
+// problemOf is [ProblemOf] with the way to the login.
+func (a *API) problemOf(err error) Problem {
+	p := ProblemOf(err)
+	if p.Code == codeAnonymous || p.Code == codeCredentials {
+		p.SignIn = a.signInURL
+	}
+	return p
 }
 
 func (a *API) logFailure(r *http.Request, p Problem, err error) {

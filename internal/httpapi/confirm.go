@@ -42,5 +42,9 @@ func (a *API) confirmed(ctx context.Context, who gateway.Identity, id string) (o
 	if err != nil {
 		return orderAnswer{}, err
 	}
-	return orderAnswer{OrderID: order.ID, Status: order.State, Product: order.Product, ReturnTo: order.ReturnTo}, nil
+	return answerOf(order), nil
+}
+
+func answerOf(order store.Order) orderAnswer {
+	return orderAnswer{OrderID: order.ID, Status: order.State, Product: order.Product, ReturnTo: order.ReturnTo}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -77,32 +76,34 @@ type orderPage struct {
 	Checkout string // where it can still be paid
 	Again    string // this page, from the beginning
 	Home     string // the site
+	SignIn   string // where to sign in
 }
 
 // landing serves GET /return, where Dodo sends the customer after a checkout. It
-// asks Dodo itself and believes nothing in the address. A JSON client gets what
-// POST /confirm gives.
+// asks Dodo itself and believes nothing in the address but which order it is about. The
+// order's id cannot be guessed, so whoever has it sees what became of the order, signed in
+// or not; things of the account are for the account. A JSON client gets what POST /confirm
+// gives.
 //
-// Somebody else's order, none at all, and a visitor who is not signed in look the
-// same: a page that tries again and then asks to sign in, always 200, because the
-// page is there whatever it is about.
+// An order that does not exist looks like one that is not known yet: a page that tries
+// again and then asks to sign in, always 200, because the page is there whatever it is
+// about.
 func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	varyByAccept(w.Header())
 	v := readVisit(r.URL.Query())
+	v.signIn = a.signInURL
 	if wants(r) == wantsJSON {
-		return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (orderAnswer, error) {
-			return a.confirmed(ctx, who, v.order)
-		})
+		order, _, err := a.lookUp(r.Context(), v.order)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, answerOf(order))
 	}
-	who, err := signedIn(r.Context())
-	var order store.Order
-	if err == nil {
-		ctx, cancel := context.WithTimeout(r.Context(), pagePatience)
-		order, err = a.gateway.Confirm(ctx, who.Account, v.order)
-		cancel()
-	}
+	ctx, cancel := context.WithTimeout(r.Context(), pagePatience)
+	order, own, err := a.lookUp(ctx, v.order)
+	cancel()
 	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, gateway.ErrAnonymous):
+	case errors.Is(err, store.ErrNotFound):
 		writePage(w, http.StatusOK, "order", v.unknown())
 		return nil
 	case err != nil && order.ID == "":
@@ -110,8 +111,21 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	case err != nil: // Dodo could not say; what we know is shown, and soon asked again
 		a.logger.Warn("order could not be confirmed", "order", order.ID, "error", err)
 	}
-	writePage(w, http.StatusOK, "order", a.orderPage(r.Context(), v, order))
+	page := a.orderPage(r.Context(), v, order, own)
+	writePage(w, http.StatusOK, "order", page)
 	return nil
+}
+
+// lookUp confirms an order for whoever has its address. own says that it is the visitor's.
+func (a *API) lookUp(ctx context.Context, id string) (order store.Order, own bool, err error) {
+	if who, doubt := signedIn(ctx); doubt == nil {
+		order, err = a.gateway.Confirm(ctx, who.Account, id)
+		if !errors.Is(err, store.ErrNotFound) {
+			return order, true, err
+		}
+	}
+	order, err = a.gateway.ConfirmAddressed(ctx, id)
+	return order, false, err
 }
 
 // visit is what the query says.
@@ -119,6 +133,7 @@ type visit struct {
 	order     string
 	cancelled bool
 	try       int
+	signIn    string // where to sign in; not of the query
 }
 
 func readVisit(query url.Values) visit {
@@ -157,14 +172,15 @@ func (v visit) next(waits []int) *refresh {
 func (v visit) unknown() orderPage {
 	p := orderPage{State: stateChecking, Refresh: v.next(unknownWaits), Again: v.address(0), Home: "/"}
 	if p.Refresh == nil {
-		p.State = stateSignIn
+		p.State, p.SignIn = stateSignIn, v.signIn
 	}
 	p.Title = orderTitles[p.State]
 	return p
 }
 
-// orderPage is the page of the visitor's own order.
-func (a *API) orderPage(ctx context.Context, v visit, order store.Order) orderPage {
+// orderPage is the page of an order. What only its owner may see is left out unless it is
+// the visitor's own: the balance, and the checkout, which shows whose it is.
+func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own bool) orderPage {
 	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: home(order.ReturnTo)}
 	product, _ := a.gateway.Catalog.Named(order.Product)
 	p.Product = cmp.Or(product.Title, order.Product)
@@ -172,13 +188,18 @@ func (a *API) orderPage(ctx context.Context, v visit, order store.Order) orderPa
 		p.Credits += t.Credits * order.Quantity
 		p.Plan = t.Plan
 	}
-	if a.gateway.Clock().Before(order.ExpiresAt) {
+	if !own {
+		p.SignIn = v.signIn
+	} else if a.gateway.Clock().Before(order.ExpiresAt) {
 		p.Checkout = order.CheckoutURL
 	}
 	switch order.State {
 	case store.OrderPaid:
 		p.State, p.Checkout, p.Continue = statePaid, "", order.ReturnTo
 		p.Refresh = &refresh{Seconds: forwardWait, URL: order.ReturnTo}
+		if !own {
+			break
+		}
 		if now, err := a.gateway.Entitlement(ctx, order.Account); err == nil {
 			p.Balance = &now.Credits
 		}

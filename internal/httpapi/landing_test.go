@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -291,43 +293,108 @@ func TestReturnFailedAndExpired(t *testing.T) {
 		map[string]string{"Check again": "?order=" + order, "Back to the site": public + "/"})
 }
 
-// Who may not see an order does not learn whether it exists.
+// The page of an order that does not exist is the same for everybody.
 func TestReturnOfUnknownOrders(t *testing.T) {
 	s := newSite(t, nil)
-	order, _ := s.order(alice, `{"product":"pack10"}`)
 	const made = "ord_AAAAAAAAAAAAAAAAAAAAAA"
-	page := func(account, id, query string) string {
-		a := s.get("/payments/return?order=" + id + query).by(account).asBrowser().do()
+	page := func(account, query string) string {
+		a := s.get("/payments/return?order=" + made + query).by(account).asBrowser().do()
 		checkPage(t, a)
-		return strings.ReplaceAll(a.page(200), id, made)
+		return a.page(200)
 	}
 	for _, query := range []string{"", "&try=1", "&try=2", "&try=3", "&try=77", "&cancelled=1"} {
 		s.untouched(func() {
-			want := page("", order, query)
-			for who, got := range map[string]string{
-				"bob": page(bob, order, query), "bob, made up": page(bob, made, query), "nobody, made up": page("", made, query), "alice, made up": page(alice, made, query),
-			} {
-				if got != want {
-					t.Errorf("%s sees on %q:\n%s\nwant\n%s", who, query, got, want)
+			if got, want := page(alice, query), page("", query); got != want {
+				t.Errorf("alice sees on %q:\n%s\nwant\n%s", query, got, want)
+			}
+		})
+	}
+	last, looks, seconds := s.follow("/payments/return?order="+made+dodoAdds, "")
+	last.check(t, "Please sign in", map[string]string{"Check again": "?order=" + made, "Back to the site": "/"})
+	if looks != 4 || seconds != 6 {
+		t.Errorf("looked %d times in %d s", looks, seconds)
+	}
+}
+
+// Whoever has the address of an order sees what became of it, signed in or not, because a
+// page of the app may be what keeps the login. What belongs to the account is not shown:
+// neither the balance nor the checkout, which names the customer.
+func TestReturnWithoutLogin(t *testing.T) {
+	for name, signIn := range map[string]string{"a way to sign in": "/login?from=order", "no way": ""} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, func(set *setting) { set.signIn = signIn })
+			links := func(more map[string]string) map[string]string {
+				if signIn != "" {
+					more["Sign in"] = signIn
+				}
+				return more
+			}
+			order, session := s.order(alice, `{"product":"pack10","quantity":2}`)
+			at := "/payments/return?order=" + order
+			again := map[string]string{"Check again": "?order=" + order, "Back to the site": public + "/"}
+			for _, stranger := range []string{"", bob} {
+				l := s.look(at, stranger)
+				l.check(t, "Confirming your payment", links(maps.Clone(again)))
+				if l.refresh == "" || strings.Contains(l.text, session) {
+					t.Errorf("%q sees %s", stranger, l.text)
+				}
+			}
+			s.pay(session, dodosim.CardDeclined)
+			s.look(at, "").check(t, "Payment not completed", links(maps.Clone(again)))
+
+			s.sim.HoldWebhooks(true) // so that the page itself must ask Dodo
+			s.pay(session, dodosim.CardVisa)
+			s.clock.pass(time.Minute)
+			for _, stranger := range []string{"", bob} {
+				l := s.look(at, stranger)
+				l.check(t, "Payment confirmed", links(map[string]string{"Continue": public + "/app?payment=success"}))
+				if !strings.Contains(l.text, "<strong>2 × Ten") || strings.Contains(l.text, "Credits you have now") || strings.Contains(l.text, alice) {
+					t.Errorf("%q sees %s", stranger, l.text)
+				}
+			}
+			if l := s.look(at, alice); !strings.Contains(l.text, "<dt>Credits you have now</dt><dd>20</dd>") || l.links["Sign in"] != "" {
+				t.Errorf("alice sees %s", l.text)
+			}
+			for _, stranger := range []string{"", bob} {
+				if credits := s.get("/payments/status").by(bob).do().json(200)["credits"]; credits != json.Number("0") {
+					t.Errorf("%q: bob has %v credits", stranger, credits)
 				}
 			}
 		})
 	}
-	last, looks, seconds := s.follow("/payments/return?order="+order+dodoAdds, "")
-	last.check(t, "Please sign in", map[string]string{"Check again": "?order=" + order, "Back to the site": "/"})
-	if looks != 4 || seconds != 6 {
-		t.Errorf("looked %d times in %d s", looks, seconds)
-	}
+}
 
-	// The first navigation back from Dodo brings no SameSite=Strict cookie; the
-	// page's own refresh does.
-	first := s.look("/payments/return?order="+order+"&cancelled=1", "")
-	if first.title != "Checking your order" || first.wait != 1 {
-		t.Errorf("%q, again in %d s", first.title, first.wait)
+// The first navigation back from Dodo brings no SameSite=Strict cookie; the page's own
+// refresh does.
+func TestReturnBeforeTheCookie(t *testing.T) {
+	s := newSite(t, nil)
+	order, session := s.order(alice, `{"product":"pack10"}`)
+	first := s.look("/payments/return?order="+order, "")
+	if first.links["Not paid yet? Return to the checkout"] != "" || first.refresh == "" {
+		t.Errorf("%q, %v", first.title, first.links)
 	}
-	if title := s.look("/payments/return"+first.refresh, alice).title; title != "Checkout not completed" {
-		t.Errorf("title %q", title)
+	if to := s.look("/payments/return"+first.refresh, alice).links["Not paid yet? Return to the checkout"]; !strings.HasSuffix(to, session) {
+		t.Errorf("the checkout is at %q", to)
 	}
+}
+
+// Pages and problems that ask for a login lead there.
+func TestSignInURL(t *testing.T) {
+	s := newSite(t, func(set *setting) { set.signIn = "https://app.example.com/login" })
+	p := s.get("/payments/status").do()
+	if to := p.problem(401, "unauthenticated")["sign_in_url"]; to != "https://app.example.com/login" {
+		t.Errorf("sign_in_url is %v", to)
+	}
+	if page := s.get("/payments/status").asBrowser().do().page(401); !strings.Contains(page, `<a class="button" href="https://app.example.com/login">Sign in</a>`) {
+		t.Error(page)
+	}
+	if page := s.get("/payments/nosuch").asBrowser().do().page(404); strings.Contains(page, "login") {
+		t.Error(page)
+	}
+	last, _, _ := s.follow("/payments/return?order=ord_AAAAAAAAAAAAAAAAAAAAAA", "")
+	last.check(t, "Please sign in", map[string]string{
+		"Sign in": "https://app.example.com/login", "Check again": "?order=ord_AAAAAAAAAAAAAAAAAAAAAA", "Back to the site": "/",
+	})
 }
 
 func TestReturnEscapes(t *testing.T) {
@@ -369,10 +436,14 @@ func TestReturnAsJSON(t *testing.T) {
 	if vary, cache := a.Header().Get("Vary"), a.Header().Get("Cache-Control"); vary != "Accept" || cache != "no-store" {
 		t.Errorf("Vary %q, Cache-Control %q", vary, cache)
 	}
-	get(bob, order).problem(404, "order_not_found")
+	for _, stranger := range []string{bob, ""} {
+		if got := get(stranger, order).json(200); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q gets %v, want %v", stranger, got, want)
+		}
+	}
 	get(alice, "ord_AAAAAAAAAAAAAAAAAAAAAA").problem(404, "order_not_found")
 	get(alice, "").problem(404, "order_not_found")
-	get("", order).problem(401, "unauthenticated")
+	get("", "ord_AAAAAAAAAAAAAAAAAAAAAA").problem(404, "order_not_found")
 }
 
 // What an operator may call things does no harm to a page either.

@@ -50,6 +50,7 @@ type refresh struct {
 type problemPage struct {
 	Title, Detail, Code string
 	Again               bool     // loading the page again may help
+	SignIn              string   // where to sign in; empty: no link
 	Refresh             *refresh // none, but the head asks
 }
 

@@ -25,6 +25,8 @@ type Problem struct {
 	Detail string
 	// RetryAfter is when to come again, in whole seconds; 0 does not say.
 	RetryAfter time.Duration
+	// SignIn is where the visitor can sign in; empty for no such place.
+	SignIn string
 	// Members are added to the JSON form. Those that Problem itself writes win.
 	Members map[string]any
 }
@@ -82,7 +84,9 @@ var problems = []struct {
 	status       int
 	code, detail string
 }{
-	{gateway.ErrAnonymous, 401, "unauthenticated", "Sign in first."},
+	{gateway.ErrAnonymous, 401, codeAnonymous, "Sign in first."},
+	{gateway.ErrCredentials, 401, codeCredentials, "Your sign-in is not valid, or not any more. Sign in again."},
+	{gateway.ErrLoginUnavailable, 503, "login_unavailable", "Sign-ins cannot be checked right now. Try again shortly."},
 	{gateway.ErrAccount, 500, "account_invalid", "The site's login gave an account id that cannot be used."},
 	{gateway.ErrUnknownProduct, 422, "unknown_product", "There is no such product, or not exactly one that fits."},
 	{gateway.ErrChoice, 400, "invalid_request", "Name exactly one of product, credits and plan."},
@@ -126,11 +130,18 @@ var problems = []struct {
 	{context.Canceled, 503, "timeout", "The request was given up."},
 }
 
+// The codes of status 401 that a login mends.
+const (
+	codeAnonymous   = "unauthenticated"
+	codeCredentials = "credentials_invalid"
+)
+
 // retries says, by code, when to come again.
 var retries = map[string]time.Duration{
 	"idempotency_key_in_use": time.Second,
 	"too_many_open_orders":   time.Minute,
 	"store_unavailable":      5 * time.Second,
+	"login_unavailable":      2 * time.Second,
 	"too_many_waiting":       5 * time.Second,
 	"too_many_bodies":        5 * time.Second,
 	"payment_unconfirmed":    10 * time.Second,
@@ -190,7 +201,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 	}
 	p.writeHeader(w)
 	writePage(w, p.Status, "problem", problemPage{
-		Title: http.StatusText(p.Status), Detail: p.Detail, Code: p.Code,
+		Title: http.StatusText(p.Status), Detail: p.Detail, Code: p.Code, SignIn: p.SignIn,
 		Again: r.Method == http.MethodGet && p.Status >= http.StatusInternalServerError,
 	})
 }
@@ -198,6 +209,9 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 func (p Problem) writeHeader(w http.ResponseWriter) {
 	h, values := w.Header(), [...]string{"nosniff", "no-store"} // one piece of memory for both
 	h["X-Content-Type-Options"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
+	if p.Code == codeCredentials {
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3
+	}
 	if p.RetryAfter > 0 {
 		seconds := (p.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
@@ -223,6 +237,9 @@ func (p Problem) json() []byte {
 	}
 	members["status"], members["title"] = p.Status, http.StatusText(p.Status)
 	members["code"], members["detail"] = p.Code, p.Detail
+	if p.SignIn != "" {
+		members["sign_in_url"] = p.SignIn
+	}
 	body, err := json.Marshal(members)
 	if err != nil { // Members of the caller that JSON cannot say
 		p.Members = nil

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,6 +20,8 @@ import (
 type Refusal struct {
 	// Account that asks; empty for an anonymous visitor, who is asked to sign in.
 	Account string
+	// Doubt is why nobody can say whose the request's credentials are, if that is so.
+	Doubt error
 	// Needs is what it takes.
 	Needs entitlement.Requirement
 	// Has is what the account may do instead.
@@ -38,12 +41,13 @@ const (
 	codeCredits = "insufficient_credits"
 )
 
-// Refuse answers with 402, and with 401 for an anonymous visitor: as a page with
+// Refuse answers with 402, with 401 for an anonymous visitor, and for a doubtful one with
+// what the doubt is: as a page with
 // buy buttons for a browser, as a status of gRPC for its calls, as application/problem+json
 // with the same offers for everybody else. It returns the problem's code, and logs nothing.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code string) {
 	if no.Account == "" {
-		p := ProblemOf(gateway.ErrAnonymous)
+		p := a.problemOf(cmp.Or(no.Doubt, gateway.ErrAnonymous))
 		RefuseWith(w, r, p)
 		return p.Code
 	}

@@ -67,6 +67,7 @@ type setting struct {
 	now        time.Time
 	bodies     *httpapi.Bodies
 	clientIP   func(*http.Request) string
+	signIn     string
 	store      func(t *testing.T, clock *clock) closer // in a file of its own when nil
 }
 
@@ -108,7 +109,7 @@ func (s *site) over(set setting, opened closer) *site {
 	s.gate = s.gateway(set)
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP})
+	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP, SignInURL: set.signIn})
 	must(s.t, err)
 	return s
 }

@@ -1,0 +1,91 @@
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// maxCredential is the most bytes of credentials that are looked at. A browser keeps no
+// cookie of more than 4 KiB, and few servers take a header of more than 8 KiB.
+const maxCredential = 16 << 10
+
+// refused is an error for credentials that are there and not to be believed. why names no
+// part of them.
+func refused(why string) error { return fmt.Errorf("%w: %s", gateway.ErrCredentials, why) }
+
+// bearer is the token of an Authorization header (RFC 6750, 2.1). A request with another
+// scheme brings none.
+func bearer(header http.Header) (token string, err error) {
+	lines := header["Authorization"]
+	if len(lines) == 0 {
+		return "", nil
+	}
+	const scheme = "bearer"
+	first := lines[0]
+	if len(first) < len(scheme) || !strings.EqualFold(first[:len(scheme)], scheme) {
+		first = ""
+	} else if first = first[len(scheme):]; first != "" && first[0] != ' ' {
+		first = "" // another scheme that begins like this one
+	} else if token = strings.Trim(first, " "); token == "" {
+		return "", refused("bearer without a token")
+	}
+	if len(lines) > 1 {
+		return "", refused("several Authorization lines")
+	}
+	return token, nil
+}
+
+// cookie is the value of a cookie. Two of one name are refused, because the app may read
+// the other one.
+func cookie(header http.Header, name string) (value string, err error) {
+	found := false
+	for _, line := range header["Cookie"] {
+		for part := range strings.SplitSeq(line, ";") {
+			key, text, ok := strings.Cut(strings.Trim(part, " \t"), "=")
+			if !ok || key != name {
+				continue
+			}
+			if found {
+				return "", refused("several cookies of the name")
+			}
+			found, value = true, strings.Trim(text, `"`)
+		}
+	}
+	return value, nil
+}
+
+// cookies are the pairs of a Cookie header whose names are wanted, in their order, as one
+// header value. A name that ends with a star stands for all names that begin like this.
+// Without names all pairs are wanted.
+func cookies(header http.Header, names []string) string {
+	lines := header["Cookie"]
+	if len(names) == 0 {
+		if len(lines) == 1 {
+			return lines[0]
+		}
+		return strings.Join(lines, "; ")
+	}
+	var kept []string
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ";") {
+			part = strings.Trim(part, " \t")
+			key, _, ok := strings.Cut(part, "=")
+			if ok && isWanted(key, names) {
+				kept = append(kept, part)
+			}
+		}
+	}
+	return strings.Join(kept, "; ")
+}
+
+func isWanted(key string, names []string) bool {
+	for _, name := range names {
+		if prefix, star := strings.CutSuffix(name, "*"); key == name || star && strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,352 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// JWTOptions say which tokens are believed, and what is read from them.
+type JWTOptions struct {
+	// NoBearer leaves the Authorization header alone.
+	NoBearer bool
+	// Cookie is the name of a cookie that has the token of requests without a bearer
+	// token. Empty: none.
+	Cookie string
+
+	// JWKS is the address at which the issuer publishes its keys. Exactly one of JWKS,
+	// KeyFile and Secrets is given.
+	JWKS string
+	// KeyFile is a file with public keys or certificates in PEM, or a JSON Web Key Set.
+	KeyFile string
+	// Secrets are shared with the issuer; any of them verifies.
+	Secrets []string
+
+	// Issuers and Audiences: a token must name one of each. Empty: it need not.
+	Issuers, Audiences []string
+	// Algorithms are the signatures that are believed. Default: [DefaultAlgorithms].
+	Algorithms []string
+	// Leeway is added to the life of a token at both ends.
+	Leeway time.Duration
+	// Paths are where a token says whom it is for. Empty ones have the defaults of
+	// OpenID Connect: sub, email, email_verified and name.
+	Paths Paths
+
+	// Observe counts what was found out. Optional.
+	Observe func(Result)
+	// Clock is the time. Default: time.Now.
+	Clock func() time.Time
+	// Transport fetches the keys. Default: a new one.
+	Transport http.RoundTripper
+	// Logger is told when the keys cannot be fetched. Default: none.
+	Logger *slog.Logger
+}
+
+// Algorithms, by whether they need a secret or a public key.
+var (
+	secretAlgorithms = []string{"HS256", "HS384", "HS512"}
+	publicAlgorithms = []string{
+		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+	}
+)
+
+// DefaultAlgorithms are those that are believed unless the options name some.
+func (o *JWTOptions) DefaultAlgorithms() []string {
+	if len(o.Secrets) > 0 {
+		return secretAlgorithms[:1]
+	}
+	return []string{"RS256", "ES256", "EdDSA"}
+}
+
+// MaxLeeway is the most that clocks may differ.
+const MaxLeeway = 10 * time.Minute
+
+// Check finds what is wrong with the settings themselves. It opens no file and calls
+// nobody, and takes settings whose placeholders are not filled in yet.
+func (o *JWTOptions) Check() error {
+	given := 0
+	for _, is := range []bool{o.JWKS != "", o.KeyFile != "", len(o.Secrets) > 0} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return errors.New("jwt needs exactly one of jwks, key_file and secret, which say whose signature counts")
+	case o.NoBearer && o.Cookie == "":
+		return errors.New("jwt with bearer off needs a cookie: no request could have a token")
+	case !isCookieName(o.Cookie):
+		return fmt.Errorf("cookie %q is not the name of a cookie", o.Cookie)
+	case o.Leeway < 0 || o.Leeway > MaxLeeway:
+		return fmt.Errorf("leeway must be from 0 to %v", MaxLeeway)
+	case o.JWKS != "" && len(o.Issuers) == 0 && len(o.Audiences) == 0:
+		return errors.New("jwks needs an issuer or an audience: many login services sign for all their customers with the same keys")
+	}
+	if err := o.checkAlgorithms(); err != nil {
+		return err
+	}
+	if err := o.Paths.check(); err != nil {
+		return err
+	}
+	return checkKeyURL(o.JWKS)
+}
+
+func (o *JWTOptions) checkAlgorithms() error {
+	for i, name := range o.Algorithms {
+		isSecret, isPublic := slices.Contains(secretAlgorithms, name), slices.Contains(publicAlgorithms, name)
+		switch {
+		case strings.EqualFold(name, "none"):
+			return errors.New("algorithms: none is no signature, so that anybody could write a token")
+		case !isSecret && !isPublic:
+			return fmt.Errorf("algorithms: there is no %q; there are %s", name, strings.Join(slices.Concat(secretAlgorithms, publicAlgorithms), ", "))
+		case isSecret && len(o.Secrets) == 0:
+			return fmt.Errorf("algorithms: %s needs a secret; with public keys, which anybody can read, anybody could write a token", name)
+		case isPublic && len(o.Secrets) > 0:
+			return fmt.Errorf("algorithms: %s needs public keys (jwks or key_file), not a secret", name)
+		case slices.Contains(o.Algorithms[:i], name):
+			return fmt.Errorf("algorithms names %s twice", name)
+		}
+	}
+	return nil
+}
+
+func (p Paths) check() error {
+	for _, path := range []Path{p.Account, p.Email, p.EmailVerified, p.Name} {
+		if slices.Contains(path, "") {
+			return errors.New("a path to a claim or field has an empty name in it")
+		}
+	}
+	return nil
+}
+
+// checkKeyURL refuses addresses from which somebody on the way could hand out keys.
+func checkKeyURL(address string) error {
+	if address == "" || strings.Contains(address, "{") {
+		return nil
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return errors.New("jwks is not an address such as https://login.example.com/.well-known/jwks.json")
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return errors.New("jwks must begin with https://, unless its host is a loopback one: who changes the keys on the way can sign any token")
+}
+
+// terms are what a token must fulfil.
+type terms struct {
+	algorithms         []jose.SignatureAlgorithm
+	issuers, audiences []string
+	leeway             time.Duration
+	paths              Paths
+}
+
+// JWT believes tokens that the right issuer has signed.
+type JWT struct {
+	noBearer bool
+	cookie   string
+	terms    terms
+	ring     keyring
+	memory   *memory
+	observe  func(Result)
+	clock    func() time.Time
+}
+
+// NewJWT makes a source of options whose placeholders are filled in, and reads the key
+// file. Keys at an address are fetched when the first token comes.
+func NewJWT(o JWTOptions) (*JWT, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(Result) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	j := &JWT{
+		noBearer: o.NoBearer, cookie: o.Cookie, memory: newMemory(), observe: o.Observe, clock: o.Clock,
+		terms: terms{issuers: o.Issuers, audiences: o.Audiences, leeway: o.Leeway, paths: o.Paths.orStandard()},
+	}
+	algorithms := o.Algorithms
+	if len(algorithms) == 0 {
+		algorithms = o.DefaultAlgorithms()
+	}
+	for _, name := range algorithms {
+		j.terms.algorithms = append(j.terms.algorithms, jose.SignatureAlgorithm(name))
+	}
+	var err error
+	j.ring, err = o.keyring(algorithms)
+	return j, err
+}
+
+// orStandard fills in the names of OpenID Connect.
+func (p Paths) orStandard() Paths {
+	or := func(path Path, name string) Path {
+		if len(path) == 0 {
+			return Path{name}
+		}
+		return path
+	}
+	return Paths{or(p.Account, "sub"), or(p.Email, "email"), or(p.EmailVerified, "email_verified"), or(p.Name, "name")}
+}
+
+func (o *JWTOptions) keyring(algorithms []string) (keyring, error) {
+	switch {
+	case len(o.Secrets) > 0:
+		return secretKeys(o.Secrets, algorithms)
+	case o.KeyFile != "":
+		return fileKeys(o.KeyFile)
+	}
+	transport := o.Transport
+	if transport == nil {
+		transport = newTransport(http.ProxyFromEnvironment)
+	}
+	return newRemoteKeys(o.JWKS, transport, o.Clock, o.Logger), nil
+}
+
+// secretKeys refuses secrets that are shorter than the hash of an algorithm (RFC 7518, 3.2).
+func secretKeys(secrets, algorithms []string) (keyring, error) {
+	needs := map[string]int{"HS256": minSecret, "HS384": 48, "HS512": 64}
+	var keys fixedKeys
+	for i, secret := range secrets {
+		for _, name := range algorithms {
+			if len(secret) < needs[name] {
+				return nil, fmt.Errorf("secret %d: too short for %s, which needs %d bytes", i+1, name, needs[name])
+			}
+		}
+		keys = append(keys, &trustedKey{public: []byte(secret)})
+	}
+	return keys, nil
+}
+
+func fileKeys(path string) (keyring, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key_file: %w", err)
+	}
+	keys, err := parseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("key_file %s: %w", path, err)
+	}
+	return fixedKeys(keys), nil
+}
+
+// Identify implements [Source]. A bearer token decides alone, also against a cookie: a
+// request with two credentials means the one that it had to name itself.
+func (j *JWT) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
+	token, err := j.token(r.Header)
+	if err != nil {
+		j.observe(Refused)
+		return gateway.Identity{}, err
+	}
+	if token == "" {
+		return gateway.Identity{}, nil
+	}
+	now := j.clock()
+	j.ring.tick(now)
+	digest := j.memory.digest(token, "")
+	if found, ok := j.memory.find(digest, now); ok {
+		j.observe(Remembered)
+		return found.who, nil
+	}
+	found, err := j.verify(r.Context(), token, now)
+	switch {
+	case err == nil:
+		j.memory.keep(digest, found)
+		j.observe(Verified)
+		return found.who, nil
+	case errors.Is(err, gateway.ErrLoginUnavailable):
+		j.observe(Unavailable)
+	default:
+		j.observe(Refused)
+	}
+	return gateway.Identity{}, err
+}
+
+// token is what the request brings; empty is nothing.
+func (j *JWT) token(header http.Header) (token string, err error) {
+	if !j.noBearer {
+		if token, err = bearer(header); err != nil {
+			return "", err
+		}
+	}
+	if token == "" && j.cookie != "" {
+		if token, err = cookie(header, j.cookie); err != nil {
+			return "", err
+		}
+	}
+	if len(token) > maxCredential {
+		return "", refused("token is too long")
+	}
+	return token, nil
+}
+
+// verify judges a token that is not remembered.
+func (j *JWT) verify(ctx context.Context, token string, now time.Time) (*finding, error) {
+	signed, err := jose.ParseSignedCompact(token, j.terms.algorithms)
+	if err != nil {
+		return nil, refused("not a signed token, or not with one of the algorithms")
+	}
+	head := signed.Signatures[0].Protected
+	const longestID = 256
+	if len(head.KeyID) > longestID || head.ExtraHeaders["b64"] != nil || head.ExtraHeaders["crit"] != nil {
+		return nil, refused("token with a header that is not supported")
+	}
+	keys, err := j.ring.keys(ctx, head.KeyID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err)
+	}
+	key, payload := open(signed, jose.SignatureAlgorithm(head.Algorithm), keys)
+	if key == nil {
+		return nil, refused("no known key has signed the token")
+	}
+	claims, ok := parseObject(payload)
+	if !ok {
+		return nil, refused("claims are not a JSON object with each name once")
+	}
+	until, err := j.terms.judge(claims, now)
+	if err != nil {
+		return nil, err
+	}
+	who, err := j.terms.identity(claims)
+	if err != nil {
+		return nil, err
+	}
+	return &finding{who: who, until: until.UnixNano(), gone: &key.gone}, nil
+}
+
+// maxTries bounds how many keys are tried for one token.
+const maxTries = 8
+
+// open finds the key that signed a token, and what was signed.
+func open(signed *jose.JSONWebSignature, algorithm jose.SignatureAlgorithm, keys []*trustedKey) (*trustedKey, []byte) {
+	tries := 0
+	for _, key := range keys {
+		if !key.fits(algorithm) {
+			continue
+		}
+		if tries++; tries > maxTries {
+			return nil, nil
+		}
+		if payload, err := signed.Verify(key.public); err == nil {
+			return key, payload
+		}
+	}
+	return nil, nil
+}
