@@ -88,6 +88,7 @@ func Check(servers []Server, settings Settings) Report {
 		past.add(w.upstreams)
 		checkLogins(&servers[i], w.sites, &report)
 	}
+	checkQuestions(sites, &report)
 	past.report(&report)
 	checkAddresses(sites, settings, &report)
 	return report
@@ -99,6 +100,8 @@ type site struct {
 	hosts   []string // empty is any
 	server  *Server
 	account string // of the gateway; empty for a webhook
+	asks    string // the address that the gateway asks who a visitor is; empty for none
+	part    bool   // only some requests for the hosts get there
 	gateway bool
 	login   reach    // that has run before it
 	headers []string // that may have been set before it

@@ -16,6 +16,7 @@ type walker struct {
 
 	label    string   // of the site that is walked
 	hosts    []string // the same
+	part     bool     // a matcher lets only some requests for the hosts in
 	inErrors bool
 	invoked  []string
 	catching int // subroutes around this place that have error routes
@@ -79,8 +80,8 @@ func (w *walker) routes(list []Route, at flow) flow {
 }
 
 func (w *walker) route(route Route, at flow) flow {
-	label, hosts := w.label, w.hosts
-	defer func() { w.label, w.hosts = label, hosts }()
+	label, hosts, part := w.label, w.hosts, w.part
+	defer func() { w.label, w.hosts, w.part = label, hosts, part }()
 	handlers := make([]handler, 0, len(route.Handle))
 	for _, raw := range route.Handle {
 		handlers = append(handlers, decodeHandler(raw))
@@ -91,6 +92,7 @@ func (w *walker) route(route Route, at flow) flow {
 	}
 	sets := matcherSets(route)
 	w.enterHosts(sets)
+	w.part = w.part || !onlyHosts(sets)
 	for _, set := range sets {
 		if question := questions(at.mapped).inMatcher(set); question != "" {
 			w.judge(question, "the matcher of "+where, where, true, at)
@@ -114,6 +116,11 @@ func matcherSets(route Route) []map[string]any {
 		sets = append(sets, set)
 	}
 	return sets
+}
+
+// onlyHosts reports whether matchers look at nothing but the host.
+func onlyHosts(sets []map[string]any) bool {
+	return !slices.ContainsFunc(sets, func(set map[string]any) bool { return len(set) != 1 || set["host"] == nil })
 }
 
 // enterHosts notes for which hosts a route is, if it is not for any.
@@ -225,7 +232,7 @@ func (w *walker) gateway(h handler, at flow) {
 	if w.inErrors {
 		return
 	}
-	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), gateway: true, login: at.login, headers: at.headers})
+	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), asks: h.child("ask").text("url"), part: w.part, gateway: true, login: at.login, headers: at.headers})
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
