@@ -84,10 +84,10 @@ type pooledSource struct{ identity.Source }
 func (pooledSource) Destruct() error { return nil }
 
 // poolSource finds the source of some settings in the pool, or makes it.
-func poolSource(kind string, settings []string, make func() (identity.Source, error)) (identity.Source, string, error) {
+func poolSource(kind string, settings []string, newSource func() (identity.Source, error)) (identity.Source, string, error) {
 	key := kind + ":" + digest(settings)
 	pooled, _, err := logins.LoadOrNew(key, func() (caddy.Destructor, error) {
-		source, err := make()
+		source, err := newSource()
 		return pooledSource{source}, err
 	})
 	if err != nil {

@@ -39,11 +39,10 @@ func TestGatesWhileLoginIsDown(t *testing.T) {
 	}
 	dodo_charge /charged 1
 	dodo_require /required credits 1
-	@entitled {
-		path /matched
-		dodo_entitled credits 1
+	handle /matched {
+		@entitled dodo_entitled credits 1
+		respond @entitled entitled
 	}
-	respond @entitled entitled
 	respond "{http.dodo.account}|{http.dodo.credits}|{http.request.header.X-Entitlement-User}|{http.request.header.X-Entitlement-Credits}"`))
 	get := func(path, sid string, more ...string) answer {
 		return b.do("GET", path, "", append(more, "Cookie", "sid="+sid+"; theme=dark")...)
@@ -108,7 +107,7 @@ func TestGatesWithBadTokens(t *testing.T) {
 	}
 	for _, header := range [][]string{
 		{"Authorization", "Bearer " + bad}, {"Cookie", "token=" + bad}, {"Authorization", "Bearer " + bad, "Cookie", "token=" + good},
-		{"Authorization", "Bearer " + strings.Repeat("a", 20<<10)},
+		{"Authorization", "Bearer " + strings.Repeat("a", 17<<10)},
 	} {
 		if a := b.do("POST", "/?sub=alice&account=alice&userId=alice", `{"userId":"alice","sub":"alice"}`, append(header, "X-Entitlement-User", "alice")...); a.body != "0|" {
 			t.Errorf("%d %s", a.status, a.body)

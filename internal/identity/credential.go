@@ -23,14 +23,10 @@ func bearer(header http.Header) (token string, err error) {
 	if len(lines) == 0 {
 		return "", nil
 	}
-	const scheme = "bearer"
-	first := lines[0]
-	if len(first) < len(scheme) || !strings.EqualFold(first[:len(scheme)], scheme) {
-		first = ""
-	} else if first = first[len(scheme):]; first != "" && first[0] != ' ' {
-		first = "" // another scheme that begins like this one
-	} else if token = strings.Trim(first, " "); token == "" {
-		return "", refused("bearer without a token")
+	if scheme, rest, _ := strings.Cut(lines[0], " "); strings.EqualFold(scheme, "Bearer") {
+		if token = strings.Trim(rest, " "); token == "" {
+			return "", refused("bearer without a token")
+		}
 	}
 	if len(lines) > 1 {
 		return "", refused("several Authorization lines")
