@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -179,7 +182,25 @@ func gatewayOptions(store, dodo string) string {
 
 // site is a site on a gateway. charge is a line such as "dodo_charge /api/* 1".
 func gatewaySite(charge, upstream string) string {
-	return "\tdodo_gateway {\n\t\taccount {http.request.header.X-User}\n\t}\n" + line(charge) + bareSite(upstream)
+	return "\tdodo_gateway {\n\t\t" + headerLogin + "\n\t}\n" + line(charge) + bareSite(upstream)
+}
+
+// How a gateway knows who asks.
+const (
+	headerLogin = "account {http.request.header.X-User}"
+	tokenLogin  = "jwt {\n\t\t\tsecret " + tokenSecret + "\n\t\t\tissuer https://login.example.com/\n\t\t}"
+	tokenSecret = "the-secret-of-the-benchmarks-tokens"
+)
+
+// token is a token of the usual size, for an account.
+func token(account string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	claims := fmt.Sprintf(`{"iss":"https://login.example.com/","sub":%q,"aud":"authenticated","iat":%d,"exp":%d,"email":"%s@example.com","padding":%q}`,
+		account, time.Now().Unix(), time.Now().Add(24*time.Hour).Unix(), account, strings.Repeat("x", 300))
+	signed := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(claims))
+	mac := hmac.New(sha256.New, []byte(tokenSecret))
+	_, _ = mac.Write([]byte(signed))
+	return signed + "." + encode(mac.Sum(nil))
 }
 
 // bareSite keeps a connection to the upstream for every client. Caddy's default is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,6 +29,8 @@ type contestant struct {
 	refused bool   // it answers 402
 	answer  string // instead: what bare Caddy itself answers with
 	older   bool   // it is of the binary that this one is compared with
+	token   bool   // requests bring a signed token
+	jwt     bool   // the token says who asks, instead of a header
 }
 
 const (
@@ -47,6 +50,8 @@ func contestants() []contestant {
 		{name: "naive-headers", title: "middleware, nine headers known beforehand: the floor of headers", naive: "naive_headers"},
 		{name: "headers-redis", title: "dodogate, headers only, Redis", gateway: true, redis: true},
 		{name: "headers-bolt", title: "dodogate, headers only, embedded", gateway: true},
+		{name: "headers-token", title: "dodogate, headers only, embedded; requests bring a token, which nobody reads", gateway: true, token: true},
+		{name: "headers-jwt", title: "dodogate, headers only, embedded; the token says who asks (`jwt`)", gateway: true, token: true, jwt: true},
 		{name: "charge-redis", title: "dodogate, hold and capture, Redis", gateway: true, redis: true, charge: chargeOne, needs: chargeModule},
 		{name: "charge-bolt", title: "dodogate, hold and capture, embedded", gateway: true, charge: chargeOne, needs: chargeModule},
 		{name: "naive-read", title: "middleware, one Redis read", redis: true, naive: "naive_read"},
@@ -70,7 +75,7 @@ func (b *bench) contestants() []contestant {
 		return all
 	}
 	for _, c := range all {
-		if c.gateway {
+		if c.gateway && !c.jwt { // the other binary may not know tokens
 			c.name, c.title, c.older = "before-"+c.name, c.title+", before", true
 			all = append(all, c)
 		}
@@ -139,6 +144,9 @@ func (b *bench) spec(r *running, upstream, dodo string) rig.CaddySpec {
 			store = b.storeIn(r.server)
 		}
 		s.Global, s.Site = gatewayOptions(store, dodo), gatewaySite(r.charge, upstream)
+		if r.jwt {
+			s.Site = strings.Replace(s.Site, headerLogin, tokenLogin, 1)
+		}
 		if r.older { // it may not know these, which change nothing here
 			s.Global = unknownBefore.ReplaceAllString(s.Global, "")
 		}
@@ -163,6 +171,12 @@ func (b *bench) visitsOf(r *running) []load.Exchange {
 		return visits
 	case r.charge != "" || r.naive == "naive_deduct" || r.naive == "naive_hold":
 		return b.visits(r.addr, path, itself, "")
+	case r.token:
+		visits := b.visits(r.addr, path, itself, fmt.Sprint(signup)+"\n")
+		for i := range visits {
+			visits[i].Request = request(r.addr, "GET", path, account(i), nil, "Authorization: Bearer "+token(account(i)))
+		}
+		return visits
 	case r.gateway || r.naive != "":
 		return b.visits(r.addr, path, itself, fmt.Sprint(signup)+"\n")
 	default:
