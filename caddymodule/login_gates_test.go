@@ -38,7 +38,13 @@ func TestGatesWhileLoginIsDown(t *testing.T) {
 		sign_in_url /login
 	}
 	dodo_charge /charged 1
+	dodo_charge /own 1 {
+		refuse error
+	}
 	dodo_require /required credits 1
+	handle_errors {
+		respond "own {http.dodo.refusal.code}"
+	}
 	handle /matched {
 		@entitled dodo_entitled credits 1
 		respond @entitled entitled
@@ -62,6 +68,9 @@ func TestGatesWhileLoginIsDown(t *testing.T) {
 			if a := get(path, sid); a.header.Get("Retry-After") == "" {
 				t.Errorf("%s: %v", path, a.header)
 			}
+		}
+		if a := get("/own", sid); a.status != 503 || a.body != "own login_unavailable" {
+			t.Errorf("a page of the site's own: %d %s", a.status, a.body)
 		}
 		if a := get("/matched", sid); a.status != 503 {
 			t.Errorf("the matcher: %d %s", a.status, a.body)

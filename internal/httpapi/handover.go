@@ -3,8 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
-
-	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // Handover is a refusal that the site answers with a page of its own.
@@ -21,7 +19,7 @@ type Handover struct {
 // for a call of gRPC, whose client reads no pages: [API.Refuse] answers that.
 func (a *API) HandOver(w http.ResponseWriter, r *http.Request, no Refusal) (Handover, bool) {
 	if no.Account == "" {
-		return HandOverError(w, r, gateway.ErrAnonymous)
+		return HandOverError(w, r, no.stranger())
 	}
 	if rpcType(r) != "" {
 		return Handover{}, false

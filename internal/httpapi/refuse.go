@@ -47,7 +47,7 @@ const (
 // with the same offers for everybody else. It returns the problem's code, and logs nothing.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code string) {
 	if no.Account == "" {
-		p := a.problemOf(cmp.Or(no.Doubt, gateway.ErrAnonymous))
+		p := a.problemOf(no.stranger())
 		RefuseWith(w, r, p)
 		return p.Code
 	}
@@ -68,6 +68,9 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code s
 	writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, a.offers(no, catalog)), formPolicy)
 	return p.Code
 }
+
+// stranger is why a request without an account is refused.
+func (no Refusal) stranger() error { return cmp.Or(no.Doubt, gateway.ErrAnonymous) }
 
 // refusals are answers that were made before. Accounts that lack the same are told the
 // same, and many are: those who have nothing left.
