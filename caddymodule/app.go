@@ -71,6 +71,10 @@ type App struct {
 	// then that of the add-ons.
 	Plans []string `json:"plans,omitempty"`
 
+	// What is noted in Dodo's metadata with every checkout, and comes back with its
+	// payment: where customers came from, for example. Default: nothing but our own.
+	CheckoutMetadata []config.MetadataField `json:"checkout_metadata,omitempty"`
+
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
@@ -155,7 +159,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
 		return err
 	}
 	var err error

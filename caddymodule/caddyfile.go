@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -30,6 +31,7 @@ import (
 //		addon   <name> { … }
 //		plans          <name>...
 //		signup_credits <number>
+//		checkout_metadata <name> [<placeholder>]
 //		cache          <accounts>
 //		max_stale      <period>
 //		refund_policy  debt | floor
@@ -43,7 +45,7 @@ import (
 //		business       <Dodo's id of a business>...
 //	}
 //
-// product and addon can be repeated; api_key, webhook_secret and one product are required.
+// product, addon and checkout_metadata can be repeated; api_key, webhook_secret and one product are required.
 // Write secrets as {env.NAME} or {file./path}: what is written as {$NAME} or in
 // full becomes part of the config that the admin API shows.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -60,7 +62,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 		if d.Val() == "plans" {
 			ranking = *d
 		}
-		if d.Val() != "product" && d.Val() != "addon" {
+		if !slices.Contains([]string{"product", "addon", "checkout_metadata"}, d.Val()) {
 			if err := once.add(d); err != nil {
 				return nil, err
 			}
@@ -105,6 +107,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseAddon(d)
 	case "plans":
 		return readMany(d, &a.Plans)
+	case "checkout_metadata":
+		return parseMetadata(d, &a.CheckoutMetadata)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
 	case "cache":
@@ -148,7 +152,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "business":
 		return parseBusinesses(d, &a.Businesses)
 	default:
-		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits",
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits", "checkout_metadata",
 			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
 	}
 }

@@ -112,6 +112,10 @@ type Gateway struct {
 	// unchecked, because a proxy in front sets or removes all of them. Default: `gate`.
 	RoutingHeaders string `json:"routing_headers,omitempty"`
 
+	// Serves the routes of a hand-written integration too, so that its front end keeps
+	// working. Default: none.
+	Compat *config.Compat `json:"compat,omitempty"`
+
 	app     *App
 	api     *httpapi.API
 	source  identity.Source
@@ -157,6 +161,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	g.api, err = httpapi.New(httpapi.Options{
 		Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
 		Logger: g.logger, Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
+		Metadata: g.app.checkoutMetadata(), Compat: g.Compat,
 	})
 	return err
 }
@@ -179,6 +184,11 @@ func (g *Gateway) validate() error {
 	}
 	if _, err := config.Upgrades(g.Upgrades); err != nil {
 		return err
+	}
+	if g.Compat != nil {
+		if err := httpapi.CheckCompat(g.BasePath, g.Compat); err != nil {
+			return err
+		}
 	}
 	return config.CheckOrigins(g.TrustedOrigins)
 }
@@ -283,6 +293,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 //		trusted_origins <origin>...
 //		upgrades        <protocol>...
 //		routing_headers gate | strip | trust
+//		compat          express | fastapi [{ … }]
 //	}
 //
 // It takes no matcher, because it must see every request of the site: a request
@@ -342,8 +353,10 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 		return readMany(h.Dispenser, &g.Upgrades)
 	case "routing_headers":
 		return readOne(h.Dispenser, &g.RoutingHeaders)
+	case "compat":
+		return parseCompat(h.Dispenser, &g.Compat)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "jwt", "ask", "email", "email_verified", "name", "sign_in_url", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "jwt", "ask", "email", "email_verified", "name", "sign_in_url", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers", "compat")
 	}
 }
 

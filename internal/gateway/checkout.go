@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
@@ -44,6 +45,10 @@ type CheckoutRequest struct {
 	ReturnTo       string // must be allowed; empty: the default
 	DiscountCode   string // optional
 	IdempotencyKey string // optional
+
+	// Metadata is what the client would have noted at Dodo, by names that the site
+	// allows. Attribution is what the site notes there, and wins.
+	Metadata, Attribution map[string]string
 
 	// Where the request came in, for links back to us.
 	Scheme, Host, BasePath string
@@ -289,11 +294,26 @@ func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequ
 		ReturnURL: back,
 		CancelURL: back + "&cancelled=1",
 		Customer:  dodo.Customer{Email: who.Email, Name: who.Name},
-		Metadata:  g.Prover.Metadata(dodo.Claim{Site: site, Order: order.ID, Account: order.Account, Product: order.Product}),
+		Metadata:  req.metadata(),
 	}
+	// Our own last: nothing that is noted along can take its place.
+	maps.Copy(wish.Metadata, g.Prover.Metadata(dodo.Claim{Site: site, Order: order.ID, Account: order.Account, Product: order.Product}))
 	if req.DiscountCode != "" {
 		wish.DiscountCodes = []string{req.DiscountCode}
 	}
+}
+
+// metadata is what goes along to Dodo besides our own, as Dodo takes it.
+func (req *CheckoutRequest) metadata() map[string]string {
+	noted := make(map[string]string)
+	for _, source := range []map[string]string{req.Metadata, req.Attribution} {
+		for name, text := range source {
+			if value := config.MetadataValue(text); value != "" {
+				noted[name] = value
+			}
+		}
+	}
+	return noted
 }
 
 // checkoutError tells a refused discount code, which the customer can mend, from

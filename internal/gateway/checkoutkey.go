@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -67,8 +69,14 @@ func keyOf(req *CheckoutRequest) store.Key {
 	key := store.Key{Lease: keyLease, Keep: keyKeep}
 	if req.IdempotencyKey != "" {
 		key.Hash = digest("checkout", req.IdempotencyKey)
-		key.Fingerprint = digest(req.Product, strconv.FormatInt(req.Credits, 10), req.Plan,
-			strconv.FormatInt(req.Quantity, 10), req.ReturnTo, req.DiscountCode)
+		asked := []string{
+			req.Product, strconv.FormatInt(req.Credits, 10), req.Plan,
+			strconv.FormatInt(req.Quantity, 10), req.ReturnTo, req.DiscountCode,
+		}
+		for _, name := range slices.Sorted(maps.Keys(req.Metadata)) {
+			asked = append(asked, name, req.Metadata[name])
+		}
+		key.Fingerprint = digest(asked...)
 	}
 	return key
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -50,6 +51,10 @@ type Options struct {
 	// SignInURL is where visitors sign in: an address, or a path of the site. Default:
 	// none.
 	SignInURL string
+	// Metadata goes along with checkouts. Default: nothing does.
+	Metadata Metadata
+	// Compat serves the routes of a hand-written integration too. Default: none.
+	Compat *config.Compat
 }
 
 // API serves the routes under the base path. It may be used by many goroutines
@@ -59,6 +64,7 @@ type API struct {
 	base    basePath
 	reading func(*http.Request) Reading
 	routes  map[string]route // by the path below base
+	compat  compat
 	origins *http.CrossOriginProtection
 	// refusals are the answers of [API.Refuse] that were made before.
 	refusals *refusals
@@ -67,6 +73,7 @@ type API struct {
 	bodies          *Bodies
 	clientIP        func(*http.Request) string
 	signInURL       string // empty: none
+	metadata        Metadata
 	logger          *slog.Logger
 }
 
@@ -98,8 +105,14 @@ func New(o Options) (*API, error) {
 		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 		signInURL: o.SignInURL,
+		metadata:  o.Metadata,
 	}
 	a.routes = a.allRoutes()
+	if o.Compat != nil {
+		if a.compat, err = a.newCompat(o.Compat); err != nil {
+			return nil, err
+		}
+	}
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
 	if public, ok := o.Gateway.Site.Base("", ""); ok {
 		if err := a.origins.AddTrustedOrigin(public); err != nil {
@@ -154,7 +167,11 @@ type route struct {
 	// be a replay of somebody else's request.
 	change bool
 	serve  func(http.ResponseWriter, *http.Request) error
+	say    wording // nil: [WriteProblem]
 }
+
+// wording writes what went wrong, in the words of a route's clients.
+type wording func(http.ResponseWriter, *http.Request, Problem)
 
 const webhookRoute = "/webhook"
 
@@ -166,8 +183,8 @@ func (a *API) allRoutes() map[string]route {
 		"/products":        {method: http.MethodGet, serve: a.products},
 		"/return":          {method: http.MethodGet, serve: a.landing},
 		"/status":          {method: http.MethodGet, serve: a.status},
-		webhookRoute:       {method: http.MethodPost, serve: a.webhook},
-		webhookRoute + "/": {method: http.MethodPost, serve: a.webhook},
+		webhookRoute:       {method: http.MethodPost, serve: a.webhook(sayJSON)},
+		webhookRoute + "/": {method: http.MethodPost, serve: a.webhook(sayJSON)},
 	}
 }
 
@@ -179,12 +196,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, errNoRoute)
 		return
 	}
-	if err := a.admit(w, r, at); err != nil {
-		a.fail(w, r, err)
-		return
+	err := a.admit(w, r, at)
+	if err == nil {
+		err = at.serve(w, r)
 	}
-	if err := at.serve(w, r); err != nil {
-		a.fail(w, r, err)
+	if err != nil {
+		a.failAt(w, r, at, err)
 	}
 }
 
@@ -234,6 +251,17 @@ func (a *API) problemOf(err error) Problem {
 	return p
 }
 
+// failAt is fail in the words of a route.
+func (a *API) failAt(w http.ResponseWriter, r *http.Request, at route, err error) {
+	if at.say == nil {
+		a.fail(w, r, err)
+		return
+	}
+	p := a.problemOf(err)
+	a.logFailure(r, p, err)
+	at.say(w, r, p)
+}
+
 func (a *API) logFailure(r *http.Request, p Problem, err error) {
 	if p.Status < http.StatusInternalServerError {
 		return
@@ -244,7 +272,7 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 	}
 	name := a.base.route(r.URL.Path)
 	if _, known := a.routes[name]; !known {
-		name = "other"
+		name = a.compat.name(r.URL.Path)
 	}
 	a.logger.Log(r.Context(), level, "request failed", "route", name, "code", p.Code, "error", err)
 }
@@ -294,10 +322,15 @@ func serveChange[Answer any](a *API, w http.ResponseWriter, r *http.Request, c c
 	if !isForm {
 		return writeJSON(w, c.status, answer)
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Location", c.next(answer))
-	w.WriteHeader(http.StatusSeeOther)
+	redirect(w, c.next(answer))
 	return nil
+}
+
+// redirect leads a browser on.
+func redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // writeJSON writes an answer that nobody may keep, unless its route said so.

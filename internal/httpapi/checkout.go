@@ -17,7 +17,10 @@ type checkoutAnswer struct {
 	ExpiresAt   time.Time `json:"expires_at"` // of the checkout session
 }
 
-const quantityField = "quantity"
+const (
+	quantityField = "quantity"
+	metadataField = "metadata"
+)
 
 // checkout serves POST /checkout:
 //
@@ -26,6 +29,7 @@ const quantityField = "quantity"
 //	 "quantity": 1                   whole number from 1 to 1000
 //	 "return_to": "https://…"        where to land afterwards, if the site allows it
 //	 "discount_code": "…"
+//	 "metadata": {"ref": "…"}        to note at Dodo, by names that the site lists
 //
 // There are no other fields: price, product id, amounts and account never come
 // from the client. With an Idempotency-Key, a repeat gets the first answer.
@@ -34,9 +38,14 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	takes, noted := checkoutFields(req), newNotes(a.metadata.Names)
+	if len(noted) > 0 {
+		takes[metadataField] = noted.fields()
+	}
 	return serveChange(a, w, r, change[*checkoutAnswer]{
-		takes: checkoutFields(req),
+		takes: takes,
 		run: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
+			req.Metadata = noted.given()
 			order, err := a.gateway.Checkout(ctx, who, *req)
 			if err != nil {
 				return nil, err
@@ -60,6 +69,7 @@ func (a *API) checkoutRequest(r *http.Request) (*gateway.CheckoutRequest, error)
 	return &gateway.CheckoutRequest{
 		Quantity: 1, IdempotencyKey: key,
 		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
+		Attribution: a.metadata.of(r),
 	}, nil
 }
 

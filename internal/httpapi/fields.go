@@ -20,73 +20,124 @@ import (
 const maxBody = 16 << 10
 
 // fields names what a body may say, each with the *string or *int64 that it goes
-// to. What a body leaves out keeps the value that it had.
+// to, or the fields of an object. What a body leaves out keeps the value that it had.
 type fields map[string]any
 
 // readFields reads the body, an object of JSON or a form, and reports which.
 func (a *API) readFields(w http.ResponseWriter, r *http.Request, into fields) (isForm bool, err error) {
-	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
-		return false, errMediaType
+	switch mediaOf(r) {
+	case mediaJSON:
+		return false, a.readMedia(w, r, into.readJSON)
+	case mediaForm:
+		return true, a.readMedia(w, r, into.readForm)
 	}
-	read := into.readJSON
-	switch media {
-	case "application/json":
-	case "application/x-www-form-urlencoded":
-		isForm, read = true, into.readForm
-	default:
-		return false, errMediaType
-	}
-	body, release, err := a.readBody(w, r, maxBody)
-	if err != nil {
-		return isForm, err
-	}
-	defer release() // what was read of it are copies
-	return isForm, read(body)
+	return false, errMediaType
 }
 
-// readJSON reads one flat object. What encoding/json forgives is refused: names
+// readForgiving reads the body, an object of JSON, as [fields.readForgiving] does.
+func (a *API) readForgiving(w http.ResponseWriter, r *http.Request, into fields) error {
+	if mediaOf(r) != mediaJSON {
+		return errMediaType
+	}
+	return a.readMedia(w, r, into.readForgiving)
+}
+
+func (a *API) readMedia(w http.ResponseWriter, r *http.Request, read func(body []byte) error) error {
+	body, release, err := a.readBody(w, r, maxBody)
+	if err != nil {
+		return err
+	}
+	defer release() // what was read of it are copies
+	return read(body)
+}
+
+const (
+	mediaJSON = "application/json"
+	mediaForm = "application/x-www-form-urlencoded"
+)
+
+// mediaOf is the media type of a body; "" unless it is in UTF-8.
+func mediaOf(r *http.Request) string {
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
+		return ""
+	}
+	return media
+}
+
+// readJSON reads one object. What encoding/json forgives is refused: names
 // that are unknown (other cases of a known one included) or twice there, bytes
 // and escapes that are no text, and anything after the object (RELIABILITY 6.4).
-func (f fields) readJSON(body []byte) error {
+func (f fields) readJSON(body []byte) error { return f.readBody(body, false) }
+
+// readForgiving is readJSON for clients that were written for another server: names that
+// are unknown are passed over with whatever they have, and null stands for nothing.
+func (f fields) readForgiving(body []byte) error { return f.readBody(body, true) }
+
+func (f fields) readBody(body []byte, forgiving bool) error {
 	if !utf8.Valid(body) {
 		return refuse(errRequest, "The body is not valid UTF-8.")
 	}
 	if !json.Valid(body) {
-		return refuse(errRequest, "The body is not one JSON object.")
+		return errNoObject
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return refuse(errRequest, "The body is not one JSON object.")
+		return errNoObject
 	}
+	return f.readObject(d, forgiving)
+}
+
+var errNoObject = refuse(errRequest, "The body is not one JSON object.")
+
+// readObject reads what follows the brace that opens an object.
+func (f fields) readObject(d *json.Decoder, forgiving bool) error {
 	seen := make(map[string]bool, len(f))
 	for d.More() {
 		token, err := d.Token()
 		name, isName := token.(string)
 		if err != nil || !isName {
-			return refuse(errRequest, "The body is not one JSON object.")
+			return errNoObject
+		}
+		if _, known := f[name]; !known && forgiving {
+			var passed json.RawMessage
+			if err := d.Decode(&passed); err != nil {
+				return errNoObject
+			}
+			continue
 		}
 		if err := f.expect(name, seen); err != nil {
 			return err
 		}
-		value, err := d.Token()
-		if err != nil {
-			return refuse(errRequest, "%s cannot be read.", name)
-		}
-		switch v := value.(type) {
-		case string:
-			err = f.setText(name, v)
-		case json.Number:
-			err = f.setNumber(name, v.String())
-		default: // null, true, false, and what an array or object begins with
-			err = f.wrong(name)
-		}
-		if err != nil {
+		if err := f.readValue(d, name, forgiving); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := d.Token() // the brace that closes it
+	return err
+}
+
+func (f fields) readValue(d *json.Decoder, name string, forgiving bool) error {
+	value, err := d.Token()
+	if err != nil {
+		return refuse(errRequest, "%s cannot be read.", name)
+	}
+	switch v := value.(type) {
+	case string:
+		return f.setText(name, v)
+	case json.Number:
+		return f.setNumber(name, v.String())
+	case json.Delim:
+		if inner, ok := f[name].(fields); ok && v == '{' {
+			return inner.readObject(d, forgiving)
+		}
+	case nil:
+		if forgiving {
+			return nil
+		}
+	}
+	return f.wrong(name) // also true, false, and what an array begins with
 }
 
 // readForm reads a form's fields. A field that is empty was not filled in.
@@ -163,8 +214,11 @@ func (f fields) wrong(name string) error {
 		return gateway.ErrQuantity
 	}
 	kind := "a string"
-	if _, isNumber := f[name].(*int64); isNumber {
+	switch f[name].(type) {
+	case *int64:
 		kind = "a whole number"
+	case fields:
+		kind = "an object"
 	}
 	return refuse(errRequest, "%s must be %s.", name, kind)
 }

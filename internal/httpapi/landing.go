@@ -111,6 +111,10 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	case err != nil: // Dodo could not say; what we know is shown, and soon asked again
 		a.logger.Warn("order could not be confirmed", "order", order.ID, "error", err)
 	}
+	if to := a.compat.banner(v, order); to != "" {
+		redirect(w, to)
+		return nil
+	}
 	page := a.orderPage(r.Context(), v, order, own)
 	writePage(w, http.StatusOK, "order", page)
 	return nil

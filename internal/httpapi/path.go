@@ -44,18 +44,23 @@ func newBasePath(p string) (basePath, error) {
 	return basePath{path: p, lower: strings.ToLower(p), pattern: []PathPattern{pattern}}, nil
 }
 
-// Owns reports whether the request is for the base path or below, in whatever
-// spelling, as it arrived or as it was rewritten. Such a request must be answered by
+// Owns reports whether the request is for the base path or below, or for a route of
+// [Options].Compat, in whatever spelling, as it arrived or as it was rewritten. An app may
+// still have the code that a compat route replaces, so those are also looked for in the
+// headers by which some apps route. Such a request must be answered by
 // the API, be it by a 404, and never be passed on.
-func (a *API) Owns(r *http.Request) bool { return a.reading(r).pathMatches(a.base.pattern) }
+func (a *API) Owns(r *http.Request) bool {
+	reading := a.reading(r)
+	return reading.pathMatches(a.base.pattern) || len(a.compat.patterns) > 0 && reading.Matches(a.compat.patterns)
+}
 
 // find is the route of a request, and the request with the address that names it.
 func (a *API) find(r *http.Request) (*http.Request, route, bool) {
-	if at, known := a.routes[a.base.route(r.URL.Path)]; known {
+	if at, known := a.routeAt(r.URL.Path); known {
 		return r, at, true
 	}
 	original := a.reading(r).original
-	at, known := a.routes[a.base.route(original.Path)]
+	at, known := a.routeAt(original.Path)
 	if !known {
 		return r, route{}, false
 	}
@@ -65,6 +70,14 @@ func (a *API) find(r *http.Request) (*http.Request, route, bool) {
 		r = &arrived
 	}
 	return r, at, true
+}
+
+// routeAt is the route that a decoded path names.
+func (a *API) routeAt(decoded string) (route, bool) {
+	if at, known := a.routes[a.base.route(decoded)]; known {
+		return at, true
+	}
+	return a.compat.route(decoded)
 }
 
 // route is the part of a decoded path below the base path, which begins with a

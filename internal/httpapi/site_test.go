@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,8 @@ type site struct {
 	dodo  *dodo.Client
 	clock *clock
 	log   *lockedBuffer
+
+	webhook string // where the simulator sends webhooks
 }
 
 // closer is either of the two stores.
@@ -68,6 +71,9 @@ type setting struct {
 	bodies     *httpapi.Bodies
 	clientIP   func(*http.Request) string
 	signIn     string
+	metadata   httpapi.Metadata
+	compat     *config.Compat
+	webhook    string                                  // where the simulator sends webhooks
 	store      func(t *testing.T, clock *clock) closer // in a file of its own when nil
 }
 
@@ -89,6 +95,7 @@ func newSite(t *testing.T, change func(*setting)) *site {
 		change(&set)
 	}
 	s := &site{t: t, clock: &clock{now: set.now}, log: &lockedBuffer{}}
+	s.webhook = cmp.Or(set.webhook, "/payments/webhook")
 	s.simulate(set.sold)
 	return s.over(set, set.store(t, s.clock))
 }
@@ -109,7 +116,7 @@ func (s *site) over(set setting, opened closer) *site {
 	s.gate = s.gateway(set)
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP, SignInURL: set.signIn})
+	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP, SignInURL: set.signIn, Metadata: set.metadata, Compat: set.compat})
 	must(s.t, err)
 	return s
 }
@@ -142,7 +149,7 @@ func (s *site) simulate(sold []dodosim.Product) {
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) }))
 	t.Cleanup(hooks.Close)
 	s.sim, s.sells = simtest.Serve(t, dodosim.Options{
-		APIKey: apiKey, WebhookURL: hooks.URL + "/payments/webhook", WebhookSecret: secret,
+		APIKey: apiKey, WebhookURL: hooks.URL + s.webhook, WebhookSecret: secret,
 		PublicURL: "https://checkout.dodo.example",
 		Products:  sold,
 		Discounts: []dodosim.Discount{{Code: "HALF", BasisPoints: 5000}},

@@ -38,23 +38,28 @@ func (a *API) Webhook() http.Handler {
 // with the delivery itself is 4xx; everything else is 503, so that Dodo delivers
 // again. Never an answer that Dodo takes for success or for a wish to be left
 // alone: 2xx for something not stored, 3xx, 410.
-func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
-	err := a.handleEvent(w, r)
-	if err == nil {
-		writeBody(w, http.StatusOK, accepted)
+func (a *API) webhook(say wording) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := a.handleEvent(w, r)
+		if err == nil {
+			writeBody(w, http.StatusOK, accepted)
+			return nil
+		}
+		p := ProblemOf(err)
+		switch _, refused := webhookHints[p.Code]; {
+		case refused:
+			a.logRefusal(p, err)
+		case p.Status != http.StatusBadRequest:
+			p = ProblemOf(store.ErrUnavailable)
+			a.logFailure(r, p, err)
+		}
+		say(w, r, p)
 		return nil
 	}
-	p := ProblemOf(err)
-	switch _, refused := webhookHints[p.Code]; {
-	case refused:
-		a.logRefusal(p, err)
-	case p.Status != http.StatusBadRequest:
-		p = ProblemOf(store.ErrUnavailable)
-		a.logFailure(r, p, err)
-	}
-	p.writeJSON(w)
-	return nil
 }
+
+// sayJSON says it in JSON, whatever the client would rather have.
+func sayJSON(w http.ResponseWriter, _ *http.Request, p Problem) { p.writeJSON(w) }
 
 // webhookHints say what to look at when webhooks are refused, by the code: Dodo
 // shows no more than a status, and nothing arrives.

@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// The routes of the hand-written integration in Python and FastAPI that sells one plan.
+func (a *API) fastAPIRoutes() map[string]route {
+	return map[string]route{
+		"/payment/status":                  {method: http.MethodGet, serve: a.fastAPIStatus, say: sayFastAPI},
+		"/payment/create-checkout-session": {method: http.MethodPost, change: true, serve: a.fastAPICheckout, say: sayFastAPI},
+		"/payment/success":                 {method: http.MethodPost, change: true, serve: a.fastAPISuccess, say: sayFastAPI},
+		"/payment/webhook":                 {method: http.MethodPost, serve: a.webhook(sayFastAPI), say: sayFastAPI},
+	}
+}
+
+// visitorField is the integration's name for where a visitor came from (DataFast).
+const visitorField = "datafast_visitor_id"
+
+// fastAPIStatusAnswer is what GET /payment/status returns.
+type fastAPIStatusAnswer struct {
+	HasPaid          bool       `json:"has_paid"`
+	PaymentDate      *time.Time `json:"payment_date"`
+	SubscriptionPlan string     `json:"subscription_plan"`
+	PlanExpiresAt    *time.Time `json:"plan_expires_at"`
+}
+
+// fastAPIStatus serves GET /payment/status. subscription_plan is the plan that gives
+// access, pending_ and the plan of the newest checkout that can still be paid, or none.
+func (a *API) fastAPIStatus(w http.ResponseWriter, r *http.Request) error {
+	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (fastAPIStatusAnswer, error) {
+		// Orders first: one that is paid in between is then in both, not in neither.
+		waiting, err := a.gateway.Pending(ctx, who.Account)
+		if err != nil {
+			return fastAPIStatusAnswer{}, err
+		}
+		now, err := a.gateway.Entitlement(ctx, who.Account)
+		if err != nil {
+			return fastAPIStatusAnswer{}, err
+		}
+		plan := now.Plan
+		if len(now.Plans) == 0 {
+			plan = cmp.Or(pendingPlan(waiting), now.Plan)
+		}
+		return fastAPIStatusAnswer{
+			HasPaid: now.HasPaid, PaymentDate: orNull(now.PaymentDate),
+			SubscriptionPlan: plan, PlanExpiresAt: orNull(now.PlanExpiresAt),
+		}, nil
+	})
+}
+
+// pendingPlan is "pending_" and the plan of the newest order for one; "" is none.
+func pendingPlan(waiting []store.Order) string {
+	for _, order := range waiting {
+		for _, terms := range order.Terms {
+			if terms.Plan != "" {
+				return "pending_" + terms.Plan
+			}
+		}
+	}
+	return ""
+}
+
+// fastAPICheckout serves POST /payment/create-checkout-session:
+//
+//	{"plan": "monthly", "datafast_visitor_id": "…" or null} → {"checkout_url": "https://…", "plan": "monthly", "price": "$19"}
+//
+// The plan chooses a product of the catalog. The visitor's id is noted at Dodo.
+func (a *API) fastAPICheckout(w http.ResponseWriter, r *http.Request) error {
+	var wish compatWish
+	takes := fields{"plan": &wish.plan, visitorField: &wish.visitor}
+	return a.compatCheckout(w, r, &wish, takes, func(ctx context.Context, order *store.Order) any {
+		return struct {
+			CheckoutURL string `json:"checkout_url"`
+			Plan        string `json:"plan"`
+			Price       string `json:"price"`
+		}{order.CheckoutURL, wish.plan, a.priceTag(ctx, order.Product)}
+	})
+}
+
+// fastAPISuccess serves POST /payment/success, which the front end sends when the customer
+// is back. It asks Dodo about the customer's own orders and believes nothing that the
+// body says: the body is not even read.
+func (a *API) fastAPISuccess(w http.ResponseWriter, r *http.Request) error {
+	type answer struct {
+		Status  string `json:"status"`
+		Message string `json:"message"`
+	}
+	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (answer, error) {
+		now, _, err := a.gateway.Settle(ctx, who.Account)
+		switch {
+		case err != nil:
+			return answer{}, err
+		case !now.HasPaid:
+			return answer{"pending", "Payment is not confirmed yet"}, nil
+		}
+		return answer{"success", "Payment status updated"}, nil
+	})
+}
+
+// fastAPIErrors are what the integration says by the code of a problem, where it has an
+// answer of its own. Others keep their status and their sentence.
+var fastAPIErrors = map[string]struct {
+	status int
+	detail string
+}{
+	"unauthenticated":           {http.StatusUnauthorized, "Not authenticated"},
+	"account_invalid":           {http.StatusNotFound, "User not found"},
+	"public_url_missing":        {http.StatusInternalServerError, notConfigured},
+	"provider_rejected":         {http.StatusInternalServerError, notConfigured},
+	"method_not_allowed":        {http.StatusMethodNotAllowed, "Method Not Allowed"},
+	"webhook_signature_invalid": {http.StatusBadRequest, badSignature},
+	"webhook_timestamp_stale":   {http.StatusBadRequest, badSignature},
+	"webhook_malformed":         {http.StatusBadRequest, badSignature},
+}
+
+const (
+	notConfigured = "Dodo Payments not configured"
+	badSignature  = "Invalid webhook signature"
+)
+
+func sayFastAPI(w http.ResponseWriter, _ *http.Request, p Problem) {
+	status, detail := p.Status, p.Detail
+	if own, ok := fastAPIErrors[p.Code]; ok {
+		status, detail = own.status, own.detail
+	}
+	sayAs(w, p, status, struct {
+		Detail string `json:"detail"`
+	}{detail})
+}
+
+// priceTag is a product's price as the integration writes it, such as "$19"; "" while
+// Dodo's price is not known.
+func (a *API) priceTag(ctx context.Context, product string) string {
+	for _, o := range a.gateway.Offers(ctx) {
+		if o.Name == product && o.Priced {
+			return priceTag(o.Price, o.Currency)
+		}
+	}
+	return ""
+}
+
+var currencySigns = map[string]string{"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "JPY": "¥"}
+
+func priceTag(minor int64, currency string) string {
+	text := money(minor, currency)
+	sign, known := currencySigns[currency]
+	if !known {
+		return text
+	}
+	amount, _, _ := strings.Cut(text, " ")
+	return sign + strings.TrimSuffix(amount, ".00")
+}
