@@ -33,6 +33,10 @@ type App struct {
 	// secrets belong to one of the two. Default: `test_mode`.
 	Environment string `json:"environment,omitempty"`
 
+	// Words of another program for the two modes, such as `production` for `live_mode`,
+	// for an environment that is a placeholder. Every other word is refused. Default: none.
+	EnvironmentWords map[string]dodo.Mode `json:"environment_words,omitempty"`
+
 	// The API key, from Dodo's dashboard. Required, a secret.
 	APIKey string `json:"api_key,omitempty"`
 
@@ -159,7 +163,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateEnvironmentWords(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
 		return err
 	}
 	var err error
@@ -245,7 +249,7 @@ func (a *App) options() (o gateway.Options, err error) {
 	if r.err != nil {
 		return o, r.err
 	}
-	if client.Mode, err = modeOf(environment, client.BaseURL); err != nil {
+	if client.Mode, err = modeOf(a.modeWord(environment), client.BaseURL); err != nil {
 		return o, err
 	}
 	if a.client, err = dodo.New(client); err != nil {

@@ -20,7 +20,7 @@ import (
 // takes, parseProduct what a product does and parseAddon what an add-on does. Syntax:
 //
 //	dodo {
-//		environment    test_mode | live_mode
+//		environment    test_mode | live_mode | <placeholder> [{ … }]
 //		api_key        <key>
 //		base_url       <url>
 //		webhook_secret <secret>...
@@ -82,7 +82,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "environment":
-		return parseEnvironment(d, &a.Environment)
+		return a.parseEnvironment(d)
 	case "api_key":
 		return readOne(d, &a.APIKey)
 	case "base_url":
@@ -253,18 +253,45 @@ func parseBusinesses(d *caddyfile.Dispenser, target *[]string) error {
 	return nil
 }
 
-// parseEnvironment finds a wrong word at adapt time; a placeholder is judged when
-// it is resolved.
-func parseEnvironment(d *caddyfile.Dispenser, target *string) error {
-	if err := readOne(d, target); err != nil {
+// parseEnvironment reads:
+//
+//	environment test_mode | live_mode | <placeholder> {
+//		<word> test_mode | live_mode
+//	}
+//
+// It finds a wrong word at adapt time; a placeholder is judged when it is resolved. The
+// block says what words of another program stand for.
+func (a *App) parseEnvironment(d *caddyfile.Dispenser) error {
+	if err := readOne(d, &a.Environment); err != nil {
 		return err
 	}
-	switch word := *target; {
-	case word == string(dodo.TestMode), word == string(dodo.LiveMode), lonePlaceholder.MatchString(word):
-		return nil
+	isPlaceholder := lonePlaceholder.MatchString(a.Environment)
+	switch word := a.Environment; {
+	case word == string(dodo.TestMode), word == string(dodo.LiveMode), isPlaceholder:
 	default:
 		return d.Errf("environment must be %s or %s, not '%s'", dodo.TestMode, dodo.LiveMode, word)
 	}
+	once := seen{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if !isPlaceholder {
+			return d.Errf("environment has words for a placeholder only, and '%s' is none", a.Environment)
+		}
+		if err := once.add(d); err != nil {
+			return err
+		}
+		word, mode := d.Val(), ""
+		if err := readOne(d, &mode); err != nil {
+			return err
+		}
+		if err := checkModeWord(word, dodo.Mode(mode)); err != nil {
+			return d.WrapErr(err)
+		}
+		if a.EnvironmentWords == nil {
+			a.EnvironmentWords = make(map[string]dodo.Mode)
+		}
+		a.EnvironmentWords[word] = dodo.Mode(mode)
+	}
+	return nil
 }
 
 func (a *App) parseStore(d *caddyfile.Dispenser) error {

@@ -150,6 +150,14 @@ func TestAppSettings(t *testing.T) {
 		"grace too long": {"grace", "31d", "grace must be at most 30d"},
 		"negative grace": {"grace", "-1h", "grace must be at most 30d"},
 
+		"metadata":                {"checkout_metadata", []map[string]string{{"name": "ref", "value": "{http.request.cookie.ref}"}, {"name": "utm"}}, ""},
+		"metadata of ours":        {"checkout_metadata", []map[string]string{{"name": "dodogate_order"}}, "names that begin with dodogate_ are dodogate's own"},
+		"metadata of a long name": {"checkout_metadata", []map[string]string{{"name": strings.Repeat("x", 41)}}, "a name has up to 40 letters"},
+		"metadata otherwise":      {"checkout_metadata", []map[string]string{{"name": "ref", "from": "x"}}, `unknown field "from"`},
+
+		"words of the environment":   {"environment_words", map[string]string{"production": "live_mode"}, ""},
+		"words for nothing":          {"environment_words", map[string]string{"production": "live"}, "production must stand for test_mode or live_mode, not 'live'"},
+		"words for a mode":           {"environment_words", map[string]string{"test_mode": "live_mode"}, "test_mode means itself"},
 		"live mode":                  {"environment", "live_mode", ""},
 		"environment of a variable":  {"environment", "{env.DODOGATE_TEST_ENV}", ""},
 		"unknown environment":        {"environment", "live", "environment must be test_mode or live_mode"},
@@ -180,6 +188,10 @@ func TestGatewaySettings(t *testing.T) {
 		"base path":         {`{"handler": "dodo_gateway", "account": "{x}", "base_path": "/a b"}`, `base path "/a b"`},
 		"base path of all":  {`{"handler": "dodo_gateway", "account": "{x}", "base_path": "/"}`, `base path "/"`},
 		"header prefix":     {`{"handler": "dodo_gateway", "account": "{x}", "header_prefix": "Proxy-"}`, "header_prefix must not begin with"},
+		"compat":            {`{"handler": "dodo_gateway", "account": "{x}", "compat": {"style": "fastapi", "processing": "wait"}}`, ""},
+		"compat of nothing": {`{"handler": "dodo_gateway", "account": "{x}", "compat": {}}`, "compat must be express or fastapi"},
+		"compat otherwise":  {`{"handler": "dodo_gateway", "account": "{x}", "compat": {"style": "express", "words": []}}`, `unknown field "words"`},
+		"compat base path":  {`{"handler": "dodo_gateway", "account": "{x}", "base_path": "/api", "compat": {"style": "express"}}`, "choose another base path"},
 		"setting of a hook": {jsonGateway + `, {"handler": "dodo_webhook", "path": "/x"}`, `unknown field "path"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,33 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 )
 
+// modeWord is the word that a word of another program stands for.
+func (a *App) modeWord(word string) string {
+	if mode, ok := a.EnvironmentWords[word]; ok {
+		return string(mode)
+	}
+	return word
+}
+
+func (a *App) validateEnvironmentWords() error {
+	for word, mode := range a.EnvironmentWords {
+		if err := checkModeWord(word, mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkModeWord(word string, mode dodo.Mode) error {
+	switch {
+	case word == string(dodo.TestMode), word == string(dodo.LiveMode):
+		return fmt.Errorf("environment: %s means itself", word)
+	case mode != dodo.TestMode && mode != dodo.LiveMode:
+		return fmt.Errorf("environment: %s must stand for %s or %s, not '%s'", word, dodo.TestMode, dodo.LiveMode, mode)
+	}
+	return nil
+}
+
 // modeOf reads the environment, and refuses addresses of the API that would send
 // the key in the clear or into Dodo's other world.
 func modeOf(environment, baseURL string) (dodo.Mode, error) {

@@ -32,9 +32,16 @@ func example(t *testing.T, name string, places ...string) (*bench, *dodosim.Simu
 func run(t *testing.T, text string, places ...string) (*bench, *dodosim.Simulator) {
 	t.Helper()
 	b := newBench(t)
-	t.Setenv("DODO_PAYMENTS_API_KEY", "test_api_key")
-	t.Setenv("DODO_PAYMENTS_WEBHOOK_SECRET", webhookSecret)
 	sim := shop(t, b)
+	b.shipped(text, places...)
+	return b, sim
+}
+
+// shipped loads a Caddyfile that users copy, with other places in it.
+func (b *bench) shipped(text string, places ...string) {
+	b.t.Helper()
+	b.t.Setenv("DODO_PAYMENTS_API_KEY", "test_api_key")
+	b.t.Setenv("DODO_PAYMENTS_WEBHOOK_SECRET", webhookSecret)
 	b.mustLoad(strings.NewReplacer(append(places,
 		"{\n\tdodo {\n", "{\n\tadmin {{Admin}}\n\tdodo {\n\t\tbase_url {{Dodo}}\n\t\tstore bolt {{Dir}}/dodogate.db\n",
 		"https://app.example.com", "http://127.0.0.1:{{Port}}",
@@ -42,7 +49,6 @@ func run(t *testing.T, text string, places ...string) (*bench, *dodosim.Simulato
 		"pdt_from_your_dashboard", "pdt_pack10",
 		"/srv/site", "{{Dir}}",
 	)...).Replace(text))
-	return b, sim
 }
 
 // as is the header of somebody who is logged in by name and password.
