@@ -51,14 +51,19 @@ func startChromium(t *testing.T) context.Context {
 	if err := chromedp.Do(chromium); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(screenshots); err != nil { // those of an earlier run
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(screenshots, 0o755); err != nil {
+	if err := emptyScreenshots(); err != nil {
 		t.Fatal(err)
 	}
 	return chromium
 }
+
+// emptyScreenshots removes the pictures of an earlier run, once.
+var emptyScreenshots = sync.OnceValue(func() error {
+	if err := os.RemoveAll(screenshots); err != nil {
+		return err
+	}
+	return os.MkdirAll(screenshots, 0o755)
+})
 
 // tab is a browser window of a new customer, with cookies of its own.
 type tab struct {
@@ -189,7 +194,7 @@ func (b *tab) keep(name string) {
 		b.t.Errorf("picture of %s: %v", name, err)
 		return
 	}
-	story := strings.TrimPrefix(b.t.Name(), "TestBrowser/")
+	story := strings.ReplaceAll(strings.TrimPrefix(b.t.Name(), "TestBrowser/"), "/", "-")
 	file := filepath.Join(screenshots, fmt.Sprintf("%s-%02d-%s.png", story, b.shots, name))
 	if err := os.WriteFile(file, picture, 0o644); err != nil {
 		b.t.Error(err)

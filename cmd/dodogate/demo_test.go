@@ -38,6 +38,7 @@ type demo struct {
 	dir             string // Caddy's data, kept over restarts
 	config          string // the Caddyfile
 	site, simulator string // their addresses
+	env             []string
 	process         *exec.Cmd
 	log             *os.File
 }
@@ -68,13 +69,19 @@ func newDemo(t *testing.T, storeLine string) *demo {
 			t.Fatal("the shipped Caddyfile has no dodo block")
 		}
 	}
+	d.run(text)
+	return d
+}
+
+// run starts a Caddyfile, until the test ends.
+func (d *demo) run(text string) {
+	d.t.Helper()
 	d.config = filepath.Join(d.dir, "Caddyfile")
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	d.start()
-	t.Cleanup(d.kill)
-	return d
+	d.t.Cleanup(d.kill)
 }
 
 const (
@@ -91,9 +98,9 @@ func (d *demo) start() {
 	}
 	d.log = log
 	d.process = exec.Command(os.Args[0], "run", "--config", d.config)
-	d.process.Env = append(os.Environ(), "DODOGATE_TEST_RUN_MAIN=1",
+	d.process.Env = append(append(os.Environ(), "DODOGATE_TEST_RUN_MAIN=1",
 		"XDG_DATA_HOME="+d.dir, "XDG_CONFIG_HOME="+d.dir,
-		"DODO_PAYMENTS_API_KEY="+demoKey, "DODO_PAYMENTS_WEBHOOK_SECRET="+demoSecret)
+		"DODO_PAYMENTS_API_KEY="+demoKey, "DODO_PAYMENTS_WEBHOOK_SECRET="+demoSecret), d.env...)
 	d.process.Stdout, d.process.Stderr = log, log
 	if err := d.process.Start(); err != nil {
 		d.t.Fatal(err)

@@ -187,36 +187,39 @@ func runsOutOfCredits(b *tab) {
 // portalOf makes a link to the customer portal, as a merchant does.
 func (d *demo) portalOf(t *testing.T, email string) string {
 	t.Helper()
-	call := func(method, path string, into any) {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, d.simulator+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+demoKey)
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		if err := json.NewDecoder(answer.Body).Decode(into); err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("%s %s: %s, %v", method, path, answer.Status, err)
-		}
-	}
 	var customers struct {
 		Items []struct {
 			ID string `json:"customer_id"`
 		} `json:"items"`
 	}
-	call(http.MethodGet, "/customers?email="+url.QueryEscape(email), &customers)
+	d.asMerchant(t, http.MethodGet, "/customers?email="+url.QueryEscape(email), "", &customers)
 	if len(customers.Items) != 1 {
 		t.Fatalf("customers of %s: %+v", email, customers)
 	}
 	var portal struct {
 		Link string `json:"link"`
 	}
-	call(http.MethodPost, "/customers/"+customers.Items[0].ID+"/customer-portal/session?return_url="+url.QueryEscape(d.site+"/"), &portal)
+	d.asMerchant(t, http.MethodPost, "/customers/"+customers.Items[0].ID+"/customer-portal/session?return_url="+url.QueryEscape(d.site+"/"), "", &portal)
 	return portal.Link
+}
+
+// asMerchant calls the simulator's API with the merchant's key.
+func (d *demo) asMerchant(t *testing.T, method, path, body string, into any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, d.simulator+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+demoKey)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s, %v", method, path, answer.Status, err)
+	}
 }
 
 // usesThePortal subscribes and does everything there that the demo's catalog allows; the
