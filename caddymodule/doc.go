@@ -20,7 +20,8 @@
 // A request of a site meets [Gateway]. claims.go takes away what a client may not say:
 // our headers (ownnames.go) and upgrades (upgrades.go). Its login finds out whose request it
 // is (login.go): placeholders of another module (identity.go), tokens (jwt.go) or the app
-// (ask.go); internal/identity does the work of the latter two. Then either internal/httpapi answers (below the base path), or the
+// (ask.go); internal/identity does the work of the latter two.
+// Then either internal/httpapi answers (below the base path, and the routes of compat.go), or the
 // account is read, headers.go sets the headers, and the site's next handler has its turn.
 // placeholders.go shows the same to the rest of the config. Gates ask about paths by one
 // reading of the request (reading.go, internal/httpapi/reading.go); private.go keeps what

@@ -32,8 +32,8 @@ func init() {
 // changed. A request of somebody whose account cannot be read is answered with
 // 503; one without a login passes without asking the store.
 //
-// Requests for the base path, in any spelling, are answered here and never passed
-// on.
+// Requests for the base path and for the routes of compat, in any spelling, are answered
+// here and never passed on.
 //
 // A client may leave HTTP for a WebSocket only, or for what upgrades allows: any other
 // `Upgrade` is removed, and a request for any other tunnel is answered with 501. The

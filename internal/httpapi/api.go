@@ -5,6 +5,8 @@
 //	request ─ reading.go, path.go: is it ours? ─ api.go: which route, may it? ─ body.go, fields.go: what is asked
 //	        ─ checkout.go, confirm.go, … : the use case ─ problem.go: what went wrong
 //
+// The compat*.go translate between the routes of older integrations and the same use cases.
+//
 // Whoever hosts an [API] asks [API.Owns] for every request, passes no request on
 // that is ours, and says by [WithIdentity] who is asking.
 package httpapi
