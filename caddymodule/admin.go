@@ -30,6 +30,7 @@ func init() {
 //	GET  /dodo/reconcile                                 passes over Dodo's lists
 //	POST /dodo/reconcile                                 begin one
 //	POST /dodo/rebuild                                   begin one that goes back to the beginning
+//	POST /dodo/import                                    bring customers along, or say what that would change
 //	GET  /dodo/accounts/<account>                        an account
 //	GET  /dodo/accounts/<account>/entries?before=&limit= its ledger
 type adminAPI struct{}
@@ -52,6 +53,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/redrive/{id}", Handler: adminRoute{http.MethodPost: redriveOne}},
 		{Pattern: "/dodo/reconcile", Handler: adminRoute{http.MethodGet: listPasses, http.MethodPost: askFor(passReconcile)}},
 		{Pattern: "/dodo/rebuild", Handler: adminRoute{http.MethodPost: askFor(passRebuild)}},
+		{Pattern: "/dodo/import", Handler: adminRoute{http.MethodPost: importRows}},
 		{Pattern: "/dodo/accounts/{account}", Handler: adminRoute{http.MethodGet: showAccount}},
 		{Pattern: "/dodo/accounts/{account}/entries", Handler: adminRoute{http.MethodGet: listEntries}},
 	}

@@ -47,7 +47,7 @@ func dodoCommand(dodo *cobra.Command) {
 	dodo.AddCommand(
 		parkedCommand(), eventCommand(), redriveCommand(),
 		reconcileCommand(), rebuildCommand(),
-		accountCommand(), entriesCommand(),
+		accountCommand(), entriesCommand(), importCommand(),
 	)
 }
 
@@ -79,6 +79,11 @@ func flagText(cmd *cobra.Command, name string) string { return cmd.Flag(name).Va
 const maxAnswer = 16 << 20
 
 func callRaw(cmd *cobra.Command, method, path string, query url.Values) ([]byte, error) {
+	return sendRaw(cmd, method, path, query, nil)
+}
+
+// sendRaw is callRaw with a body of JSON, unless that is nil.
+func sendRaw(cmd *cobra.Command, method, path string, query url.Values, body io.Reader) ([]byte, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(
 		flagText(cmd, "address"), nil, flagText(cmd, "config"), flagText(cmd, "adapter"))
 	if err != nil {
@@ -87,7 +92,11 @@ func callRaw(cmd *cobra.Command, method, path string, query url.Values) ([]byte,
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, path, http.Header{}, nil)
+	header := http.Header{}
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, body)
 	if err != nil {
 		// It quotes the answer.
 		said := printable(strings.TrimSpace(err.Error()))

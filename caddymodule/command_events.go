@@ -18,6 +18,7 @@ what each of them waits for:
 
   unknown_product  the catalog does not have the product
   unknown_account  nothing says whose it is: mostly what is sold elsewhere
+  imported         refunded or disputed, and its credits were imported
   out_of_range     more credits than can be counted
   unclear          this version does not understand it`,
 		Example: examples("parked", "parked --limit 20", "parked --config /etc/caddy/Caddyfile --json"),

@@ -12,7 +12,7 @@ import (
 // records as text relies on that.
 func (r Record) AppendJSON(b []byte) ([]byte, error) {
 	e := encoder{text: b}
-	if !r.Subscription.IsZero() || r.Feature != (Feature{}) || r.Payment.Status == "" || len(r.Terms) > 1 ||
+	if !r.Subscription.IsZero() || r.Feature != (Feature{}) || !r.Import.IsZero() || !r.Settled.IsZero() || r.Payment.Status == "" || len(r.Terms) > 1 ||
 		len(r.Payment.Refunds) > 0 || len(r.Payment.Disputes) > 0 {
 		e.odd = true
 	} else {

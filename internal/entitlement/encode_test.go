@@ -58,6 +58,8 @@ func TestAppendJSON(t *testing.T) {
 		"feature of a payment": {Payment: payment, Feature: entitlement.Feature{Name: "f"}},
 		"controls":             {Payment: with(func(p *entitlement.Payment) { p.Currency = "\x00\x1f\x7f" })},
 		"feature":              {Feature: entitlement.Feature{Status: "delivered", At: at, Name: "f"}},
+		"import":               {Import: entitlement.Import{AsOf: at}},
+		"settled":              {Payment: payment, Settled: entitlement.Settled{Before: at}},
 	} {
 		same(t, name, r, r.AppendJSON)
 		same(t, "terms of "+name, r.Terms, func(b []byte) ([]byte, error) { return entitlement.AppendTerms(b, r.Terms) })

@@ -15,6 +15,9 @@ type Fact struct {
 	Payment      Payment      // where Ref names a payment
 	Subscription Subscription // where Ref names a subscription
 	Feature      Feature      // where Ref names a grant of a feature
+	Import       Import       // where Ref names an import
+	// Settled says that an import has what a payment or subscription gave.
+	Settled Settled
 }
 
 // Describes reports whether the fact describes the object itself, rather than
@@ -29,6 +32,8 @@ type Record struct {
 	Payment      Payment      `json:"payment,omitzero"`
 	Subscription Subscription `json:"subscription,omitzero"`
 	Feature      Feature      `json:"feature,omitzero"`
+	Import       Import       `json:"import,omitzero"`
+	Settled      Settled      `json:"settled,omitzero"`
 	// Terms are frozen when they are first needed: those of a payment by Dodo's
 	// product id, those of a subscription for each of its periods, so that a change
 	// of the catalog counts from the next one on.
@@ -44,6 +49,8 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 		Payment:      r.Payment.Merge(fact.Payment),
 		Subscription: r.Subscription.Merge(fact.Subscription),
 		Feature:      r.Feature.Merge(fact.Feature),
+		Import:       r.Import.Merge(fact.Import),
+		Settled:      r.Settled.Merge(fact.Settled),
 		Terms:        maps.Clone(r.Terms),
 	}
 	for key, bought := range next.products {
@@ -148,10 +155,17 @@ func (r Record) termsOf(productID string, start time.Time) (Terms, bool) {
 func (r Record) effect(ref Ref, policy config.DisputePolicy) (Effect, error) {
 	switch ref.Kind {
 	case KindSubscription:
-		return r.Subscription.Effect(ref.ID, r.termsOf, policy)
+		e, err := r.Subscription.Effect(ref.ID, r.termsOf, policy)
+		return r.Settled.subscription(e), err
 	case KindFeature:
 		return r.Feature.Effect(), nil
+	case KindImport:
+		return r.Import.Effect(ref), nil
 	default:
+		if !r.Settled.IsZero() {
+			_, undone := r.Payment.undone(policy)
+			return r.Settled.payment(undone), nil
+		}
 		return r.Payment.Effect(ref.ID, r.Terms, policy)
 	}
 }

@@ -4,7 +4,7 @@ package entitlement
 type Kind string
 
 // The kinds of object. Facts speak about payments, subscriptions and features; sessions and customers
-// only lead from a payment to its account; the sign-up is ours.
+// only lead from a payment to its account; the sign-up and the import are ours.
 const (
 	KindPayment      Kind = "payment"
 	KindSubscription Kind = "subscription"
@@ -13,6 +13,7 @@ const (
 	KindCustomer     Kind = "customer"
 	KindSignup       Kind = "signup"
 	KindOrder        Kind = "order"   // of ours, so that its address leads to it
+	KindImport       Kind = "import"  // what an operator said of a customer of another system
 	KindForeign      Kind = "foreign" // an object that another site sold, by the text of its own Ref
 )
 

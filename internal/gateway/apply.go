@@ -61,7 +61,7 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 	if err != nil || record.Payment.Subscription == "" {
 		return r, err
 	}
-	charged, err := g.charge(ctx, found.account, fact.Ref.ID, record.Payment, cause)
+	charged, err := g.charge(ctx, found, fact.Ref.ID, record.Payment, cause)
 	both := r.and(charged)
 	if both.reason == charged.reason {
 		both.waits = charged.waits
@@ -73,16 +73,16 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 // charge folds a payment into the subscription that it belongs to. It is done
 // after every fact about the payment, also one that was known, so that a crash
 // between the two commits loses nothing.
-func (g *Gateway) charge(ctx context.Context, account, paymentID string, p entitlement.Payment, cause string) (result, error) {
+func (g *Gateway) charge(ctx context.Context, payer owner, paymentID string, p entitlement.Payment, cause string) (result, error) {
 	fact := dodo.Fact{Fact: entitlement.Fact{
 		Ref:          entitlement.Ref{Kind: entitlement.KindSubscription, ID: p.Subscription},
 		Subscription: entitlement.Subscription{Charges: map[string]entitlement.Payment{paymentID: p}},
 	}}
-	bound, err := g.Store.Claim(ctx, fact.Ref, account)
+	bound, err := g.Store.Claim(ctx, fact.Ref, payer.account)
 	if err != nil {
 		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
-	r, record, err := g.commit(ctx, fact, owner{account: bound}, cause)
+	r, record, err := g.commit(ctx, fact, owner{account: bound, proven: payer.proven}, cause)
 	if err == nil && !r.alone {
 		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount)
 	}
@@ -119,6 +119,12 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		}
 		object := *read
 		read = nil // once
+		if object.Version == 0 && !found.proven {
+			var err error
+			if fact.Settled, err = g.settledBy(ctx, found.account, fact); err != nil {
+				return result{}, entitlement.Record{}, err
+			}
+		}
 		s, err := g.compute(fact, found, object, cause)
 		if err != nil || s.nothing {
 			return s.done, s.record, err

@@ -62,6 +62,11 @@ func (g *Gateway) View(ctx context.Context, account string) (*View, error) {
 	return v, err
 }
 
+// signupGrant is the grant of sign-up credits.
+const signupGrant = "signup"
+
+var signupRef = entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"}
+
 // readAccount reads an account, with its sign-up credits: only the first commit of
 // the sign-up finds that it was never written, so they are given once however many
 // requests are the first.
@@ -71,9 +76,9 @@ func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.
 	}
 	return g.Store.SignUp(ctx, store.Commit{
 		Account: account,
-		Object:  entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"},
+		Object:  signupRef,
 		State:   []byte("{}"),
-		Effect:  entitlement.Effect{Grants: []ledger.Target{{ID: "signup", Amount: g.SignupCredits, CreatedAt: g.Clock()}}},
+		Effect:  entitlement.Effect{Grants: []ledger.Target{{ID: signupGrant, Amount: g.SignupCredits, CreatedAt: g.Clock()}}},
 		Cause:   "signup",
 	})
 }

@@ -35,10 +35,11 @@ const (
 	ReasonUnknownAddon   = "unknown_addon"   // an add-on that the catalog does not have
 	ReasonGivesNothing   = "gives_nothing"   // paid, and nothing says what for
 	ReasonOtherBusiness  = "other_business"  // of another business at Dodo than the one heard of first
+	ReasonImported       = "imported"        // a refund or dispute of a payment whose credits were imported
 )
 
 // Reasons are all of them: the closed set that labels metrics.
-var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonUnknownAddon, ReasonGivesNothing, ReasonOtherBusiness}
+var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonUnknownAddon, ReasonGivesNothing, ReasonOtherBusiness, ReasonImported}
 
 // ReasonForeign is why an event about money is ignored: it was ordered at another site.
 const ReasonForeign = "foreign"

@@ -14,6 +14,7 @@ import (
 type owner struct {
 	account string        // empty: nothing says whose it is
 	foreign bool          // it was ordered at another site
+	proven  bool          // by a proof of ours, and not by whose customer it is
 	order   *store.Order  // the order that it was bought by, where we have it
 	event   *store.Event  // to be settled with the commit
 	object  *store.Object // what the account has of it, where that was read already
@@ -57,6 +58,7 @@ func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner
 			"object", fact.Ref.String(), "order", claim.Order)
 		proven = false
 	}
+	found.proven = proven
 	var err error
 	switch {
 	case proven && bound != nil:

@@ -34,6 +34,10 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, caus
 	}
 	s.done = result{outcome: Applied, account: found.account}
 	switch {
+	case fact.Ref.Kind == entitlement.KindPayment && !s.record.Settled.IsZero():
+		if len(fact.Payment.Refunds)+len(fact.Payment.Disputes) > 0 {
+			s.done = parked(found.account, ReasonImported)
+		}
 	case errors.Is(err, entitlement.ErrUnknownProduct):
 		s.done = parked(found.account, ReasonUnknownProduct)
 	case forNothing(s.record.Payment), ofWhoKnowsHowMuch(fact, s.record.Payment):

@@ -1,0 +1,135 @@
+package entitlement
+
+import (
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// Import is what an operator says of a customer who was served by another system
+// before: what the account had there at an instant. Each part is nil where the
+// operator says nothing of it.
+//
+// It is no fact of Dodo's, so its Merge is not commutative: the operator's last word
+// counts.
+type Import struct {
+	// AsOf is when it was so. What was bought before that instant is part of it.
+	AsOf    time.Time        `json:"as_of"`
+	Credits *int64           `json:"credits,omitempty"`
+	Paid    *ImportedPayment `json:"paid,omitempty"`
+	Plan    *ImportedPlan    `json:"plan,omitempty"`
+}
+
+// ImportedPayment says whether the customer had paid for something that is not a plan.
+type ImportedPayment struct {
+	Paid bool      `json:"paid"`
+	At   time.Time `json:"at,omitzero"`
+}
+
+// ImportedPlan is a plan that the customer had.
+type ImportedPlan struct {
+	Name  string    `json:"name,omitempty"` // empty: none
+	Until time.Time `json:"until,omitzero"` // zero: without end
+	// PaidAt is when it was paid for, where that is known.
+	PaidAt time.Time `json:"paid_at,omitzero"`
+}
+
+// IsZero reports whether nothing was imported.
+func (i Import) IsZero() bool { return i.AsOf.IsZero() }
+
+// Merge puts what a later import says in the place of what this one says of the same.
+// The instant stays that of the first one, which later objects were judged by.
+func (i Import) Merge(later Import) Import {
+	if later.IsZero() {
+		return i
+	}
+	if i.IsZero() {
+		return later
+	}
+	if later.Credits != nil {
+		i.Credits = later.Credits
+	}
+	if later.Paid != nil {
+		i.Paid = later.Paid
+	}
+	if later.Plan != nil {
+		i.Plan = later.Plan
+	}
+	return i
+}
+
+// Effect is one grant with the credits, and access to the plan until its end.
+// The plan counts as a purchase, so a purchase of the same plan that follows begins
+// where this one ends.
+func (i Import) Effect(ref Ref) Effect {
+	var e Effect
+	if i.Credits != nil {
+		e.Grants = []ledger.Target{{ID: ref.String(), Amount: *i.Credits, CreatedAt: i.AsOf}}
+	}
+	if i.Paid != nil && i.Paid.Paid {
+		e.Standing.Paid, e.Standing.PaidAt = true, i.Paid.At
+	}
+	if p := i.Plan; p != nil && p.Name != "" {
+		e.Standing.Passes = []Pass{p.pass(i.AsOf)}
+		if p.PaidAt.After(e.Standing.PaidAt) {
+			e.Standing.PaidAt = p.PaidAt
+		}
+	}
+	return e
+}
+
+// pass ends exactly when the plan ends, whenever it began.
+func (p ImportedPlan) pass(asOf time.Time) Pass {
+	begin := asOf
+	if !p.PaidAt.IsZero() {
+		begin = p.PaidAt
+	}
+	if p.Until.IsZero() {
+		return Pass{Plan: p.Name, PaidAt: begin}
+	}
+	if !begin.Before(p.Until) {
+		begin = p.Until.Add(-time.Second)
+	}
+	return Pass{Plan: p.Name, PaidAt: begin, Lasts: p.Until.Sub(begin)}
+}
+
+// Settled says of a payment or subscription that an imported balance has what it gave
+// before an instant. The zero value says nothing.
+type Settled struct {
+	Before time.Time `json:"before"`
+	// PaidAt, unless it is zero, is when a payment was made that bought something
+	// that is not a plan: all that is left of it here is that it was paid.
+	PaidAt time.Time `json:"paid_at,omitzero"`
+}
+
+// IsZero reports whether nothing is settled.
+func (s Settled) IsZero() bool { return s.Before.IsZero() }
+
+// Merge keeps the first of the two that is said.
+func (s Settled) Merge(later Settled) Settled {
+	if s.IsZero() {
+		return later
+	}
+	if s.PaidAt.IsZero() {
+		s.PaidAt = later.PaidAt
+	}
+	return s
+}
+
+// payment is what a settled payment still gives: no credits and no plan.
+func (s Settled) payment(undone bool) Effect {
+	if s.PaidAt.IsZero() || undone {
+		return Effect{}
+	}
+	return Effect{Standing: Standing{Paid: true, PaidAt: s.PaidAt}}
+}
+
+// subscription takes the credits of the periods that are settled out of an effect.
+func (s Settled) subscription(e Effect) Effect {
+	for i, g := range e.Grants {
+		if g.CreatedAt.Before(s.Before) {
+			e.Grants[i].Amount = 0
+		}
+	}
+	return e
+}

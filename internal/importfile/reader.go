@@ -1,0 +1,198 @@
+// Package importfile reads what another payment system knew of its customers, row by
+// row: CSV files, and tables of PostgreSQL as CSV. It holds no file in memory.
+package importfile
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// Limits of a file.
+const (
+	MaxRow  = 64 << 10  // bytes, about
+	MaxRows = 5_000_000 // of them, 12 bytes are remembered for each id, to find duplicates
+)
+
+// ErrFile says that a file as a whole cannot be read.
+var ErrFile = errors.New("the file cannot be read")
+
+// RowError says why one row does not fit. The rows after it can be read.
+type RowError struct {
+	Line   int64
+	Reason string
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
+
+// Options say how to read a file.
+type Options struct {
+	Form Form
+	// Plans are the catalog's plans by the names that the file has for them. Others
+	// are the same in both.
+	Plans map[string]string
+	// AccountColumn is the column with the account's id, instead of the form's own.
+	AccountColumn string
+}
+
+// Reader reads the rows of one file.
+type Reader struct {
+	csv    *csv.Reader
+	limit  *limited
+	table  table
+	plans  map[string]string
+	column map[string]int // by name
+	rows   int
+	seed   maphash.Seed
+	seen   map[string]map[uint64]uint32 // lines by kind and digest of an id
+}
+
+// NewReader reads the header, which must be there. Its errors wrap [ErrFile].
+func NewReader(from io.Reader, o Options) (*Reader, error) {
+	limit := &limited{from: from}
+	limit.allow()
+	buffered := bufio.NewReader(limit)
+	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" {
+		_, _ = buffered.Discard(3)
+	}
+	r := &Reader{
+		csv: csv.NewReader(buffered), limit: limit, plans: o.Plans,
+		column: make(map[string]int), seed: maphash.MakeSeed(), seen: make(map[string]map[uint64]uint32),
+	}
+	header, err := r.csv.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: it is empty; its first line must name the columns", ErrFile)
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	for i, name := range header {
+		if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+			return nil, fmt.Errorf("%w: line 1 is not UTF-8 text", ErrFile)
+		}
+		name = strings.ToLower(strings.TrimSpace(name))
+		if _, twice := r.column[name]; twice {
+			return nil, fmt.Errorf("%w: line 1 names the column %q twice", ErrFile, name)
+		}
+		r.column[name] = i
+	}
+	if r.table, err = o.Form.table(r.column, o.AccountColumn); err != nil {
+		return nil, fmt.Errorf("%w: line 1: %w", ErrFile, err)
+	}
+	r.csv.ReuseRecord = true
+	return r, nil
+}
+
+// Next reads a row. It returns [io.EOF] after the last one, a [*RowError] for a row that
+// does not fit, and an error that wraps [ErrFile] when nothing more can be read.
+func (r *Reader) Next() (gateway.ImportRow, error) {
+	r.limit.allow()
+	cells, err := r.csv.Read()
+	line := r.line(err)
+	switch {
+	case errors.Is(err, io.EOF):
+		return gateway.ImportRow{}, io.EOF
+	case errors.Is(err, csv.ErrFieldCount):
+		return gateway.ImportRow{}, &RowError{line, fmt.Sprintf("%d columns, but the header names %d", len(cells), len(r.column))}
+	case err != nil:
+		return gateway.ImportRow{}, fileError(err)
+	}
+	if r.rows++; r.rows > MaxRows {
+		return gateway.ImportRow{}, fmt.Errorf("%w: it has more than %d rows; split it", ErrFile, MaxRows)
+	}
+	for _, cell := range cells {
+		if !utf8.ValidString(cell) || strings.ContainsRune(cell, 0) {
+			return gateway.ImportRow{}, &RowError{line, "it is not UTF-8 text"}
+		}
+	}
+	c := &tableRow{reader: r, cells: cells}
+	row := r.table.read(c)
+	row.Line = line
+	if c.problem == "" {
+		c.problem = r.repeated(row, line)
+	}
+	if c.problem != "" {
+		return gateway.ImportRow{}, &RowError{line, c.problem}
+	}
+	return row, nil
+}
+
+// line is where the row begins.
+func (r *Reader) line(err error) int64 {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return int64(parse.StartLine)
+	}
+	if err != nil {
+		return 0
+	}
+	line, _ := r.csv.FieldPos(0)
+	return int64(line)
+}
+
+func fileError(err error) error {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("%w: line %d is not CSV: %w", ErrFile, parse.StartLine, parse.Err)
+	}
+	return fmt.Errorf("%w: %w", ErrFile, err)
+}
+
+// repeated says that the file has one of the row's ids twice.
+func (r *Reader) repeated(row gateway.ImportRow, line int64) string {
+	ids := make(map[string][]string)
+	if !r.table.accountRepeats {
+		ids["account"] = []string{row.Account}
+		ids["customer"], ids["subscription"] = row.Customers, row.Subscriptions
+	}
+	for _, p := range row.Payments {
+		ids["payment"] = append(ids["payment"], p.ID)
+	}
+	for _, kind := range []string{"account", "customer", "subscription", "payment"} {
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids[kind]))) {
+			digest := maphash.String(r.seed, id)
+			if before, twice := r.seen[kind][digest]; twice {
+				return fmt.Sprintf("the %s is on line %d already", kind, before)
+			}
+		}
+	}
+	for kind, list := range ids {
+		if r.seen[kind] == nil && len(list) > 0 {
+			r.seen[kind] = make(map[uint64]uint32)
+		}
+		for _, id := range list {
+			r.seen[kind][maphash.String(r.seed, id)] = uint32(min(line, 1<<32-1)) //nolint:gosec // just bounded
+		}
+	}
+	return ""
+}
+
+// limited hands out no more than a row may need, so that a row without an end does not
+// fill the memory.
+type limited struct {
+	from io.Reader
+	left int
+}
+
+const readAhead = 4096 // of the buffer in between
+
+var errLongRow = fmt.Errorf("a row is longer than %d bytes, or a quote does not end", MaxRow)
+
+func (l *limited) allow() { l.left = MaxRow + readAhead }
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errLongRow
+	}
+	n, err := l.from.Read(b[:min(len(b), l.left)])
+	l.left -= n
+	return n, err
+}
