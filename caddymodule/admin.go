@@ -30,6 +30,8 @@ func init() {
 //	GET  /dodo/reconcile                                 passes over Dodo's lists
 //	POST /dodo/reconcile                                 begin one
 //	POST /dodo/rebuild                                   begin one that goes back to the beginning
+//	POST /dodo/assign                                    say whose a purchase is
+//	POST /dodo/dismiss/<id>                              say that nothing is to be done about an event
 //	POST /dodo/import                                    bring customers along, or say what that would change
 //	GET  /dodo/accounts/<account>                        an account
 //	GET  /dodo/accounts/<account>/entries?before=&limit= its ledger
@@ -53,6 +55,8 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/redrive/{id}", Handler: adminRoute{http.MethodPost: redriveOne}},
 		{Pattern: "/dodo/reconcile", Handler: adminRoute{http.MethodGet: listPasses, http.MethodPost: askFor(passReconcile)}},
 		{Pattern: "/dodo/rebuild", Handler: adminRoute{http.MethodPost: askFor(passRebuild)}},
+		{Pattern: "/dodo/assign", Handler: adminRoute{http.MethodPost: assign}},
+		{Pattern: "/dodo/dismiss/{id}", Handler: adminRoute{http.MethodPost: dismissEvent}},
 		{Pattern: "/dodo/import", Handler: adminRoute{http.MethodPost: importRows}},
 		{Pattern: "/dodo/accounts/{account}", Handler: adminRoute{http.MethodGet: showAccount}},
 		{Pattern: "/dodo/accounts/{account}/entries", Handler: adminRoute{http.MethodGet: listEntries}},
@@ -107,6 +111,8 @@ func adminStatus(err error) int {
 	}{
 		{errAdminRequest, http.StatusBadRequest},
 		{gateway.ErrAccount, http.StatusBadRequest},
+		{gateway.ErrAssign, http.StatusConflict},
+		{gateway.ErrNotParked, http.StatusConflict},
 		{store.ErrNotFound, http.StatusNotFound},
 		{store.ErrUnavailable, http.StatusServiceUnavailable},
 	} {

@@ -44,6 +44,9 @@ var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct
 // ReasonForeign is why an event about money is ignored: it was ordered at another site.
 const ReasonForeign = "foreign"
 
+// ReasonDismissed is why an event about money is ignored: an operator said so.
+const ReasonDismissed = "dismissed"
+
 // HandleEvent takes one webhook delivery: it verifies the signature, journals
 // the event, applies it and settles it in the journal. When it returns no error
 // the event is stored and may be acknowledged; [store.ErrUnavailable] asks for
@@ -170,6 +173,9 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 }
 
 func (g *Gateway) park(ctx context.Context, record store.Event, reason string) error {
+	if dismissed(record) {
+		return g.note(ctx, record)
+	}
 	record.State, record.Reason = store.EventParked, reason
 	g.Logger.Warn("event parked", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "reason", reason)
 	return g.note(ctx, record)

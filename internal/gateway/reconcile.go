@@ -268,7 +268,7 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 		return err
 	}
 	r.Read++
-	fact, err := r.read(ctx, ref)
+	fact, err := r.readAt(ctx, ref)
 	silent := errors.Is(err, dodo.ErrUnavailable)
 	if silent {
 		r.silent++
@@ -305,9 +305,10 @@ func (r *reconciliation) take(ctx context.Context, fact dodo.Fact) error {
 	return nil
 }
 
-func (r *reconciliation) read(ctx context.Context, ref entitlement.Ref) (dodo.Fact, error) {
+// readAt reads a payment or subscription at Dodo.
+func (g *Gateway) readAt(ctx context.Context, ref entitlement.Ref) (dodo.Fact, error) {
 	if ref.Kind == entitlement.KindSubscription {
-		return r.Provider.Subscription(ctx, ref.ID)
+		return g.Provider.Subscription(ctx, ref.ID)
 	}
-	return r.Provider.Payment(ctx, ref.ID)
+	return g.Provider.Payment(ctx, ref.ID)
 }

@@ -64,6 +64,9 @@ func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, store.E
 	if err != nil {
 		return "", store.Event{}, err
 	}
+	if dismissed(record) {
+		record.State, record.Reason = store.EventReceived, ""
+	}
 	event, err := dodo.Decode(record.Body)
 	outcome, err := g.take(ctx, record, event.Fact, err != nil, nil)
 	if err != nil {

@@ -169,7 +169,7 @@ func (r *Reader) repeated(row gateway.ImportRow, line int64) string {
 			r.seen[kind] = make(map[uint64]uint32)
 		}
 		for _, id := range list {
-			r.seen[kind][maphash.String(r.seed, id)] = uint32(min(line, 1<<32-1)) //nolint:gosec // just bounded
+			r.seen[kind][maphash.String(r.seed, id)] = uint32(min(line, 1<<32-1))
 		}
 	}
 	return ""

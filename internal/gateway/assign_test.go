@@ -1,0 +1,106 @@
+package gateway_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// TestAssign: an operator says whose a purchase is, by each of the names that it has; what
+// waited is applied once.
+func TestAssign(t *testing.T) {
+	for _, what := range []string{"msg_1", "sub_old", "subscription:sub_old", "cus_old", "customer:cus_old"} {
+		t.Run(what, func(t *testing.T) {
+			each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
+				w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
+				for range 2 {
+					done, err := w.Assign(t.Context(), what, "user_42")
+					must(t, err)
+					if done.Account != "user_42" || done.Unread != "" {
+						t.Errorf("%+v", done)
+					}
+					w.has("user_42", 500, true)
+				}
+				w.settled("msg_1", store.EventApplied, "", "user_42")
+				if _, err := w.Assign(t.Context(), what, "other"); !errors.Is(err, gateway.ErrAssign) {
+					t.Errorf("assigned to another account: %v", err)
+				}
+				w.has("other", 0, false)
+			})
+		})
+	}
+}
+
+// TestAssignReads: what no event told of is read at Dodo.
+func TestAssignReads(t *testing.T) {
+	each(t, settings{hold: true}, func(t *testing.T, w *world) {
+		payment := w.elsewhere("pdt_pack10")
+		_, err := w.Assign(t.Context(), payment, "ann")
+		must(t, err)
+		w.has("ann", 10, true)
+		done, err := w.Assign(t.Context(), "pay_unknown", "ann")
+		if err != nil || done.Unread == "" {
+			t.Errorf("%+v, %v: Dodo does not know it", done, err)
+		}
+		w.has("ann", 10, true)
+	})
+}
+
+func TestAssignRefuses(t *testing.T) {
+	each(t, settings{}, func(t *testing.T, w *world) {
+		for _, tt := range []struct {
+			what, account string
+			want          error
+		}{
+			{"msg_unknown", "ann", store.ErrNotFound},
+			{"../x", "ann", store.ErrNotFound},
+			{"pay_1", "", gateway.ErrAssign},
+			{"pay_1", string(make([]byte, 257)), gateway.ErrAccount},
+		} {
+			if _, err := w.Assign(t.Context(), tt.what, tt.account); !errors.Is(err, tt.want) {
+				t.Errorf("%q to %.10q: %v, want %v", tt.what, tt.account, err, tt.want)
+			}
+		}
+	})
+}
+
+// TestDismiss: what an operator dismissed waits no more, also when it comes again, until
+// the operator takes it up again.
+func TestDismiss(t *testing.T) {
+	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
+		body := oldSubscription("subscription.renewed", time.Now())
+		w.posts("msg_1", body)
+		for range 2 {
+			e, err := w.Dismiss(t.Context(), "msg_1")
+			must(t, err)
+			if e.State != store.EventIgnored || e.Reason != gateway.ReasonDismissed {
+				t.Errorf("the event is %s, %s", e.State, e.Reason)
+			}
+			w.posts("msg_1", body)
+			w.settled("msg_1", store.EventIgnored, gateway.ReasonDismissed, "")
+		}
+		w.stays(w.redrives(0, 0), map[string]int{})
+		_, _, err := w.RedriveEvent(t.Context(), "msg_1")
+		must(t, err)
+		w.settled("msg_1", store.EventParked, gateway.ReasonUnknownAccount, "")
+		_, err = w.Assign(t.Context(), "msg_1", "ann")
+		must(t, err)
+		w.has("ann", 500, true)
+		if _, err := w.Dismiss(t.Context(), "msg_1"); !errors.Is(err, gateway.ErrNotParked) {
+			t.Errorf("an event that was applied is dismissed: %v", err)
+		}
+	})
+}
+
+// settled wants an event to be noted as so.
+func (w *world) settled(id string, state store.EventState, reason, account string) {
+	w.t.Helper()
+	e, err := w.store.Event(w.t.Context(), id)
+	must(w.t, err)
+	if e.State != state || e.Reason != reason || e.Account != account {
+		w.t.Errorf("event %s is %s for %q, account %q; want %s for %q, account %q", id, e.State, e.Reason, e.Account, state, reason, account)
+	}
+}
