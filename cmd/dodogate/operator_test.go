@@ -31,6 +31,9 @@ import (
 //	buy <account> <product>     check out at the site and pay
 //	sell <account> <product id> sell at Dodo what the site may not know
 //	refund <account> <cents>    refund a part of what the account bought last
+//	database                    fill a PostgreSQL database with 10,000 users of each old integration
+//	webhook <id> <file>         sign a webhook and send it
+//	request <account>           ask the site, whose answer is the output
 //	lose                        lose everything that the store has
 //	unplug                      have Dodo refuse the next call
 func TestOperator(t *testing.T) {
@@ -56,7 +59,15 @@ func TestOperator(t *testing.T) {
 					"refund": func(ts *testscript.TestScript, _ bool, args []string) {
 						officeOf(ts, args, 2).refund(ts, args[0], args[1])
 					},
-					"lose": func(ts *testscript.TestScript, _ bool, args []string) { officeOf(ts, args, 0).lose(ts) },
+					"database": func(ts *testscript.TestScript, _ bool, args []string) {
+						officeOf(ts, args, 0)
+						ts.Setenv("DATABASE_URL", oldCustomers(t))
+					},
+					"webhook": func(ts *testscript.TestScript, _ bool, args []string) {
+						officeOf(ts, args, 2).webhook(ts, args[0], args[1])
+					},
+					"request": func(ts *testscript.TestScript, _ bool, args []string) { officeOf(ts, args, 1).request(ts, args[0]) },
+					"lose":    func(ts *testscript.TestScript, _ bool, args []string) { officeOf(ts, args, 0).lose(ts) },
 				},
 			})
 		})

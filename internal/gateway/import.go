@@ -115,8 +115,13 @@ func (g *Gateway) auditImport(results []ImportResult, o ImportOptions, err error
 	if len(results) == 0 {
 		return
 	}
-	g.Logger.Info("an operator imported accounts", "source", o.Source, "as_of", o.AsOf, "first_line", results[0].Line,
-		"rows", len(results), "changed", changed, "refused", refused, "error", err)
+	audit := g.Logger.With("source", o.Source, "as_of", o.AsOf, "first_line", results[0].Line,
+		"rows", len(results), "changed", changed, "refused", refused)
+	if err != nil {
+		audit.Error("an operator's import ended early", "error", err)
+		return
+	}
+	audit.Info("an operator imported accounts")
 }
 
 func (g *Gateway) importRow(ctx context.Context, row ImportRow, o ImportOptions) ([]string, error) {
