@@ -134,12 +134,18 @@ type App struct {
 	// are parked. Default: the first one that the store hears of.
 	Businesses []string `json:"businesses,omitempty"`
 
+	// Which address of a visitor adopts purchases that were made with it elsewhere: static
+	// payment links, and subscriptions that are older than dodogate. It must be exactly the
+	// address that Dodo has, and one that the login vouches for. Default: none.
+	MatchEmail *MatchEmail `json:"match_email,omitempty"`
+
 	publicURL         string // resolved
 	warnedOfPublicURL bool
 	routesChecked     bool
 
 	gateway    *gateway.Gateway
 	store      *handle
+	emailMatch *emailMatch
 	client     *dodo.Client
 	logger     *slog.Logger
 	reconciler *reconciler // from Start to Stop
@@ -185,6 +191,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	if err := a.MatchEmail.validate(); err != nil {
+		return err
+	}
+	a.emailMatch = newEmailMatch(a.MatchEmail)
+	options.MatchEmail = a.MatchEmail != nil
 	options.SignupCredits = a.SignupCredits
 	options.RefundPolicy = a.RefundPolicy
 	options.DisputePolicy = a.DisputePolicy

@@ -42,6 +42,7 @@ import (
 //		keep_events    <period> [{ redact }]
 //		proof_secret   <secret>...
 //		site           <id> [{ also <id>..., unnamed }]
+//		match_email    <placeholder> verified <placeholder>
 //		business       <Dodo's id of a business>...
 //	}
 //
@@ -149,11 +150,15 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return readMany(d, &a.ProofSecrets)
 	case "site":
 		return parseSiteID(d, &a.Site)
+	case "match_email":
+		var err error
+		a.MatchEmail, err = parseMatchEmail(d)
+		return err
 	case "business":
 		return parseBusinesses(d, &a.Businesses)
 	default:
 		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits", "checkout_metadata",
-			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business")
+			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business", "match_email")
 	}
 }
 

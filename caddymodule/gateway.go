@@ -69,8 +69,10 @@ type Gateway struct {
 	// The app itself is asked who makes a request.
 	Ask *Ask `json:"ask,omitempty"`
 
-	// The customer's e-mail address, which Dodo's checkout is filled in with. It
-	// never names an account. With account only. Default: none.
+	// The customer's e-mail address, which Dodo's checkout is filled in with. If the
+	// login vouches for it and the customer pays with exactly this address, later purchases
+	// of Dodo's customer that carry no proof of ours are the account's. With account only.
+	// Default: none.
 	Email string `json:"email,omitempty"`
 
 	// Says `true` when the login vouches for the e-mail address. Needs email.
@@ -220,6 +222,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		g.refuse(w, r, doubt)
 		return nil
 	}
+	g.app.vouch(r, who.Account)
 	v := &visit{ctx: r.Context(), site: g, account: who.Account, doubt: doubt, body: body}
 	v.enter(r)
 	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)

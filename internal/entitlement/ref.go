@@ -11,6 +11,7 @@ const (
 	KindFeature      Kind = "feature" // one grant of it
 	KindSession      Kind = "session"
 	KindCustomer     Kind = "customer"
+	KindEmail        Kind = "email" // a digest of an address that a login vouched for
 	KindSignup       Kind = "signup"
 	KindOrder        Kind = "order"   // of ours, so that its address leads to it
 	KindImport       Kind = "import"  // what an operator said of a customer of another system

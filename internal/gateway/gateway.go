@@ -125,6 +125,9 @@ type Options struct {
 	// MaxStale is for how long accounts may be shown as they were last known while
 	// the store cannot be reached; 0 is not at all.
 	MaxStale time.Duration
+	// MatchEmail lets an address that a login vouches for lead purchases that nothing
+	// else leads to an account to one, see [Gateway.Vouch].
+	MatchEmail bool
 	// Words makes what hosts need of a snapshot, once for each; see [cache.View].
 	// Optional.
 	Words  func(account string, s entitlement.Snapshot) []string
@@ -143,6 +146,7 @@ type Gateway struct {
 	offers    offerList
 	round     round // of redrives
 	views     *cache.Cache
+	vouched   vouched
 	late      late
 	ending    ending
 	stop      func() // ends the watching of the store

@@ -29,7 +29,8 @@ type proof struct {
 // find says whose a fact is, and binds its object to that account for ever
 // (DESIGN 6.2): by what it is bound to already; by our proof in its metadata; by
 // the checkout session that we made; by the subscription or payment that it was given for; by
-// the customer, if the site's login vouched for that customer's e-mail address before.
+// the customer, if the site's login vouched for that customer's e-mail address before or an
+// operator named the customer; by the address itself, with match_email.
 // bound, unless it is nil, says what came of our proof.
 func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
 	var claim claimed
@@ -91,17 +92,11 @@ func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim claimed) (owne
 	if !fact.Describes() {
 		return owner{}, nil
 	}
-	for _, clue := range clueRefs(fact.Clues) {
-		if account != "" {
-			break
-		}
+	if account == "" {
 		var err error
-		if account, err = g.Store.Owner(ctx, clue); err != nil {
+		if account, err = g.leadsTo(ctx, fact.Clues); err != nil || account == "" {
 			return owner{}, err
 		}
-	}
-	if account == "" {
-		return owner{}, nil
 	}
 	bound, err := g.Store.Claim(ctx, fact.Ref, account)
 	if err != nil {

@@ -218,12 +218,8 @@ func (r *reconciliation) leads(ctx context.Context, ref entitlement.Ref, clues d
 		r.sawForeign(claim.Site)
 		return false, r.noteForeign(ctx, ref, claim.Site)
 	}
-	for _, ref := range clueRefs(clues) {
-		if account, err := r.Store.Owner(ctx, ref); err != nil || account != "" {
-			return account != "", err
-		}
-	}
-	return false, nil
+	account, err := r.leadsTo(ctx, clues)
+	return account != "", err
 }
 
 // mostSites is how many other sites a pass tells apart.

@@ -60,6 +60,7 @@ type settings struct {
 	sleep      func(context.Context, time.Duration) error
 	site       config.SiteID // siteID unless it says another
 	businesses []string
+	matchEmail bool
 	logger     *slog.Logger
 	behavior   dodosim.Behavior
 }
@@ -177,7 +178,7 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	g := gateway.New(gateway.Options{
 		Catalog: catalog, Site: site, SiteID: with.site, Businesses: with.businesses, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Budget: budget, Verifier: verifier, Prover: prover, Observer: w.seen,
-		Logger: with.logger, Clock: with.clock, MaxStale: with.maxStale,
+		Logger: with.logger, Clock: with.clock, MaxStale: with.maxStale, MatchEmail: with.matchEmail,
 		Grace: with.grace, Glance: cmp.Or(with.glance, 30*time.Second),
 	})
 	w.t.Cleanup(g.Close)

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// With [Options.MatchEmail], an address that the login vouches for leads purchases that
+// were made with exactly this address, and that nothing else leads to an account, to the
+// account. Dodo's customers type any address; so only the one that the login has verified
+// counts, and the first account that came with it keeps it.
+
+const (
+	maxEmail = 320 // bytes, RFC 3696
+	// mostVouched bounds what is remembered of addresses that are noted already.
+	mostVouched = 100_000
+)
+
+// vouched remembers which accounts came with which address.
+type vouched struct {
+	mu     sync.RWMutex
+	emails map[string]string // by account
+	search sync.Mutex        // one search of parked events at a time
+}
+
+func (v *vouched) knows(account, email string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	known, ok := v.emails[account]
+	return ok && known == email
+}
+
+func (v *vouched) note(account, email string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.emails == nil || len(v.emails) >= mostVouched {
+		v.emails = make(map[string]string)
+	}
+	v.emails[account] = email
+}
+
+// Vouch notes that the login vouches for the account's e-mail address, and applies what
+// waited for it. It does nothing unless [Options.MatchEmail] is set, and asks the store
+// only for the first request of an account with an address.
+func (g *Gateway) Vouch(ctx context.Context, account, email string) error {
+	if !g.MatchEmail || account == "" || len(account) > MaxAccount || email == "" || len(email) > maxEmail || g.vouched.knows(account, email) {
+		return nil
+	}
+	ref, err := g.emailRef(ctx, email)
+	if err != nil {
+		return err
+	}
+	owner, err := g.Store.Owner(ctx, ref)
+	fresh := err == nil && owner == ""
+	if fresh {
+		owner, err = g.Store.Claim(ctx, ref, account)
+	}
+	if err != nil {
+		return fmt.Errorf("note e-mail address: %w", err)
+	}
+	if owner != account {
+		g.Logger.Warn("the login vouches for the e-mail address of another account; purchases with it go to the account that came first",
+			"account", account, "first", owner)
+	} else if err := g.adopt(ctx, email); err != nil {
+		return err
+	}
+	g.vouched.note(account, email)
+	return nil
+}
+
+// adopt applies parked purchases with the address. One that is not found, because much
+// is parked or somebody else searches, is left to the next redrive.
+func (g *Gateway) adopt(ctx context.Context, email string) error {
+	if !g.vouched.search.TryLock() {
+		return nil
+	}
+	defer g.vouched.search.Unlock()
+	after := ""
+	for range maxSearched {
+		page, next, err := g.Store.ParkedEvents(ctx, after, redrivePage)
+		if err != nil {
+			return fmt.Errorf("read parked events: %w", err)
+		}
+		for _, record := range page {
+			event, err := dodo.Decode(record.Body)
+			if record.Reason != ReasonUnknownAccount || err != nil || event.Fact == nil || event.Fact.Clues.CustomerEmail != email {
+				continue
+			}
+			if _, _, err := g.redrive(ctx, record); err != nil {
+				return fmt.Errorf("apply parked event: %w", err)
+			}
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	return nil
+}
+
+// emailRef names an address without showing it to readers of the store.
+func (g *Gateway) emailRef(ctx context.Context, email string) (entitlement.Ref, error) {
+	site, err := g.ownSite(ctx)
+	digest := sha256.Sum256([]byte(site + "\x00" + email))
+	return entitlement.Ref{Kind: entitlement.KindEmail, ID: hex.EncodeToString(digest[:])}, err
+}
+
+// leadsTo is the account that a clue leads to; empty for none.
+func (g *Gateway) leadsTo(ctx context.Context, c dodo.Clues) (string, error) {
+	refs := clueRefs(c)
+	if g.MatchEmail && c.CustomerEmail != "" && len(c.CustomerEmail) <= maxEmail {
+		ref, err := g.emailRef(ctx, c.CustomerEmail)
+		if err != nil {
+			return "", err
+		}
+		refs = append(refs, ref)
+	}
+	for _, ref := range refs {
+		if account, err := g.Store.Owner(ctx, ref); err != nil || account != "" {
+			return account, err
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,53 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// TestMatchEmail: an address that a login vouches for adopts what was bought with exactly
+// this address, before and afterwards; the first account that comes with it keeps it.
+func TestMatchEmail(t *testing.T) {
+	each(t, settings{products: oldProducts, hold: true, matchEmail: true}, func(t *testing.T, w *world) {
+		if got := w.posts("msg_1", oldSubscription("subscription.renewed", time.Now())); got != gateway.Parked {
+			t.Errorf("nobody has the address, and it is %s", got)
+		}
+		for _, address := range []string{"Buyer@example.com", "buyer@example.com ", "other@example.com", "", strings.Repeat("x", 321)} {
+			must(t, w.Vouch(t.Context(), "wrong", address))
+		}
+		w.has("wrong", 0, false)
+		must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+		w.has("ann", 500, true)
+		w.settled("msg_1", store.EventApplied, "", "ann")
+		must(t, w.Vouch(t.Context(), "late", "buyer@example.com"))
+		w.posts("msg_2", oldPayment("pay_1", time.Now()))
+		w.has("ann", 510, true)
+		w.has("late", 0, false)
+	})
+}
+
+// TestMatchEmailIsOff: without the option no address leads anywhere.
+func TestMatchEmailIsOff(t *testing.T) {
+	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
+		must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+		if got := w.posts("msg_1", oldSubscription("subscription.renewed", time.Now())); got != gateway.Parked {
+			t.Errorf("it is %s", got)
+		}
+		w.has("ann", 0, false)
+	})
+}
+
+// TestMatchEmailComesLast: an imported customer is stronger than an address.
+func TestMatchEmailComesLast(t *testing.T) {
+	each(t, settings{products: oldProducts, hold: true, matchEmail: true}, func(t *testing.T, w *world) {
+		w.changes(1, gateway.ImportRow{Account: "ann", Customers: []string{"cus_old"}})
+		must(t, w.Vouch(t.Context(), "bob", "buyer@example.com"))
+		w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
+		w.has("ann", 500, true)
+		w.has("bob", 0, false)
+	})
+}
