@@ -33,6 +33,7 @@ func init() {
 //	POST /dodo/assign                                    say whose a purchase is
 //	POST /dodo/dismiss/<id>                              say that nothing is to be done about an event
 //	POST /dodo/import                                    bring customers along, or say what that would change
+//	GET  /dodo/accounts?after=&limit=                    all accounts
 //	GET  /dodo/accounts/<account>                        an account
 //	GET  /dodo/accounts/<account>/entries?before=&limit= its ledger
 type adminAPI struct{}
@@ -58,6 +59,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/assign", Handler: adminRoute{http.MethodPost: assign}},
 		{Pattern: "/dodo/dismiss/{id}", Handler: adminRoute{http.MethodPost: dismissEvent}},
 		{Pattern: "/dodo/import", Handler: adminRoute{http.MethodPost: importRows}},
+		{Pattern: "/dodo/accounts", Handler: adminRoute{http.MethodGet: listAccounts}},
 		{Pattern: "/dodo/accounts/{account}", Handler: adminRoute{http.MethodGet: showAccount}},
 		{Pattern: "/dodo/accounts/{account}/entries", Handler: adminRoute{http.MethodGet: listEntries}},
 	}

@@ -48,7 +48,7 @@ func dodoCommand(dodo *cobra.Command) {
 		parkedCommand(), eventCommand(), redriveCommand(),
 		reconcileCommand(), rebuildCommand(),
 		accountCommand(), entriesCommand(), importCommand(),
-		assignCommand(), dismissCommand(),
+		exportCommand(), assignCommand(), dismissCommand(),
 	)
 }
 

@@ -275,3 +275,13 @@ func (h *handle) SetMark(ctx context.Context, name string, at time.Time) error {
 	defer done()
 	return s.SetMark(ctx, name, at)
 }
+
+// AccountIDs implements [store.Directory].
+func (h *handle) AccountIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer done()
+	return s.AccountIDs(ctx, after, limit)
+}

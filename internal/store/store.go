@@ -42,6 +42,7 @@ type Store interface {
 	Marks
 	Notes
 	Changes
+	Directory
 	// Ping reports whether the store can serve, by a cheap round trip.
 	Ping(ctx context.Context) error
 }
@@ -364,6 +365,16 @@ type Notes interface {
 	// write are one step: of callers who come at the same time all get the same text,
 	// and it stays for ever. A text is at most 1,024 bytes.
 	Note(ctx context.Context, name, text string) (kept string, err error)
+}
+
+// Directory lists what the store has.
+type Directory interface {
+	// AccountIDs lists the accounts that were ever written, page by page, in an order of
+	// the store's own. after is "" for the first page and then the next of the page
+	// before, which is "" when there are no more. A page has about limit ids, at most a few
+	// more, and may have none. What is there during the whole of it is listed at least
+	// once.
+	AccountIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error)
 }
 
 // Changes tells which accounts change, so that what was read of an account can be

@@ -53,6 +53,7 @@ var commands = []command{
 	{name: "PEXPIRE", args: []string{"$key", "10000"}, scripted: true},
 	{name: "DEL", args: []string{"$key"}, direct: true, scripted: true},
 
+	{name: "SCAN", args: []string{"0", "COUNT", "1"}, direct: true, without: "accounts cannot be exported"},
 	{name: evalSHA, args: []string{"0000000000000000000000000000000000000000", "0"}, direct: true},
 	{name: eval, args: []string{"return 1", "0"}, direct: true},
 	{name: subscribe, direct: true}, // it is tried on a connection of its own

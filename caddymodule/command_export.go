@@ -1,0 +1,204 @@
+package caddymodule
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/importfile"
+)
+
+func exportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export <directory>",
+		Short: "Writes all accounts, grants, plans and ledgers as CSV files",
+		Long: `Writes four CSV files into a directory, which is made if it is not there:
+
+  accounts.csv  one row for each account, in the form that import csv reads
+  grants.csv    the grants of which something is left or held
+  plans.csv     the plans that give access, the highest first
+  ledger.csv    the entries of all ledgers, the newest first
+
+What changes meanwhile may or may not be in them. No file is overwritten.`,
+		Example: examples("export backup-2026-11-30"),
+		Args:    oneArg("directory"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e := &export{cmd: cmd, directory: args[0], asOf: time.Now().UTC().Truncate(time.Second), seen: make(map[string]bool)}
+			err := e.run()
+			return errors.Join(err, e.close())
+		},
+	}
+}
+
+// export is an export on its way.
+type export struct {
+	cmd       *cobra.Command
+	directory string
+	asOf      time.Time
+	files     []*os.File
+	seen      map[string]bool
+
+	accounts, grants, plans, ledger *csv.Writer
+	entries                         int
+}
+
+func (e *export) run() error {
+	if err := os.MkdirAll(e.directory, 0o700); err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		to      **csv.Writer
+		name    string
+		columns []string
+	}{
+		{&e.accounts, "accounts.csv", importfile.Columns},
+		{&e.grants, "grants.csv", []string{"account", "grant", "amount", "left", "held", "created_at", "expires_at"}},
+		{&e.plans, "plans.csv", []string{"account", "plan", "status", "expires_at"}},
+		{&e.ledger, "ledger.csv", []string{"account", "entry", "at", "kind", "amount", "balance", "grant", "cause"}},
+	} {
+		f, err := os.OpenFile(filepath.Join(e.directory, file.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		e.files = append(e.files, f)
+		*file.to = csv.NewWriter(f)
+		if err := (*file.to).Write(file.columns); err != nil {
+			return err
+		}
+	}
+	query := url.Values{"limit": {strconv.Itoa(maxAdminPage)}}
+	for {
+		page, err := fetch[accountPage](e.cmd, "/dodo/accounts", query)
+		if err != nil {
+			return err
+		}
+		for _, a := range page.Accounts {
+			if err := e.account(a); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			break
+		}
+		query.Set("after", page.Next)
+	}
+	t := newTable(e.cmd.OutOrStdout())
+	t.row("accounts", len(e.seen))
+	t.row("entries", e.entries)
+	t.row("as of", e.asOf)
+	return t.print()
+}
+
+func fetch[T any](cmd *cobra.Command, path string, query url.Values) (answer T, err error) {
+	raw, err := callRaw(cmd, http.MethodGet, path, query)
+	if err != nil {
+		return answer, err
+	}
+	return answer, json.Unmarshal(raw, &answer)
+}
+
+// account writes an account once: pages may overlap.
+func (e *export) account(a accountView) error {
+	if e.seen[a.Account] {
+		return nil
+	}
+	e.seen[a.Account] = true
+	err := e.accounts.Write(accountRow(a, e.asOf))
+	for _, g := range a.Grants {
+		err = errors.Join(err, e.grants.Write([]string{
+			a.Account, g.Grant, number(g.Amount), number(g.Left), number(g.Held), instant(g.CreatedAt), instant(g.ExpiresAt),
+		}))
+	}
+	for _, p := range a.Plans {
+		err = errors.Join(err, e.plans.Write([]string{a.Account, p.Plan, string(p.Status), instant(p.ExpiresAt)}))
+	}
+	if err != nil || a.LastEntry == 0 {
+		return err
+	}
+	query := url.Values{"limit": {strconv.Itoa(maxAdminPage)}}
+	for {
+		page, err := fetch[entryPage](e.cmd, pathOf("dodo", "accounts", a.Account, "entries"), query)
+		if err != nil {
+			return err
+		}
+		for _, entry := range page.Entries {
+			e.entries++
+			if err := e.ledger.Write([]string{
+				a.Account, number(entry.Seq), instant(entry.At), string(entry.Kind), number(entry.Amount), number(entry.Balance), entry.Grant, entry.Cause,
+			}); err != nil {
+				return err
+			}
+		}
+		if page.Next == 0 {
+			return nil
+		}
+		query.Set("before", number(page.Next))
+	}
+}
+
+// accountRow is an account as import csv reads it: what is held counts as not spent.
+func accountRow(a accountView, asOf time.Time) []string {
+	row := map[string]string{
+		"account": a.Account, "credits": number(a.Credits + a.Held), "paid": "false", "payment_date": instant(a.PaymentDate),
+		"plan": entitlement.NoPlan, "as_of": instant(asOf),
+	}
+	var subscriptions, payments []string
+	for _, s := range a.Standings {
+		if s.Paid {
+			row["paid"] = "true"
+		}
+		if id, ok := strings.CutPrefix(s.Object, string(entitlement.KindSubscription)+":"); ok {
+			subscriptions = append(subscriptions, id)
+		} else if id, ok := strings.CutPrefix(s.Object, string(entitlement.KindPayment)+":"); ok {
+			payments = append(payments, id)
+		}
+	}
+	if len(a.Plans) > 0 {
+		row["plan"], row["plan_expires_at"] = a.Plans[0].Plan, instant(a.Plans[0].ExpiresAt)
+	}
+	row["subscription_id"], row["payment_id"] = strings.Join(subscriptions, " "), strings.Join(payments, " ")
+	cells := make([]string, len(importfile.Columns))
+	for i, column := range importfile.Columns {
+		cells[i] = row[column]
+	}
+	return cells
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// instant is empty for a time that is not known.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// close writes what is left into the files.
+func (e *export) close() error {
+	var errs []error
+	for _, w := range []*csv.Writer{e.accounts, e.grants, e.plans, e.ledger} {
+		if w != nil {
+			w.Flush()
+			errs = append(errs, w.Error())
+		}
+	}
+	for _, f := range e.files {
+		errs = append(errs, f.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("write the files: %w", err)
+	}
+	return nil
+}

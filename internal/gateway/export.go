@@ -1,0 +1,27 @@
+package gateway
+
+import "context"
+
+// Exported is an account as it is now. Of an [Inspection] it has the account and its
+// snapshot.
+type Exported struct {
+	Account string
+	Inspection
+}
+
+// Export reads the accounts page by page, see [store.Directory]. Reading changes nothing.
+func (g *Gateway) Export(ctx context.Context, after string, limit int) (accounts []Exported, next string, err error) {
+	ids, next, err := g.Store.AccountIDs(ctx, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, id := range ids {
+		e := Exported{Account: id}
+		if e.Inspection.Account, err = g.Store.Account(ctx, id); err != nil {
+			return nil, "", err
+		}
+		e.Snapshot = e.Inspection.Account.Snapshot(g.Clock(), g.Catalog.Ranking())
+		accounts = append(accounts, e)
+	}
+	return accounts, next, nil
+}
