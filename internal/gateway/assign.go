@@ -59,7 +59,7 @@ func (g *Gateway) Assign(ctx context.Context, what, account string) (Assigned, e
 		_, err := g.RedriveAll(ctx)
 		return done, err
 	}
-	if err := g.unpark(ctx, ref); err != nil {
+	if err := g.unpark(ctx, ref, ReasonUnknownAccount); err != nil {
 		return done, err
 	}
 	object, err := g.Store.Object(ctx, account, ref)
