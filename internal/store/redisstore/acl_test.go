@@ -181,7 +181,7 @@ func TestOpenWithout(t *testing.T) {
 			}
 			var log bytes.Buffer
 			s := open(t, redisstore.Options{URL: url, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			if _, err := s.Commit(t.Context(), give("acc", "pay_1", 1)); err != nil {
+			if _, err := s.Commit(t.Context(), give("acc"+c.Name, "pay_"+c.Name, 1)); err != nil {
 				t.Error(err)
 			}
 			if strings.Count(log.String(), "command="+c.Name) != 1 {
