@@ -34,7 +34,7 @@ func Start(t testing.TB) string {
 		t.Skip("PostgreSQL is missing: install postgresql")
 	}
 	as := owner(t)
-	dir, err := os.MkdirTemp("", "dodogate-postgres") // t.TempDir is closed to other users
+	dir, err := os.MkdirTemp("", "dodogate-postgres") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}
