@@ -18,6 +18,9 @@ demo_env := env XDG_DATA_HOME="$(CURDIR)/.demo/data" XDG_CONFIG_HOME="$(CURDIR)/
 	DODO_PAYMENTS_API_KEY="$${DODO_PAYMENTS_API_KEY:-demo_api_key}" \
 	DODO_PAYMENTS_WEBHOOK_SECRET="$${DODO_PAYMENTS_WEBHOOK_SECRET:-whsec_ZG9kb2dhdGUtZGVtby1zZWNyZXQtZG8tbm90LXVzZSE=}"
 
+# The examples for moving over read the variables that the old integrations had.
+validate_env := $(demo_env) ENV=development DODO_PRODUCT_ID=pdt_example
+
 # Every Caddyfile that people may copy: those that git has, or would add.
 caddyfiles = $(shell git ls-files --cached --others --exclude-standard -- \
 	':(glob)**/Caddyfile*' ':(glob)**/*.Caddyfile' ':(exclude,glob)**/testdata/**')
@@ -140,7 +143,7 @@ validate: bin/dodogate ## check that every shipped Caddyfile is formatted and va
 	@for f in $(caddyfiles); do \
 		echo "validate $$f"; \
 		./bin/dodogate fmt "$$f" >/dev/null || exit 1; \
-		log=$$($(demo_env) ./bin/dodogate validate --adapter caddyfile --config "$$f" 2>&1) || \
+		log=$$($(validate_env) ./bin/dodogate validate --adapter caddyfile --config "$$f" 2>&1) || \
 			{ echo "$$log" >&2; exit 1; }; \
 	done
 
