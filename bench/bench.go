@@ -185,7 +185,7 @@ func gatewaySite(charge, upstream string) string {
 	return "\tdodo_gateway {\n\t\t" + headerLogin + "\n\t}\n" + line(charge) + bareSite(upstream)
 }
 
-// How a gateway knows who asks.
+// How a gateway identifies the account.
 const (
 	headerLogin = "account {http.request.header.X-User}"
 	tokenLogin  = "jwt {\n\t\t\tsecret " + tokenSecret + "\n\t\t\tissuer https://login.example.com/\n\t\t}"

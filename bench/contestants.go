@@ -30,7 +30,7 @@ type contestant struct {
 	answer  string // instead: what bare Caddy itself answers with
 	older   bool   // it is of the binary that this one is compared with
 	token   bool   // requests bring a signed token
-	jwt     bool   // the token says who asks, instead of a header
+	jwt     bool   // a token names the account, instead of a header
 }
 
 const (
@@ -51,7 +51,7 @@ func contestants() []contestant {
 		{name: "headers-redis", title: "dodogate, headers only, Redis", gateway: true, redis: true},
 		{name: "headers-bolt", title: "dodogate, headers only, embedded", gateway: true},
 		{name: "headers-token", title: "dodogate, headers only, embedded; requests bring a token, which nobody reads", gateway: true, token: true},
-		{name: "headers-jwt", title: "dodogate, headers only, embedded; the token says who asks (`jwt`)", gateway: true, token: true, jwt: true},
+		{name: "headers-jwt", title: "dodogate, headers only, embedded; a token names the account (`jwt`)", gateway: true, token: true, jwt: true},
 		{name: "charge-redis", title: "dodogate, hold and capture, Redis", gateway: true, redis: true, charge: chargeOne, needs: chargeModule},
 		{name: "charge-bolt", title: "dodogate, hold and capture, embedded", gateway: true, charge: chargeOne, needs: chargeModule},
 		{name: "naive-read", title: "middleware, one Redis read", redis: true, naive: "naive_read"},

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,6 +154,20 @@ func pageQuery(r *http.Request, name string) (from string, limit int, err error)
 		}
 	}
 	return values.Get(name), limit, nil
+}
+
+// pageAfter is pageQuery for a list whose store says by any bytes where a page ends; the
+// answers carry them as base64.
+func pageAfter(r *http.Request) (after string, limit int, err error) {
+	text, limit, err := pageQuery(r, "after")
+	if err != nil {
+		return "", 0, err
+	}
+	end, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: after must be the next of an earlier answer", errAdminRequest)
+	}
+	return string(end), limit, nil
 }
 
 // viewsOf is what is shown of each thing; never null.

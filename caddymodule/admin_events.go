@@ -39,15 +39,11 @@ type parkedPage struct {
 // listParked serves GET /dodo/parked. The store's own word for where a page ends
 // may be any bytes.
 func listParked(a *App, r *http.Request) (any, error) {
-	from, limit, err := pageQuery(r, "after")
+	after, limit, err := pageAfter(r)
 	if err != nil {
 		return nil, err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(from)
-	if err != nil {
-		return nil, fmt.Errorf("%w: after must be the next of an earlier answer", errAdminRequest)
-	}
-	events, next, err := a.gateway.ParkedEvents(r.Context(), string(after), limit)
+	events, next, err := a.gateway.ParkedEvents(r.Context(), after, limit)
 	if err != nil {
 		return nil, err
 	}

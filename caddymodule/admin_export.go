@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/base64"
-	"fmt"
 	"net/http"
 )
 
@@ -15,15 +14,11 @@ type accountPage struct {
 // listAccounts serves GET /dodo/accounts. A page may be empty, and an account may be on
 // two pages.
 func listAccounts(a *App, r *http.Request) (any, error) {
-	from, limit, err := pageQuery(r, "after")
+	after, limit, err := pageAfter(r)
 	if err != nil {
 		return nil, err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(from)
-	if err != nil {
-		return nil, fmt.Errorf("%w: after must be the next of an earlier answer", errAdminRequest)
-	}
-	accounts, next, err := a.gateway.Export(r.Context(), string(after), limit)
+	accounts, next, err := a.gateway.Export(r.Context(), after, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -34,8 +34,8 @@ type Ask struct {
 	// How long the app may take, up to 30s. Default: 2s.
 	Timeout config.Duration `json:"timeout,omitempty"`
 
-	// For how long an answer counts, up to 10m: as long as that, somebody who has signed
-	// out may still be taken for signed in. Default: 10s.
+	// How long an answer is reused, up to 10m. A visitor who signs out may stay signed in
+	// here for that long. Default: 10s.
 	Remember config.Duration `json:"remember,omitempty"`
 
 	// How many questions are under way at once, at the most. Default: 64.

@@ -320,18 +320,8 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range a.Products {
-		switch {
-		case other.Name == product.Name:
-			return d.Errf("product %s is given twice", product.Name)
-		case other.ID == product.ID:
-			return d.Errf("product %s: id %s is product %s already", product.Name, product.ID, other.Name)
-		}
-	}
-	for _, addon := range a.Addons {
-		if addon.ID == product.ID {
-			return d.Errf("product %s: id %s is addon %s already", product.Name, product.ID, addon.Name)
-		}
+	if err := a.checkNew(d, "product", product.Name, product.ID); err != nil {
+		return err
 	}
 	a.Products = append(a.Products, product)
 	return nil
@@ -342,20 +332,31 @@ func (a *App) parseAddon(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range a.Addons {
-		switch {
-		case other.Name == addon.Name:
-			return d.Errf("addon %s is given twice", addon.Name)
-		case other.ID == addon.ID:
-			return d.Errf("addon %s: id %s is addon %s already", addon.Name, addon.ID, other.Name)
-		}
-	}
-	for _, product := range a.Products {
-		if product.ID == addon.ID {
-			return d.Errf("addon %s: id %s is product %s already", addon.Name, addon.ID, product.Name)
-		}
+	if err := a.checkNew(d, "addon", addon.Name, addon.ID); err != nil {
+		return err
 	}
 	a.Addons = append(a.Addons, addon)
+	return nil
+}
+
+// checkNew refuses a product or an add-on whose name or id the catalog has already.
+func (a *App) checkNew(d *caddyfile.Dispenser, kind, name, id string) error {
+	type entry struct{ kind, name, id string }
+	var catalog []entry
+	for _, p := range a.Products {
+		catalog = append(catalog, entry{"product", p.Name, p.ID})
+	}
+	for _, addon := range a.Addons {
+		catalog = append(catalog, entry{"addon", addon.Name, addon.ID})
+	}
+	for _, e := range catalog {
+		switch {
+		case e.kind == kind && e.name == name:
+			return d.Errf("%s %s is given twice", kind, name)
+		case e.id == id:
+			return d.Errf("%s %s: id %s is %s %s already", kind, name, id, e.kind, e.name)
+		}
+	}
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // oldApp is an app that still has its old payment code: whatever reaches that is given
-// away. who is the address of its "who am I".
+// away. who is its address that says who is logged in.
 func oldApp(t *testing.T, who string) (address string, reached func() []string) {
 	t.Helper()
 	seen := make(chan string, 1000)

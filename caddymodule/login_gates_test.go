@@ -80,7 +80,7 @@ func TestGatesWhileLoginIsDown(t *testing.T) {
 			t.Errorf("a free page: %d %s", a.status, a.body)
 		}
 	}
-	// Strangers without a cookie are strangers all the same.
+	// Visitors without a cookie stay anonymous.
 	for _, header := range [][]string{nil, {"Cookie", "theme=dark"}} {
 		b.problem(b.do("GET", "/required", "", header...), 401, "unauthenticated")
 	}

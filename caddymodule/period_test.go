@@ -190,7 +190,7 @@ func TestPaymentEventsOnly(t *testing.T) {
 			t.Fatalf("%+v, %v", d, err)
 		}
 	}
-	// While Dodo cannot be asked, nobody is told that they have not paid, and nothing is shown as paid.
+	// While Dodo cannot be asked, no customer is refused as unpaid, and no order is shown as paid.
 	sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 1)
 	b.problem(b.do("GET", "/pro/x", "", "X-Test-User", "alice"), http.StatusServiceUnavailable, "payment_unconfirmed")
 	var status struct {

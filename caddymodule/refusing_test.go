@@ -43,7 +43,7 @@ func TestRefuseError(t *testing.T) {
 		refuse error
 	}
 	dodo_require /ours/* plan pro
-	dodo_charge /work/* 250 {
+	dodo_charge /compute/* 250 {
 		refuse error
 	}
 	dodo_charge /cheap/* 1 {
@@ -55,7 +55,7 @@ func TestRefuseError(t *testing.T) {
 		"/pro/x":     {"plan_required|pro|none", "pro"},
 		"/paid/x":    {"payment_required|true|false", "pack10"},
 		"/reports/x": {"feature_required|a%2C%20%7Bb%7D|", ""},
-		"/work/x":    {"insufficient_credits|250|3", "pack10"},
+		"/compute/x": {"insufficient_credits|250|3", "pack10"},
 	} {
 		offers := b.isOwn(b.do("GET", path, "", alice...), http.StatusPaymentRequired, tt.start)
 		var list []struct {
@@ -72,7 +72,7 @@ func TestRefuseError(t *testing.T) {
 			t.Errorf("HEAD %s: %d %v %q", path, a.status, a.header, a.body)
 		}
 	}
-	if a := b.do("GET", "/work/x", "", alice...); a.header.Get("X-Seen") != "alice 3 insufficient_credits" {
+	if a := b.do("GET", "/compute/x", "", alice...); a.header.Get("X-Seen") != "alice 3 insufficient_credits" {
 		t.Errorf("handle_errors sees %q", a.header.Get("X-Seen"))
 	}
 	b.isOwn(b.do("POST", "/cheap/x", "{}", append(alice, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")...), http.StatusForbidden, "cross_origin||")
