@@ -1,6 +1,7 @@
 package importfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -75,7 +76,8 @@ func (f Form) table(columns map[string]int, account string) (table, error) {
 		pick("id")
 		t.read = readUser
 	case CSV:
-		for name := range columns {
+		inOrder := func(a, b string) int { return cmp.Compare(columns[a], columns[b]) }
+		for _, name := range slices.SortedFunc(maps.Keys(columns), inOrder) {
 			if !slices.Contains(Columns, name) && name != account {
 				return t, fmt.Errorf("%.40q is not a column; there are %s", name, strings.Join(Columns, ", "))
 			}
