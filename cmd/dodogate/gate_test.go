@@ -22,6 +22,7 @@ type gate struct {
 	t       *testing.T
 	dir     string
 	site    string // its address
+	group   string // that limits its memory; "" is none
 	process *exec.Cmd
 	log     *os.File
 	ended   chan struct{} // closed when the process has ended
@@ -36,7 +37,13 @@ func newGate(t *testing.T, store string, credits int, charge string) *gate {
 
 func newGateAt(t *testing.T, dodo, store string, credits int, charge string) *gate {
 	t.Helper()
-	g := &gate{t: t, dir: t.TempDir(), site: "127.0.0.1:" + freeport.Get(t)}
+	return newGateIn(t, "", dodo, store, credits, charge)
+}
+
+// newGateIn starts a gate in a memory group, see [memoryGroup].
+func newGateIn(t *testing.T, group, dodo, store string, credits int, charge string) *gate {
+	t.Helper()
+	g := &gate{t: t, dir: t.TempDir(), site: "127.0.0.1:" + freeport.Get(t), group: group}
 	text := fmt.Sprintf(`{
 	admin off
 	auto_https off
@@ -72,19 +79,6 @@ http://:%s {
 	return g
 }
 
-// newBareGate starts a Caddy without any of our handlers.
-func newBareGate(t *testing.T) *gate {
-	t.Helper()
-	g := &gate{t: t, dir: t.TempDir(), site: "127.0.0.1:" + freeport.Get(t)}
-	text := "{\n\tadmin off\n\tauto_https off\n}\nhttp://:" + strings.TrimPrefix(g.site, "127.0.0.1:") + " {\n\tbind 127.0.0.1\n\trespond ok\n}\n"
-	if err := os.WriteFile(g.config(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	g.start()
-	t.Cleanup(g.kill)
-	return g
-}
-
 func (g *gate) config() string { return filepath.Join(g.dir, "Caddyfile") }
 
 func (g *gate) start() {
@@ -93,7 +87,11 @@ func (g *gate) start() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "run", "--config", g.config())
+	command := []string{os.Args[0], "run", "--config", g.config()}
+	if g.group != "" {
+		command = append([]string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, g.group}, command...)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "DODOGATE_TEST_RUN_MAIN=1", "XDG_DATA_HOME="+g.dir, "XDG_CONFIG_HOME="+g.dir,
 		"DODO_PAYMENTS_API_KEY="+demoKey, "DODO_PAYMENTS_WEBHOOK_SECRET="+demoSecret)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -195,7 +195,7 @@ func (s *Spellings) seeMounted(u *url.URL, mount string) {
 
 // mostWork bounds what one set of spellings can cost: the bytes that are looked at.
 // A request that needs more is not spelled like that by accident, and matches.
-const mostWork = 128 << 10
+const mostWork = 64 << 10
 
 const (
 	// eachWork is the work of a spelling besides its bytes.
