@@ -27,8 +27,8 @@ type Next struct {
 	Unpaid bool `json:"unpaid,omitempty"`
 }
 
-// next is what Dodo has not said of the subscription; nil for one that has ended, and for one
-// of which nobody paid anything.
+// next is what Dodo has not said of the subscription; nil for one that has ended or stopped,
+// and for one of which nobody paid anything.
 func (s Subscription) next() *Next {
 	n := Next{Due: s.State.PeriodEnd, Said: s.State.At, Since: s.State.PeriodStart}
 	switch s.State.Status {
@@ -44,12 +44,38 @@ func (s Subscription) next() *Next {
 		}
 		return &n
 	default:
-		return nil
+		return s.goesOn()
 	}
 	if end := s.State.ExpiresAt; !end.IsZero() && !end.After(n.Due) {
 		n.Due, n.Renews = end, false
 	}
 	return &n
+}
+
+// goesOn is what Dodo has not said of a subscription that has stopped, if there is a charge of
+// it that was begun later, or that may have succeeded later, because nobody tells when that
+// was. Nothing is charged again for one that was cancelled or has expired, so that its last
+// charge is mostly older than its end.
+func (s Subscription) goesOn() *Next {
+	charged := s.lastCharged()
+	stopped := s.State.At
+	if s.State.Status != SubscriptionCancelled && s.State.Status != SubscriptionExpired {
+		stopped = stopped.Add(-processingTakes)
+	}
+	if !charged.After(stopped) {
+		return nil
+	}
+	return &Next{Due: charged, Said: s.State.At, Since: s.State.PeriodStart, Renews: true}
+}
+
+// lastCharged is when the last charge was begun that has succeeded or still may; zero for none.
+func (s Subscription) lastCharged() (last time.Time) {
+	for _, p := range s.Charges {
+		if (p.pays() || p.Status == PaymentProcessing) && p.CreatedAt.After(last) {
+			last = p.CreatedAt
+		}
+	}
+	return last
 }
 
 // firstCharged is when the first charge was made that succeeded; zero for none.

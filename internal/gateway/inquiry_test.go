@@ -435,6 +435,23 @@ func TestPaymentEventsOnly(t *testing.T) {
 	})
 }
 
+// TestPaidWhileOnHold: a charge that succeeds after the subscription was put on hold says that
+// it may go on, so Dodo is asked, also if nobody tells that it does.
+func TestPaidWhileOnHold(t *testing.T) {
+	withoutWebhooks(t, settings{}, func(t *testing.T, u *silent) {
+		id := u.subscribed("alice", "monthly")
+		u.failsLater(id)
+		u.pass(month)
+		u.sees("alice", "0 none on_hold")
+		u.pass(9 * day)
+		_, err := u.sim.ReplaceCard(id, goodCard)
+		must(t, err)
+		u.sees("alice", "0 none on_hold") // nothing was told
+		u.deliver(u.event("payment.succeeded"))
+		u.sees("alice", "500 pro active")
+	})
+}
+
 // TestSubscriptionEventsOnly: the endpoint gets subscription.* only.
 func TestSubscriptionEventsOnly(t *testing.T) {
 	withoutWebhooks(t, settings{}, func(t *testing.T, u *silent) {
