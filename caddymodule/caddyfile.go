@@ -42,7 +42,7 @@ import (
 //		keep_events    <period> [{ redact }]
 //		proof_secret   <secret>...
 //		site           <id> [{ also <id>..., unnamed }]
-//		match_email    <placeholder> verified <placeholder>
+//		match_email    [<placeholder> verified <placeholder>]
 //		business       <Dodo's id of a business>...
 //	}
 //

@@ -153,6 +153,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if g.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
+	g.warnOfNoAddress()
 	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.gateway.Catalog.HasSeats()); err != nil {
 		return err
 	}
@@ -217,12 +218,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	g.treatRoutingHeaders(r)
 	isOurs := g.api.Owns(r)
-	who, doubt := g.identify(r, isOurs)
+	who, doubt := g.identify(r, isOurs || g.app.emailMatch != nil)
 	if doubt != nil && !passesFree(doubt) {
 		g.refuse(w, r, doubt)
 		return nil
 	}
-	g.app.vouch(r, who.Account)
+	g.app.vouch(r, who)
 	v := &visit{ctx: r.Context(), site: g, account: who.Account, doubt: doubt, body: body}
 	v.enter(r)
 	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Map(v.placeholder)
