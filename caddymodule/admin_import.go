@@ -49,6 +49,9 @@ func importRows(a *App, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("%w: source is longer than 256 bytes", errAdminRequest)
 	}
 	results, err := a.gateway.Import(r.Context(), batch.Rows, gateway.ImportOptions{AsOf: batch.AsOf, DryRun: batch.DryRun, Source: batch.Source})
+	if err != nil && batch.DryRun {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("some of the rows may be imported; repeating them changes nothing twice: %w", err)
 	}

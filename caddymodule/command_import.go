@@ -77,7 +77,15 @@ type importRun struct {
 	print   bool // what changes
 	shown   time.Time
 
+	told map[misfitRow]bool // rows that do not fit and were listed
+
 	rows, changed, unchanged, refused int
+}
+
+// misfitRow names a row that does not fit.
+type misfitRow struct {
+	source string
+	line   int64
 }
 
 func runImport(cmd *cobra.Command, args []string) error {
@@ -113,7 +121,7 @@ func runImport(cmd *cobra.Command, args []string) error {
 }
 
 func newImportRun(cmd *cobra.Command, args []string) (*importRun, error) {
-	run := &importRun{cmd: cmd, shown: time.Now(), asOf: time.Now().Add(-defaultAsOf)}
+	run := &importRun{cmd: cmd, shown: time.Now(), told: make(map[misfitRow]bool), asOf: time.Now().Add(-defaultAsOf)}
 	run.options = importfile.Options{
 		Form: importfile.Form(args[0]), AccountColumn: strings.ToLower(flagText(cmd, "account-column")), Plans: make(map[string]string),
 	}
@@ -158,6 +166,7 @@ func newImportRun(cmd *cobra.Command, args []string) (*importRun, error) {
 // pass goes through all sources once.
 func (run *importRun) pass(dry bool) error {
 	run.dry, run.rows, run.changed, run.unchanged, run.refused = dry, 0, 0, 0, 0
+	run.options.Seen = importfile.NewSeen()
 	for _, source := range run.sources {
 		if err := run.read(source); err != nil {
 			return fmt.Errorf("%s: %w", printable(source.Name), err)
@@ -172,7 +181,9 @@ func (run *importRun) read(source importfile.Source) error {
 		return err
 	}
 	defer from.Close()
-	file, err := importfile.NewReader(from, run.options)
+	options := run.options
+	options.Name = source.Name
+	file, err := importfile.NewReader(from, options)
 	if err != nil {
 		return err
 	}
@@ -205,10 +216,12 @@ func (run *importRun) read(source importfile.Source) error {
 	}
 }
 
-// refuse tells of a row that does not fit, once: both passes find it.
+// refuse tells of a row that does not fit, once: both passes find most of them. What
+// changed in between, the second pass finds alone.
 func (run *importRun) refuse(source importfile.Source, line int64, reason string) {
 	run.refused++
-	if run.dry {
+	if row := (misfitRow{source.Name, line}); !run.told[row] {
+		run.told[row] = true
 		_, _ = fmt.Fprintln(run.cmd.OutOrStdout(), printable(fmt.Sprintf("%s: line %d: %s", source.Name, line, reason)))
 	}
 }

@@ -122,15 +122,19 @@ func readPurchase(c *tableRow) gateway.ImportRow {
 	return row
 }
 
-// pendingPrefix begins what users has while a checkout is open.
+// pendingPrefix begins what users has while a checkout is open. The old code writes it
+// over the plan that the customer has, and has_paid and plan_expires_at stay.
 const pendingPrefix = "pending_"
 
 func readUser(c *tableRow) gateway.ImportRow {
 	row := c.row("dodo_payment_id")
 	hasPaid := c.flag("has_paid")
 	plan := c.text("subscription_plan")
-	if strings.HasPrefix(plan, pendingPrefix) {
+	if wanted, pending := strings.CutPrefix(plan, pendingPrefix); pending {
 		plan = ""
+		if hasPaid != nil && *hasPaid && c.text("plan_expires_at") != "" {
+			plan = wanted
+		}
 	}
 	row.Plan = c.plan(plan)
 	paid := hasPaid != nil && *hasPaid && *row.Plan == ""
@@ -149,6 +153,7 @@ func readUser(c *tableRow) gateway.ImportRow {
 
 func readOwn(c *tableRow) gateway.ImportRow {
 	row := c.row("payment_id")
+	row.Account = fromCell(row.Account)
 	row.Credits = c.credits("credits")
 	row.Paid = c.flag("paid")
 	row.PaymentDate, row.PlanExpiresAt, row.AsOf = c.time("payment_date"), c.time("plan_expires_at"), c.time("as_of")
@@ -183,8 +188,11 @@ func (c *tableRow) text(column string) string {
 // row has what all tables may have. The ids of payments are in the columns that are named.
 func (c *tableRow) row(payments ...string) gateway.ImportRow {
 	row := gateway.ImportRow{Account: strings.Clone(c.cells[c.reader.column[c.reader.table.account]])}
-	if row.Account == "" {
+	switch {
+	case row.Account == "":
 		c.wrong("%s is empty", c.reader.table.account)
+	case strings.TrimSpace(row.Account) != row.Account:
+		c.wrong("%s begins or ends with a space: %.40q", c.reader.table.account, row.Account)
 	}
 	row.Customers = append(c.ids("customer_id"), c.ids("dodo_customer_id")...)
 	row.Subscriptions = append(c.ids("subscription_id"), c.ids("dodo_subscription_id")...)

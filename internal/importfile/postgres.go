@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const connectTimeout = 15 * time.Second
@@ -106,7 +107,11 @@ func (f Form) selects(ctx context.Context, db *pgconn.PgConn, table string) (str
 	var names []string
 	for _, field := range described.Fields {
 		if slices.Contains(f.columns(), strings.ToLower(field.Name)) {
-			names = append(names, pgx.Identifier{field.Name}.Sanitize())
+			name := pgx.Identifier{field.Name}.Sanitize()
+			if field.DataTypeOID == pgtype.BPCharOID { // char(n) is filled up with spaces
+				name = name + "::text AS " + name
+			}
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {

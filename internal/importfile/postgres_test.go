@@ -46,6 +46,8 @@ CREATE TABLE profiles(id uuid PRIMARY KEY, full_name text, secret text DEFAULT '
 CREATE TABLE credit_purchases(id serial, user_id uuid, credits_purchased integer, amount_paid decimal(10,2), payment_id text UNIQUE, purchase_date timestamptz DEFAULT now());
 CREATE TABLE users(id serial, email text UNIQUE, has_paid boolean DEFAULT false, payment_date timestamp, dodo_payment_id text, subscription_plan text DEFAULT 'none', plan_expires_at timestamp, password text DEFAULT 'hidden');
 CREATE SCHEMA shop;
+CREATE TABLE padded(account char(40), credits integer, plan char(20));
+INSERT INTO padded VALUES ('ann', 5, 'pro');
 CREATE TABLE shop."My Customers"(account text, credits bigint, note text);
 INSERT INTO profiles(id, full_name, credits) VALUES ('00000000-0000-0000-0000-000000000001', E'A, "b"\nc', 13), ('00000000-0000-0000-0000-000000000002', NULL, NULL);
 INSERT INTO credit_purchases(user_id, credits_purchased, amount_paid, payment_id, purchase_date) VALUES ('00000000-0000-0000-0000-000000000001', 10, 5.00, 'pay_1', '2026-07-01 12:00:00.25+02');
@@ -65,9 +67,15 @@ INSERT INTO shop."My Customers" VALUES ('ann', 5, '');
 		"fastapi": {importfile.Options{Form: importfile.FastAPI}, nil, []string{
 			`{"line":2,"account":"1","paid":false,"payment_date":"2026-07-01T12:00:00.5Z","plan":"monthly","plan_expires_at":"2026-07-31T12:00:00.5Z","payments":[{"id":"pay_2"}]}`,
 		}},
-		"csv": {importfile.Options{Form: importfile.CSV}, []string{"shop.My Customers"}, []string{`{"line":2,"account":"ann","credits":5}`}},
+		"csv":        {importfile.Options{Form: importfile.CSV}, []string{"shop.My Customers"}, []string{`{"line":2,"account":"ann","credits":5}`}},
+		"char(n)":    {importfile.Options{Form: importfile.CSV}, []string{"padded"}, []string{`{"line":2,"account":"ann","credits":5,"plan":"pro"}`}},
+		"SQLAlchemy": {importfile.Options{Form: importfile.CSV}, []string{"padded"}, []string{`{"line":2,"account":"ann","credits":5,"plan":"pro"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			url := url
+			if name == "SQLAlchemy" {
+				url = strings.Replace(url, "postgres://", "postgresql+psycopg://", 1)
+			}
 			rows, err := readDatabase(t, url, tt.options, tt.tables...)
 			if err != nil || strings.Join(rows, "\n") != strings.Join(tt.want, "\n") {
 				t.Errorf("got\n%s\n%v, want\n%s", strings.Join(rows, "\n"), err, strings.Join(tt.want, "\n"))

@@ -4,12 +4,11 @@ package importfile
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,7 +18,7 @@ import (
 // Limits of a file.
 const (
 	MaxRow  = 64 << 10  // bytes, about
-	MaxRows = 5_000_000 // of them, 12 bytes are remembered for each id, to find duplicates
+	MaxRows = 5_000_000 // of which the ids are remembered, see [Seen]
 )
 
 // ErrFile says that a file as a whole cannot be read.
@@ -41,6 +40,11 @@ type Options struct {
 	Plans map[string]string
 	// AccountColumn is the column with the account's id, instead of the form's own.
 	AccountColumn string
+	// Name is the file's, for reasons why a row of another file does not fit.
+	Name string
+	// Seen has the ids of the files before, and gets those of this one. Default: this
+	// file is the only one.
+	Seen *Seen
 }
 
 // Reader reads the rows of one file.
@@ -51,8 +55,8 @@ type Reader struct {
 	plans  map[string]string
 	column map[string]int // by name
 	rows   int
-	seed   maphash.Seed
-	seen   map[string]map[uint64]uint32 // lines by kind and digest of an id
+	seen   *Seen
+	file   uint16 // for seen
 }
 
 // NewReader reads the header, which must be there. Its errors wrap [ErrFile].
@@ -65,8 +69,9 @@ func NewReader(from io.Reader, o Options) (*Reader, error) {
 	}
 	r := &Reader{
 		csv: csv.NewReader(buffered), limit: limit, plans: o.Plans,
-		column: make(map[string]int), seed: maphash.MakeSeed(), seen: make(map[string]map[uint64]uint32),
+		column: make(map[string]int), seen: cmp.Or(o.Seen, NewSeen()),
 	}
+	r.file = r.seen.open(o.Name)
 	header, err := r.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: it is empty; its first line must name the columns", ErrFile)
@@ -117,7 +122,7 @@ func (r *Reader) Next() (gateway.ImportRow, error) {
 	row := r.table.read(c)
 	row.Line = line
 	if c.problem == "" {
-		c.problem = r.repeated(row, line)
+		c.problem = r.seen.add(&row, r.file, r.table.accountRepeats)
 	}
 	if c.problem != "" {
 		return gateway.ImportRow{}, &RowError{line, c.problem}
@@ -144,35 +149,6 @@ func fileError(err error) error {
 		return fmt.Errorf("%w: line %d is not CSV: %w", ErrFile, parse.StartLine, parse.Err)
 	}
 	return fmt.Errorf("%w: %w", ErrFile, err)
-}
-
-// repeated says that the file has one of the row's ids twice.
-func (r *Reader) repeated(row gateway.ImportRow, line int64) string {
-	ids := make(map[string][]string)
-	if !r.table.accountRepeats {
-		ids["account"] = []string{row.Account}
-		ids["customer"], ids["subscription"] = row.Customers, row.Subscriptions
-	}
-	for _, p := range row.Payments {
-		ids["payment"] = append(ids["payment"], p.ID)
-	}
-	for _, kind := range []string{"account", "customer", "subscription", "payment"} {
-		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids[kind]))) {
-			digest := maphash.String(r.seed, id)
-			if before, twice := r.seen[kind][digest]; twice {
-				return fmt.Sprintf("the %s is on line %d already", kind, before)
-			}
-		}
-	}
-	for kind, list := range ids {
-		if r.seen[kind] == nil && len(list) > 0 {
-			r.seen[kind] = make(map[uint64]uint32)
-		}
-		for _, id := range list {
-			r.seen[kind][maphash.String(r.seed, id)] = uint32(min(line, 1<<32-1))
-		}
-	}
-	return ""
 }
 
 // limited hands out no more than a row may need, so that a row without an end does not
