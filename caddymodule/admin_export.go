@@ -7,8 +7,16 @@ import (
 
 // accountPage is a page of all accounts, without their orders and parked events.
 type accountPage struct {
-	Accounts []accountView `json:"accounts"`
-	Next     string        `json:"next,omitempty"` // the after of the page that follows
+	Accounts []exportedAccount `json:"accounts"`
+	Next     string            `json:"next,omitempty"` // the after of the page that follows
+}
+
+// exportedAccount is an account with the ids that an operator imported for it.
+type exportedAccount struct {
+	accountView
+	Customers     []string `json:"imported_customers,omitempty"`
+	Subscriptions []string `json:"imported_subscriptions,omitempty"`
+	Payments      []string `json:"imported_payments,omitempty"` // without those that have a standing
 }
 
 // listAccounts serves GET /dodo/accounts. A page may be empty, and an account may be on
@@ -22,9 +30,12 @@ func listAccounts(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := accountPage{Accounts: []accountView{}, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}
+	page := accountPage{Accounts: []exportedAccount{}, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}
 	for _, e := range accounts {
-		page.Accounts = append(page.Accounts, accountViewOf(e.Account, e.Inspection))
+		page.Accounts = append(page.Accounts, exportedAccount{
+			accountView: accountViewOf(e.Account, e.Inspection),
+			Customers:   e.Import.Customers, Subscriptions: e.Import.Subscriptions, Payments: e.Import.Payments,
+		})
 	}
 	return page, nil
 }

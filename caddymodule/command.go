@@ -93,7 +93,7 @@ func sendRaw(cmd *cobra.Command, method, path string, query url.Values, body io.
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	header := http.Header{}
+	header := http.Header{"Connection": {"close"}} // each call has a client of its own, which nobody closes
 	if body != nil {
 		header.Set("Content-Type", "application/json")
 	}

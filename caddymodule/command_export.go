@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func fetch[T any](cmd *cobra.Command, path string, query url.Values) (answer T, 
 }
 
 // account writes an account once: pages may overlap.
-func (e *export) account(a accountView) error {
+func (e *export) account(a exportedAccount) error {
 	if e.seen[a.Account] {
 		return nil
 	}
@@ -117,11 +118,11 @@ func (e *export) account(a accountView) error {
 	err := e.accounts.Write(accountRow(a, e.asOf))
 	for _, g := range a.Grants {
 		err = errors.Join(err, e.grants.Write([]string{
-			a.Account, g.Grant, number(g.Amount), number(g.Left), number(g.Held), instant(g.CreatedAt), instant(g.ExpiresAt),
+			importfile.ToCell(a.Account), importfile.ToCell(g.Grant), number(g.Amount), number(g.Left), number(g.Held), instant(g.CreatedAt), instant(g.ExpiresAt),
 		}))
 	}
 	for _, p := range a.Plans {
-		err = errors.Join(err, e.plans.Write([]string{a.Account, p.Plan, string(p.Status), instant(p.ExpiresAt)}))
+		err = errors.Join(err, e.plans.Write([]string{importfile.ToCell(a.Account), importfile.ToCell(p.Plan), string(p.Status), instant(p.ExpiresAt)}))
 	}
 	if err != nil || a.LastEntry == 0 {
 		return err
@@ -135,7 +136,8 @@ func (e *export) account(a accountView) error {
 		for _, entry := range page.Entries {
 			e.entries++
 			if err := e.ledger.Write([]string{
-				a.Account, number(entry.Seq), instant(entry.At), string(entry.Kind), number(entry.Amount), number(entry.Balance), entry.Grant, entry.Cause,
+				importfile.ToCell(a.Account), number(entry.Seq), instant(entry.At), string(entry.Kind), number(entry.Amount),
+				number(entry.Balance), importfile.ToCell(entry.Grant), importfile.ToCell(entry.Cause),
 			}); err != nil {
 				return err
 			}
@@ -148,12 +150,12 @@ func (e *export) account(a accountView) error {
 }
 
 // accountRow is an account as import csv reads it: what is held counts as not spent.
-func accountRow(a accountView, asOf time.Time) []string {
+func accountRow(a exportedAccount, asOf time.Time) []string {
 	row := map[string]string{
-		"account": a.Account, "credits": number(a.Credits + a.Held), "paid": "false", "payment_date": instant(a.PaymentDate),
+		"account": importfile.ToCell(a.Account), "credits": number(a.Credits + a.Held), "paid": "false", "payment_date": instant(a.PaymentDate),
 		"plan": entitlement.NoPlan, "as_of": instant(asOf),
 	}
-	var subscriptions, payments []string
+	subscriptions, payments := slices.Clone(a.Subscriptions), slices.Clone(a.Payments)
 	for _, s := range a.Standings {
 		if s.Paid {
 			row["paid"] = "true"
@@ -167,7 +169,9 @@ func accountRow(a accountView, asOf time.Time) []string {
 	if len(a.Plans) > 0 {
 		row["plan"], row["plan_expires_at"] = a.Plans[0].Plan, instant(a.Plans[0].ExpiresAt)
 	}
-	row["subscription_id"], row["payment_id"] = strings.Join(subscriptions, " "), strings.Join(payments, " ")
+	for column, ids := range map[string][]string{"customer_id": a.Customers, "subscription_id": subscriptions, "payment_id": payments} {
+		row[column] = strings.Join(slices.Compact(slices.Sorted(slices.Values(ids))), " ")
+	}
 	cells := make([]string, len(importfile.Columns))
 	for i, column := range importfile.Columns {
 		cells[i] = row[column]

@@ -1,6 +1,7 @@
 package entitlement
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -18,6 +19,11 @@ type Import struct {
 	Credits *int64           `json:"credits,omitempty"`
 	Paid    *ImportedPayment `json:"paid,omitempty"`
 	Plan    *ImportedPlan    `json:"plan,omitempty"`
+	// Dodo's ids that the operator named, sorted, for an export: no other record of the
+	// account has them.
+	Customers     []string `json:"customers,omitempty"`
+	Subscriptions []string `json:"subscriptions,omitempty"`
+	Payments      []string `json:"payments,omitempty"` // without those that have a date
 }
 
 // ImportedPayment says whether the customer had paid for something that is not a plan.
@@ -44,7 +50,7 @@ func (i Import) Merge(later Import) Import {
 		return i
 	}
 	if i.IsZero() {
-		return later
+		i.AsOf = later.AsOf
 	}
 	if later.Credits != nil {
 		i.Credits = later.Credits
@@ -55,7 +61,15 @@ func (i Import) Merge(later Import) Import {
 	if later.Plan != nil {
 		i.Plan = later.Plan
 	}
+	i.Customers = union(i.Customers, later.Customers)
+	i.Subscriptions = union(i.Subscriptions, later.Subscriptions)
+	i.Payments = union(i.Payments, later.Payments)
 	return i
+}
+
+// union has the ids of both, sorted, each once; nil for none.
+func union(a, b []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
 // Effect is one grant with the credits, and access to the plan until its end.

@@ -1,11 +1,16 @@
 package gateway
 
-import "context"
+import (
+	"context"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
 
 // Exported is an account as it is now. Of an [Inspection] it has the account and its
 // snapshot.
 type Exported struct {
 	Account string
+	Import  entitlement.Import // what an operator imported, with Dodo's ids
 	Inspection
 }
 
@@ -20,6 +25,15 @@ func (g *Gateway) Export(ctx context.Context, after string, limit int) (accounts
 		if e.Inspection.Account, err = g.Store.Account(ctx, id); err != nil {
 			return nil, "", err
 		}
+		object, err := g.Store.Object(ctx, id, importRef)
+		if err != nil {
+			return nil, "", err
+		}
+		record, err := recordOf(importRef, object)
+		if err != nil {
+			return nil, "", err
+		}
+		e.Import = record.Import
 		e.Snapshot = e.Inspection.Account.Snapshot(g.Clock(), g.Catalog.Ranking())
 		accounts = append(accounts, e)
 	}

@@ -275,7 +275,12 @@ func (i *importing) balance(ctx context.Context) error {
 
 // said is what the row says of the account itself.
 func (i *importing) said() entitlement.Import {
-	said := entitlement.Import{AsOf: i.asOf, Credits: i.row.Credits}
+	said := entitlement.Import{AsOf: i.asOf, Credits: i.row.Credits, Customers: i.row.Customers, Subscriptions: i.row.Subscriptions}
+	for _, p := range i.row.Payments {
+		if p.At.IsZero() { // any other one is in the account's standings
+			said.Payments = append(said.Payments, p.ID)
+		}
+	}
 	paidAt := instant(i.row.PaymentDate)
 	if i.row.Paid != nil {
 		said.Paid = &entitlement.ImportedPayment{Paid: *i.row.Paid}
