@@ -232,7 +232,7 @@ func (i *importing) signup(ctx context.Context) error {
 		if string(object.State) == signupState {
 			return nil
 		}
-		given := object.Version > 0 && i.SignupCredits > 0
+		given := object.Version > 0 // whatever the config says of sign-up credits now
 		if i.dry {
 			if given {
 				i.change("the sign-up credits are taken back, because the imported balance has them")

@@ -184,6 +184,17 @@ func TestImportAndSignup(t *testing.T) {
 	})
 }
 
+// TestImportAfterSignupEnded: sign-up credits are part of the balance also if the config gives none any
+// more.
+func TestImportAfterSignupEnded(t *testing.T) {
+	each(t, settings{signupCredits: 3}, func(t *testing.T, w *world) {
+		w.has("early", 3, false)
+		w.SignupCredits = 0
+		w.changes(1, gateway.ImportRow{Account: "early", Credits: ptr[int64](13)})
+		w.has("early", 13, false)
+	})
+}
+
 // TestImportRefuses: what does not fit changes nothing, and says why.
 func TestImportRefuses(t *testing.T) {
 	each(t, settings{products: oldProducts}, func(t *testing.T, w *world) {

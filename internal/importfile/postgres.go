@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -41,20 +42,16 @@ func (f Form) columns() []string {
 	}
 }
 
-func databaseSources(f Form, url string, tables []string) ([]Source, error) {
-	config, err := pgconn.ParseConfig(url)
+func databaseSources(f Form, address string, tables []string) ([]Source, error) {
+	config, err := pgconn.ParseConfig(withoutDriverSettings(address))
 	if err != nil {
 		return nil, fmt.Errorf("the database's URL: %w", err)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
-	for name, value := range map[string]string{
-		"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8",
-		"default_transaction_read_only": "on", "application_name": "dodogate import",
-	} {
-		config.RuntimeParams[name] = value
-	}
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	config.RuntimeParams["application_name"] = "dodogate import"
 	if len(tables) == 0 {
 		tables = f.tables()
 	}
@@ -71,6 +68,59 @@ func databaseSources(f Form, url string, tables []string) ([]Source, error) {
 	return sources, nil
 }
 
+// beginReading opens the transaction that a table is read in. What it sets is not sent when
+// the connection begins, because PgBouncer and the poolers of hosted databases refuse that.
+const beginReading = "BEGIN READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+
+// serverSettings are the parameters of a URL that pgconn sends to the server and that
+// say which tables are meant. It knows those for itself, such as sslmode.
+var serverSettings = []string{"search_path", "options"}
+
+// ownSettings are the parameters that pgconn keeps for itself.
+var ownSettings = []string{
+	"host", "port", "database", "dbname", "user", "password", "passfile", "connect_timeout", "sslmode", "sslkey", "sslcert",
+	"sslrootcert", "sslnegotiation", "sslpassword", "sslsni", "krbspn", "krbsrvname", "target_session_attrs", "service", "servicefile",
+	"channel_binding", "require_auth", "min_protocol_version", "max_protocol_version",
+}
+
+// withoutDriverSettings is the URL without parameters for another driver, which the server
+// would refuse: pgbouncer and schema of Prisma, ssl of asyncpg and of JavaScript, and others. ssl
+// becomes sslmode, and schema the search_path.
+func withoutDriverSettings(address string) string {
+	base, text, found := strings.Cut(address, "?")
+	if !found {
+		return address
+	}
+	given, err := url.ParseQuery(text)
+	if err != nil {
+		return address // pgconn says what is wrong with it
+	}
+	kept := url.Values{}
+	for name, values := range given {
+		switch {
+		case slices.Contains(ownSettings, name) || slices.Contains(serverSettings, name):
+			kept[name] = values
+		case name == "ssl" && !given.Has("sslmode"):
+			kept.Set("sslmode", sslMode(given.Get(name)))
+		case name == "schema" && !given.Has("search_path"):
+			kept.Set("search_path", pgx.Identifier{given.Get(name)}.Sanitize())
+		}
+	}
+	return base + "?" + kept.Encode()
+}
+
+// sslMode is libpq's word for what other drivers call ssl.
+func sslMode(ssl string) string {
+	switch strings.ToLower(ssl) {
+	case "true", "1", "on", "yes", "":
+		return "require"
+	case "false", "0", "off", "no":
+		return "disable"
+	default:
+		return ssl
+	}
+}
+
 // openTable has the server write the table as CSV, which comes as it is read.
 func openTable(f Form, config *pgconn.Config, name string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -80,7 +130,10 @@ func openTable(f Form, config *pgconn.Config, name string) (io.ReadCloser, error
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	t := &databaseTable{cancel: cancel, done: make(chan struct{})}
-	query, err := f.selects(ctx, db, name)
+	query := ""
+	if _, err = db.Exec(ctx, beginReading).ReadAll(); err == nil {
+		query, err = f.selects(ctx, db, name)
+	}
 	if err != nil {
 		cancel()
 		_ = db.Close(context.Background())

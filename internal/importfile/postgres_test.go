@@ -69,12 +69,17 @@ INSERT INTO shop."My Customers" VALUES ('ann', 5, '');
 		}},
 		"csv":        {importfile.Options{Form: importfile.CSV}, []string{"shop.My Customers"}, []string{`{"line":2,"account":"ann","credits":5}`}},
 		"char(n)":    {importfile.Options{Form: importfile.CSV}, []string{"padded"}, []string{`{"line":2,"account":"ann","credits":5,"plan":"pro"}`}},
+		"Prisma":     {importfile.Options{Form: importfile.CSV}, []string{"My Customers"}, []string{`{"line":2,"account":"ann","credits":5}`}},
 		"SQLAlchemy": {importfile.Options{Form: importfile.CSV}, []string{"padded"}, []string{`{"line":2,"account":"ann","credits":5,"plan":"pro"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := url
-			if name == "SQLAlchemy" {
+			switch name {
+			case "Prisma":
+				url += "&schema=shop&pgbouncer=true&connection_limit=1"
+			case "SQLAlchemy":
 				url = strings.Replace(url, "postgres://", "postgresql+psycopg://", 1)
+				url = strings.Replace(url, "sslmode=disable", "ssl=false", 1)
 			}
 			rows, err := readDatabase(t, url, tt.options, tt.tables...)
 			if err != nil || strings.Join(rows, "\n") != strings.Join(tt.want, "\n") {
@@ -92,6 +97,7 @@ INSERT INTO shop."My Customers" VALUES ('ann', 5, '');
 		"no column":      {url, importfile.CSV, "pg_class", "none of the columns"},
 		"none is named":  {url, importfile.CSV, "", "--table"},
 		"injection":      {url, importfile.CSV, `users; DROP TABLE users`, "does not exist"},
+		"TLS is wanted":  {strings.Replace(url, "sslmode=disable", "ssl=true", 1), importfile.FastAPI, "", "refused TLS"},
 		"no server":      {"postgres://tester:hidden@127.0.0.1:1/x?connect_timeout=5", importfile.FastAPI, "", "connect to the database"},
 		"not a database": {"postgres://tester:hidden@127.0.0.1:x/", importfile.FastAPI, "", "URL"},
 	} {
