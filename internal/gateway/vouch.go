@@ -67,25 +67,26 @@ func (g *Gateway) Vouch(ctx context.Context, account, email string) error {
 	if owner != account {
 		g.Logger.Warn("the login vouches for the e-mail address of another account; purchases with it go to the account that came first",
 			"account", account, "first", owner)
-	} else if err := g.adopt(ctx, email); err != nil {
-		return err
+	} else if searched, err := g.adopt(ctx, email); err != nil || !searched {
+		return err // the next request tries again
 	}
 	g.vouched.note(account, email)
 	return nil
 }
 
 // adopt applies parked purchases with the address. One that is not found, because much
-// is parked or somebody else searches, is left to the next redrive.
-func (g *Gateway) adopt(ctx context.Context, email string) error {
+// is parked, is left to the next redrive. While another search is under way it does nothing
+// and returns false.
+func (g *Gateway) adopt(ctx context.Context, email string) (searched bool, err error) {
 	if !g.vouched.search.TryLock() {
-		return nil
+		return false, nil
 	}
 	defer g.vouched.search.Unlock()
 	after := ""
 	for range maxSearched {
 		page, next, err := g.Store.ParkedEvents(ctx, after, redrivePage)
 		if err != nil {
-			return fmt.Errorf("read parked events: %w", err)
+			return false, fmt.Errorf("read parked events: %w", err)
 		}
 		for _, record := range page {
 			event, err := dodo.Decode(record.Body)
@@ -93,14 +94,14 @@ func (g *Gateway) adopt(ctx context.Context, email string) error {
 				continue
 			}
 			if _, _, err := g.redrive(ctx, record); err != nil {
-				return fmt.Errorf("apply parked event: %w", err)
+				return false, fmt.Errorf("apply parked event: %w", err)
 			}
 		}
 		if after = next; next == "" {
 			break
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // emailRef names an address without showing it to readers of the store.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,35 @@ func TestMatchEmail(t *testing.T) {
 		w.has("ann", 510, true)
 		w.has("late", 0, false)
 	})
+}
+
+// slowSearch is a store whose parked events cannot be read until they are released.
+type slowSearch struct {
+	store.Store
+	begun, release chan struct{}
+}
+
+func (s *slowSearch) ParkedEvents(ctx context.Context, after string, limit int) ([]store.Event, string, error) {
+	s.begun <- struct{}{}
+	<-s.release
+	return s.Store.ParkedEvents(ctx, after, limit)
+}
+
+// TestMatchEmailDuringSearch: a purchase that was not looked for, because purchases of another
+// account were, is adopted at a later request.
+func TestMatchEmailDuringSearch(t *testing.T) {
+	slow := &slowSearch{Store: openBolt(t), begun: make(chan struct{}, 10), release: make(chan struct{})}
+	w := newWorld(t, slow, settings{products: oldProducts, hold: true, matchEmail: true})
+	w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
+	other := make(chan error)
+	go func() { other <- w.Vouch(t.Context(), "other", "other@example.com") }()
+	<-slow.begun
+	must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+	w.has("ann", 0, false)
+	close(slow.release)
+	must(t, <-other)
+	must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+	w.has("ann", 500, true)
 }
 
 // TestMatchEmailIsOff: without the option no address leads anywhere.
