@@ -26,7 +26,7 @@ func (a *Ask) ask(ctx context.Context, c credentials, about Forwarded, agent str
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return gateway.Identity{}, errors.New("too many questions wait for the app")
+		return gateway.Identity{}, errCrowded
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.options.URL, nil)
 	if err != nil {

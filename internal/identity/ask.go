@@ -63,6 +63,13 @@ const (
 	MaxCalls          = 10_000
 )
 
+// maxQueue bounds how many questions wait for one of the calls. Each holds up to
+// maxCredential bytes, and it waits on when its client has left.
+const maxQueue = 1000
+
+// errCrowded says that the queue is full.
+var errCrowded = errors.New("too many questions wait for the app")
+
 // Check finds what is wrong with the settings themselves. It calls nobody, and takes
 // settings whose placeholders are not filled in yet.
 func (o *AskOptions) Check() error {
@@ -127,7 +134,8 @@ type Ask struct {
 	client   *http.Client
 	memory   *memory
 	flights  singleflight.Group
-	slots    chan struct{}
+	slots    chan struct{} // one for each call
+	queue    chan struct{} // one for each question, under way or waiting
 }
 
 // NewAsk makes a source of options whose placeholders are filled in.
@@ -136,7 +144,7 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		return nil, err
 	}
 	o.fill()
-	a := &Ask{options: o, memory: newMemory(), slots: make(chan struct{}, o.Calls)}
+	a := &Ask{options: o, memory: newMemory(), slots: make(chan struct{}, o.Calls), queue: make(chan struct{}, o.Calls+maxQueue)}
 	for _, path := range []Path{o.Fields.Account, o.Fields.Email, o.Fields.EmailVerified, o.Fields.Name} {
 		a.needBody = a.needBody || len(path) > 0
 	}
@@ -242,6 +250,12 @@ func (a *Ask) together(r *http.Request, d digest, c credentials) (*finding, erro
 		if found, ok := a.memory.find(d, a.options.Clock()); ok { // it was found out a moment ago
 			return found, nil
 		}
+		select {
+		case a.queue <- struct{}{}:
+			defer func() { <-a.queue }()
+		default: // not remembered: the next request may find a place
+			return a.failed(errCrowded), nil
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.options.Timeout)
 		defer cancel()
 		found := a.find(ctx, c, about, agent)
@@ -266,17 +280,24 @@ const (
 // find asks the app, and says for how long the answer counts.
 func (a *Ask) find(ctx context.Context, c credentials, about Forwarded, agent string) *finding {
 	who, err := a.ask(ctx, c, about, agent)
+	if err != nil {
+		return a.failed(err)
+	}
 	remember := a.options.Remember
-	switch {
-	case err != nil:
-		a.options.Observe(Unavailable)
-		err = fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err)
-		remember = rememberFailure
-	case who.Account == "":
+	if who.Account == "" {
 		a.options.Observe(Refused)
 		remember = min(remember, rememberNobody)
-	default:
+	} else {
 		a.options.Observe(Verified)
 	}
-	return &finding{who: who, err: err, until: a.options.Clock().Add(remember).UnixNano()}
+	return &finding{who: who, until: a.options.Clock().Add(remember).UnixNano()}
+}
+
+// failed is what counts of credentials that the app cannot be asked about.
+func (a *Ask) failed(err error) *finding {
+	a.options.Observe(Unavailable)
+	return &finding{
+		err:   fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err),
+		until: a.options.Clock().Add(rememberFailure).UnixNano(),
+	}
 }

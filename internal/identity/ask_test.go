@@ -1,11 +1,13 @@
 package identity_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -263,6 +265,46 @@ func TestAskTogether(t *testing.T) {
 	if n := a.asked.Load(); n != 5 {
 		t.Errorf("asked %d times about 5 visitors", n)
 	}
+}
+
+// Clients that send ever new cookies and leave don't pile up questions.
+func TestAskAbandoned(t *testing.T) {
+	const clients = 5000
+	release := make(chan struct{})
+	a := newApp(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		says(`{"id":"alice"}`)(w, r)
+	})
+	end := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(end)
+	l := newAsk(t, a, identity.AskOptions{Calls: 1, Timeout: 30 * time.Second})
+	before := runtime.NumGoroutine()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for i := range clients {
+		r := request("Cookie", fmt.Sprintf("sid=%d", i)).WithContext(gone)
+		if who, err := l.source.Identify(r, true); !errors.Is(err, gateway.ErrLoginUnavailable) {
+			t.Fatalf("%+v, %v", who, err)
+		}
+	}
+	if n := runtime.NumGoroutine() - before; n > clients/2 {
+		t.Fatalf("%d questions wait for clients that have left", n)
+	}
+	// A new visitor hears at once that the login is overloaded, and that is not remembered.
+	if who, err := l.identify("Cookie", "sid=alice"); !errors.Is(err, gateway.ErrLoginUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%+v, %v", who, err)
+	}
+	end()
+	for range 2000 { // the queue empties in the background
+		if who, err := l.identify("Cookie", "sid=alice"); err == nil && who.Account == "alice" {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("the visitor is still refused")
 }
 
 // A question that comes back to a gateway is not asked about again.
