@@ -290,7 +290,7 @@ func (a *Ask) find(ctx context.Context, c credentials, about Forwarded, agent st
 	} else {
 		a.options.Observe(Verified)
 	}
-	return &finding{who: who, until: a.options.Clock().Add(remember).UnixNano()}
+	return &finding{who: who, until: a.options.Clock().Add(remember).UnixMilli()}
 }
 
 // failed is what counts of credentials that the app cannot be asked about.
@@ -298,6 +298,6 @@ func (a *Ask) failed(err error) *finding {
 	a.options.Observe(Unavailable)
 	return &finding{
 		err:   fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err),
-		until: a.options.Clock().Add(rememberFailure).UnixNano(),
+		until: a.options.Clock().Add(rememberFailure).UnixMilli(),
 	}
 }

@@ -328,7 +328,7 @@ func (j *JWT) verify(ctx context.Context, token string, now time.Time) (*finding
 	if err != nil {
 		return nil, err
 	}
-	return &finding{who: who, until: until.UnixNano(), gone: &key.gone}, nil
+	return &finding{who: who, until: until.UnixMilli(), gone: &key.gone}, nil
 }
 
 // maxTries bounds how many keys are tried for one token.

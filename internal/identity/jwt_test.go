@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -159,6 +160,25 @@ func TestVerifiedOnce(t *testing.T) {
 		l.is(token, "alice")
 		l.pass(time.Second)
 		l.fails(token, gateway.ErrCredentials)
+	}
+}
+
+// A token with an end far away is remembered like any other, and a shorter one is not
+// remembered beyond its end.
+func TestRememberedUntil(t *testing.T) {
+	issuer := identitytest.NewIssuer(t, jose.ES256)
+	for name, end := range map[string]any{
+		"the year 2262": 9_223_372_036, "beyond it": 9_223_372_037, "the year 2286": 10_000_000_000, "the year 9999": 253_402_300_799,
+		"the last one": 1 << 40, "with an exponent": json.RawMessage("1e10"),
+	} {
+		l := newJWT(t, ofIssuer(issuer))
+		token := issuer.Sign(l.claims(map[string]any{"exp": end}))
+		for range 3 {
+			l.is(token, "alice")
+		}
+		if l.count(identity.Verified) != 1 {
+			t.Errorf("%s: verified %d times", name, l.count(identity.Verified))
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ type digest [sha256.Size]byte
 type finding struct {
 	who   gateway.Identity
 	err   error // instead
-	until int64 // Unix nanoseconds; it counts before that
+	until int64 // Unix milliseconds, which no date of a token overflows; it counts before that
 	// gone is set when the key that signed the credential is no longer trusted; nil for
 	// credentials that no key signed.
 	gone *atomic.Bool
@@ -63,7 +63,7 @@ func (m *memory) find(d digest, now time.Time) (*finding, bool) {
 	if !ok {
 		return nil, false
 	}
-	if now.UnixNano() >= f.until || f.gone != nil && f.gone.Load() {
+	if now.UnixMilli() >= f.until || f.gone != nil && f.gone.Load() {
 		m.entries.Invalidate(d)
 		return nil, false
 	}
