@@ -16,6 +16,9 @@ const maxCredential = 16 << 10
 // part of them.
 func refused(why string) error { return fmt.Errorf("%w: %s", gateway.ErrCredentials, why) }
 
+// blanks may stand around the parts of a header (RFC 9110, 5.6.3).
+const blanks = " \t"
+
 // bearer is the token of an Authorization header (RFC 6750, 2.1). A request with another
 // scheme brings none.
 func bearer(header http.Header) (token string, err error) {
@@ -23,8 +26,15 @@ func bearer(header http.Header) (token string, err error) {
 	if len(lines) == 0 {
 		return "", nil
 	}
-	if scheme, rest, _ := strings.Cut(lines[0], " "); strings.EqualFold(scheme, "Bearer") {
-		if token = strings.Trim(rest, " "); token == "" {
+	// Apps and proxies accept other blanks than the one space of the RFC. A line that one of
+	// them takes for a token must not leave the decision to the cookie here.
+	line := strings.Trim(lines[0], blanks)
+	scheme, rest := line, ""
+	if i := strings.IndexAny(line, blanks); i >= 0 {
+		scheme, rest = line[:i], line[i:]
+	}
+	if strings.EqualFold(scheme, "Bearer") {
+		if token = strings.Trim(rest, blanks); token == "" {
 			return "", refused("bearer without a token")
 		}
 	}
@@ -40,14 +50,14 @@ func cookie(header http.Header, name string) (value string, err error) {
 	found := false
 	for _, line := range header["Cookie"] {
 		for part := range strings.SplitSeq(line, ";") {
-			key, text, ok := strings.Cut(strings.Trim(part, " \t"), "=")
-			if !ok || key != name {
+			key, text, ok := strings.Cut(part, "=")
+			if !ok || strings.Trim(key, blanks) != name { // as most servers trim names
 				continue
 			}
 			if found {
 				return "", refused("several cookies of the name")
 			}
-			found, value = true, strings.Trim(text, `"`)
+			found, value = true, strings.Trim(strings.Trim(text, blanks), `"`)
 		}
 	}
 	return value, nil
@@ -67,9 +77,9 @@ func cookies(header http.Header, names []string) string {
 	var kept []string
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, ";") {
-			part = strings.Trim(part, " \t")
+			part = strings.Trim(part, blanks)
 			key, _, ok := strings.Cut(part, "=")
-			if ok && isWanted(key, names) {
+			if ok && isWanted(strings.TrimRight(key, blanks), names) {
 				kept = append(kept, part)
 			}
 		}
