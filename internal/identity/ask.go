@@ -229,7 +229,8 @@ func (a *Ask) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 		a.options.Observe(Unavailable)
 		return gateway.Identity{}, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, errLoop)
 	}
-	digest := a.memory.digest(c.cookie, c.authorization)
+	// The app hears the host, too, and may have other users for another one.
+	digest := a.memory.digest(r.Host, c.cookie, c.authorization)
 	if found, ok := a.memory.find(digest, a.options.Clock()); ok {
 		a.options.Observe(Remembered)
 		return found.who, found.err

@@ -195,6 +195,26 @@ func TestAskRemembers(t *testing.T) {
 	}
 }
 
+// An answer for one host is not taken for another: the app may give each its own users.
+func TestAskOfTwoHosts(t *testing.T) {
+	a := newApp(t, func(w http.ResponseWriter, r *http.Request) {
+		says(`{"id":"alice of `+r.Header.Get("X-Forwarded-Host")+`"}`)(w, r)
+	})
+	l := newAsk(t, a, identity.AskOptions{})
+	for range 2 {
+		for _, host := range []string{"one.example", "two.example", "one.exampl", "ONE.example"} {
+			r := request("Cookie", "esid=1", "Authorization", "Basic YTpi")
+			r.Host = host
+			if who, err := l.source.Identify(r, true); err != nil || who.Account != "alice of "+host {
+				t.Errorf("%s: %+v, %v", host, who, err)
+			}
+		}
+	}
+	if n := a.asked.Load(); n != 4 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // What the app hears: the credentials that count, who the client is, and no body.
 func TestAskPassesOn(t *testing.T) {
 	var heard http.Header
@@ -214,7 +234,7 @@ func TestAskPassesOn(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example.com/buy?id=mallory", strings.NewReader(`{"id":"mallory"}`))
 	r.RemoteAddr = "192.0.2.7:1234"
 	for name, value := range map[string]string{
-		"Cookie": "_ga=1; sid=2; auth.0=3; xsid=4", "Authorization": "Bearer t", "User-Agent": "browser", "X-Forwarded-For": "10.0.0.1", "X-User": "mallory",
+		"Cookie": "_ga=1; sid=2; auth.0=3; xsid=4; sid =5", "Authorization": "Bearer t", "User-Agent": "browser", "X-Forwarded-For": "10.0.0.1", "X-User": "mallory",
 	} {
 		r.Header.Set(name, value)
 	}
@@ -223,7 +243,7 @@ func TestAskPassesOn(t *testing.T) {
 		t.Errorf("%+v, %v", who, err)
 	}
 	heard.Del("Accept-Encoding")
-	want := "map[Accept:[application/json] Authorization:[Bearer t] Cookie:[sid=2; auth.0=3] Dodogate-Ask:[1] User-Agent:[browser] X-Forwarded-For:[192.0.2.7] X-Forwarded-Host:[shop.example.com] X-Forwarded-Proto:[https]]"
+	want := "map[Accept:[application/json] Authorization:[Bearer t] Cookie:[sid=2; auth.0=3; sid =5] Dodogate-Ask:[1] User-Agent:[browser] X-Forwarded-For:[192.0.2.7] X-Forwarded-Host:[shop.example.com] X-Forwarded-Proto:[https]]"
 	if got := fmt.Sprint(heard); got != want || len(body) > 0 {
 		t.Errorf("the app hears\n%s %q\nwant\n%s", got, body, want)
 	}

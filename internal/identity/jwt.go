@@ -260,7 +260,7 @@ func (j *JWT) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 	}
 	now := j.clock()
 	j.ring.tick(now)
-	digest := j.memory.digest(token, "")
+	digest := j.memory.digest(token)
 	if found, ok := j.memory.find(digest, now); ok {
 		j.observe(Remembered)
 		return found.who, nil

@@ -46,14 +46,15 @@ func newMemory() *memory {
 	return m
 }
 
-// digest is the digest of a credential in two parts. The usual ones are put together on
-// the stack.
-func (m *memory) digest(first, second string) digest {
+// digest is the digest of a credential in several parts. The usual ones are put together
+// on the stack.
+func (m *memory) digest(parts ...string) digest {
 	var room [2 << 10]byte
 	text := append(room[:0], m.key[:]...)
-	text = binary.BigEndian.AppendUint32(text, uint32(len(first)))
-	text = append(text, first...)
-	text = append(text, second...)
+	for _, part := range parts {
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
+		text = append(text, part...)
+	}
 	return sha256.Sum256(text)
 }
 
