@@ -7,11 +7,13 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
+const expressWebhook = "/api/payments/webhook"
+
 // The routes of the hand-written integration in Node and Express that sells credits.
 func (a *API) expressRoutes() map[string]route {
 	return map[string]route{
 		"/api/payments/create-checkout": {method: http.MethodPost, change: true, serve: a.expressCheckout, say: sayExpress},
-		"/api/payments/webhook":         {method: http.MethodPost, serve: a.webhook(sayExpress), say: sayExpress},
+		expressWebhook:                  {method: http.MethodPost, serve: a.webhook(sayExpress), say: sayExpress},
 	}
 }
 

@@ -11,13 +11,15 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
+const fastAPIWebhook = "/payment/webhook"
+
 // The routes of the hand-written integration in Python and FastAPI that sells one plan.
 func (a *API) fastAPIRoutes() map[string]route {
 	return map[string]route{
 		"/payment/status":                  {method: http.MethodGet, serve: a.fastAPIStatus, say: sayFastAPI},
 		"/payment/create-checkout-session": {method: http.MethodPost, change: true, serve: a.fastAPICheckout, say: sayFastAPI},
 		"/payment/success":                 {method: http.MethodPost, change: true, serve: a.fastAPISuccess, say: sayFastAPI},
-		"/payment/webhook":                 {method: http.MethodPost, serve: a.webhook(sayFastAPI), say: sayFastAPI},
+		fastAPIWebhook:                     {method: http.MethodPost, serve: a.webhook(sayFastAPI), say: sayFastAPI},
 	}
 }
 

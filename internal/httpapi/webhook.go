@@ -19,17 +19,26 @@ const maxEvent = 1 << 20
 
 // Webhook serves the webhook route alone, at whatever path it is put. It needs
 // no identity, and no page of another site can do anything with it, because the
-// signature says who sent it.
+// signature says who sent it. At the address of an older integration it answers in the
+// words of that integration, as [Options.Compat] does.
 func (a *API) Webhook() http.Handler {
-	at := a.routes[webhookRoute]
+	routes := map[string]route{
+		expressWebhook: a.expressRoutes()[expressWebhook],
+		fastAPIWebhook: a.fastAPIRoutes()[fastAPIWebhook],
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin(w, r)
+		at := a.routes[webhookRoute]
+		clean, _ := canonical(r.URL.Path)
+		if old, ok := routes[clean]; ok {
+			at = old
+		}
 		err := a.admit(w, r, at)
 		if err == nil {
 			err = at.serve(w, r)
 		}
 		if err != nil {
-			a.fail(w, r, err)
+			a.failAt(w, r, at, err)
 		}
 	})
 }
