@@ -44,7 +44,7 @@ func (a *Ask) ask(ctx context.Context, c credentials, about Forwarded, agent str
 	set("X-Forwarded-For", about.For)
 	set("X-Forwarded-Host", about.Host)
 	set("X-Forwarded-Proto", about.Proto)
-	set(guardHeader, "1")
+	set(guardHeader, guardMark)
 	resp, err := a.client.Do(r)
 	if err != nil {
 		return gateway.Identity{}, withoutURL(err)

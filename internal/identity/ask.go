@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -206,9 +207,11 @@ func forwardedPlainly(r *http.Request) Forwarded {
 	return Forwarded{For: strings.TrimPrefix(host, "["), Host: r.Host, Proto: proto}
 }
 
-// guardHeader marks the questions of a gateway. One that comes back to a gateway is not
-// asked about again.
+// guardHeader marks the questions of a process. One that comes back to it is not asked
+// about again. No client can guess the mark, or it could make its request look like that.
 const guardHeader = "Dodogate-Ask"
+
+var guardMark = rand.Text()
 
 var errLoop = errors.New("ask leads back to a gateway that asks; give it the app's own address")
 
@@ -225,7 +228,7 @@ func (a *Ask) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 		return gateway.Identity{}, refused("several Authorization lines, or too many cookies")
 	case c.cookie == "" && c.authorization == "":
 		return gateway.Identity{}, nil
-	case len(r.Header[guardHeader]) > 0:
+	case slices.Contains(r.Header[guardHeader], guardMark):
 		a.options.Observe(Unavailable)
 		return gateway.Identity{}, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, errLoop)
 	}
