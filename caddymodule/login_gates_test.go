@@ -92,6 +92,38 @@ func TestGatesWhileLoginIsDown(t *testing.T) {
 	}
 }
 
+// While a login is down the log says it once, whatever is asked.
+func TestLoginOutageIsLoggedOnce(t *testing.T) {
+	b := newBench(t)
+	app := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	b.mustLoad(caddyfile(usualDodo+"\n\tlog {\n\t\toutput file {{Dir}}/caddy.log\n\t}", `
+	dodo_gateway {
+		ask `+app+`/api/me
+		compat fastapi
+	}
+	dodo_require /required paid
+	dodo_charge /charged 1
+	respond "free"`))
+	for i := range 5 {
+		for _, path := range []string{"/payments/status", "/payments/history", "/payment/status", "/required", "/charged", "/free"} {
+			b.do("GET", path, "", "Cookie", fmt.Sprintf("sid=%d", i))
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(b.Dir, "caddy.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, `"level":"error"`) {
+			told = append(told, line)
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "the login cannot be asked") {
+		t.Errorf("%d lines: %v", len(told), told)
+	}
+}
+
 // A token that is not valid is nobody's on a matcher, and 401 at a gate; nothing in a
 // body, a query or another header makes it somebody's.
 func TestGatesWithBadTokens(t *testing.T) {

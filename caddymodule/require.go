@@ -136,7 +136,7 @@ func (h *Require) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 func logUnjudged(r *http.Request, logger *slog.Logger, err error) {
 	p := httpapi.ProblemOf(err)
 	level := slog.LevelError
-	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError { // the client's doing
+	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError || httpapi.FillsLog(err) { // the client's doing
 		level = slog.LevelDebug
 	}
 	logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)

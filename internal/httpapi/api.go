@@ -269,7 +269,7 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 		return
 	}
 	level := slog.LevelError
-	if r.Context().Err() != nil || isCrowding(err) { // the client left, and that is why; or it fills the log as fast as it asks
+	if r.Context().Err() != nil || FillsLog(err) { // the client left, and that is why
 		level = slog.LevelDebug
 	}
 	name := a.base.route(r.URL.Path)
@@ -279,9 +279,11 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 	a.logger.Log(r.Context(), level, "request failed", "route", name, "code", p.Code, "error", err)
 }
 
-// isCrowding reports that clients hold all places, which any of them can cause at will.
-func isCrowding(err error) bool {
-	return errors.Is(err, ErrTooManyBodies) || errors.Is(err, gateway.ErrTooManyWaiting)
+// FillsLog reports that clients can cause an error as fast as they ask: they hold all
+// places, or have credentials that nobody can judge. The host that asks the login says
+// once that it cannot.
+func FillsLog(err error) bool {
+	return errors.Is(err, ErrTooManyBodies) || errors.Is(err, gateway.ErrTooManyWaiting) || errors.Is(err, gateway.ErrLoginUnavailable)
 }
 
 // serveJSON runs a use case for whoever is signed in, and answers with what it
