@@ -260,7 +260,8 @@ func (a *Ask) together(r *http.Request, d digest, c credentials) (*finding, erro
 		default: // not remembered: the next request may find a place
 			return a.failed(errCrowded), nil
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.options.Timeout)
+		// Not the request's own context: it would keep the connection's buffers as long.
+		ctx, cancel := context.WithTimeout(context.Background(), a.options.Timeout)
 		defer cancel()
 		found := a.find(ctx, c, about, agent)
 		a.memory.keep(d, found)
