@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -262,6 +263,55 @@ func TestBadTokens(t *testing.T) {
 	l.is(issuer.Sign(l.claims(map[string]any{"aud": []string{"x", audience}})), "alice")
 	l.is(issuer.Sign(l.claims(map[string]any{"sub": strings.Repeat("x", 256)})), strings.Repeat("x", 256))
 	l.is(issuer.Sign(l.claims(map[string]any{"exp": float64(l.in(time.Minute)) + 0.5})), "alice")
+}
+
+// A token cannot say where its key is, nor bring it along.
+func TestKeysThatTokensName(t *testing.T) {
+	issuer, evil := identitytest.NewIssuer(t, jose.EdDSA), identitytest.NewIssuer(t, jose.EdDSA)
+	l := newJWT(t, ofIssuer(issuer))
+	l.is(issuer.Sign(l.claims(nil)), "alice")
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := json.Marshal(l.claims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := issuer.Public().KeyID
+	for name, header := range map[string]map[jose.HeaderKey]any{
+		"its own":          {"kid": known, "jwk": jose.JSONWebKey{Key: key.Public()}},
+		"at an address":    {"kid": known, "jku": evil.URL},
+		"a certificate at": {"kid": known, "x5u": evil.URL},
+		"a file":           {"kid": "../../../../proc/self/environ"},
+		"an address":       {"kid": evil.URL},
+		"a query":          {"kid": "x' UNION SELECT 'key"},
+		"a null":           {"kid": known + "\x00"},
+		"nothing":          {},
+	} {
+		options := new(jose.SignerOptions)
+		for header, value := range header {
+			options.WithHeader(header, value)
+		}
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who, err := l.bearer(token); !errors.Is(err, gateway.ErrCredentials) {
+			t.Errorf("%s: %+v, %v", name, who, err)
+		}
+	}
+	if n := evil.Fetches.Load(); n != 0 {
+		t.Errorf("%d fetches from an address that a token names", n)
+	}
 }
 
 // What is verified as one algorithm with one key is not taken for another.
