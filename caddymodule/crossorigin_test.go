@@ -1,11 +1,17 @@
 package caddymodule_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/dodogate/dodogate/internal/identity/identitytest"
 )
 
 // A login that a browser sends by itself must not let other sites spend its credits.
@@ -125,6 +131,33 @@ func TestTrustedOriginsOfOwnRoutes(t *testing.T) {
 	} {
 		if a := buy(header...); a.status != http.StatusCreated {
 			t.Errorf("%v: %d %s", header, a.status, a.body)
+		}
+	}
+}
+
+// A bearer token that the login does not look at is no proof that no other page sent it.
+func TestCrossOriginIgnoredBearer(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	t.Setenv("DODOGATE_TEST_JWT", secret)
+	token := identitytest.Sign(t, jose.JSONWebKey{Key: []byte(secret), Algorithm: "HS256"}, fmt.Sprintf(`{"sub":"alice","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	for option, want := range map[string]int{"bearer off": 403, "": 200} {
+		b := newBench(t)
+		b.mustLoad(caddyfile(usualDodo, `
+	dodo_gateway {
+		jwt {
+			secret {env.DODOGATE_TEST_JWT}
+			cookie token
+			`+option+`
+		}
+	}
+	dodo_charge /charged 1
+	respond ok`))
+		a := b.do("POST", "/charged", "", "Cookie", "token="+token, "Authorization", "Bearer "+token, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+		if a.status != want {
+			t.Errorf("%q: %d %s, want %d", option, a.status, a.body, want)
+		}
+		if a := b.do("POST", "/charged", "", "Cookie", "token="+token, "Sec-Fetch-Site", "same-origin"); a.status != 200 {
+			t.Errorf("%q: the site itself: %d %s", option, a.status, a.body)
 		}
 	}
 }

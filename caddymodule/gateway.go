@@ -164,7 +164,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	g.api, err = httpapi.New(httpapi.Options{
 		Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
 		Logger: g.logger, Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
-		Metadata: g.app.checkoutMetadata(), Compat: g.Compat,
+		Metadata: g.app.checkoutMetadata(), Compat: g.Compat, NoBearer: g.JWT != nil && g.JWT.Bearer == off,
 	})
 	return err
 }

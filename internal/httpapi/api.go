@@ -39,6 +39,9 @@ type Options struct {
 	// TrustedOrigins are origins of other sites whose pages may send requests that
 	// change something, as browsers write them. Default: none.
 	TrustedOrigins []string
+	// NoBearer says that the login does not look at bearer tokens, so that one says nothing
+	// of where a request comes from. Default: it may.
+	NoBearer bool
 	// Reading is what a request might ask for, of a host that rewrites requests or
 	// asks more often than once. Default: the request as it is.
 	Reading func(*http.Request) Reading
@@ -68,6 +71,8 @@ type API struct {
 	routes  map[string]route // by the path below base
 	compat  compat
 	origins *http.CrossOriginProtection
+	// noBearer: a bearer token exempts no request from origins.
+	noBearer bool
 	// refusals are the answers of [API.Refuse] that were made before.
 	refusals *refusals
 	// webhookRefusals say which refused webhooks are logged, by their code.
@@ -106,8 +111,8 @@ func New(o Options) (*API, error) {
 	a := &API{
 		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
-		signInURL: o.SignInURL,
-		metadata:  o.Metadata,
+		signInURL: o.SignInURL, noBearer: o.NoBearer,
+		metadata: o.Metadata,
 	}
 	a.routes = a.allRoutes()
 	if o.Compat != nil {

@@ -9,12 +9,13 @@ import (
 // visitor's browser send, with a login that the browser adds by itself: a cookie, for
 // one. [http.CrossOriginProtection] judges, as for our own routes.
 //
-// A bearer token is nothing that a browser adds by itself, so such a request passes.
+// A bearer token is nothing that a browser adds by itself, so such a request passes. If the
+// login looks at cookies only, the token is made up by the page, and the cookie counts.
 // Methods that change nothing pass too, unless reads says otherwise; but a handshake
 // for a WebSocket does not: it is a GET that any page may send, and no preflight asks
 // before.
 func (a *API) CheckSpending(r *http.Request, reads bool) error {
-	if hasBearer(r.Header) {
+	if !a.noBearer && hasBearer(r.Header) {
 		return nil
 	}
 	if reads || len(r.Header["Upgrade"]) > 0 {
