@@ -226,7 +226,7 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return err
 	}
 	if httpapi.IsPreflight(r) {
-		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
+		return next.ServeHTTP(v.site.api.PreflightOnly(w, r), r)
 	}
 	if isEarly(r) {
 		return h.fail(w, r, v, httpapi.ErrTooEarly)

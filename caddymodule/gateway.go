@@ -99,7 +99,8 @@ type Gateway struct {
 
 	// Origins of pages that may have a visitor's browser change something or spend
 	// credits here, each as browsers write it, such as `https://shop.example.com`.
-	// Pages of the site itself, and of public_url, always may. Default: none.
+	// They may read our answers, too (CORS). Pages of the site itself, and of public_url,
+	// always may. Default: none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
 
 	// Protocols that clients may switch to by the header `Upgrade` (or an extended
@@ -278,6 +279,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
+	g.api.AllowOrigin(w.Header(), r)
 	httpapi.RefuseWith(w, r, httpapi.ProblemOf(err))
 }
 

@@ -33,6 +33,7 @@ func (g Refusing) validate() error {
 // refuse answers a request that its account may not make. The error that it returns is
 // the handler's own.
 func (g Refusing) refuse(w http.ResponseWriter, r *http.Request, v *visit, no httpapi.Refusal) error {
+	v.site.api.AllowOrigin(w.Header(), r)
 	if g.Refuse == refuseByError {
 		if over, ok := v.site.api.HandOver(w, r, no); ok {
 			return v.handOver(over)
@@ -44,6 +45,7 @@ func (g Refusing) refuse(w http.ResponseWriter, r *http.Request, v *visit, no ht
 
 // fail answers a request that could not be judged, because of err.
 func (g Refusing) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+	v.site.api.AllowOrigin(w.Header(), r)
 	if g.Refuse == refuseByError {
 		if over, ok := httpapi.HandOverError(w, r, err); ok {
 			return v.handOver(over)

@@ -106,7 +106,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return servePrivate(w, r, next, nil)
 	}
 	if httpapi.IsPreflight(r) {
-		return next.ServeHTTP(httpapi.PreflightOnly(w, r), r)
+		return next.ServeHTTP(v.site.api.PreflightOnly(w, r), r)
 	}
 	var waiting []store.Order
 	if v.account != "" {

@@ -37,7 +37,7 @@ type Options struct {
 	// lower case are the same. Default: [DefaultBasePath].
 	BasePath string
 	// TrustedOrigins are origins of other sites whose pages may send requests that
-	// change something, as browsers write them. Default: none.
+	// change something, and read the answers, as browsers write them. Default: none.
 	TrustedOrigins []string
 	// NoBearer says that the login does not look at bearer tokens, so that one says nothing
 	// of where a request comes from. Default: it may.
@@ -71,6 +71,7 @@ type API struct {
 	routes  map[string]route // by the path below base
 	compat  compat
 	origins *http.CrossOriginProtection
+	trusted []string // whose pages may read answers
 	// noBearer: a bearer token exempts no request from origins.
 	noBearer bool
 	// refusals are the answers of [API.Refuse] that were made before.
@@ -109,7 +110,7 @@ func New(o Options) (*API, error) {
 		o.ClientIP = func(*http.Request) string { return "" }
 	}
 	a := &API{
-		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), logger: o.Logger,
+		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 		signInURL: o.SignInURL, noBearer: o.NoBearer,
 		metadata: o.Metadata,
@@ -180,6 +181,14 @@ type route struct {
 // wording writes what went wrong, in the words of a route's clients.
 type wording func(http.ResponseWriter, *http.Request, Problem)
 
+// allow names the methods of a route, as the header Allow does.
+func (at route) allow() string {
+	if at.method == http.MethodGet {
+		return "GET, HEAD"
+	}
+	return at.method
+}
+
 const webhookRoute = "/webhook"
 
 func (a *API) allRoutes() map[string]route {
@@ -198,9 +207,13 @@ func (a *API) allRoutes() map[string]route {
 // ServeHTTP answers every request, those that are not ours with a 404.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin(w, r)
+	allowed := a.AllowOrigin(w.Header(), r)
 	r, at, known := a.find(r)
 	if !known {
 		a.fail(w, r, errNoRoute)
+		return
+	}
+	if allowed && answerPreflight(w, r, at) {
 		return
 	}
 	err := a.admit(w, r, at)
@@ -212,20 +225,19 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin prepares what every answer has.
+// begin prepares what every answer has. Caches that the site's own headers invite to keep
+// its pages must not keep ours.
 func begin(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h := w.Header()
+	forbidCaches(h)
+	h.Set("X-Content-Type-Options", "nosniff")
 	leaveUnread(w, r)
 }
 
 // admit judges what can be judged before anything is read.
 func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
-	allow := at.method
-	if allow == http.MethodGet {
-		allow = "GET, HEAD"
-	}
 	if r.Method != at.method && (r.Method != http.MethodHead || at.method != http.MethodGet) {
-		w.Header().Set("Allow", allow)
+		w.Header().Set("Allow", at.allow())
 		return errMethod
 	}
 	if !at.change {

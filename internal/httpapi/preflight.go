@@ -30,15 +30,21 @@ func IsPreflight(r *http.Request) bool {
 // PreflightOnly is for preflights of those who are not entitled: of the answer it
 // passes on what a preflight is for, the status and the Access-Control headers,
 // and nothing else. So an app that does not look at the method gives nothing away.
+// If the app does not know CORS, it allows what the page of a trusted origin asks for, so
+// that the page can send the request and read our refusal.
+//
 // It takes the body from the request.
-func PreflightOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+func (a *API) PreflightOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	asked := &http.Request{Method: r.Method, Header: r.Header.Clone()} // handlers behind us change r
 	r.Body, r.ContentLength, r.Trailer = http.NoBody, 0, nil
-	return &preflightWriter{to: w, header: make(http.Header)}
+	return &preflightWriter{to: w, api: a, asked: asked, header: make(http.Header)}
 }
 
 // preflightWriter has no Unwrap, because around it is where the content is.
 type preflightWriter struct {
 	to      http.ResponseWriter
+	api     *API
+	asked   *http.Request
 	header  http.Header
 	written bool
 }
@@ -50,6 +56,9 @@ func (p *preflightWriter) WriteHeader(status int) {
 		return
 	}
 	p.written = true
+	if p.api.allowPreflight(p.header, p.asked) {
+		status = http.StatusOK
+	}
 	h := p.to.Header()
 	for name, values := range p.header {
 		if name == "Vary" || name == "Allow" || strings.HasPrefix(name, "Access-Control-") {

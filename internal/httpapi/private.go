@@ -18,3 +18,15 @@ func MarkPrivate(header http.Header) {
 	}
 	header["Cache-Control"] = []string{"private"}
 }
+
+// forbidCaches removes what the site says about the caching of its pages, before an
+// answer of ours says it for itself: the fields of RFC 9111 and RFC 9213, and those of
+// single CDNs.
+func forbidCaches(header http.Header) {
+	for _, name := range CacheFields {
+		delete(header, name)
+	}
+}
+
+// CacheFields are the fields of an answer that tell caches to keep it.
+var CacheFields = [...]string{"Cache-Control", "Expires", "Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control"}

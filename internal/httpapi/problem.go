@@ -208,6 +208,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 
 func (p Problem) writeHeader(w http.ResponseWriter) {
 	h, values := w.Header(), [...]string{"nosniff", "no-store"} // one piece of memory for both
+	forbidCaches(h)
 	h["X-Content-Type-Options"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
 	if p.Code == codeCredentials {
 		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3

@@ -318,7 +318,7 @@ func TestIsPreflight(t *testing.T) {
 func TestPreflightOnly(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodOptions, "/app", strings.NewReader("work"))
-	p := httpapi.PreflightOnly(w, r)
+	p := newSite(t, nil).api.PreflightOnly(w, r)
 	if body, err := io.ReadAll(r.Body); len(body) != 0 || err != nil || r.ContentLength != 0 {
 		t.Errorf("the app gets %q, %v", body, err)
 	}
