@@ -88,6 +88,11 @@ type Gateway struct {
 	// only say that one has to sign in.
 	SignInURL string `json:"sign_in_url,omitempty"`
 
+	// Where customers reach this part of the site, such as `https://shop.example.com` or
+	// `https://example.com/shop`, if several hosts or paths share the app `dodo`.
+	// Placeholders such as `{env.NAME}` are allowed. Default: the app's public_url.
+	PublicURL string `json:"public_url,omitempty"`
+
 	// What the names of the entitlement headers begin with: letters, digits and
 	// `-`, with `-` at the end. Default: `X-Entitlement-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
@@ -162,8 +167,12 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
 	}
+	site, err := g.app.siteAt(g.PublicURL)
+	if err != nil {
+		return err
+	}
 	g.api, err = httpapi.New(httpapi.Options{
-		Gateway: g.app.gateway, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
+		Gateway: g.app.gateway, Site: site, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
 		Logger: g.logger, Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
 		Metadata: g.app.checkoutMetadata(), Compat: g.Compat, NoBearer: g.JWT != nil && g.JWT.Bearer == off,
 	})
@@ -279,8 +288,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
-	g.api.AllowOrigin(w.Header(), r)
-	httpapi.RefuseWith(w, r, httpapi.ProblemOf(err))
+	g.api.Answer(w, r, httpapi.ProblemOf(err))
 }
 
 // parseGateway sets up the gateway of a site from Caddyfile tokens. The fields of
@@ -294,6 +302,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 //		email_verified  <placeholder>
 //		name            <placeholder>
 //		sign_in_url     <url>
+//		public_url      <url>
 //		header_prefix   <prefix>
 //		headers         <name>...
 //		trusted_origins <origin>...
@@ -349,6 +358,8 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 		return readOne(h.Dispenser, &g.Name)
 	case "sign_in_url":
 		return readOne(h.Dispenser, &g.SignInURL)
+	case "public_url":
+		return g.parsePublicURL(h.Dispenser)
 	case "header_prefix":
 		return readOne(h.Dispenser, &g.HeaderPrefix)
 	case "headers":
@@ -362,7 +373,7 @@ func (g *Gateway) parseOption(h httpcaddyfile.Helper) error {
 	case "compat":
 		return parseCompat(h.Dispenser, &g.Compat)
 	default:
-		return unknown(h.Dispenser, "dodo_gateway", "account", "jwt", "ask", "email", "email_verified", "name", "sign_in_url", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers", "compat")
+		return unknown(h.Dispenser, "dodo_gateway", "account", "jwt", "ask", "email", "email_verified", "name", "sign_in_url", "public_url", "header_prefix", "headers", "trusted_origins", "upgrades", "routing_headers", "compat")
 	}
 }
 

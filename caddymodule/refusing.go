@@ -53,7 +53,7 @@ func (g Refusing) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 	}
 	p := httpapi.ProblemOf(err)
 	metrics.refusedWith(p.Code)
-	httpapi.RefuseWith(w, r, p)
+	v.site.api.Answer(w, r, p)
 	return nil
 }
 

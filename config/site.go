@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -29,10 +30,10 @@ func NewSite(publicURL string, returnTo []string) (Site, error) {
 		if err != nil {
 			return Site{}, fmt.Errorf("public_url %w", err)
 		}
-		if u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-			return Site{}, errors.New("public_url must be an origin such as https://app.example.com, without a path")
+		if u.RawQuery != "" || u.RawPath != "" || strings.ContainsAny(u.Path, `{}*%"<>|^`+"`") {
+			return Site{}, errors.New("public_url must be an address such as https://app.example.com or https://example.com/app, with a plain path and without a query")
 		}
-		u.Path = ""
+		u.Path = strings.TrimSuffix(u.Path, "/")
 		s.public = u
 	}
 	for _, raw := range returnTo {
@@ -45,13 +46,82 @@ func NewSite(publicURL string, returnTo []string) (Site, error) {
 	return s, nil
 }
 
+// Under is the site for a part of it that customers reach at an address of its own.
+// They land within that address, and not at that of another part: the allowed landing
+// places within it come first, or the address itself if there is none.
+func (s Site) Under(publicURL string) (Site, error) {
+	part, err := NewSite(publicURL, nil)
+	if err != nil || part.public == nil {
+		return Site{}, cmp.Or(err, errors.New("public_url is empty"))
+	}
+	if len(s.returns) == 0 {
+		return part, nil
+	}
+	var others []*url.URL
+	for _, u := range s.returns {
+		if within(u, part.public) {
+			part.returns = append(part.returns, u)
+		} else {
+			others = append(others, u)
+		}
+	}
+	if len(part.returns) == 0 {
+		part.returns = append(part.returns, front(part.public))
+	}
+	part.returns = append(part.returns, others...)
+	return part, nil
+}
+
+// Origin is that of public_url; empty if there is none.
+func (s Site) Origin() string {
+	if s.public == nil {
+		return ""
+	}
+	return s.public.Scheme + "://" + s.public.Host
+}
+
+// Path is where customers find what this server has at a path. With a path in
+// public_url, that is below it: a proxy in front, or handle_path, has taken it away. A
+// path that begins with it has come through as it is. A query stays.
+func (s Site) Path(local string) string {
+	path, _, _ := strings.Cut(local, "?")
+	if s.public == nil || path == s.public.Path || strings.HasPrefix(path, s.public.Path+"/") {
+		return local
+	}
+	return s.public.Path + local
+}
+
+// Home is the front page of the site that an address belongs to: of public_url, if the
+// address has its origin.
+func (s Site) Home(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "":
+		return s.Path("/")
+	case s.public != nil && u.Scheme == s.public.Scheme && u.Host == s.public.Host:
+		u = s.public
+	default:
+		u = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	}
+	return u.Scheme + "://" + u.Host + u.Path + "/"
+}
+
+// front is an address with a slash at the end, because `handle_path /app/*` is not for
+// /app.
+func front(u *url.URL) *url.URL {
+	if u.Path == "" {
+		return u
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path + "/"}
+}
+
 // Base is the origin that links of this request begin with, without a slash at
-// the end: public_url or, where none is configured, the request's own origin if
-// its host is a loopback one. Any other Host header is a client's invention;
-// then ok is false.
+// the end: that of public_url or, where none is configured, the request's own origin
+// if its host is a loopback one. Any other Host header is a client's invention;
+// then ok is false. The path of a link is what [Site.Path] returns.
 func (s Site) Base(scheme, host string) (base string, ok bool) {
 	if s.public != nil {
-		return s.public.String(), true
+		return s.Origin(), true
 	}
 	u, err := parseAddress(scheme + "://" + host)
 	if err != nil || u.Path != "" || u.RawQuery != "" || !loopback(u.Hostname()) {
@@ -65,7 +135,11 @@ func (s Site) Base(scheme, host string) (base string, ok bool) {
 // ([ErrReturnTo] otherwise). base is what [Site.Base] returned.
 func (s Site) Landing(asked, base string) (string, error) {
 	allowed := s.returns
-	if len(allowed) == 0 {
+	switch {
+	case len(allowed) > 0:
+	case s.public != nil:
+		allowed = []*url.URL{front(s.public)}
+	default:
 		u, err := parseAddress(base)
 		if err != nil {
 			return "", ErrReturnTo

@@ -11,7 +11,7 @@ import (
 
 func TestSiteRefusals(t *testing.T) {
 	for _, bad := range []string{
-		"app.example.com", "ftp://app.example.com", "https://", "https://user@app.example.com", "https://app.example.com/app",
+		"app.example.com", "ftp://app.example.com", "https://", "https://user@app.example.com", "https://app.example.com/app?x=1", "https://app.example.com/a%2fb", "https://app.example.com/a*",
 		"https://app.example.com?x=1", "https://app.example.com#x", "https://app.example.com:", "https://app example.com", `https:\\app.example.com`,
 	} {
 		if _, err := config.NewSite(bad, nil); err == nil || !strings.Contains(err.Error(), "public_url") {
@@ -124,4 +124,41 @@ func FuzzLanding(f *testing.F) {
 			t.Errorf("%q was allowed as %q", asked, got)
 		}
 	})
+}
+
+// A path of public_url is part of every link, once.
+func TestSiteBelowPath(t *testing.T) {
+	for public, paths := range map[string]map[string]string{
+		"https://host.example/shop/": {
+			"/payments": "/shop/payments", "/shop/payments": "/shop/payments", "/shopping": "/shop/shopping", "/": "/shop/", "/shop": "/shop",
+			"/x?y=/shop/": "/shop/x?y=/shop/", "/shop?y": "/shop?y",
+		},
+		"https://host.example": {"/payments": "/payments", "/": "/"},
+		"":                     {"/payments": "/payments", "/": "/"},
+	} {
+		s, err := config.NewSite(public, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for local, want := range paths {
+			if got := s.Path(local); got != want {
+				t.Errorf("%s: %s is %s, want %s", public, local, got, want)
+			}
+		}
+	}
+	s, err := config.NewSite("https://host.example/shop", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := s.Base("http", "evil.example")
+	for asked, want := range map[string]string{"": "https://host.example/shop/", "https://host.example/shop/x": "https://host.example/shop/x", "https://host.example/shopping": ""} {
+		if got, err := s.Landing(asked, base); got != want || (err != nil) != (want == "") {
+			t.Errorf("landing at %q: %q, %v", asked, got, err)
+		}
+	}
+	for address, want := range map[string]string{"https://host.example/x": "https://host.example/shop/", "https://docs.example/x": "https://docs.example/", "x": "/shop/"} {
+		if got := s.Home(address); got != want {
+			t.Errorf("home of %s: %s", address, got)
+		}
+	}
 }

@@ -52,6 +52,8 @@ type CheckoutRequest struct {
 
 	// Where the request came in, for links back to us.
 	Scheme, Host, BasePath string
+	// Site is the part of the site that it came in at. Default: that of the gateway.
+	Site *config.Site
 }
 
 // How long a checkout may take, and how long its key is held for it: longer, so
@@ -169,11 +171,12 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 	if req.DiscountCode != "" && !discountCode.MatchString(req.DiscountCode) {
 		return ErrDiscountCode
 	}
-	base, ok := g.Site.Base(req.Scheme, req.Host)
+	site := g.siteOf(req)
+	base, ok := site.Base(req.Scheme, req.Host)
 	if !ok {
 		return ErrNoPublicURL
 	}
-	landing, err := g.Site.Landing(req.ReturnTo, base)
+	landing, err := site.Landing(req.ReturnTo, base)
 	if err != nil {
 		return err
 	}
@@ -187,6 +190,13 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 		order.Email = who.Email
 	}
 	return nil
+}
+
+func (g *Gateway) siteOf(req *CheckoutRequest) *config.Site {
+	if req.Site != nil {
+		return req.Site
+	}
+	return &g.Site
 }
 
 // choose finds the product: by name, or the only one that fits.
@@ -286,8 +296,9 @@ func (g *Gateway) noteAddress(ctx context.Context, order store.Order) {
 // describe is what Dodo is asked for.
 func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order, site string) {
 	product, _ := g.Catalog.Named(order.Product)
-	base, _ := g.Site.Base(req.Scheme, req.Host)
-	back := base + req.BasePath + "/return?order=" + url.QueryEscape(order.ID)
+	at := g.siteOf(req)
+	base, _ := at.Base(req.Scheme, req.Host)
+	back := base + at.Path(req.BasePath) + "/return?order=" + url.QueryEscape(order.ID)
 	*wish = dodo.Checkout{
 		ProductID: product.ID,
 		Quantity:  order.Quantity,

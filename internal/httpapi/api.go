@@ -36,6 +36,9 @@ type Options struct {
 	// plain segments of letters, digits, "-", "_", "~" and inner dots. Upper and
 	// lower case are the same. Default: [DefaultBasePath].
 	BasePath string
+	// Site is where customers reach this API, if not where the gateway says. Default:
+	// the gateway's.
+	Site *config.Site
 	// TrustedOrigins are origins of other sites whose pages may send requests that
 	// change something, and read the answers, as browsers write them. Default: none.
 	TrustedOrigins []string
@@ -67,6 +70,7 @@ type Options struct {
 type API struct {
 	gateway *gateway.Gateway
 	base    basePath
+	site    *config.Site
 	reading func(*http.Request) Reading
 	routes  map[string]route // by the path below base
 	compat  compat
@@ -97,6 +101,9 @@ func New(o Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Site == nil {
+		o.Site = &o.Gateway.Site
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -110,11 +117,12 @@ func New(o Options) (*API, error) {
 		o.ClientIP = func(*http.Request) string { return "" }
 	}
 	a := &API{
-		gateway: o.Gateway, base: base, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
+		gateway: o.Gateway, base: base, site: o.Site, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 		signInURL: o.SignInURL, noBearer: o.NoBearer,
 		metadata: o.Metadata,
 	}
+	a.base.links = a.site.Path(base.path)
 	a.routes = a.allRoutes()
 	if o.Compat != nil {
 		if a.compat, err = a.newCompat(o.Compat); err != nil {
@@ -122,7 +130,7 @@ func New(o Options) (*API, error) {
 		}
 	}
 	// Behind a proxy that rewrites Host, a form of the site is known by public_url.
-	if public, ok := o.Gateway.Site.Base("", ""); ok {
+	if public := o.Site.Origin(); public != "" {
 		if err := a.origins.AddTrustedOrigin(public); err != nil {
 			return nil, fmt.Errorf("trust public_url: %w", err)
 		}
@@ -261,9 +269,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	WriteProblem(w, r, p)
 }
 
-// problemOf is [ProblemOf] with the way to the login.
+// problemOf is [ProblemOf] with links.
 func (a *API) problemOf(err error) Problem {
-	p := ProblemOf(err)
+	return a.withLinks(ProblemOf(err))
+}
+
+// withLinks adds the places of the site that the page of a problem leads to.
+func (a *API) withLinks(p Problem) Problem {
+	p.Home = a.site.Path("/")
 	if p.Code == codeAnonymous || p.Code == codeCredentials {
 		p.SignIn = a.signInURL
 	}

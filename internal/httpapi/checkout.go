@@ -68,7 +68,7 @@ func (a *API) checkoutRequest(r *http.Request) (*gateway.CheckoutRequest, error)
 	}
 	return &gateway.CheckoutRequest{
 		Quantity: 1, IdempotencyKey: key,
-		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path,
+		Scheme: scheme(r), Host: r.Host, BasePath: a.base.path, Site: a.site,
 		Attribution: a.metadata.of(r),
 	}, nil
 }

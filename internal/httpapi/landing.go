@@ -104,7 +104,7 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	cancel()
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		writePage(w, http.StatusOK, "order", v.unknown())
+		writePage(w, http.StatusOK, "order", v.unknown(a.site.Path("/")))
 		return nil
 	case err != nil && order.ID == "":
 		return err
@@ -173,8 +173,8 @@ func (v visit) next(waits []int) *refresh {
 }
 
 // unknown is the page of an order that this visitor cannot see, if it exists.
-func (v visit) unknown() orderPage {
-	p := orderPage{State: stateChecking, Refresh: v.next(unknownWaits), Again: v.address(0), Home: "/"}
+func (v visit) unknown(home string) orderPage {
+	p := orderPage{State: stateChecking, Refresh: v.next(unknownWaits), Again: v.address(0), Home: home}
 	if p.Refresh == nil {
 		p.State, p.SignIn = stateSignIn, v.signIn
 	}
@@ -185,7 +185,9 @@ func (v visit) unknown() orderPage {
 // orderPage is the page of an order. What only its owner may see is left out unless it is
 // the visitor's own: the balance, and the checkout, which shows whose it is.
 func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own bool) orderPage {
-	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: home(order.ReturnTo)}
+	// The landing place is only for those who paid: an app may take a visit there for
+	// success. Everybody else is led to the front page.
+	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: a.site.Home(order.ReturnTo)}
 	product, _ := a.gateway.Catalog.Named(order.Product)
 	p.Product = cmp.Or(product.Title, order.Product)
 	for _, t := range order.Terms {
@@ -222,14 +224,4 @@ func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own boo
 	}
 	p.Title = orderTitles[p.State]
 	return p
-}
-
-// home is the front page of the site that an order leads back to. Its landing
-// place is only for those who paid: an app may take a visit there for success.
-func home(returnTo string) string {
-	u, err := url.Parse(returnTo)
-	if err != nil || u.Host == "" {
-		return "/"
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).String()
 }

@@ -41,7 +41,7 @@ func (a *API) offers(no Refusal, catalog []gateway.Offer) []offerAnswer {
 		offers = append(offers, offerAnswer{
 			productAnswer: productOf(o), Quantity: quantity,
 			Request: offerRequest{
-				Method: http.MethodPost, URL: a.base.path + checkoutRoute,
+				Method: http.MethodPost, URL: a.base.links + checkoutRoute,
 				Body: offerBody{Product: o.Name, Quantity: quantity},
 			},
 		})

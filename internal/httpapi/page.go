@@ -48,10 +48,10 @@ type refresh struct {
 
 // problemPage is the data of pages/problem.html.
 type problemPage struct {
-	Title, Detail, Code string
-	Again               bool     // loading the page again may help
-	SignIn              string   // where to sign in; empty: no link
-	Refresh             *refresh // none, but the head asks
+	Title, Detail, Code, Home string
+	Again                     bool     // loading the page again may help
+	SignIn                    string   // where to sign in; empty: no link
+	Refresh                   *refresh // none, but the head asks
 }
 
 // writePage writes a page without forms.

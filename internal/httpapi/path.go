@@ -25,7 +25,8 @@ import (
 
 // basePath is the base path in the forms that it is compared in.
 type basePath struct {
-	path    string        // as configured, for links
+	path    string        // as configured
+	links   string        // where customers find it
 	lower   string        // in lower case
 	pattern []PathPattern // it and all below it
 }
@@ -41,7 +42,7 @@ func newBasePath(p string) (basePath, error) {
 	if err != nil {
 		return basePath{}, err
 	}
-	return basePath{path: p, lower: strings.ToLower(p), pattern: []PathPattern{pattern}}, nil
+	return basePath{path: p, links: p, lower: strings.ToLower(p), pattern: []PathPattern{pattern}}, nil
 }
 
 // Owns reports whether the request is for the base path or below, or for a route of
@@ -134,5 +135,5 @@ func (a WebhookAddress) is(decoded string) bool {
 
 // link is an address of ours on this site, below the base path.
 func (b basePath) link(name string, query url.Values) string {
-	return b.path + name + "?" + query.Encode()
+	return b.links + name + "?" + query.Encode()
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,8 @@ type Problem struct {
 	SignIn string
 	// Members are added to the JSON form. Those that Problem itself writes win.
 	Members map[string]any
+	// Home is the path of the site's front page, for the link of a page. Default: "/".
+	Home string
 }
 
 // ErrTooEarly refuses a request that anybody on the way could send again, because
@@ -201,7 +204,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 	}
 	p.writeHeader(w)
 	writePage(w, p.Status, "problem", problemPage{
-		Title: http.StatusText(p.Status), Detail: p.Detail, Code: p.Code, SignIn: p.SignIn,
+		Title: http.StatusText(p.Status), Detail: p.Detail, Code: p.Code, SignIn: p.SignIn, Home: cmp.Or(p.Home, "/"),
 		Again: r.Method == http.MethodGet && p.Status >= http.StatusInternalServerError,
 	})
 }

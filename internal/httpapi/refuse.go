@@ -47,8 +47,8 @@ const (
 // with the same offers for everybody else. It returns the problem's code, and logs nothing.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code string) {
 	if no.Account == "" {
-		p := a.problemOf(no.stranger())
-		RefuseWith(w, r, p)
+		p := ProblemOf(no.stranger())
+		a.Answer(w, r, p)
 		return p.Code
 	}
 	if contentType := rpcType(r); contentType != "" {
@@ -182,6 +182,7 @@ type refusalPage struct {
 	Refresh             *refresh // none, but the head asks
 	Offers              []offerAnswer
 	Checkout            string // where the forms go
+	Home                string // the site
 	ReturnTo            string // where to land after buying; empty: the site's default
 	Waiting             string // the page of the newest order that waits to be paid
 }
@@ -196,7 +197,7 @@ var refusalTitles = map[string]string{
 func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offerAnswer) refusalPage {
 	page := refusalPage{
 		Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code,
-		Offers: offers, Checkout: a.base.path + checkoutRoute,
+		Offers: offers, Checkout: a.base.links + checkoutRoute, Home: a.site.Path("/"),
 	}
 	if no.Target != nil {
 		page.ReturnTo = a.landingOf(r, no.Target(r))
@@ -213,11 +214,11 @@ func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offer
 // landingOf is the address of what was asked for, if customers may land there.
 // What a form sent cannot be asked for again.
 func (a *API) landingOf(r *http.Request, target string) string {
-	base, ok := a.gateway.Site.Base(scheme(r), r.Host)
+	base, ok := a.site.Base(scheme(r), r.Host)
 	if !ok || r.Method != http.MethodGet || !strings.HasPrefix(target, "/") {
 		return ""
 	}
-	landing, err := a.gateway.Site.Landing(base+target, base)
+	landing, err := a.site.Landing(base+a.site.Path(target), base)
 	if err != nil {
 		return ""
 	}

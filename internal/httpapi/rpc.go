@@ -79,6 +79,13 @@ func RefuseWith(w http.ResponseWriter, r *http.Request, p Problem) {
 	WriteProblem(w, r, p)
 }
 
+// Answer is [RefuseWith] for a page of this site: the page of a trusted origin may read
+// it, and its links lead to the site's front page and to its login.
+func (a *API) Answer(w http.ResponseWriter, r *http.Request, p Problem) {
+	a.AllowOrigin(w.Header(), r)
+	RefuseWith(w, r, a.withLinks(p))
+}
+
 // writeRPC answers a call with headers alone ("Trailers-Only" in the protocol).
 func (p Problem) writeRPC(w http.ResponseWriter, contentType string) {
 	p.writeHeader(w)

@@ -2,6 +2,7 @@ package routecheck
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -18,13 +19,47 @@ func checkAddresses(sites []site, settings Settings, report *Report) {
 				settings.PublicHost))
 		}
 	}
+	for _, s := range sites {
+		s.checkOwnAddress(report)
+	}
+	if settings.PublicHost != "" {
+		checkReturns(sites, settings.PublicHost, report)
+	}
 	if !settings.NeedsPublicURL {
 		return
 	}
 	for _, s := range sites {
-		if s.gateway && slices.ContainsFunc(s.hosts, isPublicHost) && !s.isLocal() {
+		if s.gateway && s.public == "" && slices.ContainsFunc(s.hosts, isPublicHost) && !s.isLocal() {
 			report.warn(fmt.Sprintf("%s: public_url is not set, so that nobody can check out here; write public_url https://%s into the global option dodo", s.label, s.hosts[slices.IndexFunc(s.hosts, isPublicHost)]))
 			return
+		}
+	}
+}
+
+// checkOwnAddress compares the public_url of a gateway with the hosts of its site.
+func (s site) checkOwnAddress(report *Report) {
+	own, err := url.Parse(s.public)
+	if err != nil || own.Hostname() == "" || strings.Contains(s.public, "{") || isLoopbackHost(own.Hostname()) {
+		return
+	}
+	if len(s.hosts) > 0 && !slices.ContainsFunc(s.hosts, matches(own.Hostname())) {
+		report.warn(fmt.Sprintf("%s: the public_url of dodo_gateway names the host %s, which this site does not have: customers come back to nothing after they have paid, unless a proxy in front changes the host",
+			s.label, own.Hostname()))
+	}
+}
+
+// checkReturns finds sites whose customers come back to another site, at which their
+// login does not count.
+func checkReturns(sites []site, public string, report *Report) {
+	answers := func(s site) bool { return s.gateway && slices.ContainsFunc(s.hosts, matches(public)) }
+	if !slices.ContainsFunc(sites, answers) {
+		return
+	}
+	for _, s := range sites {
+		host := slices.IndexFunc(s.hosts, isPublicHost)
+		if s.gateway && s.public == "" && host >= 0 && !answers(s) && !s.isLocal() {
+			report.warn(fmt.Sprintf("%s: who buys here comes back to %s, which another site has, and at which nobody may be logged in; write public_url https://%s into this dodo_gateway",
+				s.label, public, s.hosts[host]))
 		}
 	}
 }

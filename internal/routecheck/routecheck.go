@@ -102,6 +102,7 @@ type site struct {
 	account string // of the gateway; empty for a webhook
 	asks    string // the address that the gateway asks who a visitor is; empty for none
 	part    bool   // only some requests for the hosts get there
+	public  string // the gateway's own public_url
 	gateway bool
 	login   reach    // that has run before it
 	headers []string // that may have been set before it

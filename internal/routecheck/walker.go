@@ -232,7 +232,7 @@ func (w *walker) gateway(h handler, at flow) {
 	if w.inErrors {
 		return
 	}
-	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), asks: h.child("ask").text("url"), part: w.part, gateway: true, login: at.login, headers: at.headers})
+	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), public: h.text("public_url"), asks: h.child("ask").text("url"), part: w.part, gateway: true, login: at.login, headers: at.headers})
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
