@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -141,7 +142,10 @@ type App struct {
 
 	publicURL         string // resolved
 	warnedOfPublicURL bool
-	routesChecked     bool
+
+	routesChecked bool
+	// invalidAccounts lets one request a minute log that its account cannot be used.
+	invalidAccounts *rate.Limiter
 
 	gateway    *gateway.Gateway
 	store      *handle
@@ -166,6 +170,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // `caddy validate` provisions beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = logger(ctx)
+	a.invalidAccounts = rate.NewLimiter(rate.Every(time.Minute), 1)
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}

@@ -284,7 +284,8 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	metrics.unread(err)
 	level := slog.LevelError
-	if r.Context().Err() != nil { // the client left, and that is why
+	// The client left, and that is why; or its login is too long, which it can send at will.
+	if r.Context().Err() != nil || errors.Is(err, gateway.ErrAccount) && !g.app.invalidAccounts.Allow() {
 		level = slog.LevelDebug
 	}
 	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)

@@ -1,6 +1,9 @@
 package routecheck
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // reach says whether something has happened when a request gets to a place.
 type reach int
@@ -13,16 +16,20 @@ const (
 
 // flow is what a part of a config does to requests that go on behind it.
 type flow struct {
-	gateway reach    // a dodo_gateway has run
-	login   reach    // something that knows logins has run
-	gate    reach    // a dodo_require or dodo_charge has run
-	fixed   bool     // the path has been replaced for certain, so that the client does not choose it
-	clean   []string // the prefixes of headers that have been removed for certain
-	stays   bool     // upgrades have been removed for certain, so that it stays HTTP
-	headers []string // request headers that may have been set, in lower case
-	mapped  []string // placeholders that a map fills from ours, when they are asked for
-	asked   []passed // the servers that have seen the request, before any gateway
-	ends    bool     // nothing goes on behind it
+	gateway   reach      // a dodo_gateway has run
+	login     reach      // something that knows logins has run
+	gate      reach      // a dodo_require or dodo_charge has run
+	guard     string     // a login that refuses every request without one: its directive
+	small     bool       // bodies as large as a webhook are refused for certain
+	hooked    bool       // a dodo_webhook stands before this place
+	fixed     bool       // the path has been replaced for certain, so that the client does not choose it
+	clean     []string   // the prefixes of headers that have been removed for certain
+	stays     bool       // upgrades have been removed for certain, so that it stays HTTP
+	headers   []string   // request headers that may have been set, in lower case
+	mapped    []string   // placeholders that a map fills from ours, when they are asked for
+	redirects []redirect // that may have ended the request
+	asked     []passed   // the servers that have seen the request, before any gateway
+	ends      bool       // nothing goes on behind it
 }
 
 // passed is a server that has seen a request, which then goes on.
@@ -35,25 +42,29 @@ type passed struct {
 
 func (f flow) then(g flow) flow {
 	return flow{
-		gateway: max(f.gateway, g.gateway),
-		login:   max(f.login, g.login),
-		gate:    max(f.gate, g.gate),
-		fixed:   f.fixed || g.fixed,
-		clean:   slices.Concat(f.clean, g.clean),
-		stays:   f.stays || g.stays,
-		headers: slices.Concat(f.headers, g.headers),
-		mapped:  slices.Concat(f.mapped, g.mapped),
-		asked:   slices.Concat(f.asked, g.asked),
-		ends:    f.ends || g.ends,
+		gateway:   max(f.gateway, g.gateway),
+		login:     max(f.login, g.login),
+		gate:      max(f.gate, g.gate),
+		guard:     cmp.Or(f.guard, g.guard),
+		small:     f.small || g.small,
+		hooked:    f.hooked || g.hooked,
+		redirects: slices.Concat(f.redirects, g.redirects),
+		fixed:     f.fixed || g.fixed,
+		clean:     slices.Concat(f.clean, g.clean),
+		stays:     f.stays || g.stays,
+		headers:   slices.Concat(f.headers, g.headers),
+		mapped:    slices.Concat(f.mapped, g.mapped),
+		asked:     slices.Concat(f.asked, g.asked),
+		ends:      f.ends || g.ends,
 	}
 }
 
 // orNot is the flow of a part that not every request gets to.
 func (f flow) orNot() flow {
 	if f.ends { // a request that gets there goes nowhere else
-		return flow{asked: f.asked}
+		return flow{asked: f.asked, hooked: f.hooked, redirects: f.redirects}
 	}
 	f.gateway, f.login, f.gate = min(f.gateway, perhaps), min(f.login, perhaps), min(f.gate, perhaps)
-	f.clean, f.stays, f.fixed = nil, false, false
+	f.clean, f.stays, f.fixed, f.guard, f.small = nil, false, false, "", false
 	return f
 }

@@ -79,18 +79,21 @@ func Check(servers []Server, settings Settings) Report {
 	var (
 		report Report
 		sites  []site
+		hooks  []hook
 		past   upstreams
 	)
 	for i := range servers {
 		w := newWalker(&servers[i], settings, &report)
 		w.walk()
 		sites = append(sites, w.sites...)
+		hooks = append(hooks, w.hooks...)
 		past.add(w.upstreams)
 		checkLogins(&servers[i], w.sites, &report)
 	}
 	checkQuestions(sites, &report)
 	past.report(&report)
 	checkAddresses(sites, settings, &report)
+	checkHooks(hooks, &report)
 	return report
 }
 

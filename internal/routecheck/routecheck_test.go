@@ -86,7 +86,7 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.Named = map[string]routecheck.Route{"loop": server.Routes[0]}
-			report := routecheck.Check([]routecheck.Server{server}, routecheck.Settings{HeaderPrefix: "X-Entitlement-"})
+			report := routecheck.Check([]routecheck.Server{server, hookServer()}, routecheck.Settings{HeaderPrefix: "X-Entitlement-"})
 			if !slices.EqualFunc(report.Refusals, tt.refusals, strings.Contains) {
 				t.Errorf("refused by %q, want %q", report.Refusals, tt.refusals)
 			}
@@ -124,6 +124,67 @@ func TestRefuseErrorOfSites(t *testing.T) {
 			})
 			if warned != tt.warns {
 				t.Errorf("warned by %q, want %v", report.Warnings, tt.warns)
+			}
+		})
+	}
+}
+
+// hookServer takes webhooks, so that no other place needs to.
+func hookServer() routecheck.Server {
+	return routecheck.Server{Name: "hooks", Listen: []string{":8443"}, Routes: []routecheck.Route{{Handle: []json.RawMessage{[]byte(`{"handler": "dodo_webhook"}`)}}}}
+}
+
+// Webhooks have no login, and Dodo follows no redirect.
+func TestLostWebhooks(t *testing.T) {
+	const (
+		hook     = `{"match": [{"dodo_webhook": {"path": "/payments/webhook"}}], "handle": [{"handler": "dodo_webhook"}]}`
+		redirect = `"handle": [{"handler": "static_response", "status_code": 308, "headers": {"Location": ["/x"]}}]`
+		gateway  = `{"handle": [{"handler": "dodo_gateway", "account": "{http.request.header.Authorization}"}]}`
+		login    = `{"handle": [` + basicAuth + `]}`
+		asks     = `{"handle": [{"handler": "reverse_proxy", "rewrite": {"uri": "/verify"}, "handle_response": [{"routes": []}], "upstreams": [{"dial": "auth:9000"}]}]}`
+	)
+	const taken, away, small = "redir answers Dodo's webhooks", "turns Dodo's webhooks away", "request_body refuses Dodo's webhooks"
+	matched := func(matchers, rest string) string { return `{"match": [` + matchers + `], ` + rest + `}` }
+	for name, tt := range map[string]struct{ routes, want string }{
+		"nothing before":                 {gateway, ""},
+		"a login":                        {login + "," + gateway, "basic_auth " + away},
+		"a login by another server":      {asks + "," + gateway, "forward_auth " + away},
+		"a login, after the webhook":     {hook + "," + login + "," + gateway, ""},
+		"a login before the webhook":     {login + "," + hook + "," + gateway, "basic_auth " + away},
+		"a login for some":               {matched(`{"path": ["/admin/*"]}`, `"handle": [`+basicAuth+`]`) + "," + gateway, ""},
+		"a login within a block":         {`{"handle": [{"handler": "subroute", "routes": [` + login + "," + gateway + `]}]}`, "basic_auth " + away},
+		"small bodies":                   {`{"handle": [{"handler": "request_body", "max_size": 1000}]},` + gateway, small},
+		"large bodies":                   {`{"handle": [{"handler": "request_body", "max_size": 10000000}]},` + gateway, ""},
+		"small bodies, after":            {hook + `,{"handle": [{"handler": "request_body", "max_size": 1000}]},` + gateway, ""},
+		"a slash is added":               {matched(`{"not": [{"path": ["*/", "*.*"]}]}`, redirect) + "," + gateway, taken},
+		"a slash is added, but to ours":  {matched(`{"not": [{"path": ["*/", "*.*", "/Payments/*"]}]}`, redirect) + "," + gateway, ""},
+		"a slash is added, after":        {hook + "," + matched(`{"not": [{"path": ["*/", "*.*"]}]}`, redirect) + "," + gateway, ""},
+		"a slash, before the webhook":    {matched(`{"not": [{"path": ["*/"]}]}`, redirect) + "," + hook + "," + gateway, taken},
+		"by the protocol":                {matched(`{"header": {"X-Forwarded-Proto": ["http"]}}`, redirect) + "," + gateway, taken},
+		"by another protocol":            {matched(`{"not": [{"header": {"X-Forwarded-Proto": ["https"]}}]}`, redirect) + "," + gateway, taken},
+		"by the protocol, after":         {hook + "," + matched(`{"header": {"X-Forwarded-Proto": ["http"]}}`, redirect) + "," + gateway, ""},
+		"one page":                       {matched(`{"path": ["/old"]}`, redirect) + "," + gateway, ""},
+		"by a method":                    {matched(`{"method": ["GET"]}`, redirect) + "," + gateway, ""},
+		"by a path in the middle":        {matched(`{"path": ["*ments*"]}`, redirect) + "," + gateway, taken},
+		"by a path with a star":          {matched(`{"path": ["/*/webhook"]}`, redirect) + "," + gateway, taken},
+		"an answer that is none":         {matched(`{"path": ["/payments/*"]}`, `"handle": [{"handler": "static_response", "body": "x"}]`) + "," + gateway, ""},
+		"another site takes the webhook": {`{"match": [{"host": ["hooks.example"]}], "handle": [{"handler": "dodo_webhook"}], "terminal": true},` + login + "," + gateway, ""},
+		"only this machine takes it":     {`{"match": [{"host": ["localhost"]}], "handle": [{"handler": "dodo_webhook"}], "terminal": true},` + login + "," + gateway, "basic_auth " + away},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := routecheck.Server{Name: "a", Listen: []string{":443"}}
+			if err := json.Unmarshal([]byte("["+tt.routes+"]"), &server.Routes); err != nil {
+				t.Fatal(err)
+			}
+			report := routecheck.Check([]routecheck.Server{server}, routecheck.Settings{HeaderPrefix: "X-Entitlement-"})
+			var lost []string
+			for _, warning := range report.Warnings {
+				if strings.Contains(warning, "Dodo's webhooks") {
+					lost = append(lost, warning)
+				}
+			}
+			if tt.want == "" && len(lost) > 0 || tt.want != "" && (len(lost) != 1 || !strings.Contains(lost[0], "server a: "+tt.want)) {
+				t.Errorf("warned by %q, want %q", lost, tt.want)
 			}
 		})
 	}

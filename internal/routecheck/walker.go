@@ -1,6 +1,7 @@
 package routecheck
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +13,13 @@ type walker struct {
 	settings  Settings
 	report    *Report
 	sites     []site
+	hooks     []hook
 	upstreams upstreams
 
-	label    string   // of the site that is walked
-	hosts    []string // the same
-	part     bool     // a matcher lets only some requests for the hosts in
+	sets     []map[string]any // the matchers of the route that is walked
+	label    string           // of the site that is walked
+	hosts    []string         // the same
+	part     bool             // a matcher lets only some requests for the hosts in
 	inErrors bool
 	invoked  []string
 	catching int // subroutes around this place that have error routes
@@ -91,6 +94,7 @@ func (w *walker) route(route Route, at flow) flow {
 		where = handlers[0].directive()
 	}
 	sets := matcherSets(route)
+	w.sets = sets
 	w.enterHosts(sets)
 	w.part = w.part || !onlyHosts(sets)
 	for _, set := range sets {
@@ -100,6 +104,7 @@ func (w *walker) route(route Route, at flow) flow {
 	}
 	var does flow
 	for _, h := range handlers {
+		w.sets = sets
 		does = does.then(w.handler(h, at.then(does)))
 	}
 	does.ends = does.ends || route.Terminal
@@ -153,6 +158,8 @@ func (w *walker) handler(h handler, at flow) flow {
 		does.gateway = surely
 		does.clean = []string{w.prefix(h)}
 	case webhookHandler:
+		w.hook(at, webhookPaths(w.sets)...)
+		does.hooked = true
 		w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server})
 	case stripHandler:
 		if at.gateway == surely && !w.inErrors {
@@ -170,12 +177,19 @@ func (w *walker) handler(h handler, at flow) flow {
 		does.gate = surely
 	case "rewrite":
 		does.fixed = fixesPath(h)
+	case "static_response":
+		if h.directive() == "redir" {
+			does.redirects = []redirect{{w.sets}}
+		}
+	case "request_body":
+		size, limited := h["max_size"].(float64)
+		does.small = limited && size < maxEvent
 	case "file_server":
 		w.content(h, []string{anyFiles}, at)
 	case "headers":
 		does.clean, does.headers = removedPrefixes(h), setHeaders(h)
 	case "authentication":
-		does.login = surely
+		does.login, does.guard = surely, h.directive()
 	case "vars":
 		does.login = setsUser(h)
 	case "map":
@@ -190,6 +204,9 @@ func (w *walker) handler(h handler, at flow) flow {
 		}
 	case "reverse_proxy":
 		does.asked = w.upstream(h, at)
+		if isForwardAuth(h) {
+			does.guard = h.directive()
+		}
 		for _, list := range h.responses() {
 			does = does.then(w.routes(list, at).orNot())
 		}
@@ -233,6 +250,7 @@ func (w *walker) gateway(h handler, at flow) {
 		return
 	}
 	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), public: h.text("public_url"), asks: h.child("ask").text("url"), part: w.part, gateway: true, login: at.login, headers: at.headers})
+	w.hook(at, cmp.Or(h.text("base_path"), defaultBase)+"/webhook")
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
