@@ -277,7 +277,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 	if doubt != nil {
 		ctx = httpapi.WithDoubt(ctx, doubt)
 	}
-	g.api.ServeHTTP(w, r.WithContext(ctx))
+	g.api.ServeHTTP(own(w), r.WithContext(ctx))
 }
 
 // refuse answers a request whose account is not usable or cannot be read.
@@ -289,7 +289,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
-	g.api.Answer(w, r, httpapi.ProblemOf(err))
+	g.api.Answer(own(w), r, httpapi.ProblemOf(err))
 }
 
 // parseGateway sets up the gateway of a site from Caddyfile tokens. The fields of

@@ -39,7 +39,7 @@ func (g Refusing) refuse(w http.ResponseWriter, r *http.Request, v *visit, no ht
 			return v.handOver(over)
 		}
 	}
-	metrics.refusedWith(v.site.api.Refuse(w, r, no))
+	metrics.refusedWith(v.site.api.Refuse(own(w), r, no))
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (g Refusing) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 	}
 	p := httpapi.ProblemOf(err)
 	metrics.refusedWith(p.Code)
-	v.site.api.Answer(w, r, p)
+	v.site.api.Answer(own(w), r, p)
 	return nil
 }
 

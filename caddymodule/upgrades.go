@@ -80,7 +80,7 @@ func (u upgrades) refuses(r *http.Request) bool {
 // refuseTunnel answers a request that upgrades.refuses.
 func refuseTunnel(w http.ResponseWriter, r *http.Request) {
 	metrics.refusedWith(httpapi.ProblemOf(httpapi.ErrTunnel).Code)
-	httpapi.WriteError(w, r, httpapi.ErrTunnel)
+	httpapi.WriteError(own(w), r, httpapi.ErrTunnel)
 }
 
 // connectProtocol is the protocol of an extended CONNECT; empty for any other. net/http

@@ -52,7 +52,7 @@ func (h *Webhook) Provision(ctx caddy.Context) (err error) {
 
 func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	defer h.app.store.keep()()
-	h.webhook.ServeHTTP(w, r)
+	h.webhook.ServeHTTP(own(w), r)
 	return nil
 }
 
