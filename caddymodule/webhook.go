@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -60,10 +60,11 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 // without a slash at the end, by the path as it arrived or by the path that a
 // rewriting has made of it.
 type MatchWebhook struct {
-	// The path, such as `/payments/webhook`. Required.
+	// The path, such as `/payments/webhook`. Default: `/webhook` below the base path of
+	// the `dodo_gateway` of the same site, or `/payments/webhook` if there is none.
 	Path string `json:"path,omitempty"`
 
-	address httpapi.WebhookAddress
+	addresses []httpapi.WebhookAddress
 }
 
 // CaddyModule returns the Caddy module information.
@@ -74,18 +75,26 @@ func (*MatchWebhook) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision reads the path.
-func (m *MatchWebhook) Provision(caddy.Context) (err error) {
+// Provision reads the path, or finds it.
+func (m *MatchWebhook) Provision(ctx caddy.Context) error {
+	paths := []string{m.Path}
 	if m.Path == "" {
-		return errors.New("dodo_webhook takes a path")
+		paths = webhookPaths(ctx)
 	}
-	m.address, err = httpapi.NewWebhookAddress(m.Path)
-	return err
+	for _, path := range paths {
+		address, err := httpapi.NewWebhookAddress(path)
+		if err != nil {
+			return err
+		}
+		m.addresses = append(m.addresses, address)
+	}
+	return nil
 }
 
 // MatchWithError reports whether a request is for the address. It has no errors.
 func (m *MatchWebhook) MatchWithError(r *http.Request) (bool, error) {
-	return m.address.Names(r, originalURL(r)), nil
+	original := originalURL(r)
+	return slices.ContainsFunc(m.addresses, func(a httpapi.WebhookAddress) bool { return a.Names(r, original) }), nil
 }
 
 // UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
@@ -112,8 +121,8 @@ func (m *MatchWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 //
 //	dodo_webhook [<matcher>]
 //
-// Without a matcher it is for POST requests to /payments/webhook. A site with another
-// base path names its own:
+// Without a matcher it is for POST requests to /webhook below the base path of the site's
+// dodo_gateway. Another path is written out:
 //
 //	dodo_webhook /billing/webhook
 //
@@ -134,7 +143,7 @@ func parseWebhook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	case !given && path != "dodo_webhook":
 		return nil, h.Errf("'%s' is not a matcher for dodo_webhook; a path begins with a slash", path)
 	case !given:
-		matchers = webhookAt(httpapi.DefaultBasePath + "/webhook")
+		matchers = webhookAt("")
 		matchers["method"] = caddyconfig.JSON(caddyhttp.MatchMethod{http.MethodPost}, nil)
 	case strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "*{"):
 		if _, err := httpapi.NewWebhookAddress(path); err != nil {
