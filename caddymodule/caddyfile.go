@@ -1,8 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
-	"path"
 	"slices"
 	"strings"
 
@@ -368,14 +366,6 @@ func checkSite(d *caddyfile.Dispenser, publicURL string, returnTo ...string) err
 	}
 	if _, err := config.NewSite(publicURL, returnTo); err != nil {
 		return d.WrapErr(err)
-	}
-	return nil
-}
-
-// checkBasePath finds at adapt time what is most often wrong with a base path.
-func checkBasePath(p string) error {
-	if !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p {
-		return errors.New("the base path must be like /payments: it begins with a slash, is not the whole site, and is clean")
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type flow struct {
 	guard     string     // a login that refuses every request without one: its directive
 	small     bool       // bodies as large as a webhook are refused for certain
 	hooked    bool       // a dodo_webhook stands before this place
+	base      string     // the base path of the gateway that has run for certain
 	fixed     bool       // the path has been replaced for certain, so that the client does not choose it
 	clean     []string   // the prefixes of headers that have been removed for certain
 	stays     bool       // upgrades have been removed for certain, so that it stays HTTP
@@ -42,6 +43,7 @@ type passed struct {
 
 func (f flow) then(g flow) flow {
 	return flow{
+		base:      cmp.Or(g.base, f.base),
 		gateway:   max(f.gateway, g.gateway),
 		login:     max(f.login, g.login),
 		gate:      max(f.gate, g.gate),
@@ -65,6 +67,6 @@ func (f flow) orNot() flow {
 		return flow{asked: f.asked, hooked: f.hooked, redirects: f.redirects}
 	}
 	f.gateway, f.login, f.gate = min(f.gateway, perhaps), min(f.login, perhaps), min(f.gate, perhaps)
-	f.clean, f.stays, f.fixed, f.guard, f.small = nil, false, false, "", false
+	f.clean, f.stays, f.fixed, f.guard, f.small, f.base = nil, false, false, "", false, ""
 	return f
 }

@@ -152,10 +152,11 @@ func (w *walker) handler(h handler, at flow) flow {
 		w.judge(question, h.directive(), h.directive(), h.isOfCaddy(), at)
 	}
 	does := flow{ends: h.endsRequest()}
+	w.unreached(h, at)
 	switch h.name() {
 	case gatewayHandler:
 		w.gateway(h, at)
-		does.gateway = surely
+		does.gateway, does.base = surely, cmp.Or(h.text("base_path"), defaultBase)
 		does.clean = []string{w.prefix(h)}
 	case webhookHandler:
 		w.hook(at, webhookPaths(w.sets)...)
