@@ -134,7 +134,7 @@ func TestAppSettings(t *testing.T) {
 		"a product of nothing":    {"products", product(map[string]any{"credits": 0}), "gives nothing"},
 		"negative credits":        {"signup_credits", -1, "signup_credits must be between 0"},
 		"too many credits":        {"signup_credits", int64(1) << 53, "signup_credits must be between 0"},
-		"public_url with a query":  {"public_url", "https://a.example/x?x", "public_url must be an address"},
+		"public_url with a query": {"public_url", "https://a.example/x?x", "public_url must be an address"},
 		"public_url":              {"public_url", "https://a.example", ""},
 		"return_to of another":    {"return_to", []string{"javascript:alert(1)"}, "return_to must begin with http"},
 		"proof secret":            {"proof_secrets", []string{strings.Repeat("x", 24)}, ""},
