@@ -30,6 +30,8 @@ func init() {
 // in the adapted config nor in what the admin API shows. A placeholder that is
 // unset or empty is an error.
 type App struct {
+	Written
+
 	// Dodo's mode: `test_mode` or `live_mode`. Keys, products and webhook
 	// secrets belong to one of the two. Default: `test_mode`.
 	Environment string `json:"environment,omitempty"`
@@ -50,8 +52,8 @@ type App struct {
 	// least one is required. Secrets.
 	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
 
-	// Where customers reach the site, an origin such as
-	// `https://app.example.com`. Every absolute link begins with it. Without it,
+	// Where customers reach the site, such as `https://app.example.com` or
+	// `https://example.com/shop`. Every absolute link begins with it. Without it,
 	// links are made only for requests to a loopback host.
 	PublicURL string `json:"public_url,omitempty"`
 
@@ -168,7 +170,9 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision makes everything that a request needs: apps start in random order,
 // so that requests may come before [App.Start]. It opens nothing, because
 // `caddy validate` provisions beside a running server.
-func (a *App) Provision(ctx caddy.Context) error {
+func (a *App) Provision(ctx caddy.Context) error { return a.locate(a.provision(ctx)) }
+
+func (a *App) provision(ctx caddy.Context) error {
 	a.logger = logger(ctx)
 	a.invalidAccounts = rate.NewLimiter(rate.Every(time.Minute), 1)
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {

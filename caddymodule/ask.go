@@ -66,6 +66,8 @@ func (h *IdentityHeaders) parse(d *caddyfile.Dispenser) error {
 	targets := map[string]*string{"account": &h.Account, "email": &h.Email, "email_verified": &h.EmailVerified, "name": &h.Name}
 	target, known := targets[args[0]]
 	switch {
+	case !known && targets[args[1]] != nil:
+		return d.Errf("what it is for comes first: header %s %s", args[1], args[0])
 	case !known:
 		return d.Errf("unrecognized word '%s' after header; there are %s", args[0], identityWords)
 	case *target != "":

@@ -49,13 +49,14 @@ import (
 // full becomes part of the config that the admin API shows.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the option's name
+	at := writtenAt(d)
 	if existing != nil {
 		return nil, d.Err("the global option dodo is given twice")
 	}
 	if d.NextArg() {
 		return nil, d.Err("the global option dodo takes no argument, only a block")
 	}
-	app, once := new(App), seen{}
+	app, once := &App{Written: at}, seen{}
 	var ranking caddyfile.Dispenser // where plans stands
 	for d.NextBlock(0) {
 		if d.Val() == "plans" {
@@ -303,7 +304,7 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	}
 	name := d.Val()
 	if name != "redis" && name != "bolt" {
-		return d.Errf("unrecognized store '%s'; there are redis and bolt", name)
+		return unknownStore(d)
 	}
 	guest, err := caddyfile.UnmarshalModule(d, "dodo.stores."+name)
 	if err != nil {
@@ -311,6 +312,19 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	}
 	a.StoreRaw = caddyconfig.JSONModuleObject(guest, "backend", name, nil)
 	return nil
+}
+
+// unknownStore refuses the word that d stands on. An address, which may hold a password,
+// is not shown.
+func unknownStore(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if rest := d.RemainingArgs(); len(rest) > 0 && (rest[0] == "redis" || rest[0] == "bolt") {
+		return d.Errf("the name of the backend comes first: store %s, and then where it is", rest[0])
+	}
+	if strings.ContainsAny(name, ":@{") {
+		return d.Err("the name of the backend comes first: store redis <url>, or store bolt <file>")
+	}
+	return d.Errf("unrecognized store '%s'; there are redis and bolt", name)
 }
 
 func (a *App) parseProduct(d *caddyfile.Dispenser) error {

@@ -66,6 +66,7 @@ func init() {
 // body). A first that was not charged may be repeated.
 type Charge struct {
 	Refusing
+	Written
 
 	// What a request costs, in credits, 0 to 9007199254740991. 0 needs price_header
 	// or max.
@@ -159,7 +160,7 @@ const (
 func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	h.logger = logger(ctx)
 	if err := h.validate(); err != nil {
-		return err
+		return h.locate(err)
 	}
 	if h.PriceHeader == "" && h.Max > 0 {
 		h.PriceHeader = defaultPriceHeader
@@ -173,13 +174,13 @@ func (h *Charge) Provision(ctx caddy.Context) (err error) {
 	}
 	h.tariff = ledger.Tariff{Credits: h.Credits, Max: h.Max, Unit: h.PriceUnit, RoundDown: h.PriceRound == roundDown}
 	if h.tariff.Statuses, err = ledger.NewStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
-		return err
+		return h.locate(err)
 	}
 	if h.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
 	if h.OnStoreError == failOpen && h.app.MaxStale == 0 {
-		return errors.New("on_store_error open needs max_stale in the global option dodo: it is for accounts that are remembered")
+		return h.locate(errors.New("on_store_error open needs max_stale in the global option dodo: it is for accounts that are remembered"))
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func (h *Charge) validate() error {
 		return fmt.Errorf("on_store_error must be %s or %s, not %q", failClosed, failOpen, h.OnStoreError)
 	}
 	if _, err := ledger.NewStatuses(h.ChargeOn, h.ReleaseOn); err != nil {
-		return err
+		return h.locate(err)
 	}
 	return h.Refusing.validate()
 }
@@ -372,7 +373,7 @@ func parseCharge(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := checkOrder(h.Dispenser); err != nil {
 		return nil, err
 	}
-	handler := new(Charge)
+	handler := &Charge{Written: writtenAt(h.Dispenser)}
 	if err := readCredits(h.Dispenser, 0, &handler.Credits); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ func init() {
 // `Cache-Control: private`, unless the app sets one.
 type MatchEntitled struct {
 	Entitlement
+	Written
 }
 
 // CaddyModule returns the Caddy module information.
@@ -34,7 +35,7 @@ func (MatchEntitled) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks what is required.
 func (m *MatchEntitled) Provision(ctx caddy.Context) error {
-	app, err := m.provision(ctx)
+	app, err := m.provision(ctx, m.Written)
 	if err == nil {
 		app.asksByMatcher = true
 	}
@@ -63,6 +64,7 @@ func (m *MatchEntitled) MatchWithError(r *http.Request) (bool, error) {
 //	dodo_entitled credits <number>
 func (m *MatchEntitled) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the matcher's name
+	m.Written = writtenAt(d)
 	if err := m.parse(d); err != nil {
 		return err
 	}

@@ -53,6 +53,8 @@ func init() {
 // `{http.dodo.features}` | The features that Dodo granted, sorted, with commas between them and percent-encoded like the account; empty for none
 // `{http.dodo.seats}` | How many seats the account has
 type Gateway struct {
+	Written
+
 	// Where the payment routes are, such as `/payments`: plain segments, no slash
 	// at the end. Default: `/payments`.
 	BasePath string `json:"base_path,omitempty"`
@@ -147,25 +149,30 @@ func (Gateway) CaddyModule() caddy.ModuleInfo {
 func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	g.logger = logger(ctx)
 	if err := g.validate(); err != nil {
-		return err
+		return g.locate(err)
 	}
 	g.outages = rate.NewLimiter(outageLines, 1)
 	if g.source, g.sourceKey, err = g.newSource(); err != nil {
-		return err
-	}
-	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
-		return err
+		return g.locate(err)
 	}
 	if g.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
 	g.warnOfNoAddress()
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.gateway.Catalog.HasSeats()); err != nil {
-		return err
-	}
 	// Whoever waits for a change must not keep a server from shutting down.
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
+	}
+	return g.locate(g.provisionAnswers())
+}
+
+// provisionAnswers makes what answers requests.
+func (g *Gateway) provisionAnswers() (err error) {
+	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
+		return err
+	}
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.gateway.Catalog.HasSeats()); err != nil {
+		return err
 	}
 	site, err := g.app.siteAt(g.PublicURL)
 	if err != nil {
@@ -316,7 +323,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // that passes by it keeps what the client claims to have paid for.
 func parseGateway(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
-	g := new(Gateway)
+	g := &Gateway{Written: writtenAt(h.Dispenser)}
 	switch args := h.RemainingArgs(); {
 	case len(args) > 1:
 		return nil, h.Errf("dodo_gateway takes at most one argument, the base path, not %d", len(args))

@@ -86,6 +86,8 @@ func (p *IdentityPaths) parse(d *caddyfile.Dispenser) error {
 	targets := map[string]*[]string{"account": &p.Account, "email": &p.Email, "email_verified": &p.EmailVerified, "name": &p.Name}
 	target, known := targets[args[0]]
 	switch {
+	case !known && targets[args[1]] != nil:
+		return d.Errf("what it is for comes first: %s %s %s", option, args[1], args[0])
 	case !known:
 		return d.Errf("unrecognized word '%s' after %s; there are %s", args[0], option, identityWords)
 	case *target != nil:
@@ -122,8 +124,8 @@ func (j *JWT) validate() error {
 }
 
 // source makes the login, or finds it as an earlier config made it.
-func (j *JWT) source(logger *slog.Logger) (identity.Source, string, error) {
-	warnOfPlainSecrets(logger, "jwt secret", j.Secrets)
+func (j *JWT) source(logger *slog.Logger, at Written) (identity.Source, string, error) {
+	warnOfPlainSecrets(logger, at, "jwt secret", j.Secrets)
 	r := newResolver()
 	options := j.options(r)
 	if r.err != nil {

@@ -81,14 +81,14 @@ func (a *App) warnOfPlainSecrets() {
 		name   string
 		values []string
 	}{{"api_key", []string{a.APIKey}}, {"webhook_secret", a.WebhookSecrets}, {"proof_secret", a.ProofSecrets}} {
-		warnOfPlainSecrets(a.logger, setting.name, setting.values)
+		warnOfPlainSecrets(a.logger, a.Written, setting.name, setting.values)
 	}
 }
 
-func warnOfPlainSecrets(logger *slog.Logger, setting string, values []string) {
-	if slices.ContainsFunc(values, func(value string) bool { return !hasPlaceholder(value) }) {
+func warnOfPlainSecrets(logger *slog.Logger, at Written, setting string, values []string) {
+	if slices.ContainsFunc(values, func(value string) bool { return value != "" && !hasPlaceholder(value) }) {
 		logger.Warn("a secret is written in full, so that the admin API shows it and Caddy saves it to disk; write {env.NAME} or {file./path} ({$NAME} is the same as in full)",
-			"setting", setting)
+			"setting", setting, "at", at.Caddyfile)
 	}
 }
 

@@ -66,7 +66,7 @@ func checkSignInURL(address string) error {
 func (g *Gateway) newSource() (source identity.Source, key string, err error) {
 	switch {
 	case g.JWT != nil:
-		return g.JWT.source(g.logger)
+		return g.JWT.source(g.logger, g.Written)
 	case g.Ask != nil:
 		return g.Ask.source()
 	}

@@ -115,6 +115,9 @@ func readAmounts(d *caddyfile.Dispenser, target *config.Amounts) error {
 		n, err := strconv.ParseUint(pair[0], 10, 63)
 		if err != nil {
 			n = 0 // which is refused
+			if _, err := strconv.ParseUint(pair[1], 10, 63); err == nil {
+				return d.Errf("the amount comes first: %s %s %s", name, pair[1], pair[0])
+			}
 		}
 		if err := config.CheckAmount(pair[1], int64(n)); err != nil {
 			return d.Errf("%s %s %s: %w", name, pair[0], pair[1], err)

@@ -48,6 +48,7 @@ func init() {
 type Require struct {
 	Entitlement
 	Refusing
+	Written
 
 	app    *App
 	logger *slog.Logger
@@ -83,9 +84,9 @@ func (Require) CaddyModule() caddy.ModuleInfo {
 func (h *Require) Provision(ctx caddy.Context) (err error) {
 	h.logger = logger(ctx)
 	if err := h.Refusing.validate(); err != nil {
-		return err
+		return h.locate(err)
 	}
-	h.app, err = h.provision(ctx)
+	h.app, err = h.provision(ctx, h.Written)
 	return err
 }
 
@@ -171,25 +172,33 @@ func (e Entitlement) requirement() entitlement.Requirement {
 }
 
 // provision checks what is required against the catalog.
-func (e Entitlement) provision(ctx caddy.Context) (*App, error) {
+func (e Entitlement) provision(ctx caddy.Context, at Written) (*App, error) {
 	if err := e.validate(); err != nil {
-		return nil, err
+		return nil, at.locate(err)
 	}
 	app, err := configuredApp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sold := app.gateway.Catalog.Ranking().Plans()
+	return app, at.locate(e.checkSold(app.gateway.Catalog.Ranking().Plans()))
+}
+
+// checkSold refuses a plan that nothing in the catalog gives.
+func (e Entitlement) checkSold(sold []string) error {
 	for _, plan := range e.Plans {
-		if !slices.Contains(sold, plan) {
-			there := "it has no product with a plan"
-			if len(sold) > 0 {
-				there = "there is " + strings.Join(sold, ", ")
-			}
-			return nil, fmt.Errorf("no product of the catalog gives the plan %q; %s", plan, there)
+		if slices.Contains(sold, plan) {
+			continue
+		}
+		switch len(sold) {
+		case 0:
+			return fmt.Errorf("no product of the catalog gives the plan %q, or any plan", plan)
+		case 1:
+			return fmt.Errorf("no product of the catalog gives the plan %q; there is %s", plan, sold[0])
+		default:
+			return fmt.Errorf("no product of the catalog gives the plan %q; there are %s", plan, strings.Join(sold, ", "))
 		}
 	}
-	return app, nil
+	return nil
 }
 
 var errOneEntitlement = errors.New("one of paid, plan NAME..., feature NAME... and credits N is required, and only one")
@@ -261,6 +270,10 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 		}
 		e.Credits = int64(n)
 	default:
+		if i := slices.IndexFunc(rest, isKind); i >= 0 {
+			line := slices.Concat([]string{directive, rest[i]}, args[:i+1], rest[i+1:])
+			return d.Errf("what is required comes first: %s", strings.Join(line, " "))
+		}
 		return d.Errf("unrecognized word '%s'; there are paid, plan NAME..., feature NAME... and credits N", word)
 	}
 	if err := e.validate(); err != nil {
@@ -268,6 +281,9 @@ func (e *Entitlement) parse(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
+
+// isKind reports whether a word says what kind of thing is required.
+func isKind(word string) bool { return slices.Contains([]string{"plan", "feature", "credits"}, word) }
 
 // parseRequire sets up the handler from Caddyfile tokens. Syntax:
 //
@@ -292,7 +308,7 @@ func parseRequire(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := checkOrder(h.Dispenser); err != nil {
 		return nil, err
 	}
-	handler := new(Require)
+	handler := &Require{Written: writtenAt(h.Dispenser)}
 	if err := handler.parse(h.Dispenser); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ func init() {
 //
 // `{env.NAME}` and `{file./path}` are filled in in all texts.
 type RedisStore struct {
+	Written
+
 	// Where Redis is: `redis://[user[:password]@]host[:port][/database]`,
 	// `rediss://…` for TLS, or `unix:///path`. Parameters of the address:
 	// `cluster=true` for a Cluster, `master_name=<name>` where the hosts are
@@ -61,7 +63,8 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 
 // Provision takes the handle from the pool. It does not connect: `caddy validate`
 // comes here, too, and needs no Redis.
-func (s *RedisStore) Provision(caddy.Context) error {
+func (s *RedisStore) Provision(ctx caddy.Context) error {
+	warnOfPlainSecrets(logger(ctx), s.Written, "password of store redis", []string{s.Password, passwordIn(s.URL)})
 	r := newResolver()
 	options := redisstore.Options{
 		URL: r.must("url", s.URL), Password: r.text("password", s.Password), KeyPrefix: r.text("key_prefix", s.KeyPrefix),
@@ -95,6 +98,17 @@ func (s *RedisStore) Provision(caddy.Context) error {
 	}
 	s.key, s.handle = key, handle
 	return nil
+}
+
+// passwordIn is the password as it is written in a url, placeholders and all; empty for
+// none.
+func passwordIn(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	if end := strings.LastIndexByte(rest, '@'); end >= 0 { // a password may have an @ in it
+		_, password, _ := strings.Cut(rest[:end], ":")
+		return password
+	}
+	return ""
 }
 
 // openRedis connects; errors name the host and no password.
@@ -157,6 +171,7 @@ func (s *RedisStore) Cleanup() error { return release(s.key) }
 // machine trusts. ca and pin exclude each other.
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the backend's name
+	s.Written = writtenAt(d)
 	once := seen{}
 	var urlErr error // is told last, so that an option that is there twice is told as that
 	switch args := d.RemainingArgs(); {

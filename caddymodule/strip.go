@@ -18,6 +18,8 @@ func init() {
 // as that of `forward_auth`, or from `handle_errors`. It runs before all other
 // directives, and needs no global option.
 type Strip struct {
+	Written
+
 	// What the names of the entitlement headers begin with, as in `dodo_gateway`.
 	// Default: `X-Entitlement-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
@@ -61,7 +63,7 @@ func (h *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // It takes no matcher, because a request that passes by it keeps what the client claims.
 func parseStrip(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
-	strip := new(Strip)
+	strip := &Strip{Written: writtenAt(h.Dispenser)}
 	switch args := h.RemainingArgs(); {
 	case len(args) > 1:
 		return nil, h.Errf("dodo_strip takes at most one argument, the prefix of the headers, not %d", len(args))

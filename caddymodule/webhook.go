@@ -25,6 +25,8 @@ func init() {
 // webhook, so the route needs a matcher, such as `dodo_webhook`. It needs the global
 // option `dodo` (the app of that name).
 type Webhook struct {
+	Written
+
 	app     *App
 	webhook http.Handler
 }
@@ -131,6 +133,7 @@ func (m *MatchWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // matcher, are Caddy's own.
 func parseWebhook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
+	at := writtenAt(h.Dispenser)
 	if n := h.CountRemainingArgs(); n > 1 {
 		return nil, h.Errf("dodo_webhook takes at most one argument, a matcher, not %d", n)
 	}
@@ -154,7 +157,7 @@ func parseWebhook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.NextBlock(0) {
 		return nil, h.Errf("unrecognized option '%s' of dodo_webhook, which has none", h.Val())
 	}
-	return h.NewRoute(matchers, new(Webhook)), nil
+	return h.NewRoute(matchers, &Webhook{Written: at}), nil
 }
 
 func webhookAt(path string) caddy.ModuleMap {

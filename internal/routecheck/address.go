@@ -30,7 +30,7 @@ func checkAddresses(sites []site, settings Settings, report *Report) {
 	}
 	for _, s := range sites {
 		if s.gateway && s.public == "" && slices.ContainsFunc(s.hosts, isPublicHost) && !s.isLocal() {
-			report.warn(fmt.Sprintf("%s: public_url is not set, so that nobody can check out here; write public_url https://%s into the global option dodo", s.label, s.hosts[slices.IndexFunc(s.hosts, isPublicHost)]))
+			report.warn(fmt.Sprintf("%s: public_url is not set, so that nobody can check out here; write public_url https://%s into the global option dodo%s", s.label, s.hosts[slices.IndexFunc(s.hosts, isPublicHost)], s.at))
 			return
 		}
 	}
@@ -43,8 +43,8 @@ func (s site) checkOwnAddress(report *Report) {
 		return
 	}
 	if len(s.hosts) > 0 && !slices.ContainsFunc(s.hosts, matches(own.Hostname())) {
-		report.warn(fmt.Sprintf("%s: the public_url of dodo_gateway names the host %s, which this site does not have: customers come back to nothing after they have paid, unless a proxy in front changes the host",
-			s.label, own.Hostname()))
+		report.warn(fmt.Sprintf("%s: the public_url of dodo_gateway names the host %s, which this site does not have: customers come back to nothing after they have paid, unless a proxy in front changes the host%s",
+			s.label, own.Hostname(), s.at))
 	}
 }
 
@@ -58,8 +58,8 @@ func checkReturns(sites []site, public string, report *Report) {
 	for _, s := range sites {
 		host := slices.IndexFunc(s.hosts, isPublicHost)
 		if s.gateway && s.public == "" && host >= 0 && !answers(s) && !s.isLocal() {
-			report.warn(fmt.Sprintf("%s: who buys here comes back to %s, which another site has, and at which nobody may be logged in; write public_url https://%s into this dodo_gateway",
-				s.label, public, s.hosts[host]))
+			report.warn(fmt.Sprintf("%s: customers who buy here come back to %s, which is another site and may not know their login; write public_url https://%s into this dodo_gateway%s",
+				s.label, public, s.hosts[host], s.at))
 		}
 	}
 }

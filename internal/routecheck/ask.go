@@ -20,7 +20,7 @@ func checkQuestions(sites []site, report *Report) {
 			if asked.asks == "" || !asked.isAt(address) {
 				continue
 			}
-			text := fmt.Sprintf("%s: ask leads to %s, which is a site of this config with a dodo_gateway that asks: it would ask itself. Write the app's own address, as in reverse_proxy", asking.label, asking.asks)
+			text := fmt.Sprintf("%s: ask leads to %s, which is a site of this config with a dodo_gateway that asks: it would ask itself. Write the app's own address, as in reverse_proxy%s", asking.label, asking.asks, asking.at)
 			if asked.part {
 				report.warn(text)
 			} else {

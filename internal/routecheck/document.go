@@ -30,6 +30,15 @@ func (h handler) text(name string) string {
 
 func (h handler) name() string { return h.text("handler") }
 
+// at ends a sentence about the handler with where a Caddyfile has it, in the words of
+// Caddy's own parser.
+func (h handler) at() string {
+	if at := h.text("caddyfile"); at != "" {
+		return ", at " + at
+	}
+	return ""
+}
+
 func (h handler) child(name string) handler {
 	child, _ := h[name].(map[string]any)
 	return child

@@ -59,7 +59,7 @@ func checkLogins(s *Server, sites []site, report *Report) {
 	for _, site := range sites {
 		for _, m := range anyPlaceholder.FindAllStringSubmatch(site.account, -1) {
 			if doubt := l.doubt(m[1], site); doubt != "" {
-				report.warn(fmt.Sprintf("%s: account is %s, but %s", site.label, site.account, doubt))
+				report.warn(fmt.Sprintf("%s: account is %s, but %s%s", site.label, site.account, doubt, site.at))
 			}
 		}
 	}

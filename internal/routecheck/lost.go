@@ -23,12 +23,12 @@ type hook struct {
 }
 
 // hook notes a place that takes webhooks at these paths.
-func (w *walker) hook(at flow, paths ...string) {
+func (w *walker) hook(at flow, h handler, paths ...string) {
 	if at.hooked || w.inErrors { // dodo_webhook has taken them
 		return
 	}
 	w.hooks = append(w.hooks, hook{
-		site:    site{label: w.label, hosts: w.hosts, server: w.server},
+		site:    site{label: w.label, hosts: w.hosts, server: w.server, at: h.at()},
 		trouble: at.trouble(paths),
 	})
 }
@@ -56,7 +56,7 @@ func checkHooks(hooks []hook, report *Report) {
 		if h.trouble == "" || slices.ContainsFunc(hooks, other) {
 			continue
 		}
-		report.warn(fmt.Sprintf("%s: %s. Write dodo_webhook into the site; in a route block, before that", h.label, h.trouble))
+		report.warn(fmt.Sprintf("%s: %s. Write dodo_webhook into the site; in a route block, before that%s", h.label, h.trouble, h.at))
 	}
 }
 

@@ -102,6 +102,7 @@ type site struct {
 	label   string
 	hosts   []string // empty is any
 	server  *Server
+	at      string // how a sentence about it ends: with the place in the Caddyfile
 	account string // of the gateway; empty for a webhook
 	asks    string // the address that the gateway asks who a visitor is; empty for none
 	part    bool   // only some requests for the hosts get there

@@ -14,8 +14,8 @@ func (w *walker) unreached(h handler, at flow) {
 	}
 	switch h.name() {
 	case requireHandler, chargeHandler:
-		w.report.refuse(fmt.Sprintf("%s: %s is for addresses below %s, which is the base path of dodo_gateway: no request there reaches it. dodo_gateway takes no matcher; leave %s out there, so that the payment routes are below %s, or write %s",
-			w.label, h.name(), at.base, at.base, defaultBase, at.base+defaultBase))
+		w.report.refuse(fmt.Sprintf("%s: %s is for addresses below %s, which is the base path of dodo_gateway: no request there reaches it. dodo_gateway takes no matcher; leave %s out there, so that the payment routes are below %s, or write %s%s",
+			w.label, h.name(), at.base, at.base, defaultBase, at.base+defaultBase, h.at()))
 	case "reverse_proxy", "file_server", "static_response", "subroute":
 		w.report.warn(fmt.Sprintf("%s: %s is for addresses below %s, which is the base path of dodo_gateway: no request there reaches it. dodo_gateway takes no matcher",
 			w.label, h.directive(), at.base))

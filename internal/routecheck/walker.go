@@ -99,7 +99,7 @@ func (w *walker) route(route Route, at flow) flow {
 	w.part = w.part || !onlyHosts(sets)
 	for _, set := range sets {
 		if question := questions(at.mapped).inMatcher(set); question != "" {
-			w.judge(question, "the matcher of "+where, where, true, at)
+			w.judge(question, "the matcher of "+where, where, entitledAt(set), true, at)
 		}
 	}
 	var does flow
@@ -149,7 +149,7 @@ func (w *walker) enterHosts(sets []map[string]any) {
 
 func (w *walker) handler(h handler, at flow) flow {
 	if question := questions(at.mapped).inText(h.asked()); question != "" {
-		w.judge(question, h.directive(), h.directive(), h.isOfCaddy(), at)
+		w.judge(question, h.directive(), h.directive(), h.at(), h.isOfCaddy(), at)
 	}
 	does := flow{ends: h.endsRequest()}
 	w.unreached(h, at)
@@ -159,21 +159,21 @@ func (w *walker) handler(h handler, at flow) flow {
 		does.gateway, does.base = surely, cmp.Or(h.text("base_path"), defaultBase)
 		does.clean = []string{w.prefix(h)}
 	case webhookHandler:
-		w.hook(at, webhookPaths(w.sets)...)
+		w.hook(at, h, webhookPaths(w.sets)...)
 		does.hooked = true
 		w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server})
 	case stripHandler:
 		if at.gateway == surely && !w.inErrors {
-			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before")
+			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before" + h.at())
 		}
 		does.clean, does.stays = []string{w.prefix(h)}, true
 		w.upstreams.strips = append(w.upstreams.strips, place{server: w.server.Name, hosts: w.hosts})
 	case requireHandler, chargeHandler:
 		if at.gateway == never {
-			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it", w.label, h.name()))
+			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it%s", w.label, h.name(), h.at()))
 		}
 		if h.text("refuse") == "error" && !w.catchesErrors() {
-			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out", w.label, h.name()))
+			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out%s", w.label, h.name(), h.at()))
 		}
 		does.gate = surely
 	case "rewrite":
@@ -229,20 +229,26 @@ func hidden(h handler) (found reach) {
 	return found
 }
 
+// entitledAt ends a sentence about a matcher set with where its dodo_entitled is.
+func entitledAt(set map[string]any) string {
+	own, _ := set[entitledMatcher].(map[string]any)
+	return handler(own).at()
+}
+
 // judge says what it means to ask about an account at this place.
-func (w *walker) judge(question, where, directive string, certain bool, at flow) {
-	const remedy = "Write dodo_gateway into the site, and %s into a handle or route block after it"
+func (w *walker) judge(question, where, directive, place string, certain bool, at flow) {
+	remedy := fmt.Sprintf("Write dodo_gateway into the site, and %s into a handle or route block after it%s", directive, place)
 	switch {
 	case at.gateway == surely || w.inErrors:
 	case at.gateway == perhaps && question != entitledMatcher:
 		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty for the requests that did not pass dodo_gateway before", w.label, where, question))
 	case at.gateway == perhaps: // those requests are answered with 500
 	case question == entitledMatcher:
-		w.report.refuse(fmt.Sprintf("%s: %s is dodo_entitled, but no dodo_gateway has run there, and nobody can say whose request it is. "+remedy, w.label, where, directive))
+		w.report.refuse(fmt.Sprintf("%s: %s is dodo_entitled, but no dodo_gateway has run there, and nobody can say whose request it is. %s", w.label, where, remedy))
 	case certain:
-		w.report.refuse(fmt.Sprintf("%s: %s asks for %s, but no dodo_gateway has run there, so that it is always empty. "+remedy, w.label, where, question, directive))
+		w.report.refuse(fmt.Sprintf("%s: %s asks for %s, but no dodo_gateway has run there, so that it is always empty. %s", w.label, where, question, remedy))
 	default:
-		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty unless it is read after dodo_gateway. "+remedy, w.label, where, question, directive))
+		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty unless it is read after dodo_gateway. %s", w.label, where, question, remedy))
 	}
 }
 
@@ -250,15 +256,19 @@ func (w *walker) gateway(h handler, at flow) {
 	if w.inErrors {
 		return
 	}
-	w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server, account: h.text("account"), public: h.text("public_url"), asks: h.child("ask").text("url"), part: w.part, gateway: true, login: at.login, headers: at.headers})
-	w.hook(at, cmp.Or(h.text("base_path"), defaultBase)+"/webhook")
+	w.sites = append(w.sites, site{
+		label: w.label, hosts: w.hosts, server: w.server, at: h.at(),
+		account: h.text("account"), asks: h.child("ask").text("url"), public: h.text("public_url"),
+		gateway: true, part: w.part, login: at.login, headers: at.headers,
+	})
+	w.hook(at, h, cmp.Or(h.text("base_path"), defaultBase)+"/webhook")
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
-		w.report.refuse(w.label + ": two dodo_gateway run for one request, and the second would undo the first; let one stand for the whole site, or put each into a handle block of its own")
+		w.report.refuse(w.label + ": two dodo_gateway run for one request, and the second would undo the first; let one stand for the whole site, or put each into a handle block of its own" + h.at())
 		return
 	case perhaps:
-		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did")
+		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did" + h.at())
 	}
 	for _, p := range at.asked {
 		if !p.stays {
@@ -267,8 +277,8 @@ func (w *walker) gateway(h handler, at flow) {
 			}
 		}
 		if !slices.Contains(p.clean, w.prefix(h)) {
-			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote, and any Upgrade; write %s into the site, which removes them first",
-				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h)))
+			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote, and any Upgrade; write %s into the site, which removes them first%s",
+				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h), h.at()))
 		}
 	}
 }
