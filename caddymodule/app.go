@@ -142,8 +142,8 @@ type App struct {
 	// address that Dodo has, and one that the login vouches for. Default: none.
 	MatchEmail *MatchEmail `json:"match_email,omitempty"`
 
-	publicURL         string // resolved
-	warnedOfPublicURL bool
+	publicURL string // resolved
+	isLive    bool   // live_mode
 
 	routesChecked bool
 	// invalidAccounts lets one request a minute log that its account cannot be used.
@@ -285,11 +285,7 @@ func (a *App) options() (o gateway.Options, err error) {
 	if o.Site, err = config.NewSite(publicURL, returnTo); err != nil {
 		return o, err
 	}
-	a.publicURL = publicURL
-	if publicURL == "" && client.Mode == dodo.LiveMode {
-		a.warnedOfPublicURL = true
-		a.logger.Warn("public_url is not set: nobody can check out but on a loopback host")
-	}
+	a.publicURL, a.isLive = publicURL, client.Mode == dodo.LiveMode
 	if o.Catalog, err = config.NewCatalog(products); err != nil {
 		return o, err
 	}

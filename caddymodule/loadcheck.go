@@ -53,9 +53,12 @@ func lineageHTTP(ctx caddy.Context) *caddyhttp.App {
 }
 
 func (a *App) checkSettings() routecheck.Settings {
-	settings := routecheck.Settings{HeaderPrefix: config.DefaultHeaderPrefix, NeedsPublicURL: a.publicURL == "" && !a.warnedOfPublicURL}
+	settings := routecheck.Settings{HeaderPrefix: config.DefaultHeaderPrefix, NeedsPublicURL: a.publicURL == "", IsLive: a.isLive}
 	if public, err := url.Parse(a.publicURL); err == nil {
 		settings.PublicHost = public.Hostname()
+	}
+	if match := a.MatchEmail; match != nil {
+		settings.MatchEmail = []string{match.Email, match.Verified}
 	}
 	return settings
 }

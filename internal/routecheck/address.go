@@ -25,15 +25,39 @@ func checkAddresses(sites []site, settings Settings, report *Report) {
 	if settings.PublicHost != "" {
 		checkReturns(sites, settings.PublicHost, report)
 	}
-	if !settings.NeedsPublicURL {
+	if settings.NeedsPublicURL {
+		checkMissing(sites, settings, report)
+	}
+}
+
+// checkMissing finds a site that needs a public_url: links are made without it only for
+// requests to a loopback host.
+func checkMissing(sites []site, settings Settings, report *Report) {
+	for _, s := range sites {
+		if !s.gateway || s.public != "" {
+			continue
+		}
+		host := s.publicHost()
+		isWildcard := slices.ContainsFunc(s.hosts, func(host string) bool { return strings.Contains(host, "*") })
+		if !settings.IsLive && (s.isLocal() || host == "" && !isWildcard) {
+			continue // perhaps a trial on this machine
+		}
+		address := "https://" + host
+		if host == "" {
+			address = "and the address at which customers reach the site"
+		}
+		report.warn(fmt.Sprintf("%s: public_url is not set, so that nobody can check out here; write public_url %s into the global option dodo%s", s.label, address, s.at))
 		return
 	}
-	for _, s := range sites {
-		if s.gateway && s.public == "" && slices.ContainsFunc(s.hosts, isPublicHost) && !s.isLocal() {
-			report.warn(fmt.Sprintf("%s: public_url is not set, so that nobody can check out here; write public_url https://%s into the global option dodo%s", s.label, s.hosts[slices.IndexFunc(s.hosts, isPublicHost)], s.at))
-			return
-		}
+}
+
+// publicHost is a host of the site that other machines can reach; empty for none that is
+// known.
+func (s site) publicHost() string {
+	if i := slices.IndexFunc(s.hosts, isPublicHost); i >= 0 {
+		return s.hosts[i]
 	}
+	return ""
 }
 
 // checkOwnAddress compares the public_url of a gateway with the hosts of its site.
@@ -56,10 +80,10 @@ func checkReturns(sites []site, public string, report *Report) {
 		return
 	}
 	for _, s := range sites {
-		host := slices.IndexFunc(s.hosts, isPublicHost)
-		if s.gateway && s.public == "" && host >= 0 && !answers(s) && !s.isLocal() {
+		host := s.publicHost()
+		if s.gateway && s.public == "" && host != "" && !answers(s) && !s.isLocal() {
 			report.warn(fmt.Sprintf("%s: customers who buy here come back to %s, which is another site and may not know their login; write public_url https://%s into this dodo_gateway%s",
-				s.label, public, s.hosts[host], s.at))
+				s.label, public, host, s.at))
 		}
 	}
 }

@@ -49,72 +49,128 @@ func (l *login) add(h handler) {
 
 var anyPlaceholder = regexp.MustCompile(`\{([^{}]+)\}`)
 
-// checkLogins finds accounts that nothing fills in, and those that any client can
-// write.
-func checkLogins(s *Server, sites []site, report *Report) {
+// checkLogins finds what says who makes a request and is never filled in, or can be
+// written by any client.
+func checkLogins(s *Server, sites []site, settings Settings, report *Report) {
 	l := newLogin(s)
 	if l.foreign {
 		return
 	}
 	for _, site := range sites {
-		for _, m := range anyPlaceholder.FindAllStringSubmatch(site.account, -1) {
-			if doubt := l.doubt(m[1], site); doubt != "" {
-				report.warn(fmt.Sprintf("%s: account is %s, but %s%s", site.label, site.account, doubt, site.at))
+		for _, c := range slices.Concat(site.claims, settings.claimsOf(site)) {
+			for _, m := range anyPlaceholder.FindAllStringSubmatch(c.text, -1) {
+				if doubt := l.doubt(m[1], site).of(c.setting); doubt != "" {
+					report.warn(fmt.Sprintf("%s: %s is %s, but %s%s", site.label, c.setting, c.text, doubt, site.at))
+				}
 			}
 		}
 	}
 }
 
-// doubt is what is wrong with a placeholder of an account; empty is nothing.
-func (l login) doubt(key string, s site) string {
+// claim is a text with placeholders that says something of whoever makes a request.
+type claim struct{ setting, text string }
+
+// claimsOf are those of a gateway.
+func claimsOf(h handler) (list []claim) {
+	for _, setting := range []string{"account", "email", "email_verified", "name"} {
+		list = append(list, claim{setting, h.text(setting)})
+	}
+	return list
+}
+
+// claimsOf are those that the global option makes at every gateway.
+func (s Settings) claimsOf(at site) (list []claim) {
+	for _, text := range s.MatchEmail {
+		if at.gateway {
+			list = append(list, claim{"match_email", text})
+		}
+	}
+	return list
+}
+
+// doubt is what is wrong with a placeholder; the zero value is nothing.
+type doubt struct {
+	reason, remedy string
+	isForgeable    bool // a client chooses the value; else nothing fills it in
+}
+
+// of is the doubt in words, for a setting that the placeholder is in; empty for none.
+func (d doubt) of(setting string) string {
+	isAccount := setting == "account"
+	text := d.reason
+	switch {
+	case text == "", d.isForgeable && setting == "name": // which only fills in a form
+		return ""
+	case d.isForgeable && isAccount:
+		text += "a client can write the name of any account there"
+	case d.isForgeable:
+		text += "a client can write any value there"
+	case isAccount:
+		text += ", so that nobody is logged in"
+	default:
+		text += ", so that it is always empty"
+	}
+	if d.remedy != "" {
+		text += "; " + d.remedy
+	}
+	return text
+}
+
+func (l login) doubt(key string, s site) doubt {
 	family, name := splitKey(key)
 	switch family {
 	case "http.auth.user.":
 		return l.doubtUser(key, name, s)
 	case "http.auth.candidate.":
-		return "that is somebody whose login has failed; use {http.auth.user.id}"
+		return doubt{"that is somebody whose login has failed, and ", "use {http.auth.user.id}", true}
 	case "http.dodo.":
-		return "that is known only after dodo_gateway has run; use what the login fills in, such as {http.auth.user.id}"
+		return doubt{reason: "that is known only after dodo_gateway has run", remedy: "use what the login fills in, such as {http.auth.user.id}"}
 	case "http.vars.":
 		if !l.vars[name] && !slices.Contains(varsOfCaddy, name) {
-			return "no vars directive sets " + name + ", so that nobody is logged in"
+			return doubt{reason: "no vars directive sets " + name}
 		}
 	case "http.request.header.":
 		return l.doubtHeader(strings.ToLower(name), s)
 	case "http.request.uri.query.":
-		return "a client can write the name of any account there; use what the login fills in, such as {http.auth.user.id}"
+		return doubt{"in a query ", "use what the login fills in, such as {http.auth.user.id}", true}
 	case "":
 		if !l.mapped[key] {
-			return "nothing in this config fills in {" + key + "}, so that nobody is logged in; is it misspelled?"
+			return doubt{reason: "nothing in this config fills in {" + key + "}", remedy: "is it misspelled?"}
 		}
 	}
-	return ""
+	return doubt{}
 }
 
 // doubtUser doubts a placeholder of Caddy's logins.
-func (l login) doubtUser(key, name string, s site) string {
+func (l login) doubtUser(key, name string, s site) doubt {
 	switch {
 	case l.vars[key]:
 	case len(l.providers) == 0:
-		return "this server has no login that fills it in, such as basic_auth, so that nobody is logged in"
+		return doubt{reason: "this server has no login that fills it in, such as basic_auth"}
 	case name != "id" && !slices.ContainsFunc(l.providers, func(p string) bool { return p != "http_basic" }):
-		return "basic_auth fills in only {http.auth.user.id}, so that nobody is logged in"
+		return doubt{reason: "basic_auth fills in only {http.auth.user.id}"}
 	case s.login == never:
-		return "no login runs before this dodo_gateway, so that nobody is logged in; write both into a route block, the login first, or say in the global options that the login's directive is ordered before basic_auth"
+		return doubt{
+			reason: "no login runs before this dodo_gateway",
+			remedy: "write both into a route block, the login first, or say in the global options that the login's directive is ordered before basic_auth",
+		}
 	}
-	return ""
+	return doubt{}
 }
 
-func (l login) doubtHeader(name string, s site) string {
+func (l login) doubtHeader(name string, s site) doubt {
 	switch {
 	case slices.Contains(s.headers, name), name == "authorization", s.isLocal():
-		return ""
+		return doubt{}
 	case l.headers[name]:
-		return "the header is not set before this dodo_gateway, so that a client can write the name of any account there; write both into a route block, what sets it first"
+		return doubt{"the header is not set before this dodo_gateway, so that ", "write both into a route block, what sets it first", true}
 	case s.server.TrustsProxies:
-		return ""
+		return doubt{}
 	}
-	return "nothing in this config sets the header, so that a client can write the name of any account there; set it by forward_auth with copy_headers or by request_header before dodo_gateway, or let no request reach this server but through a proxy that sets it"
+	return doubt{
+		"nothing in this config sets the header, so that ",
+		"set it by forward_auth with copy_headers or by request_header before dodo_gateway, or let no request reach this server but through a proxy that sets it", true,
+	}
 }
 
 var varsOfCaddy = []string{"client_ip", "trusted_proxy", "start_time", "uuid", "original_request"}

@@ -54,8 +54,14 @@ type Settings struct {
 	// PublicHost is the host of public_url; empty is none.
 	PublicHost string
 
-	// NeedsPublicURL: there is no public_url, and nobody has said so yet.
+	// MatchEmail is what says an address that adopts purchases, and that it is verified.
+	MatchEmail []string
+
+	// NeedsPublicURL: the global option has no public_url.
 	NeedsPublicURL bool
+
+	// IsLive: customers pay with real money, so that no site is a trial.
+	IsLive bool
 }
 
 // Report is what is wrong, in sentences for the operator.
@@ -88,7 +94,7 @@ func Check(servers []Server, settings Settings) Report {
 		sites = append(sites, w.sites...)
 		hooks = append(hooks, w.hooks...)
 		past.add(w.upstreams)
-		checkLogins(&servers[i], w.sites, &report)
+		checkLogins(&servers[i], w.sites, settings, &report)
 	}
 	checkQuestions(sites, &report)
 	past.report(&report)
@@ -102,11 +108,11 @@ type site struct {
 	label   string
 	hosts   []string // empty is any
 	server  *Server
-	at      string // how a sentence about it ends: with the place in the Caddyfile
-	account string // of the gateway; empty for a webhook
-	asks    string // the address that the gateway asks who a visitor is; empty for none
-	part    bool   // only some requests for the hosts get there
-	public  string // the gateway's own public_url
+	at      string  // how a sentence about it ends: with the place in the Caddyfile
+	claims  []claim // of the gateway about whoever makes a request
+	asks    string  // the address that the gateway asks who a visitor is; empty for none
+	part    bool    // only some requests for the hosts get there
+	public  string  // the gateway's own public_url
 	gateway bool
 	login   reach    // that has run before it
 	headers []string // that may have been set before it

@@ -258,7 +258,7 @@ func (w *walker) gateway(h handler, at flow) {
 	}
 	w.sites = append(w.sites, site{
 		label: w.label, hosts: w.hosts, server: w.server, at: h.at(),
-		account: h.text("account"), asks: h.child("ask").text("url"), public: h.text("public_url"),
+		claims: claimsOf(h), asks: h.child("ask").text("url"), public: h.text("public_url"),
 		gateway: true, part: w.part, login: at.login, headers: at.headers,
 	})
 	w.hook(at, h, cmp.Or(h.text("base_path"), defaultBase)+"/webhook")
