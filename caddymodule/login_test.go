@@ -44,6 +44,16 @@ func blocksOf(t *testing.T, path string) (blocks []block) {
 	return blocks
 }
 
+// publicPEM is the public key of an issuer.
+func publicPEM(t *testing.T, issuer *identitytest.Issuer) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(issuer.Public().Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
 // loginPage are the blocks of docs/login.md that a test has not run yet.
 type loginPage struct {
 	t    *testing.T
@@ -164,12 +174,8 @@ func TestLoginPage(t *testing.T) {
 	site := page.take("Your own tokens", "caddyfile")
 	t.Run("own tokens", func(t *testing.T) {
 		issuer := identitytest.NewIssuer(t, jose.EdDSA)
-		der, err := x509.MarshalPKIXPublicKey(issuer.Public().Key)
-		if err != nil {
-			t.Fatal(err)
-		}
 		file := filepath.Join(t.TempDir(), "public.pem")
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(publicPEM(t, issuer)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		b, sim := run(t, loginGlobals+site, "app:3000", newLoginApp(t, ""), "/etc/app/public.pem", file)

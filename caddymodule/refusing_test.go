@@ -176,18 +176,26 @@ func TestRefuseErrorStoreFails(t *testing.T) {
 
 // TestExampleOwnRefusals: customers pass, and the others get the site's own pages.
 func TestExampleOwnRefusals(t *testing.T) {
-	b, sim := example(t, "own-refusals", "pdt_from_your_dashboard", "pdt_pro")
+	login := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if user, _, ok := r.BasicAuth(); ok {
+			w.Header().Set("X-User", user)
+		}
+	})
+	b, sim := example(t, "own-refusals", "pdt_from_your_dashboard", "pdt_pro", "app:3000", login)
 	if a := b.do("GET", "/pro/x", ""); a.status != http.StatusSeeOther || a.header.Get("Location") != "/login" {
 		t.Errorf("nobody gets %d %v", a.status, a.header)
 	}
-	a := b.do("GET", "/pro/x", "", "X-User", "alice")
+	if a := b.do("GET", "/pro/x", "", "X-User", "alice"); a.status != http.StatusSeeOther {
+		t.Errorf("a forged header gets %d %s", a.status, a.body)
+	}
+	a := b.do("GET", "/pro/x", "", as("alice")...)
 	if a.status != http.StatusPaymentRequired || !strings.Contains(a.body, "part of the plan pro, and you have: none") || !strings.Contains(a.body, `id="offers">[{"`) {
 		t.Errorf("alice gets %d %s", a.status, a.body)
 	}
-	if a := b.do("POST", "/pro/x", "", "X-User", "alice", "Early-Data", "1"); a.status != http.StatusTooEarly || !strings.Contains(a.body, "(425)") {
+	if a := b.do("POST", "/pro/x", "", append(as("alice"), "Early-Data", "1")...); a.status != http.StatusTooEarly || !strings.Contains(a.body, "(425)") {
 		t.Errorf("early data gets %d %s", a.status, a.body)
 	}
-	a = b.do("POST", "/payments/checkout", `{"plan":"pro"}`, "Content-Type", "application/json", "X-User", "alice")
+	a = b.do("POST", "/payments/checkout", `{"plan":"pro"}`, append(as("alice"), "Content-Type", "application/json")...)
 	var order struct {
 		SessionID string `json:"session_id"`
 	}
@@ -197,7 +205,7 @@ func TestExampleOwnRefusals(t *testing.T) {
 	if _, err := sim.Pay(order.SessionID, "4242424242424242"); err != nil {
 		t.Fatal(err)
 	}
-	if a := b.do("GET", "/pro/x", "", "X-User", "alice"); a.body != "Welcome" {
+	if a := b.do("GET", "/pro/x", "", as("alice")...); a.body != "Welcome" {
 		t.Errorf("a customer gets %d %s", a.status, a.body)
 	}
 }
