@@ -36,7 +36,7 @@ func (BoltStore) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision takes the file's handle from the pool. It does not touch the file:
+// Provision takes the file's handle from the pool. It does not open the file:
 // `caddy validate` comes here, too, while a running server has it locked.
 func (s *BoltStore) Provision(caddy.Context) error {
 	r := newResolver()
@@ -50,6 +50,9 @@ func (s *BoltStore) Provision(caddy.Context) error {
 	path, err := filepath.Abs(file)
 	if err != nil {
 		return fmt.Errorf("file: %w", err)
+	}
+	if err := boltstore.CheckPath(path); err != nil {
+		return fmt.Errorf("store bolt %s: %w", path, err)
 	}
 	s.path = path
 	key := "bolt:" + path

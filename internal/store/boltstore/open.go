@@ -79,9 +79,27 @@ func Open(path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// CheckPath says why no store file can be at a path. It opens nothing, so that it can
+// be asked while another process has the file.
+func CheckPath(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
+	for dir := filepath.Dir(path); err != nil; dir = filepath.Dir(dir) {
+		if info, err = os.Stat(dir); err == nil && !info.IsDir() {
+			return fmt.Errorf("%s is not a directory", dir)
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return nil
+}
+
 func openFile(path string, timeout time.Duration) (db *bolt.DB, err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
+	if err := CheckPath(path); err != nil {
+		return nil, err
 	}
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, err
