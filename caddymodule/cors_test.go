@@ -165,3 +165,67 @@ func TestPreflightOfGate(t *testing.T) {
 		})
 	}
 }
+
+// A page of a trusted origin also reads that something does not work right now, and the
+// routes of compat.
+func TestCrossOriginFailures(t *testing.T) {
+	app := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Cookie") {
+		case "session=alice":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"id":"alice"}`)
+		case "session=broken":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	for _, refuse := range []string{"", " {\n\t\trefuse error\n\t}\n\thandle_errors {\n\t\trespond {err.status_code}\n\t}"} {
+		b := newBench(t)
+		shop(t, b)
+		b.mustLoad(caddyfile(planDodo, `
+	dodo_gateway {
+		ask `+app+`/me {
+			cookie session
+		}
+		compat express
+		trusted_origins `+appOrigin+`
+	}
+	dodo_charge /generate 10
+	dodo_require /pro/* plan pro`+refuse+`
+	reverse_proxy {{Upstream}}`))
+		for _, tt := range []struct {
+			method, path, session string
+			status                int
+		}{
+			{"GET", "/payments/status", "broken", 503},
+			{"GET", "/pro/x", "broken", 503},
+			{"GET", "/generate", "broken", 503},
+			{"GET", "/pro/x", "alice", 402},
+			{"GET", "/generate", "alice", 402},
+			{"GET", "/pro/x", "nobody", 401},
+			{"POST", "/api/payments/create-checkout", "nobody", 401},
+			{"POST", "/api/payments/create-checkout", "broken", 503},
+			{"POST", "/api/payments/create-checkout", "alice", 200},
+		} {
+			for _, origin := range []string{appOrigin, "https://evil.test"} {
+				want := tt.status
+				if tt.method == "POST" && origin != appOrigin {
+					want = 403
+				}
+				a := b.do(tt.method, tt.path, `{"credits":10}`, "Content-Type", "application/json", "Cookie", "session="+tt.session, "Origin", origin)
+				if a.status != want {
+					t.Errorf("%s for %s from %s: %d %s", tt.path, tt.session, origin, a.status, a.body)
+				}
+				assertReadable(t, tt.path+" for "+tt.session+" from "+origin, a, origin == appOrigin)
+			}
+		}
+		for _, path := range []string{"/api/payments/create-checkout", "/API/payments//create-checkout/"} {
+			a := b.do("OPTIONS", path, "", "Origin", appOrigin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+			assertReadable(t, "preflight", a, true)
+			if a.status != 204 || a.header.Get("Access-Control-Allow-Methods") != "POST" || a.header.Get("Access-Control-Allow-Headers") != "content-type" {
+				t.Errorf("preflight of %s: %d %v", path, a.status, a.header)
+			}
+		}
+	}
+}

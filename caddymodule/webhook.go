@@ -62,8 +62,9 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 // without a slash at the end, by the path as it arrived or by the path that a
 // rewriting has made of it.
 type MatchWebhook struct {
-	// The path, such as `/payments/webhook`. Default: `/webhook` below the base path of
-	// the `dodo_gateway` of the same site, or `/payments/webhook` if there is none.
+	// The path, such as `/payments/webhook`. Default: where the `dodo_gateway` of the same
+	// site takes webhooks, which is `/webhook` below its base path and the path that its
+	// compat has; `/payments/webhook` if there is none.
 	Path string `json:"path,omitempty"`
 
 	addresses []httpapi.WebhookAddress
@@ -123,8 +124,9 @@ func (m *MatchWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 //
 //	dodo_webhook [<matcher>]
 //
-// Without a matcher it is for POST requests to /webhook below the base path of the site's
-// dodo_gateway. Another path is written out:
+// Without a matcher it is for POST requests to where the site's dodo_gateway takes
+// webhooks: /webhook below its base path, and the path that its compat has. Another path
+// is written out:
 //
 //	dodo_webhook /billing/webhook
 //

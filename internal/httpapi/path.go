@@ -7,6 +7,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/dodogate/dodogate/config"
 )
 
 // Two questions are asked about a path, and they have different safe answers.
@@ -120,6 +122,19 @@ func NewWebhookAddress(p string) (WebhookAddress, error) {
 		return WebhookAddress{}, fmt.Errorf("webhook path %q must be like %s%s: decoded, clean, without placeholders", p, DefaultBasePath, webhookRoute)
 	}
 	return WebhookAddress{strings.ToLower(clean)}, nil
+}
+
+// WebhookPaths are where an API with a base path, and perhaps the routes of an older
+// integration, takes webhooks.
+func WebhookPaths(basePath string, style config.CompatStyle) []string {
+	paths := []string{basePath + webhookRoute}
+	switch style {
+	case config.Express:
+		paths = append(paths, expressWebhook)
+	case config.FastAPI:
+		paths = append(paths, fastAPIWebhook)
+	}
+	return paths
 }
 
 // Names reports whether a request is for the address, with or without a slash at the

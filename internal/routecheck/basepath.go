@@ -2,11 +2,17 @@ package routecheck
 
 import "cmp"
 
-// BasePaths are those of all gateways in routes, with the prefixes that are stripped from
-// the path before. A site of another host among the routes is left out.
-func BasePaths(routes []Route) []string { return basePaths(routes, "") }
+// Gateway is where a gateway takes requests.
+type Gateway struct {
+	Prefix string // that is stripped from the path before
+	Base   string // below it
+	Compat string // the integration whose routes it has too; empty for none
+}
 
-func basePaths(routes []Route, prefix string) (paths []string) {
+// Gateways are those in routes. A site of another host among the routes is left out.
+func Gateways(routes []Route) []Gateway { return gateways(routes, "") }
+
+func gateways(routes []Route, prefix string) (list []Gateway) {
 	for _, route := range routes {
 		if route.Terminal && hasHost(route) {
 			continue
@@ -16,13 +22,13 @@ func basePaths(routes []Route, prefix string) (paths []string) {
 			case "rewrite":
 				prefix += h.text("strip_path_prefix")
 			case "subroute":
-				paths = append(paths, basePaths(h.routes("routes"), prefix)...)
+				list = append(list, gateways(h.routes("routes"), prefix)...)
 			case gatewayHandler:
-				paths = appendOnce(paths, prefix+cmp.Or(h.text("base_path"), defaultBase))
+				list = append(list, Gateway{prefix, cmp.Or(h.text("base_path"), defaultBase), h.child("compat").text("style")})
 			}
 		}
 	}
-	return paths
+	return list
 }
 
 func hasHost(route Route) bool {

@@ -23,6 +23,7 @@ type flow struct {
 	small     bool       // bodies as large as a webhook are refused for certain
 	hooked    bool       // a dodo_webhook stands before this place
 	base      string     // the base path of the gateway that has run for certain
+	stripped  string     // what has been taken off the front of the path for certain
 	fixed     bool       // the path has been replaced for certain, so that the client does not choose it
 	clean     []string   // the prefixes of headers that have been removed for certain
 	stays     bool       // upgrades have been removed for certain, so that it stays HTTP
@@ -51,6 +52,7 @@ func (f flow) then(g flow) flow {
 		small:     f.small || g.small,
 		hooked:    f.hooked || g.hooked,
 		redirects: slices.Concat(f.redirects, g.redirects),
+		stripped:  f.stripped + g.stripped,
 		fixed:     f.fixed || g.fixed,
 		clean:     slices.Concat(f.clean, g.clean),
 		stays:     f.stays || g.stays,
@@ -67,6 +69,6 @@ func (f flow) orNot() flow {
 		return flow{asked: f.asked, hooked: f.hooked, redirects: f.redirects}
 	}
 	f.gateway, f.login, f.gate = min(f.gateway, perhaps), min(f.login, perhaps), min(f.gate, perhaps)
-	f.clean, f.stays, f.fixed, f.guard, f.small, f.base = nil, false, false, "", false, ""
+	f.clean, f.stays, f.fixed, f.guard, f.small, f.base, f.stripped = nil, false, false, "", false, "", ""
 	return f
 }

@@ -36,7 +36,7 @@ func (w *walker) hook(at flow, h handler, paths ...string) {
 // trouble is what keeps webhooks for these paths from a place.
 func (f flow) trouble(paths []string) string {
 	taken := func(r redirect) bool {
-		return !slices.ContainsFunc(paths, func(p string) bool { return !r.takes(p) })
+		return !slices.ContainsFunc(paths, func(p string) bool { return !r.takes(f.stripped + p) })
 	}
 	switch {
 	case slices.ContainsFunc(f.redirects, taken):
@@ -75,12 +75,45 @@ func webhookPaths(sets []map[string]any) (paths []string) {
 	return paths
 }
 
+// redirected is the base path as a redirect sees it that takes the payment routes below
+// away; empty for none. A browser follows a redirect to https, so that one takes nothing.
+func (f flow) redirected(base string) string {
+	base = f.stripped + base
+	for _, r := range f.redirects {
+		if !r.isByProtocol() && r.takes(base+"/checkout") && r.takes(base+"/status") {
+			return strings.TrimPrefix(base, r.stripped)
+		}
+	}
+	return ""
+}
+
 // redirect is a route that redirects requests.
-type redirect struct{ sets []map[string]any }
+type redirect struct {
+	sets     []map[string]any
+	stripped string // what has been taken off the front of the path before
+}
+
+// isByProtocol reports whether it is for requests that did not come by https.
+func (r redirect) isByProtocol() bool {
+	return slices.ContainsFunc(r.sets, func(set map[string]any) bool {
+		list, _ := set["not"].([]any)
+		return set["protocol"] != nil || isForwardedProto(set["header"]) || slices.ContainsFunc(list, func(v any) bool {
+			inner, _ := v.(map[string]any)
+			return inner["protocol"] != nil || isForwardedProto(inner["header"])
+		})
+	})
+}
+
+// isForwardedProto reports whether a matcher header is about X-Forwarded-Proto alone.
+func isForwardedProto(v any) bool {
+	fields, _ := v.(map[string]any)
+	return len(fields) == 1 && fields["X-Forwarded-Proto"] != nil
+}
 
 // takes reports whether it redirects a request for a path, as far as its matchers tell. A
 // matcher on X-Forwarded-Proto counts as one that matches.
 func (r redirect) takes(p string) bool {
+	p = strings.TrimPrefix(p, r.stripped)
 	return len(r.sets) == 0 || slices.ContainsFunc(r.sets, func(set map[string]any) bool { return matchesPath(set, p) == surely })
 }
 
@@ -104,7 +137,7 @@ func matcherMatches(name string, v any, p string) reach {
 		}
 		return never
 	case "header":
-		if fields, ok := v.(map[string]any); ok && len(fields) == 1 && fields["X-Forwarded-Proto"] != nil {
+		if isForwardedProto(v) {
 			return surely
 		}
 	case "not":

@@ -177,10 +177,10 @@ func (w *walker) handler(h handler, at flow) flow {
 		}
 		does.gate = surely
 	case "rewrite":
-		does.fixed = fixesPath(h)
+		does.fixed, does.stripped = fixesPath(h), h.text("strip_path_prefix")
 	case "static_response":
 		if h.directive() == "redir" {
-			does.redirects = []redirect{{w.sets}}
+			does.redirects = []redirect{{w.sets, at.stripped}}
 		}
 	case "request_body":
 		size, limited := h["max_size"].(float64)
@@ -261,7 +261,11 @@ func (w *walker) gateway(h handler, at flow) {
 		claims: claimsOf(h), asks: h.child("ask").text("url"), public: h.text("public_url"),
 		gateway: true, part: w.part, login: at.login, headers: at.headers,
 	})
-	w.hook(at, h, cmp.Or(h.text("base_path"), defaultBase)+"/webhook")
+	base := cmp.Or(h.text("base_path"), defaultBase)
+	w.hook(at, h, base+"/webhook")
+	if taken := at.redirected(base); taken != "" {
+		w.report.warn(fmt.Sprintf("%s: redir answers requests for the payment routes below %s before dodo_gateway does, so that nobody can buy; except them from it, such as by `not path %s/*`%s", w.label, base, taken, h.at()))
+	}
 	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
