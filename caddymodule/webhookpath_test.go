@@ -26,7 +26,10 @@ func TestWebhookFollowsBasePath(t *testing.T) {
 			b := newBench(t)
 			b.mustLoad(caddyfile(usualDodo, "\n\t"+tt.site))
 			for _, path := range []string{tt.path, tt.path + "/"} {
-				b.problem(b.do("POST", path, "{}"), 401, "webhook_signature_invalid")
+				// At the addresses of compat it is said in the words of that integration.
+				if a := b.do("POST", path, "{}"); a.status != 401 && a.status != 400 || !strings.Contains(a.body, "signature") {
+					t.Errorf("%s: %d %s", path, a.status, a.body)
+				}
 			}
 			if a := b.do("POST", tt.other, "{}"); a.status != 308 {
 				t.Errorf("%s: %d %s", tt.other, a.status, a.body)
