@@ -148,14 +148,7 @@ func (b *bench) do(method, path, body string, header ...string) answer {
 
 func (b *bench) send(req *http.Request) answer {
 	b.t.Helper()
-	resp, err := b.client.Do(req)
-	if b.loads > 1 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
-		// The server before has dropped a connection that it had not accepted yet.
-		if req.GetBody != nil {
-			req.Body, _ = req.GetBody()
-		}
-		resp, err = b.client.Do(req)
-	}
+	resp, err := b.roundTrip(req)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -165,6 +158,22 @@ func (b *bench) send(req *http.Request) answer {
 		b.t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+// roundTrip sends a request. A server that is being replaced may drop a connection that it
+// has not read from: then the request is sent again.
+func (b *bench) roundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.client.Do(req)
+	for range 5 {
+		if b.loads <= 1 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		if req.GetBody != nil {
+			req.Body, _ = req.GetBody()
+		}
+		resp, err = b.client.Do(req)
+	}
+	return resp, err
 }
 
 // dump is what the app behind the gateway saw of a request.
