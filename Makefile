@@ -1,6 +1,7 @@
 # Each target does one thing; `make` alone lists them.
 
 GO ?= go
+export GO # .ci/deps asks it for its version
 
 # Where goroutines meet: the packages that run under the race detector. The Caddy-heavy
 # ones are left out, compiling them for it takes minutes.
@@ -8,6 +9,10 @@ RACE ?= ./config/... ./internal/...
 
 GOLANGCI_LINT_VERSION := v2.15.0
 linter := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# Prints what go test prints, and at the end which tests were skipped and why.
+GOTESTSUM_VERSION := v1.13.0
+gotestsum := bin/gotestsum-$(GOTESTSUM_VERSION)
 
 # As xcaddy builds, so that both share what the go command has compiled.
 binary_flags := -trimpath -ldflags '-w -s' -tags nobadger,nomysql,nopgx
@@ -42,15 +47,20 @@ bin/dodogate: # the binary with the simulator; go knows best what is up to date
 build: ## build the production binary, ./bin/caddy, from xcaddy.json (without the simulator)
 	$(GO) run ./cmd/build -o bin/caddy
 
-.PHONY: test
-test: ## run all tests, after installing redis-server, Chromium and the npm package that they need
+.PHONY: deps
+deps: ## look for what the tests need besides Go; installs redis-server and npm packages if they are missing
 	@./.ci/deps
-	$(GO) test -timeout 10m ./...
-	@echo 'make test: everything passed'
+
+.PHONY: test
+test: deps $(gotestsum) ## run all tests that can run here, and say which ones were skipped and why
+	$(gotestsum) --format standard-quiet --raw-command -- $(GO) test -json -timeout 10m ./...
+
+$(gotestsum):
+	GOBIN="$(CURDIR)/bin" $(GO) install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	@mv bin/gotestsum $@
 
 .PHONY: race
-race: ## run the tests with goroutines under the race detector
-	@./.ci/deps
+race: deps ## run the tests with goroutines under the race detector
 	$(GO) test -race -timeout 15m $(RACE)
 
 # Where random tests begin. The same one tells the same stories again.
@@ -65,8 +75,7 @@ stories: ## tell every life story in 10,000 shuffles, from SEED or one that it p
 FOR ?= 5m
 
 .PHONY: weather
-weather: ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
-	@./.ci/deps
+weather: deps ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
 	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
 
 .PHONY: abuse
@@ -75,8 +84,7 @@ abuse: ## hold 5,000 connections of each kind that strangers may open, and measu
 
 # The length of a story is random; so many are more than enough, whatever the seed.
 .PHONY: model
-model: ## take each store 100,000 random steps beside package ledger, from SEED or one that it prints
-	@./.ci/deps
+model: deps ## take each store 100,000 random steps beside package ledger, from SEED or one that it prints
 	@echo 'SEED=$(SEED)'
 	@$(GO) test -count=1 -timeout 15m -p 2 -v -run 'TestConformance$$/Model' \
 		./internal/store/boltstore ./internal/store/redisstore -rapid.checks=440 -rapid.steps=260 -rapid.seed=$(SEED) | \
