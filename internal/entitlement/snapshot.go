@@ -81,6 +81,7 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 	s = Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
 	next := horizon{now: now, at: a.HeldUntil}
 	for _, g := range a.Ledger.Grants {
+		next.add(g.StartsAt)
 		next.add(g.ExpiresAt)
 	}
 	var (

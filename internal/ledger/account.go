@@ -25,6 +25,9 @@ type Grant struct {
 	Left int64
 	// Held is set aside by holds that have not ended.
 	Held int64
+	// Waiting is what the grant gives from StartsAt on. Until then it counts for
+	// nothing, and a claw-back takes it first.
+	Waiting int64
 	// Lapsed is what ran out unspent. A later claw-back takes it first after
 	// Left, so that a customer never owes credits that expiry already took.
 	Lapsed int64
@@ -32,6 +35,8 @@ type Grant struct {
 	// comes first off whatever comes back to the grant, by a release or by the
 	// fact giving more again.
 	Waived int64
+	// StartsAt is when Waiting can be spent; zero when nothing waits.
+	StartsAt time.Time
 	// ExpiresAt ends the grant at that instant; zero means never.
 	ExpiresAt time.Time
 	// CreatedAt is when the fact happened (not when it arrived). It orders
@@ -43,6 +48,14 @@ type Grant struct {
 func (g Grant) Expired(now time.Time) bool {
 	return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt)
 }
+
+// Due reports whether something waits in the grant that can be spent at now. What
+// changes the account then begins it, see [Account.Apply].
+func (g Grant) Due(now time.Time) bool { return g.Waiting > 0 && !now.Before(g.StartsAt) }
+
+// Open reports whether something of the grant is left, held or waiting. Stores keep
+// the others apart, because only a fact about them can change anything.
+func (g Grant) Open() bool { return g.Left > 0 || g.Held > 0 || g.Waiting > 0 }
 
 // Compare is the burn order: soonest expiry, then oldest, then by id.
 func (g Grant) Compare(h Grant) int {
@@ -68,8 +81,8 @@ type Account struct {
 	Holds  map[string]Hold // the ones that have not ended
 }
 
-// Available is what can be spent at now: what is left in unexpired grants once
-// the holds that have run out are released. Never below 0.
+// Available is what can be spent at now: what is left in the grants that have begun
+// and not expired, once the holds that have run out are released. Never below 0.
 func (a Account) Available(now time.Time) int64 {
 	for _, h := range a.Holds {
 		if h.Expired(now) {
@@ -81,20 +94,34 @@ func (a Account) Available(now time.Time) int64 {
 	}
 	var sum int64
 	for _, g := range a.Grants {
-		if !g.Expired(now) {
-			sum += g.Left
+		if g.Expired(now) {
+			continue
+		}
+		sum += g.Left
+		if g.Due(now) {
+			sum += g.Waiting
 		}
 	}
 	return max(0, sum-a.Debt)
 }
 
 // Balance is what the entries so far add up to: what is left and held in all
-// grants, counting those whose expiry no entry has noted yet, less the debt.
-// Below 0 while more is owed than there is.
+// grants, counting those whose expiry no entry has noted yet and leaving out those
+// whose beginning none has noted, less the debt. Below 0 while more is owed than
+// there is.
 func (a Account) Balance() int64 {
 	sum := -a.Debt
 	for _, g := range a.Grants {
 		sum += g.Left + g.Held
+	}
+	return sum
+}
+
+// waiting is what has not begun in all grants.
+func (a Account) waiting() int64 {
+	var sum int64
+	for _, g := range a.Grants {
+		sum += g.Waiting
 	}
 	return sum
 }

@@ -10,10 +10,10 @@
 //
 // Every credit of a grant is in one place:
 //
-//	Amount = Left + Held + Lapsed + spent - overdrawn
+//	Amount = Left + Held + Waiting + Lapsed + spent - overdrawn
 //
-// Left can be spent. Held is set aside by holds. Lapsed ran out unspent. What a
-// claw-back takes beyond these was spent already: it becomes the account's debt
+// Left can be spent. Held is set aside by holds. Waiting has not begun. Lapsed ran out
+// unspent. What a claw-back takes beyond these was spent already: it becomes the account's debt
 // (policy debt) or is forgiven and noted in Waived (policy floor).
 //
 // # Invariants
@@ -22,12 +22,14 @@
 //     error, and an error changes nothing.
 //   - Debt is paid from whatever is left, at once: while there is debt, nothing is
 //     left in any grant that has not expired.
-//   - The balance is what is left in unexpired grants, plus what is held, less the
+//   - The balance is what is left in the grants that have begun and not expired, plus what is held, less the
 //     debt. What can be spent is the balance less what is held, and never below 0.
 //   - Credits burn soonest expiry first, then oldest grant first. A release gives
 //     them back to the grants they came from.
 //   - What lapsed is there again when the expiry of its grant moves behind now: a
 //     paused or prolonged period may be heard of late.
+//   - What waits counts for nothing before its time: not in the balance, not in what can be
+//     spent, and no debt is paid from it. When it begins it is given as any other grant.
 //   - A hold ends exactly once: captured, released, or expired, which releases it.
 //   - Entries are immutable and numbered from 1 without a gap. Adding up their
 //     amounts gives the balance as it was when the last of them was written.

@@ -54,8 +54,9 @@ func (b *book) enter(kind Kind, grant string, amount int64) {
 	})
 }
 
-// sweep does what time alone does: it releases the holds that have run out, pays
-// debt from what is left, and enters what is left in expired grants as expired.
+// sweep does what time alone does: it releases the holds that have run out, begins
+// the grants that are due, pays debt from what is left, and enters what is left in
+// expired grants as expired.
 // Everything that changes an account begins and ends with it.
 func (b *book) sweep() {
 	if hasExpired(maps.Values(b.Holds), b.now) {
@@ -66,6 +67,7 @@ func (b *book) sweep() {
 			}
 		}
 	}
+	b.begin()
 	b.payDebt()
 	if !hasExpired(slices.Values(b.Grants), b.now) {
 		return
@@ -90,6 +92,23 @@ func hasExpired[T interface{ Expired(now time.Time) bool }](all iter.Seq[T], now
 		}
 	}
 	return false
+}
+
+// begin gives what waited in the grants that are due.
+func (b *book) begin() {
+	if !slices.ContainsFunc(b.Grants, func(g Grant) bool { return g.Due(b.now) }) {
+		return
+	}
+	for _, id := range b.Grants.burnOrder() {
+		g := b.Grants.At(id)
+		if !g.Due(b.now) {
+			continue
+		}
+		b.enter(KindGrant, id, g.Waiting)
+		g.Left += g.Waiting
+		g.Waiting, g.StartsAt = 0, time.Time{}
+		b.Grants.Put(g)
+	}
 }
 
 // payDebt pays from what is left, in burn order. The balance does not change:

@@ -10,6 +10,7 @@ import (
 type Target struct {
 	ID        string
 	Amount    int64
+	StartsAt  time.Time // zero: at once
 	ExpiresAt time.Time // zero: never
 	CreatedAt time.Time
 	// Into is the grant that gives these credits from now on, because facts came to
@@ -56,7 +57,7 @@ func (b *book) set(t Target, policy Policy) error {
 		}
 		g = Grant{ID: t.ID}
 	}
-	g.ExpiresAt, g.CreatedAt = instant(t.ExpiresAt), instant(t.CreatedAt)
+	g.StartsAt, g.ExpiresAt, g.CreatedAt = instant(t.StartsAt), instant(t.ExpiresAt), instant(t.CreatedAt)
 	if err := b.revive(&g); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (b *book) set(t Target, policy Policy) error {
 	}
 	g.Amount = t.Amount
 	if change >= 0 {
-		b.enter(KindGrant, t.ID, g.raise(change))
+		b.enter(KindGrant, t.ID, g.raise(change, b.now))
 	} else {
 		taken, over := g.clawBack(-change)
 		if policy == PolicyFloor && t.Into == "" {
@@ -75,6 +76,9 @@ func (b *book) set(t Target, policy Policy) error {
 		}
 		b.Debt += over
 		b.enter(KindClawBack, t.ID, -taken-over)
+	}
+	if g.Waiting == 0 {
+		g.StartsAt = time.Time{}
 	}
 	if t.Into != "" && t.Into != t.ID {
 		b.moveWaived(&g, t.Into)
@@ -118,22 +122,31 @@ func (b *book) revive(g *Grant) error {
 	return nil
 }
 
-// room is how much a grant may be raised by: neither the balance may leave the range nor,
-// until the debt is paid from it, what is left of the grant.
-func (b *book) room(g Grant) int64 { return Max - max(b.balance, g.Left) }
+// room is how much a grant may be raised by. Neither the balance may leave the range nor,
+// until the debt is paid from it, what is left of the grant, also once all that waits has
+// begun.
+func (b *book) room(g Grant) int64 { return Max - max(b.balance+b.waiting(), g.Left+g.Waiting) }
 
-// raise adds n to what is left, less what was forgiven before, and returns what
-// was added.
-func (g *Grant) raise(n int64) int64 {
+// raise adds n, less what was forgiven before, to what is left, or to what waits if the
+// grant has not begun. It returns what that adds to the balance.
+func (g *Grant) raise(n int64, now time.Time) int64 {
 	kept := min(n, g.Waived)
 	g.Waived -= kept
+	if now.Before(g.StartsAt) {
+		g.Waiting += n - kept
+		return 0
+	}
 	g.Left += n - kept
 	return n - kept
 }
 
-// clawBack takes n from what is left, then from what has lapsed. It returns how
-// much of it was still in the balance, and how much was spent or is held.
+// clawBack takes n from what has not begun, then from what is left, then from what has
+// lapsed. It returns how much of it was still in the balance, and how much was spent or
+// is held.
 func (g *Grant) clawBack(n int64) (taken, over int64) {
+	waiting := min(n, g.Waiting)
+	g.Waiting -= waiting
+	n -= waiting
 	taken = min(n, g.Left)
 	g.Left -= taken
 	lapsed := min(n-taken, g.Lapsed)

@@ -55,7 +55,7 @@ func (s *Store) readBook(b bucket, account string, now time.Time, grants []strin
 }
 
 // readLedger reads what the file knows of an account's ledger, but for the
-// grants of which nothing is left.
+// grants of which nothing is left or waiting.
 func readLedger(b bucket) (rev, srev int64, a ledger.Account, err error) {
 	a = ledger.Account{Holds: make(map[string]ledger.Hold)}
 	if b.Bucket == nil {
@@ -128,11 +128,11 @@ const (
 // from the others. One that was live and still is was never among the closed ones.
 func saveGrant(b bucket, before, g ledger.Grant) error {
 	in, out := byte(kindLive), byte(kindClosed)
-	if g.Left == 0 {
+	if !g.Open() {
 		in, out = out, in
 	}
 	err := b.put(in, g.ID, record.AppendGrant(make([]byte, 0, likelyGrant), g))
-	if err != nil || before.Left > 0 && g.Left > 0 {
+	if err != nil || before.Open() && g.Open() {
 		return err
 	}
 	return b.remove(out, g.ID)
@@ -212,7 +212,7 @@ func (s *Store) nextRev(rev int64) int64 {
 // shown is the account after the operation, as answers have it.
 func (k *book) shown() entitlement.Account {
 	a := entitlement.Account{Rev: k.rev, StandingsRev: k.srev, Ledger: k.after}
-	if spent := func(g ledger.Grant) bool { return g.Left+g.Held == 0 }; slices.ContainsFunc(a.Ledger.Grants, spent) {
+	if spent := func(g ledger.Grant) bool { return !g.Open() }; slices.ContainsFunc(a.Ledger.Grants, spent) {
 		a.Ledger.Grants = slices.DeleteFunc(slices.Clone(a.Ledger.Grants), spent)
 	}
 	maps.DeleteFunc(a.Ledger.Holds, func(_ string, h ledger.Hold) bool { return !h.Expired(k.now) })

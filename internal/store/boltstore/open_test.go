@@ -12,6 +12,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
@@ -205,5 +207,26 @@ func TestReopen(t *testing.T) {
 	s := open(t, path, boltstore.Options{})
 	if n := len(entries(t, s, "acc")); n != 200 {
 		t.Fatalf("%d entries after reopening, want 200", n)
+	}
+}
+
+// TestReopenWithMonthsToCome: a grant that has not begun is there after a restart, and
+// begins.
+func TestReopenWithMonthsToCome(t *testing.T) {
+	path, at := filepath.Join(t.TempDir(), "dodogate.db"), time.Now()
+	s, err := boltstore.Open(path, boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Commit(t.Context(), store.Commit{
+		Account: "acc", Object: entitlement.Ref{Kind: entitlement.KindSubscription, ID: "s"}, State: []byte("{}"),
+		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: "a", Amount: 7, StartsAt: at.Add(time.Hour)}}},
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := open(t, path, boltstore.Options{}).Account(t.Context(), "acc")
+	if err != nil || a.Ledger.Available(at) != 0 || a.Ledger.Available(at.Add(2*time.Hour)) != 7 {
+		t.Errorf("after reopening it is %+v, %v", a, err)
 	}
 }

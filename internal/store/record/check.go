@@ -79,10 +79,11 @@ func CheckCommit(c store.Commit) (store.Commit, error) {
 		if err := CheckNames(t.ID, t.Into); err != nil {
 			return c, err
 		}
-		var err1, err2 error
-		t.ExpiresAt, err1 = Time(t.ExpiresAt)
-		t.CreatedAt, err2 = Time(t.CreatedAt)
-		if err := errors.Join(err1, err2); err != nil {
+		var err1, err2, err3 error
+		t.StartsAt, err1 = Time(t.StartsAt)
+		t.ExpiresAt, err2 = Time(t.ExpiresAt)
+		t.CreatedAt, err3 = Time(t.CreatedAt)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return c, fmt.Errorf("grant %q: %w", t.ID, err)
 		}
 		targets[i] = t

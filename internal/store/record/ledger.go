@@ -12,7 +12,8 @@ import (
 )
 
 // Grant writes a grant, but for its id, as
-// "amount left held lapsed waived expires created".
+// "amount left held lapsed waived expires created", and " starts waiting" after it if
+// something waits.
 func Grant(g ledger.Grant) string { return string(AppendGrant(make([]byte, 0, 64), g)) }
 
 // AppendGrant appends what Grant writes.
@@ -21,12 +22,18 @@ func AppendGrant(b []byte, g ledger.Grant) []byte {
 		b = append(strconv.AppendInt(b, n, 10), ' ')
 	}
 	b = append(AppendMillis(b, g.ExpiresAt), ' ')
-	return AppendMillis(b, g.CreatedAt)
+	b = AppendMillis(b, g.CreatedAt)
+	if g.Waiting == 0 {
+		return b
+	}
+	b = append(AppendMillis(append(b, ' '), g.StartsAt), ' ')
+	return strconv.AppendInt(b, g.Waiting, 10)
 }
 
 // ParseGrant reads what Grant wrote.
 func ParseGrant(id, s string) (ledger.Grant, error) {
-	if strings.Count(s, " ") != 6 {
+	spaces := strings.Count(s, " ")
+	if spaces != 6 && spaces != 8 {
 		return ledger.Grant{}, errDamaged("grant", s)
 	}
 	g := ledger.Grant{ID: id}
@@ -34,21 +41,33 @@ func ParseGrant(id, s string) (ledger.Grant, error) {
 	rest := s
 	for _, to := range [...]*int64{&g.Amount, &g.Left, &g.Held, &g.Lapsed, &g.Waived} {
 		field, rest, _ = strings.Cut(rest, " ")
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || n < 0 || n > ledger.Max {
+		var ok bool
+		if *to, ok = parseCredits(field); !ok {
 			return ledger.Grant{}, errDamaged("grant", s)
 		}
-		*to = n
 	}
-	expires, created, _ := strings.Cut(rest, " ")
+	expires, rest, _ := strings.Cut(rest, " ")
+	created, rest, waits := strings.Cut(rest, " ")
 	var err error
 	if g.ExpiresAt, err = ParseMillis(expires); err != nil {
 		return ledger.Grant{}, err
 	}
-	if g.CreatedAt, err = ParseMillis(created); err != nil {
-		return ledger.Grant{}, err
+	if g.CreatedAt, err = ParseMillis(created); err != nil || !waits {
+		return g, err
 	}
-	return g, nil
+	starts, waiting, _ := strings.Cut(rest, " ")
+	var ok bool
+	if g.Waiting, ok = parseCredits(waiting); !ok || g.Waiting == 0 {
+		return ledger.Grant{}, errDamaged("grant", s)
+	}
+	g.StartsAt, err = ParseMillis(starts)
+	return g, err
+}
+
+// parseCredits reads an amount, and reports whether it is one.
+func parseCredits(s string) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil && n >= 0 && n <= ledger.Max
 }
 
 // Entry writes an entry as "seq at kind amount balance n grantcause", where the

@@ -33,6 +33,9 @@ func TestRoundTrips(t *testing.T) {
 			Lapsed: credits.Draw(t, "lapsed"), Waived: credits.Draw(t, "waived"),
 			ExpiresAt: instants.Draw(t, "expires"), CreatedAt: instants.Draw(t, "created"),
 		}
+		if g.Waiting = rapid.OneOf(rapid.Just(int64(0)), credits).Draw(t, "waiting"); g.Waiting > 0 {
+			g.StartsAt = instants.Draw(t, "starts")
+		}
 		if got, err := record.ParseGrant(g.ID, record.Grant(g)); err != nil || !reflect.DeepEqual(got, g) {
 			t.Fatalf("grant %+v became %+v, %v", g, got, err)
 		}
@@ -46,10 +49,20 @@ func TestRoundTrips(t *testing.T) {
 	})
 }
 
+// TestGrantOfFormerReleases: a grant that was written before grants could wait is read as
+// it was.
+func TestGrantOfFormerReleases(t *testing.T) {
+	got, err := record.ParseGrant("a", "10 4 3 2 1 1000 -")
+	want := ledger.Grant{ID: "a", Amount: 10, Left: 4, Held: 3, Lapsed: 2, Waived: 1, ExpiresAt: time.UnixMilli(1000).UTC()}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 // TestDamage: what was never written is refused, not guessed at.
 func TestDamage(t *testing.T) {
 	for _, bad := range []string{"", "1", "1 1 0 0 0 - - -", "1 1 0 0 - -", "1 1 0 -1 0 - -", "1 1 0 0 -1 - -", "1.5 1 0 0 0 - -", "0x1 1 0 0 0 - -", "1 1 0 0 0 soon -",
-		"9007199254740992 1 0 0 0 - -", "1e3 1 0 0 0 - -"} {
+		"9007199254740992 1 0 0 0 - -", "1e3 1 0 0 0 - -", "1 1 0 0 0 - - -", "1 1 0 0 0 - - - 0", "1 1 0 0 0 - - 5 -1", "1 1 0 0 0 - - soon 1", "1 1 0 0 0 - - 5 1 1"} {
 		if g, err := record.ParseGrant("a", bad); err == nil {
 			t.Errorf("grant %q was read as %+v", bad, g)
 		}

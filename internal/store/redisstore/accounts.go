@@ -272,7 +272,7 @@ const stateArg = 4
 var maxPurchases = decimal(store.MaxPurchases)
 
 // commitFields is how many arguments a commit of one grant has.
-const commitFields = 13 + 5 + 8
+const commitFields = 13 + 6 + 8
 
 func (s *Store) commitArgs(c store.Commit, standing string) []string {
 	return s.appendCommit(make([]string, 0, commitFields), c, standing)
@@ -289,7 +289,7 @@ func (s *Store) appendCommit(args []string, c store.Commit, standing string) []s
 		maxPurchases,
 	)
 	for _, t := range c.Effect.Grants {
-		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into)
+		args = append(args, t.ID, decimal(t.Amount), record.Millis(t.ExpiresAt), record.Millis(t.CreatedAt), t.Into, record.Millis(t.StartsAt))
 	}
 	if c.Settle != nil {
 		args = appendSettle(args, c.Settle.Event, c.Settle.Retention)

@@ -15,7 +15,7 @@
 --       11 state of the order    12 payment of the order, or ""
 --       13 how many failed orders are listed
 --       14... of each target: grant, amount, expiry, creation, the grant that gives
---             these credits from now on, or ""; times in milliseconds or "-"
+--             these credits from now on, or "", start; times in milliseconds or "-"
 --       the last 8, where there is an event: what settled.lua takes
 --
 -- Returns, packed, {"ok", parked_under, received, parked, entry...}: the first two as
@@ -50,20 +50,26 @@ local function find(id)
   return grants[id]
 end
 
-local function fresh() return { amount = 0, left = 0, held = 0, lapsed = 0, waived = 0, expires = '-', created = '-' } end
+local function fresh()
+  return { amount = 0, left = 0, held = 0, lapsed = 0, waived = 0, expires = '-', created = '-', starts = '-', waiting = 0 }
+end
 
 -- room is how much a grant may be raised by.
-local function room(g) return MAX - math.max(balance, g.left) end
+local function room(g)
+  local waiting = 0
+  for _, other in pairs(grants) do waiting = waiting + other.waiting end
+  return MAX - math.max(balance + waiting, g.left + g.waiting)
+end
 
 -- set brings a grant to its amount; false when that leaves the range.
-local function set(id, target, expires, created, into)
+local function set(id, target, expires, created, into, starts)
   if not target then return false end
   local g = find(id)
   if not g then
     if target == 0 then return true end
     g = fresh()
   end
-  g.expires, g.created = expires, created
+  g.expires, g.created, g.starts = expires, created, starts
   if g.lapsed > 0 and not expired(g) then
     if g.lapsed > room(g) then return false end
     enter('grant', id, g.lapsed, cause)
@@ -78,14 +84,20 @@ local function set(id, target, expires, created, into)
   if change >= 0 then
     local kept = math.min(change, g.waived)
     g.waived = g.waived - kept
-    g.left = g.left + change - kept
-    enter('grant', id, change - kept, cause)
+    if starts ~= '-' and now < tonumber(starts) then
+      g.waiting = g.waiting + change - kept
+    else
+      g.left = g.left + change - kept
+      enter('grant', id, change - kept, cause)
+    end
   else
-    local taken = math.min(-change, g.left)
+    local waiting = math.min(-change, g.waiting)
+    g.waiting = g.waiting - waiting
+    local taken = math.min(-change - waiting, g.left)
     g.left = g.left - taken
-    local lapsed = math.min(-change - taken, g.lapsed)
+    local lapsed = math.min(-change - waiting - taken, g.lapsed)
     g.lapsed = g.lapsed - lapsed
-    local spent = -change - taken - lapsed
+    local spent = -change - waiting - taken - lapsed
     if floor and into == '' then
       g.waived = g.waived + spent
       spent = 0
@@ -93,6 +105,7 @@ local function set(id, target, expires, created, into)
     debt = debt + spent
     enter('clawback', id, -taken - spent, cause)
   end
+  if g.waiting == 0 then g.starts = '-' end
   grants[id], changed[id] = g, true
   local moved = g.waived - math.min(g.waived, g.held)
   if into ~= '' and into ~= id and moved > 0 then
@@ -107,8 +120,8 @@ local function set(id, target, expires, created, into)
 end
 
 sweep(cause)
-for i = 14, last, 5 do
-  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4]) then return packed({ 'range', ARGV[i] }) end
+for i = 14, last, 6 do
+  if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4], time(ARGV[i + 5])) then return packed({ 'range', ARGV[i] }) end
 end
 sweep(cause)
 intact()

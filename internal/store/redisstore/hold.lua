@@ -41,7 +41,7 @@ if hold then
 else
   local available = -debt
   for _, g in pairs(grants) do
-    if not expired(g) then available = available + g.left end
+    if not expired(g) then available = available + g.left end -- what is due has begun
   end
   if math.max(available, 0) < wanted then return unchanged({ 'refused', '0', '' }) end
   hold = { expires = expires, by = by, fingerprint = fingerprint, parts = {} }

@@ -24,7 +24,7 @@ import (
 type known struct {
 	due            time.Time // when the next hold runs out; zero: none does
 	rev, srev, seq int64
-	grants         ledger.Grants   // of which something is left or held
+	grants         ledger.Grants   // of which something is left, held or waiting
 	room           [1]ledger.Grant // for grants, which mostly are one
 }
 
@@ -82,11 +82,13 @@ func (k *known) after() *known {
 	return next
 }
 
-// until is when a grant expires, at the earliest; zero is never.
+// until is when a grant begins or expires, at the earliest; zero is never.
 func (k *known) until() (at time.Time) {
 	for _, g := range k.grants {
-		if at.IsZero() || !g.ExpiresAt.IsZero() && g.ExpiresAt.Before(at) {
-			at = g.ExpiresAt
+		for _, t := range [...]time.Time{g.StartsAt, g.ExpiresAt} {
+			if at.IsZero() || !t.IsZero() && t.Before(at) {
+				at = t
+			}
 		}
 	}
 	return at

@@ -1,6 +1,6 @@
 -- The end of a hold whose account the caller knows, see known_hold.lua.
 --
--- ARGV  9 rev    10 until when no grant expires, nor the hold    11 field of the grant
+-- ARGV  9 rev    10 until when no grant begins or expires, nor the hold    11 field of the grant
 --       12 the grant as it is    13 as it is to be    14 rev to be
 --       15 the hold as it is    16 seq    17 seq to be
 --       18 the entry behind its time, or "" for none    19 what to tell who watches, or "" for nothing

@@ -3,7 +3,7 @@
 -- it was decided by is still so. rev alone would not do: a server that failed over, or
 -- was restored, may have come to the same one by another way.
 --
--- ARGV  9 rev    10 until when no grant expires, or "-"    11 field of the grant
+-- ARGV  9 rev    10 until when no grant begins or expires, or "-"    11 field of the grant
 --       12 the grant as it is    13 as it is to be    14 rev to be
 --       15 the hold, but for its time    16 what to tell who watches
 --

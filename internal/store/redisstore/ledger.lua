@@ -3,7 +3,7 @@
 --
 -- KEYS  1 account    hash: "rev"; "srev", the rev of the last commit; "seq"; "debt";
 --                   "next", no later than when the next hold runs out; "g:" + grant of grants of which
---                    something is left or held; "s:" + object of standings
+--                    something is left, held or waiting; "s:" + object of standings
 --       2 closed     hash: by id, the other grants
 --       3 entries    list: entry n is the n-th element
 --       4 holds      hash: by id, the holds that have not ended
@@ -42,23 +42,34 @@ local function before(a, b)
   return #a < #b
 end
 
--- parse_grant reads "amount left held lapsed waived expires created".
+-- parse_grant reads "amount left held lapsed waived expires created", and
+-- " starts waiting" after it if something waits.
 local function parse_grant(value)
-  local a, left, held, lapsed, waived, expires, created =
-    string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)$')
+  local a, left, held, lapsed, waived, expires, created, more =
+    string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)(.*)$')
   if not a then error('damaged grant') end
   local g = {
     amount = amount(a), left = amount(left), held = amount(held), lapsed = amount(lapsed), waived = amount(waived),
-    expires = time(expires), created = time(created),
+    expires = time(expires), created = time(created), starts = '-', waiting = 0,
   }
-  if not (g.amount and g.left and g.held and g.lapsed and g.waived) then error('damaged grant') end
+  if more ~= '' then
+    local starts, waiting = string.match(more, '^ (%-?%d+) (%d+)$')
+    if not starts then error('damaged grant') end
+    g.starts, g.waiting = starts, amount(waiting)
+  end
+  if not (g.amount and g.left and g.held and g.lapsed and g.waived and g.waiting) then error('damaged grant') end
   return g
 end
 
 local function write_grant(g)
-  return int(g.amount) .. ' ' .. int(g.left) .. ' ' .. int(g.held) .. ' ' .. int(g.lapsed) .. ' ' .. int(g.waived)
+  local text = int(g.amount) .. ' ' .. int(g.left) .. ' ' .. int(g.held) .. ' ' .. int(g.lapsed) .. ' ' .. int(g.waived)
     .. ' ' .. g.expires .. ' ' .. g.created
+  if g.waiting == 0 then return text end
+  return text .. ' ' .. g.starts .. ' ' .. int(g.waiting)
 end
+
+-- open reports whether something of a grant is left, held or waiting.
+local function open(g) return g.left + g.held > 0 or g.waiting > 0 end
 
 -- parse_hold reads "expires #by #fingerprint by..fingerprint..parts", where a
 -- part is "#grant amount grant".
@@ -126,6 +137,9 @@ local function enter(kind, grant, change, cause)
   entries[#entries + 1] = table.concat({ int(seq), int(now), kind, int(change), int(balance), #grant, grant .. cause }, ' ')
 end
 
+-- due reports whether something waits in a grant that can be spent now.
+local function due(g) return g.waiting > 0 and (g.starts == '-' or now >= tonumber(g.starts)) end
+
 local function expired(g) return g.expires ~= '-' and now >= tonumber(g.expires) end
 
 -- burn returns the ids of the grants in the order in which they are spent.
@@ -162,6 +176,21 @@ local function give_back(parts, cause)
   end
 end
 
+-- begin gives what waited in the grants that are due.
+local function begin(cause)
+  local any = false
+  for _, g in pairs(grants) do any = any or due(g) end
+  for _, id in ipairs(any and burn() or {}) do
+    local g = grants[id]
+    if due(g) then
+      enter('grant', id, g.waiting, cause)
+      g.left = g.left + g.waiting
+      g.waiting, g.starts = 0, '-'
+      changed[id] = true
+    end
+  end
+end
+
 -- pay_debt pays from what is left, in burn order, which it returns; nil when
 -- nothing is owed.
 local function pay_debt()
@@ -179,14 +208,15 @@ local function pay_debt()
   return ids
 end
 
--- sweep does what time alone does: it releases holds that have run out, pays debt
--- and lets grants lapse.
+-- sweep does what time alone does: it releases holds that have run out, begins the
+-- grants that are due, pays debt and lets grants lapse.
 local released = 0
 local function sweep(cause)
   while released < #over do
     released = released + 1
     give_back(parse_hold(over[released].text).parts, cause)
   end
+  begin(cause)
   local ids = pay_debt()
   for _, g in pairs(grants) do
     if g.left > 0 and expired(g) then
@@ -223,7 +253,7 @@ local function save(commits)
   local list, gone = { 'rev', int(rev), 'srev', int(srev), 'seq', int(seq), 'debt', int(debt) }, {}
   for id in pairs(changed) do
     local g = grants[id]
-    if g.left + g.held > 0 then
+    if open(g) then
       list[#list + 1] = 'g:' .. id
       list[#list + 1] = write_grant(g)
     else
@@ -232,7 +262,7 @@ local function save(commits)
   end
   hset(list)
   for id in pairs(changed) do
-    if grants[id].was_closed and grants[id].left + grants[id].held > 0 then call('HDEL', CLOSED, id) end
+    if grants[id].was_closed and open(grants[id]) then call('HDEL', CLOSED, id) end
   end
   for _, id in ipairs(gone) do
     call('HSET', CLOSED, id, write_grant(grants[id]))
@@ -289,7 +319,7 @@ end
 local function saved(reply, next)
   for _, text in ipairs({ next, 'rev', int(rev), 'srev', int(srev), 'seq', int(seq), 'debt', int(debt) }) do reply[#reply + 1] = text end
   for id, g in pairs(grants) do
-    if g.left + g.held > 0 then
+    if open(g) then
       reply[#reply + 1] = 'g:' .. id
       reply[#reply + 1] = write_grant(g)
     end

@@ -1,6 +1,6 @@
 -- What stands before hold.lua and end.lua: the usual case, in a fraction of the
--- time. Nothing is owed, no hold has run out, no grant has expired and nothing was
--- forgiven. Keys, arguments and rules are those of ledger.lua; the reply is one text,
+-- time. Nothing is owed, no hold has run out, no grant has expired or is due, and
+-- nothing was forgiven. Keys, arguments and rules are those of ledger.lua; the reply is one text,
 -- which costs less to write and to read than a list.
 
 local ACCOUNT, CLOSED, ENTRIES, HOLDS, EXPIRING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -13,15 +13,19 @@ local function look()
   for i = 1, #fields, 2 do
     local field, value = fields[i], fields[i + 1]
     if string.sub(field, 1, 2) == 'g:' then
-      local amount, left, held, lapsed, waived, expires, created =
-        string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)$')
+      local amount, left, held, lapsed, waived, expires, created, waits =
+        string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)(.*)$')
       if waived ~= '0' then return nil end
       local g = {
         field = field, text = value, amount = amount, left = tonumber(left), held = tonumber(held),
-        tail = lapsed .. ' 0 ' .. expires .. ' ' .. created,
+        tail = lapsed .. ' 0 ' .. expires .. ' ' .. created .. waits, waits = waits ~= '',
         ends = tonumber(expires) or math.huge, began = tonumber(created) or -math.huge,
       }
       if a.now >= g.ends then return nil end
+      if g.waits then
+        local starts = tonumber(string.match(waits, '^ (%-?%d+) %d+$') or '')
+        if not starts or a.now >= starts then return nil end
+      end
       a.grants[#a.grants + 1] = g
     elseif field == 'debt' then
       if value ~= '0' then return nil end
@@ -44,12 +48,13 @@ end
 local function tell(a) call('PUBLISH', ARGV[2], a.rev .. ' ' .. string.match(ACCOUNT, '{(.*)}')) end
 
 -- answer is the reply with the account as it is now: "outcome captured next rev srev
--- seq", and of each grant of which something is left or held " #field #value fieldvalue".
+-- seq", and of each grant of which something is left, held or waiting " #field #value
+-- fieldvalue".
 local function answer(a, outcome, captured)
   local reply = { outcome, ' ', captured, ' ', a.due or '-', ' ', a.rev, ' ', a.srev, ' ', a.seq }
   local n = #reply
   for _, g in ipairs(a.grants) do
-    if g.left + g.held > 0 then
+    if g.left + g.held > 0 or g.waits then
       reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = ' ', #g.field, ' ', #g.text
       reply[n + 5], reply[n + 6], reply[n + 7] = ' ', g.field, g.text
       n = n + 7

@@ -1,7 +1,7 @@
 -- The usual commit, see ledger.lua and commit.lua, whose keys, arguments and rules these
 -- are: an object that has given nothing yet gives credits by one new grant. Nothing is
--- owed, no hold has run out, and no grant has expired; if there is an order, it is open
--- and becomes paid.
+-- owed, no hold has run out, and no grant has expired or waits; if there is an order, it
+-- is open and becomes paid.
 
 local ACCOUNT, CLOSED, ENTRIES, OBJECT, ORDER, UNPAID, PAID = KEYS[1], KEYS[2], KEYS[3], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 
@@ -9,8 +9,8 @@ local ACCOUNT, CLOSED, ENTRIES, OBJECT, ORDER, UNPAID, PAID = KEYS[1], KEYS[2], 
 -- arguments.
 local function usual_commit(a)
   local last = KEYS[12] and #a - 8 or #a
-  local id, given, expires, created, into = a[14], a[15], a[16], a[17], a[18]
-  if last ~= 18 or into ~= '' or a[3] ~= '0' then return nil end
+  local id, given, expires, created, into, starts = a[14], a[15], a[16], a[17], a[18], a[19]
+  if last ~= 19 or into ~= '' or starts ~= '-' or a[3] ~= '0' then return nil end
   if not string.find(given, '^[1-9]%d*$') or #given > 15 then return nil end
   if expires ~= '-' and not string.find(expires, '^%d+$') or created ~= '-' and not string.find(created, '^%-?%d+$') then return nil end
   if call('EXISTS', OBJECT) == 1 then return nil end

@@ -22,7 +22,7 @@ local function usual()
   g.left, g.held = g.left + held - captured, g.held - held
   changed(a, g)
   if captured > 0 then a.seq = int(tonumber(a.seq) + 1) end
-  if g.left + g.held > 0 then
+  if g.left + g.held > 0 or g.waits then
     call('HSET', ACCOUNT, g.field, g.text, 'rev', a.rev, 'seq', a.seq)
   else
     call('HSET', CLOSED, string.sub(field, 3), g.text)

@@ -25,6 +25,7 @@ import (
 //   - a hold that ends twice, or is captured after it ran out
 //   - burning the oldest grant before the one that expires first
 //   - what lapsed stays lost when the expiry moves
+//   - what waits is spent, owed or counted before its time, or not begun at it
 //   - what was forgiven of a grant is forgotten when another gives its credits
 var modelTests = []test{
 	{"random steps are those of package ledger", func(r *rig) {
@@ -116,6 +117,9 @@ func (m *model) drawTarget(t *rapid.T) ledger.Target {
 	}
 	if minutes := rapid.Int64Range(0, 3).Draw(t, "created before"); minutes != 0 {
 		target.CreatedAt = m.rig.now().Add(-time.Duration(minutes) * time.Minute)
+	}
+	if rapid.IntRange(0, 2).Draw(t, "waits") == 0 {
+		target.StartsAt = m.rig.now().Add(time.Duration(rapid.Int64Range(-2, 40).Draw(t, "starts in")) * time.Minute)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "another gives it") == 0 {
 		target.Into = drawGrant.Draw(t, "into")
@@ -325,7 +329,7 @@ func (m *model) moveClock(t *rapid.T) {
 func counted(grants ledger.Grants) ledger.Grants {
 	shown := ledger.Grants{}
 	for _, g := range grants {
-		if g.Left+g.Held > 0 {
+		if g.Open() {
 			shown.Put(g)
 		}
 	}
@@ -400,7 +404,7 @@ func (m *model) audit(t *rapid.T, a ledger.Account) {
 		t.Fatalf("account %+v, the entries add up to %d", a, m.balance)
 	}
 	for _, g := range a.Grants {
-		for _, n := range []int64{g.Amount, g.Left, g.Held, g.Lapsed, g.Waived} {
+		for _, n := range []int64{g.Amount, g.Left, g.Held, g.Waiting, g.Lapsed, g.Waived} {
 			if n < 0 || n > most {
 				t.Fatalf("grant %s is out of range: %+v", g.ID, g)
 			}

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Entries", entriesTests},
 		{"EntriesBefore", entriesBeforeTests},
 		{"Holds", holdTests},
+		{"Begins", beginTests},
 		{"Standings", standingTests},
 		{"OrderResults", resultTests},
 		{"Owners", ownerTests},
@@ -179,7 +180,7 @@ func (r *rig) audit(account string) {
 		}
 	}
 	for i, g := range a.Ledger.Grants {
-		if g.ID == "" || i > 0 && g.ID <= a.Ledger.Grants[i-1].ID || g.Left < 0 || g.Held < 0 || g.Left+g.Held == 0 || g.Lapsed < 0 || g.Waived < 0 {
+		if g.ID == "" || i > 0 && g.ID <= a.Ledger.Grants[i-1].ID || g.Left < 0 || g.Held < 0 || !g.Open() || g.Waiting < 0 || g.Lapsed < 0 || g.Waived < 0 {
 			r.Fatalf("grant %d of %q is %+v", i, account, g)
 		}
 	}
