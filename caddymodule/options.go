@@ -80,6 +80,10 @@ func readCredits(d *caddyfile.Dispenser, least int64, target *int64) error {
 	if err := readOne(d, &text); err != nil {
 		return err
 	}
+	return parseCredits(d, name, text, least, target)
+}
+
+func parseCredits(d *caddyfile.Dispenser, name, text string, least int64, target *int64) error {
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || int64(n) < least || int64(n) > config.MaxCredits {
 		return d.Errf("%s must be a whole number of credits from %d to %d, not '%s'", name, least, config.MaxCredits, text)

@@ -14,7 +14,7 @@ import (
 //
 //	product <name> {
 //		id             <Dodo's product id>
-//		credits        <number>
+//		credits        <number> [every month]
 //		credits_expire <period> | never
 //		plan           <name>
 //		lasts          <period>
@@ -58,7 +58,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 	case "id":
 		return readOne(d, &p.ID)
 	case "credits":
-		return readCredits(d, 1, &p.Credits)
+		return readGift(d, p)
 	case "credits_expire":
 		return readExpiry(d, p)
 	case "plan":
@@ -81,6 +81,22 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 	default:
 		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "min_amount", "title", "description", "hidden")
 	}
+}
+
+// readGift reads a number of credits, and how often they are given if that is not once.
+func readGift(d *caddyfile.Dispenser, p *config.Product) error {
+	if n := d.CountRemainingArgs(); n < 2 {
+		return readCredits(d, 1, &p.Credits)
+	}
+	name, args := d.Val(), d.RemainingArgs()
+	if len(args) != 3 || args[1] != "every" {
+		return d.Errf("%s takes a number, or a number and 'every month', not '%s'", name, strings.Join(args, " "))
+	}
+	if args[2] != config.EveryMonth {
+		return d.Errf("%s can be given every month only, not every '%s'", name, args[2])
+	}
+	p.CreditsEvery = args[2]
+	return parseCredits(d, name, args[0], 1, &p.Credits)
 }
 
 // readExpiry reads a period of time or the word never.

@@ -17,6 +17,9 @@ const MaxCredits int64 = 1<<53 - 1
 // MaxQuantity is how many pieces of a product one checkout may buy.
 const MaxQuantity = 1000
 
+// EveryMonth is the value of [Product.CreditsEvery].
+const EveryMonth = "month"
+
 // longestPeriod bounds every period that a product names. It keeps dates within
 // what RFC 3339 can write.
 const longestPeriod = 100 * 366 * 24 * time.Hour
@@ -30,10 +33,15 @@ type Product struct {
 	ID string `json:"id"`
 	// Credits given for each piece bought. Default: 0, none.
 	Credits int64 `json:"credits,omitempty"`
+	// CreditsEvery gives the credits again and again for as long as what is paid lasts:
+	// "month" is the only word. Months are counted from the payment, or from the start
+	// of a subscription's period, in UTC. Default: "", once for each payment or period.
+	CreditsEvery string `json:"credits_every,omitempty"`
 	// CreditsExpire is how long after the payment, or the start of a
 	// subscription's period, those credits can be spent. Default: 0, which is
 	// without end for what is bought once, and until the end of the period for a
-	// subscription.
+	// subscription. With CreditsEvery it counts from the start of each month, and the
+	// default is until the next month begins.
 	CreditsExpire Duration `json:"credits_expire,omitempty"`
 	// CreditsStay lets the credits of a subscription outlast their period: they
 	// never expire. Default: they end with it.
@@ -41,8 +49,9 @@ type Product struct {
 	// Plan that buying the product gives access to. Up to 64 letters, digits,
 	// "-", "_"; the word "none" is taken. Default: no plan.
 	Plan string `json:"plan,omitempty"`
-	// Lasts is for how long each piece that is bought once gives the plan. A
-	// subscription gives it as long as it is paid. Default: 0, without end.
+	// Lasts is for how long each piece that is bought once gives the plan, and the
+	// credits of CreditsEvery. A subscription gives them as long as it is paid.
+	// Default: 0, which is without end for the plan, and one month for the credits.
 	Lasts Duration `json:"lasts,omitempty"`
 	// Seats given for each piece: for as long as a subscription gives access or, bought
 	// once, until the payment is given back. Not together with Lasts, because purchases
@@ -99,9 +108,13 @@ func (p Product) Validate() error {
 		return fmt.Errorf("product %s: plan cannot be called none, the word for having no plan", p.Name)
 	case p.Credits == 0 && len(p.OnCharge) == 0 && p.CreditsExpire != 0:
 		return fmt.Errorf("product %s: credits_expire without credits", p.Name)
+	case p.CreditsEvery != "" && p.CreditsEvery != EveryMonth:
+		return fmt.Errorf("product %s: credits_every %q is unknown; it can be month only", p.Name, p.CreditsEvery)
+	case p.CreditsEvery != "" && p.Credits == 0:
+		return fmt.Errorf("product %s: credits_every without credits", p.Name)
 	case p.CreditsStay && (p.Credits == 0 || p.CreditsExpire != 0):
 		return fmt.Errorf("product %s: credits_stay without credits, or with credits_expire", p.Name)
-	case p.Plan == "" && p.Lasts != 0:
+	case p.Plan == "" && p.CreditsEvery == "" && p.Lasts != 0:
 		return fmt.Errorf("product %s: lasts without plan", p.Name)
 	}
 	if err := p.OnCharge.validate(); err != nil {

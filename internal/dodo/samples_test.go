@@ -56,12 +56,12 @@ var samples = map[string]struct {
 	"refund.failed.json":                                                 {"refund.failed", refund(entitlement.RefundFailed, 400, true)},
 	"refund.succeeded.json":                                              {"refund.succeeded", refund(entitlement.RefundSucceeded, 400, true)},
 	"subscription.active.json":                                           {"subscription.active", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
-	"subscription.cancelled.json":                                        {"subscription.cancelled", subscribed(entitlement.SubscriptionCancelled, "2025-08-04T05:48:25.134643Z")},
+	"subscription.cancelled.json":                                        {"subscription.cancelled", stopped(subscribed(entitlement.SubscriptionCancelled, "2025-08-04T05:48:25.134643Z"), "2025-08-04T05:48:25.139421Z")},
 	"subscription.expired.json":                                          {"subscription.expired", subscribed(entitlement.SubscriptionExpired, "2025-08-04T05:45:31.736731Z")},
 	"subscription.failed.json":                                           {"subscription.failed", subscribed(entitlement.SubscriptionFailed, "2025-08-04T05:45:31.736731Z")},
-	"subscription.on_hold.json":                                          {"subscription.on_hold", subscribed(entitlement.SubscriptionOnHold, "2025-07-23T12:01:51.506540Z")},
+	"subscription.on_hold.json":                                          {"subscription.on_hold", stopped(subscribed(entitlement.SubscriptionOnHold, "2025-07-23T12:01:51.506540Z"), "2025-07-23T12:01:51.506540Z")},
 	"subscription.past_due.json":                                         {"subscription.past_due", pastDue("2025-08-23T12:03:51.506540Z")},
-	"subscription.paused.json":                                           {"subscription.paused", subscribed(entitlement.SubscriptionPaused, "2025-07-23T12:01:51.506540Z")},
+	"subscription.paused.json":                                           {"subscription.paused", stopped(subscribed(entitlement.SubscriptionPaused, "2025-07-23T12:01:51.506540Z"), "2025-07-23T12:01:51.506540Z")},
 	"subscription.plan_changed.json":                                     {"subscription.plan_changed", subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z")},
 	"subscription.renewed.json":                                          {"subscription.renewed", renewed(subscribed(entitlement.SubscriptionActive, "2025-08-04T05:45:31.736731Z"))},
 	"subscription.unpaused.json":                                         {"subscription.unpaused", subscribed(entitlement.SubscriptionActive, "2025-07-23T12:32:47.185692Z")},
@@ -82,7 +82,7 @@ var samples = map[string]struct {
 	"variants/cli/refund.failed.json":                                    {"refund.failed", refundFromCLI()},
 	"variants/cli/refund.succeeded.json":                                 {"refund.succeeded", refundFromCLI()},
 	"variants/cli/subscription.active.json":                              {"subscription.active", subscribedFromCLI(entitlement.SubscriptionActive, false)},
-	"variants/cli/subscription.cancelled.json":                           {"subscription.cancelled", subscribedFromCLI(entitlement.SubscriptionCancelled, true)},
+	"variants/cli/subscription.cancelled.json":                           {"subscription.cancelled", stopped(subscribedFromCLI(entitlement.SubscriptionCancelled, true), "2026-03-20T00:00:00Z")},
 	"variants/cli/subscription.expired.json":                             {"subscription.expired", subscribedFromCLI(entitlement.SubscriptionExpired, false)},
 	"variants/cli/subscription.failed.json":                              {"subscription.failed", subscribedFromCLI(entitlement.SubscriptionFailed, false)},
 	"variants/cli/subscription.on_hold.json":                             {"subscription.on_hold", subscribedFromCLI(entitlement.SubscriptionOnHold, false)},
@@ -277,6 +277,14 @@ func subscribed(status entitlement.SubscriptionStatus, at string) *dodo.Fact {
 // renewed is the same fact, told because of a renewal.
 func renewed(f *dodo.Fact) *dodo.Fact {
 	f.Subscription = entitlement.Renewed(f.Subscription.State)
+	return f
+}
+
+// stopped is the same fact, whose body says when the subscription was paused or cancelled.
+func stopped(f *dodo.Fact, at string) *dodo.Fact {
+	s := f.Subscription.State
+	s.StoppedAt = moment(at)
+	f.Subscription = entitlement.Observed(s)
 	return f
 }
 

@@ -41,6 +41,12 @@ func readSubscription(data fields, eventType string, at time.Time) Fact {
 		s.Status = subscriptionStatusOf[eventType]
 	}
 	s.Addons = readAddons(data, s.Status)
+	switch s.Status {
+	case entitlement.SubscriptionPaused, entitlement.SubscriptionOnHold:
+		s.StoppedAt = hint.time("paused_at")
+	case entitlement.SubscriptionCancelled:
+		s.StoppedAt = hint.time("cancelled_at")
+	}
 	graceEnd := data.time("past_due_ends_at")
 	data.wantAccess(s, graceEnd)
 	observe := entitlement.Observed

@@ -80,6 +80,7 @@ func TestDecodeSubscription(t *testing.T) {
 			}},
 			Renewals:    map[string]time.Time{"1769904000000": start},
 			GraceEndsAt: moment("2026-03-04T00:00:00Z"),
+			Access:      entitlement.Access{Last: told},
 		}},
 		Clues: dodo.Clues{
 			Metadata:   map[string]string{"dodogate_order": "o1", "n": "7"},

@@ -22,11 +22,14 @@ type Terms struct {
 	Credits       int64         `json:"credits,omitempty"`        // per piece
 	CreditsExpire time.Duration `json:"credits_expire,omitempty"` // after the payment; 0: never, and with the period of a subscription
 	CreditsStay   bool          `json:"credits_stay,omitempty"`   // they never expire, those of a subscription neither
-	Plan          string        `json:"plan,omitempty"`
-	Lasts         time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
-	Feature       string        `json:"feature,omitempty"`
-	Seats         int64         `json:"seats,omitempty"`     // per piece
-	OnCharge      config.Rates  `json:"on_charge,omitempty"` // what a charge on demand gives, by currency
+	// CreditsMonthly: they are given for each month of what is paid, and expire with it
+	// unless the other fields say otherwise.
+	CreditsMonthly bool          `json:"credits_monthly,omitempty"`
+	Plan           string        `json:"plan,omitempty"`
+	Lasts          time.Duration `json:"lasts,omitempty"` // of the plan, per piece; 0: without end
+	Feature        string        `json:"feature,omitempty"`
+	Seats          int64         `json:"seats,omitempty"`     // per piece
+	OnCharge       config.Rates  `json:"on_charge,omitempty"` // what a charge on demand gives, by currency
 	// MinAmount is the least that a piece must have brought, see [Payment.Underpaid].
 	// It is the operator's guard and not part of what the customer was promised: until
 	// it is met, a later one counts ([Record.Fold]).
@@ -110,11 +113,11 @@ func (p Payment) Effect(id string, terms map[string]Terms, policy config.Dispute
 			continue
 		}
 		if t.Credits > 0 {
-			target, err := p.grant(id, i, t, undone, full)
+			targets, err := p.grants(id, i, t, undone, full)
 			if err != nil {
 				return Effect{}, fmt.Errorf("cart line %d: %w", i, err)
 			}
-			e.Grants = append(e.Grants, target)
+			e.Grants = append(e.Grants, targets...)
 		}
 		if !full {
 			e.Standing.add(p.CreatedAt, t, line.Quantity)
@@ -123,27 +126,33 @@ func (p Payment) Effect(id string, terms map[string]Terms, policy config.Dispute
 	return e, unknown
 }
 
-// grant is credits × quantity, less the share that is undone, rounded down.
-func (p Payment) grant(id string, line int, t Terms, undone int64, full bool) (ledger.Target, error) {
+// grants are credits × quantity, at once or by the month, less the share that is undone,
+// rounded down.
+func (p Payment) grants(id string, line int, t Terms, undone int64, full bool) ([]ledger.Target, error) {
 	quantity := p.Cart[line].Quantity
 	if quantity < 0 || t.Credits > ledger.Max/max(quantity, 1) {
-		return ledger.Target{}, ledger.ErrRange
+		return nil, ledger.ErrRange
 	}
-	target := ledger.Target{
-		ID:        Ref{KindPayment, id}.String() + "/" + strconv.Itoa(line),
-		Amount:    t.Credits * quantity,
-		CreatedAt: p.CreatedAt,
-	}
-	if t.CreditsExpire > 0 {
-		target.ExpiresAt = p.CreatedAt.Add(t.CreditsExpire)
+	given, all := make(schedule), t.Credits*quantity
+	if t.CreditsMonthly {
+		var err error
+		if given, all, err = t.monthly(p.CreatedAt, quantity); err != nil {
+			return nil, err
+		}
+	} else {
+		var expire time.Time
+		if t.CreditsExpire > 0 {
+			expire = p.CreatedAt.Add(t.CreditsExpire)
+		}
+		given.give(0, p.CreatedAt, expire, all)
 	}
 	switch {
 	case full:
-		target.Amount = 0
+		all = 0
 	case undone > 0:
-		target.Amount = share(target.Amount, p.Total-undone, p.Total)
+		all = share(all, p.Total-undone, p.Total)
 	}
-	return target, nil
+	return given.targets(Ref{KindPayment, id}.String()+"/"+strconv.Itoa(line), all), nil
 }
 
 // share is floor(amount × part / whole) for 0 <= part <= whole, whole > 0,

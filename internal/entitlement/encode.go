@@ -102,6 +102,7 @@ func (e *encoder) terms(t Terms) {
 	e.number(`,"credits":`, t.Credits)
 	e.number(`,"credits_expire":`, int64(t.CreditsExpire))
 	e.flag(`,"credits_stay":true`, t.CreditsStay)
+	e.flag(`,"credits_monthly":true`, t.CreditsMonthly)
 	e.word(`,"plan":`, t.Plan)
 	e.number(`,"lasts":`, int64(t.Lasts))
 	e.odd = e.odd || len(t.MinAmount) > 0 || t.Feature != "" || t.Seats != 0 || len(t.OnCharge) > 0

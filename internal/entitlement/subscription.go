@@ -62,6 +62,8 @@ type SubscriptionState struct {
 	Discounted bool `json:"discounted,omitempty"`
 	// Addons are all that it has now, in place of what any older body says.
 	Addons Addons `json:"addons,omitempty"`
+	// StoppedAt is when it was paused or cancelled, if it is; zero when Dodo does not say.
+	StoppedAt time.Time `json:"stopped_at,omitzero"`
 }
 
 // trialEnd is when the trial ends; CreatedAt without one.
@@ -90,6 +92,7 @@ func (s SubscriptionState) compare(t SubscriptionState) int {
 		cmp.Compare(s.Currency, t.Currency),
 		cmp.Compare(flag(s.Discounted), flag(t.Discounted)),
 		cmp.Compare(s.Addons, t.Addons),
+		s.StoppedAt.Compare(t.StoppedAt),
 	)
 }
 
@@ -115,11 +118,13 @@ type Subscription struct {
 	// GraceEndsAt ends the access of a past_due one: the latest that was said.
 	// Only webhooks say it (FACTS 2.7), so a read by API must not lose it.
 	GraceEndsAt time.Time `json:"grace_ends_at,omitzero"`
+	// Access is since when it gives none. Credits by calendar follow it.
+	Access Access `json:"access,omitzero"`
 }
 
 // Observed is a subscription that is known by one body.
 func Observed(s SubscriptionState) Subscription {
-	known := Subscription{State: s}
+	known := Subscription{State: s, Access: s.access()}
 	if s.ProductID == "" || s.Quantity <= 0 || !s.PeriodStart.Before(s.PeriodEnd) {
 		return known
 	}
@@ -150,7 +155,7 @@ func periodKey(start time.Time) string { return strconv.FormatInt(start.UnixMill
 // IsZero reports whether nothing is known.
 func (s Subscription) IsZero() bool {
 	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Granted) == 0 && len(s.Seen) == 0 &&
-		len(s.Renewals) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero()
+		len(s.Renewals) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero() && s.Access.IsZero()
 }
 
 // Merge joins two states of knowledge about the same subscription. It is
@@ -166,6 +171,7 @@ func (s Subscription) Merge(t Subscription) Subscription {
 	m.Seen = unite(s.Seen, t.Seen, Period.merge)
 	m.Renewals = unite(s.Renewals, t.Renewals, func(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) })
 	m.Charges = unite(s.Charges, t.Charges, Payment.Merge)
+	m.Access = s.Access.merge(t.Access)
 	m.GraceEndsAt = s.GraceEndsAt
 	if t.GraceEndsAt.After(m.GraceEndsAt) {
 		m.GraceEndsAt = t.GraceEndsAt

@@ -27,18 +27,24 @@ func (s Subscription) priced(termsOf TermsOf, falls func(product string) bool) t
 	}
 }
 
-// creditsOf are the credits that a choice gives for a whole cycle, with its add-ons.
-func creditsOf(t Terms, addons int64, c Choice) (int64, error) {
+// creditsOf are the credits that a choice gives for a whole cycle of so many months, with
+// its add-ons.
+func creditsOf(t Terms, addons, months int64, c Choice) (int64, error) {
 	if t.Credits > (ledger.Max-addons)/max(c.Quantity, 1) {
 		return 0, ledger.ErrRange
 	}
-	return t.Credits*c.Quantity + addons, nil
+	credits := t.Credits*c.Quantity + addons
+	if credits > ledger.Max/months {
+		return 0, ledger.ErrRange
+	}
+	return credits * months, nil
 }
 
 // bid is what a choice gives for a whole cycle, and what that costs: 0 if it is not known.
 type bid struct {
 	credits, price int64
-	expire         time.Time
+	terms          Terms
+	months         int64 // over which the credits are given; 0: at once
 }
 
 // dearer reports whether a choice gives less for the same money than another one.
@@ -68,18 +74,23 @@ func (b bid) buys(money int64, dearest bid) (int64, error) {
 // gift is what a cycle gives.
 type gift struct {
 	credits int64
-	expire  time.Time
+	levels  []level // how it came to be as much, in order
+}
+
+// level is what a cycle gives from some time on, as a bid gives it.
+type level struct {
+	bid
+	since time.Time
+	more  int64 // than the level before
 }
 
 // raise counts a bid that gives as many credits or more. They last as long as those of any
 // choice that was paid for.
-func (g *gift) raise(credits int64, b bid) {
+func (g *gift) raise(credits int64, b bid, since time.Time) {
 	if credits == 0 || credits < g.credits {
 		return
 	}
-	if g.credits == 0 || later(b.expire, g.expire) {
-		g.expire = b.expire
-	}
+	g.levels = append(g.levels, level{b, since, credits - g.credits})
 	g.credits = credits
 }
 
@@ -90,8 +101,11 @@ func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	if !ok || err != nil {
 		return b, err
 	}
-	b.credits, err = creditsOf(t, addons, o.Choice)
-	b.expire = c.expiry(t)
+	b.terms = t
+	if t.CreditsMonthly {
+		b.months = int64(len(monthsOf(c.Start, paidMonths(o.Cycle), c.End, c.pauses)))
+	}
+	b.credits, err = creditsOf(t, addons, max(b.months, 1), o.Choice)
 	return b, err
 }
 
@@ -105,7 +119,7 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 			return g, err
 		}
 		if o.granted {
-			g.raise(b.credits, b)
+			g.raise(b.credits, b, c.Start)
 		}
 	}
 	first, err := c.bid(c.opening.offer, c.opening.currency, terms)
@@ -113,9 +127,9 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 		return g, err
 	}
 	if c.opening.whole {
-		g.raise(first.credits, first)
+		g.raise(first.credits, first, c.Start)
 	} else {
-		g.raise(share(first.credits, c.opening.paid, c.opening.price), first)
+		g.raise(share(first.credits, c.opening.paid, c.opening.price), first, c.Start)
 	}
 	money, top, dearest := c.opening.paid, first, first
 	for _, id := range c.further() {
@@ -131,7 +145,7 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 			compares = compares && b.price > 0
 		}
 		if !compares {
-			g.raise(b.credits, b)
+			g.raise(b.credits, b, p.CreatedAt)
 			continue
 		}
 		if b.price > top.price {
@@ -157,7 +171,7 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 		if err != nil {
 			return g, err
 		}
-		g.raise(credits, b)
+		g.raise(credits, b, p.CreatedAt)
 	}
 	return g, nil
 }

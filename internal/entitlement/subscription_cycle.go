@@ -20,6 +20,8 @@ type cycle struct {
 	offers  []offer              // what was subscribed to in it, the oldest first
 	opening opening
 	charged bool // a charge opened it: the first one
+	whole   bool // that charge was of the whole price, in the middle of the cycle before
+	pauses  []span
 }
 
 // further are the charges after the opening.
@@ -55,6 +57,7 @@ func (s Subscription) cycles() []cycle {
 		case last != nil && s.isChange(*last, next):
 			last.join(next)
 		default:
+			next.whole = last != nil && s.paysWhole(*last, next)
 			s.open(&next, last, before)
 			cycles = append(cycles, next)
 			last = &cycles[len(cycles)-1]
@@ -64,6 +67,9 @@ func (s Subscription) cycles() []cycle {
 				before = &o
 			}
 		}
+	}
+	for i := range cycles {
+		cycles[i].pauses = s.pauses(cycles[i].Period)
 	}
 	return cycles
 }

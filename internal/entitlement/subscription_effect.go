@@ -75,6 +75,9 @@ type TermsOf func(productID string, start time.Time) (Terms, bool)
 // Charges on demand give credits of their own, see [Subscription.payOnDemand]. Add-ons are a
 // part of the choice: their credits come with those of the product.
 //
+// A product that gives its credits monthly gives them for each month of the cycle, see
+// [gift.grants], and the law counts all of them.
+//
 // A product that brought too little in a period gives nothing in it, see
 // [Record.Underpaid]. A product without terms gives nothing and is reported by [ErrUnknownProduct],
 // beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
@@ -87,6 +90,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 		charges = s.chargesOf(cycles, policy)
 		short   = s.shortfalls(cycles, charges, termsOf)
 	)
+	stops := s.stops()
 	for i, c := range cycles {
 		paid := false
 		for _, o := range c.offers {
@@ -105,8 +109,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 			return Effect{}, err
 		}
 		if g.credits > 0 {
-			g.credits = charges[i].share(g.credits)
-			e.grant(id, c, g, charges[i].keys)
+			e.grant(id, c, g.grants(c, charges[i], sooner(stops, superseded(cycles, charges, i))), charges[i].keys)
 		}
 		if paid && !charges[i].void() && c.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = c.Start
@@ -125,14 +128,17 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 	return e, unknown
 }
 
-// grant adds what a cycle gives. Whatever its grant was called when less was known, by one
-// of the keys or by a period that is part of it now, goes on as this one.
-func (e *Effect) grant(id string, c cycle, g gift, keys []string) {
+// grant adds what a cycle gives in its months. Whatever their grants were called when less
+// was known, by one of the keys or by a period that is part of it now, go on as these.
+func (e *Effect) grant(id string, c cycle, months []ledger.Target, keys []string) {
 	name := func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
-	grant := name(periodKey(c.Start))
-	e.Grants = append(e.Grants, ledger.Target{ID: grant, Amount: g.credits, CreatedAt: c.Start, ExpiresAt: g.expire})
-	for _, key := range slices.Concat(c.keys, keys) {
-		e.heirs[name(key)] = grant
+	for _, g := range months {
+		number := g.ID // so far
+		g.ID = name(periodKey(c.Start) + number)
+		e.Grants = append(e.Grants, g)
+		for _, key := range slices.Concat(c.keys, keys) {
+			e.heirs[name(key+number)] = g.ID
+		}
 	}
 }
 

@@ -35,6 +35,8 @@ type Choice struct {
 	// Price is what a whole period is charged with it, by currency and before tax; nil if
 	// Dodo did not say, or if there is a discount.
 	Price config.Amounts `json:"price,omitempty"`
+	// Cycle is about how long a period of it is; 0 when Dodo does not say.
+	Cycle time.Duration `json:"cycle,omitempty"`
 }
 
 func (c Choice) key() string {
@@ -58,13 +60,13 @@ func (c Choice) merge(d Choice) Choice {
 	if d.Last.After(c.Last) {
 		c.Last = d.Last
 	}
-	c.Price = unite(c.Price, d.Price, larger)
+	c.Price, c.Cycle = unite(c.Price, d.Price, larger), max(c.Cycle, d.Cycle)
 	return c
 }
 
 // period is the one that a body tells of.
 func (s SubscriptionState) period() Period {
-	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, Addons: s.Addons, First: s.At, Last: s.At}
+	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, Addons: s.Addons, First: s.At, Last: s.At, Cycle: s.Cycle}
 	p := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
 	if s.Currency != "" {
 		if !s.Discounted {

@@ -231,7 +231,8 @@ func (g *Gateway) choose(req *CheckoutRequest) (config.Product, error) {
 func termsOf(p config.Product) entitlement.Terms {
 	return entitlement.Terms{
 		Credits: p.Credits, CreditsExpire: p.CreditsExpire.Std(), CreditsStay: p.CreditsStay,
-		Plan: p.Plan, Lasts: p.Lasts.Std(), Seats: p.Seats, OnCharge: p.OnCharge,
+		CreditsMonthly: p.CreditsEvery == config.EveryMonth,
+		Plan:           p.Plan, Lasts: p.Lasts.Std(), Seats: p.Seats, OnCharge: p.OnCharge,
 	}
 }
 

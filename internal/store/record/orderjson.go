@@ -154,6 +154,7 @@ func (c *cursor) oneTerms() (t entitlement.Terms) {
 		t.CreditsExpire = time.Duration(c.digits())
 	}
 	t.CreditsStay = has(`"credits_stay":true`)
+	t.CreditsMonthly = has(`"credits_monthly":true`)
 	if has(`"plan":`) {
 		t.Plan = c.quoted()
 	}

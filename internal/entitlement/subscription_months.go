@@ -1,0 +1,197 @@
+package entitlement
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// mostStops bounds what is remembered of one hold or end.
+const mostStops = 16
+
+// Pause is a pause that a body told of.
+type Pause struct {
+	At time.Time `json:"at"`
+	// PeriodEnd is the end of the period as it was in the pause. It moves by the length of
+	// the pause when that is over (FACTS 3.4).
+	PeriodEnd time.Time `json:"period_end"`
+}
+
+func (p Pause) merge(q Pause) Pause {
+	if q.PeriodEnd.Before(p.PeriodEnd) {
+		p.PeriodEnd = q.PeriodEnd
+	}
+	return p
+}
+
+// Access is when a subscription was seen to give access to its plan, and when not.
+type Access struct {
+	// Last is when it was seen with access last.
+	Last time.Time `json:"last,omitzero"`
+	// Stops are when it was seen without it since, in order: the first few.
+	Stops  []time.Time      `json:"stops,omitempty"`
+	Pauses map[string]Pause `json:"pauses,omitempty"` // by their start in milliseconds since 1970
+}
+
+// IsZero reports whether nothing is known.
+func (a Access) IsZero() bool { return a.Last.IsZero() && len(a.Stops) == 0 && len(a.Pauses) == 0 }
+
+// access is what one body says.
+func (s SubscriptionState) access() Access {
+	var a Access
+	switch s.Status {
+	case SubscriptionActive, SubscriptionPastDue:
+		a.Last = s.At
+	case SubscriptionOnHold, SubscriptionPaused, SubscriptionFailed, SubscriptionExpired:
+		a.Stops = []time.Time{s.stopped()}
+	case SubscriptionCancelled:
+		if !s.CancelAtEnd {
+			a.Stops = []time.Time{s.stopped()}
+		}
+	}
+	if s.Status != SubscriptionCancelled && !s.StoppedAt.IsZero() {
+		a.Pauses = map[string]Pause{periodKey(s.StoppedAt): {At: s.StoppedAt, PeriodEnd: s.PeriodEnd}}
+	}
+	return a
+}
+
+// stopped is when a body says that access stopped, or when it says so.
+func (s SubscriptionState) stopped() time.Time {
+	if !s.StoppedAt.IsZero() {
+		return s.StoppedAt
+	}
+	return s.At
+}
+
+func (a Access) merge(b Access) Access {
+	m := Access{Last: a.Last, Pauses: unite(a.Pauses, b.Pauses, Pause.merge)}
+	if b.Last.After(m.Last) {
+		m.Last = b.Last
+	}
+	for _, at := range slices.SortedFunc(slices.Values(slices.Concat(a.Stops, b.Stops)), time.Time.Compare) {
+		again := len(m.Stops) > 0 && m.Stops[len(m.Stops)-1].Equal(at)
+		if at.After(m.Last) && !again && len(m.Stops) < mostStops {
+			m.Stops = append(m.Stops, at)
+		}
+	}
+	return m
+}
+
+// stops is from when on the subscription gives no month's credits, because it gives no
+// access to its plan; zero for never.
+func (s Subscription) stops() time.Time {
+	stop := s.State.ExpiresAt
+	if a := s.State.access(); len(a.Stops) > 0 {
+		stop = sooner(stop, a.Stops[0])
+		if len(s.Access.Stops) > 0 {
+			stop = sooner(stop, s.Access.Stops[0])
+		}
+	}
+	return stop
+}
+
+// sooner is the earlier of two instants, of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// pauses are the pauses of a cycle that are over. Each one is as long as it moved the end
+// of the cycle.
+func (s Subscription) pauses(c Period) []span {
+	var in []Pause
+	for _, p := range s.Access.Pauses {
+		if !p.At.Before(c.Start) && p.At.Before(c.End) {
+			in = append(in, p)
+		}
+	}
+	slices.SortFunc(in, func(p, q Pause) int { return p.At.Compare(q.At) })
+	var spans []span
+	for i, p := range in {
+		end := c.End
+		if i+1 < len(in) {
+			end = in[i+1].PeriodEnd
+		}
+		spans = append(spans, span{p.At, p.At.Add(max(0, end.Sub(p.PeriodEnd)))})
+	}
+	return spans
+}
+
+// paidMonths is how many months a period of about that length is; mostMonths for 0, when Dodo
+// does not say.
+func paidMonths(cycle time.Duration) int64 {
+	const day = 24 * time.Hour
+	switch {
+	case cycle <= 0:
+		return mostMonths
+	case cycle%(365*day) == 0:
+		return int64(cycle / (365 * day) * 12)
+	}
+	return max(1, int64(cycle/(30*day)))
+}
+
+// superseded is when another cycle took the place of one that had not ended; zero if none
+// did. A cycle that was paid for in addition does not.
+func superseded(cycles []cycle, charges []charge, i int) time.Time {
+	for j := i + 1; j < len(cycles); j++ {
+		c := cycles[j]
+		inAddition := c.whole || c.opening.charged && !c.opening.whole
+		if !charges[j].void() && !inAddition && c.Start.Before(cycles[i].End.Add(-startsTogether)) {
+			return c.Start
+		}
+	}
+	return time.Time{}
+}
+
+// grants are those of a cycle: the first month's alone, if everything is given at once. A
+// level that is given by the month spreads what it adds over the months from the one under
+// way at its start, so that all months together give what the cycle's money buys. What is
+// taken back is taken from the last months first. Months that begin when the plan gives no
+// access, or when another cycle has taken the place of this one, are not given.
+//
+// The targets are named by their month alone: "" for the first one.
+func (g gift) grants(c cycle, money charge, stop time.Time) []ledger.Target {
+	months, given := g.months(c), make(schedule)
+	for _, l := range g.levels {
+		if l.months == 0 {
+			m := months[0]
+			if len(given) > 1 {
+				m = months[underWay(months, l)]
+			}
+			given.give(m.number, m.start, c.expiry(l.terms), l.more)
+			continue
+		}
+		given.spread(l.terms, months[underWay(months, l):], l.months, l.more)
+	}
+	targets := given.targets("", money.share(g.credits))
+	return slices.DeleteFunc(targets, func(t ledger.Target) bool {
+		return !t.StartsAt.IsZero() && !stop.IsZero() && !t.StartsAt.Before(stop)
+	})
+}
+
+// months are those of the cycle, as many as the longest of its levels has.
+func (g gift) months(c cycle) []month {
+	most := int64(1)
+	for _, l := range g.levels {
+		most = max(most, l.months)
+	}
+	return monthsOf(c.Start, most, c.End, c.pauses)
+}
+
+// underWay is the month that has begun when a level does, or the next one if its credits
+// are over by then.
+func underWay(months []month, l level) int {
+	now := 0
+	for i, m := range months {
+		if !m.start.After(l.since) {
+			now = i
+		}
+	}
+	if end := months[now].expiry(l.terms); !end.IsZero() && !end.After(l.since) {
+		now = min(now+1, len(months)-1)
+	}
+	return now
+}
