@@ -17,6 +17,9 @@ const MaxCredits int64 = 1<<53 - 1
 // MaxQuantity is how many pieces of a product one checkout may buy.
 const MaxQuantity = 1000
 
+// mostMonths are those of the longest period that a product may name.
+const mostMonths = 1200
+
 // EveryMonth is the value of [Product.CreditsEvery].
 const EveryMonth = "month"
 
@@ -110,6 +113,8 @@ func (p Product) Validate() error {
 		return fmt.Errorf("product %s: credits_expire without credits", p.Name)
 	case p.CreditsEvery != "" && p.CreditsEvery != EveryMonth:
 		return fmt.Errorf("product %s: credits_every %q is unknown; it can be month only", p.Name, p.CreditsEvery)
+	case p.CreditsEvery != "" && p.Credits > MaxCredits/MaxQuantity/mostMonths:
+		return fmt.Errorf("product %s: credits that are given every month must be between 1 and %d", p.Name, MaxCredits/MaxQuantity/mostMonths)
 	case p.CreditsEvery != "" && p.Credits == 0:
 		return fmt.Errorf("product %s: credits_every without credits", p.Name)
 	case p.CreditsStay && (p.Credits == 0 || p.CreditsExpire != 0):

@@ -25,6 +25,9 @@ func TestProductRefusals(t *testing.T) {
 		`plan "a b" must be`:           func(p *config.Product) { p.Plan = "a b" },
 		"cannot be called none":        func(p *config.Product) { p.Plan = "none" },
 		"credits_expire without":       func(p *config.Product) { p.Credits, p.Plan, p.CreditsExpire = 0, "pro", config.Duration(time.Hour) },
+		"credits_every \"week\"":       func(p *config.Product) { p.CreditsEvery = "week" },
+		"every month must be between":  func(p *config.Product) { p.CreditsEvery, p.Credits = "month", 7_505_999_379 },
+		"credits_every without":        func(p *config.Product) { p.Credits, p.Plan, p.CreditsEvery = 0, "pro", "month" },
 		"lasts without plan":           func(p *config.Product) { p.Lasts = config.Duration(time.Hour) },
 		"min_amount currency":          func(p *config.Product) { p.MinAmount = config.Amounts{"usd": 5} },
 		"min_amount must be a whole":   func(p *config.Product) { p.MinAmount = config.Amounts{"USD": 500, "EUR": 0} },
@@ -40,6 +43,11 @@ func TestProductRefusals(t *testing.T) {
 	}
 	if err := pack().Validate(); err != nil {
 		t.Errorf("a good product: %v", err)
+	}
+	monthly := pack()
+	monthly.CreditsEvery, monthly.Lasts, monthly.Credits = config.EveryMonth, config.Duration(365*24*time.Hour), 7_505_999_378
+	if err := monthly.Validate(); err != nil {
+		t.Errorf("credits every month for a year: %v", err)
 	}
 }
 

@@ -137,14 +137,23 @@ func (s schedule) spread(t Terms, months []month, n, credits int64) {
 	}
 }
 
+// AtOnce is what so many pieces give when they are bought. Of credits by the month that
+// last, each piece gives its months when those of the one before are over.
+func (t Terms) AtOnce(quantity int64) int64 {
+	if t.CreditsMonthly && t.Lasts > 0 {
+		return t.Credits
+	}
+	return t.Credits * quantity
+}
+
 // monthly are the grants of a cart line, which give that much in all: as many months as
 // each piece lasts, one piece after the other. What does not last gives one month.
 func (t Terms) monthly(anchor time.Time, quantity int64) (s schedule, all int64, err error) {
-	n, each := int64(1), t.Credits
+	n, each := int64(1), t.AtOnce(quantity)
 	if t.Lasts > 0 {
 		n = int64(monthsWithin(anchor, anchor.Add(t.Lasts)))
 	} else {
-		quantity, each = 1, t.Credits*quantity
+		quantity = 1
 	}
 	if quantity > 0 && each > ledger.Max/n/quantity {
 		return nil, 0, ledger.ErrRange

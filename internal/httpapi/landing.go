@@ -69,6 +69,7 @@ type orderPage struct {
 	Product  string // what it is about, for people
 	Quantity int64
 	Credits  int64 // that it gives
+	Monthly  bool  // each month
 	Plan     string
 	Balance  *int64 // the account's credits now; nil: not known
 
@@ -191,7 +192,8 @@ func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own boo
 	product, _ := a.gateway.Catalog.Named(order.Product)
 	p.Product = cmp.Or(product.Title, order.Product)
 	for _, t := range order.Terms {
-		p.Credits += t.Credits * order.Quantity
+		p.Credits += t.AtOnce(order.Quantity)
+		p.Monthly = p.Monthly || t.CreditsMonthly
 		p.Plan = t.Plan
 	}
 	if !own {

@@ -22,6 +22,7 @@ type productAnswer struct {
 	Price         *int64           `json:"price"`
 	Currency      *string          `json:"currency"`
 	Credits       int64            `json:"credits"`        // for each piece
+	CreditsEvery  *string          `json:"credits_every"`  // null: once, "month": for each month
 	CreditsExpire *config.Duration `json:"credits_expire"` // null: never
 	Plan          *string          `json:"plan"`           // null: no plan
 	Lasts         *config.Duration `json:"lasts"`          // of the plan; null: without end
@@ -41,7 +42,7 @@ func (a *API) products(w http.ResponseWriter, r *http.Request) error {
 func productOf(o gateway.Offer) productAnswer {
 	p := productAnswer{
 		Product: o.Name, Title: o.Title, Description: o.Description,
-		Credits: o.Credits, CreditsExpire: unlessZero(o.CreditsExpire),
+		Credits: o.Credits, CreditsEvery: unlessZero(o.CreditsEvery), CreditsExpire: unlessZero(o.CreditsExpire),
 		Plan: unlessZero(o.Plan), Lasts: unlessZero(o.Lasts),
 	}
 	if o.Priced {

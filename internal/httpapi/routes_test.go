@@ -104,15 +104,15 @@ func TestProducts(t *testing.T) {
 	want := []any{
 		map[string]any{
 			"product": "pack10", "title": "Ten <credits> & more", "description": "Ten credits", "price": json.Number("999"), "currency": "USD",
-			"credits": json.Number("10"), "credits_expire": nil, "plan": nil, "lasts": nil,
+			"credits": json.Number("10"), "credits_every": nil, "credits_expire": nil, "plan": nil, "lasts": nil,
 		},
 		map[string]any{ // free is not the same as unknown
 			"product": "pro", "title": "Pro", "description": "", "price": json.Number("0"), "currency": "EUR",
-			"credits": json.Number("500"), "credits_expire": "36h0m0s", "plan": "pro", "lasts": "30d",
+			"credits": json.Number("500"), "credits_every": nil, "credits_expire": "36h0m0s", "plan": "pro", "lasts": "30d",
 		},
 		map[string]any{
 			"product": "unsold", "title": "unsold", "description": "", "price": nil, "currency": nil,
-			"credits": json.Number("0"), "credits_expire": nil, "plan": "gold", "lasts": nil,
+			"credits": json.Number("0"), "credits_every": nil, "credits_expire": nil, "plan": "gold", "lasts": nil,
 		},
 	}
 	if got := a.json(200)["products"].([]any)[:3]; !reflect.DeepEqual(got, want) {
