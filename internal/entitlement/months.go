@@ -50,6 +50,7 @@ type month struct {
 	number int // from 0; months in a pause are counted, too
 	start  time.Time
 	end    time.Time // when the next one begins
+	over   int64     // credits of it that ended before its start: it goes on with the last month
 }
 
 // monthsOf are n months from an anchor, except those that begin in a pause. Those that do
@@ -85,6 +86,9 @@ type schedule map[int]ledger.Target
 // give adds credits to a month. What a month gives lasts as long as any part of it.
 func (s schedule) give(number int, start, expire time.Time, credits int64) {
 	t, known := s[number]
+	if !known && credits == 0 {
+		return
+	}
 	if !known || later(expire, t.ExpiresAt) {
 		t.ExpiresAt = expire
 	}
@@ -122,18 +126,6 @@ func (s schedule) giveMonths(t Terms, months []month, each, all int64) {
 			each = all - each*int64(i)
 		}
 		s.give(m.number, m.start, m.expiry(t), each)
-	}
-}
-
-// spread divides credits over the first n months, or over all if there are fewer. The first
-// ones get less when that is not even: by no month is more given than its part.
-func (s schedule) spread(t Terms, months []month, n, credits int64) {
-	n = min(n, int64(len(months)))
-	before := int64(0)
-	for i, m := range months[:n] {
-		sum := share(credits, int64(i+1), n)
-		s.give(m.number, m.start, m.expiry(t), sum-before)
-		before = sum
 	}
 }
 

@@ -2,7 +2,6 @@ package entitlement
 
 import (
 	"math/bits"
-	"time"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -71,29 +70,6 @@ func (b bid) buys(money int64, dearest bid) (int64, error) {
 	return b.credits + int64(rest), nil
 }
 
-// gift is what a cycle gives.
-type gift struct {
-	credits int64
-	levels  []level // how it came to be as much, in order
-}
-
-// level is what a cycle gives from some time on, as a bid gives it.
-type level struct {
-	bid
-	since time.Time
-	more  int64 // than the level before
-}
-
-// raise counts a bid that gives as many credits or more. They last as long as those of any
-// choice that was paid for.
-func (g *gift) raise(credits int64, b bid, since time.Time) {
-	if credits == 0 || credits < g.credits {
-		return
-	}
-	g.levels = append(g.levels, level{b, since, credits - g.credits})
-	g.credits = credits
-}
-
 // bid is what an offer gives for a whole cycle, if it gives anything.
 func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	b := bid{price: min(max(o.Price[currency], 0), mostPieces)}
@@ -103,7 +79,7 @@ func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	}
 	b.terms = t
 	if t.CreditsMonthly {
-		b.months = int64(len(monthsOf(c.Start, paidMonths(o.Cycle), c.End, c.pauses)))
+		b.months = c.monthsIn(o)
 	}
 	b.credits, err = creditsOf(t, addons, max(b.months, 1), o.Choice)
 	return b, err
@@ -112,7 +88,7 @@ func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 // gives is what the money of a cycle buys: the law of [Subscription.Effect]. Terms is false
 // for an offer that gives nothing.
 func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (gift, error) {
-	var g gift
+	g := gift{cycle: c}
 	for _, o := range c.offers {
 		b, err := c.bid(o, c.opening.currency, terms)
 		if err != nil {
@@ -145,7 +121,7 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 			compares = compares && b.price > 0
 		}
 		if !compares {
-			g.raise(b.credits, b, p.CreatedAt)
+			g.raiseOnce(b, p.CreatedAt)
 			continue
 		}
 		if b.price > top.price {

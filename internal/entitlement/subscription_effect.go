@@ -109,7 +109,7 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 			return Effect{}, err
 		}
 		if g.credits > 0 {
-			e.grant(id, c, g.grants(c, charges[i], sooner(stops, superseded(cycles, charges, i))), charges[i].keys)
+			e.grant(id, c, g.grants(charges[i], sooner(stops, superseded(cycles, charges, i))), charges[i].keys)
 		}
 		if paid && !charges[i].void() && c.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = c.Start

@@ -3,8 +3,6 @@ package entitlement
 import (
 	"slices"
 	"time"
-
-	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // mostStops bounds what is remembered of one hold or end.
@@ -133,6 +131,15 @@ func paidMonths(cycle time.Duration) int64 {
 	return max(1, int64(cycle/(30*day)))
 }
 
+// monthsIn is how many months a whole period of an offer has, without those in a pause.
+func (c cycle) monthsIn(o offer) int64 {
+	start, end := o.since, o.end
+	if start.Before(c.Start) { // it goes on from the cycle before, whose first period may have been a trial
+		start, end = c.Start, c.End
+	}
+	return int64(len(monthsOf(start, paidMonths(o.Cycle), end, c.pauses)))
+}
+
 // superseded is when another cycle took the place of one that had not ended; zero if none
 // did. A cycle that was paid for in addition does not.
 func superseded(cycles []cycle, charges []charge, i int) time.Time {
@@ -144,54 +151,4 @@ func superseded(cycles []cycle, charges []charge, i int) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// grants are those of a cycle: the first month's alone, if everything is given at once. A
-// level that is given by the month spreads what it adds over the months from the one under
-// way at its start, so that all months together give what the cycle's money buys. What is
-// taken back is taken from the last months first. Months that begin when the plan gives no
-// access, or when another cycle has taken the place of this one, are not given.
-//
-// The targets are named by their month alone: "" for the first one.
-func (g gift) grants(c cycle, money charge, stop time.Time) []ledger.Target {
-	months, given := g.months(c), make(schedule)
-	for _, l := range g.levels {
-		if l.months == 0 {
-			m := months[0]
-			if len(given) > 1 {
-				m = months[underWay(months, l)]
-			}
-			given.give(m.number, m.start, c.expiry(l.terms), l.more)
-			continue
-		}
-		given.spread(l.terms, months[underWay(months, l):], l.months, l.more)
-	}
-	targets := given.targets("", money.share(g.credits))
-	return slices.DeleteFunc(targets, func(t ledger.Target) bool {
-		return !t.StartsAt.IsZero() && !stop.IsZero() && !t.StartsAt.Before(stop)
-	})
-}
-
-// months are those of the cycle, as many as the longest of its levels has.
-func (g gift) months(c cycle) []month {
-	most := int64(1)
-	for _, l := range g.levels {
-		most = max(most, l.months)
-	}
-	return monthsOf(c.Start, most, c.End, c.pauses)
-}
-
-// underWay is the month that has begun when a level does, or the next one if its credits
-// are over by then.
-func underWay(months []month, l level) int {
-	now := 0
-	for i, m := range months {
-		if !m.start.After(l.since) {
-			now = i
-		}
-	}
-	if end := months[now].expiry(l.terms); !end.IsZero() && !end.After(l.since) {
-		now = min(now+1, len(months)-1)
-	}
-	return now
 }

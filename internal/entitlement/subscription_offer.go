@@ -12,6 +12,7 @@ import (
 type offer struct {
 	Choice
 	since   time.Time // the start of the period that it came in with
+	end     time.Time // and its end
 	granted bool      // an earlier release counted it
 }
 
@@ -21,7 +22,7 @@ func (s Subscription) offers(p Period) []offer {
 	offers := make([]offer, 0, len(p.Bought))
 	if len(p.Choices) > 0 {
 		for _, c := range p.choices() {
-			offers = append(offers, offer{Choice: c, since: p.Start})
+			offers = append(offers, offer{Choice: c, since: p.Start, end: p.End})
 		}
 		return offers
 	}
@@ -32,7 +33,7 @@ func (s Subscription) offers(p Period) []offer {
 			c.First, c.Last = p.Start, p.Start
 		}
 		c.Price = s.priceOf(c.key())
-		offers = append(offers, offer{c, p.Start, granted})
+		offers = append(offers, offer{c, p.Start, p.End, granted})
 	}
 	return offers
 }
