@@ -36,6 +36,8 @@ var storyProducts = append([]config.Product{
 	{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500},
 	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
 	{Name: "reports", ID: "pdt_reports", Plan: "pro"},
+	{Name: "yearly", ID: "pdt_year", Plan: "yearly", Credits: 100, CreditsEvery: config.EveryMonth},
+	{Name: "pass", ID: "pdt_pass", Plan: "yearly", Lasts: config.Duration(365 * 24 * time.Hour), Credits: 100, CreditsEvery: config.EveryMonth},
 	{Name: "export", ID: "pdt_export", Credits: 1},
 	{Name: "metered", ID: "pdt_metered", Plan: "pro", Credits: 7, OnCharge: config.Rates{"USD": {Credits: 100, Amount: 500}}},
 	{Name: "both", ID: "pdt_both", Plan: "pro", Lasts: config.Duration(30 * 24 * time.Hour), Credits: 9},
@@ -287,7 +289,113 @@ func (s *story) plans(want ...string) {
 	}
 }
 
+// yearly is alice's subscription for a year, which gives its credits monthly.
+func (s *story) yearly() map[string]any {
+	s.t.Helper()
+	sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year")
+	s.send("subscription.active", sub)
+	s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1200))
+	s.send("subscription.renewed", sub)
+	s.sees("100 yearly active true")
+	return sub
+}
+
 var eventStories = map[string]func(s *story){
+	"first charge, credits every month": func(s *story) {
+		first := s.now
+		s.yearly()
+		s.spend("h1", 100)
+		for k := 1; k < 12; k++ {
+			s.now = first.AddDate(0, k, 0).Add(-time.Millisecond)
+			s.sees("0 yearly active true")
+			s.now = s.now.Add(time.Millisecond)
+			s.sees("100 yearly active true")
+			s.spend(fmt.Sprint("h", k+1), 100)
+		}
+		s.now = first.AddDate(1, 0, 0)
+		s.sees("0 none expired false")
+		s.owes(0)
+	},
+	"renewal, credits every month": func(s *story) {
+		s.yearly()
+		s.now = s.now.AddDate(1, 0, 0)
+		s.send("payment.succeeded", s.charge("pay_2", "total_amount", 1200))
+		s.send("subscription.renewed", s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0)))
+		s.sees("100 yearly active true")
+		s.now = s.now.AddDate(0, 7, 0)
+		s.sees("100 yearly active true")
+	},
+	"month of a plan that gives no access": func(s *story) {
+		first := s.now
+		sub := s.yearly()
+		s.now = first.AddDate(0, 1, 3)
+		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
+		s.sees("100 none on_hold false")
+		s.now = first.AddDate(0, 3, 3)
+		s.sees("0 none on_hold false")
+		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
+		s.sees("0 none on_hold false")
+		s.send("subscription.active", sub)
+		s.sees("100 yearly active true")
+		s.now = first.AddDate(0, 4, 3)
+		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now))
+		s.sees("100 none cancelled false")
+		s.now = first.AddDate(0, 5, 3)
+		s.sees("0 none cancelled false")
+		s.owes(0)
+	},
+	"pause, credits every month": func(s *story) {
+		first := s.now
+		sub := s.yearly()
+		s.now = first.AddDate(0, 1, 3)
+		s.send("subscription.paused", with(sub, "status", "paused", "paused_at", s.now))
+		s.spend("h1", 60)
+		s.now = first.AddDate(0, 3, 3)
+		s.sees("0 none paused false")
+		s.send("subscription.unpaused", with(sub, "next_billing_date", first.AddDate(1, 2, 1)))
+		s.sees("40 yearly active true")
+		s.now = first.AddDate(0, 4, 0)
+		s.sees("100 yearly active true")
+		s.now = first.AddDate(1, 1, 3)
+		s.sees("100 yearly active true")
+	},
+	"refund of a part, credits every month": func(s *story) {
+		first := s.now
+		s.yearly()
+		s.now = first.AddDate(0, 4, 3)
+		s.spend("h1", 100)
+		s.send("refund.succeeded", refundOf("pay_1", "amount", 700, "is_partial", true))
+		s.sees("0 yearly active true")
+		s.owes(0)
+		s.now = first.AddDate(0, 5, 0)
+		s.sees("0 yearly active true")
+	},
+	"change of plan, credits every month": func(s *story) {
+		first := s.now
+		sub := s.yearly()
+		s.Gateway = s.newGateway(settings{clock: s.Clock, products: append([]config.Product{
+			{Name: "big", ID: "pdt_big", Plan: "big", Credits: 500, CreditsEvery: config.EveryMonth},
+		}, storyProducts...)})
+		s.now = first.AddDate(0, 4, 3)
+		s.spend("h1", 30)
+		s.send("payment.succeeded", s.charge("pay_2", "total_amount", 900))
+		s.send("subscription.plan_changed", with(sub, "product_id", "pdt_big"))
+		s.sees("470 big active true")
+		s.now = first.AddDate(0, 5, 0)
+		s.sees("500 big active true")
+	},
+	"pass, credits every month": func(s *story) {
+		first := s.now
+		s.send("payment.succeeded", s.payment("pdt_pass"))
+		s.sees("100 yearly active true")
+		s.now = first.AddDate(0, 11, 0)
+		s.sees("100 yearly active true")
+		s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
+		s.sees("0 yearly active true")
+		s.owes(0)
+		s.now = first.AddDate(1, 0, 0)
+		s.sees("0 none expired false")
+	},
 	"payment succeeded": func(s *story) {
 		s.send("payment.succeeded", s.payment("pdt_both", "product_cart", []any{
 			map[string]any{"product_id": "pdt_both", "quantity": 2}, map[string]any{"product_id": "pdt_pack10", "quantity": 3},

@@ -103,6 +103,12 @@ var lives = map[string]map[int]func(*townsman){
 		},
 		10: func(m *townsman) { m.isCharged(1250) }, 45: func(m *townsman) { m.isCharged(777) }, 90: func(m *townsman) { m.isCharged(500) },
 	},
+	"abe": {0: func(m *townsman) { m.buys("yearly", goodCard) }},
+	"bea": {0: func(m *townsman) { m.buys("yearly", goodCard) }, 25: func(m *townsman) { m.refunded(9_500) }},
+	"wes": {0: func(m *townsman) { m.buys("yearly", goodCard) }, 40: func(m *townsman) { m.patches(`{"status":"cancelled"}`) }},
+	"xia": {0: func(m *townsman) { m.buys("yearly", goodCard) }, 35: func(m *townsman) { m.patches(`{"status":"paused"}`) }, 50: func(m *townsman) { m.patches(`{"status":"active"}`) }},
+	"yan": {0: func(m *townsman) { m.buys("yearly", goodCard) }, 35: func(m *townsman) { m.patches(`{"status":"paused"}`) }},
+	"zoe": {0: func(m *townsman) { m.buys("pass", goodCard) }, 25: func(m *townsman) { m.refunded(9_500) }},
 	"tea": {80: func(m *townsman) { m.buys("keep", goodCard) }, 85: func(m *townsman) { m.patches(`{"status":"cancelled"}`) }},
 }
 
@@ -139,6 +145,12 @@ func (s *story) register() map[string]string {
 		must(s.t, err)
 		var grants []string
 		for _, g := range a.Ledger.Grants {
+			if g.Due(s.now) {
+				g.Left, g.Waiting = g.Waiting, 0
+			}
+			if g.Waiting > 0 {
+				grants = append(grants, fmt.Sprintf("%d from %s until %s", g.Waiting, g.StartsAt.Format(time.DateOnly), g.ExpiresAt.Format(time.DateOnly)))
+			}
 			if g.Left > 0 && !g.Expired(s.now) {
 				grants = append(grants, fmt.Sprintf("%d of %d from %s until %s", g.Left, g.Amount, g.CreatedAt.Format(time.DateOnly), g.ExpiresAt.Format(time.DateOnly)))
 			}

@@ -1,0 +1,53 @@
+package gateway_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// TestMonthBeginsWhileRemembered: at the very instant, every gateway shows a month's credits
+// and charges them, although nothing happened to the account and both remember it.
+func TestMonthBeginsWhileRemembered(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			begins := s.now.AddDate(0, 1, 0)
+			s.yearly()
+			s.spend("h1", 95)
+			other := s.newGateway(settings{products: storyProducts, clock: s.Clock})
+			wants := func(want int64) {
+				t.Helper()
+				for i, g := range []*gateway.Gateway{s.Gateway, other} {
+					snap, err := g.Entitlement(t.Context(), "alice")
+					must(t, err)
+					if snap.Credits != want {
+						t.Errorf("gateway %d sees %d credits at %s, want %d", i, snap.Credits, s.now, want)
+					}
+				}
+			}
+			charge := func(g *gateway.Gateway) error {
+				c, err := g.Hold(t.Context(), gateway.HoldRequest{Account: "alice", Credits: 6, TTL: time.Hour})
+				if err == nil {
+					_, err = c.End(t.Context(), 6, nil)
+				}
+				return err
+			}
+			s.now = begins.Add(-time.Minute)
+			wants(5)
+			s.now = begins.Add(-time.Millisecond)
+			wants(5)
+			if err := charge(s.Gateway); !errors.Is(err, gateway.ErrInsufficient) {
+				t.Errorf("a moment before it begins: %v", err)
+			}
+			s.now = begins
+			wants(100)
+			must(t, charge(other))
+			s.now = s.now.Add(time.Second)
+			must(t, charge(s.Gateway))
+			wants(88)
+		})
+	}
+}
