@@ -164,6 +164,14 @@ func TestMonthlyPlanGivesOneMonthForEachPeriod(t *testing.T) {
 	}
 }
 
+// A pause makes a monthly period longer, and gives no second month in it.
+func TestMonthsOfALongPeriod(t *testing.T) {
+	s := running("pdt_year", utc("2026-01-15 00:00"), utc("2026-03-27 00:00"), func(s *entitlement.SubscriptionState) { s.Cycle = 30 * day })
+	if got := targetsOf(t, s); begins(got) != "2026-01-15" || !got[0].ExpiresAt.Equal(utc("2026-03-27 00:00")) {
+		t.Errorf("it gives %+v", got)
+	}
+}
+
 func TestMonthsByStatus(t *testing.T) {
 	const all = "01 02 03 04 05 06 07 08 09 10 11 12"
 	active, paused, onHold, cancelled := entitlement.SubscriptionActive, entitlement.SubscriptionPaused, entitlement.SubscriptionOnHold, entitlement.SubscriptionCancelled

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -13,11 +14,14 @@ import (
 func TestMonthBeginsWhileRemembered(t *testing.T) {
 	for _, backend := range []string{"bolt", "redis"} {
 		t.Run(backend, func(t *testing.T) {
-			s := tell(t, backend, "")
+			catalog := []config.Product{ // credits that stay, so that the clock has no other reason to look
+				{Name: "yearly", ID: "pdt_year", Plan: "yearly", Credits: 100, CreditsEvery: config.EveryMonth, CreditsStay: true},
+			}
+			s := tellOf(t, backend, settings{products: catalog})
 			begins := s.now.AddDate(0, 1, 0)
 			s.yearly()
 			s.spend("h1", 95)
-			other := s.newGateway(settings{products: storyProducts, clock: s.Clock})
+			other := s.newGateway(settings{products: catalog, clock: s.Clock})
 			wants := func(want int64) {
 				t.Helper()
 				for i, g := range []*gateway.Gateway{s.Gateway, other} {
@@ -43,11 +47,11 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 				t.Errorf("a moment before it begins: %v", err)
 			}
 			s.now = begins
-			wants(100)
+			wants(105)
 			must(t, charge(other))
 			s.now = s.now.Add(time.Second)
 			must(t, charge(s.Gateway))
-			wants(88)
+			wants(93)
 		})
 	}
 }

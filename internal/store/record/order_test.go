@@ -23,7 +23,7 @@ var someOrders = []store.Order{
 		Product: "pro", Quantity: 3, Email: "ann@example.com", State: store.OrderPaid, ReturnTo: "/?a=1&b=<2>",
 		Terms: map[string]entitlement.Terms{
 			"pdt_1": {Credits: 1 << 53, CreditsExpire: time.Hour, CreditsStay: true, Plan: "pro", Lasts: 24 * time.Hour},
-			"pdt_2": {}, "pdt_3": {Plan: "pro"}, "pdt_4": {CreditsStay: true}, "pdt_5": {Lasts: -1},
+			"pdt_2": {}, "pdt_3": {Plan: "pro"}, "pdt_4": {CreditsStay: true}, "pdt_6": {CreditsMonthly: true}, "pdt_7": {Credits: 1, CreditsMonthly: true, Plan: "pro"}, "pdt_5": {Lasts: -1},
 		},
 		SessionID: "cks_1", CheckoutURL: "https://example.com/cks_1", PaymentID: "pay_1",
 	},

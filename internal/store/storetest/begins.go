@@ -61,20 +61,39 @@ var beginTests = []test{
 	)},
 	{"a caller who knows the account from before its beginning", func(r *rig) {
 		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
-		known := r.holdAs(store.Hold{ID: "h", Amount: 2})
-		known = r.holdAs(store.Hold{ID: "i", Amount: 2, Token: known.Account.Token})
+		const ttl = 3 * time.Hour // none runs out, which would be another reason to look closely
+		first := r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: ttl})
+		known := r.holdAs(store.Hold{ID: "i", Amount: 2, TTL: ttl, Token: first.Account.Token})
 		token, note := known.Account.Token, known.Note
 		ended := r.endAs(store.End{ID: "i", Captured: 1, Token: token, Note: note})
 		same(r, "available", ended.Account.Ledger.Available(r.clock.Now()), 17)
-		r.endAs(store.End{ID: "h"})
+		ended = r.endAs(store.End{ID: "h", Token: ended.Account.Token, Note: first.Note})
 		r.clock.Move(time.Hour)
-		same(r, "available as it is remembered", ended.Account.Ledger.Available(r.clock.Now()), 27)
-		held := r.holdAs(store.Hold{ID: "j", Amount: 3, Token: r.account("acc").Token})
+		same(r, "available as it is remembered", ended.Account.Ledger.Available(r.clock.Now()), 29)
+		held := r.holdAs(store.Hold{ID: "j", Amount: 3, TTL: ttl, Token: ended.Account.Token})
 		same(r, "outcome", held.Outcome, store.HoldPlaced)
 		same(r, "available", held.Account.Ledger.Available(r.clock.Now()), 26)
 		same(r, "it took from the one that ends first", held.Account.Ledger.Grants.At("b").Held, 3)
 		r.endAs(store.End{ID: "j", Captured: 3, Token: held.Account.Token, Note: held.Note})
 		same(r, "entries", r.wrote(2), []line{{grant, "b", 10, 29}, {spent, "b", -3, 26}})
+	}},
+	{"a caller who knows nothing at its beginning", func(r *rig) {
+		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
+		r.endAs(store.End{ID: "h", Note: r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour}).Note})
+		r.clock.Move(time.Hour)
+		held := r.holdAs(store.Hold{ID: "i", Amount: 3, TTL: 3 * time.Hour})
+		same(r, "it took from the one that ends first", held.Account.Ledger.Grants.At("b").Held, 3)
+		refused := r.holdAs(store.Hold{ID: "j", Amount: 28, TTL: 3 * time.Hour})
+		same(r, "outcome", refused.Outcome, store.HoldRefused)
+		same(r, "outcome", r.holdAs(store.Hold{ID: "k", Amount: 27}).Outcome, store.HoldPlaced)
+	}},
+	{"a hold ends when a grant has begun", func(r *rig) {
+		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
+		held := r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour})
+		other := r.holdAs(store.Hold{ID: "i", Amount: 2, TTL: 3 * time.Hour})
+		r.clock.Move(time.Hour)
+		r.endAs(store.End{ID: "h", Captured: 2, Token: other.Account.Token, Note: held.Note})
+		same(r, "entries", r.wrote(1), []line{{grant, "b", 10, 30}, {spent, "a", -2, 28}})
 	}},
 	{"the last of another grant is spent while one waits", func(r *rig) {
 		r.give("acc", "p", forever("a", 2), from(time.Hour, "b", 10))
