@@ -35,25 +35,29 @@ var catalogs = [][]plan{
 func (s *shop) terms(id string, _ time.Time) (entitlement.Terms, bool) {
 	for _, p := range s.plans {
 		if p.id == id {
-			return entitlement.Terms{Plan: id, Credits: p.credits, CreditsStay: true}, true
+			return entitlement.Terms{Plan: id, Credits: p.credits, CreditsStay: true, CreditsMonthly: s.months > 1}, true
 		}
 	}
 	return entitlement.Terms{}, false
 }
 
-// priceOf is what a month of some pieces costs.
+// priceOf is what a period of some pieces costs.
 func (s *shop) priceOf(product string, pieces int64) int64 {
 	i := slices.IndexFunc(s.plans, func(p plan) bool { return p.id == product })
-	return s.plans[i].price * pieces
+	return s.plans[i].price * pieces * s.months
 }
+
+// next is when a period ends that begins now.
+func (s *shop) next() time.Time { return s.now.AddDate(0, int(s.months), 0) }
 
 // shop is a provider with one subscription, in one reading of what Dodo's documents leave
 // open, and the truth about what was paid for.
 type shop struct {
 	*rand.Rand
 	plans   []plan
-	keeps   bool // prorated_immediately keeps the billing dates
-	early   bool // dates move when a charge begins, not when it is done
+	months  int64 // of a period: 1, or 12 that give their credits one after the other
+	keeps   bool  // prorated_immediately keeps the billing dates
+	early   bool  // dates move when a charge begins, not when it is done
 	product string
 	pieces  int64
 	created time.Time
@@ -76,7 +80,7 @@ type shop struct {
 func (s *shop) state() entitlement.SubscriptionState {
 	return entitlement.SubscriptionState{
 		At: s.now, Status: entitlement.SubscriptionActive, ProductID: s.product, Quantity: s.pieces, CreatedAt: s.created,
-		PeriodStart: s.start, PeriodEnd: s.end, TrialDays: s.trial, Cycle: month, Price: s.priceOf(s.product, s.pieces), Currency: "USD",
+		PeriodStart: s.start, PeriodEnd: s.end, TrialDays: s.trial, Cycle: s.cycle(), Price: s.priceOf(s.product, s.pieces), Currency: "USD",
 	}
 }
 
@@ -104,14 +108,21 @@ func (s *shop) nextID() string {
 	return fmt.Sprintf("pay_%03d", s.charges)
 }
 
-// credits are those of a month of what is subscribed to.
+// credits are those of a period of what is subscribed to.
 func (s *shop) credits() int64 {
 	t, _ := s.terms(s.product, s.now)
-	return t.Credits * s.pieces
+	return t.Credits * s.pieces * s.months
+}
+
+func (s *shop) cycle() time.Duration {
+	if s.months == 12 {
+		return 365 * day
+	}
+	return month
 }
 
 func (s *shop) begin() {
-	s.created, s.start, s.end = s.now, s.now, s.now.AddDate(0, 1, 0)
+	s.created, s.start, s.end = s.now, s.now, s.next()
 	total := s.priceOf(s.product, s.pieces)
 	if s.IntN(4) == 0 {
 		s.trial, s.end, total = 14, s.now.Add(14*day), 0
@@ -119,7 +130,8 @@ func (s *shop) begin() {
 	s.paid += total
 	s.owed, s.most, s.cycles = s.credits(), s.credits(), 1
 	if total == 0 {
-		s.paid += s.priceOf(s.product, s.pieces) // a trial counts once
+		s.paid += s.priceOf(s.product, s.pieces) / s.months // a trial counts as one month
+		s.owed, s.most = s.owed/s.months, s.most/s.months
 	}
 	s.note("subscribes to %d %s", s.pieces, s.product)
 	s.tell(entitlement.Observed(s.state()))
@@ -134,13 +146,13 @@ func (s *shop) renew() {
 	if s.IntN(4) == 0 {
 		s.charge(cents, entitlement.PaymentProcessing, id)
 		if s.early {
-			s.start, s.end = s.now, s.now.AddDate(0, 1, 0)
+			s.start, s.end = s.now, s.next()
 			s.tell(entitlement.Observed(s.state()))
 		}
 		s.check("a charge is under way")
 	}
 	if !s.start.Equal(s.now) {
-		s.start, s.end = s.now, s.now.AddDate(0, 1, 0)
+		s.start, s.end = s.now, s.next()
 	}
 	s.charge(cents, entitlement.PaymentSucceeded, id)
 	s.paid += cents
@@ -183,7 +195,7 @@ func (s *shop) change() {
 		s.free = max(s.free, s.priceOf(product, pieces))
 	}
 	if mode != "do_not_bill" && (mode != "prorated_immediately" || !s.keeps) {
-		s.start, s.end = s.now, s.now.AddDate(0, 1, 0)
+		s.start, s.end = s.now, s.next()
 	}
 	s.note("changes to %d %s by %s, due %d", pieces, product, mode, due)
 	s.tell(entitlement.Observed(s.state()))
@@ -254,7 +266,8 @@ func TestCreditsFollowMoney(t *testing.T) {
 	for n := range uint64(*histories) {
 		r := rand.New(rand.NewPCG(*seed, n))
 		plans := catalogs[r.IntN(len(catalogs))]
-		s := &shop{Rand: r, plans: plans, now: noon, keeps: r.IntN(2) == 0, early: r.IntN(2) == 0, product: plans[r.IntN(3)].id, pieces: 1}
+		months := []int64{1, 12}[r.IntN(2)]
+		s := &shop{Rand: r, plans: plans, months: months, now: noon, keeps: r.IntN(2) == 0, early: r.IntN(2) == 0, product: plans[r.IntN(3)].id, pieces: 1}
 		checkShop = func(s *shop, when string) {
 			if got := s.sumOf(t, s.known); got > min(s.most, s.worth(s.paid)) {
 				t.Fatalf("seed %d, history %d: %d credits, of at most %d, and %d cents were paid, when %s:\n%v", *seed, n, got, s.most, s.paid, when, s.told)
@@ -263,6 +276,9 @@ func TestCreditsFollowMoney(t *testing.T) {
 		s.begin()
 		for range 1 + r.IntN(8) {
 			wait := []time.Duration{3 * time.Minute, time.Hour, 5 * day, 20 * day, 40 * day}[r.IntN(5)]
+			if wait >= 20*day {
+				wait *= time.Duration(months)
+			}
 			next := s.now.Add(wait)
 			s.read(wait)
 			for !next.Before(s.end) {

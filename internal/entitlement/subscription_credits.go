@@ -70,6 +70,19 @@ func (b bid) buys(money int64, dearest bid) (int64, error) {
 	return b.credits + int64(rest), nil
 }
 
+// fits is a bid as an offer's period gives it: no months that the period does not have, such
+// as those of the year after a trial.
+func (b bid) fits(c cycle, o offer) bid {
+	if b.months > 0 {
+		if n := c.monthsBy(o, b.months); n < b.months {
+			b.credits = b.each() * n
+			b.price = min(b.price, max(1, share(b.price, n, b.months)))
+			b.months = n
+		}
+	}
+	return b
+}
+
 // bid is what an offer gives for a whole cycle, if it gives anything.
 func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	b := bid{price: min(max(o.Price[currency], 0), mostPieces)}
@@ -95,6 +108,7 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 			return g, err
 		}
 		if o.granted {
+			b = b.fits(c, o)
 			g.raise(b.credits, b, c.Start)
 		}
 	}
@@ -102,12 +116,16 @@ func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (
 	if err != nil {
 		return g, err
 	}
+	money, price := c.opening.paid, first.price
+	if first = first.fits(c, c.opening.offer); first.price < price && !c.opening.charged {
+		money = min(money, first.price)
+	}
 	if c.opening.whole {
 		g.raise(first.credits, first, c.Start)
 	} else {
 		g.raise(share(first.credits, c.opening.paid, c.opening.price), first, c.Start)
 	}
-	money, top, dearest := c.opening.paid, first, first
+	top, dearest := first, first
 	for _, id := range c.further() {
 		p := s.Charges[id]
 		if !s.countsWithin(c, p, policy) {

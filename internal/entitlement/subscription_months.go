@@ -131,13 +131,21 @@ func paidMonths(cycle time.Duration) int64 {
 	return max(1, int64(cycle/(30*day)))
 }
 
-// monthsIn is how many months a whole period of an offer has, without those in a pause.
+// monthsIn is how many months an offer's price pays for.
 func (c cycle) monthsIn(o offer) int64 {
+	if o.Cycle > 0 {
+		return paidMonths(o.Cycle)
+	}
+	return c.monthsBy(o, mostMonths)
+}
+
+// monthsBy is how many months, of so many, an offer's period has, without those in a pause.
+func (c cycle) monthsBy(o offer, most int64) int64 {
 	start, end := o.since, o.end
 	if start.Before(c.Start) { // it goes on from the cycle before, whose first period may have been a trial
 		start, end = c.Start, c.End
 	}
-	return int64(len(monthsOf(start, paidMonths(o.Cycle), end, c.pauses)))
+	return int64(len(monthsOf(start, most, end, c.pauses)))
 }
 
 // superseded is when another cycle took the place of one that had not ended; zero if none
