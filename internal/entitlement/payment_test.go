@@ -23,6 +23,7 @@ var terms = map[string]entitlement.Terms{
 	"pdt_odd":   {Credits: 7, CreditsExpire: 30 * day},
 	"pdt_pro":   {Plan: "pro", Lasts: 30 * day},
 	"pdt_both":  {Plan: "pro", Lasts: 30 * day, Credits: 500},
+	"pdt_pass":  {Credits: 100, CreditsMonthly: true, Plan: "pass", Lasts: 365 * day},
 	"pdt_life":  {Plan: "life"},
 	"pdt_giant": {Credits: ledger.Max},
 }

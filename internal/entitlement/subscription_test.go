@@ -27,6 +27,9 @@ var subscriptionTerms = map[string]entitlement.Terms{
 	"pdt_credits": {Credits: 50},
 	"pdt_huge":    {Credits: ledger.Max},
 	"pdt_metered": {Plan: "pro", Credits: 7, OnCharge: config.Rates{"USD": {Credits: 3, Amount: 100}}},
+	"pdt_year":    {Plan: "pro", Credits: 100, CreditsMonthly: true},
+	"pdt_bulk":    {Plan: "team", Credits: 500, CreditsMonthly: true, CreditsStay: true},
+	"pdt_gather":  {Plan: "pro", Credits: 100, CreditsMonthly: true, CreditsStay: true},
 	"adn_extra":   {Credits: 40},
 	"adn_audit":   {Plan: "audited", Feature: "audit", Seats: 2},
 }

@@ -242,6 +242,19 @@ func TestStories(t *testing.T) {
 			{targets: set(target("a", 0)), want: []string{"clawback a -6 5"}},
 			{targets: set(target("a", 10)), want: []string{"grant a 6 11"}},
 		}, available: 11},
+		"under floor what only moved to another grant is not forgiven": {policy: ledger.PolicyFloor, story: []step{
+			{targets: set(target("a", 10)), want: []string{"grant a 10 10"}},
+			{hold: "h 9", outcome: ledger.Held},
+			{end: "h 9", outcome: ledger.Ended, want: []string{"capture a -9 1"}},
+			{targets: set(target("a", 4), target("b", 3)), want: []string{"clawback a -4 -3", "grant b 3 0"}},
+			{targets: set(target("a", 10)), want: []string{"grant a 4 4"}},
+		}, available: 4},
+		"under floor what moves to a grant that has not begun is forgiven": {policy: ledger.PolicyFloor, story: []step{
+			{targets: set(target("a", 10)), want: []string{"grant a 10 10"}},
+			{hold: "h 9", outcome: ledger.Held},
+			{end: "h 9", outcome: ledger.Ended, want: []string{"capture a -9 1"}},
+			{targets: set(target("a", 4), ledger.Target{ID: "b", Amount: 3, StartsAt: noon.Add(24 * time.Hour), CreatedAt: noon}), want: []string{"clawback a -1 0"}},
+		}},
 		"under floor what is held is taken when it comes back": {policy: ledger.PolicyFloor, story: []step{
 			{targets: set(target("a", 10)), want: []string{"grant a 10 10"}},
 			{hold: "h 4", outcome: ledger.Held},

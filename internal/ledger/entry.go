@@ -35,6 +35,7 @@ type book struct {
 	cause   string
 	now     time.Time
 	balance int64
+	moving  int64 // by Apply, what its targets give that others may have moved to them
 	entries []Entry
 }
 

@@ -26,7 +26,7 @@ type Policy string
 const (
 	// PolicyDebt lets the account owe them: later credits pay first.
 	PolicyDebt Policy = "debt"
-	// PolicyFloor forgives them.
+	// PolicyFloor forgives them, unless the same fact gives as much by another grant.
 	PolicyFloor Policy = "floor"
 )
 
@@ -37,6 +37,7 @@ const (
 func (a Account) Apply(targets []Target, policy Policy, cause string, now time.Time) (Account, []Entry, error) {
 	b := newBook(a, cause, now)
 	b.sweep()
+	b.moving = b.raises(targets)
 	for _, t := range targets {
 		if err := b.set(t, policy); err != nil {
 			return a, nil, fmt.Errorf("set grant %q: %w", t.ID, err)
@@ -70,9 +71,11 @@ func (b *book) set(t Target, policy Policy) error {
 		b.enter(KindGrant, t.ID, g.raise(change, b.now))
 	} else {
 		taken, over := g.clawBack(-change)
+		moved := min(over, b.moving)
+		b.moving -= moved
 		if policy == PolicyFloor && t.Into == "" {
-			g.Waived += over
-			over = 0
+			g.Waived += over - moved
+			over = moved
 		}
 		b.Debt += over
 		b.enter(KindClawBack, t.ID, -taken-over)
@@ -85,6 +88,21 @@ func (b *book) set(t Target, policy Policy) error {
 	}
 	b.Grants.Put(g)
 	return nil
+}
+
+// raises is how much the targets give that can be spent at once. What is taken back of other
+// ones beside it has only moved, so policy floor does not forgive it: what was spent of it
+// was spent of these.
+func (b *book) raises(targets []Target) int64 {
+	var sum int64
+	for _, t := range targets {
+		g := b.Grants.At(t.ID)
+		n := t.Amount - g.Amount
+		if n -= min(max(0, n), g.Waived); n > 0 && !b.now.Before(instant(t.StartsAt)) {
+			sum = min(sum+n, Max)
+		}
+	}
+	return sum
 }
 
 // moveWaived moves what was forgiven of a grant to the one that gives its credits

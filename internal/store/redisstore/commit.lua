@@ -61,6 +61,16 @@ local function room(g)
   return MAX - math.max(balance + waiting, g.left + g.waiting)
 end
 
+-- moving is how much the targets give that can be spent at once, and that others of them may
+-- have moved there: policy floor does not forgive as much.
+local moving = 0
+local function count_raise(id, target, starts)
+  if not target or starts ~= '-' and now < tonumber(starts) then return end
+  local g = find(id) or fresh()
+  local change = target - g.amount
+  if change > g.waived then moving = math.min(moving + change - g.waived, MAX) end
+end
+
 -- set brings a grant to its amount; false when that leaves the range.
 local function set(id, target, expires, created, into, starts)
   if not target then return false end
@@ -98,9 +108,11 @@ local function set(id, target, expires, created, into, starts)
     local lapsed = math.min(-change - waiting - taken, g.lapsed)
     g.lapsed = g.lapsed - lapsed
     local spent = -change - waiting - taken - lapsed
+    local moved = math.min(spent, moving)
+    moving = moving - moved
     if floor and into == '' then
-      g.waived = g.waived + spent
-      spent = 0
+      g.waived = g.waived + spent - moved
+      spent = moved
     end
     debt = debt + spent
     enter('clawback', id, -taken - spent, cause)
@@ -120,6 +132,7 @@ local function set(id, target, expires, created, into, starts)
 end
 
 sweep(cause)
+for i = 14, last, 6 do count_raise(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 5])) end
 for i = 14, last, 6 do
   if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4], time(ARGV[i + 5])) then return packed({ 'range', ARGV[i] }) end
 end
