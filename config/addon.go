@@ -17,7 +17,7 @@ type Addon struct {
 	// ID is Dodo's id of the add-on (adn_…), from Dodo's dashboard.
 	ID string `json:"id"`
 	// Credits given for each piece in every period that is paid, together with those of
-	// the product. Default: 0, none.
+	// the product: every month if those of the product come every month. Default: 0, none.
 	Credits int64 `json:"credits,omitempty"`
 	// Plan that the add-on gives access to, besides the product's. Up to 64 letters, digits,
 	// "-", "_"; the word "none" is taken. Default: no plan.

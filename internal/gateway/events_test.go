@@ -370,6 +370,17 @@ var eventStories = map[string]func(s *story){
 		s.now = first.AddDate(0, 5, 0)
 		s.sees("0 yearly active true")
 	},
+	"add-ons, credits every month": func(s *story) {
+		first := s.now
+		sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year",
+			"addons", addons("adn_extra", 2))
+		s.send("subscription.active", sub)
+		s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1200))
+		extra := 100 + 2*storyAddons[slices.IndexFunc(storyAddons, func(a config.Addon) bool { return a.ID == "adn_extra" })].Credits
+		s.sees(fmt.Sprintf("%d yearly active true", extra))
+		s.now = first.AddDate(0, 5, 0)
+		s.sees(fmt.Sprintf("%d yearly active true", extra))
+	},
 	"change of plan, credits every month": func(s *story) {
 		first := s.now
 		sub := s.yearly()

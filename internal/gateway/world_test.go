@@ -118,6 +118,7 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 			{ID: "pdt_keep", Name: "Credits that stay", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 			{ID: "pdt_try", Name: "After a trial", Price: 1000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, TrialDays: 14},
 			{ID: "pdt_year", Name: "A year, monthly credits", Price: 12000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Year}},
+			{ID: "pdt_large", Name: "A larger year, monthly credits", Price: 36000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Year}},
 			{ID: "pdt_pass", Name: "A year's pass", Price: 12000, Currency: "USD"},
 			{ID: "pdt_reports", Name: "Reports", Price: 700, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}, Features: []string{"reports"}},
 			{ID: "pdt_export", Name: "Export", Price: 300, Currency: "USD", Features: []string{"export", "reports"}},
