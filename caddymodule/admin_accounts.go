@@ -28,7 +28,7 @@ type accountView struct {
 	PlanExpiresAt time.Time              `json:"plan_expires_at,omitzero"`
 	PaymentDate   time.Time              `json:"payment_date,omitzero"`
 	LastEntry     int64                  `json:"last_entry"`            // its number; 0: nothing ever happened
-	Grants        []grantView            `json:"grants"`                // of which something is left or held, oldest first
+	Grants        []grantView            `json:"grants"`                // of which something is left, held or waiting, oldest first
 	Standings     []standingView         `json:"standings"`             // what else payments and subscriptions give
 	Pending       []orderView            `json:"pending"`               // can still be paid, newest first
 	Purchases     []orderView            `json:"purchases"`             // newest first
@@ -49,6 +49,8 @@ type grantView struct {
 	Amount    int64     `json:"amount"`
 	Left      int64     `json:"left"`
 	Held      int64     `json:"held"`
+	Waiting   int64     `json:"waiting,omitempty"`   // can be spent from starts_at on
+	StartsAt  time.Time `json:"starts_at,omitzero"`  // with waiting
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // without: never
 	CreatedAt time.Time `json:"created_at"`
 }
@@ -110,9 +112,13 @@ func accountViewOf(account string, v gateway.Inspection) accountView {
 		view.Plans = append(view.Plans, planView{Plan: p.Name, Status: p.Status, ExpiresAt: p.ExpiresAt.UTC()})
 	}
 	for _, g := range v.Ledger.Grants {
+		if !g.Open() {
+			continue
+		}
 		view.Held += g.Held
 		view.Grants = append(view.Grants, grantView{
 			Grant: g.ID, Amount: g.Amount, Left: g.Left, Held: g.Held, ExpiresAt: g.ExpiresAt.UTC(), CreatedAt: g.CreatedAt.UTC(),
+			Waiting: g.Waiting, StartsAt: g.StartsAt.UTC(),
 		})
 	}
 	slices.SortFunc(view.Grants, func(a, b grantView) int {

@@ -465,17 +465,22 @@ func TestAdminPassesOverReloads(t *testing.T) {
 	}
 }
 
-// TestAdminShowsWhatIsHeldAndOwed: no credits, and why.
+// TestAdminShowsWhatIsHeldAndOwed: no credits, and why, and what comes later.
 func TestAdminShowsWhatIsHeldAndOwed(t *testing.T) {
 	text, err := caddymodule.AccountJSON("alice", gateway.Inspection{Account: entitlement.Account{Ledger: ledger.Account{
-		Debt: 4, Grants: ledger.Grants{{ID: "a", Amount: 10, Held: 3}, {ID: "b", Amount: 2, Held: 2}},
+		Debt: 4, Grants: ledger.Grants{{ID: "a", Amount: 10, Held: 3}, {ID: "b", Amount: 2, Held: 2},
+			{ID: "c", Amount: 7, Waiting: 7, StartsAt: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}, {ID: "d", Amount: 9},
+		},
 	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"credits":0`, `"held":5`, `"owed":4`, `"grant":"a","amount":10,"left":0,"held":3`} {
+	for _, want := range []string{`"credits":0`, `"held":5`, `"owed":4`, `"grant":"a","amount":10,"left":0,"held":3`, `"left":0,"held":0,"waiting":7,"starts_at":"2026-12-01T00:00:00Z"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("there is no %s in %s", want, text)
 		}
+	}
+	if strings.Contains(string(text), `"grant":"d"`) {
+		t.Errorf("a grant of which nothing is left is in %s", text)
 	}
 }

@@ -53,7 +53,7 @@ func printAccount(w io.Writer, a accountView) error {
 		fill  func(table)
 	}{
 		{"Plans that give access, highest first", len(a.Plans) == 0, a.fillPlans},
-		{"Grants of which something is left or held", len(a.Grants) == 0, a.fillGrants},
+		{"Grants of which something is left, held or waiting", len(a.Grants) == 0, a.fillGrants},
 		{"What else payments and subscriptions give", len(a.Standings) == 0, a.fillStandings},
 		{"Orders that can still be paid", len(a.Pending) == 0, func(t table) { fillOrders(t, a.Pending) }},
 		{"Orders", len(a.Purchases) == 0, func(t table) { fillOrders(t, a.Purchases) }},
@@ -84,9 +84,9 @@ func (a accountView) fillPlans(t table) {
 }
 
 func (a accountView) fillGrants(t table) {
-	t.row("GRANT", "AMOUNT", "LEFT", "HELD", "GIVEN", "EXPIRES")
+	t.row("GRANT", "AMOUNT", "LEFT", "HELD", "WAITING", "GIVEN", "EXPIRES")
 	for _, g := range a.Grants {
-		t.row(g.Grant, g.Amount, g.Left, g.Held, g.CreatedAt, g.ExpiresAt)
+		t.row(g.Grant, g.Amount, g.Left, g.Held, g.Waiting, g.CreatedAt, g.ExpiresAt)
 	}
 }
 

@@ -27,7 +27,7 @@ func exportCommand() *cobra.Command {
 		Long: `Writes four CSV files into a directory, which is made if it is not there:
 
   accounts.csv  one row for each account, in the form that import csv reads
-  grants.csv    the grants of which something is left or held
+  grants.csv    the grants of which something is left, held or waiting
   plans.csv     the plans that give access, the highest first
   ledger.csv    the entries of all ledgers, the newest first
 
@@ -64,7 +64,7 @@ func (e *export) run() error {
 		columns []string
 	}{
 		{&e.accounts, "accounts.csv", importfile.Columns},
-		{&e.grants, "grants.csv", []string{"account", "grant", "amount", "left", "held", "created_at", "expires_at"}},
+		{&e.grants, "grants.csv", []string{"account", "grant", "amount", "left", "held", "created_at", "expires_at", "waiting", "starts_at"}},
 		{&e.plans, "plans.csv", []string{"account", "plan", "status", "expires_at"}},
 		{&e.ledger, "ledger.csv", []string{"account", "entry", "at", "kind", "amount", "balance", "grant", "cause"}},
 	} {
@@ -118,7 +118,7 @@ func (e *export) account(a exportedAccount) error {
 	err := e.accounts.Write(accountRow(a, e.asOf))
 	for _, g := range a.Grants {
 		err = errors.Join(err, e.grants.Write([]string{
-			importfile.ToCell(a.Account), importfile.ToCell(g.Grant), number(g.Amount), number(g.Left), number(g.Held), instant(g.CreatedAt), instant(g.ExpiresAt),
+			importfile.ToCell(a.Account), importfile.ToCell(g.Grant), number(g.Amount), number(g.Left), number(g.Held), instant(g.CreatedAt), instant(g.ExpiresAt), number(g.Waiting), instant(g.StartsAt),
 		}))
 	}
 	for _, p := range a.Plans {

@@ -34,7 +34,9 @@ func (g *Gateway) Export(ctx context.Context, after string, limit int) (accounts
 			return nil, "", err
 		}
 		e.Import = record.Import
-		e.Snapshot = e.Inspection.Account.Snapshot(g.Clock(), g.Catalog.Ranking())
+		now := g.Clock()
+		e.Snapshot = e.Inspection.Account.Snapshot(now, g.Catalog.Ranking())
+		e.Ledger = e.Ledger.At(now)
 		accounts = append(accounts, e)
 	}
 	return accounts, next, nil

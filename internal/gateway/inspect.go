@@ -15,8 +15,8 @@ import (
 
 // Inspection is everything that an account's entitlement follows from.
 type Inspection struct {
-	entitlement.Account
-	Snapshot entitlement.Snapshot // of this moment
+	entitlement.Account                      // of this moment, see [ledger.Account.At]
+	Snapshot            entitlement.Snapshot // likewise
 	// Pending are the orders that can still be paid, newest first.
 	Pending []store.Order
 	// Purchases are the newest, see [store.Orders].
@@ -51,6 +51,7 @@ func (g *Gateway) Inspect(ctx context.Context, account string) (Inspection, erro
 		return Inspection{}, err
 	}
 	v.Snapshot = g.viewOf(v.Account).Snapshot
+	v.Ledger = v.Ledger.At(g.Clock())
 	return v, nil
 }
 

@@ -55,3 +55,47 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 		})
 	}
 }
+
+// TestMonthsToCome: nobody is shown credits that have not begun, and operators see when they
+// do.
+func TestMonthsToCome(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			first := s.now
+			s.yearly()
+			s.spend("h1", 60)
+			wants := func(credits, waiting int64) {
+				t.Helper()
+				v, err := s.Inspect(t.Context(), "alice")
+				must(t, err)
+				exported, _, err := s.Export(t.Context(), "", 10)
+				must(t, err)
+				if len(exported) != 1 {
+					t.Fatalf("%d accounts are exported", len(exported))
+				}
+				for name, seen := range map[string]gateway.Inspection{"inspected": v, "exported": exported[0].Inspection} {
+					var left, later int64
+					for _, g := range seen.Ledger.Grants {
+						left, later = left+g.Left, later+g.Waiting
+						if (g.Waiting > 0) != g.StartsAt.After(s.now) {
+							t.Errorf("%s: %d wait until %s", name, g.Waiting, g.StartsAt)
+						}
+					}
+					if seen.Snapshot.Credits != credits || left != credits || later != waiting {
+						t.Errorf("%s at %s: %d credits, %d left and %d to come; want %d and %d", name, s.now, seen.Snapshot.Credits, left, later, credits, waiting)
+					}
+				}
+			}
+			wants(40, 1100)
+			s.now = first.AddDate(0, 1, 0).Add(-time.Millisecond)
+			wants(40, 1100)
+			s.now = first.AddDate(0, 1, 0)
+			wants(100, 1000)
+			s.now = first.AddDate(0, 11, 0)
+			wants(100, 0)
+			s.now = first.AddDate(1, 0, 0)
+			wants(0, 0)
+		})
+	}
+}

@@ -105,6 +105,15 @@ func (a Account) Available(now time.Time) int64 {
 	return max(0, sum-a.Debt)
 }
 
+// At is the account as the next change at now will find it: what is due by then has
+// happened, except that no entry says so.
+func (a Account) At(now time.Time) Account {
+	b := newBook(a, "", now)
+	b.sweep()
+	b.Seq = a.Seq
+	return b.Account
+}
+
 // Balance is what the entries so far add up to: what is left and held in all
 // grants, counting those whose expiry no entry has noted yet and leaving out those
 // whose beginning none has noted, less the debt. Below 0 while more is owed than
