@@ -117,3 +117,21 @@ func TestMonthsOfTwoLateChanges(t *testing.T) {
 		t.Errorf("gives %s, want %s", strings.Join(got, ", "), want)
 	}
 }
+
+// A trial gives the months that it lasts for, and the year after it begins with its own.
+func TestMonthsOfATrial(t *testing.T) {
+	trial := func(s *entitlement.SubscriptionState) {
+		s.TrialDays, s.PeriodEnd = 14, s.PeriodStart.Add(14*day)
+	}
+	free := paidYear(func(p *entitlement.Payment) { p.Total = 0 })
+	s := yearly("pdt_year", "2026-01-15 10:00", costs(1200), trial).Merge(free)
+	if got := begins(targetsOf(t, s)); got != "2026-01-15" {
+		t.Errorf("the trial begins months on %s", got)
+	}
+	s = s.Merge(entitlement.Renewed(yearly("pdt_year", "2026-01-29 10:00", costs(1200), starts("2026-01-29 10:00")).State))
+	s = s.Merge(extra(1200, "2026-01-29 10:00"))
+	want := "2026-01-15 2026-01-29 2026-02-28 2026-03-29 2026-04-29 2026-05-29 2026-06-29 2026-07-29 2026-08-29 2026-09-29 2026-10-29 2026-11-29 2026-12-29"
+	if got := begins(targetsOf(t, s)); got != want {
+		t.Errorf("begins on\n%s, want\n%s", got, want)
+	}
+}

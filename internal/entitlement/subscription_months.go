@@ -126,9 +126,9 @@ func paidMonths(cycle time.Duration) int64 {
 	case cycle <= 0:
 		return mostMonths
 	case cycle%(365*day) == 0:
-		return int64(cycle / (365 * day) * 12)
+		return min(mostMonths, int64(cycle/(365*day)*12))
 	}
-	return max(1, int64(cycle/(30*day)))
+	return min(mostMonths, max(1, int64(cycle/(30*day))))
 }
 
 // monthsIn is how many months an offer's price pays for.
