@@ -25,8 +25,9 @@ import (
 // story is an account's life, told in events.
 type story struct {
 	*world
-	now time.Time
-	n   int // events so far
+	now   time.Time
+	clock func() time.Time // says now, unless the test has another one
+	n     int              // events so far
 
 	mu   sync.Mutex
 	dodo map[string]map[string]any // by path, what Dodo says of objects of the story; nil: nothing
@@ -59,7 +60,10 @@ func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 func tellOf(t *testing.T, backend string, with settings) *story {
 	t.Helper()
 	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), dodo: make(map[string]map[string]any)}
-	with.clock = func() time.Time { return s.now }
+	if with.clock == nil {
+		with.clock = func() time.Time { return s.now }
+	}
+	s.clock = with.clock
 	if with.between == nil {
 		with.between = s.answers
 	}
@@ -108,14 +112,13 @@ func (s *story) answers(simulated http.Handler) http.Handler {
 // newStore is an empty store by the story's clock.
 func (s *story) newStore(t *testing.T, backend string) store.Store {
 	t.Helper()
-	clock := func() time.Time { return s.now }
 	if backend == "bolt" {
-		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: clock})
+		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: s.clock})
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}
-	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: clock, Timeout: 10 * time.Second})
+	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: s.clock, Timeout: 10 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
