@@ -69,7 +69,7 @@ SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 .PHONY: stories
 stories: ## tell every life story in 10,000 shuffles, from SEED or one that it prints
 	@echo 'SEED=$(SEED)'
-	$(GO) test -count=1 -timeout 10m -run 'TestLifeStories|TestMissedBodies|TestSpentInAnyLife' ./internal/entitlement -rapid.checks=10000 -rapid.seed=$(SEED)
+	$(GO) test -count=1 -timeout 30m -run 'TestLifeStories|TestMissedBodies|TestSpentInAnyLife' ./internal/entitlement -rapid.checks=10000 -rapid.seed=$(SEED)
 
 # How long the weather is bad, for each store.
 FOR ?= 5m
