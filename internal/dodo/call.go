@@ -31,9 +31,9 @@ const (
 
 // call makes one call to Dodo, repeated when that can help, within one deadline.
 //
-// Everything that a [Client] calls may be repeated: reads, and the creation of
-// checkouts, where a second session does no harm. Calls that move money need a
-// rule of their own (FACTS 1.5).
+// Everything that is called so may be repeated: reads, and the creation of
+// checkouts, where a second session does no harm. What moves money is called by
+// [Client.once] (FACTS 1.5).
 func (c *Client) call(ctx context.Context, op string, send sender) (reply, error) {
 	body, attempts, err := c.ask(ctx, op, send)
 	if err != nil {
@@ -148,6 +148,7 @@ func (c *Client) attempt(ctx context.Context, end time.Time, send sender) ([]byt
 // else. So the SDK never makes an error out of an answer.
 type exchange struct {
 	answer *http.Response // as the SDK takes it: unread
+	empty  bool           // an answer that is a success needs no body
 	body   []byte
 	failed *failure
 }
@@ -158,6 +159,10 @@ func (x *exchange) do(req *http.Request, next option.MiddlewareNext) (*http.Resp
 	if err != nil {
 		x.failed = lost(err)
 		return nil, x.failed
+	}
+	if x.empty && res.StatusCode >= 200 && res.StatusCode <= 299 {
+		_ = res.Body.Close()
+		return res, nil
 	}
 	if x.body, x.failed = screen(res); x.failed != nil {
 		return nil, x.failed

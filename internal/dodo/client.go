@@ -78,6 +78,7 @@ type Client struct {
 	refunds       *dodopayments.RefundService
 	disputes      *dodopayments.DisputeService
 	entitlements  *dodopayments.EntitlementService
+	portal        *dodopayments.CustomerCustomerPortalService
 	connections   connections
 	plainHTTP     bool // the API itself is http: a simulator
 	timeout       time.Duration
@@ -129,6 +130,7 @@ func New(o Options) (*Client, error) {
 	c.refunds = dodopayments.NewRefundService(opts...)
 	c.disputes = dodopayments.NewDisputeService(opts...)
 	c.entitlements = dodopayments.NewEntitlementService(opts...)
+	c.portal = dodopayments.NewCustomerCustomerPortalService(opts...)
 	return c, nil
 }
 

@@ -82,6 +82,13 @@ func (c *Client) Charges(ctx context.Context, subscription string, since time.Ti
 	}, since)
 }
 
+// CustomerPayments reads one page of all payments of a customer at Dodo.
+func (c *Client) CustomerPayments(ctx context.Context, customerID string, page int) (Page[PaymentSummary], error) {
+	return c.paymentPage(ctx, dodopayments.PaymentListParams{
+		PageNumber: dodopayments.F(int64(page)), CustomerID: dodopayments.F(customerID),
+	}, time.Time{})
+}
+
 func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentListParams, since time.Time) (Page[PaymentSummary], error) {
 	params.PageSize = dodopayments.F[int64](pageSize)
 	if !since.IsZero() {
@@ -106,7 +113,16 @@ func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentLis
 
 // Subscriptions reads one page of all subscriptions.
 func (c *Client) Subscriptions(ctx context.Context, page int) (Page[SubscriptionSummary], error) {
-	params := dodopayments.SubscriptionListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
+	return c.subscriptionPage(ctx, dodopayments.SubscriptionListParams{}, page)
+}
+
+// CustomerSubscriptions reads one page of all subscriptions of a customer at Dodo.
+func (c *Client) CustomerSubscriptions(ctx context.Context, customerID string, page int) (Page[SubscriptionSummary], error) {
+	return c.subscriptionPage(ctx, dodopayments.SubscriptionListParams{CustomerID: dodopayments.F(customerID)}, page)
+}
+
+func (c *Client) subscriptionPage(ctx context.Context, params dodopayments.SubscriptionListParams, page int) (Page[SubscriptionSummary], error) {
+	params.PageNumber, params.PageSize = dodopayments.F(int64(page)), dodopayments.F[int64](pageSize)
 	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.List(ctx, params, raw...)
 		return err

@@ -57,7 +57,7 @@ func (c *Client) readSession(op string, attempts int, said []byte) (Session, err
 		return Session{}, err
 	}
 	session := Session{ID: answer.wantID("session_id"), URL: answer.text("checkout_url")}
-	if !c.isCheckoutURL(session.URL) {
+	if !c.isCustomerURL(session.URL) {
 		answer.refuse("checkout_url", "is no address to send a customer to")
 	}
 	if err := answer.err(); err != nil {
@@ -101,9 +101,9 @@ func (checkout *Checkout) write() ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// isCheckoutURL: a browser is sent there, so it must be what it looks like.
+// isCustomerURL: a browser is sent there, so it must be what it looks like.
 // Plain http only where the API is plain http itself, which is a simulator.
-func (c *Client) isCheckoutURL(address string) bool {
+func (c *Client) isCustomerURL(address string) bool {
 	if len(address) > 2048 || !isVisible(address) || strings.Contains(address, `\`) {
 		return false
 	}
@@ -174,9 +174,14 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 // newer than that, never older. One that cannot be understood is both
 // [ErrBadAnswer] and [ErrUnclear].
 func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
+	_, fact, err := c.subscription(ctx, id)
+	return fact, err
+}
+
+func (c *Client) subscription(ctx context.Context, id string) (reply, Fact, error) {
 	const op = "read subscription"
 	if !isWord(id, maxID) {
-		return Fact{}, notAnID(op)
+		return reply{}, Fact{}, notAnID(op)
 	}
 	at := c.clock().UTC()
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
@@ -184,16 +189,16 @@ func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
 		return err
 	})
 	if err != nil {
-		return Fact{}, err
+		return reply{}, Fact{}, err
 	}
 	fact := readSubscription(answer.fields, "", at)
 	if fact.Ref.ID != id {
 		answer.refuse("subscription_id", "is not the one that was asked for")
 	}
 	if err := answer.err(); err != nil {
-		return Fact{}, err
+		return reply{}, Fact{}, err
 	}
-	return fact, nil
+	return answer, fact, nil
 }
 
 // Product is a product as Dodo sells it.
@@ -204,7 +209,17 @@ type Product struct {
 	Price       int64  // minor units of Currency
 	Currency    string // ISO 4217; empty when Dodo did not say
 	Recurring   bool
-	Features    []string // that buying it grants, as far as Dodo's list says
+	// Every is the billing period of a recurring product; zero when Dodo did not say.
+	Every Period
+	// TrialDays is how long a recurring product is free at first; 0 for no trial.
+	TrialDays int64
+	Features  []string // that buying it grants, as far as Dodo's list says
+}
+
+// Period is a length of time by the calendar.
+type Period struct {
+	Count int64  // 1 or more; 0: not known
+	Unit  string // day, week, month or year
 }
 
 // maxPages bounds the products that are read.
@@ -275,5 +290,16 @@ func readProduct(item fields) Product {
 		price, _ = detail.whole("price")
 	}
 	p.Price, p.Features = price, grantedFeatures(item)
+	if p.Recurring {
+		count, _ := detail.whole("payment_frequency_count")
+		if unit := detail.word("payment_frequency_interval"); count > 0 && calendar[unit] {
+			p.Every = Period{count, unit}
+		}
+		days, _ := detail.whole("trial_period_days")
+		p.TrialDays = min(max(days, 0), maxTrial)
+	}
 	return p
 }
+
+// calendar are the units of a billing period (FACTS 1.8).
+var calendar = map[string]bool{"day": true, "week": true, "month": true, "year": true}
