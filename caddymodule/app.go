@@ -109,6 +109,11 @@ type App struct {
 	// nothing new to say; at most 30 days. While Dodo cannot be asked, it is an hour at the
 	// least. A plan that was cancelled ends with its period. Default: not at all.
 	Grace config.Duration `json:"grace,omitempty"`
+	// What a customer who changes the plan of a subscription is charged at once, in Dodo's
+	// words: `prorated_immediately`, the new price less what is left of the old period;
+	// `difference_immediately`, the new price less the old one; `full_immediately`, the
+	// new price. Default: `prorated_immediately`.
+	Proration config.Proration `json:"proration,omitempty"`
 
 	// The most calls to Dodo in a minute, 10 to 1,000,000, whatever they are for. A quarter
 	// is kept for checkouts, one for confirming payments and one for reconciling; one
@@ -178,7 +183,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
-	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateEnvironmentWords(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
+	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Proration.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateEnvironmentWords(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
 		return err
 	}
 	var err error
@@ -209,6 +214,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	options.RefundPolicy = a.RefundPolicy
 	options.DisputePolicy = a.DisputePolicy
 	options.Grace = a.Grace.Std()
+	options.Proration = a.Proration
 	options.KeepEvents = a.KeepEvents
 	options.Store = a.store
 	options.CacheEntries = a.CacheEntries

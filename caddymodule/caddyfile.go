@@ -35,6 +35,7 @@ import (
 //		refund_policy  debt | floor
 //		dispute_policy freeze | ignore
 //		grace          <period>
+//		proration      prorated_immediately | difference_immediately | full_immediately
 //		budget         <calls a minute>
 //		reconcile      off | { interval <period>, budget <calls a minute> }
 //		keep_events    <period> [{ redact }]
@@ -133,6 +134,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 		return nil
+	case "proration":
+		return parsePolicy(d, &a.Proration)
 	case "budget":
 		if err := readCount(d, gateway.LargestBudget, &a.Budget); err != nil {
 			return err
@@ -157,7 +160,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parseBusinesses(d, &a.Businesses)
 	default:
 		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits", "checkout_metadata",
-			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "budget", "reconcile", "keep_events", "proof_secret", "site", "business", "match_email")
+			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "proration", "budget", "reconcile", "keep_events", "proof_secret", "site", "business", "match_email")
 	}
 }
 

@@ -31,6 +31,7 @@ func severalPlans(store, ranking string) string {
 		product pro {
 			id   pdt_pro
 			plan pro
+			allow_multiple
 		}
 		product pass {
 			id    pdt_pass

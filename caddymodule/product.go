@@ -22,6 +22,7 @@ import (
 //		on_charge {
 //			credits <number> per <amount> <currency>
 //		}
+//		allow_multiple
 //		min_amount     <number> <currency> [<number> <currency>...]
 //		title          <text>
 //		description    <text>
@@ -69,6 +70,9 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		return readSeats(d, &p.Seats)
 	case "on_charge":
 		return readOnCharge(d, &p.OnCharge)
+	case "allow_multiple":
+		p.AllowMultiple = true
+		return readNone(d)
 	case "min_amount":
 		return readAmounts(d, &p.MinAmount)
 	case "title":
@@ -79,7 +83,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		p.Hidden = true
 		return readNone(d)
 	default:
-		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "min_amount", "title", "description", "hidden")
+		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "allow_multiple", "min_amount", "title", "description", "hidden")
 	}
 }
 

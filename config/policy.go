@@ -44,3 +44,26 @@ func (p RefundPolicy) Validate() error {
 		return fmt.Errorf("refund_policy must be %s or %s, not %q", RefundDebt, RefundFloor, string(p))
 	}
 }
+
+// Proration says what a change of plan charges at once, in Dodo's words.
+type Proration string
+
+// The ways to charge.
+const (
+	// ProrateUnused charges the new price less what is left of the old period.
+	ProrateUnused Proration = "prorated_immediately"
+	// ProrateDifference charges the new price less the old one, whatever is left.
+	ProrateDifference Proration = "difference_immediately"
+	// ProrateNothing charges the whole new price.
+	ProrateNothing Proration = "full_immediately"
+)
+
+// Validate accepts the ways and "", which is [ProrateUnused].
+func (p Proration) Validate() error {
+	switch p {
+	case "", ProrateUnused, ProrateDifference, ProrateNothing:
+		return nil
+	default:
+		return fmt.Errorf("proration must be %s, %s or %s, not %q", ProrateUnused, ProrateDifference, ProrateNothing, string(p))
+	}
+}

@@ -1,5 +1,7 @@
 package entitlement
 
+import "strings"
+
 // Kind is a kind of object that belongs to an account.
 type Kind string
 
@@ -26,3 +28,13 @@ type Ref struct {
 
 // String is "kind:id", the object's name in the store and in entries.
 func (r Ref) String() string { return string(r.Kind) + ":" + r.ID }
+
+// ParseRef reads what [Ref.String] wrote.
+func ParseRef(text string) (Ref, bool) {
+	kind, id, ok := strings.Cut(text, ":")
+	return Ref{Kind(kind), id}, ok
+}
+
+func isSubscription(object string) bool {
+	return strings.HasPrefix(object, string(KindSubscription)+":")
+}

@@ -34,8 +34,8 @@ func (r Requirement) MetBy(s Snapshot) bool {
 
 // Pieces is how many pieces of a product, which grants these features, would have to be
 // bought for has to become enough, at most [config.MaxQuantity]; 0 when the product is of
-// no use for it. Of what gives a plan, or credits by the month, nobody buys several for the
-// credits of now.
+// no use for it. What is owed is paid first, from the credits that are bought. Of what gives
+// a plan, or credits by the month, nobody buys several for the credits of now.
 func (r Requirement) Pieces(p config.Product, features []string, has Snapshot) int64 {
 	switch {
 	case r.Paid:
@@ -49,7 +49,7 @@ func (r Requirement) Pieces(p config.Product, features []string, has Snapshot) i
 			return 1
 		}
 	case r.Credits > 0 && p.Credits > 0:
-		missing := max(r.Credits-has.Credits, 1)
+		missing := max(r.Credits-has.Credits, 1) + has.Owed // both at most MaxCredits
 		pieces := (missing-1)/p.Credits + 1
 		if pieces == 1 || pieces <= config.MaxQuantity && p.Plan == "" && p.CreditsEvery == "" {
 			return pieces

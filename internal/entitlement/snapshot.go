@@ -34,6 +34,11 @@ type Account struct {
 type Snapshot struct {
 	// Credits that can be spent now.
 	Credits int64
+	// Owed is how many credits the account owes: credits that come pay them first.
+	Owed int64
+	// Subscribed: the account has, or had, a subscription. Which ones go on, their objects
+	// say.
+	Subscribed bool
 	// HasPaid: a payment is in force, or a plan gives access.
 	HasPaid bool
 	// Plans are all plans that give access now, the highest first, each once; nil for
@@ -78,7 +83,8 @@ func (a Account) Snapshot(now time.Time, ranking config.Ranking) Snapshot {
 // be another. It is not after now when a hold has run out since the account was
 // read: the account is out of date already, and says no more than it did then.
 func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapshot, until time.Time) {
-	s = Snapshot{Credits: a.Ledger.Available(now), Plan: NoPlan, PlanStatus: PlanNone}
+	s = Snapshot{Plan: NoPlan, PlanStatus: PlanNone}
+	s.Credits, s.Owed = a.Ledger.AvailableOrOwed(now)
 	next := horizon{now: now, at: a.HeldUntil}
 	for _, g := range a.Ledger.Grants {
 		next.add(g.StartsAt)
@@ -88,7 +94,8 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 		passes []Pass
 		known  plans
 	)
-	for _, st := range a.Standings {
+	for object, st := range a.Standings {
+		s.Subscribed = s.Subscribed || isSubscription(object)
 		if st.Feature != "" {
 			s.Features = append(s.Features, st.Feature)
 		}

@@ -66,6 +66,18 @@ type SubscriptionState struct {
 	StoppedAt time.Time `json:"stopped_at,omitzero"`
 }
 
+// Ongoing reports whether the subscription has not ended at now: it is charged again, or
+// would be once its payment method works, it is resumed or its cancellation is undone.
+func (s SubscriptionState) Ongoing(now time.Time) bool {
+	switch s.Status {
+	case SubscriptionActive, SubscriptionPastDue, SubscriptionOnHold, SubscriptionPaused:
+		return true
+	case SubscriptionCancelled: // which some servers say as soon as it is scheduled (FACTS 3.5)
+		return s.CancelAtEnd && now.Before(s.PeriodEnd)
+	}
+	return false
+}
+
 // trialEnd is when the trial ends; CreatedAt without one.
 func (s SubscriptionState) trialEnd() time.Time {
 	return s.CreatedAt.AddDate(0, 0, int(min(s.TrialDays, maxTrial)))

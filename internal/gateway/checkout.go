@@ -112,7 +112,8 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	}
 	// The first request of an account may be this one, and once it has bought
 	// something it is not new any more.
-	if _, err := g.View(ctx, p.order.Account); err != nil {
+	now, err := g.View(ctx, p.order.Account)
+	if err != nil {
 		return nil, err
 	}
 	site, err := g.ownSite(ctx)
@@ -121,7 +122,7 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	}
 	p.call = callFor(ctx, forCheckout, p.order.Account)
 	if req.IdempotencyKey == "" { // with a key it may be a repeat, which needs no call
-		if err := g.afford(p.call, req); err != nil {
+		if err := g.allow(ctx, p, now, req); err != nil {
 			return nil, err
 		}
 	}
@@ -137,12 +138,26 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 		return p, nil
 	case store.Created, store.Resumed:
 	}
-	if err := g.afford(p.call, req); err != nil {
+	if req.IdempotencyKey != "" {
+		if err := g.allow(ctx, p, now, req); err != nil {
+			g.drop(ctx, p)
+			return nil, err
+		}
+	} else if err := g.afford(p.call, req); err != nil {
 		g.drop(ctx, p)
 		return nil, err
 	}
 	g.describe(&p.wish, who, req, &p.order, site)
 	return p, nil
+}
+
+// allow refuses a checkout that may not be made now, or not beside what the account has.
+func (g *Gateway) allow(ctx context.Context, p *purchase, now *View, req *CheckoutRequest) error {
+	if err := g.afford(p.call, req); err != nil {
+		return err
+	}
+	product, _ := g.Catalog.Named(p.order.Product)
+	return g.checkSecond(ctx, p.order.Account, now, product, p.order.Quantity)
 }
 
 // afford refuses a checkout that the budget would not let through to Dodo, before
@@ -328,12 +343,18 @@ func (req *CheckoutRequest) metadata() map[string]string {
 	return noted
 }
 
-// checkoutError tells a refused discount code, which the customer can mend, from
-// everything else that Dodo refuses (FACTS 1.3).
+// checkoutError tells what the customer can mend, a refused discount code and a number of
+// pieces, from everything else that Dodo refuses (FACTS 1.3).
 func checkoutError(err error) error {
 	var said *dodo.Error
-	if errors.Is(err, dodo.ErrRejected) && errors.As(err, &said) && strings.Contains(said.Code, "DISCOUNT") {
+	if !errors.Is(err, dodo.ErrRejected) || !errors.As(err, &said) {
+		return err
+	}
+	switch {
+	case strings.Contains(said.Code, "DISCOUNT"):
 		return ErrDiscountCode
+	case said.Code == "INVALID_QUANTITY":
+		return ErrOnePiece
 	}
 	return err
 }

@@ -33,6 +33,7 @@ type Provider interface {
 	Shop
 	Books
 	Features
+	Management
 }
 
 // Shop is what a purchase takes.
@@ -62,6 +63,24 @@ type Books interface {
 	Disputes(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
 	// Subscriptions lists all subscriptions.
 	Subscriptions(ctx context.Context, page int) (dodo.Page[dodo.SubscriptionSummary], error)
+}
+
+// Management is what customers do with their subscriptions.
+type Management interface {
+	// Holding reads a subscription with its add-ons.
+	Holding(ctx context.Context, id string) (dodo.Holding, error)
+	// PortalLink makes a link to the portal of a customer, which leads back to returnURL.
+	PortalLink(ctx context.Context, customerID, returnURL string) (string, error)
+	// CustomerPayments and CustomerSubscriptions list what a customer bought.
+	CustomerPayments(ctx context.Context, customerID string, page int) (dodo.Page[dodo.PaymentSummary], error)
+	CustomerSubscriptions(ctx context.Context, customerID string, page int) (dodo.Page[dodo.SubscriptionSummary], error)
+	// SetCancelAtEnd lets a subscription end with its period, or go on. It may be repeated.
+	SetCancelAtEnd(ctx context.Context, id string, cancel bool) error
+	// ChangePlan charges for a change and makes it. It is sent once; when it fails by
+	// [dodo.Unknown] it may have been made, and must not be repeated unseen.
+	ChangePlan(ctx context.Context, id string, change dodo.PlanChange) error
+	// PreviewChange says what a change would charge.
+	PreviewChange(ctx context.Context, id string, change dodo.PlanChange) (dodo.PlanPreview, error)
 }
 
 // Features is what Dodo itself has unlocked. Lists come as in [Books].
@@ -110,6 +129,8 @@ type Options struct {
 	// Glance is how long a request that need not be refused waits for Dodo, if a period is over
 	// and nobody has told how it goes on; a second when 0.
 	Glance time.Duration
+	// Proration says what a change of plan charges; [config.ProrateUnused] when empty.
+	Proration config.Proration
 	// KeepEvents says what the journal keeps of events, and for how long.
 	KeepEvents config.KeepEvents
 	Store      store.Store
@@ -175,7 +196,7 @@ func New(o Options) *Gateway {
 		inquiries: inquiries{running: make(map[string]*inquiry), next: make(map[string]time.Time)},
 	}
 	g.late.gateway, g.late.owed = g, make(map[string]int64)
-	g.offers.offers = offersAt(o.Catalog, nil)
+	g.offers.known.offers = offersAt(o.Catalog, nil)
 	g.watch()
 	return g
 }

@@ -20,6 +20,11 @@ type Offer struct {
 	Price    int64
 	Currency string
 	Priced   bool
+	// Recurring: it is a subscription, charged in every period Every, after TrialDays that
+	// are free. Known as far as Priced.
+	Recurring bool
+	Every     dodo.Period
+	TrialDays int64
 	// Features that buying it grants, by Dodo's list of products; none while Dodo has
 	// not been asked. Not to be changed.
 	Features []string
@@ -35,8 +40,24 @@ const (
 // Dodo's price as of a few minutes ago. When Dodo cannot be asked the last known
 // price is given, or none. The list is shared and read only; it is another one when
 // prices were read anew.
-func (g *Gateway) Offers(ctx context.Context) []Offer {
-	return g.offers.get(g.Clock, func() ([]Offer, error) { return g.readOffers(context.WithoutCancel(ctx)) })
+func (g *Gateway) Offers(ctx context.Context) []Offer { return g.pricesOf(ctx).offers }
+
+// KnownOffers are the [Gateway.Offers] as they were last read. Dodo is never asked.
+func (g *Gateway) KnownOffers() []Offer {
+	g.offers.mu.Lock()
+	defer g.offers.mu.Unlock()
+	return g.offers.known.offers
+}
+
+func (g *Gateway) pricesOf(ctx context.Context) priceList {
+	return g.offers.get(g.Clock, func() (priceList, error) { return g.readOffers(context.WithoutCancel(ctx)) })
+}
+
+// sold is a product as Dodo sells it, also a hidden one; false where Dodo does not sell it
+// or cannot be asked.
+func (g *Gateway) sold(ctx context.Context, id string) (dodo.Product, bool) {
+	p, ok := g.pricesOf(ctx).sold[id]
+	return p, ok
 }
 
 // OffersNow are the [Gateway.Offers] with the last known prices, or none. It never
@@ -49,14 +70,14 @@ func (g *Gateway) OffersNow(ctx context.Context) []Offer {
 			g.offers.end(g.Clock(), offers, err)
 		}()
 	}
-	return known
+	return known.offers
 }
 
-func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
+func (g *Gateway) readOffers(ctx context.Context) (priceList, error) {
 	sold, err := g.Provider.Products(withCall(ctx, call{purpose: forPrices}))
 	if err != nil {
 		g.Logger.Warn("prices could not be read", "error", err)
-		return nil, err
+		return priceList{}, err
 	}
 	prices := make(map[string]dodo.Product, len(sold))
 	for _, p := range sold {
@@ -69,7 +90,7 @@ func (g *Gateway) readOffers(ctx context.Context) ([]Offer, error) {
 				"product", o.Name, "id", o.ID)
 		}
 	}
-	return offers, nil
+	return priceList{offers, prices}, nil
 }
 
 func offersAt(catalog config.Catalog, prices map[string]dodo.Product) []Offer {
@@ -84,49 +105,64 @@ func offersAt(catalog config.Catalog, prices map[string]dodo.Product) []Offer {
 			Title:       cmp.Or(p.Title, sold.Name, p.Name),
 			Description: cmp.Or(p.Description, sold.Description),
 			Price:       sold.Price, Currency: sold.Currency, Priced: priced, Features: sold.Features,
+			Recurring: sold.Recurring, Every: sold.Every, TrialDays: sold.TrialDays,
 		})
 	}
 	return offers
+}
+
+// priceList are the offers, and what Dodo sells by its ids, from one reading.
+type priceList struct {
+	offers []Offer
+	sold   map[string]dodo.Product
 }
 
 // offerList remembers offers with their prices. One caller at a time reads them;
 // the others make do with the last ones, so that none waits for a Dodo that hangs.
 type offerList struct {
 	mu      sync.Mutex
-	offers  []Offer
+	known   priceList
 	next    time.Time // when to read again
 	reading bool
 }
 
-func (l *offerList) get(clock func() time.Time, read func() ([]Offer, error)) []Offer {
+func (l *offerList) get(clock func() time.Time, read func() (priceList, error)) priceList {
 	known, due := l.begin(clock())
 	if !due {
 		return known
 	}
-	offers, err := read()
-	return l.end(clock(), offers, err)
+	list, err := read()
+	return l.end(clock(), list, err)
+}
+
+// soldNow is a product as it was last sold, if that is known.
+func (l *offerList) soldNow(id string) (dodo.Product, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, ok := l.known.sold[id]
+	return p, ok
 }
 
 // begin returns what is known, and whether the caller is to read them now.
-func (l *offerList) begin(now time.Time) (known []Offer, due bool) {
+func (l *offerList) begin(now time.Time) (known priceList, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.reading || now.Before(l.next) {
-		return l.offers, false
+		return l.known, false
 	}
 	l.reading = true
-	return l.offers, true
+	return l.known, true
 }
 
 // end takes what was read, and returns what is known then.
-func (l *offerList) end(now time.Time, offers []Offer, err error) []Offer {
+func (l *offerList) end(now time.Time, list priceList, err error) priceList {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
 	if err != nil {
 		l.next = now.Add(pricesRetry)
-		return l.offers
+		return l.known
 	}
-	l.offers, l.next = offers, now.Add(pricesFresh)
-	return l.offers
+	l.known, l.next = list, now.Add(pricesFresh)
+	return l.known
 }

@@ -17,7 +17,7 @@ import (
 // another way.
 
 var townProducts = append([]config.Product{
-	{Name: "keep", ID: "pdt_keep", Plan: "pro", Credits: 50, CreditsStay: true},
+	{Name: "keep", ID: "pdt_keep", Plan: "pro", Credits: 50, CreditsStay: true, AllowMultiple: true},
 	{Name: "try", ID: "pdt_try", Plan: "try", Credits: 30, CreditsStay: true},
 }, storyProducts...)
 

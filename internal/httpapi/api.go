@@ -201,7 +201,10 @@ const webhookRoute = "/webhook"
 
 func (a *API) allRoutes() map[string]route {
 	return map[string]route{
+		cancelRoute:        {method: http.MethodPost, change: true, serve: a.cancel},
+		changeRoute:        {method: http.MethodPost, change: true, serve: a.changePlan},
 		checkoutRoute:      {method: http.MethodPost, change: true, serve: a.checkout},
+		portalRoute:        {method: http.MethodPost, change: true, serve: a.portal},
 		"/confirm":         {method: http.MethodPost, change: true, serve: a.confirm},
 		"/history":         {method: http.MethodGet, serve: a.history},
 		"/products":        {method: http.MethodGet, serve: a.products},
@@ -266,6 +269,10 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := a.problemOf(err)
 	a.logFailure(r, p, err)
+	if held, ok := errors.AsType[*gateway.SubscriptionsError](err); ok {
+		a.failSubscribed(w, r, held)
+		return
+	}
 	WriteProblem(w, r, p)
 }
 

@@ -19,7 +19,7 @@ import (
 // maxBody bounds the body of a request that is not a webhook.
 const maxBody = 16 << 10
 
-// fields names what a body may say, each with the *string or *int64 that it goes
+// fields names what a body may say, each with the *string, *int64 or *bool that it goes
 // to, or the fields of an object. What a body leaves out keeps the value that it had.
 type fields map[string]any
 
@@ -128,6 +128,8 @@ func (f fields) readValue(d *json.Decoder, name string, forgiving bool) error {
 		return f.setText(name, v)
 	case json.Number:
 		return f.setNumber(name, v.String())
+	case bool:
+		return f.setFlag(name, v)
 	case json.Delim:
 		if inner, ok := f[name].(fields); ok && v == '{' {
 			return inner.readObject(d, forgiving)
@@ -137,7 +139,7 @@ func (f fields) readValue(d *json.Decoder, name string, forgiving bool) error {
 			return nil
 		}
 	}
-	return f.wrong(name) // also true, false, and what an array begins with
+	return f.wrong(name) // also what an array begins with
 }
 
 // readForm reads a form's fields. A field that is empty was not filled in.
@@ -156,8 +158,11 @@ func (f fields) readForm(body []byte) error {
 				continue
 			}
 			set := f.setText
-			if _, isNumber := f[name].(*int64); isNumber {
+			switch f[name].(type) {
+			case *int64:
 				set = f.setNumber
+			case *bool:
+				set = f.setWord
 			}
 			if err := set(name, value); err != nil {
 				return err
@@ -208,6 +213,23 @@ func (f fields) setNumber(name, number string) error {
 	return nil
 }
 
+func (f fields) setFlag(name string, set bool) error {
+	to, ok := f[name].(*bool)
+	if !ok {
+		return f.wrong(name)
+	}
+	*to = set
+	return nil
+}
+
+// setWord sets a flag by the word that a form has for it.
+func (f fields) setWord(name, word string) error {
+	if word != "true" && word != "false" {
+		return f.wrong(name)
+	}
+	return f.setFlag(name, word == "true")
+}
+
 // wrong says that a value is not of its field's type.
 func (f fields) wrong(name string) error {
 	if name == quantityField {
@@ -219,6 +241,8 @@ func (f fields) wrong(name string) error {
 		kind = "a whole number"
 	case fields:
 		kind = "an object"
+	case *bool:
+		kind = "true or false"
 	}
 	return refuse(errRequest, "%s must be %s.", name, kind)
 }

@@ -34,7 +34,7 @@ func TestPaths(t *testing.T) {
 			"/payments/x%2f..%2fproducts", "/x%2f..%2f../payments/products", "/payments/products?x=/other", "/payments/products?", "http://evil.example/payments/products",
 		}},
 		{ours, []string{
-			"/payments", "/payments/", "/payments?x", "/PAYMENTS", "/payments/x", "/payments/checkout/x", "/payments/webhooks", "/payments/account", "/payments/portal",
+			"/payments", "/payments/", "/payments?x", "/PAYMENTS", "/payments/x", "/payments/checkout/x", "/payments/webhooks", "/payments/account", "/payments/nothing",
 			"/payments/events", "/payments/credits/charge", "/payments/jwks.json",
 			// A slash at the end is the webhook's privilege.
 			"/payments/products/", "/payments/products//", "/payments/products/.", "/payments/products/x/..",

@@ -23,10 +23,10 @@ var (
 	storyProducts = []config.Product{
 		{Name: "pack10", ID: "pdt_pack10", Credits: 10},
 		{Name: "pass", ID: "pdt_pass", Plan: "day", Credits: 7, Lasts: config.Duration(90 * day)},
-		{Name: "basic", ID: "pdt_basic", Plan: "basic", Credits: 5},
-		{Name: "pro", ID: "pdt_pro", Plan: "pro", Credits: 500},
-		{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
-		{Name: "try", ID: "pdt_try", Plan: "try", Credits: 30},
+		{Name: "basic", ID: "pdt_basic", Plan: "basic", Credits: 5, AllowMultiple: true},
+		{Name: "pro", ID: "pdt_pro", Plan: "pro", Credits: 500, AllowMultiple: true},
+		{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800, AllowMultiple: true},
+		{Name: "try", ID: "pdt_try", Plan: "try", Credits: 30, AllowMultiple: true},
 	}
 	storySold = []dodosim.Product{
 		{ID: "pdt_pack10", Price: 999, Currency: "USD"},

@@ -84,6 +84,13 @@ type Account struct {
 // Available is what can be spent at now: what is left in the grants that have begun
 // and not expired, once the holds that have run out are released. Never below 0.
 func (a Account) Available(now time.Time) int64 {
+	available, _ := a.AvailableOrOwed(now)
+	return available
+}
+
+// AvailableOrOwed is what can be spent at now or, if that is 0, how many of the credits
+// that come next pay debt.
+func (a Account) AvailableOrOwed(now time.Time) (available, owed int64) {
 	for _, h := range a.Holds {
 		if h.Expired(now) {
 			b := newBook(a, "", now)
@@ -92,7 +99,7 @@ func (a Account) Available(now time.Time) int64 {
 			break
 		}
 	}
-	var sum int64
+	sum := -a.Debt
 	for _, g := range a.Grants {
 		if g.Expired(now) {
 			continue
@@ -102,7 +109,7 @@ func (a Account) Available(now time.Time) int64 {
 			sum += g.Waiting
 		}
 	}
-	return max(0, sum-a.Debt)
+	return max(0, sum), max(0, -sum)
 }
 
 // At is the account as the next change at now will find it: what is due by then has

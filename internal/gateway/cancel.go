@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// manageDeadline is how long managing a subscription may take in all. What was begun at
+// Dodo is finished within it, also when the client has left.
+const manageDeadline = 25 * time.Second
+
+// Cancel lets one of the account's subscriptions end with the period that is paid, or
+// with undo go on after all. Dodo does it, and is read again, so that the account's next
+// request sees it. A repeat changes nothing and gets the same answer.
+func (g *Gateway) Cancel(ctx context.Context, who Identity, which Which, undo bool) (Held, error) {
+	held, err := g.one(ctx, who.Account, which)
+	if err != nil {
+		return Held{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manageDeadline)
+	defer cancel()
+	asked := withCall(ctx, callFor(ctx, forCheckout, who.Account))
+	refused := g.Provider.SetCancelAtEnd(asked, held.ID, !undo)
+	if refused != nil && !errors.Is(refused, dodo.ErrRejected) {
+		g.refusedByBudget(refused)
+		return Held{}, notFoundIsGone(refused)
+	}
+	now, _, err := g.rereadHeld(ctx, who.Account, held.ID, "cancel:"+held.ID)
+	switch {
+	case refused == nil && err != nil:
+		// Dodo has done it. Its webhook will say so.
+		g.Logger.Warn("subscription could not be read after its cancellation was changed", "subscription", held.ID, "error", err)
+		held.CancelAtEnd = !undo
+		return held, nil
+	case err != nil:
+		return Held{}, err
+	case refused != nil && !now.is(!undo):
+		return Held{}, managingError(refused)
+	}
+	return now, nil
+}
+
+// is reports whether a subscription is to end, or to go on.
+func (h Held) is(ending bool) bool {
+	switch h.Status {
+	case entitlement.SubscriptionCancelled, entitlement.SubscriptionExpired, entitlement.SubscriptionFailed:
+		return ending
+	}
+	return h.CancelAtEnd == ending
+}

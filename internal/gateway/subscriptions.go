@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// What managing a subscription can be refused for, besides what a checkout can be.
+var (
+	// ErrNoSubscription: the account has no such subscription, or it has ended.
+	ErrNoSubscription = errors.New("no such subscription")
+	// ErrAmbiguous: several subscriptions fit. It comes as a [*SubscriptionsError].
+	ErrAmbiguous = errors.New("several subscriptions fit")
+	// ErrSubscribed: the account has this plan, or a subscription, and would be charged
+	// twice. It comes as a [*SubscriptionsError].
+	ErrSubscribed = errors.New("already subscribed")
+)
+
+// SubscriptionsError is a refusal because of subscriptions that the account has.
+type SubscriptionsError struct {
+	Reason  error          // ErrAmbiguous or ErrSubscribed
+	Product config.Product // that was to be bought
+	Way     Way            // to get it instead
+	Held    []Held
+}
+
+func (e *SubscriptionsError) Error() string { return e.Reason.Error() }
+
+// Unwrap is the reason.
+func (e *SubscriptionsError) Unwrap() error { return e.Reason }
+
+// Held is a subscription of an account that has not ended.
+type Held struct {
+	ID          string // Dodo's
+	Product     config.Product
+	Quantity    int64
+	Status      entitlement.SubscriptionStatus
+	CancelAtEnd bool      // it ends with the period
+	PeriodEnd   time.Time // when it is charged again, or ends
+	OnDemand    bool
+}
+
+// Changeable reports whether Dodo changes the plan of such a subscription.
+func (h Held) Changeable() bool {
+	return h.Status == entitlement.SubscriptionActive && !h.CancelAtEnd && !h.OnDemand
+}
+
+// maxHeld bounds the subscriptions of an account that are looked at.
+const maxHeld = 100
+
+// Subscriptions are the account's subscriptions that have not ended, as far as this
+// gateway has heard of them, the newest period first.
+func (g *Gateway) Subscriptions(ctx context.Context, account string) ([]Held, error) {
+	a, err := g.readAccount(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	var all []Held
+	for _, ref := range subscriptionsOf(a) {
+		held, ongoing, err := g.held(ctx, account, ref)
+		if err != nil {
+			return nil, err
+		}
+		if ongoing {
+			all = append(all, held)
+		}
+	}
+	slices.SortFunc(all, func(a, b Held) int {
+		return cmp.Or(b.PeriodEnd.Compare(a.PeriodEnd), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// subscriptionsOf are all subscriptions that give the account something, or did.
+func subscriptionsOf(a entitlement.Account) []entitlement.Ref {
+	var refs []entitlement.Ref
+	for object := range a.Standings {
+		if ref, ok := entitlement.ParseRef(object); ok && ref.Kind == entitlement.KindSubscription {
+			refs = append(refs, ref)
+		}
+	}
+	slices.SortFunc(refs, func(a, b entitlement.Ref) int { return cmp.Compare(a.ID, b.ID) })
+	return refs[:min(len(refs), maxHeld)]
+}
+
+// held reads one of the account's subscriptions, and whether it goes on.
+func (g *Gateway) held(ctx context.Context, account string, ref entitlement.Ref) (Held, bool, error) {
+	object, err := g.Store.Object(ctx, account, ref)
+	if err != nil {
+		return Held{}, false, fmt.Errorf("read object: %w", err)
+	}
+	record, err := recordOf(ref, object)
+	if err != nil {
+		return Held{}, false, err
+	}
+	s := record.Subscription.State
+	product, _ := g.Catalog.ByID(s.ProductID)
+	return Held{
+		ID: ref.ID, Product: product, Quantity: s.Quantity, Status: s.Status,
+		CancelAtEnd: s.CancelAtEnd, PeriodEnd: s.PeriodEnd, OnDemand: s.OnDemand,
+	}, s.Ongoing(g.Clock()), nil
+}
+
+// Which names one of an account's subscriptions: by Dodo's id, or by the product or the
+// plan that it gives. The zero value names the only one.
+type Which struct{ ID, Product, Plan string }
+
+func (w Which) fits(h Held) bool {
+	return (w.ID == "" || w.ID == h.ID) && (w.Product == "" || w.Product == h.Product.Name) && (w.Plan == "" || w.Plan == h.Product.Plan)
+}
+
+// one finds the subscription that is meant. Somebody else's is not there.
+func (g *Gateway) one(ctx context.Context, account string, which Which) (Held, error) {
+	if account == "" {
+		return Held{}, ErrAnonymous
+	}
+	all, err := g.Subscriptions(ctx, account)
+	if err != nil {
+		return Held{}, err
+	}
+	all = slices.DeleteFunc(all, func(h Held) bool { return !which.fits(h) })
+	switch len(all) {
+	case 0:
+		return Held{}, ErrNoSubscription
+	case 1:
+		return all[0], nil
+	}
+	return Held{}, &SubscriptionsError{Reason: ErrAmbiguous, Held: all}
+}
+
+// rereadHeld reads one of the account's subscriptions at Dodo and applies what Dodo says, so
+// that the account's next request sees it. It returns the subscription as it is then.
+func (g *Gateway) rereadHeld(ctx context.Context, account, id, cause string) (Held, dodo.Holding, error) {
+	ctx = withCall(ctx, callFor(ctx, forConfirm, account))
+	holding, err := g.Provider.Holding(ctx, id)
+	if err != nil {
+		g.refusedByBudget(err)
+		return Held{}, dodo.Holding{}, notFoundIsGone(err)
+	}
+	if _, err := g.apply(ctx, holding.Fact, cause, nil, nil); err != nil {
+		return Held{}, dodo.Holding{}, err
+	}
+	held, _, err := g.held(ctx, account, holding.Ref)
+	return held, holding, err
+}
+
+// notFoundIsGone is the error for a subscription that Dodo does not know any more.
+func notFoundIsGone(err error) error {
+	if errors.Is(err, dodo.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrNoSubscription, err)
+	}
+	return err
+}

@@ -1,0 +1,393 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// sellsPlans puts subscriptions into the catalog, beside a pack and a pass.
+func sellsPlans(set *setting) {
+	month := dodosim.Period{Count: 1, Interval: dodosim.Month}
+	set.returnTo = []string{public + "/app"}
+	set.products = []config.Product{
+		{Name: "pack10", ID: "pdt_pack10", Credits: 10},
+		{Name: "basic", ID: "pdt_basic", Plan: "basic", Credits: 100},
+		{Name: "pro", ID: "pdt_pro", Plan: "pro", Credits: 500},
+		{Name: "pass", ID: "pdt_pass", Plan: "pro", Lasts: config.Duration(24 * time.Hour)},
+		{Name: "club", ID: "pdt_club", Plan: "club", AllowMultiple: true},
+		{Name: "life", ID: "pdt_life", Plan: "life"},
+	}
+	set.sold = []dodosim.Product{
+		{ID: "pdt_pack10", Name: "Pack", Price: 500, Currency: "USD"},
+		{ID: "pdt_basic", Name: "Basic", Price: 900, Currency: "USD", Every: month},
+		{ID: "pdt_pro", Name: "Pro", Price: 1900, Currency: "USD", Every: month, TrialDays: 0},
+		{ID: "pdt_pass", Name: "A day", Price: 100, Currency: "USD"},
+		{ID: "pdt_club", Name: "Club", Price: 300, Currency: "USD", Every: month},
+		{ID: "pdt_life", Name: "For life", Price: 9900, Currency: "USD"},
+	}
+}
+
+// buys has an account buy a product, as somebody with an e-mail address of their own.
+func (s *site) buys(account, product string) dodosim.Attempt {
+	s.t.Helper()
+	m := s.post("/payments/checkout", fmt.Sprintf(`{"product":%q}`, product)).
+		as(gateway.Identity{Account: account, Email: account + "@example.com"}).do().json(http.StatusCreated)
+	return s.pay(m["session_id"].(string), goodCard)
+}
+
+const goodCard = "4242424242424242"
+
+// plans are what the account's next request sees.
+func (s *site) plans(account string) string {
+	s.t.Helper()
+	now, err := s.gate.Entitlement(s.t.Context(), account)
+	must(s.t, err)
+	return strings.Join(now.PlanNames(), " ")
+}
+
+// TestCancelAndUndo: a customer ends a subscription with its period, goes on after all, and
+// repeats change nothing; other accounts and bodies get nowhere.
+func TestCancelAndUndo(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	sub := s.buys(alice, "pro").SubscriptionID
+	s.buys(bob, "basic")
+	cancel := func(who, body string) call { return s.post("/payments/subscription/cancel", body).by(who) }
+
+	for range 2 { // twice is once
+		m := cancel(alice, `{}`).do().json(http.StatusOK)
+		if m["subscription"] != sub || m["cancel_at_period_end"] != true || m["plan"] != "pro" || m["status"] != "active" || m["period_end"] == nil {
+			t.Errorf("cancelled: %v", m)
+		}
+	}
+	if got := s.plans(alice); got != "pro" {
+		t.Errorf("until the end of the period the plans are %q", got)
+	}
+	for range 2 {
+		if m := cancel(alice, `{"plan":"pro","undo":true}`).do().json(http.StatusOK); m["cancel_at_period_end"] != false {
+			t.Errorf("undone: %v", m)
+		}
+	}
+	cancel(alice, `{"subscription":"`+sub+`"}`).do().json(http.StatusOK)
+
+	s.untouched(func() {
+		for body, who := range map[string]string{
+			`{"subscription":"` + sub + `"}`:                   bob, // it is alice's
+			`{"subscription":"sub_unknown"}`:                   alice,
+			`{"plan":"basic"}`:                                 alice,
+			`{"product":"pack10"}`:                             alice,
+			`{"subscription":"` + sub + `","product":"basic"}`: alice,
+			`{}`: "nobody",
+		} {
+			cancel(who, body).do().problem(http.StatusNotFound, "no_subscription")
+		}
+		cancel(alice, `{"undo":"yes"}`).do().problem(http.StatusBadRequest, "invalid_request")
+		cancel(alice, `{"undo":1}`).do().problem(http.StatusBadRequest, "invalid_request")
+		cancel(alice, `{"when":"now"}`).do().problem(http.StatusBadRequest, "invalid_request")
+		s.post("/payments/subscription/cancel", `{}`).do().problem(http.StatusUnauthorized, "unauthenticated")
+		cancel(alice, `{}`).with("Sec-Fetch-Site", "cross-site").do().problem(http.StatusForbidden, "cross_origin")
+		if a := s.get("/payments/subscription/cancel").by(alice).do(); a.Code != http.StatusMethodNotAllowed {
+			t.Errorf("GET: %d", a.Code)
+		}
+	})
+
+	a := s.post("/payments/subscription/cancel", url.Values{"undo": {"true"}, "return_to": {public + "/app/plan"}}.Encode()).by(alice).asForm().do()
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != public+"/app/plan" {
+		t.Errorf("form: %d to %q", a.Code, a.Header().Get("Location"))
+	}
+	s.post("/payments/subscription/cancel", "return_to=https://evil.example/").by(alice).asForm().with("Accept", "application/json").do()
+}
+
+// TestCancelEnds: what was cancelled ends with its period, and is not there to be managed
+// any more.
+func TestCancelEnds(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	s.buys(alice, "pro")
+	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
+	s.clock.pass(32 * 24 * time.Hour)
+	s.sim.Tick()
+	must(t, s.sim.Flush(t.Context()))
+	if got := s.plans(alice); got != "" {
+		t.Errorf("after the period the plans are %q", got)
+	}
+	s.post("/payments/subscription/cancel", `{"undo":true}`).by(alice).do().problem(http.StatusNotFound, "no_subscription")
+}
+
+// TestSeveralSubscriptions: which one is meant has to be said.
+func TestSeveralSubscriptions(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	pro, club := s.buys(alice, "pro").SubscriptionID, s.buys(alice, "club").SubscriptionID
+	m := s.post("/payments/subscription/cancel", `{}`).by(alice).do().problem(http.StatusConflict, "ambiguous_subscription")
+	listed := fmt.Sprint(m["subscriptions"])
+	if !strings.Contains(listed, pro) || !strings.Contains(listed, club) {
+		t.Errorf("listed: %s", listed)
+	}
+	if m := s.post("/payments/subscription/cancel", `{"product":"club"}`).by(alice).do().json(http.StatusOK); m["subscription"] != club {
+		t.Errorf("%v", m)
+	}
+	m = s.post("/payments/subscription/change", `{"product":"basic"}`).by(alice).do().problem(http.StatusConflict, "ambiguous_subscription")
+	if len(m["subscriptions"].([]any)) != 2 {
+		t.Errorf("%v", m)
+	}
+	if m := s.post("/payments/subscription/change", `{"product":"basic","from":"pro"}`).by(alice).do().json(http.StatusOK); m["state"] != "preview" {
+		t.Errorf("%v", m)
+	}
+}
+
+// TestPortal: the link is for the customer alone. Somebody who typed another customer's
+// e-mail address at the checkout does not get to see that customer.
+func TestPortal(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	portal := func(who gateway.Identity) call { return s.post("/payments/portal", `{}`).as(who) }
+	portal(gateway.Identity{Account: alice}).do().problem(http.StatusNotFound, "no_customer")
+	s.buys(alice, "pro")
+	link, _ := portal(gateway.Identity{Account: alice}).do().json(http.StatusOK)["portal_url"].(string)
+	if !strings.HasPrefix(link, "https://checkout.dodo.example/portal/") {
+		t.Errorf("link %q", link)
+	}
+	a := s.post("/payments/portal", "").by(alice).asForm().do()
+	if to := a.Header().Get("Location"); a.Code != http.StatusSeeOther || !strings.HasPrefix(to, "https://checkout.dodo.example/portal/") {
+		t.Errorf("form: %d to %q", a.Code, to)
+	}
+	s.post("/payments/portal", `{"return_to":"https://evil.example/"}`).by(alice).do().problem(http.StatusUnprocessableEntity, "return_to_not_allowed")
+	s.post("/payments/portal", `{"customer_id":"cus_1"}`).by(alice).do().problem(http.StatusBadRequest, "invalid_request")
+	s.post("/payments/portal", `{}`).do().problem(http.StatusUnauthorized, "unauthenticated")
+
+	m := s.post("/payments/checkout", `{"product":"pack10"}`).as(gateway.Identity{Account: "mallory", Email: alice + "@example.com"}).do().json(http.StatusCreated)
+	s.pay(m["session_id"].(string), goodCard)
+	portal(gateway.Identity{Account: "mallory"}).do().problem(http.StatusConflict, "portal_not_yours")
+	portal(gateway.Identity{Account: "mallory", Email: alice + "@example.com"}).do().problem(http.StatusConflict, "portal_not_yours")
+	portal(gateway.Identity{Account: alice, Email: alice + "@example.com", EmailVerified: true}).do().json(http.StatusOK)
+}
+
+// TestPortalAfterRefund: who has nothing any more still was a customer.
+func TestPortalAfterRefund(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	payment := s.buys(alice, "pack10").PaymentID
+	_, err := s.sim.Refund(payment, 0)
+	must(t, err)
+	must(t, s.sim.Flush(t.Context()))
+	s.post("/payments/portal", `{}`).by(alice).do().json(http.StatusOK)
+}
+
+// TestAlreadySubscribed: nobody is charged twice, and the answer says what can be done.
+func TestAlreadySubscribed(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	s.buys(alice, "pro")
+	s.buys("eve", "life")
+	checkout := func(who, body string) call { return s.post("/payments/checkout", body).by(who) }
+	before := s.sim.Calls("POST", "/checkouts")
+
+	m := checkout(alice, `{"product":"pro"}`).do().problem(http.StatusConflict, "already_subscribed")
+	if m["portal"] == nil || m["change"] != nil || m["undo"] != nil || len(m["subscriptions"].([]any)) != 1 {
+		t.Errorf("the same again: %v", m)
+	}
+	m = checkout(alice, `{"product":"basic"}`).do().problem(http.StatusConflict, "already_subscribed")
+	change, _ := m["change"].(map[string]any)
+	if m["portal"] == nil || change["url"] != "/payments/subscription/change" {
+		t.Errorf("another: %v", m)
+	}
+	checkout(alice, `{"product":"pass"}`).do().problem(http.StatusConflict, "already_subscribed")
+	checkout(alice, `{"plan":"basic"}`).with("Idempotency-Key", "k").do().problem(http.StatusConflict, "already_subscribed")
+	checkout("eve", `{"product":"life"}`).do().problem(http.StatusConflict, "already_subscribed")
+	if n := s.sim.Calls("POST", "/checkouts") - before; n != 0 {
+		t.Errorf("%d sessions were made", n)
+	}
+
+	page := s.post("/payments/checkout", "product=basic").by(alice).asForm().do().page(http.StatusConflict)
+	for _, want := range []string{`action="/payments/subscription/change"`, `action="/payments/portal"`, "Change to Basic", `name="product" value="basic"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+
+	for _, body := range []string{`{"product":"pack10","quantity":3}`, `{"product":"club"}`, `{"product":"life"}`} {
+		checkout(alice, body).do().json(http.StatusCreated)
+	}
+	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
+	if m := checkout(alice, `{"product":"basic"}`).do().problem(http.StatusConflict, "already_subscribed"); m["undo"] == nil || m["change"] != nil {
+		t.Errorf("while it ends: %v", m)
+	}
+}
+
+// TestAlreadySubscribedIsTrue: what this gateway has not heard of, Dodo is asked about, in
+// both directions.
+func TestAlreadySubscribedIsTrue(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	s.sim.HoldWebhooks(true)
+	s.buys(alice, "pro") // nobody is told
+	s.post("/payments/checkout", `{"product":"pro"}`).by(alice).do().problem(http.StatusConflict, "already_subscribed")
+	if got := s.plans(alice); got != "pro" {
+		t.Errorf("plans %q", got)
+	}
+	sub := s.onlySubscription(alice)
+	s.dodoSays("PATCH", "/subscriptions/"+sub, `{"status":"cancelled"}`) // nobody is told
+	s.post("/payments/checkout", `{"product":"pro"}`).by(alice).do().json(http.StatusCreated)
+}
+
+// TestKeyOfWhatWasBought: a repeat of a purchase is no second one.
+func TestKeyOfWhatWasBought(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	buy := func() map[string]any {
+		return s.post("/payments/checkout", `{"product":"pro"}`).with("Idempotency-Key", "k").by(alice).do().json(http.StatusCreated)
+	}
+	first := buy()
+	s.pay(first["session_id"].(string), goodCard)
+	if again := buy(); again["order_id"] != first["order_id"] {
+		t.Errorf("%v after %v", again, first)
+	}
+}
+
+// TestOnePieceOfSubscription: Dodo sells one, so more are refused with a code of ours,
+// whether or not prices are known yet.
+func TestOnePieceOfSubscription(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	checkout := func(body string) call { return s.post("/payments/checkout", body).by(alice) }
+	checkout(`{"product":"pro","quantity":2}`).do().problem(http.StatusBadRequest, "invalid_quantity") // by Dodo
+	s.get("/payments/products").do()
+	s.untouched(func() {
+		s.post("/payments/checkout", `{"product":"pro","quantity":2}`).by(bob).do().problem(http.StatusBadRequest, "invalid_quantity")
+	})
+	checkout(`{"product":"club","quantity":2}`).do().problem(http.StatusBadRequest, "invalid_quantity") // by Dodo
+	checkout(`{"product":"pack10","quantity":2}`).do().json(http.StatusCreated)
+}
+
+// TestChangePlan: a preview charges nothing; the change does, once, and the next request
+// sees it.
+func TestChangePlan(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	sub := s.buys(alice, "basic").SubscriptionID
+	payments := s.payments()
+	to := func(body string) call { return s.post("/payments/subscription/change", body).by(alice) }
+
+	m := to(`{"product":"pro"}`).do().json(http.StatusOK)
+	charge, _ := m["charge"].(map[string]any)
+	if m["state"] != "preview" || fmt.Sprint(charge["amount"]) != "1000" || charge["currency"] != "USD" || fmt.Sprint(charge["next_amount"]) != "1900" {
+		t.Errorf("preview: %v", m)
+	}
+	if s.plans(alice) != "basic" || s.payments() != payments {
+		t.Error("a preview changed something")
+	}
+	confirm, _ := m["confirm"].(map[string]any)
+	body, _ := confirm["body"].(map[string]any)
+	if confirm["url"] != "/payments/subscription/change" || body["confirm"] != true || body["subscription"] != sub {
+		t.Errorf("confirm: %v", confirm)
+	}
+
+	if m = to(`{"product":"pro","confirm":true}`).do().json(http.StatusOK); m["state"] != "changed" {
+		t.Errorf("change: %v", m)
+	}
+	if got := s.plans(alice); got != "pro" {
+		t.Errorf("plans %q", got)
+	}
+	must(t, s.sim.Flush(t.Context()))
+	payments = s.payments()
+	for _, again := range []string{`{"product":"pro","confirm":true}`, `{"plan":"pro"}`} {
+		if m = to(again).do().json(http.StatusOK); m["state"] != "unchanged" {
+			t.Errorf("again: %v", m)
+		}
+	}
+	if got := s.payments(); got != payments {
+		t.Errorf("the repeat was charged: %d payments after %d", got, payments)
+	}
+
+	to(`{"product":"pack10"}`).do().problem(http.StatusUnprocessableEntity, "not_a_subscription")
+	to(`{"product":"nothing"}`).do().problem(http.StatusUnprocessableEntity, "unknown_product")
+	to(`{}`).do().problem(http.StatusBadRequest, "invalid_request")
+	to(`{"product":"basic","quantity":2}`).do().problem(http.StatusBadRequest, "invalid_quantity")
+	to(`{"product":"basic","confirm":"yes"}`).do().problem(http.StatusBadRequest, "invalid_request")
+	to(`{"product":"basic","amount":1}`).do().problem(http.StatusBadRequest, "invalid_request")
+	s.post("/payments/subscription/change", `{"product":"basic","subscription":"`+sub+`"}`).by(bob).do().problem(http.StatusNotFound, "no_subscription")
+	s.post("/payments/subscription/change", `{"product":"basic"}`).do().problem(http.StatusUnauthorized, "unauthenticated")
+
+	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
+	for _, confirm := range []string{"", `,"confirm":true`} {
+		to(`{"product":"basic"`+confirm+`}`).do().problem(http.StatusConflict, "subscription_ending")
+	}
+}
+
+// TestChangePlanByForm: without JavaScript, a page says what the change costs, and its
+// button makes it.
+func TestChangePlanByForm(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	sub := s.buys(alice, "basic").SubscriptionID
+	form := func(v url.Values) answer {
+		return s.post("/payments/subscription/change", v.Encode()).by(alice).asForm().do()
+	}
+	page := form(url.Values{"product": {"pro"}, "return_to": {public + "/app/plan"}}).page(http.StatusOK)
+	for _, want := range []string{"Basic", "Pro", "10.00 USD", "19.00 USD every month", `name="confirm" value="true"`, `value="` + sub + `"`, `value="` + public + `/app/plan"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+	if s.plans(alice) != "basic" {
+		t.Error("looking changed something")
+	}
+	a := form(url.Values{"product": {"pro"}, "subscription": {sub}, "confirm": {"true"}, "return_to": {public + "/app/plan"}})
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != public+"/app/plan" || s.plans(alice) != "pro" {
+		t.Errorf("%d to %q with %s", a.Code, a.Header().Get("Location"), s.plans(alice))
+	}
+}
+
+// TestChangeIsDeclined: a customer whose card is declined keeps what was paid for.
+func TestChangeIsDeclined(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	m := s.post("/payments/checkout", `{"product":"basic"}`).by(alice).do().json(http.StatusCreated)
+	s.pay(m["session_id"].(string), dodosim.CardFailsLater)
+	if m := s.post("/payments/subscription/change", `{"product":"pro","confirm":true}`).by(alice).do().json(http.StatusAccepted); m["state"] != "pending" {
+		t.Errorf("%v", m)
+	}
+	must(t, s.sim.Flush(t.Context()))
+	if got := s.plans(alice); got != "basic" {
+		t.Errorf("plans %q", got)
+	}
+	s.post("/payments/subscription/change", `{"product":"pro","confirm":true}`).by(alice).do().problem(http.StatusConflict, "change_in_progress")
+	s.clock.pass(3 * time.Minute)
+	s.post("/payments/subscription/change", `{"product":"pro","confirm":true}`).by(alice).do().json(http.StatusAccepted)
+}
+
+// onlySubscription is the id of the account's one subscription.
+func (s *site) onlySubscription(account string) string {
+	s.t.Helper()
+	held, err := s.gate.Subscriptions(context.Background(), account)
+	must(s.t, err)
+	if len(held) != 1 {
+		s.t.Fatalf("%s has %d subscriptions", account, len(held))
+	}
+	return held[0].ID
+}
+
+// payments is how many payments there are at Dodo.
+func (s *site) payments() int {
+	s.t.Helper()
+	dump, err := s.sim.Dump()
+	must(s.t, err)
+	var all struct{ Payments []any }
+	must(s.t, json.Unmarshal(dump, &all))
+	return len(all.Payments)
+}
+
+// dodoSays calls Dodo's API beside the gateway.
+func (s *site) dodoSays(method, path, body string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.sells+path, strings.NewReader(body))
+	must(s.t, err)
+	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Content-Type", "application/json")
+	client := http.Client{Timeout: 20 * time.Second}
+	res, err := client.Do(req)
+	must(s.t, err)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %s", method, path, res.Status)
+	}
+}
