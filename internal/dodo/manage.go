@@ -2,6 +2,7 @@ package dodo
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -207,6 +208,6 @@ func (e *notSentError) Unwrap() error { return e.cause }
 // Unknown reports that a call which is made only once may have had its effect at Dodo,
 // although it failed.
 func Unknown(err error) bool {
-	said, ok := err.(*Error) //nolint:errorlint // as ChangePlan returned it
-	return ok && (said.kind == ErrUnavailable || said.kind == ErrBadAnswer) && said.Status != http.StatusTooManyRequests
+	said, ok := errors.AsType[*Error](err)
+	return ok && (errors.Is(said, ErrUnavailable) || errors.Is(said, ErrBadAnswer)) && said.Status != http.StatusTooManyRequests
 }

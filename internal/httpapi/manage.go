@@ -313,10 +313,10 @@ func (a *API) intervalOf(id string) dodo.Period {
 
 // every is a billing period in words, with a space before it: " every 3 months".
 func every(p dodo.Period) string {
-	switch {
-	case p.Count == 0:
+	switch p.Count {
+	case 0:
 		return ""
-	case p.Count == 1:
+	case 1:
 		return " every " + p.Unit
 	}
 	return fmt.Sprintf(" every %d %ss", p.Count, p.Unit)

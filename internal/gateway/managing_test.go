@@ -1,0 +1,295 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
+)
+
+var plansForSale = []config.Product{
+	{Name: "pack10", ID: "pdt_pack10", Credits: 10},
+	{Name: "pro", ID: "pdt_monthly", Plan: "pro", Credits: 100},
+	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 300},
+	{Name: "extra", ID: "pdt_reports", Plan: "extra", AllowMultiple: true},
+}
+
+const changePath = "/change-plan"
+
+// lossy is a Dodo whose answers to changes of plan get lost, after the change or instead
+// of it.
+type lossy struct {
+	dodo http.Handler
+	lose atomic.Int32 // how many answers
+	deaf atomic.Bool  // the change is not made either
+	sent atomic.Int32 // changes that were sent
+}
+
+func (l *lossy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, changePath) {
+		l.dodo.ServeHTTP(w, r)
+		return
+	}
+	l.sent.Add(1)
+	if l.lose.Add(-1) < 0 {
+		l.dodo.ServeHTTP(w, r)
+		return
+	}
+	if !l.deaf.Load() {
+		l.dodo.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (w *world) subscription(account string) gateway.Held {
+	w.t.Helper()
+	held, err := w.Subscriptions(w.t.Context(), account)
+	must(w.t, err)
+	if len(held) != 1 {
+		w.t.Fatalf("%s has %d subscriptions", account, len(held))
+	}
+	return held[0]
+}
+
+// paid is how many payments were charged.
+func (w *world) paid() (n int) {
+	for _, e := range w.sim.Events() {
+		if e.Type == "payment.succeeded" {
+			n++
+		}
+	}
+	return n
+}
+
+// TestLostAnswerToChange: when Dodo's answer is lost, the subscription is read. What was
+// made is said to be made; what nobody knows is not sent again for a while, and then
+// only after another look. Nobody is charged twice.
+func TestLostAnswerToChange(t *testing.T) {
+	toTeam := gateway.PlanChange{Product: "team"}
+	for name, made := range map[string]bool{"after the change": true, "instead of it": false} {
+		t.Run(name, func(t *testing.T) {
+			clock, l := newTimer(), new(lossy)
+			w := newWorld(t, openBoltAt(t, clock.Now), settings{
+				products: plansForSale, clock: clock.Now, sleep: clock.Sleep, hold: true,
+				between: func(sim http.Handler) http.Handler { l.dodo = sim; return l },
+			})
+			w.buy("alice", "pro")
+			w.deliverAll()
+			paid := w.paid()
+			l.lose.Store(1)
+			l.deaf.Store(!made)
+			c, err := w.ChangePlan(t.Context(), who("alice"), toTeam)
+			want, sends := gateway.ChangeNone, int32(1)
+			if made {
+				if err != nil || c.State != gateway.ChangeMade {
+					t.Fatalf("%+v, %v", c, err)
+				}
+			} else {
+				want, sends = gateway.ChangeMade, 2
+				if !errors.Is(err, gateway.ErrChangeLost) || !errors.Is(err, dodo.ErrUnavailable) {
+					t.Fatalf("%+v, %v", c, err)
+				}
+				if _, err := w.ChangePlan(t.Context(), who("alice"), toTeam); !errors.Is(err, gateway.ErrChangeRunning) {
+					t.Errorf("at once again: %v", err)
+				}
+				clock.Move(3 * time.Minute)
+			}
+			if c, err = w.ChangePlan(t.Context(), who("alice"), toTeam); err != nil || c.State != want {
+				t.Fatalf("again: %+v, %v", c, err)
+			}
+			if n := l.sent.Load(); n != sends {
+				t.Errorf("it was sent %d times, want %d", n, sends)
+			}
+			if n := w.paid() - paid; n != 1 {
+				t.Errorf("%d charges for one change", n)
+			}
+			if got := w.subscription("alice").Product.Name; got != "team" {
+				t.Errorf("it is for %s", got)
+			}
+		})
+	}
+}
+
+func openBoltAt(t *testing.T, clock func() time.Time) store.Store {
+	t.Helper()
+	s, err := boltstore.Open(filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// deliverAll applies all that was held back.
+func (w *world) deliverAll() {
+	w.t.Helper()
+	for _, e := range w.sim.Events() {
+		w.deliver(e.ID)
+	}
+}
+
+// TestChangesInParallel: of many requests at two gateways one changes and charges.
+func TestChangesInParallel(t *testing.T) {
+	each(t, settings{products: plansForSale, hold: true}, func(t *testing.T, w *world) {
+		w.buy("alice", "pro")
+		w.deliverAll()
+		paid := w.paid()
+		second := w.newGateway(settings{products: plansForSale})
+		var (
+			callers sync.WaitGroup
+			changed atomic.Int32
+		)
+		for i := range 12 {
+			g := w.Gateway
+			if i%2 == 1 {
+				g = second
+			}
+			callers.Go(func() {
+				c, err := g.ChangePlan(t.Context(), who("alice"), gateway.PlanChange{Plan: "team"})
+				switch {
+				case errors.Is(err, gateway.ErrChangeRunning):
+				case err != nil:
+					t.Error(err)
+				case c.State == gateway.ChangeMade:
+					changed.Add(1)
+				case c.State != gateway.ChangeNone:
+					t.Errorf("state %s", c.State)
+				}
+			})
+		}
+		callers.Wait()
+		if changed.Load() != 1 || w.paid()-paid != 1 {
+			t.Errorf("%d changes and %d charges", changed.Load(), w.paid()-paid)
+		}
+	})
+}
+
+// TestChangeIsRefused: what Dodo says no to has a reason of its own, and the next try is
+// not held up by it.
+func TestChangeIsRefused(t *testing.T) {
+	for code, want := range map[string]error{
+		"PENDING_PLAN_CHANGE_EXISTS":                         gateway.ErrChangePending,
+		"PREVIOUS_PAYMENT_PENDING":                           gateway.ErrChangePending,
+		"SCHEDULED_PLAN_CHANGE_EXISTS":                       gateway.ErrChangeScheduled,
+		"INACTIVE_SUBSCRIPTION_PLAN_CHANGE_NOT_SUPPORTED":    gateway.ErrInactive,
+		"ON_DEMAND_PLAN_CHANGE_NOT_SUPPORTED":                gateway.ErrOnDemand,
+		"PLAN_CHANGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION": gateway.ErrEnding,
+		"SOMETHING_NEW":                                      dodo.ErrRejected,
+	} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true})
+			w.buy("alice", "pro")
+			w.deliverAll()
+			w.Provider = refusing{w.Provider, &rejection{code}}
+			for range 2 {
+				if _, err := w.ChangePlan(t.Context(), who("alice"), gateway.PlanChange{Product: "team"}); !errors.Is(err, want) {
+					t.Errorf("%v, want %v", err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestReadFailsAfterCancel: Dodo has said yes, so the answer is yes, and the webhook brings
+// the rest.
+func TestReadFailsAfterCancel(t *testing.T) {
+	clock := newTimer()
+	w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true, clock: clock.Now, sleep: clock.Sleep,
+		between: func(sim http.Handler) http.Handler {
+			patched := false
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if patched && r.Method == http.MethodGet {
+					http.Error(rw, "{}", http.StatusServiceUnavailable)
+					return
+				}
+				patched = patched || r.Method == http.MethodPatch
+				sim.ServeHTTP(rw, r)
+			})
+		}})
+	w.buy("alice", "pro")
+	w.deliverAll()
+	held, err := w.Cancel(t.Context(), who("alice"), gateway.Which{}, false)
+	if err != nil || !held.CancelAtEnd {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	w.deliverAll()
+	if !w.subscription("alice").CancelAtEnd {
+		t.Error("the webhook did not say so")
+	}
+}
+
+// TestManagingIsCounted: an account that keeps changing its subscription is refused before
+// Dodo is asked, and others are not.
+func TestManagingIsCounted(t *testing.T) {
+	clock := newTimer()
+	w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true, clock: clock.Now, sleep: clock.Sleep, perMinute: gateway.DefaultBudget})
+	w.buy("alice", "pro")
+	w.buy("bob", "pro")
+	w.deliverAll()
+	var refused error
+	for i := 0; i < 40 && refused == nil; i++ {
+		_, refused = w.Cancel(t.Context(), who("alice"), gateway.Which{}, i%2 == 1)
+	}
+	if !errors.Is(refused, gateway.ErrTooManyRequests) {
+		t.Errorf("after 40 changes: %v", refused)
+	}
+	calls := w.sim.Calls("", "")
+	_, cancelled := w.Cancel(t.Context(), who("alice"), gateway.Which{}, false)
+	_, changed := w.ChangePlan(t.Context(), who("alice"), gateway.PlanChange{Product: "team"})
+	if !errors.Is(cancelled, gateway.ErrTooManyRequests) || !errors.Is(changed, gateway.ErrTooManyRequests) || w.sim.Calls("", "") != calls {
+		t.Errorf("%v, %v, %d calls", cancelled, changed, w.sim.Calls("", "")-calls)
+	}
+	if _, err := w.Cancel(t.Context(), who("bob"), gateway.Which{}, false); err != nil {
+		t.Errorf("bob: %v", err)
+	}
+}
+
+// TestSecondSubscriptionAtAnotherGateway: what one gateway sold is known at the other.
+func TestSecondSubscriptionAtAnotherGateway(t *testing.T) {
+	each(t, settings{products: plansForSale, hold: true}, func(t *testing.T, w *world) {
+		second := w.newGateway(settings{products: plansForSale})
+		w.buy("alice", "pro") // nobody is told
+		for _, g := range []*gateway.Gateway{second, w.Gateway} {
+			for _, product := range []string{"pro", "team"} {
+				if o, err := g.Checkout(t.Context(), who("alice"), wish(product)); !errors.Is(err, gateway.ErrSubscribed) {
+					t.Errorf("%s: %+v, %v", product, o, err)
+				}
+			}
+		}
+		w.order("alice", "extra")
+		w.order("alice", "pack10")
+	})
+}
+
+// refusing is a Dodo that refuses to change plans.
+type refusing struct {
+	gateway.Provider
+	*rejection
+}
+
+func (r refusing) ChangePlan(ctx context.Context, id string, change dodo.PlanChange) error {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = w.Write([]byte(`{"code":"` + r.code + `","message":"no"}`))
+	}))
+	defer api.Close()
+	client, err := dodo.New(dodo.Options{APIKey: apiKey, BaseURL: api.URL})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.ChangePlan(ctx, id, change)
+}
+
+type rejection struct{ code string }
