@@ -49,7 +49,7 @@ func (r Requirement) Pieces(p config.Product, features []string, has Snapshot) i
 			return 1
 		}
 	case r.Credits > 0 && p.Credits > 0:
-		missing := max(r.Credits-has.Credits, 1) + has.Owed // both at most MaxCredits
+		missing := max(r.Credits-has.Credits, 1) + has.Debt // both at most MaxCredits
 		pieces := (missing-1)/p.Credits + 1
 		if pieces == 1 || pieces <= config.MaxQuantity && p.Plan == "" && p.CreditsEvery == "" {
 			return pieces

@@ -34,8 +34,8 @@ type Account struct {
 type Snapshot struct {
 	// Credits that can be spent now.
 	Credits int64
-	// Owed is how many credits the account owes: credits that come pay them first.
-	Owed int64
+	// Debt is how many credits the account owes: credits that come pay them first.
+	Debt int64
 	// Subscribed: the account has, or had, a subscription. Which ones go on, their objects
 	// say.
 	Subscribed bool
@@ -84,7 +84,7 @@ func (a Account) Snapshot(now time.Time, ranking config.Ranking) Snapshot {
 // read: the account is out of date already, and says no more than it did then.
 func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapshot, until time.Time) {
 	s = Snapshot{Plan: NoPlan, PlanStatus: PlanNone}
-	s.Credits, s.Owed = a.Ledger.AvailableOrOwed(now)
+	s.Credits, s.Debt = a.Ledger.AvailableOrOwed(now)
 	next := horizon{now: now, at: a.HeldUntil}
 	for _, g := range a.Ledger.Grants {
 		next.add(g.StartsAt)

@@ -30,6 +30,15 @@ type Offer struct {
 	Features []string
 }
 
+// IsSubscription reports whether the product is a subscription. Where Dodo does not say,
+// a plan whose length the catalog does not say is taken for one.
+func (o Offer) IsSubscription() bool {
+	if o.Priced {
+		return o.Recurring
+	}
+	return o.Plan != "" && o.Lasts == 0
+}
+
 // Prices change seldom and only in Dodo's dashboard.
 const (
 	pricesFresh = 5 * time.Minute

@@ -125,11 +125,8 @@ func hasForEver(now entitlement.Snapshot, p config.Product) bool {
 	return false
 }
 
-// recurs reports whether Dodo sells a product as a subscription. Where Dodo cannot be
-// asked, a plan whose length the catalog does not say is taken for one.
+// recurs reports whether a product is a subscription, as [Offer.IsSubscription] does.
 func (g *Gateway) recurs(ctx context.Context, p config.Product) bool {
-	if sold, known := g.sold(ctx, p.ID); known {
-		return sold.Recurring
-	}
-	return p.Plan != "" && p.Lasts == 0
+	sold, known := g.sold(ctx, p.ID)
+	return Offer{Product: p, Priced: known, Recurring: sold.Recurring}.IsSubscription()
 }

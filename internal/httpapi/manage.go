@@ -29,7 +29,7 @@ type action struct {
 }
 
 func (a *API) actionAt(route string, body any) action {
-	return action{Method: http.MethodPost, URL: a.base.path + route, Body: body}
+	return action{Method: http.MethodPost, URL: a.base.links + route, Body: body}
 }
 
 // portalAnswer is what POST /portal returns.
@@ -283,7 +283,7 @@ func (a *API) changePage(c *gateway.Change, landing string) changePage {
 		page.NextAt = p.NextBillingAt.UTC().Format("2 January 2006")
 	}
 	page.Confirm = form{
-		URL: a.base.path + changeRoute, Label: "Change to " + page.To,
+		URL: a.base.links + changeRoute, Label: "Change to " + page.To,
 		Fields: []formField{{"product", c.To.Name}, {"subscription", c.Held.ID}, {"confirm", "true"}, {"return_to", landing}},
 	}
 	if c.To.AllowMultiple {

@@ -12,7 +12,9 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/httpapi"
 )
 
 // sellsPlans puts subscriptions into the catalog, beside a pack and a pass.
@@ -79,6 +81,7 @@ func TestCancelAndUndo(t *testing.T) {
 	}
 	cancel(alice, `{"subscription":"`+sub+`"}`).do().json(http.StatusOK)
 
+	must(t, s.sim.Flush(t.Context()))
 	s.untouched(func() {
 		for body, who := range map[string]string{
 			`{"subscription":"` + sub + `"}`:                   bob, // it is alice's
@@ -389,5 +392,133 @@ func (s *site) dodoSays(method, path, body string) {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		s.t.Fatalf("%s %s: %s", method, path, res.Status)
+	}
+}
+
+// TestOffersToSubscribers: who has a subscription is offered the change, not a second one;
+// the page's buttons and the JSON agree, and what they lead to is never a second charge.
+func TestOffersToSubscribers(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	s.get("/payments/products").do()
+	s.buys(alice, "basic")
+	wantsPro := func() httpapi.Refusal {
+		now, _, err := s.gate.Settle(t.Context(), alice)
+		must(t, err)
+		return httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Plans: []string{"pro"}}, Has: now.Snapshot}
+	}
+	offered := func() (ways string, m map[string]any) {
+		a, _ := s.get("/app").refused(wantsPro())
+		for _, o := range a.problem(http.StatusPaymentRequired, "plan_required")["offers"].([]any) {
+			m = o.(map[string]any)
+			ways += fmt.Sprintf("%v %v; ", m["product"], m["action"])
+		}
+		return ways, m
+	}
+	ways, pro := offered()
+	if ways != "pass buy; pro change; " {
+		t.Errorf("offers: %s", ways)
+	}
+	request := pro["request"].(map[string]any)
+	body, err := json.Marshal(request["body"])
+	must(t, err)
+	if pro["interval"] != "month" || pro["interval_count"] != 1.0 || request["url"] != "/payments/subscription/change" {
+		t.Errorf("offer: %v", pro)
+	}
+	page := func() string {
+		a, _ := s.get("/app").asBrowser().refused(wantsPro())
+		return a.page(http.StatusPaymentRequired)
+	}
+	if text := page(); !strings.Contains(text, "Change to Pro, 19.00 USD every month") || !strings.Contains(text, `action="/payments/subscription/change"`) {
+		t.Errorf("the page:\n%s", text)
+	}
+	if m := s.post(request["url"].(string), string(body)).by(alice).do().json(http.StatusOK); m["state"] != "preview" {
+		t.Errorf("the offer's request: %v", m)
+	}
+	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
+	if ways, _ := offered(); ways != "pass buy; pro manage; " {
+		t.Errorf("while it ends: %s", ways)
+	}
+	if text := page(); !strings.Contains(text, `action="/payments/portal"`) || !strings.Contains(text, "Manage your subscription") {
+		t.Errorf("the page while it ends:\n%s", text)
+	}
+}
+
+// TestTrueOffers: intervals and trials are said, and the cheapest way stands first.
+func TestTrueOffers(t *testing.T) {
+	s := newSite(t, func(set *setting) {
+		set.products = []config.Product{
+			{Name: "small", ID: "pdt_small", Credits: 10},
+			{Name: "quarter", ID: "pdt_quarter", Plan: "pro", Credits: 1000},
+			{Name: "large", ID: "pdt_large", Credits: 100},
+			{Name: "unsold", ID: "pdt_unsold", Credits: 100},
+			{Name: "euro", ID: "pdt_euro", Credits: 100},
+		}
+		set.sold = []dodosim.Product{
+			{ID: "pdt_small", Name: "Small", Price: 500, Currency: "USD"},
+			{ID: "pdt_quarter", Name: "Quarter", Price: 6000, Currency: "USD", TrialDays: 14, Every: dodosim.Period{Count: 3, Interval: dodosim.Month}},
+			{ID: "pdt_large", Name: "Large", Price: 3000, Currency: "USD"},
+			{ID: "pdt_euro", Name: "Euro", Price: 1, Currency: "EUR"},
+		}
+	})
+	list := s.get("/payments/products").do().json(http.StatusOK)["products"].([]any)
+	quarter := list[1].(map[string]any)
+	if quarter["interval"] != "month" || fmt.Sprint(quarter["interval_count"]) != "3" || fmt.Sprint(quarter["trial_days"]) != "14" {
+		t.Errorf("product: %v", quarter)
+	}
+	if small := list[0].(map[string]any); small["interval"] != nil || small["interval_count"] != nil || fmt.Sprint(small["trial_days"]) != "0" {
+		t.Errorf("product: %v", small)
+	}
+	no := httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Credits: 100}, Has: entitlement.Snapshot{}}
+	a, _ := s.get("/app").refused(no)
+	var order []string
+	for _, o := range a.problem(http.StatusPaymentRequired, "insufficient_credits")["offers"].([]any) {
+		order = append(order, o.(map[string]any)["product"].(string))
+	}
+	if got := strings.Join(order, " "); got != "large small quarter euro unsold" {
+		t.Errorf("order: %s", got)
+	}
+	a, _ = s.get("/app").asBrowser().refused(no)
+	if text := a.page(http.StatusPaymentRequired); !strings.Contains(text, "Quarter, 60.00 USD every 3 months, the first 14 days free") {
+		t.Errorf("the page:\n%s", text)
+	}
+}
+
+// TestOwed: what is owed is shown, and what is offered is enough to pay it, too.
+func TestOwed(t *testing.T) {
+	s := newSite(t, func(set *setting) { sellsPlans(set); set.signup = 0 })
+	payment := s.buys(alice, "pack10").PaymentID
+	c, err := s.gate.Hold(t.Context(), gateway.HoldRequest{Account: alice, Credits: 6, TTL: time.Minute})
+	must(t, err)
+	_, err = c.End(t.Context(), 6, nil)
+	must(t, err)
+	_, err = s.sim.Refund(payment, 0)
+	must(t, err)
+	must(t, s.sim.Flush(t.Context()))
+
+	if m := s.get("/payments/status").by(alice).do().json(http.StatusOK); fmt.Sprint(m["owed"]) != "6" || fmt.Sprint(m["credits"]) != "0" {
+		t.Errorf("status: %v", m)
+	}
+	refuse := func() map[string]any {
+		now, _, err := s.gate.Settle(t.Context(), alice)
+		must(t, err)
+		a, _ := s.get("/app").refused(httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Credits: 250}, Has: now.Snapshot})
+		return a.problem(http.StatusPaymentRequired, "insufficient_credits")
+	}
+	m := refuse()
+	if m["owed"] != 6.0 || m["available"] != 0.0 || !strings.Contains(m["detail"].(string), "owe 6") {
+		t.Errorf("%v", m)
+	}
+	offer := m["offers"].([]any)[0].(map[string]any)
+	if offer["quantity"] != 26.0 {
+		t.Errorf("offered: %v", offer)
+	}
+	body, err := json.Marshal(offer["request"].(map[string]any)["body"])
+	must(t, err)
+	_, session := s.order(alice, string(body))
+	s.pay(session, goodCard)
+	now, err := s.gate.Entitlement(t.Context(), alice)
+	must(t, err)
+	if now.Credits != 254 || now.Debt != 0 {
+		t.Errorf("after buying what was offered: %d credits, %d owed", now.Credits, now.Debt)
 	}
 }

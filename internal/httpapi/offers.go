@@ -2,24 +2,26 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"net/http"
+	"slices"
+	"strconv"
 
+	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // offerAnswer is a product that would satisfy a requirement, with the request
-// that buys it. price is for each of quantity pieces.
+// that gets it. price is for each of quantity pieces.
 type offerAnswer struct {
 	productAnswer
-	Quantity int64        `json:"quantity"`
-	Request  offerRequest `json:"request"`
-}
+	Quantity int64 `json:"quantity"`
+	// Action is what the request does: it buys, it changes the account's subscription, or
+	// it leads to the portal, because that subscription comes first.
+	Action  gateway.Way `json:"action"`
+	Request action      `json:"request"`
 
-type offerRequest struct {
-	Method string    `json:"method"`
-	URL    string    `json:"url"` // on this site
-	Body   offerBody `json:"body"`
+	every dodo.Period
 }
 
 type offerBody struct {
@@ -29,24 +31,81 @@ type offerBody struct {
 
 const checkoutRoute = "/checkout"
 
-// offers are the products of the catalog in its order, of which as many pieces as are
-// named would have satisfied the request.
-func (a *API) offers(no Refusal, catalog []gateway.Offer) []offerAnswer {
+// offers are the products of the catalog of which as many pieces as are named would have
+// satisfied the request, the cheapest first.
+func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) []offerAnswer {
+	held := a.heldBy(ctx, no)
 	var offers []offerAnswer
 	for _, o := range catalog {
 		quantity := no.Needs.Pieces(o.Product, o.Features, no.Has)
-		if quantity == 0 {
+		if quantity == 0 || quantity > 1 && o.IsSubscription() && !o.AllowMultiple {
 			continue
 		}
-		offers = append(offers, offerAnswer{
-			productAnswer: productOf(o), Quantity: quantity,
-			Request: offerRequest{
-				Method: http.MethodPost, URL: a.base.links + checkoutRoute,
-				Body: offerBody{Product: o.Name, Quantity: quantity},
-			},
-		})
+		offer := offerAnswer{productAnswer: productOf(o), Quantity: quantity, every: o.Every}
+		var inTheWay []gateway.Held
+		switch offer.Action, inTheWay = gateway.WayTo(o.Product, o.IsSubscription(), held); offer.Action {
+		case gateway.WayBuy:
+			offer.Request = a.actionAt(checkoutRoute, offerBody{Product: o.Name, Quantity: quantity})
+		case gateway.WayChange:
+			offer.Request = a.actionAt(changeRoute, changeBody{Product: o.Name, Subscription: inTheWay[0].ID})
+		case gateway.WayManage:
+			offer.Request = a.actionAt(portalRoute, struct{}{})
+		default:
+			continue
+		}
+		offers = append(offers, offer)
 	}
+	cheapestFirst(offers)
 	return offers
+}
+
+// heldBy are the subscriptions of the account that is refused. If they cannot be read,
+// everything is offered for sale, and the checkout says no.
+func (a *API) heldBy(ctx context.Context, no Refusal) []gateway.Held {
+	if !no.Has.Subscribed {
+		return nil
+	}
+	held, err := a.gateway.Subscriptions(ctx, no.Account)
+	if err != nil {
+		a.logger.Warn("subscriptions could not be read for a refusal", "error", err)
+	}
+	return held
+}
+
+// cheapestFirst sorts by what all pieces cost together. Amounts of different currencies are
+// not compared: the one of the catalog's first offer comes first, and what has no price last.
+func cheapestFirst(offers []offerAnswer) {
+	currencies := make(map[string]int)
+	for _, o := range offers {
+		if _, seen := currencies[o.currency()]; !seen && o.priced() {
+			currencies[o.currency()] = len(currencies)
+		}
+	}
+	slices.SortStableFunc(offers, func(x, y offerAnswer) int {
+		switch {
+		case !x.priced() || !y.priced():
+			return cmp.Compare(unpriced(x), unpriced(y))
+		case x.currency() != y.currency():
+			return cmp.Compare(currencies[x.currency()], currencies[y.currency()])
+		}
+		return cmp.Compare(*x.Price*x.Quantity, *y.Price*y.Quantity)
+	})
+}
+
+func (o offerAnswer) priced() bool { return o.Price != nil && o.Currency != nil }
+
+func (o offerAnswer) currency() string {
+	if o.Currency == nil {
+		return ""
+	}
+	return *o.Currency
+}
+
+func unpriced(o offerAnswer) int {
+	if o.priced() {
+		return 0
+	}
+	return 1
 }
 
 // Label is what the offer's button says.
@@ -55,10 +114,57 @@ func (o offerAnswer) Label() string {
 	if o.Quantity > 1 {
 		label = fmt.Sprintf("%d × %s", o.Quantity, label)
 	}
-	if o.Price != nil && o.Currency != nil {
-		label += ", " + money(*o.Price*o.Quantity, *o.Currency)
+	if o.Action == gateway.WayChange {
+		label = "Change to " + label
+	}
+	if o.priced() {
+		label += ", " + money(*o.Price*o.Quantity, *o.Currency) + every(o.every)
+	}
+	if o.TrialDays > 0 && o.Action == gateway.WayBuy {
+		label += fmt.Sprintf(", the first %s free", days(o.TrialDays))
 	}
 	return label
+}
+
+func days(n int64) string {
+	if n == 1 {
+		return "day"
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
+// forms are the buttons of the offers. What has to be settled in the portal first has one
+// button for all.
+func forms(offers []offerAnswer, returnTo string) []form {
+	var (
+		all    []form
+		portal *form
+	)
+	for _, o := range offers {
+		f := form{URL: o.Request.URL, Label: o.Label(), Note: o.Description, Fields: []formField{{"product", o.Product}}}
+		switch body := o.Request.Body.(type) {
+		case offerBody:
+			if body.Quantity > 1 {
+				f.Fields = append(f.Fields, formField{quantityField, strconv.FormatInt(body.Quantity, 10)})
+			}
+		case changeBody:
+			f.Fields = append(f.Fields, formField{"subscription", body.Subscription})
+		default:
+			portal = &form{URL: o.Request.URL, Label: "Manage your subscription"}
+			continue
+		}
+		if returnTo != "" {
+			f.Fields = append(f.Fields, formField{"return_to", returnTo})
+		}
+		all = append(all, f)
+	}
+	if portal != nil {
+		if returnTo != "" {
+			portal.Fields = []formField{{"return_to", returnTo}}
+		}
+		all = append(all, *portal)
+	}
+	return all
 }
 
 // minorDigits are how many digits a currency has behind the point where that is

@@ -21,6 +21,9 @@ type productAnswer struct {
 	// Price in minor units of Currency; both null while Dodo's price is unknown.
 	Price         *int64           `json:"price"`
 	Currency      *string          `json:"currency"`
+	Interval      *string          `json:"interval"`       // day, week, month or year; null: bought once, or not known
+	IntervalCount *int64           `json:"interval_count"` // of intervals between two charges
+	TrialDays     int64            `json:"trial_days"`     // that are free at first
 	Credits       int64            `json:"credits"`        // for each piece
 	CreditsEvery  *string          `json:"credits_every"`  // null: once, "month": for each month
 	CreditsExpire *config.Duration `json:"credits_expire"` // null: never
@@ -47,6 +50,7 @@ func productOf(o gateway.Offer) productAnswer {
 	}
 	if o.Priced {
 		p.Price, p.Currency = &o.Price, unlessZero(o.Currency)
+		p.Interval, p.IntervalCount, p.TrialDays = unlessZero(o.Every.Unit), unlessZero(o.Every.Count), o.TrialDays
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -59,13 +60,13 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code s
 	catalog := a.gateway.OffersNow(r.Context())
 	varyByAccept(w.Header())
 	if wants(r) != wantsHTML {
-		answer := a.refusalJSON(no, catalog)
+		answer := a.refusalJSON(r.Context(), no, catalog)
 		answer.problem.writeBody(w, answer.body)
 		return answer.problem.Code
 	}
 	p := no.problem()
 	p.writeHeader(w)
-	writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, a.offers(no, catalog)), formPolicy)
+	writePageOf(w, p.Status, "refusal", a.refusalPage(r, no, p, a.offers(r.Context(), no, catalog)), formPolicy)
 	return p.Code
 }
 
@@ -95,6 +96,7 @@ type refusalKey struct {
 	features string         // that are needed
 	needs    int64          // credits
 	has      int64          // credits
+	owed     int64          // credits
 	paid     bool
 }
 
@@ -104,7 +106,7 @@ type refusalAnswer struct {
 }
 
 // refusalJSON is the answer to a refusal for a program.
-func (a *API) refusalJSON(no Refusal, catalog []gateway.Offer) refusalAnswer {
+func (a *API) refusalJSON(ctx context.Context, no Refusal, catalog []gateway.Offer) refusalAnswer {
 	key, remembers := no.key(catalog)
 	if remembers {
 		if answer, ok := a.refusals.GetIfPresent(key); ok {
@@ -112,7 +114,7 @@ func (a *API) refusalJSON(no Refusal, catalog []gateway.Offer) refusalAnswer {
 		}
 	}
 	p := no.problem()
-	p.Members["offers"] = append([]offerAnswer{}, a.offers(no, catalog)...)
+	p.Members["offers"] = append([]offerAnswer{}, a.offers(ctx, no, catalog)...)
 	answer := refusalAnswer{problem: Problem{Status: p.Status, Code: p.Code}, body: p.json()}
 	if remembers {
 		a.refusals.Set(key, answer)
@@ -120,10 +122,10 @@ func (a *API) refusalJSON(no Refusal, catalog []gateway.Offer) refusalAnswer {
 	return answer
 }
 
-// key is what the answer follows from. One that names orders, or features that the
-// account has, is of one account alone, and not remembered.
+// key is what the answer follows from. One that names orders, subscriptions, or features
+// that the account has, is of one account alone, and not remembered.
 func (no Refusal) key(catalog []gateway.Offer) (key refusalKey, remembers bool) {
-	remembers = len(no.Pending) == 0
+	remembers = len(no.Pending) == 0 && !no.Has.Subscribed
 	if len(catalog) > 0 {
 		key.catalog = &catalog[0]
 	}
@@ -134,7 +136,7 @@ func (no Refusal) key(catalog []gateway.Offer) (key refusalKey, remembers bool) 
 		key.features = fmt.Sprintf("%q", need.Features) // they may have anything in them
 		remembers = remembers && len(no.Has.Features) == 0
 	case need.Credits > 0:
-		key.needs, key.has = need.Credits, no.Has.Credits
+		key.needs, key.has, key.owed = need.Credits, no.Has.Credits, no.Has.Debt
 	default:
 		key.paid = no.Has.HasPaid
 	}
@@ -154,7 +156,11 @@ func (no Refusal) problem() Problem {
 		p.Members["required"], p.Members["available"] = need.Features, append([]string{}, no.Has.Features...)
 	case need.Credits > 0:
 		p.Code, p.Detail = codeCredits, fmt.Sprintf("This needs %s, and you have %d.", creditsInWords(need.Credits), no.Has.Credits)
-		p.Members["required"], p.Members["available"] = need.Credits, no.Has.Credits
+		if no.Has.Debt > 0 {
+			p.Detail = fmt.Sprintf("This needs %s, and you owe %d from an earlier refund or dispute. What you buy pays for those first.",
+				creditsInWords(need.Credits), no.Has.Debt)
+		}
+		p.Members["required"], p.Members["available"], p.Members["owed"] = need.Credits, no.Has.Credits, no.Has.Debt
 	default:
 		p.Code, p.Detail = codePayment, "This is for customers who have bought something."
 		p.Members["required"], p.Members["available"] = true, no.Has.HasPaid
@@ -180,11 +186,9 @@ func creditsInWords(n int64) string {
 type refusalPage struct {
 	Title, Detail, Code string
 	Refresh             *refresh // none, but the head asks
-	Offers              []offerAnswer
-	Checkout            string // where the forms go
-	Home                string // the site
-	ReturnTo            string // where to land after buying; empty: the site's default
-	Waiting             string // the page of the newest order that waits to be paid
+	Forms               []form   // one for each offer
+	Home                string   // the site
+	Waiting             string   // the page of the newest order that waits to be paid
 }
 
 var refusalTitles = map[string]string{
@@ -195,13 +199,11 @@ var refusalTitles = map[string]string{
 }
 
 func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offerAnswer) refusalPage {
-	page := refusalPage{
-		Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code,
-		Offers: offers, Checkout: a.base.links + checkoutRoute, Home: a.site.Path("/"),
-	}
+	returnTo := "" // the site's default
 	if no.Target != nil {
-		page.ReturnTo = a.landingOf(r, no.Target(r))
+		returnTo = a.landingOf(r, no.Target(r))
 	}
+	page := refusalPage{Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code, Forms: forms(offers, returnTo), Home: a.site.Path("/")}
 	for _, o := range no.Pending {
 		if o.State == store.OrderOpen {
 			page.Waiting = a.base.link("/return", url.Values{orderParam: {o.ID}})

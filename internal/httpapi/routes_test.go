@@ -49,7 +49,7 @@ func TestStatus(t *testing.T) {
 
 	a := s.get("/payments/status").by(alice).do()
 	want := map[string]any{
-		"account": alice, "credits": json.Number("3"), "has_paid": false, "plan": "none", "plans": []any{}, "plan_status": "none",
+		"account": alice, "credits": json.Number("3"), "owed": json.Number("0"), "has_paid": false, "plan": "none", "plans": []any{}, "plan_status": "none",
 		"plan_expires_at": nil, "payment_date": nil, "features": []any{}, "pending": []any{},
 	}
 	if got := a.json(200); !reflect.DeepEqual(got, want) {
@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 	paid := s.clock.Now()
 	s.pay(session, dodosim.CardVisa)
 	want = map[string]any{
-		"account": alice, "credits": json.Number("503"), "has_paid": true, "plan": "pro", "plans": []any{"pro"}, "plan_status": "active",
+		"account": alice, "credits": json.Number("503"), "owed": json.Number("0"), "has_paid": true, "plan": "pro", "plans": []any{"pro"}, "plan_status": "active",
 		"plan_expires_at": paid.Add(30 * 24 * time.Hour).Format(time.RFC3339), "payment_date": paid.Format(time.RFC3339), "features": []any{}, "pending": []any{},
 	}
 	if got := s.get("/payments/status").by(alice).do().json(200); !reflect.DeepEqual(got, want) {
@@ -103,15 +103,15 @@ func TestProducts(t *testing.T) {
 	a := s.get("/payments/products").asBrowser().do()
 	want := []any{
 		map[string]any{
-			"product": "pack10", "title": "Ten <credits> & more", "description": "Ten credits", "price": json.Number("999"), "currency": "USD",
+			"product": "pack10", "title": "Ten <credits> & more", "description": "Ten credits", "price": json.Number("999"), "currency": "USD", "interval": nil, "interval_count": nil, "trial_days": json.Number("0"),
 			"credits": json.Number("10"), "credits_every": nil, "credits_expire": nil, "plan": nil, "lasts": nil,
 		},
 		map[string]any{ // free is not the same as unknown
-			"product": "pro", "title": "Pro", "description": "", "price": json.Number("0"), "currency": "EUR",
+			"product": "pro", "title": "Pro", "description": "", "price": json.Number("0"), "currency": "EUR", "interval": nil, "interval_count": nil, "trial_days": json.Number("0"),
 			"credits": json.Number("500"), "credits_every": nil, "credits_expire": "36h0m0s", "plan": "pro", "lasts": "30d",
 		},
 		map[string]any{
-			"product": "unsold", "title": "unsold", "description": "", "price": nil, "currency": nil,
+			"product": "unsold", "title": "unsold", "description": "", "price": nil, "currency": nil, "interval": nil, "interval_count": nil, "trial_days": json.Number("0"),
 			"credits": json.Number("0"), "credits_every": nil, "credits_expire": nil, "plan": "gold", "lasts": nil,
 		},
 	}

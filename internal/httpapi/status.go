@@ -21,6 +21,7 @@ import (
 type statusAnswer struct {
 	Account       string                 `json:"account"`
 	Credits       int64                  `json:"credits"`
+	Owed          int64                  `json:"owed"` // credits that the next ones pay first
 	HasPaid       bool                   `json:"has_paid"`
 	Plan          string                 `json:"plan"`  // the highest; "none" without access
 	Plans         []string               `json:"plans"` // all that give access, the highest first
@@ -154,7 +155,7 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 		return statusAnswer{}, err
 	}
 	answer := statusAnswer{
-		Account: who.Account, Credits: now.Credits, HasPaid: now.HasPaid,
+		Account: who.Account, Credits: now.Credits, Owed: now.Debt, HasPaid: now.HasPaid,
 		Plan: now.Plan, Plans: now.PlanNames(), PlanStatus: now.PlanStatus,
 		PlanExpiresAt: orNull(now.PlanExpiresAt), PaymentDate: orNull(now.PaymentDate),
 		Features: append([]string{}, now.Features...), // never null
