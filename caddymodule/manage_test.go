@@ -23,7 +23,7 @@ func TestManageThroughCaddy(t *testing.T) {
 			{ID: "pdt_pass", Price: 500, Currency: "USD"},
 		},
 	})
-	b.mustLoad(caddyfile(strings.Replace(severalPlans("bolt {{Dir}}/dodogate.db", ""), "allow_multiple", "", 1), usualGateway+`
+	b.mustLoad(caddyfile(severalPlans("bolt {{Dir}}/dodogate.db", ""), usualGateway+`
 	reverse_proxy {{Upstream}}`))
 	b.buys(sim, "alice", "basic")
 	sim.HoldWebhooks(true) // nothing below waits for one
@@ -38,7 +38,7 @@ func TestManageThroughCaddy(t *testing.T) {
 		status     int
 		says, plan string
 	}{
-		{"/checkout", `{"product":"pro"}`, http.StatusConflict, `"already_subscribed"`, "basic"},
+		{"/checkout", `{"product":"basic"}`, http.StatusConflict, `"already_subscribed"`, "basic"},
 		{"/subscription/cancel", `{}`, http.StatusOK, `"cancel_at_period_end":true`, "basic"},
 		{"/subscription/cancel", `{"undo":true}`, http.StatusOK, `"cancel_at_period_end":false`, "basic"},
 		{"/subscription/change", `{"product":"pro"}`, http.StatusOK, `"state":"preview"`, "basic"},

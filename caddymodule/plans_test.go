@@ -31,7 +31,6 @@ func severalPlans(store, ranking string) string {
 		product pro {
 			id   pdt_pro
 			plan pro
-			allow_multiple
 		}
 		product pass {
 			id    pdt_pass
@@ -95,9 +94,9 @@ func TestTwoPlans(t *testing.T) {
 			b.do("GET", "/payments/products", "") // from here on prices are known, and the cheapest stands first
 			b.holds("alice", "", "/basic/x basic; /pro/x pro; /either/x pass pro")
 			b.buys(sim, "alice", "basic")
-			b.holds("alice", "basic", "/pro/x pro; /either/x pass pro")
+			b.holds("alice", "basic", "/pro/x change:pro pro; /either/x change:pro pass pro")
 			b.buys(sim, "alice", "pass")
-			b.holds("alice", "basic day", "/pro/x pro")
+			b.holds("alice", "basic day", "/pro/x change:pro pro")
 			pro := b.buys(sim, "alice", "pro")
 			b.holds("alice", "pro basic day", "")
 			b.holds("bob", "", "/basic/x basic; /pro/x pro; /either/x pass pro")
@@ -107,7 +106,7 @@ func TestTwoPlans(t *testing.T) {
 			if err := sim.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			b.holds("alice", "basic day", "/pro/x pro")
+			b.holds("alice", "basic day", "/pro/x manage:pro pro")
 		})
 	}
 }
@@ -131,7 +130,12 @@ func (b *bench) holds(user, plans, refused string) {
 		}
 		var got []string
 		for _, o := range b.problem(a, http.StatusPaymentRequired, "plan_required")["offers"].([]any) {
-			got = append(got, o.(map[string]any)["product"].(string))
+			m := o.(map[string]any)
+			name := m["product"].(string)
+			if action := m["action"]; action != "buy" {
+				name = fmt.Sprintf("%s:%s", action, name)
+			}
+			got = append(got, name)
 		}
 		if strings.Join(got, " ") != want {
 			b.t.Errorf("%s with %v is offered %v, want %s", path, names, got, want)

@@ -65,10 +65,10 @@ type Product struct {
 	// credits never expire, unless CreditsExpire says otherwise. Default: charges on
 	// demand give nothing.
 	OnCharge Rates `json:"on_charge,omitempty"`
-	// AllowMultiple lets an account have the product beside another subscription, buy it
-	// again while it has its plan, and buy several pieces of a subscription at once.
-	// Default: no; such a checkout is refused, and the customer is led to a change of
-	// plan or to the customer portal.
+	// AllowMultiple lets an account buy the product while a subscription of it is for the
+	// same product or gives the same plan, and buy several pieces of a subscription at
+	// once. Default: no; such a checkout is refused, and the customer is led to the
+	// subscription.
 	AllowMultiple bool `json:"allow_multiple,omitempty"`
 	// MinAmount is the least that each piece must have brought, by currency (ISO
 	// 4217, upper case) in minor units, after discounts and before tax. What was

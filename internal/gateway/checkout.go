@@ -112,8 +112,7 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	}
 	// The first request of an account may be this one, and once it has bought
 	// something it is not new any more.
-	now, err := g.View(ctx, p.order.Account)
-	if err != nil {
+	if _, err := g.View(ctx, p.order.Account); err != nil {
 		return nil, err
 	}
 	site, err := g.ownSite(ctx)
@@ -122,7 +121,7 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	}
 	p.call = callFor(ctx, forCheckout, p.order.Account)
 	if req.IdempotencyKey == "" { // with a key it may be a repeat, which needs no call
-		if err := g.allow(ctx, p, now, req); err != nil {
+		if err := g.allow(ctx, p, req); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +138,7 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 	case store.Created, store.Resumed:
 	}
 	if req.IdempotencyKey != "" {
-		if err := g.allow(ctx, p, now, req); err != nil {
+		if err := g.allow(ctx, p, req); err != nil {
 			g.drop(ctx, p)
 			return nil, err
 		}
@@ -152,12 +151,12 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 }
 
 // allow refuses a checkout that may not be made now, or not beside what the account has.
-func (g *Gateway) allow(ctx context.Context, p *purchase, now *View, req *CheckoutRequest) error {
+func (g *Gateway) allow(ctx context.Context, p *purchase, req *CheckoutRequest) error {
 	if err := g.afford(p.call, req); err != nil {
 		return err
 	}
 	product, _ := g.Catalog.Named(p.order.Product)
-	return g.checkSecond(ctx, p.order.Account, now, product, p.order.Quantity)
+	return g.checkSecond(ctx, p.order.Account, product, p.order.Quantity)
 }
 
 // afford refuses a checkout that the budget would not let through to Dodo, before

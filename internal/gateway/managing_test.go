@@ -14,6 +14,7 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
+	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
@@ -22,6 +23,7 @@ import (
 var plansForSale = []config.Product{
 	{Name: "pack10", ID: "pdt_pack10", Credits: 10},
 	{Name: "pro", ID: "pdt_monthly", Plan: "pro", Credits: 100},
+	{Name: "weekly", ID: "pdt_weekly", Plan: "pro"},
 	{Name: "team", ID: "pdt_team", Plan: "team", Credits: 300},
 	{Name: "extra", ID: "pdt_reports", Plan: "extra", AllowMultiple: true},
 }
@@ -254,21 +256,119 @@ func TestManagingIsCounted(t *testing.T) {
 	}
 }
 
-// TestSecondSubscriptionAtAnotherGateway: what one gateway sold is known at the other.
+// TestSecondSubscriptionAtAnotherGateway: what one gateway sold is known at the other,
+// before any webhook.
 func TestSecondSubscriptionAtAnotherGateway(t *testing.T) {
 	each(t, settings{products: plansForSale, hold: true}, func(t *testing.T, w *world) {
 		second := w.newGateway(settings{products: plansForSale})
 		w.buy("alice", "pro") // nobody is told
 		for _, g := range []*gateway.Gateway{second, w.Gateway} {
-			for _, product := range []string{"pro", "team"} {
+			for _, product := range []string{"pro", "weekly"} {
 				if o, err := g.Checkout(t.Context(), who("alice"), wish(product)); !errors.Is(err, gateway.ErrSubscribed) {
 					t.Errorf("%s: %+v, %v", product, o, err)
 				}
 			}
 		}
-		w.order("alice", "extra")
-		w.order("alice", "pack10")
+		for _, product := range []string{"team", "extra", "pack10"} {
+			w.order("alice", product)
+		}
+		w.order("bob", "pro")
 	})
+}
+
+// outage is a Dodo that can be switched to refuse every read of a subscription.
+type outage struct {
+	dodo http.Handler
+	on   atomic.Bool
+}
+
+func (o *outage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if o.on.Load() && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/subscriptions") {
+		http.Error(w, "{}", http.StatusServiceUnavailable)
+		return
+	}
+	o.dodo.ServeHTTP(w, r)
+}
+
+// TestSecondSubscriptionWhileDodoIsSilent: a paid period is proof enough for a refusal. Once
+// it is over, nobody is told that they have a subscription, and nothing is sold either.
+func TestSecondSubscriptionWhileDodoIsSilent(t *testing.T) {
+	clock, o := newTimer(), new(outage)
+	w := newWorld(t, openBoltAt(t, clock.Now), settings{
+		products: plansForSale, clock: clock.Now, sleep: clock.Sleep, hold: true, glance: time.Millisecond,
+		between: func(sim http.Handler) http.Handler { o.dodo = sim; return o },
+	})
+	w.buy("alice", "pro")
+	w.deliverAll()
+	o.on.Store(true)
+	again := func() error {
+		_, err := w.Checkout(t.Context(), who("alice"), wish("pro"))
+		return err
+	}
+	if err := again(); !errors.Is(err, gateway.ErrSubscribed) {
+		t.Errorf("within the period: %v", err)
+	}
+	w.order("alice", "team")
+	clock.Move(40 * 24 * time.Hour)
+	if err := again(); !errors.Is(err, dodo.ErrUnavailable) {
+		t.Errorf("when the period is over: %v", err)
+	}
+	w.order("alice", "team")
+	o.on.Store(false)
+	w.sim.Tick()
+	if err := again(); !errors.Is(err, gateway.ErrSubscribed) { // it was renewed, and no webhook came
+		t.Errorf("when Dodo can be asked: %v", err)
+	}
+}
+
+// TestPaidOrderCounts: a subscription whose payment is known is not sold again, although
+// Dodo has not told of the subscription.
+func TestPaidOrderCounts(t *testing.T) {
+	o := new(outage)
+	w := newWorld(t, openBolt(t), settings{
+		products: plansForSale, hold: true, glance: time.Millisecond,
+		between: func(sim http.Handler) http.Handler { o.dodo = sim; return o },
+	})
+	bought := w.buyOrder("alice", "pro")
+	o.on.Store(true)
+	w.deliver(w.event("payment.succeeded"))
+	_, err := w.Checkout(t.Context(), who("alice"), wish("pro"))
+	if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || refused.Awaited != bought {
+		t.Errorf("%v, want a refusal for the order %s", err, bought)
+	}
+	w.order("alice", "team")
+	w.order("alice", "pack10")
+	o.on.Store(false)
+	w.deliverAll()
+	if _, err := w.Checkout(t.Context(), who("alice"), wish("pro")); !errors.Is(err, gateway.ErrSubscribed) {
+		t.Errorf("when all is known: %v", err)
+	}
+}
+
+// buyOrder is buy, and returns the order.
+func (w *world) buyOrder(account, product string) string {
+	w.t.Helper()
+	o := w.order(account, product)
+	_, err := w.sim.Pay(o.SessionID, dodosim.CardVisa)
+	must(w.t, err)
+	return o.ID
+}
+
+// TestOnePieceUnlessAllowed: several pieces of a subscription are refused before Dodo makes
+// a session, also when no prices were read yet.
+func TestOnePieceUnlessAllowed(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true})
+	req := wish("pro")
+	req.Quantity = 2
+	if _, err := w.Checkout(t.Context(), who("alice"), req); !errors.Is(err, gateway.ErrOnePiece) {
+		t.Errorf("two of pro: %v", err)
+	}
+	if n := w.sim.Calls("POST", "/checkouts"); n != 0 {
+		t.Errorf("%d sessions were asked for", n)
+	}
+	req.Product = "pack10"
+	_, err := w.Checkout(t.Context(), who("alice"), req)
+	must(t, err)
 }
 
 // refusing is a Dodo that refuses to change plans.

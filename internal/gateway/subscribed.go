@@ -3,126 +3,162 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// Way is how an account gets a product.
-type Way string
+// Action is what an account can do to get a product.
+type Action string
 
-// The ways.
+// The actions.
 const (
-	WayBuy    Way = "buy"    // by a checkout
-	WayChange Way = "change" // by changing a subscription that it has
-	WayManage Way = "manage" // its subscription comes first: in the portal
-	WayNone   Way = ""       // it has it
+	ActionBuy    Action = "buy"    // a checkout
+	ActionChange Action = "change" // change a subscription to the product
+	ActionManage Action = "manage" // resume, repair or end a subscription in the customer portal
 )
 
-// WayTo says how an account that holds these subscriptions gets a product, and which of
-// them is in the way of buying it. recurring says whether Dodo sells it as a subscription.
-//
-// Nobody is sold a second subscription, and nothing whose plan a subscription gives
-// already, unless the product allows it: the customer would be charged for both.
-func WayTo(p config.Product, recurring bool, held []Held) (Way, []Held) {
-	if p.AllowMultiple {
-		return WayBuy, nil
-	}
-	var inTheWay []Held
-	for _, h := range held {
-		if recurring || p.Plan != "" && p.Plan == h.Product.Plan {
-			inTheWay = append(inTheWay, h)
-		}
-	}
-	switch {
-	case len(inTheWay) == 0:
-		return WayBuy, nil
-	case len(inTheWay) > 1:
-		return WayManage, inTheWay
-	}
-	switch one := inTheWay[0]; {
-	case one.Changeable() && (one.Product.ID == p.ID || !recurring):
-		return WayNone, inTheWay
-	case one.Changeable():
-		return WayChange, inTheWay
-	}
-	return WayManage, inTheWay
+// Way is one way for an account to get a product.
+type Way struct {
+	Action Action
+	From   Held // the subscription that is changed or managed; zero for a checkout
 }
 
-// checkSecond refuses a checkout whose customer would be charged twice, or for something
-// that never ends and is there already. What this gateway knows may be old, so Dodo is
-// asked before anybody is refused, and about open orders before anybody is let through.
-// now is what the account may do.
-func (g *Gateway) checkSecond(ctx context.Context, account string, now *View, p config.Product, quantity int64) error {
+// InTheWay are the subscriptions because of which a product is not sold to their account:
+// they are charged again, and are for the same product or give the same plan. The customer
+// would pay twice for one thing. A product with AllowMultiple is always sold, so is every
+// other plan, and so is a plan that the account was promised and does not have.
+func InTheWay(p config.Product, held []Held) []Held {
 	if p.AllowMultiple {
 		return nil
 	}
-	if sold, known := g.offers.soldNow(p.ID); known && sold.Recurring && quantity > 1 {
-		return ErrOnePiece
-	}
-	if p.Lasts == 0 && p.Plan != "" { // it may be one, and its webhook may be lost
-		var err error
-		if now, _, err = g.Settle(ctx, account); err != nil {
-			return err
+	var all []Held
+	for _, h := range held {
+		if h.Renews() && !h.Withheld && h.gives(p) {
+			all = append(all, h)
 		}
 	}
-	if hasForEver(now.Snapshot, p) {
-		return &SubscriptionsError{Reason: ErrSubscribed, Product: p}
+	return all
+}
+
+// gives reports whether a subscription is for a product, or for another one with its plan.
+func (h Held) gives(p config.Product) bool {
+	return h.Product.ID == p.ID || p.Plan != "" && p.Plan == h.Product.Plan
+}
+
+// Ways are the ways for an account with these subscriptions to get a product, the best
+// first; none if it has the product. recurring says whether Dodo sells the product as a
+// subscription.
+//
+// A change comes before a second purchase, because most customers want one plan. It is only
+// there if it is clear which subscription would change. A subscription for the product that
+// has stopped comes before both: it may go on, and would be charged beside the new one.
+func Ways(p config.Product, recurring bool, held []Held) []Way {
+	inTheWay := InTheWay(p, held)
+	var ways []Way
+	stopped := slices.IndexFunc(held, func(h Held) bool { return h.stopped() && h.gives(p) && !p.AllowMultiple })
+	if stopped >= 0 {
+		ways = append(ways, Way{ActionManage, held[stopped]})
+	} else if from, ok := changesTo(p, recurring, held, inTheWay); ok {
+		ways = append(ways, Way{ActionChange, from})
 	}
-	if !now.Subscribed {
+	if len(inTheWay) == 0 {
+		ways = append(ways, Way{Action: ActionBuy})
+	}
+	return ways
+}
+
+// changesTo finds the one subscription that can change to a product.
+func changesTo(p config.Product, recurring bool, held, inTheWay []Held) (Held, bool) {
+	if !recurring || p.AllowMultiple {
+		return Held{}, false
+	}
+	among := held
+	if len(inTheWay) > 0 {
+		among = inTheWay
+	}
+	var found []Held
+	for _, h := range among {
+		if h.Changeable() && h.Product.ID != p.ID {
+			found = append(found, h)
+		}
+	}
+	if len(found) != 1 {
+		return Held{}, false
+	}
+	return found[0], true
+}
+
+// checkSecond refuses a checkout whose customer would pay twice for one thing, and one for
+// several pieces of a subscription. Before it refuses, it makes sure at Dodo. It also counts
+// a subscription whose payment is known and whose own webhook is late.
+func (g *Gateway) checkSecond(ctx context.Context, account string, p config.Product, quantity int64) error {
+	if p.AllowMultiple {
 		return nil
 	}
+	if quantity > 1 && g.recurs(ctx, p) {
+		return ErrOnePiece
+	}
+	if sold, known := g.offers.soldNow(p.ID); p.Plan == "" && !(known && sold.Recurring) {
+		return nil // a pack, which nothing is in the way of
+	}
+	now, _, err := g.Settle(ctx, account)
+	if err != nil {
+		return err
+	}
+	if err := g.checkAwaited(ctx, account, p); err != nil || !now.Subscribed {
+		return err
+	}
 	held, err := g.Subscriptions(ctx, account)
-	if err != nil || len(held) == 0 {
+	if err != nil {
 		return err
 	}
 	return g.checkHeld(ctx, account, p, held)
 }
 
-// mostReread bounds the subscriptions that Dodo is asked about before a refusal.
-const mostReread = 3
-
-func (g *Gateway) checkHeld(ctx context.Context, account string, p config.Product, held []Held) error {
-	recurring := g.recurs(ctx, p)
-	way, inTheWay := WayTo(p, recurring, held)
-	if way == WayBuy {
-		return nil
+// checkAwaited refuses a product if a subscription to it, or to its plan, is paid and Dodo
+// has not told of the subscription yet.
+func (g *Gateway) checkAwaited(ctx context.Context, account string, p config.Product) error {
+	orders, err := g.Awaited(ctx, account)
+	if err != nil {
+		return err
 	}
-	var still []Held
-	for i, h := range inTheWay {
-		if i < mostReread {
-			now, holding, err := g.rereadHeld(ctx, account, h.ID, "checkout")
-			if errors.Is(err, ErrNoSubscription) {
-				continue // Dodo does not know it
-			}
-			if err != nil {
-				return err
-			}
-			if !holding.Subscription.State.Ongoing(g.Clock()) {
-				continue
-			}
-			h = now
+	for _, o := range orders {
+		if bought, known := g.Catalog.Named(o.Product); known && (Held{Product: bought}).gives(p) {
+			return &SubscriptionsError{Reason: ErrSubscribed, Product: p, Awaited: o.ID}
 		}
-		still = append(still, h)
-	}
-	if way, inTheWay = WayTo(p, recurring, still); way != WayBuy {
-		return &SubscriptionsError{Reason: ErrSubscribed, Product: p, Way: way, Held: inTheWay}
 	}
 	return nil
 }
 
-// hasForEver reports whether the account has the product's plan without end, and the
-// product gives nothing else.
-func hasForEver(now entitlement.Snapshot, p config.Product) bool {
-	if p.Plan == "" || p.Credits > 0 {
-		return false
-	}
-	for _, plan := range now.Plans {
-		if plan.Name == p.Plan {
-			return plan.ExpiresAt.IsZero()
+// mostReread bounds the subscriptions that Dodo is asked about before a refusal.
+const mostReread = 3
+
+// checkHeld refuses a product if subscriptions are in the way, by what Dodo says about them
+// now. If Dodo cannot be asked, the period that is paid is proof enough. Once that is over,
+// nobody knows, and the error says so.
+func (g *Gateway) checkHeld(ctx context.Context, account string, p config.Product, held []Held) error {
+	inTheWay := InTheWay(p, held)
+	for i, h := range inTheWay[:min(len(inTheWay), mostReread)] {
+		now, _, err := g.rereadHeld(ctx, account, h.ID, "checkout")
+		switch {
+		case errors.Is(err, ErrNoSubscription):
+			now = Held{ID: h.ID, Product: h.Product, Status: entitlement.SubscriptionExpired} // Dodo does not know it
+		case err != nil && !g.Clock().Before(h.PeriodEnd):
+			return err
+		case err != nil:
+			continue
 		}
+		inTheWay[i] = now
 	}
-	return false
+	still := InTheWay(p, inTheWay)
+	if len(still) == 0 {
+		return nil
+	}
+	e := &SubscriptionsError{Reason: ErrSubscribed, Product: p, Held: still}
+	_, e.CanChange = changesTo(p, g.recurs(ctx, p), still, still)
+	return e
 }
 
 // recurs reports whether a product is a subscription, as [Offer.IsSubscription] does.

@@ -19,8 +19,8 @@ var (
 	ErrNoSubscription = errors.New("no such subscription")
 	// ErrAmbiguous: several subscriptions fit. It comes as a [*SubscriptionsError].
 	ErrAmbiguous = errors.New("several subscriptions fit")
-	// ErrSubscribed: the account has this plan, or a subscription, and would be charged
-	// twice. It comes as a [*SubscriptionsError].
+	// ErrSubscribed: a subscription of the account is for this product or gives its plan,
+	// and the customer would pay twice. It comes as a [*SubscriptionsError].
 	ErrSubscribed = errors.New("already subscribed")
 )
 
@@ -28,8 +28,11 @@ var (
 type SubscriptionsError struct {
 	Reason  error          // ErrAmbiguous or ErrSubscribed
 	Product config.Product // that was to be bought
-	Way     Way            // to get it instead
-	Held    []Held
+	Held    []Held         // newest period first
+	// CanChange: the first of Held can change to Product.
+	CanChange bool
+	// Awaited is an order that is paid and whose subscription Dodo has not told of yet.
+	Awaited string
 }
 
 func (e *SubscriptionsError) Error() string { return e.Reason.Error() }
@@ -46,11 +49,24 @@ type Held struct {
 	CancelAtEnd bool      // it ends with the period
 	PeriodEnd   time.Time // when it is charged again, or ends
 	OnDemand    bool
+	// Withheld: it gives no access although its period runs, because the payment was
+	// refunded, is disputed or was too small.
+	Withheld bool
 }
 
 // Changeable reports whether Dodo changes the plan of such a subscription.
 func (h Held) Changeable() bool {
 	return h.Status == entitlement.SubscriptionActive && !h.CancelAtEnd && !h.OnDemand
+}
+
+// Renews reports whether the subscription is charged again, if nobody does anything.
+func (h Held) Renews() bool {
+	return !h.CancelAtEnd && (h.Status == entitlement.SubscriptionActive || h.Status == entitlement.SubscriptionPastDue)
+}
+
+// stopped reports whether the subscription gives nothing now, and may go on.
+func (h Held) stopped() bool {
+	return h.Status == entitlement.SubscriptionOnHold || h.Status == entitlement.SubscriptionPaused || h.Renews() && h.Withheld
 }
 
 // maxHeld bounds the subscriptions of an account that are looked at.
@@ -65,7 +81,7 @@ func (g *Gateway) Subscriptions(ctx context.Context, account string) ([]Held, er
 	}
 	var all []Held
 	for _, ref := range subscriptionsOf(a) {
-		held, ongoing, err := g.held(ctx, account, ref)
+		held, ongoing, err := g.held(ctx, a, account, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -91,8 +107,8 @@ func subscriptionsOf(a entitlement.Account) []entitlement.Ref {
 	return refs[:min(len(refs), maxHeld)]
 }
 
-// held reads one of the account's subscriptions, and whether it goes on.
-func (g *Gateway) held(ctx context.Context, account string, ref entitlement.Ref) (Held, bool, error) {
+// held reads one of the account's subscriptions, and whether it goes on. a is the account.
+func (g *Gateway) held(ctx context.Context, a entitlement.Account, account string, ref entitlement.Ref) (Held, bool, error) {
 	object, err := g.Store.Object(ctx, account, ref)
 	if err != nil {
 		return Held{}, false, fmt.Errorf("read object: %w", err)
@@ -103,10 +119,13 @@ func (g *Gateway) held(ctx context.Context, account string, ref entitlement.Ref)
 	}
 	s := record.Subscription.State
 	product, _ := g.Catalog.ByID(s.ProductID)
+	now := g.Clock()
+	access := a.Standings[ref.String()].Renewal
 	return Held{
 		ID: ref.ID, Product: product, Quantity: s.Quantity, Status: s.Status,
 		CancelAtEnd: s.CancelAtEnd, PeriodEnd: s.PeriodEnd, OnDemand: s.OnDemand,
-	}, s.Ongoing(g.Clock()), nil
+		Withheld: access != nil && now.Before(s.PeriodEnd) && (!access.Access || !now.Before(access.Until)),
+	}, s.Ongoing(now), nil
 }
 
 // Which names one of an account's subscriptions: by Dodo's id, or by the product or the
@@ -148,7 +167,11 @@ func (g *Gateway) rereadHeld(ctx context.Context, account, id, cause string) (He
 	if _, err := g.apply(ctx, holding.Fact, cause, nil, nil); err != nil {
 		return Held{}, dodo.Holding{}, err
 	}
-	held, _, err := g.held(ctx, account, holding.Ref)
+	a, err := g.readAccount(ctx, account)
+	if err != nil {
+		return Held{}, dodo.Holding{}, err
+	}
+	held, _, err := g.held(ctx, a, account, holding.Ref)
 	return held, holding, err
 }
 

@@ -269,16 +269,21 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, at route) error {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := a.problemOf(err)
 	a.logFailure(r, p, err)
-	if held, ok := errors.AsType[*gateway.SubscriptionsError](err); ok {
-		a.failSubscribed(w, r, held)
+	if held, ok := errors.AsType[*gateway.SubscriptionsError](err); ok && errors.Is(err, gateway.ErrSubscribed) && wantsPage(r) {
+		a.writeSubscribed(w, p, held)
 		return
 	}
 	WriteProblem(w, r, p)
 }
 
-// problemOf is [ProblemOf] with links.
+// problemOf is [ProblemOf] with what only this site knows: its links, and the requests that
+// manage subscriptions.
 func (a *API) problemOf(err error) Problem {
-	return a.withLinks(ProblemOf(err))
+	p := ProblemOf(err)
+	if held, ok := errors.AsType[*gateway.SubscriptionsError](err); ok {
+		p.Members = a.membersOf(held)
+	}
+	return a.withLinks(p)
 }
 
 // withLinks adds the places of the site that the page of a problem leads to.

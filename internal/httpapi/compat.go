@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,6 +121,15 @@ func sayAs(w http.ResponseWriter, p Problem, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(text)
+}
+
+// withWays adds to the answer what a customer who would pay twice can do instead. The old
+// front ends pass over it, and show the sentence.
+func (p Problem) withWays(answer map[string]any) map[string]any {
+	if p.Code == codeSubscribed {
+		maps.Copy(answer, p.Members)
+	}
+	return answer
 }
 
 // banner is where the front end shows what became of an order: its landing place, with

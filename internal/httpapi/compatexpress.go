@@ -34,8 +34,5 @@ func (a *API) expressCheckout(w http.ResponseWriter, r *http.Request) error {
 
 // sayExpress says what went wrong as the integration's banner shows it.
 func sayExpress(w http.ResponseWriter, _ *http.Request, p Problem) {
-	sayAs(w, p, p.Status, struct {
-		Error string `json:"error"`
-		Code  string `json:"code"`
-	}{p.Detail, p.Code})
+	sayAs(w, p, p.Status, p.withWays(map[string]any{"error": p.Detail, "code": p.Code}))
 }

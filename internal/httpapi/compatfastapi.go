@@ -133,9 +133,7 @@ func sayFastAPI(w http.ResponseWriter, _ *http.Request, p Problem) {
 	if own, ok := fastAPIErrors[p.Code]; ok {
 		status, detail = own.status, own.detail
 	}
-	sayAs(w, p, status, struct {
-		Detail string `json:"detail"`
-	}{detail})
+	sayAs(w, p, status, p.withWays(map[string]any{"detail": detail}))
 }
 
 // priceTag is a product's price as the integration writes it, such as "$19"; "" while

@@ -25,6 +25,7 @@ func sellsPlans(set *setting) {
 		{Name: "pack10", ID: "pdt_pack10", Credits: 10},
 		{Name: "basic", ID: "pdt_basic", Plan: "basic", Credits: 100},
 		{Name: "pro", ID: "pdt_pro", Plan: "pro", Credits: 500},
+		{Name: "yearly", ID: "pdt_yearly", Plan: "pro", Credits: 6000},
 		{Name: "pass", ID: "pdt_pass", Plan: "pro", Lasts: config.Duration(24 * time.Hour)},
 		{Name: "club", ID: "pdt_club", Plan: "club", AllowMultiple: true},
 		{Name: "life", ID: "pdt_life", Plan: "life"},
@@ -33,6 +34,7 @@ func sellsPlans(set *setting) {
 		{ID: "pdt_pack10", Name: "Pack", Price: 500, Currency: "USD"},
 		{ID: "pdt_basic", Name: "Basic", Price: 900, Currency: "USD", Every: month},
 		{ID: "pdt_pro", Name: "Pro", Price: 1900, Currency: "USD", Every: month, TrialDays: 0},
+		{ID: "pdt_yearly", Name: "Pro by the year", Price: 19000, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Year}},
 		{ID: "pdt_pass", Name: "A day", Price: 100, Currency: "USD"},
 		{ID: "pdt_club", Name: "Club", Price: 300, Currency: "USD", Every: month},
 		{ID: "pdt_life", Name: "For life", Price: 9900, Currency: "USD"},
@@ -182,43 +184,93 @@ func TestPortalAfterRefund(t *testing.T) {
 	s.post("/payments/portal", `{}`).by(alice).do().json(http.StatusOK)
 }
 
-// TestAlreadySubscribed: nobody is charged twice, and the answer says what can be done.
+// TestAlreadySubscribed: a product or plan that a subscription renews is not sold again, and
+// the answer says what can be done. Everything else is sold.
 func TestAlreadySubscribed(t *testing.T) {
 	s := newSite(t, sellsPlans)
-	s.buys(alice, "pro")
-	s.buys("eve", "life")
-	checkout := func(who, body string) call { return s.post("/payments/checkout", body).by(who) }
+	sub := s.buys(alice, "pro").SubscriptionID
+	checkout := func(body string) call { return s.post("/payments/checkout", body).by(alice) }
 	before := s.sim.Calls("POST", "/checkouts")
 
-	m := checkout(alice, `{"product":"pro"}`).do().problem(http.StatusConflict, "already_subscribed")
-	if m["portal"] == nil || m["change"] != nil || m["undo"] != nil || len(m["subscriptions"].([]any)) != 1 {
+	m := checkout(`{"product":"pro"}`).do().problem(http.StatusConflict, "already_subscribed")
+	cancel, _ := m["cancel"].(map[string]any)
+	if m["portal"] == nil || m["change"] != nil || cancel["url"] != "/payments/subscription/cancel" || len(m["subscriptions"].([]any)) != 1 {
 		t.Errorf("the same again: %v", m)
 	}
-	m = checkout(alice, `{"product":"basic"}`).do().problem(http.StatusConflict, "already_subscribed")
+	m = checkout(`{"product":"yearly"}`).do().problem(http.StatusConflict, "already_subscribed")
 	change, _ := m["change"].(map[string]any)
-	if m["portal"] == nil || change["url"] != "/payments/subscription/change" {
-		t.Errorf("another: %v", m)
+	body, _ := change["body"].(map[string]any)
+	if m["portal"] == nil || m["cancel"] == nil || change["url"] != "/payments/subscription/change" || body["product"] != "yearly" || body["subscription"] != sub {
+		t.Errorf("its plan, by the year: %v", m)
 	}
-	checkout(alice, `{"product":"pass"}`).do().problem(http.StatusConflict, "already_subscribed")
-	checkout(alice, `{"plan":"basic"}`).with("Idempotency-Key", "k").do().problem(http.StatusConflict, "already_subscribed")
-	checkout("eve", `{"product":"life"}`).do().problem(http.StatusConflict, "already_subscribed")
+	checkout(`{"product":"pass"}`).do().problem(http.StatusConflict, "already_subscribed")
+	checkout(`{"product":"yearly"}`).with("Idempotency-Key", "k").do().problem(http.StatusConflict, "already_subscribed")
 	if n := s.sim.Calls("POST", "/checkouts") - before; n != 0 {
 		t.Errorf("%d sessions were made", n)
 	}
 
-	page := s.post("/payments/checkout", "product=basic").by(alice).asForm().do().page(http.StatusConflict)
-	for _, want := range []string{`action="/payments/subscription/change"`, `action="/payments/portal"`, "Change to Basic", `name="product" value="basic"`} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page lacks %s:\n%s", want, page)
-		}
+	for _, body := range []string{`{"product":"pack10","quantity":3}`, `{"product":"basic"}`, `{"product":"club"}`, `{"product":"life"}`} {
+		checkout(body).do().json(http.StatusCreated)
 	}
+	s.post("/payments/checkout", `{"product":"pro"}`).by(bob).do().json(http.StatusCreated)
+	if m := s.post(cancel["url"].(string), fmt.Sprintf(`{"subscription":%q}`, sub)).by(alice).do().json(http.StatusOK); m["cancel_at_period_end"] != true {
+		t.Errorf("the way to cancel: %v", m)
+	}
+	checkout(`{"product":"pro"}`).do().json(http.StatusCreated) // it does not renew any more
+}
 
-	for _, body := range []string{`{"product":"pack10","quantity":3}`, `{"product":"club"}`, `{"product":"life"}`} {
-		checkout(alice, body).do().json(http.StatusCreated)
+// TestAlreadySubscribedByForm: a form that would buy a subscription twice gets a page with
+// buttons, also from a client that takes anything.
+func TestAlreadySubscribedByForm(t *testing.T) {
+	for name, accept := range map[string][]string{"a browser": {browser}, "curl": {"*/*"}, "nothing said": nil} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, sellsPlans)
+			sub := s.buys(alice, "pro").SubscriptionID
+			form := s.post("/payments/checkout", "product=yearly").by(alice).asForm()
+			form.Header["Accept"] = accept
+			page := form.do().page(http.StatusConflict)
+			for _, want := range []string{
+				`action="/payments/subscription/change"`, "Change to Pro by the year", `name="product" value="yearly"`, `name="subscription" value="` + sub + `"`,
+				`action="/payments/portal"`, `action="/payments/subscription/cancel"`, "You keep it until 21 December 2026",
+			} {
+				if !strings.Contains(page, want) {
+					t.Errorf("the page lacks %s:\n%s", want, page)
+				}
+			}
+			form = s.post("/payments/checkout", "product=yearly").by(alice).asForm()
+			form.Header["Accept"] = []string{"application/json"}
+			form.do().problem(http.StatusConflict, "already_subscribed")
+		})
 	}
-	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
-	if m := checkout(alice, `{"product":"basic"}`).do().problem(http.StatusConflict, "already_subscribed"); m["undo"] == nil || m["change"] != nil {
-		t.Errorf("while it ends: %v", m)
+}
+
+// TestAlreadySubscribedForOldFronts: the front ends of the hand-written integrations get
+// their own kind of error, with the requests that help.
+func TestAlreadySubscribedForOldFronts(t *testing.T) {
+	for style, f := range map[config.CompatStyle]struct{ path, body, sentence string }{
+		config.Express: {"/api/payments/create-checkout", `{"credits":500}`, "error"},
+		config.FastAPI: {"/payment/create-checkout-session", `{"plan":"pro"}`, "detail"},
+	} {
+		t.Run(string(style), func(t *testing.T) {
+			s := newCompatSite(t, style, func(set *setting) {
+				set.products = []config.Product{{Name: "pro", ID: "pdt_month", Plan: "pro", Credits: 500}}
+				if style == config.Express {
+					set.products[0].Plan = "" // it is found by its credits
+				}
+				set.sold = append(set.sold, dodosim.Product{ID: "pdt_month", Price: 1900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}})
+			})
+			s.get("/payments/products").do()
+			s.buys(alice, "pro")
+			m := s.post(f.path, f.body).by(alice).do().json(http.StatusConflict)
+			if text, _ := m[f.sentence].(string); !strings.Contains(text, "subscription") {
+				t.Errorf("no sentence: %v", m)
+			}
+			for _, way := range []string{"portal", "cancel"} {
+				if to, _ := m[way].(map[string]any); to["method"] != "POST" {
+					t.Errorf("no way to %s: %v", way, m)
+				}
+			}
+		})
 	}
 }
 
@@ -294,7 +346,7 @@ func TestChangePlan(t *testing.T) {
 	}
 	must(t, s.sim.Flush(t.Context()))
 	payments = s.payments()
-	for _, again := range []string{`{"product":"pro","confirm":true}`, `{"plan":"pro"}`} {
+	for _, again := range []string{`{"product":"pro","confirm":true}`, `{"product":"pro"}`} {
 		if m = to(again).do().json(http.StatusOK); m["state"] != "unchanged" {
 			t.Errorf("again: %v", m)
 		}
@@ -395,52 +447,88 @@ func (s *site) dodoSays(method, path, body string) {
 	}
 }
 
-// TestOffersToSubscribers: who has a subscription is offered the change, not a second one;
-// the page's buttons and the JSON agree, and what they lead to is never a second charge.
+// TestOffersToSubscribers: an account that has a subscription is offered its change, and a
+// purchase beside it. The page's buttons and the JSON agree.
 func TestOffersToSubscribers(t *testing.T) {
 	s := newSite(t, sellsPlans)
 	s.get("/payments/products").do()
 	s.buys(alice, "basic")
-	wantsPro := func() httpapi.Refusal {
-		now, _, err := s.gate.Settle(t.Context(), alice)
-		must(t, err)
-		return httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Plans: []string{"pro"}}, Has: now.Snapshot}
-	}
-	offered := func() (ways string, m map[string]any) {
-		a, _ := s.get("/app").refused(wantsPro())
-		for _, o := range a.problem(http.StatusPaymentRequired, "plan_required")["offers"].([]any) {
-			m = o.(map[string]any)
-			ways += fmt.Sprintf("%v %v; ", m["product"], m["action"])
-		}
-		return ways, m
-	}
-	ways, pro := offered()
-	if ways != "pass buy; pro change; " {
-		t.Errorf("offers: %s", ways)
-	}
-	request := pro["request"].(map[string]any)
-	body, err := json.Marshal(request["body"])
-	must(t, err)
-	if pro["interval"] != "month" || pro["interval_count"] != 1.0 || request["url"] != "/payments/subscription/change" {
-		t.Errorf("offer: %v", pro)
+	pro, credits := entitlement.Requirement{Plans: []string{"pro"}}, entitlement.Requirement{Credits: 105}
+	offered := func(needs entitlement.Requirement, code string) (ways string, first map[string]any) {
+		return s.offered(alice, needs, code)
 	}
 	page := func() string {
-		a, _ := s.get("/app").asBrowser().refused(wantsPro())
+		a, _ := s.get("/app").asBrowser().refused(s.refusal(alice, pro))
 		return a.page(http.StatusPaymentRequired)
 	}
-	if text := page(); !strings.Contains(text, "Change to Pro, 19.00 USD every month") || !strings.Contains(text, `action="/payments/subscription/change"`) {
+	ways, first := offered(pro, "plan_required")
+	if ways != "pro change; yearly change; pass buy; pro buy; yearly buy; " {
+		t.Errorf("offers: %s", ways)
+	}
+	request := first["request"].(map[string]any)
+	body, err := json.Marshal(request["body"])
+	must(t, err)
+	if first["interval"] != "month" || first["interval_count"] != 1.0 || request["url"] != "/payments/subscription/change" {
+		t.Errorf("offer: %v", first)
+	}
+	text := page()
+	change, buy := strings.Index(text, "Change to Pro, 19.00 USD every month"), strings.Index(text, "A day, 1.00 USD")
+	if change < 0 || buy < change || !strings.Contains(text, `action="/payments/subscription/change"`) {
 		t.Errorf("the page:\n%s", text)
 	}
 	if m := s.post(request["url"].(string), string(body)).by(alice).do().json(http.StatusOK); m["state"] != "preview" {
 		t.Errorf("the offer's request: %v", m)
 	}
+	if ways, _ := offered(credits, "insufficient_credits"); ways != "pack10 buy; pro change; pro buy; yearly change; yearly buy; " {
+		t.Errorf("for credits: %s", ways)
+	}
 	s.post("/payments/subscription/cancel", `{}`).by(alice).do().json(http.StatusOK)
-	if ways, _ := offered(); ways != "pass buy; pro manage; " {
+	if ways, _ := offered(pro, "plan_required"); ways != "pass buy; pro buy; yearly buy; " {
 		t.Errorf("while it ends: %s", ways)
 	}
-	if text := page(); !strings.Contains(text, `action="/payments/portal"`) || !strings.Contains(text, "Manage your subscription") {
-		t.Errorf("the page while it ends:\n%s", text)
+}
+
+// TestOffersWhilePaused: a subscription that is stopped is led to the portal, and what it
+// gave can be bought again.
+func TestOffersWhilePaused(t *testing.T) {
+	s := newSite(t, sellsPlans)
+	s.get("/payments/products").do()
+	sub := s.buys(alice, "basic").SubscriptionID
+	s.clock.pass(time.Minute)
+	s.dodoSays("PATCH", "/subscriptions/"+sub, `{"status":"paused"}`)
+	must(t, s.sim.Flush(t.Context()))
+	for plan, want := range map[string]string{"basic": "basic manage; basic buy; ", "pro": "pass buy; pro buy; yearly buy; "} {
+		if ways, _ := s.offered(alice, entitlement.Requirement{Plans: []string{plan}}, "plan_required"); ways != want {
+			t.Errorf("for %s: %s", plan, ways)
+		}
 	}
+	a, _ := s.get("/app").asBrowser().refused(s.refusal(alice, entitlement.Requirement{Plans: []string{"basic"}}))
+	if text := a.page(http.StatusPaymentRequired); !strings.Contains(text, `action="/payments/portal"`) || !strings.Contains(text, "Manage your subscription") {
+		t.Errorf("the page:\n%s", text)
+	}
+	s.post("/payments/checkout", `{"product":"basic"}`).by(alice).do().json(http.StatusCreated)
+}
+
+// refusal is what a gate of the site refuses an account with.
+func (s *site) refusal(account string, needs entitlement.Requirement) httpapi.Refusal {
+	s.t.Helper()
+	now, _, err := s.gate.Settle(s.t.Context(), account)
+	must(s.t, err)
+	return httpapi.Refusal{Account: account, Needs: needs, Has: now.Snapshot}
+}
+
+// offered are the ways that a 402 offers, "product action; …", and its first offer.
+func (s *site) offered(account string, needs entitlement.Requirement, code string) (ways string, first map[string]any) {
+	s.t.Helper()
+	a, _ := s.get("/app").refused(s.refusal(account, needs))
+	for _, o := range a.problem(http.StatusPaymentRequired, code)["offers"].([]any) {
+		m := o.(map[string]any)
+		if first == nil {
+			first = m
+		}
+		ways += fmt.Sprintf("%v %v; ", m["product"], m["action"])
+	}
+	return ways, first
 }
 
 // TestTrueOffers: intervals and trials are said, and the cheapest way stands first.

@@ -11,15 +11,15 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// offerAnswer is a product that would satisfy a requirement, with the request
-// that gets it. price is for each of quantity pieces.
+// offerAnswer is one way to get a product that would satisfy a requirement, with the
+// request that does it. price is for each of quantity pieces.
 type offerAnswer struct {
 	productAnswer
 	Quantity int64 `json:"quantity"`
-	// Action is what the request does: it buys, it changes the account's subscription, or
-	// it leads to the portal, because that subscription comes first.
-	Action  gateway.Way `json:"action"`
-	Request action      `json:"request"`
+	// Action is what the request does: it buys, it says what a change of the account's
+	// subscription costs, or it leads to the portal, where a stopped subscription goes on.
+	Action  gateway.Action `json:"action"`
+	Request action         `json:"request"`
 
 	every dodo.Period
 }
@@ -32,7 +32,8 @@ type offerBody struct {
 const checkoutRoute = "/checkout"
 
 // offers are the products of the catalog of which as many pieces as are named would have
-// satisfied the request, the cheapest first.
+// satisfied the request, each with the ways to get it. Changes of a subscription come
+// first, unless credits are missing; then the cheapest comes first.
 func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) []offerAnswer {
 	held := a.heldBy(ctx, no)
 	var offers []offerAnswer
@@ -41,21 +42,20 @@ func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) [
 		if quantity == 0 || quantity > 1 && o.IsSubscription() && !o.AllowMultiple {
 			continue
 		}
-		offer := offerAnswer{productAnswer: productOf(o), Quantity: quantity, every: o.Every}
-		var inTheWay []gateway.Held
-		switch offer.Action, inTheWay = gateway.WayTo(o.Product, o.IsSubscription(), held); offer.Action {
-		case gateway.WayBuy:
-			offer.Request = a.actionAt(checkoutRoute, offerBody{Product: o.Name, Quantity: quantity})
-		case gateway.WayChange:
-			offer.Request = a.actionAt(changeRoute, changeBody{Product: o.Name, Subscription: inTheWay[0].ID})
-		case gateway.WayManage:
-			offer.Request = a.actionAt(portalRoute, struct{}{})
-		default:
-			continue
+		for _, way := range gateway.Ways(o.Product, o.IsSubscription(), held) {
+			offer := offerAnswer{productAnswer: productOf(o), Quantity: quantity, Action: way.Action, every: o.Every}
+			switch way.Action {
+			case gateway.ActionBuy:
+				offer.Request = a.actionAt(checkoutRoute, offerBody{Product: o.Name, Quantity: quantity})
+			case gateway.ActionChange:
+				offer.Request = a.actionAt(changeRoute, changeBody{Product: o.Name, Subscription: way.From.ID})
+			case gateway.ActionManage:
+				offer.Request = a.actionAt(portalRoute, struct{}{})
+			}
+			offers = append(offers, offer)
 		}
-		offers = append(offers, offer)
 	}
-	cheapestFirst(offers)
+	sortOffers(offers, no.Needs.Credits == 0)
 	return offers
 }
 
@@ -72,9 +72,10 @@ func (a *API) heldBy(ctx context.Context, no Refusal) []gateway.Held {
 	return held
 }
 
-// cheapestFirst sorts by what all pieces cost together. Amounts of different currencies are
-// not compared: the one of the catalog's first offer comes first, and what has no price last.
-func cheapestFirst(offers []offerAnswer) {
+// sortOffers puts changes first if changesFirst, then the cheapest, by what all pieces cost
+// together. Amounts of different currencies are not compared: the currency of the catalog's
+// first offer comes first, and offers without a price come last.
+func sortOffers(offers []offerAnswer, changesFirst bool) {
 	currencies := make(map[string]int)
 	for _, o := range offers {
 		if _, seen := currencies[o.currency()]; !seen && o.priced() {
@@ -82,14 +83,27 @@ func cheapestFirst(offers []offerAnswer) {
 		}
 	}
 	slices.SortStableFunc(offers, func(x, y offerAnswer) int {
+		if one, other := x.Action == gateway.ActionChange, y.Action == gateway.ActionChange; changesFirst && one != other {
+			return falseFirst(other, one)
+		}
 		switch {
 		case !x.priced() || !y.priced():
-			return cmp.Compare(unpriced(x), unpriced(y))
+			return falseFirst(!x.priced(), !y.priced())
 		case x.currency() != y.currency():
 			return cmp.Compare(currencies[x.currency()], currencies[y.currency()])
 		}
 		return cmp.Compare(*x.Price*x.Quantity, *y.Price*y.Quantity)
 	})
+}
+
+func falseFirst(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case y:
+		return -1
+	}
+	return 1
 }
 
 func (o offerAnswer) priced() bool { return o.Price != nil && o.Currency != nil }
@@ -101,26 +115,19 @@ func (o offerAnswer) currency() string {
 	return *o.Currency
 }
 
-func unpriced(o offerAnswer) int {
-	if o.priced() {
-		return 0
-	}
-	return 1
-}
-
 // Label is what the offer's button says.
 func (o offerAnswer) Label() string {
 	label := cmp.Or(o.Title, o.Product)
 	if o.Quantity > 1 {
 		label = fmt.Sprintf("%d × %s", o.Quantity, label)
 	}
-	if o.Action == gateway.WayChange {
+	if o.Action == gateway.ActionChange {
 		label = "Change to " + label
 	}
 	if o.priced() {
 		label += ", " + money(*o.Price*o.Quantity, *o.Currency) + every(o.every)
 	}
-	if o.TrialDays > 0 && o.Action == gateway.WayBuy {
+	if o.TrialDays > 0 && o.Action == gateway.ActionBuy {
 		label += fmt.Sprintf(", the first %s free", days(o.TrialDays))
 	}
 	return label
@@ -133,8 +140,7 @@ func days(n int64) string {
 	return fmt.Sprintf("%d days", n)
 }
 
-// forms are the buttons of the offers. What has to be settled in the portal first has one
-// button for all.
+// forms are the buttons of the offers. All that is done in the portal has one button.
 func forms(offers []offerAnswer, returnTo string) []form {
 	var (
 		all    []form

@@ -95,7 +95,7 @@ var problems = []struct {
 	{gateway.ErrChoice, 400, "invalid_request", "Name exactly one product, by product, plan or (to buy) credits."},
 	{gateway.ErrQuantity, 400, "invalid_quantity", fmt.Sprintf("quantity must be a whole number from 1 to %d.", config.MaxQuantity)},
 	{gateway.ErrOnePiece, 400, "invalid_quantity", "A subscription is bought one at a time."},
-	{gateway.ErrSubscribed, 409, "already_subscribed", "You have this already, or a subscription that comes first. You would be charged twice."},
+	{gateway.ErrSubscribed, 409, codeSubscribed, "You have a subscription for this already, and would pay twice."},
 	{gateway.ErrAmbiguous, 409, "ambiguous_subscription", "You have several subscriptions. Say which one."},
 	{gateway.ErrNoSubscription, 404, "no_subscription", "You have no such subscription, or it has ended."},
 	{gateway.ErrNoCustomer, 404, "no_customer", "You have bought nothing yet."},
@@ -152,6 +152,9 @@ const (
 	codeAnonymous   = "unauthenticated"
 	codeCredentials = "credentials_invalid"
 )
+
+// codeSubscribed is the code of [gateway.ErrSubscribed].
+const codeSubscribed = "already_subscribed"
 
 // retries says, by code, when to come again.
 var retries = map[string]time.Duration{

@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+)
+
+// membersOf is what a problem with subscriptions has besides its code: the subscriptions
+// and, for a customer who would pay twice, the requests that manage them.
+func (a *API) membersOf(e *gateway.SubscriptionsError) map[string]any {
+	members := map[string]any{"subscriptions": subscriptionsOf(e.Held)}
+	if !errors.Is(e, gateway.ErrSubscribed) {
+		return members
+	}
+	members["portal"] = a.actionAt(portalRoute, struct{}{})
+	if len(e.Held) > 0 {
+		members["cancel"] = a.actionAt(cancelRoute, cancelBody{Subscription: e.Held[0].ID})
+	}
+	if e.CanChange {
+		members["change"] = a.actionAt(changeRoute, changeBody{Product: e.Product.Name, Subscription: e.Held[0].ID})
+	}
+	if e.Awaited != "" {
+		members["pending"] = []string{e.Awaited}
+	}
+	return members
+}
+
+// wantsPage reports whether a refusal is a page: for a browser, and for the sender of a form
+// who does not say otherwise.
+func wantsPage(r *http.Request) bool {
+	preferred := wants(r)
+	return preferred == wantsHTML || preferred == wantsEither && mediaOf(r) == mediaForm
+}
+
+// subscribedPage is the data of pages/subscribed.html.
+type subscribedPage struct {
+	Title, Detail, Code string
+	Refresh             *refresh // none, but the head asks
+	Home                string   // the site
+	Waiting             string   // the page of the order whose subscription is not there yet
+	Forms               []form
+}
+
+// writeSubscribed answers a browser that would buy a subscription twice.
+func (a *API) writeSubscribed(w http.ResponseWriter, p Problem, e *gateway.SubscriptionsError) {
+	page := subscribedPage{Title: "You have this already", Detail: p.Detail, Code: p.Code, Home: p.Home}
+	if e.Awaited != "" {
+		page.Waiting = a.base.link("/return", url.Values{orderParam: {e.Awaited}})
+	}
+	if e.CanChange {
+		page.Title = "You have a subscription already"
+		page.Forms = append(page.Forms, form{
+			URL: a.base.links + changeRoute, Label: "Change to " + a.titleOf(e.Product.ID, e.Product.Name), Note: "You see what it costs before anything is charged.",
+			Fields: []formField{{"product", e.Product.Name}, {"subscription", e.Held[0].ID}},
+		})
+	}
+	page.Forms = append(page.Forms, form{URL: a.base.links + portalRoute, Label: "Manage my subscription"})
+	if len(e.Held) > 0 {
+		f := form{URL: a.base.links + cancelRoute, Label: "Cancel my subscription", Fields: []formField{{"subscription", e.Held[0].ID}}}
+		if end := e.Held[0].PeriodEnd; !end.IsZero() {
+			f.Note = "You keep it until " + end.UTC().Format("2 January 2006") + "."
+		}
+		page.Forms = append(page.Forms, f)
+	}
+	varyByAccept(w.Header())
+	p.writeHeader(w)
+	writePageOf(w, p.Status, "subscribed", page, formPolicy)
+}
