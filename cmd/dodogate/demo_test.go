@@ -44,8 +44,8 @@ type demo struct {
 }
 
 // newDemo prepares the shipped Caddyfile, on ports of its own and with an extra
-// line in its dodo block, and starts it.
-func newDemo(t *testing.T, storeLine string) *demo {
+// line in its dodo block, and starts it. edits are pairs of what is replaced and by what.
+func newDemo(t *testing.T, storeLine string, edits ...string) *demo {
 	t.Helper()
 	shipped, err := os.ReadFile("../../Caddyfile")
 	if err != nil {
@@ -68,6 +68,12 @@ func newDemo(t *testing.T, storeLine string) *demo {
 		if !strings.Contains(text, storeLine) {
 			t.Fatal("the shipped Caddyfile has no dodo block")
 		}
+	}
+	for i := 0; i+1 < len(edits); i += 2 {
+		if !strings.Contains(text, edits[i]) {
+			t.Fatalf("the shipped Caddyfile lacks %q", edits[i])
+		}
+		text = strings.Replace(text, edits[i], edits[i+1], 1)
 	}
 	d.run(text)
 	return d
