@@ -81,6 +81,7 @@ const loginGlobals = `{
 			id pdt_from_your_dashboard
 			credits 10
 		}
+PLANS
 	}
 }
 
@@ -91,7 +92,11 @@ const loginGlobals = `{
 func TestLoginPage(t *testing.T) {
 	page := &loginPage{t: t, left: blocksOf(t, "../docs/login.md")}
 	const curl = "Buy and spend with curl"
-	buying, spending := page.take(curl, "sh"), page.take(curl, "sh")
+	walk := walk{buying: page.take(curl, "sh"), spending: page.take(curl, "sh")}
+	const managing = "Manage a subscription with curl"
+	loginGlobals := strings.Replace(loginGlobals, "PLANS\n", page.take(managing, "caddyfile"), 1)
+	walk.subscribing, walk.cancelling = page.take(managing, "sh"), page.take(managing, "sh")
+	walk.changing, walk.opening = page.take(managing, "sh"), page.take(managing, "sh")
 	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 
 	for _, tt := range []struct {
@@ -141,8 +146,9 @@ func TestLoginPage(t *testing.T) {
 			}
 			config := loginGlobals + site
 			b, sim := run(t, config, places...)
-			l := &shopper{b, sim, buying, spending}
+			l := &shopper{b, sim, walk}
 			l.buys(token(nil), tt.account)
+			l.manages(token(nil))
 			l.rejects(map[string]string{
 				"expired": token(map[string]any{"exp": in(-time.Hour)}), "not yet valid": token(map[string]any{"nbf": in(time.Hour)}),
 				"another issuer": token(map[string]any{"iss": "https://evil.example"}), "an account that is a number": token(map[string]any{"sub": 5}),
@@ -179,8 +185,9 @@ func TestLoginPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, sim := run(t, loginGlobals+site, "app:3000", newLoginApp(t, ""), "/etc/app/public.pem", file)
-		l := &shopper{b, sim, buying, spending}
+		l := &shopper{b, sim, walk}
 		l.buys(issuer.Sign(map[string]any{"iss": "app", "exp": in(time.Hour), "user": map[string]any{"id": "u7"}}), "u7")
+		l.manages(issuer.Sign(map[string]any{"iss": "app", "exp": in(time.Hour), "user": map[string]any{"id": "u7"}}))
 	})
 
 	const session = "Your app's own session"
@@ -189,8 +196,9 @@ func TestLoginPage(t *testing.T) {
 		site := page.take(session, "caddyfile")
 		t.Run(fmt.Sprint("ask ", i+1), func(t *testing.T) {
 			b, sim := run(t, loginGlobals+site, "app:3000", newLoginApp(t, me))
-			l := &shopper{b, sim, buying, spending}
+			l := &shopper{b, sim, walk}
 			l.buys("alice", account)
+			l.manages("alice")
 			l.sees(account, "Cookie", "session_id=alice")
 			l.sees("", "Cookie", "session_id=stranger")
 			l.b.problem(b.do("POST", "/api/generate", "", "Cookie", "session_id=stranger"), 401, "unauthenticated")
@@ -294,11 +302,61 @@ func newLoginApp(t *testing.T, me string) string {
 	}), "http://")
 }
 
+// walk is what docs/login.md has for curl.
+type walk struct{ buying, spending, subscribing, cancelling, changing, opening string }
+
 // shopper is a customer with curl.
 type shopper struct {
-	b                *bench
-	sim              *dodosim.Simulator
-	buying, spending string
+	b   *bench
+	sim *dodosim.Simulator
+	walk
+}
+
+// answers runs commands of the page, each of which prints JSON.
+func (l *shopper) answers(commands, token string) (all []map[string]any) {
+	l.b.t.Helper()
+	out := l.curl(commands, token)
+	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+		var m map[string]any
+		if err := d.Decode(&m); err != nil {
+			l.b.t.Fatalf("%v: %s", err, out)
+		}
+		all = append(all, m)
+	}
+	if want := strings.Count(commands, "curl "); len(all) != want {
+		l.b.t.Fatalf("%d answers of %d: %s", len(all), want, out)
+	}
+	return all
+}
+
+// manages does what the page says: subscribe, pay, cancel, keep it, change the plan, and
+// open the portal. No webhook comes meanwhile.
+func (l *shopper) manages(token string) {
+	t := l.b.t
+	t.Helper()
+	order := l.answers(l.subscribing, token)[0]
+	session, _ := order["session_id"].(string)
+	if _, err := l.sim.Pay(session, "4242424242424242"); err != nil {
+		t.Fatalf("%v: %v", err, order)
+	}
+	for i, m := range l.answers(l.cancelling, token) {
+		if ending := i == 0; m["cancel_at_period_end"] != ending || m["plan"] != "basic" || m["status"] != "active" {
+			t.Errorf("cancelling, step %d: %v", i, m)
+		}
+	}
+	changed := l.answers(l.changing, token)
+	charge, _ := changed[0]["charge"].(map[string]any)
+	amount, _ := charge["amount"].(float64) // the difference, and a moment of the old period that is used up
+	if changed[0]["state"] != "preview" || amount < 1000 || amount > 1900 || charge["currency"] != "USD" {
+		t.Errorf("preview: %v", changed[0])
+	}
+	if changed[1]["state"] != "changed" || changed[2]["plan"] != "pro" {
+		t.Errorf("change: %v, then %v", changed[1], changed[2])
+	}
+	link, _ := l.answers(l.opening, token)[0]["portal_url"].(string)
+	if !strings.Contains(link, "/portal/") {
+		t.Errorf("portal: %q", link)
+	}
 }
 
 // curl runs commands of the page, and returns what they print.

@@ -53,6 +53,8 @@ func shop(t *testing.T, b *bench) *dodosim.Simulator {
 		Products: []dodosim.Product{
 			{ID: "pdt_pack10", Name: "Ten credits", Price: 500, Currency: "USD"},
 			{ID: "pdt_pro", Name: "Pro", Price: 1900, Currency: "USD"},
+			{ID: "pdt_your_basic", Name: "Basic, monthly", Price: 900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
+			{ID: "pdt_your_pro", Name: "Pro, monthly", Price: 1900, Currency: "USD", Every: dodosim.Period{Count: 1, Interval: dodosim.Month}},
 		},
 	})
 	sim.HoldWebhooks(true)

@@ -136,23 +136,33 @@ func (w Which) fits(h Held) bool {
 	return (w.ID == "" || w.ID == h.ID) && (w.Product == "" || w.Product == h.Product.Name) && (w.Plan == "" || w.Plan == h.Product.Plan)
 }
 
-// one finds the subscription that is meant. Somebody else's is not there.
+// one finds the subscription that is meant. Somebody else's is not there. Before it says that
+// there is none, Dodo is asked about what was paid a moment ago.
 func (g *Gateway) one(ctx context.Context, account string, which Which) (Held, error) {
 	if account == "" {
 		return Held{}, ErrAnonymous
 	}
-	all, err := g.Subscriptions(ctx, account)
+	fitting, err := g.fitting(ctx, account, which)
+	if err == nil && len(fitting) == 0 {
+		if _, _, err = g.Settle(ctx, account); err == nil {
+			fitting, err = g.fitting(ctx, account, which)
+		}
+	}
 	if err != nil {
 		return Held{}, err
 	}
-	all = slices.DeleteFunc(all, func(h Held) bool { return !which.fits(h) })
-	switch len(all) {
+	switch len(fitting) {
 	case 0:
 		return Held{}, ErrNoSubscription
 	case 1:
-		return all[0], nil
+		return fitting[0], nil
 	}
-	return Held{}, &SubscriptionsError{Reason: ErrAmbiguous, Held: all}
+	return Held{}, &SubscriptionsError{Reason: ErrAmbiguous, Held: fitting}
+}
+
+func (g *Gateway) fitting(ctx context.Context, account string, which Which) ([]Held, error) {
+	all, err := g.Subscriptions(ctx, account)
+	return slices.DeleteFunc(all, func(h Held) bool { return !which.fits(h) }), err
 }
 
 // rereadHeld reads one of the account's subscriptions at Dodo and applies what Dodo says, so
