@@ -321,6 +321,25 @@ func TestSecondSubscriptionWhileDodoIsSilent(t *testing.T) {
 	}
 }
 
+// TestChangeToWhatIsThere: a change to the plan of another subscription is refused as its
+// checkout is, because the customer would pay for it twice.
+func TestChangeToWhatIsThere(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true})
+	w.buy("alice", "pro")
+	w.buy("alice", "team")
+	w.deliverAll()
+	paid := w.paid()
+	for _, to := range []string{"team", "extra"} {
+		_, err := w.ChangePlan(t.Context(), who("alice"), gateway.PlanChange{From: gateway.Which{Plan: "pro"}, Product: to})
+		if refused := errors.Is(err, gateway.ErrSubscribed); refused != (to == "team") {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+	if n := w.paid() - paid; n != 0 { // extra costs less
+		t.Errorf("%d charges", n)
+	}
+}
+
 // TestPaidOrderCounts: a subscription whose payment is known is not sold again, although
 // Dodo has not told of the subscription.
 func TestPaidOrderCounts(t *testing.T) {

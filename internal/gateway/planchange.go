@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dodogate/dodogate/config"
@@ -203,8 +204,23 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 	}
 	if c.isMade() {
 		c.State = ChangeNone
+		return c, nil
+	}
+	if err := g.checkOthers(ctx, who.Account, c); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// checkOthers refuses a change to what another subscription of the account gives already,
+// for the reason that a checkout of it is refused.
+func (g *Gateway) checkOthers(ctx context.Context, account string, c *Change) error {
+	all, err := g.Subscriptions(ctx, account)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(all, func(h Held) bool { return h.ID == c.Held.ID })
+	return g.checkHeld(ctx, account, c.To, others)
 }
 
 // targetOf finds the product that is to be subscribed to: by its name, or the only

@@ -100,7 +100,7 @@ func (g *Gateway) checkSecond(ctx context.Context, account string, p config.Prod
 	if quantity > 1 && g.recurs(ctx, p) {
 		return ErrOnePiece
 	}
-	if sold, known := g.offers.soldNow(p.ID); p.Plan == "" && !(known && sold.Recurring) {
+	if sold, known := g.offers.soldNow(p.ID); p.Plan == "" && (!known || !sold.Recurring) {
 		return nil // a pack, which nothing is in the way of
 	}
 	now, _, err := g.Settle(ctx, account)
