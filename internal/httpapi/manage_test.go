@@ -473,6 +473,9 @@ func TestOffersToSubscribers(t *testing.T) {
 	}
 	text := page()
 	change, buy := strings.Index(text, "Change to Pro, 19.00 USD every month"), strings.Index(text, "A day, 1.00 USD")
+	if second := strings.Count(text, "A second subscription: you keep the one that you have"); second != 2 { // pro, by the month and by the year
+		t.Errorf("%d purchases are called a second subscription:\n%s", second, text)
+	}
 	if change < 0 || buy < change || !strings.Contains(text, `action="/payments/subscription/change"`) {
 		t.Errorf("the page:\n%s", text)
 	}

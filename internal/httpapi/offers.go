@@ -146,10 +146,17 @@ func forms(offers []offerAnswer, returnTo string) []form {
 		all    []form
 		portal *form
 	)
+	changes := make(map[string]bool) // products that a subscription can change to
+	for _, o := range offers {
+		changes[o.Product] = changes[o.Product] || o.Action == gateway.ActionChange
+	}
 	for _, o := range offers {
 		f := form{URL: o.Request.URL, Label: o.Label(), Note: o.Description, Fields: []formField{{"product", o.Product}}}
 		switch body := o.Request.Body.(type) {
 		case offerBody:
+			if changes[o.Product] {
+				f.Note = "A second subscription: you keep the one that you have, and pay for both."
+			}
 			if body.Quantity > 1 {
 				f.Fields = append(f.Fields, formField{quantityField, strconv.FormatInt(body.Quantity, 10)})
 			}
