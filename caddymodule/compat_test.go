@@ -279,7 +279,7 @@ func TestCompatWebhook(t *testing.T) {
 		style, address, unsigned string
 		status                   int
 	}{
-		{"express", "/api/payments/webhook", `{"error":"The webhook signature does not verify.","code":"webhook_signature_invalid"}`, 401},
+		{"express", "/api/payments/webhook", `{"code":"webhook_signature_invalid","error":"The webhook signature does not verify."}`, 401},
 		{"fastapi", "/payment/webhook/", `{"detail":"Invalid webhook signature"}`, 400},
 	} {
 		style, address := tt.style, tt.address
