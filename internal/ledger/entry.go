@@ -35,7 +35,8 @@ type book struct {
 	cause   string
 	now     time.Time
 	balance int64
-	moving  int64 // by Apply, what its targets give that others may have moved to them
+	moving  int64            // by Apply, what its targets give that others may have moved to them
+	renamed map[string]int64 // by Apply, what of a grant its targets gave by another name so far
 	entries []Entry
 }
 

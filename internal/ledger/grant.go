@@ -37,7 +37,7 @@ const (
 func (a Account) Apply(targets []Target, policy Policy, cause string, now time.Time) (Account, []Entry, error) {
 	b := newBook(a, cause, now)
 	b.sweep()
-	b.moving = b.raises(targets)
+	b.countMoves(targets)
 	for _, t := range targets {
 		if err := b.set(t, policy); err != nil {
 			return a, nil, fmt.Errorf("set grant %q: %w", t.ID, err)
@@ -68,10 +68,18 @@ func (b *book) set(t Target, policy Policy) error {
 	}
 	g.Amount = t.Amount
 	if change >= 0 {
-		b.enter(KindGrant, t.ID, g.raise(change, b.now))
+		renamed := min(change, b.renamed[t.ID])
+		if renamed > 0 {
+			b.renamed[t.ID] -= renamed
+		}
+		b.enter(KindGrant, t.ID, g.raise(change, renamed, b.now))
 	} else {
+		begun := max(0, -change-g.Waiting)
 		taken, over := g.clawBack(-change)
 		moved := min(over, b.moving)
+		if t.Into != "" {
+			moved = min(begun, b.moving) // spent or not, its heir gives it
+		}
 		b.moving -= moved
 		if policy == PolicyFloor && t.Into == "" {
 			g.Waived += over - moved
@@ -90,19 +98,30 @@ func (b *book) set(t Target, policy Policy) error {
 	return nil
 }
 
-// raises is how much the targets give that can be spent at once. What is taken back of other
-// ones beside it has only moved, so policy floor does not forgive it: what was spent of it
-// was spent of these.
-func (b *book) raises(targets []Target) int64 {
-	var sum int64
+// countMoves finds out how much the targets give that can be spent at once. What is taken
+// back of other ones beside it has only moved, so policy floor does not forgive it: what was
+// spent of it was spent of these.
+func (b *book) countMoves(targets []Target) {
+	var waived map[string]int64 // what [book.moveWaived] brings, by heir
+	for _, t := range targets {
+		if t.Into == "" || t.Into == t.ID {
+			continue
+		}
+		if b.renamed == nil {
+			b.renamed, waived = make(map[string]int64), make(map[string]int64)
+		}
+		g := b.Grants.At(t.ID)
+		b.renamed[t.Into] = min(b.renamed[t.Into]+max(0, g.Amount-t.Amount), Max)
+		waived[t.Into] = min(waived[t.Into]+g.Waived-min(g.Waived, g.Held), Max)
+	}
 	for _, t := range targets {
 		g := b.Grants.At(t.ID)
 		n := t.Amount - g.Amount
-		if n -= min(max(0, n), g.Waived); n > 0 && !b.now.Before(instant(t.StartsAt)) {
-			sum = min(sum+n, Max)
+		if n > 0 && !b.now.Before(instant(t.StartsAt)) {
+			kept := min(max(0, n-b.renamed[t.ID]), g.Waived+waived[t.ID])
+			b.moving = min(b.moving+n-kept, Max)
 		}
 	}
-	return sum
 }
 
 // moveWaived moves what was forgiven of a grant to the one that gives its credits
@@ -146,9 +165,10 @@ func (b *book) revive(g *Grant) error {
 func (b *book) room(g Grant) int64 { return Max - max(b.balance+b.waiting(), g.Left+g.Waiting) }
 
 // raise adds n, less what was forgiven before, to what is left, or to what waits if the
-// grant has not begun. It returns what that adds to the balance.
-func (g *Grant) raise(n int64, now time.Time) int64 {
-	kept := min(n, g.Waived)
+// grant has not begun. It returns what that adds to the balance. What was given by another
+// name before does not come back, so nothing was forgiven of it.
+func (g *Grant) raise(n, renamed int64, now time.Time) int64 {
+	kept := min(n-renamed, g.Waived)
 	g.Waived -= kept
 	if now.Before(g.StartsAt) {
 		g.Waiting += n - kept

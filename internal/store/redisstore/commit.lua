@@ -62,13 +62,22 @@ local function room(g)
 end
 
 -- moving is how much the targets give that can be spent at once, and that others of them may
--- have moved there: policy floor does not forgive as much.
-local moving = 0
+-- have moved there: policy floor does not forgive as much. renamed is, by heir, what the
+-- targets gave by another name so far, and brings what was forgiven of it.
+local moving, renamed, brings = 0, {}, {}
+local function count_renamed(id, target, into)
+  if not target or into == '' or into == id then return end
+  local g = find(id) or fresh()
+  renamed[into] = math.min((renamed[into] or 0) + math.max(0, g.amount - target), MAX)
+  brings[into] = math.min((brings[into] or 0) + g.waived - math.min(g.waived, g.held), MAX)
+end
 local function count_raise(id, target, starts)
   if not target or starts ~= '-' and now < tonumber(starts) then return end
   local g = find(id) or fresh()
   local change = target - g.amount
-  if change > g.waived then moving = math.min(moving + change - g.waived, MAX) end
+  if change <= 0 then return end
+  local kept = math.min(math.max(0, change - (renamed[id] or 0)), g.waived + (brings[id] or 0))
+  moving = math.min(moving + change - kept, MAX)
 end
 
 -- set brings a grant to its amount; false when that leaves the range.
@@ -92,7 +101,9 @@ local function set(id, target, expires, created, into, starts)
   if change < 0 and debt > MAX + change then return false end
   g.amount = target
   if change >= 0 then
-    local kept = math.min(change, g.waived)
+    local known = math.min(change, renamed[id] or 0)
+    if known > 0 then renamed[id] = renamed[id] - known end
+    local kept = math.min(change - known, g.waived)
     g.waived = g.waived - kept
     if starts ~= '-' and now < tonumber(starts) then
       g.waiting = g.waiting + change - kept
@@ -109,6 +120,7 @@ local function set(id, target, expires, created, into, starts)
     g.lapsed = g.lapsed - lapsed
     local spent = -change - waiting - taken - lapsed
     local moved = math.min(spent, moving)
+    if into ~= '' then moved = math.min(-change - waiting, moving) end -- spent or not, its heir gives it
     moving = moving - moved
     if floor and into == '' then
       g.waived = g.waived + spent - moved
@@ -132,6 +144,7 @@ local function set(id, target, expires, created, into, starts)
 end
 
 sweep(cause)
+for i = 14, last, 6 do count_renamed(ARGV[i], amount(ARGV[i + 1]), ARGV[i + 4]) end
 for i = 14, last, 6 do count_raise(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 5])) end
 for i = 14, last, 6 do
   if not set(ARGV[i], amount(ARGV[i + 1]), time(ARGV[i + 2]), time(ARGV[i + 3]), ARGV[i + 4], time(ARGV[i + 5])) then return packed({ 'range', ARGV[i] }) end

@@ -255,6 +255,15 @@ var holdTests = []test{
 		r.end("h", 1)
 		same(r, "entries", r.wrote(2), []line{{spent, "a", -1, 3}, {back, "a", -3, 0}})
 	}},
+	{"what is named otherwise does not come back to what was forgiven", func(r *rig) {
+		r.give("acc", "p", forever("a", 9), forever("c", 4))
+		r.spend("h", 13)
+		same(r, "taken back", r.take("p", ledger.PolicyFloor, forever("a", 6)), nil)
+		same(r, "named otherwise", r.take("p", ledger.PolicyFloor, into("b", "a", 0), forever("b", 6), forever("c", 1)),
+			[]line{{back, "a", -6, -6}, {back, "a", -3, -9}, {grant, "b", 3, -6}, {grant, "b", 6, 0}})
+		same(r, "given again", r.take("p", ledger.PolicyFloor, forever("b", 10), forever("c", 5)), []line{{grant, "b", 1, 1}, {grant, "c", 1, 2}})
+		same(r, "debt", r.account("acc").Ledger.Debt, 0)
+	}},
 	{"those that run out together are released in the order of their ids", func(r *rig) {
 		r.give("acc", "p", until(5*time.Hour, "a", 3), forever("b", 3))
 		r.placed("z", 3)
