@@ -82,7 +82,8 @@ type Account struct {
 }
 
 // Available is what can be spent at now: what is left in the grants that have begun
-// and not expired, once the holds that have run out are released. Never below 0.
+// and not expired, once the holds that have run out are released and debt is paid. Never
+// below 0.
 func (a Account) Available(now time.Time) int64 {
 	available, _ := a.AvailableOrOwed(now)
 	return available
@@ -91,13 +92,9 @@ func (a Account) Available(now time.Time) int64 {
 // AvailableOrOwed is what can be spent at now or, if that is 0, how many of the credits
 // that come next pay debt.
 func (a Account) AvailableOrOwed(now time.Time) (available, owed int64) {
-	for _, h := range a.Holds {
-		if h.Expired(now) {
-			b := newBook(a, "", now)
-			b.sweep()
-			a = b.Account
-			break
-		}
+	unseen := func(g Grant) bool { return g.Due(now) && g.Expired(now) } // it paid debt before it ended
+	if hasExpired(maps.Values(a.Holds), now) || a.Debt > 0 && slices.ContainsFunc(a.Grants, unseen) {
+		a = a.At(now)
 	}
 	sum := -a.Debt
 	for _, g := range a.Grants {

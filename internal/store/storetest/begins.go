@@ -131,6 +131,16 @@ var beginTests = []test{
 		same(r, "debt", r.account("acc").Ledger.Debt, 0)
 		same(r, "entries", r.wrote(3), []line{{grant, "b", 10, 4}, {spent, "b", -4, 0}})
 	}},
+	{"pays what is owed, though it ended before anybody looked", func(r *rig) {
+		r.give("acc", "p", forever("a", 10), from(time.Hour, "b", 4), from(2*time.Hour, "c", 10))
+		r.spend("h", 6)
+		same(r, "claw-back", r.take("p", ledger.PolicyDebt, forever("a", 0)), []line{{back, "a", -10, -6}})
+		r.clock.Move(2 * time.Hour)
+		same(r, "available", r.available(), 8)
+		r.spend("i", 8)
+		same(r, "available after", r.available(), 0)
+		same(r, "entries", r.wrote(3), []line{{grant, "b", 4, -2}, {grant, "c", 10, 8}, {spent, "c", -8, 0}})
+	}},
 	{"given by another grant from now on", func(r *rig) {
 		r.give("acc", "p", from(time.Hour, "b", 10))
 		moved := from(time.Hour, "b", 0)
