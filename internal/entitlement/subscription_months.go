@@ -42,10 +42,12 @@ func (s SubscriptionState) access() Access {
 	case SubscriptionActive, SubscriptionPastDue:
 		a.Last = s.At
 	case SubscriptionOnHold, SubscriptionPaused, SubscriptionFailed, SubscriptionExpired:
-		a.Stops = []time.Time{s.stopped()}
+		a.Stops = s.stops()
 	case SubscriptionCancelled:
-		if !s.CancelAtEnd {
-			a.Stops = []time.Time{s.stopped()}
+		if s.CancelAtEnd {
+			a.Last = sooner(s.At, s.PeriodEnd)
+		} else {
+			a.Stops = s.stops()
 		}
 	}
 	if s.Status != SubscriptionCancelled && !s.StoppedAt.IsZero() {
@@ -54,12 +56,14 @@ func (s SubscriptionState) access() Access {
 	return a
 }
 
-// stopped is when a body says that access stopped, or when it says so.
-func (s SubscriptionState) stopped() time.Time {
-	if !s.StoppedAt.IsZero() {
-		return s.StoppedAt
+// stops are when a body says that access stopped, and when it says so. The first is wrong if
+// there was access later: Dodo may name the time at which a cancellation was scheduled, or
+// the start of a pause that is over.
+func (s SubscriptionState) stops() []time.Time {
+	if s.StoppedAt.IsZero() {
+		return []time.Time{s.At}
 	}
-	return s.At
+	return []time.Time{s.StoppedAt, s.At}
 }
 
 func (a Access) merge(b Access) Access {
@@ -81,10 +85,11 @@ func (a Access) merge(b Access) Access {
 func (s Subscription) stops() time.Time {
 	stop := s.State.ExpiresAt
 	if a := s.State.access(); len(a.Stops) > 0 {
-		stop = sooner(stop, a.Stops[0])
-		if len(s.Access.Stops) > 0 {
-			stop = sooner(stop, s.Access.Stops[0])
+		at := s.State.At
+		if a = s.Access.merge(a); len(a.Stops) > 0 {
+			at = a.Stops[0]
 		}
+		stop = sooner(stop, at)
 	}
 	return stop
 }
