@@ -35,11 +35,11 @@ func TestChangePlanIsSentOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int32
-			var body map[string]any
+			sent := make(chan []byte, 8)
 			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls.Add(1)
 				said, _ := io.ReadAll(r.Body)
-				_ = json.Unmarshal(said, &body)
+				sent <- said
 				if r.Method != http.MethodPost || r.URL.Path != "/subscriptions/sub_1/change-plan" {
 					t.Errorf("%s %s", r.Method, r.URL.Path)
 				}
@@ -58,7 +58,11 @@ func TestChangePlanIsSentOnce(t *testing.T) {
 				t.Errorf("%v; unknown: %v", err, dodo.Unknown(err))
 			}
 			if n := calls.Load(); n != 1 {
-				t.Errorf("it was sent %d times", n)
+				t.Fatalf("it was sent %d times", n)
+			}
+			var body map[string]any
+			if err := json.Unmarshal(<-sent, &body); err != nil {
+				t.Error(err)
 			}
 			addons, _ := body["addons"].([]any)
 			if body["product_id"] != "pdt_1" || body["quantity"] != 1.0 || body["proration_billing_mode"] != "prorated_immediately" ||
