@@ -28,6 +28,9 @@ var (
 	ErrEnding = errors.New("the subscription is about to end")
 	// ErrInactive: the subscription is not active.
 	ErrInactive = errors.New("the subscription is not active")
+	// ErrWithheld: what was paid for its period was given back, is disputed or was too little.
+	// Dodo would count the whole period as paid in the price of the change.
+	ErrWithheld = errors.New("the subscription's period is not paid for")
 	// ErrOnDemand: it is charged on demand, and has no plan to change.
 	ErrOnDemand = errors.New("the subscription is charged on demand")
 	// ErrOnePiece: Dodo sells one piece of a subscription.
@@ -205,6 +208,9 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 	if c.isMade() {
 		c.State = ChangeNone
 		return c, nil
+	}
+	if now.Withheld {
+		return nil, ErrWithheld
 	}
 	if err := g.checkOthers(ctx, who.Account, c); err != nil {
 		return nil, err

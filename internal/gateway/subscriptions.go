@@ -54,9 +54,10 @@ type Held struct {
 	Withheld bool
 }
 
-// Changeable reports whether Dodo changes the plan of such a subscription.
+// Changeable reports whether the plan of the subscription can change: Dodo must allow it, and
+// the period must be paid for, because the price of a change counts what is left of it.
 func (h Held) Changeable() bool {
-	return h.Status == entitlement.SubscriptionActive && !h.CancelAtEnd && !h.OnDemand
+	return h.Status == entitlement.SubscriptionActive && !h.CancelAtEnd && !h.OnDemand && !h.Withheld
 }
 
 // Renews reports whether the subscription is charged again, if nobody does anything.

@@ -106,6 +106,7 @@ var problems = []struct {
 	{gateway.ErrChangeScheduled, 409, "change_scheduled", "Another change of this subscription is scheduled. See the customer portal."},
 	{gateway.ErrEnding, 409, "subscription_ending", "This subscription ends with its period. Undo that first."},
 	{gateway.ErrInactive, 409, "subscription_inactive", "This subscription is not active. See the customer portal."},
+	{gateway.ErrWithheld, 409, "subscription_unpaid", "The current period of this subscription is not paid for: the payment was given back, is disputed or was too small. Its plan can change after the next payment."},
 	{gateway.ErrOnDemand, 409, "subscription_on_demand", "This subscription has no plan that could be changed."},
 	{gateway.ErrChangeLost, 503, "change_unknown", "The payment provider's answer was lost. Whether your plan has changed will be seen in two minutes; a repeat charges nothing twice."},
 	{gateway.ErrDiscountCode, 422, "discount_code_invalid", "discount_code cannot be used for this purchase."},
