@@ -185,7 +185,7 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 	if req.DiscountCode != "" && !discountCode.MatchString(req.DiscountCode) {
 		return ErrDiscountCode
 	}
-	site := g.siteOf(req)
+	site := g.siteOr(req.Site)
 	base, ok := site.Base(req.Scheme, req.Host)
 	if !ok {
 		return ErrNoPublicURL
@@ -206,9 +206,10 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 	return nil
 }
 
-func (g *Gateway) siteOf(req *CheckoutRequest) *config.Site {
-	if req.Site != nil {
-		return req.Site
+// siteOr is the part of the site that a request came in at; nil is that of the gateway.
+func (g *Gateway) siteOr(part *config.Site) *config.Site {
+	if part != nil {
+		return part
 	}
 	return &g.Site
 }
@@ -311,7 +312,7 @@ func (g *Gateway) noteAddress(ctx context.Context, order store.Order) {
 // describe is what Dodo is asked for.
 func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order, site string) {
 	product, _ := g.Catalog.Named(order.Product)
-	at := g.siteOf(req)
+	at := g.siteOr(req.Site)
 	base, _ := at.Base(req.Scheme, req.Host)
 	back := base + at.Path(req.BasePath) + "/return?order=" + url.QueryEscape(order.ID)
 	*wish = dodo.Checkout{

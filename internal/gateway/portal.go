@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -23,6 +24,8 @@ var (
 type PortalRequest struct {
 	ReturnTo     string // where the portal leads back to; must be allowed; empty: the default
 	Scheme, Host string // where the request came in
+	// Site is the part of the site that it came in at. Default: that of the gateway.
+	Site *config.Site
 }
 
 // Portal makes a link to Dodo's customer portal. Whoever has the link acts as the
@@ -33,11 +36,12 @@ func (g *Gateway) Portal(ctx context.Context, who Identity, req PortalRequest) (
 	if who.Account == "" {
 		return "", ErrAnonymous
 	}
-	base, ok := g.Site.Base(req.Scheme, req.Host)
+	site := g.siteOr(req.Site)
+	base, ok := site.Base(req.Scheme, req.Host)
 	if !ok {
 		return "", ErrNoPublicURL
 	}
-	back, err := g.Site.Landing(req.ReturnTo, base)
+	back, err := site.Landing(req.ReturnTo, base)
 	if err != nil {
 		return "", err
 	}

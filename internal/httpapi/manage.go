@@ -34,7 +34,7 @@ type portalAnswer struct {
 
 // portal serves POST /portal, with {"return_to": "https://…"} or {}.
 func (a *API) portal(w http.ResponseWriter, r *http.Request) error {
-	req := gateway.PortalRequest{Scheme: scheme(r), Host: r.Host}
+	req := gateway.PortalRequest{Scheme: scheme(r), Host: r.Host, Site: a.site}
 	return serveChange(a, w, r, change[portalAnswer]{
 		takes: fields{"return_to": &req.ReturnTo},
 		run: func(ctx context.Context, who gateway.Identity) (portalAnswer, error) {
@@ -109,12 +109,12 @@ func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 // landingAt is where a form leads in the end. A JSON client goes nowhere, so that a site
 // without an address of its own does not matter to it.
 func (a *API) landingAt(r *http.Request, returnTo string) (string, error) {
-	base, ok := a.gateway.Site.Base(scheme(r), r.Host)
+	base, ok := a.site.Base(scheme(r), r.Host)
 	if !ok {
 		if returnTo == "" && mediaOf(r) != mediaForm {
 			return "", nil
 		}
 		return "", gateway.ErrNoPublicURL
 	}
-	return a.gateway.Site.Landing(returnTo, base)
+	return a.site.Landing(returnTo, base)
 }
