@@ -2,7 +2,9 @@ package gateway_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/gateway"
 )
@@ -41,6 +43,39 @@ func TestChangeOfUnpaidPeriod(t *testing.T) {
 				}
 			}
 			w.has("alice", 0, false)
+		})
+	}
+}
+
+// TestChangeToWhatIsPaid: a change to what the account has just paid for in a checkout is
+// refused, also if the webhooks of that subscription, or all of that checkout, are late.
+func TestChangeToWhatIsPaid(t *testing.T) {
+	for name, late := range map[string]bool{"all webhooks are late": true, "the subscription's webhooks are late": false} {
+		t.Run(name, func(t *testing.T) {
+			o := new(outage)
+			w := newWorld(t, openBolt(t), settings{
+				products: plansForSale, hold: true, glance: time.Millisecond,
+				between: func(sim http.Handler) http.Handler { o.dodo = sim; return o },
+			})
+			w.buy("alice", "pro")
+			w.deliverAll()
+			w.buyOrder("alice", "team")
+			if !late {
+				o.on.Store(true) // so that nothing but the payment is known
+				w.deliver(w.event("payment.succeeded"))
+				o.on.Store(false)
+			}
+			paid := w.paid()
+			wish := gateway.PlanChange{From: gateway.Which{Product: "pro"}, Product: "team"}
+			if _, err := w.ChangePlan(t.Context(), who("alice"), wish); !errors.Is(err, gateway.ErrSubscribed) {
+				t.Errorf("change: %v", err)
+			}
+			if _, err := w.PreviewChange(t.Context(), who("alice"), wish); !errors.Is(err, gateway.ErrSubscribed) {
+				t.Errorf("preview: %v", err)
+			}
+			if n := w.paid() - paid; n != 0 {
+				t.Errorf("%d charges", n)
+			}
 		})
 	}
 }

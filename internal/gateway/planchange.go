@@ -219,8 +219,18 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 }
 
 // checkOthers refuses a change to what another subscription of the account gives already,
-// for the reason that a checkout of it is refused.
+// for the reason that a checkout of it is refused. Dodo is asked about orders that were paid
+// a moment ago, and one that is paid counts before Dodo has told of its subscription.
 func (g *Gateway) checkOthers(ctx context.Context, account string, c *Change) error {
+	if c.To.AllowMultiple {
+		return nil
+	}
+	if _, _, err := g.Settle(ctx, account); err != nil {
+		return err
+	}
+	if err := g.checkAwaited(ctx, account, c.To); err != nil {
+		return err
+	}
 	all, err := g.Subscriptions(ctx, account)
 	if err != nil {
 		return err
