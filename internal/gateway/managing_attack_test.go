@@ -3,9 +3,12 @@ package gateway_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
@@ -77,5 +80,32 @@ func TestChangeToWhatIsPaid(t *testing.T) {
 				t.Errorf("%d charges", n)
 			}
 		})
+	}
+}
+
+// TestOfferedChangeIsMade: a change that is offered, on the page or in a refusal, is not
+// refused because of another subscription.
+func TestOfferedChangeIsMade(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{products: plansForSale})
+	pro, _ := w.Catalog.Named("pro")
+	weekly, _ := w.Catalog.Named("weekly")
+	held := func(id string, p config.Product) gateway.Held {
+		return gateway.Held{ID: id, Product: p, Status: entitlement.SubscriptionActive}
+	}
+	for name, tt := range map[string]struct {
+		held []gateway.Held
+		want []gateway.Action
+	}{
+		"one in the way":               {[]gateway.Held{held("sub_1", weekly)}, []gateway.Action{gateway.ActionChange}},
+		"the same and another, by age": {[]gateway.Held{held("sub_1", pro), held("sub_2", weekly)}, nil},
+		"another and the same, by age": {[]gateway.Held{held("sub_2", weekly), held("sub_1", pro)}, nil},
+	} {
+		var got []gateway.Action
+		for _, way := range gateway.Ways(pro, true, tt.held) {
+			got = append(got, way.Action)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

@@ -69,9 +69,10 @@ func Ways(p config.Product, recurring bool, held []Held) []Way {
 	return ways
 }
 
-// changesTo finds the one subscription that can change to a product.
+// changesTo finds the one subscription that can change to a product. With several in the way
+// there is none: the others would refuse the change.
 func changesTo(p config.Product, recurring bool, held, inTheWay []Held) (Held, bool) {
-	if !recurring || p.AllowMultiple {
+	if !recurring || p.AllowMultiple || len(inTheWay) > 1 {
 		return Held{}, false
 	}
 	among := held
