@@ -109,3 +109,17 @@ func TestOfferedChangeIsMade(t *testing.T) {
 		}
 	}
 }
+
+// TestSecondCreditsWithoutPrices: a subscription that gives credits only is not sold twice,
+// also by a gateway that has not read the prices yet and does not know it from a pack.
+func TestSecondCreditsWithoutPrices(t *testing.T) {
+	products := append([]config.Product{{Name: "monthly", ID: "pdt_monthly", Credits: 100}}, plansForSale[0])
+	w := newWorld(t, openBolt(t), settings{products: products, hold: true})
+	w.buy("alice", "monthly")
+	w.deliverAll()
+	if _, err := w.Checkout(t.Context(), who("alice"), wish("monthly")); !errors.Is(err, gateway.ErrSubscribed) {
+		t.Errorf("the second one: %v", err)
+	}
+	w.order("alice", "pack10")
+	w.order("alice", "pack10")
+}

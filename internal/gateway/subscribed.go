@@ -101,8 +101,8 @@ func (g *Gateway) checkSecond(ctx context.Context, account string, p config.Prod
 	if quantity > 1 && g.recurs(ctx, p) {
 		return ErrOnePiece
 	}
-	if sold, known := g.offers.soldNow(p.ID); p.Plan == "" && (!known || !sold.Recurring) {
-		return nil // a pack, which nothing is in the way of
+	if pack, err := g.isPack(ctx, account, p); pack || err != nil {
+		return err
 	}
 	now, _, err := g.Settle(ctx, account)
 	if err != nil {
@@ -116,6 +116,20 @@ func (g *Gateway) checkSecond(ctx context.Context, account string, p config.Prod
 		return err
 	}
 	return g.checkHeld(ctx, account, p, held)
+}
+
+// isPack reports whether nothing is in the way of a product, because it gives no plan and is
+// sold once. Dodo is not asked. Before the prices were read, a subscription to it that the
+// account has tells.
+func (g *Gateway) isPack(ctx context.Context, account string, p config.Product) (bool, error) {
+	if p.Plan != "" {
+		return false, nil
+	}
+	if sold, known := g.offers.soldNow(p.ID); known {
+		return !sold.Recurring, nil
+	}
+	held, err := g.Subscriptions(ctx, account)
+	return !slices.ContainsFunc(held, func(h Held) bool { return h.gives(p) }), err
 }
 
 // checkAwaited refuses a product if a subscription to it, or to its plan, is paid and Dodo
