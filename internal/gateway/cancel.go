@@ -15,7 +15,8 @@ const manageDeadline = 25 * time.Second
 
 // Cancel lets one of the account's subscriptions end with the period that is paid, or
 // with undo go on after all. Dodo does it, and is read again, so that the account's next
-// request sees it. A repeat changes nothing and gets the same answer.
+// request sees it. A repeat changes nothing and gets the same answer. Undo is refused beside
+// another subscription for the same thing, because the customer would pay twice.
 func (g *Gateway) Cancel(ctx context.Context, who Identity, which Which, undo bool) (Held, error) {
 	held, err := g.one(ctx, who.Account, which)
 	if err != nil {
@@ -23,6 +24,11 @@ func (g *Gateway) Cancel(ctx context.Context, who Identity, which Which, undo bo
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manageDeadline)
 	defer cancel()
+	if undo && held.CancelAtEnd {
+		if err := g.checkOthers(ctx, who.Account, held.Product, held.ID); err != nil {
+			return Held{}, err
+		}
+	}
 	asked := withCall(ctx, callFor(ctx, forCheckout, who.Account))
 	refused := g.Provider.SetCancelAtEnd(asked, held.ID, !undo)
 	if refused != nil && !errors.Is(refused, dodo.ErrRejected) {

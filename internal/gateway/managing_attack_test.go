@@ -123,3 +123,29 @@ func TestSecondCreditsWithoutPrices(t *testing.T) {
 	w.order("alice", "pack10")
 	w.order("alice", "pack10")
 }
+
+// TestUndoBesideAnother: a subscription that ends does not go on after all, if the customer
+// has bought the same plan again meanwhile and would pay twice. Repeats are not refused.
+func TestUndoBesideAnother(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true})
+	w.buy("alice", "pro")
+	w.deliverAll()
+	first := gateway.Which{ID: w.subscription("alice").ID}
+	for _, undo := range []bool{true, false, true, true, false} {
+		_, err := w.Cancel(t.Context(), who("alice"), first, undo)
+		must(t, err)
+	}
+	w.buy("alice", "weekly") // its webhooks are late
+	for _, when := range []string{"before its webhooks", "after"} {
+		_, err := w.Cancel(t.Context(), who("alice"), first, true)
+		if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || !errors.Is(err, gateway.ErrSubscribed) || len(refused.Held)+len(refused.Awaited) == 0 {
+			t.Errorf("%s: %v", when, err)
+		}
+		w.deliverAll()
+	}
+	second := gateway.Which{Product: "weekly"}
+	_, err := w.Cancel(t.Context(), who("alice"), second, false)
+	must(t, err)
+	_, err = w.Cancel(t.Context(), who("alice"), first, true)
+	must(t, err)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dodogate/dodogate/config"
@@ -212,31 +211,10 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 	if now.Withheld {
 		return nil, ErrWithheld
 	}
-	if err := g.checkOthers(ctx, who.Account, c); err != nil {
+	if err := g.checkOthers(ctx, who.Account, c.To, c.Held.ID); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// checkOthers refuses a change to what another subscription of the account gives already,
-// for the reason that a checkout of it is refused. Dodo is asked about orders that were paid
-// a moment ago, and one that is paid counts before Dodo has told of its subscription.
-func (g *Gateway) checkOthers(ctx context.Context, account string, c *Change) error {
-	if c.To.AllowMultiple {
-		return nil
-	}
-	if _, _, err := g.Settle(ctx, account); err != nil {
-		return err
-	}
-	if err := g.checkAwaited(ctx, account, c.To); err != nil {
-		return err
-	}
-	all, err := g.Subscriptions(ctx, account)
-	if err != nil {
-		return err
-	}
-	others := slices.DeleteFunc(all, func(h Held) bool { return h.ID == c.Held.ID })
-	return g.checkHeld(ctx, account, c.To, others)
 }
 
 // targetOf finds the product that is to be subscribed to: by its name, or the only

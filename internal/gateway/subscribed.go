@@ -147,6 +147,28 @@ func (g *Gateway) checkAwaited(ctx context.Context, account string, p config.Pro
 	return nil
 }
 
+// checkOthers refuses to let one of the account's subscriptions go on for a product that
+// another one gives already, for the reason that a checkout of it is refused. Dodo is asked
+// about orders that were paid a moment ago, and one that is paid counts before Dodo has told
+// of its subscription.
+func (g *Gateway) checkOthers(ctx context.Context, account string, p config.Product, subscription string) error {
+	if p.AllowMultiple || p.ID == "" {
+		return nil
+	}
+	if _, _, err := g.Settle(ctx, account); err != nil {
+		return err
+	}
+	if err := g.checkAwaited(ctx, account, p); err != nil {
+		return err
+	}
+	all, err := g.Subscriptions(ctx, account)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(all, func(h Held) bool { return h.ID == subscription })
+	return g.checkHeld(ctx, account, p, others)
+}
+
 // mostReread bounds the subscriptions that Dodo is asked about before a refusal.
 const mostReread = 3
 
