@@ -69,7 +69,7 @@ var addonStories = map[string]func(s *story){
 		s.plans("team", "pro")
 		s.features("audit")
 		s.seats(4)
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("subscription.renewed", s.subscription("addons", addons("adn_extra", 1), "currency", "USD", "recurring_pre_tax_amount", 900))
 		s.send("payment.succeeded", s.charge("pay_2"))
 		s.sees("1500 pro active true")
@@ -84,12 +84,12 @@ var addonStories = map[string]func(s *story){
 		sub := said(900)
 		s.send("subscription.active", sub)
 		s.send("payment.succeeded", s.charge("pay_1"))
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		with := with(sub, "addons", addons("adn_extra", 1, "adn_seat", 1), "recurring_pre_tax_amount", 1900)
 		s.send("subscription.plan_changed", with)
 		s.sees("500 team active true")
 		s.seats(2)
-		s.now = s.now.Add(time.Minute)
+		s.set(s.now().Add(time.Minute))
 		s.send("payment.succeeded", s.charge("pay_2", "total_amount", 1000))
 		s.send("subscription.updated", with)
 		s.sees("1500 team active true")
@@ -111,23 +111,23 @@ var addonStories = map[string]func(s *story){
 	"charge on demand": func(s *story) {
 		s.onDemand("pdt_metered")
 		s.sees("0 pro active true")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.wants(s.send("payment.succeeded", s.charge("pay_2", "total_amount", 1320, "tax", 66)), gateway.Applied)
 		s.sees("250 pro active true") // of 12.54
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.wants(s.send("payment.succeeded", s.charge("pay_3", "total_amount", 500)), gateway.Applied)
 		s.sees("350 pro active true")
 		s.send("refund.succeeded", refundOf("pay_2", "amount", 660, "is_partial", true))
 		s.sees("225 pro active true")
 		s.send("refund.succeeded", refundOf("pay_3", "refund_id", "ref_2", "amount", 500))
 		s.sees("125 pro active true")
-		s.now = s.now.Add(100 * day)
+		s.set(s.now().Add(100 * day))
 		s.sees("125 none expired true") // they do not end with a period
 		s.parkedFor(nil)
 	},
 	"charge on demand in another currency": func(s *story) {
 		s.onDemand("pdt_metered")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.wants(s.send("payment.succeeded", s.charge("pay_2", "currency", "EUR")), gateway.Parked)
 		s.sees("0 pro active true")
 		s.parkedFor(map[string]int{gateway.ReasonGivesNothing: 2})
@@ -142,7 +142,7 @@ var addonStories = map[string]func(s *story){
 	"charge on demand that gives nothing": func(s *story) {
 		s.onDemand("pdt_monthly")
 		s.sees("500 pro active true")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.wants(s.send("payment.succeeded", s.charge("pay_2")), gateway.Parked)
 		s.sees("500 pro active true")
 		s.parkedFor(map[string]int{gateway.ReasonGivesNothing: 2})
@@ -154,11 +154,11 @@ var addonStories = map[string]func(s *story){
 		sub := s.subscription("product_id", "pdt_reports", "currency", "USD", "recurring_pre_tax_amount", 900)
 		s.send("subscription.active", sub)
 		s.wants(s.send("payment.succeeded", s.charge("pay_1")), gateway.Applied)
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.wants(s.send("payment.succeeded", s.charge("pay_2", "total_amount", 300)), gateway.Parked)
 		s.parkedFor(map[string]int{gateway.ReasonGivesNothing: 2})
 		s.wants(s.send("payment.succeeded", s.charge("pay_3", "total_amount", 0)), gateway.Applied)
-		s.now = s.now.Add(time.Minute)
+		s.set(s.now().Add(time.Minute))
 		s.send("subscription.plan_changed", with(sub, "product_id", "pdt_monthly", "recurring_pre_tax_amount", 1200))
 		s.sees("500 pro active true")
 		s.parkedFor(nil)
@@ -213,12 +213,12 @@ func TestAddonsAtTheSimulator(t *testing.T) {
 				s.flush()
 				s.sees("1500 team active true")
 				s.seats(4)
-				s.now = s.now.Add(31 * day)
+				s.set(s.now().Add(31 * day))
 				s.sim.Tick()
 				s.flush()
 				s.sees("1500 team active true") // the first period's have ended
 				change := func(addons, mode string) {
-					s.now = s.now.Add(day)
+					s.set(s.now().Add(day))
 					s.call(http.MethodPost, "/subscriptions/"+sub+"/change-plan",
 						`{"product_id":"pdt_monthly","quantity":1,"proration_billing_mode":"`+mode+`","addons":[`+addons+`]}`)
 					s.flush()
@@ -260,7 +260,7 @@ func TestChargesOnDemandAtTheSimulator(t *testing.T) {
 			s.flush()
 			s.sees("140 pro active true")
 			charge := func(cents int) string {
-				s.now = s.now.Add(day)
+				s.set(s.now().Add(day))
 				return s.call(http.MethodPost, "/subscriptions/"+sub+"/charge", fmt.Sprintf(`{"product_price":%d}`, cents))["payment_id"].(string)
 			}
 			second := charge(1000)
@@ -303,9 +303,9 @@ func TestSubscriptionWithAddons(t *testing.T) {
 			proof, err := json.Marshal(s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "pro"))
 			must(t, err)
 			body := strings.NewReplacer(
-				"@NOW@", s.now.Format(time.RFC3339), "@IN30D@", s.now.Add(30*day).Format(time.RFC3339), `"@METADATA@"`, string(proof),
+				"@NOW@", s.now().Format(time.RFC3339), "@IN30D@", s.now().Add(30*day).Format(time.RFC3339), `"@METADATA@"`, string(proof),
 			).Replace(string(text))
-			header, raw := signedAt(t, "msg_case", body, s.now)
+			header, raw := signedAt(t, "msg_case", body, s.now())
 			outcome, err := s.HandleEvent(t.Context(), header, raw)
 			must(t, err)
 			s.wants(outcome, gateway.Parked)

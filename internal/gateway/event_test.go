@@ -244,11 +244,11 @@ func TestChargeHalfway(t *testing.T) {
 			s.store = half
 			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 			charge := s.charge("pay_1", "metadata", s.proof(orderID, "alice", "monthly"))
-			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now, "data": charge})
+			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": charge})
 			must(t, err)
 			for _, want := range []store.EventState{store.EventReceived, store.EventApplied} {
 				half.down = want == store.EventReceived
-				header, raw := signedAt(t, "msg_1", string(body), s.now)
+				header, raw := signedAt(t, "msg_1", string(body), s.now())
 				if _, err := s.HandleEvent(t.Context(), header, raw); (err != nil) != half.down {
 					t.Fatal(err)
 				}

@@ -25,9 +25,8 @@ import (
 // story is an account's life, told in events.
 type story struct {
 	*world
-	now   time.Time
-	clock func() time.Time // says now, unless the test has another one
-	n     int              // events so far
+	*hands
+	n int // events so far
 
 	mu   sync.Mutex
 	dodo map[string]map[string]any // by path, what Dodo says of objects of the story; nil: nothing
@@ -59,11 +58,8 @@ func tell(t *testing.T, backend string, policy config.DisputePolicy) *story {
 
 func tellOf(t *testing.T, backend string, with settings) *story {
 	t.Helper()
-	s := &story{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), dodo: make(map[string]map[string]any)}
-	if with.clock == nil {
-		with.clock = func() time.Time { return s.now }
-	}
-	s.clock = with.clock
+	s := &story{hands: newHands(), dodo: make(map[string]map[string]any)}
+	with.clock = s.now
 	if with.between == nil {
 		with.between = s.answers
 	}
@@ -113,12 +109,12 @@ func (s *story) answers(simulated http.Handler) http.Handler {
 func (s *story) newStore(t *testing.T, backend string) store.Store {
 	t.Helper()
 	if backend == "bolt" {
-		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: s.clock})
+		db, err := boltstore.Open(t.TempDir()+"/dodogate.db", boltstore.Options{Clock: s.now})
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}
-	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: s.clock, Timeout: 10 * time.Second})
+	db, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://" + redistest.Start(t).Addr, Clock: s.now, Timeout: 10 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
@@ -135,12 +131,12 @@ func (s *story) send(eventType string, data map[string]any) gateway.Outcome {
 
 func (s *story) deliverAs(id, eventType string, data map[string]any) gateway.Outcome {
 	s.t.Helper()
-	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": data["business_id"], "timestamp": s.now, "data": data})
+	body, err := json.Marshal(map[string]any{"type": eventType, "business_id": data["business_id"], "timestamp": s.now(), "data": data})
 	must(s.t, err)
 	if strings.HasPrefix(eventType, "subscription.") {
 		s.dodoSays(fmt.Sprint("/subscriptions/", data["subscription_id"]), data)
 	}
-	header, raw := signedAt(s.t, id, string(body), s.now)
+	header, raw := signedAt(s.t, id, string(body), s.now())
 	outcome, err := s.HandleEvent(s.t.Context(), header, raw)
 	must(s.t, err)
 	return outcome
@@ -158,7 +154,7 @@ func with(data map[string]any, changes ...any) map[string]any {
 // payment is a payment of alice's over 9.00 USD for one piece of a product.
 func (s *story) payment(product string, changes ...any) map[string]any {
 	return with(map[string]any{
-		"payment_id": "pay_1", "status": "succeeded", "total_amount": 900, "currency": "USD", "created_at": s.now,
+		"payment_id": "pay_1", "status": "succeeded", "total_amount": 900, "currency": "USD", "created_at": s.now(),
 		"product_cart": []any{map[string]any{"product_id": product, "quantity": 1}},
 		"metadata":     s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", product),
 	}, changes...)
@@ -173,7 +169,7 @@ func (s *story) charge(id string, changes ...any) map[string]any {
 func (s *story) subscription(changes ...any) map[string]any {
 	return with(map[string]any{
 		"subscription_id": "sub_1", "status": "active", "product_id": "pdt_monthly", "quantity": 1,
-		"created_at": s.now, "previous_billing_date": s.now, "next_billing_date": s.now.Add(30 * day),
+		"created_at": s.now(), "previous_billing_date": s.now(), "next_billing_date": s.now().Add(30 * day),
 		"metadata": s.proof("ord_AAAAAAAAAAAAAAAAAAAAAA", "alice", "monthly"),
 	}, changes...)
 }
@@ -192,7 +188,7 @@ func disputeOf(payment, status string) map[string]any {
 func (s *story) grant(id, status, feature string, changes ...any) map[string]any {
 	return with(map[string]any{
 		"id": id, "customer_id": "cus_1", "subscription_id": "sub_1", "status": status, "integration_type": "feature_flag", "metadata": nil,
-		"created_at": s.now, "updated_at": s.now, "feature": map[string]any{"feature_type": "boolean", "feature_id": feature},
+		"created_at": s.now(), "updated_at": s.now(), "feature": map[string]any{"feature_type": "boolean", "feature_id": feature},
 	}, changes...)
 }
 
@@ -295,7 +291,7 @@ func (s *story) plans(want ...string) {
 // yearly is alice's subscription for a year, which gives its credits monthly.
 func (s *story) yearly() map[string]any {
 	s.t.Helper()
-	sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year")
+	sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now().AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year")
 	s.send("subscription.active", sub)
 	s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1200))
 	s.send("subscription.renewed", sub)
@@ -305,109 +301,109 @@ func (s *story) yearly() map[string]any {
 
 var eventStories = map[string]func(s *story){
 	"first charge, credits every month": func(s *story) {
-		first := s.now
+		first := s.now()
 		s.yearly()
 		s.spend("h1", 100)
 		for k := 1; k < 12; k++ {
-			s.now = first.AddDate(0, k, 0).Add(-time.Millisecond)
+			s.set(first.AddDate(0, k, 0).Add(-time.Millisecond))
 			s.sees("0 yearly active true")
-			s.now = s.now.Add(time.Millisecond)
+			s.set(s.now().Add(time.Millisecond))
 			s.sees("100 yearly active true")
 			s.spend(fmt.Sprint("h", k+1), 100)
 		}
-		s.now = first.AddDate(1, 0, 0)
+		s.set(first.AddDate(1, 0, 0))
 		s.sees("0 none expired false")
 		s.owes(0)
 	},
 	"renewal, credits every month": func(s *story) {
 		s.yearly()
-		s.now = s.now.AddDate(1, 0, 0)
+		s.set(s.now().AddDate(1, 0, 0))
 		s.send("payment.succeeded", s.charge("pay_2", "total_amount", 1200))
-		s.send("subscription.renewed", s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0)))
+		s.send("subscription.renewed", s.subscription("product_id", "pdt_year", "next_billing_date", s.now().AddDate(1, 0, 0)))
 		s.sees("100 yearly active true")
-		s.now = s.now.AddDate(0, 7, 0)
+		s.set(s.now().AddDate(0, 7, 0))
 		s.sees("100 yearly active true")
 	},
 	"month of a plan that gives no access": func(s *story) {
-		first := s.now
+		first := s.now()
 		sub := s.yearly()
-		s.now = first.AddDate(0, 1, 3)
+		s.set(first.AddDate(0, 1, 3))
 		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
 		s.sees("100 none on_hold false")
-		s.now = first.AddDate(0, 3, 3)
+		s.set(first.AddDate(0, 3, 3))
 		s.sees("0 none on_hold false")
 		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
 		s.sees("0 none on_hold false")
 		s.send("subscription.active", sub)
 		s.sees("100 yearly active true")
-		s.now = first.AddDate(0, 4, 3)
-		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now))
+		s.set(first.AddDate(0, 4, 3))
+		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now()))
 		s.sees("100 none cancelled false")
-		s.now = first.AddDate(0, 5, 3)
+		s.set(first.AddDate(0, 5, 3))
 		s.sees("0 none cancelled false")
 		s.owes(0)
 	},
 	"pause, credits every month": func(s *story) {
-		first := s.now
+		first := s.now()
 		sub := s.yearly()
-		s.now = first.AddDate(0, 1, 3)
-		s.send("subscription.paused", with(sub, "status", "paused", "paused_at", s.now))
+		s.set(first.AddDate(0, 1, 3))
+		s.send("subscription.paused", with(sub, "status", "paused", "paused_at", s.now()))
 		s.spend("h1", 60)
-		s.now = first.AddDate(0, 3, 3)
+		s.set(first.AddDate(0, 3, 3))
 		s.sees("0 none paused false")
 		s.send("subscription.unpaused", with(sub, "next_billing_date", first.AddDate(1, 2, 1)))
 		s.sees("40 yearly active true")
-		s.now = first.AddDate(0, 4, 0)
+		s.set(first.AddDate(0, 4, 0))
 		s.sees("100 yearly active true")
-		s.now = first.AddDate(1, 1, 3)
+		s.set(first.AddDate(1, 1, 3))
 		s.sees("100 yearly active true")
 	},
 	"refund of a part, credits every month": func(s *story) {
-		first := s.now
+		first := s.now()
 		s.yearly()
-		s.now = first.AddDate(0, 4, 3)
+		s.set(first.AddDate(0, 4, 3))
 		s.spend("h1", 100)
 		s.send("refund.succeeded", refundOf("pay_1", "amount", 700, "is_partial", true))
 		s.sees("0 yearly active true")
 		s.owes(0)
-		s.now = first.AddDate(0, 5, 0)
+		s.set(first.AddDate(0, 5, 0))
 		s.sees("0 yearly active true")
 	},
 	"add-ons, credits every month": func(s *story) {
-		first := s.now
-		sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now.AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year",
+		first := s.now()
+		sub := s.subscription("product_id", "pdt_year", "next_billing_date", s.now().AddDate(1, 0, 0), "payment_frequency_count", 1, "payment_frequency_interval", "Year",
 			"addons", addons("adn_extra", 2))
 		s.send("subscription.active", sub)
 		s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1200))
 		extra := 100 + 2*storyAddons[slices.IndexFunc(storyAddons, func(a config.Addon) bool { return a.ID == "adn_extra" })].Credits
 		s.sees(fmt.Sprintf("%d yearly active true", extra))
-		s.now = first.AddDate(0, 5, 0)
+		s.set(first.AddDate(0, 5, 0))
 		s.sees(fmt.Sprintf("%d yearly active true", extra))
 	},
 	"change of plan, credits every month": func(s *story) {
-		first := s.now
+		first := s.now()
 		sub := s.yearly()
 		s.Gateway = s.newGateway(settings{clock: s.Clock, products: append([]config.Product{
 			{Name: "big", ID: "pdt_big", Plan: "big", Credits: 500, CreditsEvery: config.EveryMonth},
 		}, storyProducts...)})
-		s.now = first.AddDate(0, 4, 3)
+		s.set(first.AddDate(0, 4, 3))
 		s.spend("h1", 30)
 		s.send("payment.succeeded", s.charge("pay_2", "total_amount", 900))
 		s.send("subscription.plan_changed", with(sub, "product_id", "pdt_big"))
 		s.sees("470 big active true")
-		s.now = first.AddDate(0, 5, 0)
+		s.set(first.AddDate(0, 5, 0))
 		s.sees("500 big active true")
 	},
 	"pass, credits every month": func(s *story) {
-		first := s.now
+		first := s.now()
 		s.send("payment.succeeded", s.payment("pdt_pass"))
 		s.sees("100 yearly active true")
-		s.now = first.AddDate(0, 11, 0)
+		s.set(first.AddDate(0, 11, 0))
 		s.sees("100 yearly active true")
 		s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
 		s.sees("0 yearly active true")
 		s.owes(0)
-		s.now = first.AddDate(1, 0, 0)
+		s.set(first.AddDate(1, 0, 0))
 		s.sees("0 none expired false")
 	},
 	"payment succeeded": func(s *story) {
@@ -415,9 +411,9 @@ var eventStories = map[string]func(s *story){
 			map[string]any{"product_id": "pdt_both", "quantity": 2}, map[string]any{"product_id": "pdt_pack10", "quantity": 3},
 		}))
 		s.sees("48 pro active true")
-		s.now = s.now.Add(60*day - time.Second)
+		s.set(s.now().Add(60*day - time.Second))
 		s.sees("48 pro active true")
-		s.now = s.now.Add(time.Second)
+		s.set(s.now().Add(time.Second))
 		s.sees("48 none expired true")
 	},
 	"payment failed, processing or cancelled": func(s *story) {
@@ -450,7 +446,7 @@ var eventStories = map[string]func(s *story){
 		s.wants(s.send("subscription.active", priced(1)), gateway.Parked)
 		s.wants(s.send("payment.succeeded", s.charge("pay_1", "total_amount", 1)), gateway.Parked)
 		s.sees("0 none expired false")
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("subscription.renewed", priced(900))
 		s.sees("500 pro active true")
 		s.wants(s.send("payment.succeeded", s.charge("pay_2", "total_amount", 790)), gateway.Parked)
@@ -567,102 +563,102 @@ var eventStories = map[string]func(s *story){
 	},
 	"subscription renewed": func(s *story) {
 		s.subscribed()
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("payment.succeeded", s.charge("pay_2"))
 		s.send("subscription.renewed", s.subscription())
 		s.sees("500 pro active true") // the first period's have expired
-		s.now = s.now.Add(29 * day)
+		s.set(s.now().Add(29 * day))
 		s.sees("500 pro active true")
 	},
 	"trial": func(s *story) {
 		s.send("subscription.active", s.subscription("trial_period_days", 7))
 		s.send("payment.succeeded", s.charge("pay_1", "total_amount", 0))
 		s.sees("500 pro trialing true")
-		s.now = s.now.Add(7 * day)
+		s.set(s.now().Add(7 * day))
 		s.sees("500 pro active true")
 	},
 	"subscription past due": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(30 * day)
-		s.send("subscription.past_due", with(sub, "status", "past_due", "past_due_ends_at", s.now.Add(5*day)))
-		s.now = s.now.Add(4 * day)
+		s.set(s.now().Add(30 * day))
+		s.send("subscription.past_due", with(sub, "status", "past_due", "past_due_ends_at", s.now().Add(5*day)))
+		s.set(s.now().Add(4 * day))
 		s.sees("0 pro past_due true")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.sees("0 none expired false")
 	},
 	"subscription on hold": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
 		s.sees("500 none on_hold false")
 	},
 	"subscription recovered": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("subscription.on_hold", with(sub, "status", "on_hold"))
-		s.now = s.now.Add(2 * day)
+		s.set(s.now().Add(2 * day))
 		s.send("payment.succeeded", s.charge("pay_2"))
 		s.send("subscription.active", s.subscription())
 		s.sees("500 pro active true")
 	},
 	"subscription paused, unpaused": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.paused", with(sub, "status", "paused"))
 		s.sees("500 none paused false")
-		s.now = s.now.Add(day)
-		s.send("subscription.unpaused", with(sub, "next_billing_date", s.now.Add(29*day)))
+		s.set(s.now().Add(day))
+		s.send("subscription.unpaused", with(sub, "next_billing_date", s.now().Add(29*day)))
 		s.sees("500 pro active true")
 	},
 	"plan changed": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.plan_changed", with(sub, "product_id", "pdt_team"))
 		s.send("payment.succeeded", s.charge("pay_2"))
 		s.sees("800 team active true")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.plan_changed", sub)
 		s.sees("800 pro active true")
 	},
 	"renewal in processing": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("payment.processing", s.charge("pay_2", "status", "processing"))
 		s.sees("0 pro active true")
-		s.now = s.now.Add(2 * day)
-		s.send("payment.succeeded", s.charge("pay_2", "created_at", s.now.Add(-2*day)))
-		s.send("subscription.renewed", with(sub, "previous_billing_date", s.now.Add(-2*day), "next_billing_date", s.now.Add(28*day)))
+		s.set(s.now().Add(2 * day))
+		s.send("payment.succeeded", s.charge("pay_2", "created_at", s.now().Add(-2*day)))
+		s.send("subscription.renewed", with(sub, "previous_billing_date", s.now().Add(-2*day), "next_billing_date", s.now().Add(28*day)))
 		s.sees("500 pro active true")
 	},
 	"subscription cancelled": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
-		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now))
+		s.set(s.now().Add(day))
+		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancelled_at", s.now()))
 		s.sees("500 none cancelled false")
 	},
 	"subscription cancelled at the period's end": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.updated", with(sub, "cancel_at_next_billing_date", true))
 		s.sees("500 pro active true")
 		s.send("subscription.cancelled", with(sub, "status", "cancelled", "cancel_at_next_billing_date", true))
-		s.now = s.now.Add(29*day - time.Second)
+		s.set(s.now().Add(29*day - time.Second))
 		s.sees("500 pro cancelled true")
-		s.now = s.now.Add(time.Second)
+		s.set(s.now().Add(time.Second))
 		s.sees("0 none cancelled false")
 	},
 	"second plan": func(s *story) {
 		s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.active", s.second())
 		s.send("payment.succeeded", s.charge("pay_2", "subscription_id", "sub_2"))
 		s.plans("team", "pro")
 		s.sees("1300 team active true")
 		s.send("payment.succeeded", s.payment("pdt_both", "payment_id", "pay_3"))
 		s.plans("team", "pro")
-		s.now = s.now.Add(29 * day) // sub_1's period is over, the pass runs for one more day
+		s.set(s.now().Add(29 * day)) // sub_1's period is over, the pass runs for one more day
 		s.plans("team", "pro")
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.plans()
 	},
 	"second plan ends": func(s *story) {
@@ -670,12 +666,12 @@ var eventStories = map[string]func(s *story){
 		higher := s.second()
 		s.send("subscription.active", higher)
 		s.send("payment.succeeded", s.charge("pay_2", "subscription_id", "sub_2"))
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.on_hold", with(higher, "status", "on_hold"))
 		s.plans("pro")
 		s.sees("1300 pro active true")
-		s.now = s.now.Add(day)
-		s.send("subscription.active", with(higher, "next_billing_date", s.now.Add(300*day)))
+		s.set(s.now().Add(day))
+		s.send("subscription.active", with(higher, "next_billing_date", s.now().Add(300*day)))
 		s.plans("team", "pro")
 		s.send("refund.succeeded", refundOf("pay_2"))
 		s.plans("pro")
@@ -683,7 +679,7 @@ var eventStories = map[string]func(s *story){
 	},
 	"subscription failed or expired": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(day)
+		s.set(s.now().Add(day))
 		s.send("subscription.expired", with(sub, "status", "expired"))
 		s.sees("500 none expired false")
 		s.send("subscription.failed", with(sub, "status", "failed", "subscription_id", "sub_2"))
@@ -691,16 +687,16 @@ var eventStories = map[string]func(s *story){
 	},
 	"period over": func(s *story) {
 		s.subscribed()
-		s.now = s.now.Add(30*day - time.Second)
+		s.set(s.now().Add(30*day - time.Second))
 		s.sees("500 pro active true")
-		s.now = s.now.Add(time.Second)
+		s.set(s.now().Add(time.Second))
 		s.sees("0 none expired false")
 	},
 	"renewal without an event": func(s *story) {
 		sub := s.subscribed()
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.dodoSays("/payments/pay_2", s.charge("pay_2"))
-		s.dodoSays("/subscriptions/sub_1", with(sub, "previous_billing_date", s.now, "next_billing_date", s.now.Add(30*day)))
+		s.dodoSays("/subscriptions/sub_1", with(sub, "previous_billing_date", s.now(), "next_billing_date", s.now().Add(30*day)))
 		s.sees("500 pro active true")
 	},
 	"charge without its subscription": func(s *story) {
@@ -709,7 +705,7 @@ var eventStories = map[string]func(s *story){
 		s.send("payment.succeeded", charge)
 		s.sees("0 none none false")
 		s.isOwed(true)
-		s.now = s.now.Add(5 * time.Minute)
+		s.set(s.now().Add(5 * time.Minute))
 		s.dodoSays("/payments/pay_1", charge)
 		s.dodoSays("/subscriptions/sub_1", s.subscription())
 		s.sees("500 pro active true")
@@ -717,21 +713,21 @@ var eventStories = map[string]func(s *story){
 	"period over, nothing new": func(s *story) {
 		s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, grace: 2 * time.Hour, between: s.answers})
 		s.subscribed()
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.sees("0 pro active true")
 		s.isOwed(false)
-		s.now = s.now.Add(2*time.Hour - time.Second)
+		s.set(s.now().Add(2*time.Hour - time.Second))
 		s.sees("0 pro active true")
-		s.now = s.now.Add(time.Second)
+		s.set(s.now().Add(time.Second))
 		s.sees("0 none expired false")
 	},
 	"period over, no answer": func(s *story) {
 		s.subscribed()
 		s.dodoSays("/subscriptions/sub_1", nil)
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.sees("0 pro active true")
 		s.isOwed(true)
-		s.now = s.now.Add(time.Hour)
+		s.set(s.now().Add(time.Hour))
 		s.sees("0 none expired false")
 		s.isOwed(false)
 	},
@@ -741,7 +737,7 @@ var eventStories = map[string]func(s *story){
 		s.sees("250 pro active true")
 		s.send("refund.succeeded", refundOf("pay_1", "refund_id", "ref_2", "amount", 450, "is_partial", true))
 		s.sees("0 none expired false")
-		s.now = s.now.Add(30 * day)
+		s.set(s.now().Add(30 * day))
 		s.send("subscription.renewed", s.subscription())
 		s.send("payment.succeeded", s.charge("pay_2"))
 		s.sees("500 pro active true")
@@ -766,14 +762,14 @@ var eventStories = map[string]func(s *story){
 		granted := s.grant("entg_1", "Delivered", "reports", "subscription_id", nil, "payment_id", "pay_1")
 		s.send("entitlement_grant.delivered", granted)
 		s.features("reports")
-		s.now = s.now.Add(day)
-		revoked := with(granted, "status", "Revoked", "revoked_at", s.now, "updated_at", s.now, "feature", nil)
+		s.set(s.now().Add(day))
+		revoked := with(granted, "status", "Revoked", "revoked_at", s.now(), "updated_at", s.now(), "feature", nil)
 		s.send("entitlement_grant.revoked", revoked)
 		s.features()
 		s.send("entitlement_grant.delivered", granted)
 		s.features()
-		s.now = s.now.Add(day)
-		s.send("entitlement_grant.delivered", with(granted, "delivered_at", s.now, "updated_at", s.now))
+		s.set(s.now().Add(day))
+		s.send("entitlement_grant.delivered", with(granted, "delivered_at", s.now(), "updated_at", s.now()))
 		s.send("entitlement_grant.revoked", revoked)
 		s.features("reports")
 		s.sees("10 none none true")
@@ -854,10 +850,10 @@ func TestCatalogChangeOfASubscription(t *testing.T) {
 	s := tell(t, "bolt", "")
 	sub := s.subscribed()
 	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
-	s.now = s.now.Add(day)
+	s.set(s.now().Add(day))
 	s.send("subscription.updated", sub)
 	s.sees("500 pro active true")
-	s.now = s.now.Add(29 * day)
+	s.set(s.now().Add(29 * day))
 	s.send("subscription.renewed", s.subscription())
 	s.sees("700 pro active true")
 }
@@ -868,10 +864,10 @@ func TestCatalogChangeAfterACheckout(t *testing.T) {
 	order := s.order("alice", "monthly")
 	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
 	proof := s.proof(order.ID, "alice", "monthly")
-	s.now = s.now.Add(time.Hour)
+	s.set(s.now().Add(time.Hour))
 	s.send("subscription.active", s.subscription("metadata", proof))
 	s.sees("500 pro active true")
-	s.now = s.now.Add(30 * day)
+	s.set(s.now().Add(30 * day))
 	s.send("subscription.renewed", s.subscription("metadata", proof))
 	s.sees("700 pro active true")
 }
@@ -880,11 +876,11 @@ func TestCatalogChangeAfterACheckout(t *testing.T) {
 func TestPlanChangeBeginsAPeriod(t *testing.T) {
 	s := tell(t, "bolt", "")
 	s.subscribed()
-	s.now = s.now.Add(10 * day)
+	s.set(s.now().Add(10 * day))
 	s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
 	s.send("payment.succeeded", s.charge("pay_2"))
 	s.sees("800 team active true")
-	s.now = s.now.Add(25 * day) // past the end of the first period
+	s.set(s.now().Add(25 * day)) // past the end of the first period
 	s.sees("800 team active true")
 }
 
@@ -896,16 +892,16 @@ func TestPauseOverThePeriodsEnd(t *testing.T) {
 			s := tell(t, backend, "")
 			sub := s.subscribed()
 			s.spend("h1", 100)
-			s.now = s.now.Add(day)
+			s.set(s.now().Add(day))
 			s.send("subscription.paused", with(sub, "status", "paused"))
-			s.now = s.now.Add(30 * day)
+			s.set(s.now().Add(30 * day))
 			s.sees("0 none paused false")
 			s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2")) // a change notes what has expired
-			s.now = s.now.Add(day)
-			s.send("subscription.unpaused", with(sub, "next_billing_date", s.now.Add(29*day)))
+			s.set(s.now().Add(day))
+			s.send("subscription.unpaused", with(sub, "next_billing_date", s.now().Add(29*day)))
 			s.sees("410 pro active true")
 			s.lastEntry(ledger.KindGrant, 400, 410)
-			s.now = s.now.Add(29 * day)
+			s.set(s.now().Add(29 * day))
 			s.sees("10 none expired true")
 		})
 	}
@@ -919,13 +915,13 @@ func TestPlanChangeHeardFirst(t *testing.T) {
 			s := tell(t, backend, "")
 			s.RefundPolicy = config.RefundFloor
 			sub := s.subscription()
-			s.now = s.now.Add(10 * day)
+			s.set(s.now().Add(10 * day))
 			s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))
 			s.send("payment.succeeded", s.charge("pay_2"))
 			s.spend("h1", 700)
-			s.now = s.now.Add(-9 * day) // as the sender's clock was
+			s.set(s.now().Add(-9 * day)) // as the sender's clock was
 			s.send("subscription.active", sub)
-			s.now = s.now.Add(9 * day)
+			s.set(s.now().Add(9 * day))
 			s.sees("100 team active true")
 			s.owes(0)
 		})

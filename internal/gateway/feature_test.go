@@ -76,7 +76,7 @@ func TestFeatureStaysWithItsAccount(t *testing.T) {
 		_, err := s.store.Claim(t.Context(), ref, account)
 		must(t, err)
 	}
-	s.now = s.now.Add(day)
+	s.set(s.now().Add(day))
 	s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "export", "subscription_id", "sub_2", "customer_id", "cus_2"))
 	s.features("export")
 	s.unlocked("bob")

@@ -47,7 +47,7 @@ func (s *story) ordered(terms map[string]entitlement.Terms, changes ...func(*sto
 	s.t.Helper()
 	o := store.Order{
 		ID: orderID, Account: "alice", Product: "pack10", Quantity: 1, Terms: terms, Email: "alice@example.com",
-		ReturnTo: "http://localhost:8080/", CreatedAt: s.now, ExpiresAt: s.now.Add(day),
+		ReturnTo: "http://localhost:8080/", CreatedAt: s.now(), ExpiresAt: s.now().Add(day),
 	}
 	for _, change := range changes {
 		change(&o)
@@ -103,7 +103,7 @@ var guessStories = map[string]struct {
 	}},
 	"to the nanosecond, in another zone": {true, func(s *story) {
 		s.promises(10)
-		s.pays("pdt_pack10", "created_at", s.now.Add(-time.Hour+1234567).In(time.FixedZone("", 5400)))
+		s.pays("pdt_pack10", "created_at", s.now().Add(-time.Hour+1234567).In(time.FixedZone("", 5400)))
 		s.sees("10 none none true")
 	}},
 	"by an event of another type": {true, func(s *story) {
@@ -191,12 +191,12 @@ var guessStories = map[string]struct {
 	}},
 	"of an order that expired": {true, func(s *story) {
 		s.promises(10)
-		s.now = s.now.Add(20 * day)
+		s.set(s.now().Add(20 * day))
 		s.pays("pdt_pack10")
 		s.sees("10 none none true")
 	}},
 	"of an order that was dropped": {false, func(s *story) {
-		o := store.Order{ID: orderID, Account: "alice", Terms: map[string]entitlement.Terms{"pdt_pack10": {Credits: 10}}, ExpiresAt: s.now}
+		o := store.Order{ID: orderID, Account: "alice", Terms: map[string]entitlement.Terms{"pdt_pack10": {Credits: 10}}, ExpiresAt: s.now()}
 		_, _, err := s.store.CreateOrder(s.t.Context(), o, store.Key{})
 		must(s.t, err)
 		must(s.t, s.store.DropOrder(s.t.Context(), o, store.Key{}))
@@ -212,14 +212,14 @@ var guessStories = map[string]struct {
 	}},
 	"of credits that have expired": {false, func(s *story) {
 		s.ordered(map[string]entitlement.Terms{"pdt_day": {Credits: 5, CreditsExpire: day}})
-		s.pays("pdt_day", "created_at", s.now.Add(-day))
+		s.pays("pdt_day", "created_at", s.now().Add(-day))
 		s.sees("0 none none true")
 	}},
 	"of credits that expire": {true, func(s *story) {
 		s.ordered(map[string]entitlement.Terms{"pdt_day": {Credits: 5, CreditsExpire: day}})
-		s.pays("pdt_day", "created_at", s.now.Add(-day+time.Second))
+		s.pays("pdt_day", "created_at", s.now().Add(-day+time.Second))
 		s.sees("5 none none true")
-		s.now = s.now.Add(time.Second)
+		s.set(s.now().Add(time.Second))
 		s.sees("0 none none true")
 	}},
 	"by who owes": {false, func(s *story) {
@@ -235,7 +235,7 @@ var guessStories = map[string]struct {
 		s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_0"))
 		_, err := s.store.Hold(s.t.Context(), store.Hold{Account: "alice", ID: "h", By: "a test", Amount: 4, TTL: time.Minute})
 		must(s.t, err)
-		s.now = s.now.Add(time.Hour)
+		s.set(s.now().Add(time.Hour))
 		s.promises(10)
 		s.pays("pdt_pack10")
 		s.sees("20 none none true")
@@ -267,7 +267,7 @@ func TestGuesses(t *testing.T) {
 						t.Errorf("guessed %d times", counted.done)
 					}
 					for _, next := range []func(*story){
-						func(s *story) { s.now = s.now.Add(time.Minute); s.pays("pdt_pack10") },
+						func(s *story) { s.move(time.Minute); s.pays("pdt_pack10") },
 						func(s *story) {
 							s.send("refund.succeeded", refundOf("pay_1", "refund_id", "ref_2", "amount", 100, "is_partial", true))
 						},
@@ -408,9 +408,9 @@ func TestCommittedIsSeen(t *testing.T) {
 				s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 				s.promises(c.promised)
 				s.sees("0 none none false")
-				body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now, "data": s.bought("pdt_pack10")})
+				body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": s.bought("pdt_pack10")})
 				must(t, err)
-				header, raw := signedAt(t, "msg_1", string(body), s.now)
+				header, raw := signedAt(t, "msg_1", string(body), s.now())
 				if _, err := s.HandleEvent(t.Context(), header, raw); (err != nil) != (as.failsClaim || as.failsReceipt || as.failsCommit) {
 					t.Fatal(err)
 				}

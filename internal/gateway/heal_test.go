@@ -170,13 +170,13 @@ func TestReconcileStopsWhenDodoIsAway(t *testing.T) {
 func TestReconcileLatePayment(t *testing.T) {
 	s := tellOf(t, "bolt", settings{hold: true, products: storyProducts})
 	s.buy("alice", "pack10")
-	s.now = s.now.Add(20 * day)
-	must(t, s.store.SetMark(t.Context(), "reconcile", s.now)) // every pass so far saw it in progress
-	must(t, s.store.SetMark(t.Context(), "reconcile far", s.now))
-	s.now = s.now.Add(day - time.Second)
+	s.set(s.now().Add(20 * day))
+	must(t, s.store.SetMark(t.Context(), "reconcile", s.now())) // every pass so far saw it in progress
+	must(t, s.store.SetMark(t.Context(), "reconcile far", s.now()))
+	s.set(s.now().Add(day - time.Second))
 	s.reconcile()
 	s.has("alice", 0, false)
-	s.now = s.now.Add(time.Second)
+	s.set(s.now().Add(time.Second))
 	s.reconcile()
 	s.has("alice", 10, true)
 	if again := s.reconcile(); again.Seen != 0 {

@@ -2,27 +2,12 @@ package gateway_test
 
 import (
 	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 )
-
-// moment is a clock that tests set while gateways listen.
-type moment struct{ milliseconds atomic.Int64 }
-
-func momentAt(t time.Time) *moment {
-	m := new(moment)
-	m.set(t)
-	return m
-}
-
-func (m *moment) set(t time.Time)  { m.milliseconds.Store(t.UnixMilli()) }
-func (m *moment) clock() time.Time { return time.UnixMilli(m.milliseconds.Load()).UTC() }
-
-var yearBegins = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // TestMonthBeginsWhileRemembered: at the very instant, every gateway shows a month's credits
 // and charges them, although nothing happened to the account and both remember it.
@@ -32,9 +17,8 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 			catalog := []config.Product{ // credits that stay, so that the clock has no other reason to look
 				{Name: "yearly", ID: "pdt_year", Plan: "yearly", Credits: 100, CreditsEvery: config.EveryMonth, CreditsStay: true},
 			}
-			now := momentAt(yearBegins)
-			s := tellOf(t, backend, settings{products: catalog, clock: now.clock})
-			begins := yearBegins.AddDate(0, 1, 0)
+			s := tellOf(t, backend, settings{products: catalog})
+			begins := s.now().AddDate(0, 1, 0)
 			s.yearly()
 			s.spend("h1", 95)
 			other := s.newGateway(settings{products: catalog, clock: s.Clock})
@@ -49,7 +33,7 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 						seen = snap.Credits
 					}
 					if seen != want {
-						t.Errorf("gateway %d sees %d credits at %s, want %d", i, seen, now.clock(), want)
+						t.Errorf("gateway %d sees %d credits at %s, want %d", i, seen, s.now(), want)
 					}
 				}
 			}
@@ -60,17 +44,17 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 				}
 				return err
 			}
-			now.set(begins.Add(-time.Minute))
+			s.set(begins.Add(-time.Minute))
 			wants(5)
-			now.set(begins.Add(-time.Millisecond))
+			s.set(begins.Add(-time.Millisecond))
 			wants(5)
 			if err := charge(s.Gateway); !errors.Is(err, gateway.ErrInsufficient) {
 				t.Errorf("a moment before it begins: %v", err)
 			}
-			now.set(begins)
+			s.set(begins)
 			wants(105)
 			must(t, charge(other))
-			now.set(begins.Add(time.Second))
+			s.set(begins.Add(time.Second))
 			must(t, charge(s.Gateway))
 			wants(93)
 		})
@@ -82,8 +66,8 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 func TestMonthsToCome(t *testing.T) {
 	for _, backend := range []string{"bolt", "redis"} {
 		t.Run(backend, func(t *testing.T) {
-			now, first := momentAt(yearBegins), yearBegins
-			s := tellOf(t, backend, settings{products: storyProducts, clock: now.clock})
+			s := tellOf(t, backend, settings{products: storyProducts})
+			first := s.now()
 			s.yearly()
 			s.spend("h1", 60)
 			wants := func(credits, waiting int64) {
@@ -102,23 +86,23 @@ func TestMonthsToCome(t *testing.T) {
 					var left, later int64
 					for _, g := range seen.Ledger.Grants {
 						left, later = left+g.Left, later+g.Waiting
-						if (g.Waiting > 0) != g.StartsAt.After(now.clock()) {
+						if (g.Waiting > 0) != g.StartsAt.After(s.now()) {
 							t.Errorf("%s: %d wait until %s", name, g.Waiting, g.StartsAt)
 						}
 					}
 					if seen.Snapshot.Credits != credits || left != credits || later != waiting {
-						t.Errorf("%s at %s: %d credits, %d left and %d to come; want %d and %d", name, now.clock(), seen.Snapshot.Credits, left, later, credits, waiting)
+						t.Errorf("%s at %s: %d credits, %d left and %d to come; want %d and %d", name, s.now(), seen.Snapshot.Credits, left, later, credits, waiting)
 					}
 				}
 			}
 			wants(40, 1100)
-			now.set(first.AddDate(0, 1, 0).Add(-time.Millisecond))
+			s.set(first.AddDate(0, 1, 0).Add(-time.Millisecond))
 			wants(40, 1100)
-			now.set(first.AddDate(0, 1, 0))
+			s.set(first.AddDate(0, 1, 0))
 			wants(100, 1000)
-			now.set(first.AddDate(0, 11, 0))
+			s.set(first.AddDate(0, 11, 0))
 			wants(100, 0)
-			now.set(first.AddDate(1, 0, 0))
+			s.set(first.AddDate(1, 0, 0))
 			wants(0, 0)
 		})
 	}

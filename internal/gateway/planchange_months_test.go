@@ -28,18 +28,18 @@ func TestYearlyPlanChangeTable(t *testing.T) {
 			change := [][2]string{{"yearly", "pdt_large"}, {"large", "pdt_year"}}[i]
 			t.Run(fmt.Sprintf("%s/dates %s/%s", row[1], row[2], change[0]), func(t *testing.T) {
 				s := tellOf(t, "bolt", settings{products: append([]config.Product{large}, storyProducts...), behavior: dodosim.Behavior{ProratedKeepsCycle: row[2] == "stay"}})
-				first := s.now
+				first := s.now()
 				attempt, err := s.sim.Pay(s.order("alice", change[0]).SessionID, goodCard)
 				must(t, err)
 				s.flush()
-				s.now = first.AddDate(0, 4, 0).Add(time.Hour)
+				s.set(first.AddDate(0, 4, 0).Add(time.Hour))
 				s.changePlan(attempt.SubscriptionID, change[1], 1, row[1])
 				s.flush()
 				s.reconcile()
 				var got []string
 				last := int64(-1)
 				for k := 4; k < 17; k++ {
-					s.now = first.AddDate(0, k, 0).Add(2 * time.Hour)
+					s.set(first.AddDate(0, k, 0).Add(2 * time.Hour))
 					snap, err := s.Entitlement(t.Context(), "alice")
 					must(t, err)
 					if snap.Credits != last {

@@ -46,7 +46,7 @@ func TestPlanChangeTable(t *testing.T) {
 					attempt, err := s.sim.Pay(s.order("alice", change.from).SessionID, goodCard)
 					must(t, err)
 					s.flush()
-					s.now = s.now.Add(day)
+					s.set(s.now().Add(day))
 					s.changePlan(attempt.SubscriptionID, "pdt_"+change.to, change.pieces, mode)
 					s.flush()
 					s.reconcile()
@@ -78,7 +78,7 @@ func TestPlanPingPong(t *testing.T) {
 		s.flush()
 		s.has("alice", 100, true)
 		for i, want := range []int64{500, 500, 600, 600} { // 900 cents; 1800; 1800; 2700; 2700
-			s.now = s.now.Add(3 * time.Minute)
+			s.set(s.now().Add(3 * time.Minute))
 			s.changePlan(attempt.SubscriptionID, []string{"pdt_team", "pdt_monthly"}[i%2], 1, "difference_immediately")
 			s.flush()
 			s.has("alice", want, true)
@@ -94,7 +94,7 @@ func TestChangeToTheSame(t *testing.T) {
 	must(t, err)
 	s.flush()
 	for range 3 {
-		s.now = s.now.Add(3 * time.Minute)
+		s.set(s.now().Add(3 * time.Minute))
 		s.changePlan(attempt.SubscriptionID, "pdt_monthly", 1, "difference_immediately")
 		s.flush()
 		s.has("alice", 500, true)
@@ -140,13 +140,13 @@ func TestPlanChangeHistories(t *testing.T) {
 			}
 		}
 		for range 2 + r.IntN(5) {
-			s.now = s.now.Add([]time.Duration{time.Hour, 5 * day, 20 * day, 29 * day}[r.IntN(4)])
+			s.set(s.now().Add([]time.Duration{time.Hour, 5 * day, 20 * day, 29 * day}[r.IntN(4)]))
 			s.sim.Tick()
 			s.flush()
 			s.reconcile()
 			renewed := int64(charges() - paid)
 			most, least, paid = most+renewed*credits[product]*pieces, least+renewed*credits[product]*pieces, charges()
-			check(fmt.Sprintf("renewed %d times by %s", renewed, s.now))
+			check(fmt.Sprintf("renewed %d times by %s", renewed, s.now()))
 			mode := modes[r.IntN(len(modes))]
 			product, pieces = ids[r.IntN(len(ids))], int64(1+r.IntN(2))
 			s.changePlan(attempt.SubscriptionID, product, int(pieces), mode)

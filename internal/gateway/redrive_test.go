@@ -145,7 +145,7 @@ func TestRedriveUnknownAccount(t *testing.T) {
 			s := tell(t, backend, "")
 			customer := map[string]any{"customer_id": "cus_1", "email": "alice@example.com"}
 			s.deliverAs("msg_refund", "refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
-			s.now = s.now.Add(time.Second)
+			s.set(s.now().Add(time.Second))
 			s.deliverAs("msg_known", "payment.succeeded", s.payment("pdt_pack9", "customer", customer, "metadata", nil))
 			s.deliverAs("msg_new", "payment.succeeded", s.payment("pdt_new", "payment_id", "pay_2", "customer", customer, "metadata", nil))
 			s.stays(s.redrives(3, 0), map[string]int{gateway.ReasonUnknownAccount: 3})

@@ -57,11 +57,11 @@ func TestEventsEnd(t *testing.T) {
 			s.wants(s.deliverAs("msg_new", "payment.succeeded", s.payment("pdt_new", "payment_id", "pay_2")), gateway.Parked)
 			s.wants(s.deliverAs("msg_unclear", "payment.succeeded", nil), gateway.Parked)
 
-			s.now = s.now.Add(c.keep - time.Second)
+			s.set(s.now().Add(c.keep - time.Second))
 			s.kept("msg_paid", store.EventApplied, 1)
 			s.kept("msg_again", store.EventApplied, 1)
 			s.kept("msg_other", store.EventIgnored, 1)
-			s.now = s.now.Add(2 * time.Second)
+			s.set(s.now().Add(2 * time.Second))
 			s.gone("msg_paid")
 			s.gone("msg_again")
 			s.gone("msg_other")
@@ -69,7 +69,7 @@ func TestEventsEnd(t *testing.T) {
 			s.kept("msg_paid", store.EventApplied, 1) // it is new to the journal
 			s.entries("alice", 10)
 
-			s.now = s.now.Add(1000 * day)
+			s.set(s.now().Add(1000 * day))
 			s.kept("msg_new", store.EventParked, 1)
 			s.kept("msg_unclear", store.EventParked, 1)
 			s.stays(s.redrives(2, 0), map[string]int{gateway.ReasonUnknownProduct: 1, gateway.ReasonUnclear: 1})
@@ -77,7 +77,7 @@ func TestEventsEnd(t *testing.T) {
 			s.stays(s.redrives(2, 1), map[string]int{gateway.ReasonUnclear: 1})
 			s.entries("alice", 10, 4)
 			s.kept("msg_new", store.EventApplied, 1) // it can be looked at for a while
-			s.now = s.now.Add(store.Linger)
+			s.set(s.now().Add(store.Linger))
 			s.gone("msg_new")
 		})
 	}

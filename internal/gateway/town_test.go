@@ -129,7 +129,7 @@ func townLives(t *testing.T, backend string, wrong dodosim.Mischief) *story {
 			}
 		}
 		s.flush()
-		s.now = s.now.Add(5 * day)
+		s.set(s.now().Add(5 * day))
 		s.sim.Tick()
 		s.flush()
 	}
@@ -145,13 +145,13 @@ func (s *story) register() map[string]string {
 		must(s.t, err)
 		var grants []string
 		for _, g := range a.Ledger.Grants {
-			if g.Due(s.now) {
+			if g.Due(s.now()) {
 				g.Left, g.Waiting = g.Waiting, 0
 			}
 			if g.Waiting > 0 {
 				grants = append(grants, fmt.Sprintf("%d from %s until %s", g.Waiting, g.StartsAt.Format(time.DateOnly), g.ExpiresAt.Format(time.DateOnly)))
 			}
-			if g.Left > 0 && !g.Expired(s.now) {
+			if g.Left > 0 && !g.Expired(s.now()) {
 				grants = append(grants, fmt.Sprintf("%d of %d from %s until %s", g.Left, g.Amount, g.CreatedAt.Format(time.DateOnly), g.ExpiresAt.Format(time.DateOnly)))
 			}
 		}
