@@ -60,10 +60,12 @@ func (s SubscriptionState) access() Access {
 // there was access later: Dodo may name the time at which a cancellation was scheduled, or
 // the start of a pause that is over.
 func (s SubscriptionState) stops() []time.Time {
-	if s.StoppedAt.IsZero() {
-		return []time.Time{s.At}
+	stops := []time.Time{s.At}
+	if !s.StoppedAt.IsZero() && !s.StoppedAt.Equal(s.At) {
+		stops = append(stops, s.StoppedAt)
 	}
-	return []time.Time{s.StoppedAt, s.At}
+	slices.SortFunc(stops, time.Time.Compare)
+	return stops
 }
 
 func (a Access) merge(b Access) Access {

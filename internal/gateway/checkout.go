@@ -273,8 +273,10 @@ func (g *Gateway) conclude(ctx context.Context, p *purchase, session dodo.Sessio
 	return g.open(ctx, p, session)
 }
 
-// drop forgets an order that got no session.
+// drop forgets an order that got no session, also if the client has left.
 func (g *Gateway) drop(ctx context.Context, p *purchase) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpDeadline)
+	defer cancel()
 	if err := g.Store.DropOrder(ctx, p.order, p.key); err != nil {
 		g.Logger.Warn("order of a failed checkout could not be dropped; its key is free after the lease",
 			"order", p.order.ID, "error", err)

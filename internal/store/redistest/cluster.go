@@ -33,7 +33,8 @@ func StartSentinel(t testing.TB, master *Server, name string) *Server {
 }
 
 // StartCluster starts a Redis Cluster of n masters without replicas, and stops
-// it when t ends.
+// it when t ends. Each node is connected to each other one, so that no message between
+// them is lost: what is published on one node goes through these connections.
 func StartCluster(t testing.TB, n int) []*Server {
 	t.Helper()
 	nodes := make([]*Server, n)
@@ -52,10 +53,16 @@ func StartCluster(t testing.TB, n int) []*Server {
 		node.waitFor(t, func() bool {
 			info := node.MustDo("CLUSTER", "INFO")
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", n)) &&
-				strings.Contains(info, fmt.Sprintf("cluster_size:%d", n))
+				strings.Contains(info, fmt.Sprintf("cluster_size:%d", n)) && connected(node.MustDo("CLUSTER", "NODES"))
 		})
 	}
 	return nodes
+}
+
+// connected reports whether a node has met all others and is connected to them, by what it
+// says of them.
+func connected(nodes string) bool {
+	return !strings.Contains(nodes, "handshake") && !strings.Contains(nodes, "disconnected") && !strings.Contains(nodes, "noaddr")
 }
 
 func (s *Server) waitFor(t testing.TB, done func() bool) {

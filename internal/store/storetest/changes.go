@@ -80,12 +80,12 @@ func (w *Watched) AwaitLast(t testing.TB, last string) {
 }
 
 // watch watches the rig's store and waits until the watcher is told that it
-// misses nothing.
+// misses nothing. A Cluster may tell right behind that of what was written before.
 func (r *rig) watch(w *Watched) (stop func()) {
 	r.Helper()
 	stop = r.Watch(w)
 	r.Cleanup(stop)
-	w.AwaitLast(r.T, "live")
+	w.Await(r.T, func(told []string) bool { return slices.Contains(told, "live") })
 	return stop
 }
 
