@@ -14,8 +14,8 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 )
 
-// oldApp is an app that still has its old payment code: whatever reaches that is given
-// away. who is its address that says who is logged in.
+// oldApp is an app that still has its old payment code, which gives away whatever it is
+// asked for. At the path who it answers with the user's id.
 func oldApp(t *testing.T, who string) (address string, reached func() []string) {
 	t.Helper()
 	seen := make(chan string, 1000)

@@ -198,11 +198,14 @@ func (s *subscriber) answers(at time.Time) []entitlement.Fact {
 	return append(facts, ofSubscription("sub_1", entitlement.Observed(state)))
 }
 
-// TestNeverRefusedUnasked: over random lives of a subscription whose webhooks are lost,
-// late and out of order, a customer who has the plan at Dodo either has it here, or it is
-// known that Dodo must be asked, unless Dodo told of a hold last; while Dodo cannot be asked, she is not told for an hour
-// that she has not paid. After each answer of Dodo, she has here what she has there, and
-// whoever has nothing there can be refused, and nobody has more credits than were paid for.
+// TestNeverRefusedUnasked plays random subscriptions whose webhooks are lost, late and out of
+// order. It checks four things.
+//
+// A customer who has the plan at Dodo has it here, or there is a doubt, so that Dodo is asked.
+// This does not hold after a hold that Dodo told of; reconcile finds its end. While Dodo cannot
+// be asked, no customer is told for an hour that she has not paid. After an answer of Dodo,
+// plans are as they are there, and customers without one can be refused. After an answer,
+// nobody has more credits than were paid for.
 //
 //	go test ./internal/entitlement -run TestNeverRefusedUnasked -histories 200000 -seed 7
 func TestNeverRefusedUnasked(t *testing.T) {

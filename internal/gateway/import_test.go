@@ -105,8 +105,8 @@ func TestImportedSubscriptionRenews(t *testing.T) {
 	}
 }
 
-// TestImportHasWhatWasBoughtBefore: what an imported balance has already is not given
-// again, whoever tells of it and however often.
+// TestImportHasWhatWasBoughtBefore: credits that are part of an imported balance are not
+// given again, by a webhook, a repeat of it, or reconcile.
 func TestImportHasWhatWasBoughtBefore(t *testing.T) {
 	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
 		row := gateway.ImportRow{

@@ -261,7 +261,7 @@ func TestManagingIsCounted(t *testing.T) {
 func TestSecondSubscriptionAtAnotherGateway(t *testing.T) {
 	each(t, settings{products: plansForSale, hold: true}, func(t *testing.T, w *world) {
 		second := w.newGateway(settings{products: plansForSale})
-		w.buy("alice", "pro") // nobody is told
+		w.buy("alice", "pro") // its webhooks are held back
 		for _, g := range []*gateway.Gateway{second, w.Gateway} {
 			for _, product := range []string{"pro", "weekly"} {
 				if o, err := g.Checkout(t.Context(), who("alice"), wish(product)); !errors.Is(err, gateway.ErrSubscribed) {
