@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -337,5 +338,23 @@ func TestVerifyEmptyKeyForgery(t *testing.T) {
 	h := headers(eventID, stamp, sign("whsec_", eventID, stamp, eventBody))
 	if _, err := newVerifier(t, at(now), secret).Verify(h, []byte(eventBody)); !errors.Is(err, dodo.ErrSignature) {
 		t.Errorf("forged with an empty key: %v", err)
+	}
+}
+
+// Anybody may send a body with a signature that is wrong, so to find that out must not
+// cost memory.
+func TestVerifyCopiesNoBody(t *testing.T) {
+	v := newVerifier(t, at(now), secret, otherSecret)
+	stamp, body := strconv.Itoa(now), []byte("{"+strings.Repeat(" ", 1<<20-1))
+	h := headers(eventID, stamp, sign(secret, eventID, stamp, eventBody))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := v.Verify(h, body)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, dodo.ErrSignature) {
+		t.Errorf("Verify: %v", err)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 256<<10 {
+		t.Errorf("%d KiB allocated", allocated>>10)
 	}
 }
