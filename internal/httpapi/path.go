@@ -75,8 +75,15 @@ func (a *API) find(r *http.Request) (*http.Request, route, bool) {
 	return r, at, true
 }
 
+// longestRoute is the most bytes that a path of a route of ours may have in any spelling.
+// Base paths are shorter by far, and what is longer need not be made clean to be refused.
+const longestRoute = 4 << 10
+
 // routeAt is the route that a decoded path names.
 func (a *API) routeAt(decoded string) (route, bool) {
+	if len(decoded) > longestRoute {
+		return route{}, false
+	}
 	if at, known := a.routes[a.base.route(decoded)]; known {
 		return at, true
 	}
@@ -144,6 +151,9 @@ func (a WebhookAddress) Names(r *http.Request, original *url.URL) bool {
 }
 
 func (a WebhookAddress) is(decoded string) bool {
+	if len(decoded) > longestRoute {
+		return false
+	}
 	clean, _ := canonical(decoded)
 	return clean == a.lower
 }

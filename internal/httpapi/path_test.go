@@ -88,6 +88,20 @@ func request(t testing.TB, target string) *http.Request {
 	return r
 }
 
+// A path of more than 4 KiB is no route, however it resolves.
+func TestLongPaths(t *testing.T) {
+	s := newSite(t, nil)
+	for detours, want := range map[int]int{0: 200, 800: 200, 1000: 404, 3000: 404} {
+		r := request(t, strings.Repeat("/x/..", detours)+"/payments/products")
+		if !s.api.Owns(r) {
+			t.Errorf("%d detours: not ours", detours)
+		}
+		if a := (call{r, s}).do(); a.Code != want {
+			t.Errorf("%d detours: %d, want %d", detours, a.Code, want)
+		}
+	}
+}
+
 // A request whose address was rewritten is ours by either address, and its route is
 // found by the one that has it. The rest of its address goes with it.
 func TestPathsOfRewritten(t *testing.T) {

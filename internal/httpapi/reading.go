@@ -119,6 +119,10 @@ func (s *Spellings) seePaths(g Reading) {
 			continue
 		}
 		s.addresses = append(s.addresses, url.URL{Path: u.Path, RawPath: u.RawPath, Opaque: u.Opaque})
+		if max(len(u.Path), len(u.RawPath), len(u.Opaque)) > longestOdd {
+			s.paths.exhausted = true
+			return
+		}
 		for _, spelling := range spellingsOf(u) {
 			s.paths.add(spelling)
 		}
@@ -130,8 +134,6 @@ func spellingsOf(u *url.URL) []string {
 	switch {
 	case u.Opaque != "":
 		return []string{u.Opaque}
-	case len(u.Path) > mostWork:
-		return []string{u.Path} // too long for any
 	case u.RawPath == "":
 		return []string{u.EscapedPath()}
 	}
@@ -196,6 +198,10 @@ func (s *Spellings) seeMounted(u *url.URL, mount string) {
 // mostWork bounds what one set of spellings can cost: the bytes that are looked at.
 // A request that needs more is not spelled like that by accident, and matches.
 const mostWork = 64 << 10
+
+// longestOdd is the most bytes of a path that is read in every way. Almost every longer
+// one would need more than mostWork, and is not written out to find that out.
+const longestOdd = mostWork / 8
 
 const (
 	// eachWork is the work of a spelling besides its bytes.

@@ -237,6 +237,33 @@ func TestWorkOfMounts(t *testing.T) {
 	}
 }
 
+// A path of more than 8 KiB that is not plain matches, and is not looked at.
+func TestLongOddPath(t *testing.T) {
+	gates := patterns(t, "/paid/*")
+	for name, tt := range map[string]struct {
+		prefix string
+		size   int
+		want   bool
+	}{
+		"odd":            {"/x//", 8 << 10, false},
+		"longer, odd":    {"/x//", 8<<10 + 1, true},
+		"longest, odd":   {"/x|", 700 << 10, true},
+		"longest, plain": {"/x/", 700 << 10, false},
+	} {
+		r := arriving(tt.prefix)
+		r.URL.Path = tt.prefix + strings.Repeat("a", tt.size-len(tt.prefix))
+		for _, original := range []*http.Request{r, arriving("/x")} {
+			reading, kept := rewritten(original, r)
+			if got := reading.Matches(gates); got != tt.want {
+				t.Errorf("%s: %v", name, got)
+			}
+			if tt.want && kept.Work() > 1<<10 {
+				t.Errorf("%s: %d bytes were looked at", name, kept.Work())
+			}
+		}
+	}
+}
+
 // The usual request costs no allocation, rewritten or not.
 func TestPlainPathAllocatesNothing(t *testing.T) {
 	gates := patterns(t, "/paid/*", "*.mp4", "/a/*/b", "/report")
