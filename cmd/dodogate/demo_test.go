@@ -22,11 +22,15 @@ import (
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
-// TestMain lets the test binary be dodogate itself, so that the tests and their
-// scripts run real processes and can kill them.
+// TestMain lets the test binary be dodogate itself, or an attacker, so that the tests and
+// their scripts run real processes and can kill them.
 func TestMain(m *testing.M) {
 	if os.Getenv("DODOGATE_TEST_RUN_MAIN") != "" {
 		main()
+		return
+	}
+	if order := os.Getenv(attackVariable); order != "" {
+		attackMain(order)
 		return
 	}
 	testscript.Main(m, map[string]func(){"dodogate": main})
