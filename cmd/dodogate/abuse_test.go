@@ -35,7 +35,7 @@ func TestAbuse(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "135MiB")
 	size := abuseSize{connections: 300, requests: 1000, visits: 100}
 	if os.Getenv("DODOGATE_ABUSE") == "long" {
-		size = abuseSize{connections: 5000, requests: 10_000, visits: 8000, judged: true}
+		size = abuseSize{connections: 5000, requests: 10_000, visits: 6000, judged: true}
 	}
 	for _, kind := range abuseKinds() {
 		t.Run(kind.name, func(t *testing.T) {
