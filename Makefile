@@ -78,8 +78,8 @@ FOR ?= 5m
 weather: deps ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
 	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
 
-# Other work of the machine delays everybody. Where it is allowed, gateway and good customers
-# have a real-time priority, and the attackers a lower one, so that only what they do counts.
+# Other programs on the machine delay gateway and customers alike. If this user may do so, the
+# gateway and the good customers get a real-time priority, and the attackers a lower one.
 abuse_alone = $(shell chrt -r 2 true 2>/dev/null && echo yes)
 
 .PHONY: abuse

@@ -131,10 +131,11 @@ type attackReport struct {
 }
 
 // attacker is a process that attacks, with the lowest priority. A real attacker has a
-// machine of its own. So the work of making the requests, and of collecting their garbage,
-// must not delay the good customers: their times are measured in the process of the test.
-// `make abuse` runs the test with a real-time priority if it may, so that other work of the
-// machine does not count either, and names a lower one in DODOGATE_ATTACKER.
+// machine of its own. So making the requests, and collecting their garbage, must not delay
+// the good customers: their times are measured in the process of the test.
+//
+// `make abuse` runs the test with a real-time priority if it may, so that other programs do
+// not delay it. DODOGATE_ATTACKER then is the command that gives attackers a lower one.
 type attacker struct {
 	t       *testing.T
 	process *exec.Cmd
