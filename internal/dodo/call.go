@@ -29,17 +29,18 @@ const (
 	firstPause  = 500 * time.Millisecond
 )
 
-// call makes one call to Dodo, repeated when that can help, within one deadline.
+// call makes one call to Dodo, repeated when that can help, within one deadline, and
+// reads the answer's fields into a pointer to a type of details.go.
 //
 // Everything that is called so may be repeated: reads, and the creation of
 // checkouts, where a second session does no harm. What moves money is called by
 // [Client.once] (FACTS 1.5).
-func (c *Client) call(ctx context.Context, op string, send sender) (reply, error) {
+func (c *Client) call(ctx context.Context, op string, send sender, into any) (reply, error) {
 	body, attempts, err := c.ask(ctx, op, send)
 	if err != nil {
 		return reply{}, err
 	}
-	return open(op, attempts, body)
+	return open(op, attempts, body, into)
 }
 
 // ask is call without a look at the answer. While Dodo thinks, its goroutine waits
@@ -276,11 +277,11 @@ func errorCode(res *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	doc := new(document)
-	if doc.parse(body) != nil {
+	var said refusal
+	if parse(body, &said) != nil {
 		return ""
 	}
-	code := fields{doc: doc, faults: &faults{}}.text("code")
+	code := said.Code.get(within(body))
 	if !isCode(code) {
 		return ""
 	}
@@ -300,21 +301,19 @@ func retryAfter(h http.Header) time.Duration {
 	return min(max(wait, 0), longest)
 }
 
-// reply is a JSON object that Dodo sent, to be read by field name.
+// reply is an answer of Dodo's whose fields are being read.
 type reply struct {
-	fields
+	scope
 	op       string
 	attempts int
 }
 
-func open(op string, attempts int, body []byte) (reply, error) {
+func open(op string, attempts int, body []byte, into any) (reply, error) {
 	body = bytes.TrimSpace(body)
-	a := reply{op: op, attempts: attempts}
-	doc := new(document)
-	if err := doc.parse(body); err != nil {
+	a := reply{scope: within(body), op: op, attempts: attempts}
+	if err := parse(body, into); err != nil {
 		return a, a.bad(err.Error(), nil)
 	}
-	a.fields = fields{doc: doc, faults: &faults{}}
 	return a, nil
 }
 

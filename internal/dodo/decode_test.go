@@ -373,6 +373,23 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
+// Errors say where a field is, also in a list.
+func TestDecodeErrorsSayWhere(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"data":{}}`:                    "cannot be understood: type is missing or no event type",
+		`{"type":"payment.succeeded"}`:   "cannot be understood: data is missing",
+		paymentEvent(`"product_cart":7`): "cannot be understood: data.product_cart is not a list",
+		paymentEvent(`"refunds":[{"refund_id":"a"},{"amount":1},{}]`):      "cannot be understood: data.refunds.1.refund_id is missing",
+		paymentEvent(`"disputes":[{"dispute_id":"a"},7]`):                  "cannot be understood: data.disputes.1 is not an object",
+		paymentEvent(`"metadata":{"a":1,"a":2},"customer":{"email":true}`): "malformed: data.metadata names a key twice",
+		paymentEvent(`"customer":{"customer_id":"a","Customer_Id":"b"}`):   "malformed: data.customer.customer_id is there twice or in another case",
+	} {
+		if _, err := dodo.Decode([]byte(body)); err == nil || err.Error() != want {
+			t.Errorf("%s: error %q, want %q", body, err, want)
+		}
+	}
+}
+
 // Only known types act, whatever the body says.
 func TestDecodeUnknownType(t *testing.T) {
 	for _, kind := range []string{"payment.invented", "Payment.succeeded", "payment.succeeded.v2", "payment", "refund.x", "dispute.postponed",

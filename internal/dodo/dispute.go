@@ -9,16 +9,16 @@ import (
 // readDispute makes a dispute object a fact about its payment that says nothing
 // but that. The customer is there only in the longer of Dodo's two schemas, and
 // metadata in neither (FACTS 3.8).
-func readDispute(data fields, eventType string) Fact {
-	id, status := readOneDispute(data)
+func readDispute(d *details, in scope, eventType string) Fact {
+	id, status := readOneDispute(&d.change, in)
 	if status == "" {
 		status = disputeStatusOf[eventType]
 	}
 	if status == "" {
-		data.refuse("dispute_status", "is missing")
+		in.refuse("dispute_status", "is missing")
 	}
 	p := entitlement.Payment{Disputes: map[string]entitlement.DisputeStatus{id: status}}
-	return Fact{Fact: entitlement.Fact{Ref: paymentRef(data), Payment: p}, Clues: readCustomer(data)}
+	return Fact{Fact: entitlement.Fact{Ref: paymentRef(&d.listed, in), Payment: p}, Clues: readCustomer(&d.listed, in)}
 }
 
 var disputeStatusOf = map[string]entitlement.DisputeStatus{
@@ -33,23 +33,24 @@ var disputeStatusOf = map[string]entitlement.DisputeStatus{
 
 // readDisputes reads a payment's own list. What is not said in it yet must not
 // hold up the payment: an event about the dispute says it.
-func readDisputes(data fields) map[string]entitlement.DisputeStatus {
-	items := data.list("disputes", maxDisputes)
+func readDisputes(d *details, in scope) map[string]entitlement.DisputeStatus {
+	items := d.Disputes.get(in)
 	if len(items) == 0 {
 		return nil
 	}
 	disputes := make(map[string]entitlement.DisputeStatus, len(items))
-	for _, item := range items {
-		id, status := readOneDispute(item)
+	for i := range items {
+		item, in := items[i].get(in)
+		id, status := readOneDispute(item, in)
 		if _, ok := disputes[id]; ok {
-			item.refuse("dispute_id", "is there twice")
+			in.refuse("dispute_id", "is there twice")
 		}
 		disputes[id] = status
 	}
 	return disputes
 }
 
-func readOneDispute(data fields) (id string, s entitlement.DisputeStatus) {
-	word := strings.TrimPrefix(data.word("dispute_status"), "dispute_")
-	return data.wantID("dispute_id"), entitlement.DisputeStatus(word)
+func readOneDispute(c *change, in scope) (id string, s entitlement.DisputeStatus) {
+	word := strings.TrimPrefix(c.DisputeStatus.get(in), "dispute_")
+	return want(&c.DisputeID, in, "dispute_id"), entitlement.DisputeStatus(word)
 }

@@ -13,12 +13,12 @@ const MaxFeature = 256
 // isFeature reports whether an entitlement grant is one of a feature flag. The
 // other integrations are delivered by Dodo, to Discord for example, and are none
 // of our business. Some examples leave the integration out (FACTS 3.9).
-func isFeature(data fields) bool {
-	switch hint := data.asHint(); hint.word("integration_type") {
+func isFeature(d *listed, in scope) bool {
+	switch hint := in.hint(); d.Integration.get(hint) {
 	case "feature_flag":
 		return true
 	case "":
-		return hint.raw("feature") != nil
+		return d.Feature.is(hint)
 	default:
 		return false
 	}
@@ -27,45 +27,49 @@ func isFeature(data fields) bool {
 // readFeature reads an entitlement grant of a feature flag (FACTS 3.8). eventType
 // and happenedAt come from the envelope and fill in for a missing status and time;
 // a list has neither.
-func readFeature(data fields, eventType string, happenedAt time.Time) Fact {
-	_ = data.word("integration_type") // which must not be there twice
+func readFeature(d *listed, in scope, eventType string, happenedAt time.Time) Fact {
+	_ = d.Integration.get(in) // which must not be there twice
 	f := entitlement.Feature{
-		At:     changedAt(data, happenedAt),
-		Status: entitlement.FeatureStatus(data.word("status")),
+		At:     changedAt(d, in, happenedAt),
+		Status: entitlement.FeatureStatus(d.Status.get(in)),
 	}
 	if f.Status == "" {
 		f.Status = featureStatusOf[eventType]
 	}
 	if f.Status == "" {
-		data.refuse("status", "is missing")
+		in.refuse("status", "is missing")
 	}
 	// Its end must not be held up by a field that has become pointless.
 	if f.Status == entitlement.FeatureDelivered {
-		f.Name = data.object("feature").featureName()
+		flag, in := d.Feature.get(in)
+		f.Name = flag.name(in)
 	}
-	ref := entitlement.Ref{Kind: entitlement.KindFeature, ID: data.wantID("id")}
+	ref := entitlement.Ref{Kind: entitlement.KindFeature, ID: want(&d.ID, in, "id")}
 	return Fact{Fact: entitlement.Fact{Ref: ref, Feature: f}, Clues: Clues{
-		Metadata:       readMetadata(data.hints("metadata")),
-		CustomerID:     data.id("customer_id"),
-		PaymentID:      data.id("payment_id"),
-		SubscriptionID: data.id("subscription_id"),
+		Metadata:       d.Metadata.get(in),
+		CustomerID:     d.CustomerID.get(in),
+		PaymentID:      d.PaymentID.get(in),
+		SubscriptionID: d.SubscriptionID.get(in),
 	}}
 }
-
-// maxAttached is how many entitlements of a product are looked at.
-const maxAttached = 100
 
 // grantedFeatures are the features that buying a product grants, by an item of the list
 // of products (FACTS 2.8). They only choose what is offered, so an entitlement that cannot
 // be understood is left out.
-func grantedFeatures(item fields) []string {
+func grantedFeatures(p *product, in scope) []string {
 	var names []string
-	for _, attached := range item.asHint().items("entitlements", maxAttached) {
-		hint := attached.asHint()
-		if hint.word("integration_type") != "feature_flag" {
+	items := p.Entitlements.get(in.hint())
+	for i := range items {
+		if items[i].other {
 			continue
 		}
-		if name := hint.hints("integration_config").featureName(); hint.faults.err() == nil {
+		hint := in.hint()
+		item, hint := items[i].hint(hint)
+		if item.Integration.get(hint) != "feature_flag" {
+			continue
+		}
+		flag, hint := item.Config.hint(hint)
+		if name := flag.name(hint); hint.clear() {
 			names = append(names, name)
 		}
 	}
@@ -82,30 +86,30 @@ var featureStatusOf = map[string]entitlement.FeatureStatus{
 // changedAt is when the grant last changed, by its body: the body may be newer
 // than its event (FACTS 3.1), and a grant that was revoked can be delivered again.
 // The latest of its times is taken, should updated_at not follow each change.
-func changedAt(data fields, happenedAt time.Time) time.Time {
-	at := data.time("updated_at")
+func changedAt(d *listed, in scope, happenedAt time.Time) time.Time {
+	at := d.UpdatedAt.get(in)
 	if at.IsZero() {
 		at = happenedAt
 	}
-	for _, name := range []string{"delivered_at", "revoked_at"} {
-		if t := data.time(name); t.After(at) {
+	for _, other := range []*moment{&d.DeliveredAt, &d.RevokedAt} {
+		if t := other.get(in); t.After(at) {
 			at = t
 		}
 	}
 	if at.IsZero() {
-		data.refuse("updated_at", "is missing")
+		in.refuse("updated_at", "is missing")
 	}
 	return at
 }
 
-// featureName is the feature's id, which the operator chose: any text.
-func (f fields) featureName() string {
-	if kind := f.word("feature_type"); kind != "" && kind != "boolean" {
-		f.refuse("feature_type", "is none that is known")
+// name is the feature's id, which the operator chose: any text.
+func (f *feature) name(in scope) string {
+	if kind := f.Type.get(in); kind != "" && kind != "boolean" {
+		in.refuse("feature_type", "is none that is known")
 	}
-	name := f.text("feature_id")
+	name := f.ID.get(in)
 	if name == "" || len(name) > MaxFeature {
-		f.refuse("feature_id", "is missing or too long")
+		in.refuse("feature_id", "is missing or too long")
 	}
 	return name
 }

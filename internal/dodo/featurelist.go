@@ -25,7 +25,7 @@ func (c *Client) FeatureFlags(ctx context.Context, page int) (Page[string], erro
 		_, err := c.entitlements.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list feature flags", send, func(item fields) string { return item.wantID("id") })
+	return readPage(ctx, c, "list feature flags", send, func(item *listed, in scope) string { return want(&item.ID, in, "id") })
 }
 
 // FeatureGrants reads one page of all grants of the feature flag with that id. The
@@ -36,10 +36,10 @@ func (c *Client) FeatureGrants(ctx context.Context, flag string, page int) (Page
 		_, err := c.entitlements.Grants.List(ctx, flag, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list feature grants", send, func(item fields) FeatureGrant {
-		grant := FeatureGrant{ID: item.wantID("id")}
-		hint := item.asHint()
-		if fact := readFeature(hint, "", time.Time{}); hint.faults.err() == nil {
+	return readPage(ctx, c, "list feature grants", send, func(item *listed, in scope) FeatureGrant {
+		grant := FeatureGrant{ID: want(&item.ID, in, "id")}
+		hint := in.hint()
+		if fact := readFeature(item, hint, "", time.Time{}); hint.clear() {
 			grant.Fact = &fact
 		}
 		return grant

@@ -1,301 +1,251 @@
 package dodo
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The lenient reader of Dodo's JSON. Real payloads break the published schema in
-// small ways (FACTS 3.9), so it asks for fields by name and takes what can be
-// understood: unknown fields, nulls, and numbers for strings or strings for
-// numbers. What it does not take is JSON that two parsers could read differently
-// (RELIABILITY 6.4).
+// Real payloads break the published schema in small ways (FACTS 3.9). So the types here
+// accept whatever JSON there is for a field, and remember what is wrong with it; whoever
+// reads the field decides whether that matters. Unknown fields are ignored. Names that two
+// parsers could read differently are refused (RELIABILITY 6.4): encoding/json takes the
+// last of a repeated name, and any case.
 
-// fields is a JSON object, to be read by field name. The zero value has none.
-type fields struct {
-	doc    *document // nil where the object is absent
-	at     int32
-	absent string // where it would be, for errors
-	faults *faults
+// scope is where fields are read: the object that they are in, and the faults found so far.
+type scope struct {
+	*faults
+	at uint32 // see mark
 }
 
-// faults collects the first fault of each kind while fields are read, so that
-// every field is looked at before an answer is given. An ambiguous body is worse
-// than one that cannot be understood.
-type faults struct{ malformed, unclear error }
+// faults holds the first fault of each kind while fields are read, so that every field is
+// looked at before an answer is given. An ambiguous body is worse than an unclear one.
+type faults struct {
+	body               []byte
+	malformed, unclear fault
+}
+
+// fault is what is wrong with a field. It never holds the field's value.
+type fault struct {
+	why, name string
+	at        uint32
+}
+
+func within(body []byte) scope { return scope{faults: &faults{body: body}} }
+
+// hint is the same object, for fields whose faults do not matter.
+func (in scope) hint() scope { return scope{&faults{body: in.body}, in.at} }
+
+// refuse notes that a field of the object cannot be understood.
+func (in scope) refuse(name, why string) { in.note(&in.unclear, fault{why, name, in.at}) }
+
+func (*faults) note(first *fault, f fault) {
+	if first.why == "" {
+		*first = f
+	}
+}
+
+// clear reports whether there is no fault.
+func (f *faults) clear() bool { return f.malformed.why == "" && f.unclear.why == "" }
 
 func (f *faults) err() error {
-	if f.malformed != nil {
-		return f.malformed
+	kind, first := ErrMalformed, f.malformed
+	if first.why == "" {
+		kind, first = ErrUnclear, f.unclear
 	}
-	return f.unclear
+	if first.why == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %s", kind, strings.Trim(pathTo(f.body, first.at)+"."+first.name, "."), first.why)
 }
 
-// first is the first of an object's members, each of which has the next one, until
-// end.
-func (f fields) first() int32 { return f.at + 1 }
-
-func (f fields) end() int32 {
-	if f.doc == nil || !f.doc.opens(f.at, '{') {
-		return 0
-	}
-	return f.doc.nodes[f.at].next
+// mark says where a value is in the body, and how often.
+type mark struct {
+	at    uint32 // the end of the name or, in a list, of what is before the value; 0: absent
+	said  bool   // it is neither absent nor null
+	other bool   // it is of another type, or cannot be understood
+	odd   bool   // its name is there twice or in another case
 }
 
-// refuse notes that a field cannot be understood. Never with its value.
-func (f fields) refuse(name, why string) {
-	if f.faults.unclear == nil {
-		f.faults.unclear = fmt.Errorf("%w: %s %s", ErrUnclear, f.where(name), why)
+// first marks the value that comes next, and reports whether it is the first one.
+func (m *mark) first(dec *jsontext.Decoder) bool {
+	if m.at != 0 {
+		m.odd = true
+		return false
 	}
+	m.at = uint32(dec.InputOffset())
+	return true
 }
 
-func (f fields) ambiguous(name, why string) {
-	if f.faults.malformed == nil {
-		f.faults.malformed = fmt.Errorf("%w: %s %s", ErrMalformed, f.where(name), why)
+func (m *mark) misspell() { m.odd = true }
+
+// opens marks the value that comes next. It returns true if the caller is to read it: it is
+// the first one, and begins with the bracket. Any other value is skipped.
+func (m *mark) opens(dec *jsontext.Decoder, bracket jsontext.Kind) (bool, error) {
+	if m.first(dec) {
+		kind := dec.PeekKind()
+		m.said, m.other = kind != 'n', kind != bracket
+		if !m.other {
+			return true, nil
+		}
 	}
+	return false, dec.SkipValue()
 }
 
-func (f fields) where(name string) string {
-	path := f.absent
-	if f.doc != nil {
-		path = f.doc.path(f.at)
+// is reports whether there is an unambiguous value that is not null.
+func (m *mark) is(in scope) bool {
+	if m.odd {
+		in.note(&in.malformed, fault{why: "is there twice or in another case", at: m.at})
+		return false
 	}
-	return strings.Trim(path+"."+name, ".")
+	return m.said
 }
 
-// find looks for a field's value; 0 where it is absent or null. A name that
-// appears twice, or in another case, is read differently by different parsers
-// (encoding/json takes the last one, and any case), so it is refused.
-func (f fields) find(name string) (at int32) {
-	end := f.end()
-	if end == 0 {
-		return 0
+// field is a scalar. As says how it is read.
+type field[T any, As reader[T]] struct {
+	value T
+	mark
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (f *field[T, As]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if !f.first(dec) {
+		return dec.SkipValue()
 	}
-	nodes, i, all := f.doc.nodes, f.first(), f.doc.names.odd
-	if !all {
-		i = *f.doc.names.at(f.at, keyOf(name))
+	raw, err := dec.ReadValue()
+	if err != nil || raw.Kind() == 'n' {
+		return err
 	}
-	for i != 0 && (!all || i < end) {
-		if nodes[i].parent == f.at {
-			said := f.doc.name(i)
-			if string(said) == name && at == 0 {
-				at = i
-			} else if bytes.EqualFold(said, []byte(name)) {
-				f.ambiguous(name, "is there twice or in another case")
-				return 0
+	var as As
+	var ok bool
+	text := scalar(raw)
+	f.value, ok = as.read(raw.Kind(), text)
+	f.other = !ok
+	f.said = !ok || text == nil || len(text) > 0 // "" says nothing
+	return nil
+}
+
+// get is the field's value, zero when it is absent, null or cannot be understood.
+func (f *field[T, As]) get(in scope) T {
+	value, _ := f.look(in)
+	return value
+}
+
+// look is get; said is false unless there is a value.
+func (f *field[T, As]) look(in scope) (value T, said bool) {
+	switch {
+	case !f.is(in):
+		return value, false
+	case f.other:
+		var as As
+		in.note(&in.unclear, fault{why: as.fault(), at: f.at})
+		return value, false
+	}
+	return f.value, true
+}
+
+// want is an id that must be there.
+func want(f *id, in scope, name string) string {
+	s := f.get(in)
+	if s == "" {
+		in.refuse(name, "is missing")
+	}
+	return s
+}
+
+// object is a nested object whose fields are those of T.
+type object[T any] struct {
+	fields T
+	mark
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (o *object[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if mine, err := o.opens(dec, '{'); !mine {
+		return err
+	}
+	return members(dec, &o.fields)
+}
+
+// get is the object's fields; none when it is absent or null.
+func (o *object[T]) get(in scope) (*T, scope) {
+	of := scope{in.faults, o.at}
+	if !o.is(in) {
+		return new(T), of
+	}
+	if o.other {
+		of.refuse("", "is not an object")
+	}
+	return &o.fields, of
+}
+
+// hint is get for an object that nothing depends on: it may be something else, too.
+func (o *object[T]) hint(in scope) (*T, scope) {
+	of := scope{in.faults, o.at}
+	if !o.is(in) {
+		return new(T), of
+	}
+	return &o.fields, of
+}
+
+// list is an array of a bounded length, of fields or objects.
+type list[T any, Limit limit] struct {
+	items []T // one more than the limit when there are more
+	mark
+}
+
+// limit bounds a list.
+type limit interface{ most() int }
+
+type (
+	upTo100  struct{}
+	upTo1000 struct{}
+)
+
+func (upTo100) most() int  { return 100 }
+func (upTo1000) most() int { return 1000 }
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (l *list[T, Limit]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if mine, err := l.opens(dec, '['); !mine {
+		return err
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	var limit Limit
+	for dec.PeekKind() != ']' {
+		if len(l.items) > limit.most() {
+			if err := dec.SkipValue(); err != nil {
+				return err
 			}
+			continue
 		}
-		if all {
-			i = nodes[i].next
-		} else {
-			i = nodes[i].alike
+		l.items = append(l.items, *new(T))
+		item, _ := any(&l.items[len(l.items)-1]).(member)
+		if err := item.UnmarshalJSONFrom(dec); err != nil {
+			return err
 		}
 	}
-	if at != 0 && string(f.doc.raw(at)) == "null" {
-		return 0
-	}
-	return at
+	_, err := dec.ReadToken()
+	return err
 }
 
-// raw is the field's value, or nil where it is absent or null.
-func (f fields) raw(name string) json.RawMessage {
-	at := f.find(name)
-	if at == 0 {
+// get is the array's items, or none.
+func (l *list[T, Limit]) get(in scope) []T {
+	if !l.is(in) {
 		return nil
 	}
-	return f.doc.raw(at)
-}
-
-// text is a string, or a number as it is written; "" when absent or null.
-func (f fields) text(name string) string {
-	raw := f.raw(name)
-	if raw == nil {
-		return ""
-	}
-	s, ok := scalar(raw)
-	if !ok || raw[0] == 't' || raw[0] == 'f' {
-		f.refuse(name, "is not a string")
-		return ""
-	}
-	return s
-}
-
-// id is one of Dodo's ids, or "".
-func (f fields) id(name string) string {
-	s := f.text(name)
-	if s != "" && !isWord(s, maxID) {
-		f.refuse(name, "is not an id")
-		return ""
-	}
-	return s
-}
-
-// wantID is an id that must be there.
-func (f fields) wantID(name string) string {
-	s := f.id(name)
-	if s == "" {
-		f.refuse(name, "is missing")
-	}
-	return s
-}
-
-// word is a value of one of Dodo's enumerations, in lower case, or "". All of
-// them are open, so any word will do.
-func (f fields) word(name string) string {
-	s := f.text(name)
-	if s != "" && !isWord(s, 64) {
-		f.refuse(name, "is not a word")
-		return ""
-	}
-	return strings.ToLower(s)
-}
-
-// currency is an ISO 4217 code in upper case, or "".
-func (f fields) currency() string {
-	const name = "currency"
-	s := f.text(name)
-	if s != "" && !isWord(s, 8) {
-		f.refuse(name, "is not a currency")
-		return ""
-	}
-	return strings.ToUpper(s)
-}
-
-// maxWhole is far beyond any amount in minor units, and far enough from 2^63 that
-// hundreds of them can be added up.
-const maxWhole = 10_000_000_000_000_000
-
-// whole is an integer that is not negative; said is false when it is absent or
-// null. Digits only: neither 1e3 nor 4.0 is how Dodo writes money.
-func (f fields) whole(name string) (n int64, said bool) {
-	s := f.text(name)
-	if s == "" {
-		return 0, false
-	}
-	if strings.Trim(s, "0123456789") != "" {
-		f.refuse(name, "is not a whole number of zero or more")
-		return 0, false
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n > maxWhole {
-		f.refuse(name, "is too large")
-		return 0, false
-	}
-	return n, true
-}
-
-// flag is a boolean, also as a string; said is false when it is absent or null.
-func (f fields) flag(name string) (value, said bool) {
-	raw := f.raw(name)
-	if raw == nil {
-		return false, false
-	}
-	switch s, _ := scalar(raw); s {
-	case "true", "false":
-		return s == "true", true
-	}
-	f.refuse(name, "is not true or false")
-	return false, false
-}
-
-// farthest is the latest time there is. Some write one like it for "never"; from
-// here to the year 9999, the last that RFC 3339 can write, is room for the longest
-// term that may be added to it.
-var farthest = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
-
-// time is an RFC 3339 timestamp in UTC, at the latest farthest; or zero. There is
-// no Dodo before 1970, and the stores know no year 0.
-func (f fields) time(name string) time.Time {
-	s := f.text(name)
-	if s == "" {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if t = t.UTC(); err != nil || t.Year() < 1970 || t.Year() > 9999 {
-		f.refuse(name, "is not a timestamp")
-		return time.Time{}
-	}
-	if t.After(farthest) {
-		return farthest
-	}
-	return t
-}
-
-// object is a nested object; one without fields when it is absent or null.
-func (f fields) object(name string) fields {
-	at := f.find(name)
-	if at == 0 {
-		return fields{absent: f.where(name), faults: f.faults}
-	}
-	return f.item(at).mustBeObject()
-}
-
-// hints is a nested object that nothing depends on: without fields also when it
-// is something else.
-func (f fields) hints(name string) fields {
-	at := f.find(name)
-	if at == 0 || !f.doc.opens(at, '{') {
-		return fields{absent: f.where(name), faults: f.faults}
-	}
-	return f.item(at)
-}
-
-// list is an array of at most most objects, or none.
-func (f fields) list(name string, most int) []fields {
-	list := f.items(name, most)
-	for _, item := range list {
-		item.mustBeObject()
-	}
-	return list
-}
-
-// items is an array's elements, at most most of them, or none. What is no object has
-// no fields.
-func (f fields) items(name string, most int) []fields {
-	at := f.find(name)
-	if at == 0 {
-		return nil
-	}
-	if !f.doc.opens(at, '[') {
-		f.refuse(name, "is not a list")
-		return nil
-	}
-	var items []fields
-	for i, nodes := at+1, f.doc.nodes[:f.doc.nodes[at].next]; int(i) < len(nodes); i = nodes[i].next {
-		if len(items) == most {
-			f.refuse(name, fmt.Sprintf("has more than %d items", most))
-			return nil
-		}
-		items = append(items, f.item(i))
-	}
-	return items
-}
-
-// item is another value of the same document.
-func (f fields) item(at int32) fields { return fields{doc: f.doc, at: at, faults: f.faults} }
-
-func (f fields) mustBeObject() fields {
-	if !f.doc.opens(f.at, '{') {
-		f.refuse("", "is not an object")
-	}
-	return f
-}
-
-// scalar is the text of a string, number or boolean, if raw is one.
-func scalar(raw json.RawMessage) (string, bool) {
-	if len(raw) == 0 {
-		return "", false
-	}
-	switch raw[0] {
-	case '"':
-		return string(unescape(raw[1 : len(raw)-1])), true
-	case '{', '[', 'n':
-		return "", false
+	var limit Limit
+	of := scope{in.faults, l.at}
+	switch {
+	case l.other:
+		of.refuse("", "is not a list")
+	case len(l.items) > limit.most():
+		of.refuse("", fmt.Sprintf("has more than %d items", limit.most()))
 	default:
-		return string(raw), true
+		return l.items
 	}
+	return nil
 }

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"reflect"
+	"strings"
+	"sync"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDepth bounds nesting. Dodo's deepest payload nests 6 levels.
 const maxDepth = 64
 
-// What a body is that is not a document.
+// Why a body cannot be read.
 var (
 	errNotObject = errors.New("not a JSON object")
 	errNotUTF8   = errors.New("not valid UTF-8")
@@ -21,100 +24,151 @@ var (
 	errNotJSON   = errors.New("not one valid JSON value")
 )
 
-// asWritten lets names be there twice, which is for those to judge who ask for one (see
-// [fields.find]), and half of a pair of escaped surrogates stand alone, which is read as
-// U+FFFD. Bytes that are no text are refused before.
-var asWritten = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+// asWritten accepts repeated names, which [members] judges, and a lone half of an escaped
+// surrogate pair, which is read as U+FFFD; parse refuses all other invalid UTF-8.
+var asWritten = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// parse makes d the document of a body. It refuses everything but one JSON object (RFC
-// 8259) in valid UTF-8, with nothing before it.
-func (d *document) parse(body []byte) error {
-	const longest = 1 << 31 // of what a node can count; bodies are bounded far below
-	if len(body) == 0 || len(body) >= longest || body[0] != '{' {
+// parse reads a body into a pointer to a struct of details.go. The body must be one JSON
+// object (RFC 8259) in valid UTF-8 with nothing before it. The library's errors can quote
+// the body, so they are not passed on.
+func parse(body []byte, into any) error {
+	switch {
+	case len(body) == 0 || body[0] != '{':
 		return errNotObject
-	}
-	if !utf8.Valid(body) {
+	case !utf8.Valid(body):
 		return errNotUTF8
-	}
-	d.body, d.nodes, d.names = body, d.nodes[:0], nameTable{}
-	d.dec.Reset(bytes.NewBuffer(body), asWritten...)
-	if err := d.value(node{}); err != nil {
-		return err
-	}
-	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
+	case tooDeep(body):
+		return errTooDeep
+	case json.Unmarshal(body, &root{into}, asWritten) != nil:
 		return errNotJSON
 	}
 	return nil
 }
 
-// checkJSON refuses what parse refuses.
-func checkJSON(body []byte) error {
-	_, giveBack, err := borrow(body)
-	giveBack()
+// root is the object that a body is.
+type root struct{ into any }
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (r *root) UnmarshalJSONFrom(dec *jsontext.Decoder) error { return members(dec, r.into) }
+
+// tooDeep reports whether a body nests deeper than maxDepth. Most bodies have too few
+// brackets for that.
+func tooDeep(body []byte) bool {
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
+		return false
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), asWritten)
+	for dec.StackDepth() <= maxDepth {
+		if _, err := dec.ReadToken(); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// pathTo names the value that begins after an offset, such as "data.refunds.0".
+func pathTo(body []byte, offset uint32) string {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), asWritten)
+	for dec.InputOffset() <= int64(offset) {
+		if _, err := dec.ReadToken(); err != nil {
+			break
+		}
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(string(dec.StackPointer()), "/"), "/", ".")
+}
+
+// scalar is the text of a string, number or boolean; nil for anything else.
+func scalar(raw jsontext.Value) []byte {
+	switch raw.Kind() {
+	case '"':
+		if inside := raw[1 : len(raw)-1]; bytes.IndexByte(inside, '\\') < 0 {
+			return inside
+		}
+		text, _ := jsontext.AppendUnquote([]byte{}, raw) // fails for what asWritten accepts
+		return text
+	case '0', 't', 'f':
+		return raw
+	}
+	return nil
+}
+
+// member is a field of a struct of details.go. It reads any value, and says later what is
+// wrong with it.
+type member interface {
+	json.UnmarshalerFrom
+	misspell()
+}
+
+// members reads an object's members into the fields of a struct that are tagged with their
+// names, and skips the others. The library's own reading of structs cannot tell which
+// name was in another case.
+func members(dec *jsontext.Decoder, into any) error {
+	if _, err := dec.ReadToken(); err != nil { // the opening brace
+		return err
+	}
+	v := reflect.ValueOf(into).Elem()
+	names := namesOf(v.Type())
+	for dec.PeekKind() != '}' {
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		name := scalar(raw)
+		index, exact := names[string(name)]
+		if !exact && isOdd(name) {
+			index = otherCase(names, string(name))
+		}
+		if index == nil {
+			if err := dec.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
+		m, _ := v.FieldByIndex(index).Addr().Interface().(member)
+		if !exact {
+			m.misspell()
+		}
+		if err := m.UnmarshalJSONFrom(dec); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
 	return err
 }
 
-// value notes the value that comes next, and all that it is made of.
-func (d *document) value(n node) error {
-	at := len(d.nodes)
-	d.nodes = append(d.nodes, n)
-	kind := d.dec.PeekKind()
-	switch kind {
-	case '{', '[':
-		if d.dec.StackDepth() == maxDepth {
-			return errTooDeep
+// isOdd reports whether a name holds anything but what Dodo's names are made of.
+func isOdd(name []byte) bool {
+	for _, c := range name {
+		if c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+			return true
 		}
-		if _, err := d.dec.ReadToken(); err != nil {
-			return errNotJSON
-		}
-		n.from = d.here() - 1
-		if err := d.inside(kind, int32(at)); err != nil {
-			return err
-		}
-	default:
-		raw, err := d.dec.ReadValue()
-		if err != nil {
-			return errNotJSON
-		}
-		n.from = d.here() - uint32(len(raw))
 	}
-	n.to, n.next = d.here(), int32(len(d.nodes))
-	d.nodes[at] = n
-	return nil
+	return false
 }
 
-// inside notes what is in the object or list that was opened as parent, to its end.
-func (d *document) inside(kind jsontext.Kind, parent int32) error {
-	for next := d.dec.PeekKind(); next != '}' && next != ']'; next = d.dec.PeekKind() {
-		var n node
-		if kind == '{' {
-			name, err := d.dec.ReadValue()
-			if err != nil {
-				return errNotJSON
-			}
-			n = d.named(name[1:len(name)-1], parent)
+func otherCase(names map[string][]int, said string) []int {
+	for name, index := range names {
+		if strings.EqualFold(name, said) {
+			return index
 		}
-		if err := d.value(n); err != nil {
-			return err
-		}
-	}
-	if _, err := d.dec.ReadToken(); err != nil { // the other one's bracket, too
-		return errNotJSON
 	}
 	return nil
 }
 
-// named is the member whose name has just been read.
-func (d *document) named(name []byte, parent int32) node {
-	end := d.here() - 1
-	n := node{name: end - uint32(len(name)), nameEnd: end, parent: parent, key: keyOf(name)}
-	if n.key == 0 {
-		d.names.odd = true
-	}
-	first := d.names.at(parent, n.key)
-	n.alike, *first = *first, int32(len(d.nodes))
-	return n
-}
+// nameTables holds the fields of each struct by their names: map[string][]int by type.
+var nameTables sync.Map
 
-// here is behind what was read last.
-func (d *document) here() uint32 { return uint32(d.dec.InputOffset()) }
+func namesOf(t reflect.Type) map[string][]int {
+	if known, ok := nameTables.Load(t); ok {
+		names, _ := known.(map[string][]int)
+		return names
+	}
+	names := make(map[string][]int)
+	for _, f := range reflect.VisibleFields(t) {
+		if name := f.Tag.Get("json"); name != "" {
+			names[name] = f.Index
+		}
+	}
+	nameTables.Store(t, names)
+	return names
+}

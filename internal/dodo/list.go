@@ -1,7 +1,6 @@
 package dodo
 
 import (
-	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -98,14 +97,14 @@ func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentLis
 		_, err := c.payments.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list payments", send, func(item fields) PaymentSummary {
-		hint := item.asHint()
-		clues := readClues(hint)
-		clues.SubscriptionID = hint.id("subscription_id")
+	return readPage(ctx, c, "list payments", send, func(item *listed, in scope) PaymentSummary {
+		hint := in.hint()
+		clues := readClues(item, hint)
+		clues.SubscriptionID = item.SubscriptionID.get(hint)
 		return PaymentSummary{
-			ID:        item.wantID("payment_id"),
-			Status:    entitlement.PaymentStatus(hint.word("status")),
-			CreatedAt: hint.time("created_at"),
+			ID:        want(&item.PaymentID, in, "payment_id"),
+			Status:    entitlement.PaymentStatus(item.Status.get(hint)),
+			CreatedAt: item.CreatedAt.get(hint),
 			Clues:     clues,
 		}
 	})
@@ -127,18 +126,18 @@ func (c *Client) subscriptionPage(ctx context.Context, params dodopayments.Subsc
 		_, err := c.subscriptions.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list subscriptions", send, func(item fields) SubscriptionSummary {
-		hint := item.asHint()
+	return readPage(ctx, c, "list subscriptions", send, func(item *listed, in scope) SubscriptionSummary {
+		hint := in.hint()
 		s := SubscriptionSummary{
-			ID:        item.wantID("subscription_id"),
-			Status:    entitlement.SubscriptionStatus(hint.word("status")),
-			CreatedAt: hint.time("created_at"),
-			PeriodEnd: hint.time("next_billing_date"),
-			ProductID: hint.id("product_id"),
-			Quantity:  hint.quantity(),
-			Clues:     readClues(hint),
+			ID:        want(&item.SubscriptionID, in, "subscription_id"),
+			Status:    entitlement.SubscriptionStatus(item.Status.get(hint)),
+			CreatedAt: item.CreatedAt.get(hint),
+			PeriodEnd: item.PeriodEnd.get(hint),
+			ProductID: item.ProductID.get(hint),
+			Quantity:  item.Quantity.get(hint),
+			Clues:     readClues(item, hint),
 		}
-		s.CancelAtEnd, s.CancelSaid = hint.flag("cancel_at_next_billing_date")
+		s.CancelAtEnd, s.CancelSaid = item.CancelAtEnd.look(hint)
 		return s
 	})
 }
@@ -153,7 +152,9 @@ func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[P
 		_, err := c.refunds.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list refunds", send, readChange("refund_id", "status"))
+	return readPage(ctx, c, "list refunds", send, func(item *listed, in scope) PaymentChange {
+		return readChange(item, in, want(&item.RefundID, in, "refund_id"), item.Status)
+	})
 }
 
 // Disputes reads one page of the disputes opened since, as [Client.Payments] does.
@@ -166,39 +167,37 @@ func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (Page[
 		_, err := c.disputes.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list disputes", send, readChange("dispute_id", "dispute_status"))
+	return readPage(ctx, c, "list disputes", send, func(item *listed, in scope) PaymentChange {
+		return readChange(item, in, want(&item.DisputeID, in, "dispute_id"), item.DisputeStatus)
+	})
 }
 
-func readChange(id, status string) func(fields) PaymentChange {
-	return func(item fields) PaymentChange {
-		return PaymentChange{
-			ID: item.wantID(id), PaymentID: item.wantID("payment_id"),
-			Status: strings.TrimPrefix(item.asHint().word(status), "dispute_"),
-		}
+func readChange(item *listed, in scope, id string, status word) PaymentChange {
+	return PaymentChange{
+		ID: id, PaymentID: want(&item.PaymentID, in, "payment_id"),
+		Status: strings.TrimPrefix(status.get(in.hint()), "dispute_"),
 	}
 }
 
 // readPage asks for one page and reads its items, each of which must at least say
 // what it is. One that does not must not hide the others; a page of nothing else
 // is no list of what was asked for.
-func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(fields) Item) (Page[Item], error) {
-	answer, err := c.listed(ctx, op, send)
+func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(*listed, scope) Item) (Page[Item], error) {
+	answer, items, err := askPage[listed](ctx, c, op, send)
 	if err != nil {
-		return Page[Item]{}, err
-	}
-	items := answer.items("items", pageSize)
-	if err := answer.err(); err != nil {
 		return Page[Item]{}, err
 	}
 	page := Page[Item]{Last: len(items) < pageSize}
 	var first error
-	for _, from := range items {
-		var odd faults
-		from.faults = &odd
-		item := read(from.mustBeObject())
-		if err := odd.err(); err != nil {
+	for i := range items {
+		own := answer.hint() // the item's faults
+		from, own := items[i].get(own)
+		item := read(from, own)
+		if !own.clear() {
 			page.Odd++
-			first = cmp.Or(first, err)
+			if first == nil {
+				first = own.err()
+			}
 			continue
 		}
 		page.Items = append(page.Items, item)
@@ -209,34 +208,17 @@ func readPage[Item any](ctx context.Context, c *Client, op string, send sender, 
 	return page, nil
 }
 
-// page reads one page of a list, for whoever reads its items.
-func (c *Client) page(ctx context.Context, op string, send sender) (reply, []fields, error) {
-	answer, err := c.listed(ctx, op, send)
+// askPage asks for one page of a list.
+func askPage[T any](ctx context.Context, c *Client, op string, send sender) (reply, []object[T], error) {
+	var said page[T]
+	answer, err := c.call(ctx, op, send, &said)
 	if err != nil {
 		return reply{}, nil, err
 	}
-	return answer, answer.list("items", pageSize), nil
-}
-
-func (c *Client) listed(ctx context.Context, op string, send sender) (reply, error) {
-	answer, err := c.call(ctx, op, send)
-	if err == nil && answer.raw("items") == nil {
+	if !said.Items.is(answer.scope) {
 		answer.refuse("items", "is missing")
 	}
-	return answer, err
-}
-
-func readClues(item fields) Clues {
-	clues := readCustomer(item)
-	clues.Metadata = readMetadata(item.hints("metadata"))
-	return clues
-}
-
-// asHint reads the object without faults: one odd item must not hide the others
-// of its page, as long as it says which one it is.
-func (f fields) asHint() fields {
-	f.faults = &faults{}
-	return f
+	return answer, said.Items.get(answer.scope), answer.err()
 }
 
 // wholeSecond is what the SDK writes of a time.

@@ -23,20 +23,19 @@ type Addon struct {
 	Quantity int64
 }
 
-// maxAddons bounds the add-ons that are read of one subscription.
-const maxAddons = 100
-
 // Holding reads a subscription as [Client.Subscription] does, with its add-ons.
 func (c *Client) Holding(ctx context.Context, id string) (Holding, error) {
-	answer, fact, err := c.subscription(ctx, id)
+	var said details
+	answer, fact, err := c.subscription(ctx, id, &said)
 	if err != nil {
 		return Holding{}, err
 	}
 	held := Holding{Fact: fact}
-	for _, item := range answer.list("addons", maxAddons) {
-		addon := Addon{ID: item.wantID("addon_id"), Quantity: item.quantity()}
-		if addon.Quantity == 0 {
-			item.refuse("quantity", "is missing")
+	for i := range said.Addons.get(answer.scope) {
+		item, in := said.Addons.items[i].get(answer.scope)
+		addon := Addon{ID: want(&item.AddonID, in, "addon_id"), Quantity: item.Quantity.get(in)}
+		if addon.Quantity == 0 || addon.Quantity > maxQuantity {
+			in.refuse("quantity", "is missing or too large")
 		}
 		held.Addons = append(held.Addons, addon)
 	}
@@ -57,14 +56,15 @@ func (c *Client) PortalLink(ctx context.Context, customerID, returnURL string) (
 	if returnURL != "" {
 		params.ReturnURL = dodopayments.F(returnURL)
 	}
+	var said portal
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.portal.New(ctx, customerID, params, raw...)
 		return err
-	})
+	}, &said)
 	if err != nil {
 		return "", err
 	}
-	link := answer.text("link")
+	link := said.Link.get(answer.scope)
 	if !c.isCustomerURL(link) {
 		answer.refuse("link", "is no address to send a customer to")
 	}
@@ -82,7 +82,7 @@ func (c *Client) SetCancelAtEnd(ctx context.Context, id string, cancel bool) err
 	_, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.Update(ctx, id, params, raw...)
 		return err
-	})
+	}, &struct{}{})
 	return err
 }
 
@@ -145,23 +145,23 @@ func (c *Client) PreviewChange(ctx context.Context, id string, change PlanChange
 		return PlanPreview{}, notAnID(op)
 	}
 	params := dodopayments.SubscriptionPreviewChangePlanParams{UpdateSubscriptionPlanReq: change.params()}
+	var said preview
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.PreviewChangePlan(ctx, id, params, raw...)
 		return err
-	})
+	}, &said)
 	if err != nil {
 		return PlanPreview{}, err
 	}
-	summary := answer.object("immediate_charge").object("summary")
-	p := PlanPreview{Currency: summary.currency()}
-	var said bool
-	if p.Total, said = summary.whole("total_amount"); !said || p.Currency == "" {
+	charge, in := said.Charge.get(answer.scope)
+	summary, in := charge.Summary.get(in)
+	p := PlanPreview{Currency: summary.Currency.get(in), Tax: summary.Tax.get(in)}
+	var told bool
+	if p.Total, told = summary.Total.look(in); !told || p.Currency == "" {
 		answer.refuse("immediate_charge", "does not say what is charged")
 	}
-	p.Tax, _ = summary.whole("tax")
-	plan := answer.hints("new_plan")
-	p.Recurring, _ = plan.whole("recurring_pre_tax_amount")
-	p.RecurringIn, p.NextBillingAt = plan.currency(), plan.time("next_billing_date")
+	plan, in := said.NewPlan.hint(answer.scope)
+	p.Recurring, p.RecurringIn, p.NextBillingAt = plan.Price.get(in), plan.Currency.get(in), plan.NextBillingAt.get(in)
 	if err := answer.err(); err != nil {
 		return PlanPreview{}, err
 	}

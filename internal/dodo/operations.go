@@ -52,18 +52,19 @@ func (c *Client) CreateCheckout(ctx context.Context, checkout *Checkout) (Sessio
 }
 
 func (c *Client) readSession(op string, attempts int, said []byte) (Session, error) {
-	answer, err := open(op, attempts, said)
+	var made session
+	answer, err := open(op, attempts, said, &made)
 	if err != nil {
 		return Session{}, err
 	}
-	session := Session{ID: answer.wantID("session_id"), URL: answer.text("checkout_url")}
-	if !c.isCustomerURL(session.URL) {
+	s := Session{ID: want(&made.SessionID, answer.scope, "session_id"), URL: made.CheckoutURL.get(answer.scope)}
+	if !c.isCustomerURL(s.URL) {
 		answer.refuse("checkout_url", "is no address to send a customer to")
 	}
 	if err := answer.err(); err != nil {
 		return Session{}, err
 	}
-	return session, nil
+	return s, nil
 }
 
 // checkoutBody is what is sent for a checkout, by the names of the SDK's
@@ -128,14 +129,17 @@ func (c *Client) Session(ctx context.Context, id string) (SessionState, error) {
 	if !isWord(id, maxID) {
 		return SessionState{}, notAnID(op)
 	}
+	var said session
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.checkouts.Get(ctx, id, raw...)
 		return err
-	})
+	}, &said)
 	if err != nil {
 		return SessionState{}, err
 	}
-	state := SessionState{ID: answer.id("id"), PaymentID: answer.id("payment_id"), PaymentStatus: answer.word("payment_status")}
+	state := SessionState{
+		ID: said.ID.get(answer.scope), PaymentID: said.PaymentID.get(answer.scope), PaymentStatus: said.PaymentStatus.get(answer.scope),
+	}
 	if state.ID != id {
 		answer.refuse("id", "is not the one that was asked for")
 	}
@@ -152,14 +156,15 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 	if !isWord(id, maxID) {
 		return Fact{}, notAnID(op)
 	}
+	var said details
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.payments.Get(ctx, id, raw...)
 		return err
-	})
+	}, &said)
 	if err != nil {
 		return Fact{}, err
 	}
-	fact := readPayment(answer.fields, "", time.Time{})
+	fact := readPayment(&said, answer.scope, "", time.Time{})
 	if fact.Ref.ID != id {
 		answer.refuse("payment_id", "is not the one that was asked for")
 	}
@@ -174,11 +179,12 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 // newer than that, never older. One that cannot be understood is both
 // [ErrBadAnswer] and [ErrUnclear].
 func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
-	_, fact, err := c.subscription(ctx, id)
+	var said details
+	_, fact, err := c.subscription(ctx, id, &said)
 	return fact, err
 }
 
-func (c *Client) subscription(ctx context.Context, id string) (reply, Fact, error) {
+func (c *Client) subscription(ctx context.Context, id string, said *details) (reply, Fact, error) {
 	const op = "read subscription"
 	if !isWord(id, maxID) {
 		return reply{}, Fact{}, notAnID(op)
@@ -187,11 +193,11 @@ func (c *Client) subscription(ctx context.Context, id string) (reply, Fact, erro
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.Get(ctx, id, raw...)
 		return err
-	})
+	}, said)
 	if err != nil {
 		return reply{}, Fact{}, err
 	}
-	fact := readSubscription(answer.fields, "", at)
+	fact := readSubscription(said, answer.scope, "", at)
 	if fact.Ref.ID != id {
 		answer.refuse("subscription_id", "is not the one that was asked for")
 	}
@@ -251,7 +257,7 @@ func (c *Client) Products(ctx context.Context) ([]Product, error) {
 }
 
 func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Product, error) {
-	answer, items, err := c.page(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	answer, items, err := askPage[product](ctx, c, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.products.List(ctx, dodopayments.ProductListParams{
 			PageNumber: dodopayments.F(page),
 			PageSize:   dodopayments.F[int64](pageSize),
@@ -262,8 +268,8 @@ func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Prod
 		return nil, err
 	}
 	products := make([]Product, 0, len(items))
-	for _, item := range items {
-		products = append(products, readProduct(item))
+	for i := range items {
+		products = append(products, readProduct(items[i].get(answer.scope)))
 	}
 	if err := answer.err(); err != nil {
 		return nil, err
@@ -271,32 +277,30 @@ func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Prod
 	return products, nil
 }
 
-// readProduct reads an item of the list of products (FACTS 2.8). The price is
-// there twice, and either place may be empty.
-func readProduct(item fields) Product {
+func readProduct(item *product, in scope) Product {
 	p := Product{
-		ID:          item.wantID("product_id"),
-		Name:        item.text("name"),
-		Description: item.text("description"),
-		Currency:    item.currency(),
+		ID:          want(&item.ProductID, in, "product_id"),
+		Name:        item.Name.get(in),
+		Description: item.Description.get(in),
+		Currency:    item.Currency.get(in),
+		Recurring:   item.IsRecurring.get(in),
+		Features:    grantedFeatures(item, in),
 	}
-	p.Recurring, _ = item.flag("is_recurring")
-	detail := item.hints("price_detail")
+	detail, of := item.Detail.hint(in)
 	if p.Currency == "" {
-		p.Currency = detail.currency()
+		p.Currency = detail.Currency.get(of)
 	}
-	price, said := item.whole("price")
+	price, said := item.Price.look(in)
 	if !said {
-		price, _ = detail.whole("price")
+		price = detail.Price.get(of)
 	}
-	p.Price, p.Features = price, grantedFeatures(item)
+	p.Price = price
 	if p.Recurring {
-		count, _ := detail.whole("payment_frequency_count")
-		if unit := detail.word("payment_frequency_interval"); count > 0 && calendar[unit] {
+		count := detail.Count.get(of)
+		if unit := detail.Interval.get(of); count > 0 && calendar[unit] {
 			p.Every = Period{count, unit}
 		}
-		days, _ := detail.whole("trial_period_days")
-		p.TrialDays = min(max(days, 0), maxTrial)
+		p.TrialDays = min(detail.TrialDays.get(of), maxTrial)
 	}
 	return p
 }

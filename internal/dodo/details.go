@@ -1,0 +1,168 @@
+package dodo
+
+// What is read of Dodo's JSON (FACTS 2, 3.8). One type has the fields of several kinds of
+// objects, each of which has a part of them.
+
+// envelope is the body of a webhook. Its data may come before its type, so they are read
+// before it is known what they are about.
+type envelope struct {
+	Type       text            `json:"type"`
+	BusinessID id              `json:"business_id"`
+	Timestamp  moment          `json:"timestamp"`
+	Data       object[details] `json:"data"`
+}
+
+// page is a page of a list.
+type page[T any] struct {
+	Items list[object[T], upTo100] `json:"items"`
+}
+
+// details is a payment, refund, dispute, subscription or grant of a feature.
+type details struct {
+	listed
+
+	PayloadType text `json:"payload_type"`
+	BusinessID  id   `json:"business_id"`
+
+	Total           whole                            `json:"total_amount"`
+	Tax             whole                            `json:"tax"`
+	Cart            list[object[cartItem], upTo1000] `json:"product_cart"`
+	SubscriptionIDs list[text, upTo1000]             `json:"subscription_ids"`
+	SessionID       id                               `json:"checkout_session_id"`
+	MethodOnly      flag                             `json:"is_update_payment_method"`
+	RefundStatus    word                             `json:"refund_status"`
+	Refunds         list[object[change], upTo1000]   `json:"refunds"`
+	Disputes        list[object[change], upTo1000]   `json:"disputes"`
+
+	PeriodStart moment                           `json:"previous_billing_date"`
+	ExpiresAt   moment                           `json:"expires_at"`
+	GraceEnd    moment                           `json:"past_due_ends_at"`
+	PausedAt    moment                           `json:"paused_at"`
+	CancelledAt moment                           `json:"cancelled_at"`
+	OnDemand    flag                             `json:"on_demand"`
+	Price       whole                            `json:"recurring_pre_tax_amount"`
+	DiscountID  id                               `json:"discount_id"`
+	Discounts   list[text, upTo1000]             `json:"discounts"`
+	TrialDays   whole                            `json:"trial_period_days"`
+	Addons      list[object[addonItem], upTo100] `json:"addons"`
+	billing
+}
+
+// listed is what lists say of the same objects.
+type listed struct {
+	change
+	CreatedAt moment           `json:"created_at"`
+	Customer  object[customer] `json:"customer"`
+	Metadata  metadata         `json:"metadata"`
+
+	PaymentID      id       `json:"payment_id"`
+	SubscriptionID id       `json:"subscription_id"`
+	ProductID      id       `json:"product_id"`
+	Quantity       quantity `json:"quantity"`
+	PeriodEnd      moment   `json:"next_billing_date"`
+	CancelAtEnd    flag     `json:"cancel_at_next_billing_date"`
+
+	ID          id              `json:"id"`
+	CustomerID  id              `json:"customer_id"`
+	Integration word            `json:"integration_type"`
+	Feature     object[feature] `json:"feature"`
+	UpdatedAt   moment          `json:"updated_at"`
+	DeliveredAt moment          `json:"delivered_at"`
+	RevokedAt   moment          `json:"revoked_at"`
+}
+
+// change is a refund or a dispute, also as an item of a payment's own lists.
+type change struct {
+	RefundID      id       `json:"refund_id"`
+	Status        word     `json:"status"`
+	Amount        whole    `json:"amount"`
+	Currency      currency `json:"currency"`
+	IsPartial     flag     `json:"is_partial"`
+	DisputeID     id       `json:"dispute_id"`
+	DisputeStatus word     `json:"dispute_status"`
+}
+
+type cartItem struct {
+	ProductID id       `json:"product_id"`
+	Quantity  quantity `json:"quantity"`
+}
+
+type addonItem struct {
+	AddonID  id    `json:"addon_id"`
+	Quantity whole `json:"quantity"`
+}
+
+type customer struct {
+	CustomerID id    `json:"customer_id"`
+	Email      email `json:"email"`
+}
+
+type feature struct {
+	Type word `json:"feature_type"`
+	ID   text `json:"feature_id"`
+}
+
+// billing is how often a subscription is paid for.
+type billing struct {
+	Count    whole `json:"payment_frequency_count"`
+	Interval word  `json:"payment_frequency_interval"`
+}
+
+// product is an item of the list of products (FACTS 2.8). The price is there twice, and
+// either place may be empty.
+type product struct {
+	ProductID    id                              `json:"product_id"`
+	Name         text                            `json:"name"`
+	Description  text                            `json:"description"`
+	Currency     currency                        `json:"currency"`
+	IsRecurring  flag                            `json:"is_recurring"`
+	Price        whole                           `json:"price"`
+	Detail       object[priceDetail]             `json:"price_detail"`
+	Entitlements list[object[attached], upTo100] `json:"entitlements"`
+}
+
+type priceDetail struct {
+	Currency  currency `json:"currency"`
+	Price     whole    `json:"price"`
+	TrialDays whole    `json:"trial_period_days"`
+	billing
+}
+
+// attached is an entitlement of a product.
+type attached struct {
+	Integration word            `json:"integration_type"`
+	Config      object[feature] `json:"integration_config"`
+}
+
+// session is a checkout session, when it is made and afterwards.
+type session struct {
+	SessionID     id   `json:"session_id"`
+	CheckoutURL   text `json:"checkout_url"`
+	ID            id   `json:"id"`
+	PaymentID     id   `json:"payment_id"`
+	PaymentStatus word `json:"payment_status"`
+}
+
+type portal struct {
+	Link text `json:"link"`
+}
+
+// preview is what a change of plan would charge, and the new plan.
+type preview struct {
+	Charge object[struct {
+		Summary object[struct {
+			Total    whole    `json:"total_amount"`
+			Tax      whole    `json:"tax"`
+			Currency currency `json:"currency"`
+		}] `json:"summary"`
+	}] `json:"immediate_charge"`
+	NewPlan object[struct {
+		Price         whole    `json:"recurring_pre_tax_amount"`
+		Currency      currency `json:"currency"`
+		NextBillingAt moment   `json:"next_billing_date"`
+	}] `json:"new_plan"`
+}
+
+type refusal struct {
+	Code text `json:"code"`
+}
