@@ -41,7 +41,7 @@ type ImportedPlan struct {
 }
 
 // IsZero reports whether nothing was imported.
-func (i Import) IsZero() bool { return i.AsOf.IsZero() }
+func (i *Import) IsZero() bool { return i.AsOf.IsZero() }
 
 // Merge puts what a later import says in the place of what this one says of the same.
 // The instant stays that of the first one, which later objects were judged by.
@@ -117,7 +117,7 @@ type Settled struct {
 }
 
 // IsZero reports whether nothing is settled.
-func (s Settled) IsZero() bool { return s.Before.IsZero() }
+func (s *Settled) IsZero() bool { return s.Before.IsZero() }
 
 // Merge keeps the first of the two that is said.
 func (s Settled) Merge(later Settled) Settled {

@@ -164,8 +164,9 @@ func Renewed(s SubscriptionState) Subscription {
 
 func periodKey(start time.Time) string { return strconv.FormatInt(start.UnixMilli(), 10) }
 
-// IsZero reports whether nothing is known.
-func (s Subscription) IsZero() bool {
+// IsZero reports whether nothing is known. It takes a pointer so that writing a record does
+// not copy it.
+func (s *Subscription) IsZero() bool {
 	return s.State == (SubscriptionState{}) && len(s.Periods) == 0 && len(s.Granted) == 0 && len(s.Seen) == 0 &&
 		len(s.Renewals) == 0 && len(s.Charges) == 0 && s.GraceEndsAt.IsZero() && s.Access.IsZero()
 }

@@ -33,7 +33,7 @@ type Access struct {
 }
 
 // IsZero reports whether nothing is known.
-func (a Access) IsZero() bool { return a.Last.IsZero() && len(a.Stops) == 0 && len(a.Pauses) == 0 }
+func (a *Access) IsZero() bool { return a.Last.IsZero() && len(a.Stops) == 0 && len(a.Pauses) == 0 }
 
 // access is what one body says.
 func (s SubscriptionState) access() Access {
