@@ -3,7 +3,6 @@ package entitlement
 import (
 	"bytes"
 	stdjson "encoding/json"
-	"fmt"
 
 	json "github.com/go-json-experiment/json/v1"
 )
@@ -16,10 +15,8 @@ func (r Record) AppendJSON(b []byte) ([]byte, error) { return appendJSON(b, &r) 
 
 // ParseRecord reads what [Record.AppendJSON] wrote.
 func ParseRecord(b []byte) (r Record, err error) {
-	if err := json.Unmarshal(b, &r); err != nil {
-		return Record{}, fmt.Errorf("read record: %w", err)
-	}
-	return r, nil
+	err = json.Unmarshal(b, &r)
+	return r, err
 }
 
 // AppendJSON appends the form in which a standing is stored.

@@ -1,9 +1,10 @@
 package record
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+
+	json "github.com/go-json-experiment/json/v1"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -51,7 +52,7 @@ func OpenedOrder(o store.Order, key store.Key) (store.Order, entitlement.Ref, er
 // name that it is stored under.
 func Order(o store.Order) ([]byte, error) {
 	o.ID, o.Account = "", ""
-	b, err := json.Marshal(o)
+	b, err := json.Marshal(&o)
 	if err != nil {
 		return nil, fmt.Errorf("write order: %w", err)
 	}
@@ -60,12 +61,9 @@ func Order(o store.Order) ([]byte, error) {
 
 // ParseOrder reads what Order wrote.
 func ParseOrder(account, id string, b []byte) (store.Order, error) {
-	o, ok := parseUsualOrder(b)
-	if !ok {
-		o = store.Order{}
-		if err := json.Unmarshal(b, &o); err != nil {
-			return o, errDamaged("order", string(b))
-		}
+	var o store.Order
+	if err := json.Unmarshal(b, &o); err != nil {
+		return o, errDamaged("order", string(b))
 	}
 	o.Account, o.ID = account, id
 	return o, nil
