@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -77,8 +76,8 @@ func recordOf(ref entitlement.Ref, object store.Object) (entitlement.Record, err
 	if object.Version == 0 {
 		return entitlement.Record{}, nil
 	}
-	var r entitlement.Record
-	if err := json.Unmarshal(object.State, &r); err != nil {
+	r, err := entitlement.ParseRecord(object.State)
+	if err != nil {
 		return entitlement.Record{}, fmt.Errorf("decode object %s: %w", ref, err)
 	}
 	return r, nil
