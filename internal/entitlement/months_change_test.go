@@ -83,6 +83,8 @@ func TestMonthsOfALateChange(t *testing.T) {
 		"credits of the last month are over": {"pdt_brief", "pdt_bigger", "2026-12-30 00:00", "2026-12-30 00:00 +200 until 2027-01-06 00:00"},
 		"the new ones would not be over":     {"pdt_brief", "pdt_big", "2026-12-30 00:00", "2026-12-30 00:00 +400 until 2027-01-15 10:00"},
 		"at once":                            {"pdt_short", "pdt_shorter", "2026-05-25 00:00", "2026-05-25 00:00 +100 until 2026-06-01 00:00"},
+		"at once, just before they are over": {"pdt_short", "pdt_shorter", "2026-01-22 09:59", "2026-01-15 10:00 +100 until 2026-01-22 10:00"},
+		"at once, as they are over":          {"pdt_short", "pdt_shorter", "2026-01-22 10:00", "2026-01-22 10:00 +100 until 2026-01-29 10:00"},
 		"at once, in the last month":         {"pdt_brief", "pdt_heap", "2026-12-30 00:00", "2026-12-30 00:00 +4800 until 2027-01-15 10:00"},
 	} {
 		before := targetsOf(t, yearly(c.product, "2026-01-15 10:00").Merge(paidYear()))

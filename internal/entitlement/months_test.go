@@ -118,7 +118,9 @@ func TestMonthsFollowTheirAnchor(t *testing.T) {
 		"three months that end a bit sooner": {"2026-01-01 00:00", "2026-03-31 23:59", "2026-01-01 2026-02-01 2026-03-01"},
 		"360 days are twelve months": {"2026-01-01 00:00", "2026-12-27 00:00",
 			"2026-01-01 2026-02-01 2026-03-01 2026-04-01 2026-05-01 2026-06-01 2026-07-01 2026-08-01 2026-09-01 2026-10-01 2026-11-01 2026-12-01"},
-		"a week": {"2026-01-28 00:00", "2026-02-04 00:00", "2026-01-28"},
+		"a week":                  {"2026-01-28 00:00", "2026-02-04 00:00", "2026-01-28"},
+		"a month and a half":      {"2026-01-01 00:00", "2026-02-16 00:00", "2026-01-01 2026-02-01"},
+		"a minute less than that": {"2026-01-01 00:00", "2026-02-15 23:59", "2026-01-01"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			targets := targetsOf(t, running("pdt_year", utc(c.start), utc(c.end)))
@@ -216,6 +218,23 @@ func TestMonthsByStatus(t *testing.T) {
 		"paused, and heard of late": {facts{first, yearly("pdt_year", "2026-08-21 00:00", became(paused, "2026-05-20 00:00"))}, "01 02 03 04 05"},
 		"paused, unpaused, and the period moved": {facts{first, yearly("pdt_year", "2026-05-20 00:00", became(paused, "2026-05-20 00:00")),
 			yearly("pdt_year", "2026-08-20 00:00", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 05 09 10 11 12 01 02 03"},
+		"paused from the start of one month to that of another": {facts{first, yearly("pdt_year", "2026-05-15 10:00", became(paused, "2026-05-15 10:00")),
+			yearly("pdt_year", "2026-08-15 10:00", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 08 09 10 11 12 01 02 03"},
+		"paused from moments after a month began to moments after another": {facts{first, yearly("pdt_year", "2026-05-15 10:01", became(paused, "2026-05-15 10:01")),
+			yearly("pdt_year", "2026-08-15 10:01", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 05 09 10 11 12 01 02 03"},
+		"paused from its start": {facts{yearly("pdt_year", "2026-01-15 10:00", became(paused, "2026-01-15 10:00")), paidYear(),
+			yearly("pdt_year", "2026-04-17 10:00", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 05 06 07 08 09 10 11 12 01 02 03"},
+		"stopped when a month begins": {facts{first, yearly("pdt_year", "2026-05-15 10:00", became(onHold, ""))}, "01 02 03 04"},
+		"stopped just after":          {facts{first, yearly("pdt_year", "2026-05-15 10:01", became(onHold, ""))}, "01 02 03 04 05"},
+		"its term ends when a month begins, and it was stopped later": {facts{first, yearly("pdt_year", "2026-07-20 00:00", became(onHold, ""),
+			func(s *entitlement.SubscriptionState) { s.ExpiresAt = utc("2026-05-15 10:00") })}, "01 02 03 04"},
+		"stopped before its term ends": {facts{first, yearly("pdt_year", "2026-03-20 00:00", became(onHold, ""),
+			func(s *entitlement.SubscriptionState) { s.ExpiresAt = utc("2026-05-15 10:00") })}, "01 02 03"},
+		"cancelled as of the instant at which it was seen with access": {facts{first, yearly("pdt_year", "2026-05-20 00:00"),
+			yearly("pdt_year", "2026-08-20 00:00", became(cancelled, "2026-05-20 00:00"))}, "01 02 03 04 05 06 07 08"},
+		"to be cancelled, and read after its end": {facts{first,
+			yearly("pdt_year", "2027-03-20 00:00", became(cancelled, "2026-05-20 00:00"), func(s *entitlement.SubscriptionState) { s.CancelAtEnd = true }),
+			yearly("pdt_year", "2027-03-10 00:00", became(entitlement.SubscriptionExpired, ""))}, all},
 		"paused twice, and the period moved twice": {facts{first, yearly("pdt_year", "2026-02-20 00:00", became(paused, "2026-02-20 00:00")),
 			yearly("pdt_year", "2026-03-20 00:00", periodEnds("2027-02-12 10:00")),
 			yearly("pdt_year", "2026-05-20 00:00", became(paused, "2026-05-20 00:00"), periodEnds("2027-02-12 10:00")),
@@ -288,6 +307,22 @@ func TestMonthsOfANewCycle(t *testing.T) {
 	want := "2026-01-15 2026-02-15 2026-03-15 2026-04-15 2026-05-15 " +
 		"2026-05-20 2026-06-20 2026-07-20 2026-08-20 2026-09-20 2026-10-20 2026-11-20 2026-12-20 2027-01-20 2027-02-20 2027-03-20 2027-04-20"
 	if got := begins(targetsOf(t, s)); got != want {
+		t.Errorf("begins on\n%s, want\n%s", got, want)
+	}
+}
+
+// A cycle that was given back leaves the months of the one before as they were.
+func TestMonthsOfANewCycleGivenBack(t *testing.T) {
+	next := running("pdt_year", utc("2026-05-20 00:00"), utc("2027-05-20 00:00"), func(s *entitlement.SubscriptionState) { s.CreatedAt = utc("2026-01-15 10:00") })
+	s := yearly("pdt_year", "2026-01-15 10:00").Merge(paidYear()).Merge(entitlement.Renewed(next.State))
+	charge := extra(600, "2026-05-20 00:00")
+	if got := len(strings.Fields(begins(targetsOf(t, s.Merge(charge))))); got != 17 {
+		t.Errorf("%d months, want 5 and 12", got)
+	}
+	p := charge.Charges["pay_2"]
+	refunded(600)(&p)
+	s = s.Merge(entitlement.Subscription{Charges: map[string]entitlement.Payment{"pay_2": p}})
+	if got, want := begins(targetsOf(t, s)), begins(targetsOf(t, yearly("pdt_year", "2026-01-15 10:00"))); got != want {
 		t.Errorf("begins on\n%s, want\n%s", got, want)
 	}
 }
@@ -374,6 +409,8 @@ func TestMonthsOfAPass(t *testing.T) {
 		"a year":                  {entitlement.Terms{Plan: "pro", Lasts: 365 * day}, 1, 0, 12, 1200, "2026-12-31 12:00"},
 		"two of a year":           {entitlement.Terms{Plan: "pro", Lasts: 365 * day}, 2, 0, 24, 2400, "2027-12-31 12:00"},
 		"thirty days":             {entitlement.Terms{Plan: "pro", Lasts: 30 * day}, 1, 0, 1, 100, "2026-01-31 12:00"},
+		"a month and a half":      {entitlement.Terms{Lasts: 43 * day}, 1, 0, 2, 200, "2026-02-28 12:00"},
+		"a day less than that":    {entitlement.Terms{Lasts: 42 * day}, 1, 0, 1, 100, "2026-01-31 12:00"},
 		"ninety days":             {entitlement.Terms{Plan: "pro", Lasts: 90 * day}, 1, 0, 3, 300, "2026-03-31 12:00"},
 		"twelve of thirty days":   {entitlement.Terms{Plan: "pro", Lasts: 30 * day}, 12, 0, 12, 1200, "2026-12-31 12:00"},
 		"credits alone":           {entitlement.Terms{Lasts: 365 * day}, 1, 0, 12, 1200, "2026-12-31 12:00"},
