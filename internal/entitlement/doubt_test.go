@@ -134,6 +134,13 @@ func TestLongestGrace(t *testing.T) {
 			if has != (after < c.lasts) || owed != (after >= 0 && after < c.owed) {
 				t.Errorf("%s, %v after the period: has the plan %t, owed %t", c.what, after, has, owed)
 			}
+			wants := noon.Add(month) // when its period ended, once the plan is gone
+			if has && after >= 0 {
+				wants = wants.Add(c.lasts)
+			}
+			if got := a.Snapshot(now, ranking).PlanExpiresAt; !got.Equal(wants) {
+				t.Errorf("%s, %v after the period: the plan ends at %v, want %v", c.what, after, got, wants)
+			}
 		}
 	}
 }

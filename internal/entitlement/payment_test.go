@@ -137,6 +137,89 @@ func TestRefundInAnotherCurrency(t *testing.T) {
 	}
 }
 
+// TestRefundWithoutCurrency: a refund of which Dodo says no currency is in that of its
+// payment, and refunds never give back more than was paid.
+func TestRefundWithoutCurrency(t *testing.T) {
+	refunds := func(currency string, amounts ...int64) (p entitlement.Payment) {
+		p = paid(line("pdt_pack", 1))
+		p.Refunds = make(map[string]entitlement.Refund)
+		for i, amount := range amounts {
+			p.Refunds[fmt.Sprint(i)] = entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: amount, Currency: currency}
+		}
+		return p
+	}
+	unpriced := refunds("EUR", 300)
+	unpriced.Currency = ""
+	for name, c := range map[string]struct {
+		payment entitlement.Payment
+		amount  int64
+		full    bool
+	}{
+		"no currency":                {refunds("", 300), 300, false},
+		"a payment without one":      {unpriced, 300, false},
+		"another currency":           {refunds("EUR", 300), 0, false},
+		"of nothing":                 {refunds("USD", 0), 0, false},
+		"all but a cent":             {refunds("USD", 899), 899, false},
+		"all":                        {refunds("USD", 900), 900, true},
+		"more than that":             {refunds("USD", 901), 900, true},
+		"more than that, in two":     {refunds("USD", 800, 800), 900, true},
+		"far more, in three":         {refunds("USD", 1<<62, 1<<62, 1<<62), 900, true},
+		"of a payment of nothing":    {entitlement.Payment{Status: "succeeded", Refunds: refunds("USD", 5).Refunds}, 0, false},
+		"that says it is not a part": {paid().Merge(refund("r", entitlement.RefundSucceeded, 1, true)), 900, true},
+	} {
+		if amount, full := c.payment.Refunded(); amount != c.amount || full != c.full {
+			t.Errorf("%s: %d, full %t; want %d, %t", name, amount, full, c.amount, c.full)
+		}
+	}
+}
+
+// TestLongPasses: however many pieces of a plan are bought, it lasts as long as all of them,
+// or as long as can be counted.
+func TestLongPasses(t *testing.T) {
+	const longest = time.Duration(1<<63 - 1)
+	for _, c := range []struct {
+		lasts    time.Duration
+		quantity int64
+		want     time.Duration
+	}{
+		{longest, 1, longest}, {longest / 2, 2, longest - 1}, {longest/2 + 1, 2, longest}, {day, 1 << 62, longest}, {0, 9, 0},
+	} {
+		e, err := paid(line("pdt", c.quantity)).Effect("pay_1", map[string]entitlement.Terms{"pdt": {Plan: "pro", Lasts: c.lasts}}, freeze)
+		if err != nil || len(e.Standing.Passes) != 1 || e.Standing.Passes[0].Lasts != c.want {
+			t.Errorf("%d of %v: %+v, %v; want %v", c.quantity, c.lasts, e.Standing.Passes, err, c.want)
+		}
+	}
+}
+
+// TestWhatWasForgottenCountsLater: terms that give nothing are asked for again, those that
+// give something never.
+func TestWhatWasForgottenCountsLater(t *testing.T) {
+	of := func(credits int64) entitlement.TermsOf {
+		return func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Credits: credits}, true }
+	}
+	none := func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{}, false }
+	for ref, fact := range map[entitlement.Ref]entitlement.Fact{
+		payment1:      about(paid(line("pdt", 1))),
+		subscription1: {Ref: subscription1, Subscription: body("active", "pdt", 0)},
+	} {
+		var record entitlement.Record
+		for i, step := range []struct {
+			terms entitlement.TermsOf
+			want  int64
+		}{{none, 0}, {of(0), 0}, {of(10), 10}, {of(90), 10}, {none, 10}} {
+			record = record.Fold(fact, step.terms)
+			e, err := record.Effect(ref, entitlement.Record{}, freeze)
+			var got int64
+			for _, g := range e.Grants {
+				got += g.Amount
+			}
+			if got != step.want || (err != nil) != (i == 0) {
+				t.Errorf("%s, step %d: %d credits, %v; want %d", ref, i, got, err, step.want)
+			}
+		}
+	}
+}
+
 // TestCatalogChangesNothingBought: terms are frozen when a payment is applied.
 func TestCatalogChangesNothingBought(t *testing.T) {
 	ten := func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Credits: 10}, true }
@@ -154,6 +237,8 @@ var facts = rapid.Custom(func(t *rapid.T) entitlement.Payment {
 	p := entitlement.Payment{
 		Status:        rapid.SampledFrom([]entitlement.PaymentStatus{"", "processing", "failed", "cancelled", "succeeded", "novel"}).Draw(t, "status"),
 		Total:         rapid.Int64Range(0, 3).Draw(t, "total"),
+		Tax:           rapid.Int64Range(0, 1).Draw(t, "tax"),
+		MethodOnly:    rapid.Bool().Draw(t, "method only"),
 		Currency:      rapid.SampledFrom([]string{"", "USD", "EUR"}).Draw(t, "currency"),
 		Subscription:  rapid.SampledFrom([]string{"", "", "sub_1"}).Draw(t, "subscription"),
 		CreatedAt:     noon.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "created"))),

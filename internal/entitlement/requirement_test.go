@@ -48,6 +48,25 @@ func TestRequirement(t *testing.T) {
 	}
 }
 
+// TestPiecesInDebt: what is owed is bought, too, and of what comes every month only one is.
+func TestPiecesInDebt(t *testing.T) {
+	monthly := config.Product{Credits: 10, CreditsEvery: "month"}
+	for _, tt := range []struct {
+		product         config.Product
+		need, has, owes int64
+		want            int64
+	}{
+		{config.Product{Credits: 10}, 10, 0, 0, 1}, {config.Product{Credits: 10}, 10, 0, 1, 2}, {config.Product{Credits: 10}, 1, 0, 9, 1},
+		{config.Product{Credits: 10}, 1, 0, 10, 2}, {config.Product{Credits: 10}, 1, 0, config.MaxCredits, 0},
+		{monthly, 10, 0, 0, 1}, {monthly, 11, 0, 0, 0}, {monthly, 10, 0, 1, 0},
+	} {
+		has := entitlement.Snapshot{Credits: tt.has, Debt: tt.owes, Plan: entitlement.NoPlan}
+		if got := (entitlement.Requirement{Credits: tt.need}).Pieces(tt.product, nil, has); got != tt.want {
+			t.Errorf("%d of %+v for %d credits, with a debt of %d; want %d", got, tt.product, tt.need, tt.owes, tt.want)
+		}
+	}
+}
+
 func TestPieces(t *testing.T) {
 	pack := config.Product{Credits: 10}
 	pro := config.Product{Plan: "pro", Credits: 500}

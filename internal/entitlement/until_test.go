@@ -26,7 +26,11 @@ var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 		Standings: make(map[string]entitlement.Standing),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "grants") {
-		a.Ledger.Grants.Put(ledger.Grant{ID: fmt.Sprint(i), Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")})
+		g := ledger.Grant{ID: fmt.Sprint(i), Left: rapid.Int64Range(0, 2).Draw(t, "left"), ExpiresAt: hours.Draw(t, "expires")}
+		if rapid.IntRange(0, 2).Draw(t, "waits") == 0 {
+			g.Waiting, g.StartsAt = 1, noon.Add(time.Duration(rapid.IntRange(-3, 6).Draw(t, "starts"))*time.Hour)
+		}
+		a.Ledger.Grants.Put(g)
 	}
 	plans := rapid.SampledFrom([]string{"gone", "basic", "pro", "team"}) // all but the first are ranked
 	for i := range rapid.IntRange(0, 4).Draw(t, "standings") {
@@ -52,12 +56,35 @@ var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	return a
 })
 
+// subscribers are accounts of which Dodo has not said everything, with graces, features and
+// seats.
+var subscribers = rapid.Custom(func(t *rapid.T) entitlement.Account {
+	a := accounts.Draw(t, "account")
+	graces := rapid.Map(rapid.IntRange(0, 2), func(n int) time.Duration { return time.Duration(n) * 90 * time.Minute })
+	a.Grace, a.UnansweredGrace = graces.Draw(t, "grace"), graces.Draw(t, "unanswered grace")
+	for object, st := range a.Standings {
+		if st.Renewal == nil {
+			continue
+		}
+		st.Renewal.Renews, st.Renewal.Seats = rapid.Bool().Draw(t, "renews"), rapid.Int64Range(0, 2).Draw(t, "seats")
+		if rapid.Bool().Draw(t, "feature") {
+			st.Renewal.Features = []string{"reports"}
+		}
+		if rapid.Bool().Draw(t, "next") {
+			st.Next = &entitlement.Next{Due: hours.Draw(t, "due"), Said: hours.Draw(t, "said"), Renews: rapid.Bool().Draw(t, "goes on"), Unpaid: rapid.Bool().Draw(t, "unpaid")}
+		}
+		delete(a.Standings, object)
+		a.Standings["subscription:"+object] = st
+	}
+	return a
+})
+
 // TestSnapshotUntil: a snapshot holds until the instant that comes with it, which
 // is never now; and from one such instant to the next, everything that time
 // changes is come by.
 func TestSnapshotUntil(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := accounts.Draw(t, "account")
+		a := subscribers.Draw(t, "account")
 		now := noon.Add(-4 * time.Hour)
 		end := noon.Add(20 * time.Hour) // behind all that time can change
 		for steps := 0; ; steps++ {
@@ -80,6 +107,9 @@ func TestSnapshotUntil(t *testing.T) {
 			} {
 				if then := a.Snapshot(at, ranking); !at.After(last) && !reflect.DeepEqual(then, s) {
 					t.Fatalf("at %v, to hold until %v:\n%+v\nbut at %v:\n%+v", now, until, s, at, then)
+				}
+				if then := a.Doubts(at); !at.After(last) && !reflect.DeepEqual(then, a.Doubts(now)) {
+					t.Fatalf("at %v, to hold until %v:\n%+v\nbut at %v:\n%+v", now, until, a.Doubts(now), at, then)
 				}
 			}
 			if until.IsZero() {

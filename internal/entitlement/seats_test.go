@@ -1,0 +1,55 @@
+package entitlement_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+)
+
+// TestSeatsAndFeaturesOfASubscription: it gives them, those of its pieces and of its add-ons,
+// for as long as it gives access, and a plan that several give is there once.
+func TestSeatsAndFeaturesOfASubscription(t *testing.T) {
+	terms := func(id string, _ time.Time) (entitlement.Terms, bool) {
+		t, ok := map[string]entitlement.Terms{
+			"pdt_team": {Plan: "team", Seats: 5},
+			"adn_seat": {Seats: 1},
+			"adn_pro":  {Plan: "pro", Feature: "reports"},
+			"adn_team": {Plan: "team", Feature: "reports", Seats: 2},
+			"adn_many": {Seats: ledger.Max},
+		}[id]
+		return t, ok
+	}
+	for name, c := range map[string]struct {
+		status   entitlement.SubscriptionStatus
+		quantity int64
+		addons   entitlement.Addons
+		after    time.Duration
+		want     string // plans, features, seats
+	}{
+		"one piece":                    {"active", 1, "", 0, "[team] [] 5"},
+		"three pieces":                 {"active", 3, "", 0, "[team] [] 15"},
+		"two pieces and four add-ons":  {"active", 2, "adn_seat=4", 0, "[team] [] 14"},
+		"another plan by an add-on":    {"active", 1, "adn_pro=1", 0, "[team pro] [reports] 5"},
+		"the same plan by an add-on":   {"active", 1, "adn_team=1", 0, "[team] [reports] 7"},
+		"the same feature twice":       {"active", 1, "adn_pro=1,adn_team=1", 0, "[team pro] [reports] 7"},
+		"more than can be counted":     {"active", 1, "adn_many=2,adn_seat=1", 0, fmt.Sprint("[team] [] ", ledger.Max)},
+		"in its last instant":          {"active", 1, "adn_pro=1", month - 1, "[team pro] [reports] 5"},
+		"at its end":                   {"active", 1, "adn_pro=1", month, "[] [] 0"},
+		"on hold":                      {"on_hold", 1, "adn_pro=1", 0, "[] [] 0"},
+		"of what nobody sells anymore": {"active", 1, "adn_new=1", 0, "[team] [] 5"},
+	} {
+		s := body(c.status, "pdt_team", 0, func(s *entitlement.SubscriptionState) { s.Quantity, s.Addons = c.quantity, c.addons })
+		e, err := s.Effect("sub_1", terms, freeze)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := entitlement.Account{Standings: map[string]entitlement.Standing{"subscription:sub_1": e.Standing}}
+		snap := a.Snapshot(noon.Add(c.after), ranking)
+		if got := fmt.Sprint(snap.PlanNames(), snap.Features, snap.Seats); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
