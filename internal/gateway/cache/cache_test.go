@@ -587,3 +587,27 @@ func TestUnsettled(t *testing.T) {
 	}
 	w.wants(10, cache.Hit)
 }
+
+// TestStaleIsNotSettled: of an account that cannot be read, nobody knows whether an order
+// waits to be paid.
+func TestStaleIsNotSettled(t *testing.T) {
+	w := newWorld(t, time.Minute)
+	w.Live()
+	w.wants(10, cache.Miss)
+	w.Current("acc").Settle()
+	w.Lost()
+	w.fail(errDown)
+	w.wants(10, cache.Stale)
+	stale := w.Remembered("acc")
+	if stale.Settled() {
+		t.Error("a view that is stale says that no order waits")
+	}
+	stale.Settle()
+	w.fail(nil)
+	w.Live()
+	w.move(time.Second)
+	w.wants(10, cache.Miss)
+	if w.Current("acc").Settled() {
+		t.Error("what was noted in a stale view is remembered")
+	}
+}
