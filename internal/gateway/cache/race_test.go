@@ -21,7 +21,7 @@ import (
 // are lost. Once the message of every change has come, what is remembered must be what the
 // store has: credits and standings of one state, and that no order waits only if none does.
 func TestNothingStaleSurvives(t *testing.T) {
-	for range 50 { // one check ends after a day, by its clock
+	for range 50 { // rapid ends a check after a day, and the clock of a bubble runs ahead
 		synctest.Test(t, nothingStaleSurvives)
 	}
 }
