@@ -324,6 +324,28 @@ func TestBeyondCounting(t *testing.T) {
 	}
 }
 
+// TestHowLongCreditsLast: with their period, unless the product says otherwise. What stays
+// never ends.
+func TestHowLongCreditsLast(t *testing.T) {
+	for name, c := range map[string]struct {
+		terms entitlement.Terms
+		want  time.Time
+	}{
+		"with the period":             {entitlement.Terms{Credits: 5}, noon.Add(month)},
+		"for a week":                  {entitlement.Terms{Credits: 5, CreditsExpire: 7 * day}, noon.Add(7 * day)},
+		"longer than the period":      {entitlement.Terms{Credits: 5, CreditsExpire: 90 * day}, noon.Add(90 * day)},
+		"for ever":                    {entitlement.Terms{Credits: 5, CreditsStay: true}, time.Time{}},
+		"for ever, and for a week":    {entitlement.Terms{Credits: 5, CreditsStay: true, CreditsExpire: 7 * day}, time.Time{}},
+		"every month, for ever":       {entitlement.Terms{Credits: 5, CreditsMonthly: true, CreditsStay: true}, time.Time{}},
+		"every month, with the month": {entitlement.Terms{Credits: 5, CreditsMonthly: true}, noon.Add(month)},
+	} {
+		e, err := body("active", "pdt", 0).Effect("sub_1", func(string, time.Time) (entitlement.Terms, bool) { return c.terms, true }, freeze)
+		if err != nil || len(e.Grants) != 1 || !e.Grants[0].ExpiresAt.Equal(c.want) {
+			t.Errorf("%s: %+v, %v; want until %v", name, e.Grants, err, c.want)
+		}
+	}
+}
+
 // TestUnknownNow: only what is subscribed to now, by an active one, must be known for its
 // own sake.
 func TestUnknownNow(t *testing.T) {
