@@ -145,6 +145,25 @@ func TestLongestGrace(t *testing.T) {
 	}
 }
 
+// TestDoubtsOfAPeriod: a doubt says when the newest period began that Dodo told, if it did.
+func TestDoubtsOfAPeriod(t *testing.T) {
+	first, second := body("active", "pdt_pro", 0), body("active", "pdt_pro", 30)
+	for name, c := range map[string]struct {
+		s    entitlement.Subscription
+		want time.Time
+	}{
+		"one period":            {first, noon},
+		"two periods":           {first.Merge(second), noon.Add(month)},
+		"on hold, then charged": {body("on_hold", "pdt_pro", 30).Merge(charged("a", 31)), noon.Add(month)},
+		"nothing but a charge":  {charged("a", 0), time.Time{}},
+	} {
+		all := doubtful(t, c.s).Doubts(noon.Add(100 * day))
+		if len(all) != 1 || !all[0].Since.Equal(c.want) {
+			t.Errorf("%s: %+v, want since %v", name, all, c.want)
+		}
+	}
+}
+
 // TestDoubtsByName: they are only about subscriptions, in the order of their ids. Of what an
 // earlier release stored, only an active plan that is over is in doubt.
 func TestDoubtsByName(t *testing.T) {

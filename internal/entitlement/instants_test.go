@@ -86,6 +86,8 @@ func TestPeriodsThatTouch(t *testing.T) {
 
 		"the first charge's renewal comes late":        {facts{first, charged("a", 0), entitlement.Renewed(body(active, "pdt_keep", 0, moved(time.Hour-ms), after(time.Hour)).State)}, day, paid},
 		"a renewal an hour after the subscription":     {facts{first, charged("a", 0), entitlement.Renewed(body(active, "pdt_keep", 0, moved(time.Hour), after(time.Hour)).State)}, day, "1000 pro active paid=true"},
+		"renewals less than two minutes apart":         {facts{first, renewal("pdt_keep", 30), renewal("pdt_keep", 30, moved(2*time.Minute-ms), after(2*time.Minute-ms))}, 31 * day, "1000 pro active paid=true"},
+		"renewals two minutes apart":                   {facts{first, renewal("pdt_keep", 30), renewal("pdt_keep", 30, moved(2*time.Minute), after(2*time.Minute))}, 31 * day, "1500 pro active paid=true"},
 		"a renewal whose body is of the period behind": {facts{entitlement.Renewed(body("on_hold", "pdt_keep", 30, after(-30*day)).State), charged("a", 0)}, day, "500 none on_hold paid=false"},
 
 		"charged half an hour before the renewal, refunded": {facts{first, charged("a", 0), second, charged("b", 30, dated(-30*time.Minute), refunded(1000))}, 31 * day, gone},
@@ -144,6 +146,9 @@ func TestMoneyAtTheRenewal(t *testing.T) {
 		"a change that was given back in full":       {facts{pro, bought, of("pdt_hoard", 1800, 0, after(10*day)), pay("b", 10, 900, refunded(900))}, 500},
 		"a body of the instant of the charge":        {facts{pro, bought, of("pdt_hoard", 1800, 0, after(10*day)), pay("b", 10, 900)}, 900},
 		"a charge a millisecond behind all bodies":   {facts{pro, bought, of("pdt_hoard", 1800, 0, after(10*day)), pay("b", 10, 900, dated(time.Millisecond))}, 500},
+		"of a trial, its charge lost, then a change": {facts{of("pdt_keep", 900, 0, trial), pay("b", 3, 1800), of("pdt_hoard", 1800, 0, trial, after(3*day))}, 1350},
+		"of a trial, charged an hour after it began": {facts{of("pdt_keep", 900, 0, trial), pay("b", 0, 900, dated(time.Hour)), of("pdt_keep", 900, 0, trial, after(3*day))}, 500},
+		"of a trial, charged later than that":        {facts{of("pdt_keep", 900, 0, trial), pay("b", 0, 900, dated(time.Hour+1)), of("pdt_keep", 900, 0, trial, after(3*day))}, 1000},
 		"of a trial, charged with a change":          {facts{of("pdt_keep", 900, 0, trial), pay("a", 0, 0), pay("b", 3, 1800), of("pdt_hoard", 1800, 3)}, 1400},
 		"a change that is heard of an hour after":    {facts{pro, bought, pay("b", 10, 900), of("pdt_hoard", 1800, 0, after(10*day+time.Hour))}, 900},
 		"dearer and cheaper at the instant of one":   {facts{pro, bought, of("pdt_hoard", 1800, 0, after(10*day)), of("pdt_credits", 90, 0, after(10*day)), pay("b", 10, 90)}, 545},

@@ -441,6 +441,26 @@ func TestMonthsOfAPass(t *testing.T) {
 	}
 }
 
+// What pieces give when they are bought: of credits by the month that last, those of the
+// first piece's first month.
+func TestAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		terms entitlement.Terms
+		want  int64
+	}{
+		{entitlement.Terms{Credits: 10}, 30},
+		{entitlement.Terms{Credits: 10, Lasts: 90 * day}, 30},
+		{entitlement.Terms{Credits: 10, CreditsMonthly: true}, 30},
+		{entitlement.Terms{Credits: 10, CreditsMonthly: true, Lasts: 90 * day}, 10},
+	} {
+		p := entitlement.Payment{Status: entitlement.PaymentSucceeded, Total: 1200, Currency: "USD", CreatedAt: noon, Cart: []entitlement.Line{line("pdt", 3)}}
+		e, err := p.Effect("pay_1", map[string]entitlement.Terms{"pdt": c.terms}, freeze)
+		if err != nil || c.terms.AtOnce(3) != c.want || e.Grants[0].Amount != c.want {
+			t.Errorf("%+v: %d at once, want %d; it gives %+v, %v", c.terms, c.terms.AtOnce(3), c.want, e.Grants, err)
+		}
+	}
+}
+
 // At every time, what a year has given is the months that began times the credits, however
 // long the account was left alone.
 func TestMonthsInTheLedger(t *testing.T) {

@@ -104,6 +104,8 @@ func TestRateOfACharge(t *testing.T) {
 		{charged("a", 1), metered, "[30]"},
 		{charged("b", 2), double, "[30 60]"},
 		{charged("a", 1), none, "[30 60]"},
+		{charged("c", 3, underway), metered, "[30 60]"},
+		{charged("c", 3), double, "[30 60 60]"},
 	} {
 		record = record.Fold(entitlement.Fact{Ref: subscription1, Subscription: step.fact}, step.terms)
 		e, err := record.Effect(subscription1, entitlement.Record{}, freeze)

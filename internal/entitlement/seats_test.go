@@ -9,6 +9,34 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
+// TestSeatsBoughtOnce: those of all purchases in force count together.
+func TestSeatsBoughtOnce(t *testing.T) {
+	seats := map[string]entitlement.Terms{"pdt_seats": {Seats: 3}, "pdt_team": {Plan: "team", Seats: 5, Lasts: day}, "pdt_many": {Seats: ledger.Max}}
+	for name, c := range map[string]struct {
+		payments []entitlement.Payment
+		want     int64
+	}{
+		"one":                      {[]entitlement.Payment{paid(line("pdt_seats", 1))}, 3},
+		"two pieces":               {[]entitlement.Payment{paid(line("pdt_seats", 2))}, 6},
+		"two lines":                {[]entitlement.Payment{paid(line("pdt_seats", 1), line("pdt_team", 1))}, 8},
+		"two payments":             {[]entitlement.Payment{paid(line("pdt_seats", 1)), paid(line("pdt_seats", 2))}, 9},
+		"one that was given back":  {[]entitlement.Payment{paid(line("pdt_seats", 1)), paid(line("pdt_seats", 2)).Merge(refund("r", "succeeded", 900, true))}, 3},
+		"more than can be counted": {[]entitlement.Payment{paid(line("pdt_many", 2)), paid(line("pdt_many", 1), line("pdt_seats", 1))}, ledger.Max},
+	} {
+		a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
+		for i, p := range c.payments {
+			e, err := p.Effect("pay", seats, freeze)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Standings[fmt.Sprint("payment:", i)] = e.Standing
+		}
+		if got := a.Snapshot(noon, ranking).Seats; got != c.want {
+			t.Errorf("%s: %d seats, want %d", name, got, c.want)
+		}
+	}
+}
+
 // TestSeatsAndFeaturesOfASubscription: it gives them, those of its pieces and of its add-ons,
 // for as long as it gives access, and a plan that several give is there once.
 func TestSeatsAndFeaturesOfASubscription(t *testing.T) {

@@ -114,6 +114,17 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestSubscribed: an account that has or had a subscription is known as a subscriber, even
+// if nothing of it is left.
+func TestSubscribed(t *testing.T) {
+	for object, want := range map[string]bool{"subscription:sub_1": true, "payment:pay_1": false, "subscriptions:x": false, "import:acc": false} {
+		a := entitlement.Account{Standings: map[string]entitlement.Standing{object: {}, "payment:pay_2": {Paid: true}}}
+		if got := a.Snapshot(noon, ranking).Subscribed; got != want {
+			t.Errorf("%s: %t", object, got)
+		}
+	}
+}
+
 func TestSnapshotCountsUnexpiredCredits(t *testing.T) {
 	account, _, err := ledger.Account{}.Apply([]ledger.Target{
 		{ID: "a", Amount: 9, ExpiresAt: noon.Add(time.Hour)}, {ID: "b", Amount: 2},

@@ -213,6 +213,8 @@ func TestUnderpaidPeriodIsToldOnce(t *testing.T) {
 		{body("active", "pdt_pro", 30), guarded, false, "500 pro paid=true dated=true"},
 		{charged("pay_2", 30), guarded, false, "500 pro paid=true dated=true"},
 		{cent, guarded, true, "500 pro paid=true dated=true"},
+		{charged("pay_3", 1, methodOnly), guarded, false, "500 pro paid=true dated=true"},
+		{charged("pay_4", 1, failed), guarded, false, "500 pro paid=true dated=true"},
 		{cent, lowered, false, "500 pro paid=true dated=true"},
 		{cent, guarded, false, "500 pro paid=true dated=true"},
 	} {
