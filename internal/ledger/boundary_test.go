@@ -243,6 +243,17 @@ func TestRoom(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one more than there may be, after all was spent", func(t *testing.T) {
+		account, _, err := ledger.Account{}.Apply(set(target("a", ledger.Max)), ledger.PolicyDebt, "evt", noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		account = step{hold: "h " + all, outcome: ledger.Held}.do(t, account, ledger.PolicyDebt)
+		account = step{end: "h " + all, outcome: ledger.Ended, want: []string{"capture a -" + all + " 0"}}.do(t, account, ledger.PolicyDebt)
+		if _, _, err := account.Apply(set(target("a", ledger.Max+1)), ledger.PolicyDebt, "evt", noon); !errors.Is(err, ledger.ErrRange) {
+			t.Errorf("a grant amounts to more than %s: %v", all, err)
+		}
+	})
 	t.Run("what is left of a grant, before debt is paid", func(t *testing.T) {
 		spent := expiring("a", ledger.Max-10, time.Hour)
 		account, _, err := owesAll.Apply(set(spent), ledger.PolicyDebt, "evt", noon)
@@ -284,27 +295,45 @@ func TestBurnOrderOfEquals(t *testing.T) {
 	}
 }
 
-// TestPriceAtTheMaximum: the most that an app may name is no more than that.
-func TestPriceAtTheMaximum(t *testing.T) {
-	for _, c := range []struct {
-		unit int64
-		text string
-		want ledger.Verdict
-	}{
-		{0, "10", ledger.Verdict{Price: 10}},
-		{0, "11", ledger.Verdict{Price: 10, Note: ledger.Capped}},
-		{100, "0.10", ledger.Verdict{Price: 10}},
-		{100, "0.1000000001", ledger.Verdict{Price: 10, Note: ledger.Capped}},
-		{100, "0.11", ledger.Verdict{Price: 10, Note: ledger.Capped}},
-	} {
-		rates := tariff(t)
-		rates.Unit = c.unit
-		if got := rates.Judge(ledger.Answer{Status: 200, Price: []string{c.text}}); got != c.want {
-			t.Errorf("%s at %d: %+v, want %+v", c.text, c.unit, got, c.want)
-		}
+// TestTwoRenamedIntoOne: what two grants gave and one gives now is not set off against what
+// that one forgave before.
+func TestTwoRenamedIntoOne(t *testing.T) {
+	account := tell(t, ledger.PolicyFloor,
+		step{targets: set(target("h", 5)), want: []string{"grant h 5 5"}},
+		step{hold: "x 5", outcome: ledger.Held},
+		step{end: "x 5", outcome: ledger.Ended, want: []string{"capture h -5 0"}},
+		step{targets: set(target("h", 0), target("a", 4), target("b", 4)), want: []string{"clawback h -5 -5", "grant a 4 -1", "grant b 4 3"}},
+		step{targets: set(target("c", 5)), want: []string{"grant c 5 8"}},
+		step{hold: "y 8", outcome: ledger.Held},
+		step{end: "y 8", outcome: ledger.Ended, want: []string{"capture b -3 5", "capture c -5 0"}},
+		step{targets: set(target("c", 0))},
+		step{targets: set(into("a", "c"), into("b", "c"), target("c", 8)), want: []string{"clawback a -4 -4", "clawback b -4 -8", "grant c 8 0"}})
+	if g := account.Grants.At("c"); g.Waived != 5 || account.Debt != 0 {
+		t.Errorf("%+v, and %d are owed", g, account.Debt)
 	}
-	failed := ledger.Answer{Status: 200, RPC: true, RPCStatus: 404, Body: true, Awaits: true}
-	if got := tariff(t).Judge(failed); got != (ledger.Verdict{Price: 2}) {
-		t.Errorf("a call that failed behind a part is not over: %+v", got)
+}
+
+// TestGrantsByName: they are found and replaced by name, in whatever order they come.
+func TestGrantsByName(t *testing.T) {
+	for n := range 4 {
+		var list []ledger.Grant
+		for i := n; i > 0; i-- {
+			list = append(list, ledger.Grant{ID: fmt.Sprint("g", i), Amount: int64(i)})
+		}
+		grants := ledger.NewGrants(list)
+		grants.Put(ledger.Grant{ID: "g1", Amount: 9})
+		grants.Put(ledger.Grant{ID: "g0", Amount: 8})
+		if got := len(grants); got != max(n, 1)+1 {
+			t.Errorf("%d grants of %d, and two put", got, n)
+		}
+		for i := range max(n, 1) + 1 {
+			want := map[int]int64{0: 8, 1: 9, 2: 2, 3: 3}[i]
+			if g := grants.At(fmt.Sprint("g", i)); g.Amount != want || grants[i].Amount != want {
+				t.Errorf("of %d grants, g%d is %+v", n, i, g)
+			}
+		}
+		if g := grants.At("g"); g != (ledger.Grant{}) {
+			t.Errorf("there is %+v", g)
+		}
 	}
 }

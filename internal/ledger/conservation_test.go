@@ -110,8 +110,11 @@ func (h *history) rename(t *rapid.T) {
 	if rapid.Bool().Draw(t, "as many") && h.grants[from] != nil {
 		heir.Amount = h.grants[from].amount
 	}
-	targets := set(ledger.Target{ID: from, CreatedAt: noon, Into: heir.ID}, heir)
+	targets := set(into(from, heir.ID), heir)
 	if third := h.target().Draw(t, "third"); third.ID != from && third.ID != heir.ID {
+		if rapid.Bool().Draw(t, "renamed, too") {
+			third = into(third.ID, heir.ID)
+		}
 		targets = slices.Insert(targets, rapid.IntRange(0, 2).Draw(t, "place"), third)
 	}
 	h.apply(t, targets)

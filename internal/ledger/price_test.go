@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -180,5 +181,54 @@ func TestStatuses(t *testing.T) {
 		if _, err := ledger.NewStatuses(nil, []string{word}); err == nil {
 			t.Errorf("release_on %q is taken", word)
 		}
+	}
+}
+
+// TestClassesOfStatuses: each class is its hundred statuses, and no more.
+func TestClassesOfStatuses(t *testing.T) {
+	for class := 1; class <= 5; class++ {
+		s, err := ledger.NewStatuses([]string{fmt.Sprint(class, "xx")}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for status := range 1001 {
+			if got := s.Has(status); got != (status/100 == class) {
+				t.Errorf("%dxx has %d: %t", class, status, got)
+			}
+		}
+	}
+	s, err := ledger.NewStatuses(nil, []string{"304"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for status, want := range map[int]bool{100: false, 101: true, 102: false, 199: false, 200: true, 303: true, 304: false, 399: true, 400: false} {
+		if s.Has(status) != want {
+			t.Errorf("without charge_on, %d is charged: %t", status, !want)
+		}
+	}
+}
+
+// TestPriceAtTheMaximum: the most that an app may name is no more than that.
+func TestPriceAtTheMaximum(t *testing.T) {
+	for _, c := range []struct {
+		unit int64
+		text string
+		want ledger.Verdict
+	}{
+		{0, "10", ledger.Verdict{Price: 10}},
+		{0, "11", ledger.Verdict{Price: 10, Note: ledger.Capped}},
+		{100, "0.10", ledger.Verdict{Price: 10}},
+		{100, "0.1000000001", ledger.Verdict{Price: 10, Note: ledger.Capped}},
+		{100, "0.11", ledger.Verdict{Price: 10, Note: ledger.Capped}},
+	} {
+		rates := tariff(t)
+		rates.Unit = c.unit
+		if got := rates.Judge(ledger.Answer{Status: 200, Price: []string{c.text}}); got != c.want {
+			t.Errorf("%s at %d: %+v, want %+v", c.text, c.unit, got, c.want)
+		}
+	}
+	failed := ledger.Answer{Status: 200, RPC: true, RPCStatus: 404, Body: true, Awaits: true}
+	if got := tariff(t).Judge(failed); got != (ledger.Verdict{Price: 2}) {
+		t.Errorf("a call that failed behind a part is not over: %+v", got)
 	}
 }
