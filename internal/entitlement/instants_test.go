@@ -306,23 +306,28 @@ func TestBeyondCounting(t *testing.T) {
 		}
 	}
 	year := func(s *entitlement.SubscriptionState) {
-		s.PeriodEnd, s.Cycle, s.Addons = s.PeriodStart.AddDate(1, 0, 0), 365*day, "adn=2"
+		s.PeriodEnd, s.Cycle = s.PeriodStart.AddDate(1, 0, 0), 365*day
 	}
 	for name, c := range map[string]struct {
-		terms entitlement.TermsOf
-		fits  bool
+		terms  entitlement.TermsOf
+		fits   bool
+		addons int64
 	}{
-		"all there is":                      {terms(ledger.Max, 0, false), true},
-		"all there is in add-ons":           {terms(0, ledger.Max/2, false), true},
-		"more than that in add-ons":         {terms(0, ledger.Max/2+1, false), false},
-		"far more in add-ons":               {terms(0, ledger.Max, false), false},
-		"one more by an add-on":             {terms(ledger.Max-1, 1, false), false},
-		"all there is in twelve months":     {terms(ledger.Max/12, 0, true), true},
-		"more than that in twelve months":   {terms(ledger.Max/12+1, 0, true), false},
-		"more than that, but all at once":   {terms(ledger.Max/12+1, 0, false), true},
-		"more than that by monthly add-ons": {terms(ledger.Max/12, 1, true), false},
+		"all there is":                      {terms(ledger.Max, 0, false), true, 2},
+		"all there is in add-ons":           {terms(0, ledger.Max/2, false), true, 2},
+		"more than that in add-ons":         {terms(0, ledger.Max/2+1, false), false, 2},
+		"far more in add-ons":               {terms(0, ledger.Max, false), false, 2},
+		"more than 64 bits in add-ons":      {terms(0, ledger.Max, false), false, 2048},
+		"one more by an add-on":             {terms(ledger.Max-1, 1, false), false, 2},
+		"all there is in twelve months":     {terms(ledger.Max/12, 0, true), true, 2},
+		"more than that in twelve months":   {terms(ledger.Max/12+1, 0, true), false, 2},
+		"more than that, but all at once":   {terms(ledger.Max/12+1, 0, false), true, 2},
+		"more than that by monthly add-ons": {terms(ledger.Max/12, 1, true), false, 2},
 	} {
-		_, err := body("active", "pdt", 0, year).Effect("sub_1", c.terms, freeze)
+		has := func(s *entitlement.SubscriptionState) {
+			s.Addons = entitlement.NewAddons(map[string]int64{"adn": c.addons})
+		}
+		_, err := body("active", "pdt", 0, year, has).Effect("sub_1", c.terms, freeze)
 		if (err == nil) != c.fits || err != nil && !errors.Is(err, ledger.ErrRange) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -2,8 +2,10 @@ package entitlement_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // TestDescribes: a fact that only tells of a refund, a grace or an import does not describe
@@ -38,5 +40,38 @@ func TestRefs(t *testing.T) {
 	}
 	if _, ok := entitlement.ParseRef("pay_1"); ok {
 		t.Error("a name without a kind is read")
+	}
+}
+
+// TestForgivenUnderANewName: credits that were spent, taken back by a dispute and forgiven
+// are not given again when the dispute is won, also if their period got another name by then.
+func TestForgivenUnderANewName(t *testing.T) {
+	told := body("active", "pdt_keep", 0, moved(33*time.Second))
+	sooner := body("active", "pdt_keep", 0, after(time.Minute))
+	opened, won := charged("a", 0, disputed("opened")), charged("a", 0, disputed("won"))
+	for name, story := range map[string][]entitlement.Subscription{
+		"the same name":                 {opened, won},
+		"a new name during the dispute": {opened, sooner, won},
+		"a new name after the dispute":  {opened, won, sooner},
+		"a new name before":             {sooner, opened, won},
+	} {
+		l := begin(noon.Add(day))
+		l.policy = ledger.PolicyFloor
+		for _, s := range []entitlement.Subscription{told, charged("a", 0)} {
+			l.hear(t, ofSubscription("sub_1", s))
+		}
+		var err error
+		if l.ledger, _, _, err = l.ledger.Hold("h", 300, l.now.Add(time.Hour), l.now); err != nil {
+			t.Fatal(err)
+		}
+		if l.ledger, _, _, err = l.ledger.End("h", 300, l.now); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range story {
+			l.hear(t, ofSubscription("sub_1", s))
+		}
+		if got := l.ledger.Available(l.now); got != 200 {
+			t.Errorf("%s: %d of 500 are left after 300 were spent", name, got)
+		}
 	}
 }

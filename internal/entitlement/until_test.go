@@ -120,6 +120,11 @@ func TestSnapshotUntil(t *testing.T) {
 	})
 }
 
+// subscribed are the standings of an account that has only a subscription.
+func subscribed(r entitlement.Renewal, next *entitlement.Next) map[string]entitlement.Standing {
+	return map[string]entitlement.Standing{"subscription:sub_1": {Renewal: &r, Next: next}}
+}
+
 // TestSnapshotUntilIsNotAlwaysSoon: what time cannot change holds for ever.
 func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -137,6 +142,28 @@ func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 			Ledger: ledger.Account{Grants: ledger.Grants{
 				{ID: "a", Left: 1, ExpiresAt: noon.Add(2 * time.Hour)}, {ID: "b", Left: 1, ExpiresAt: noon.Add(time.Hour)},
 			}},
+		}},
+		"credits that begin": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Ledger: ledger.Account{Grants: ledger.Grants{{ID: "a", Waiting: 1, StartsAt: noon.Add(time.Hour), ExpiresAt: noon.Add(2 * time.Hour)}}},
+		}},
+		"credits that begin just now": {want: noon.Add(2 * time.Hour), account: entitlement.Account{
+			Ledger: ledger.Account{Grants: ledger.Grants{{ID: "a", Waiting: 1, StartsAt: noon, ExpiresAt: noon.Add(2 * time.Hour)}}},
+		}},
+		"a trial": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Standings: subscribed(entitlement.Renewal{Plan: "pro", Status: "active", Access: true, TrialUntil: noon.Add(time.Hour), Until: noon.Add(day)}, nil),
+		}},
+		"a plan that goes on": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Grace: time.Hour, Standings: subscribed(entitlement.Renewal{Plan: "pro", Status: "active", Access: true, Renews: true, Until: noon.Add(time.Hour)}, nil),
+		}},
+		"a plan in its grace": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Grace: 2 * time.Hour, Standings: subscribed(entitlement.Renewal{Plan: "pro", Status: "active", Access: true, Renews: true, Until: noon.Add(-time.Hour)}, nil),
+		}},
+		"what Dodo has not said will be due": {want: noon.Add(time.Hour), account: entitlement.Account{
+			Standings: subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Next{Due: noon.Add(time.Hour)}),
+		}},
+		"what Dodo has not said is owed": {want: noon.Add(time.Hour), account: entitlement.Account{
+			UnansweredGrace: 2 * time.Hour,
+			Standings:       subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Next{Due: noon.Add(-time.Hour), Renews: true}),
 		}},
 		"a plan that is over":   {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
 		"credits that are held": {want: noon.Add(time.Hour), account: entitlement.Account{HeldUntil: noon.Add(time.Hour)}},
