@@ -17,6 +17,7 @@ var monthlyTerms = map[string]entitlement.Terms{
 	"pdt_year":    {Plan: "pro", Credits: 100, CreditsMonthly: true},
 	"pdt_big":     {Plan: "team", Credits: 500, CreditsMonthly: true},
 	"pdt_keep":    {Plan: "pro", Credits: 100, CreditsMonthly: true, CreditsStay: true},
+	"pdt_much":    {Plan: "team", Credits: 500, CreditsMonthly: true, CreditsStay: true},
 	"pdt_brief":   {Plan: "pro", Credits: 100, CreditsMonthly: true, CreditsExpire: 7 * day},
 	"pdt_lump":    {Plan: "pro", Credits: 1000},
 	"pdt_heap":    {Plan: "pro", Credits: 6000},

@@ -127,6 +127,10 @@ func TestPaymentEffectCannotBeTold(t *testing.T) {
 	if !errors.Is(err, ledger.ErrRange) || len(e.Grants) != 0 {
 		t.Errorf("more than can be counted: %v, %v", grants(e), err)
 	}
+	e, err = paid(line("pdt_pack", -1)).Effect("pay_1", terms, config.DisputeFreeze)
+	if !errors.Is(err, ledger.ErrRange) || len(e.Grants) != 0 {
+		t.Errorf("fewer pieces than none: %v, %v", grants(e), err)
+	}
 }
 
 func TestRefundInAnotherCurrency(t *testing.T) {

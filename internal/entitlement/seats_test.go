@@ -2,6 +2,7 @@ package entitlement_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -76,6 +77,9 @@ func TestSeatsAndFeaturesOfASubscription(t *testing.T) {
 		}
 		a := entitlement.Account{Standings: map[string]entitlement.Standing{"subscription:sub_1": e.Standing}}
 		snap := a.Snapshot(noon.Add(c.after), ranking)
+		if slices.Contains(e.Standing.Renewal.Plans, e.Standing.Renewal.Plan) {
+			t.Errorf("%s: a plan is named twice: %+v", name, e.Standing.Renewal)
+		}
 		if got := fmt.Sprint(snap.PlanNames(), snap.Features, snap.Seats); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}

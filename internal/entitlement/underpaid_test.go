@@ -163,6 +163,7 @@ func TestUnderpaidSubscription(t *testing.T) {
 		"a cent after the trial":                {facts{body(active, "pdt_pro", 0, priced(900, "USD"), trial), charged("pay_1", 0, cents(0)), body(active, "pdt_pro", 30, priced(900, "USD"), trial), charged("pay_2", 30, cents(1))}, 31, "0 none paid=false dated=true"},
 		"a cent when the trial ends":            {facts{body(active, "pdt_pro", 0, priced(900, "USD"), trial), charged("pay_1", 0, cents(0)), body(active, "pdt_pro", 30, moved(-2*time.Minute+1), priced(900, "USD"), trial), charged("pay_2", 30, cents(1))}, 31, "0 none paid=false dated=true"},
 		"nothing just before the trial ends":    {facts{body(active, "pdt_pro", 0, priced(900, "USD"), trial), charged("pay_1", 0, cents(0)), renewal("pdt_pro", 30, moved(-2*time.Minute-1), priced(900, "USD"), trial), charged("pay_2", 30, dated(-2*time.Minute-1), cents(1))}, 31, pro},
+		"a charge of a cent, and dates move":    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(1)), body(active, "pdt_pro", 10, priced(900, "USD"))}, 11, nothing},
 		"exactly the least amount":              {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(900))}, 1, pro},
 		"a cent less":                           {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(899))}, 1, nothing},
 		"two pieces for the price of two":       {facts{body(active, "pdt_pro", 0, pieces(2)), charged("pay_1", 0, cents(1800))}, 1, "1000 pro paid=true dated=true"},
