@@ -2,6 +2,7 @@ package entitlement_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -81,5 +82,19 @@ func TestGrantedStays(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestGrantedThenChanged: a charge after a change is for the change, not for what an earlier
+// release gave at the start of the period.
+func TestGrantedThenChanged(t *testing.T) {
+	start := fmt.Sprint(noon.UnixMilli())
+	s := entitlement.Subscription{Granted: map[string]entitlement.Period{start: {Start: noon, End: noon.Add(month), Bought: map[string]int64{"pdt_keep": 1}}}}
+	for _, f := range []entitlement.Subscription{charged("a", 0), charged("b", 10), body("active", "pdt_hoard", 0, after(10*day+time.Hour))} {
+		s = s.Merge(f)
+	}
+	e, err := s.Effect("sub_1", catalog, freeze)
+	if err != nil || len(e.Grants) != 1 || e.Grants[0].Amount != 900 {
+		t.Errorf("it gives %+v, %v; want 900", e.Grants, err)
 	}
 }
