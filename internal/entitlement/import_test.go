@@ -33,6 +33,33 @@ func TestImportedPlan(t *testing.T) {
 	}
 }
 
+// TestImportedPayment: only a customer who had paid has paid, at the latest time that the
+// operator says.
+func TestImportedPayment(t *testing.T) {
+	plan := func(paidAt time.Time) *entitlement.ImportedPlan {
+		return &entitlement.ImportedPlan{Name: "pro", PaidAt: paidAt}
+	}
+	for name, c := range map[string]struct {
+		i    entitlement.Import
+		paid bool
+		at   time.Time
+	}{
+		"nothing is said":         {entitlement.Import{}, false, time.Time{}},
+		"has not paid":            {entitlement.Import{Paid: &entitlement.ImportedPayment{At: noon}}, false, time.Time{}},
+		"has paid":                {entitlement.Import{Paid: &entitlement.ImportedPayment{Paid: true, At: noon}}, true, noon},
+		"and for a plan later":    {entitlement.Import{Paid: &entitlement.ImportedPayment{Paid: true, At: noon}, Plan: plan(noon.Add(day))}, true, noon.Add(day)},
+		"and for a plan before":   {entitlement.Import{Paid: &entitlement.ImportedPayment{Paid: true, At: noon}, Plan: plan(noon.Add(-day))}, true, noon},
+		"only for a plan":         {entitlement.Import{Plan: plan(noon)}, false, noon},
+		"for a plan without name": {entitlement.Import{Plan: &entitlement.ImportedPlan{PaidAt: noon}}, false, time.Time{}},
+	} {
+		c.i.AsOf = noon.Add(2 * day)
+		st := c.i.Effect(entitlement.Ref{Kind: entitlement.KindImport, ID: "acc"}).Standing
+		if st.Paid != c.paid || !st.PaidAt.Equal(c.at) {
+			t.Errorf("%s: paid %t at %v, want %t at %v", name, st.Paid, st.PaidAt, c.paid, c.at)
+		}
+	}
+}
+
 // TestImportAgain: what a later import says counts, for what it says; the instant stays that
 // of the first.
 func TestImportAgain(t *testing.T) {

@@ -223,6 +223,8 @@ func TestMonthsByStatus(t *testing.T) {
 			yearly("pdt_year", "2026-08-15 10:00", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 08 09 10 11 12 01 02 03"},
 		"paused from moments after a month began to moments after another": {facts{first, yearly("pdt_year", "2026-05-15 10:01", became(paused, "2026-05-15 10:01")),
 			yearly("pdt_year", "2026-08-15 10:01", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 05 09 10 11 12 01 02 03"},
+		"paused, unpaused, and the pause is still named": {facts{first, yearly("pdt_year", "2026-05-20 00:00", became(paused, "2026-05-20 00:00")),
+			yearly("pdt_year", "2026-08-20 00:00", became(active, "2026-05-20 00:00"), periodEnds("2027-04-17 10:00"))}, "01 02 03 04 05 09 10 11 12 01 02 03"},
 		"paused from its start": {facts{yearly("pdt_year", "2026-01-15 10:00", became(paused, "2026-01-15 10:00")), paidYear(),
 			yearly("pdt_year", "2026-04-17 10:00", became(active, ""), periodEnds("2027-04-17 10:00"))}, "01 05 06 07 08 09 10 11 12 01 02 03"},
 		"stopped when a month begins": {facts{first, yearly("pdt_year", "2026-05-15 10:00", became(onHold, ""))}, "01 02 03 04"},
@@ -325,6 +327,23 @@ func TestMonthsOfANewCycleGivenBack(t *testing.T) {
 	s = s.Merge(entitlement.Subscription{Charges: map[string]entitlement.Payment{"pay_2": p}})
 	if got, want := begins(targetsOf(t, s)), begins(targetsOf(t, yearly("pdt_year", "2026-01-15 10:00"))); got != want {
 		t.Errorf("begins on\n%s, want\n%s", got, want)
+	}
+}
+
+// A cycle that was paid for in part, and seen only later, leaves the months of the one
+// before as they are.
+func TestMonthsOfACyclePaidInPart(t *testing.T) {
+	next := running("pdt_big", utc("2026-05-20 00:00"), utc("2027-05-20 00:00"), costs(6000), func(s *entitlement.SubscriptionState) {
+		s.At, s.CreatedAt = utc("2026-05-20 01:00"), utc("2026-01-15 10:00")
+	})
+	s := yearly("pdt_year", "2026-01-15 10:00", costs(1200)).Merge(paidYear()).Merge(entitlement.Renewed(next.State)).Merge(extra(600, "2026-05-20 00:00"))
+	var sum int64
+	targets := targetsOf(t, s)
+	for _, g := range targets {
+		sum += g.Amount
+	}
+	if got := begins(targets); !strings.Contains(got, "2026-12-15") || sum != 1200+600 {
+		t.Errorf("%d credits, which begin on %s", sum, got)
 	}
 }
 
