@@ -72,6 +72,8 @@ func TestPaymentEffect(t *testing.T) {
 		"refunded says the payment":     {facts: []entitlement.Payment{paid(line("pdt_pack", 1)), {RefundedFully: true}}, grants: "[payment:pay_1/0=0]", passes: "[]"},
 		"a refund that failed":          {facts: []entitlement.Payment{paid(line("pdt_pack", 1)), refund("r", entitlement.RefundFailed, 900, true)}, grants: "[payment:pay_1/0=10]", paid: true, passes: "[]"},
 		"a refund under review":         {facts: []entitlement.Payment{paid(line("pdt_pack", 1)), refund("r", entitlement.RefundReview, 900, true)}, grants: "[payment:pay_1/0=10]", paid: true, passes: "[]"},
+		"a refund that failed at first": {facts: []entitlement.Payment{paid(line("pdt_pack", 3)), refund("r", entitlement.RefundFailed, 300, false), refund("r", succeeded, 300, false)}, grants: "[payment:pay_1/0=20]", paid: true, passes: "[]"},
+		"a failure that is told late":   {facts: []entitlement.Payment{paid(line("pdt_pack", 3)), refund("r", succeeded, 300, false), refund("r", entitlement.RefundFailed, 300, false)}, grants: "[payment:pay_1/0=20]", paid: true, passes: "[]"},
 		"a part refunded keeps a plan":  {facts: []entitlement.Payment{paid(line("pdt_pro", 1)), refund("r", succeeded, 899, false)}, grants: "[]", passes: "[pro 720h0m0s]"},
 		"failed":                        {facts: []entitlement.Payment{{Status: "failed", Cart: []entitlement.Line{line("pdt_pack", 1)}}}, grants: "[]", passes: "[]"},
 		"failed, then succeeded":        {facts: []entitlement.Payment{{Status: "failed"}, paid(line("pdt_pack", 1))}, grants: "[payment:pay_1/0=10]", paid: true, passes: "[]"},
