@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
@@ -158,7 +158,7 @@ type App struct {
 	store      *handle
 	emailMatch *emailMatch
 	client     *dodo.Client
-	logger     *slog.Logger
+	logger     *zap.Logger
 	reconciler *reconciler // from Start to Stop
 	// asksByMatcher: this config has a dodo_entitled, set while it is provisioned.
 	asksByMatcher bool
@@ -178,7 +178,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error { return a.locate(a.provision(ctx)) }
 
 func (a *App) provision(ctx caddy.Context) error {
-	a.logger = logger(ctx)
+	a.logger = ctx.Logger()
 	a.invalidAccounts = rate.NewLimiter(rate.Every(time.Minute), 1)
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
@@ -221,7 +221,6 @@ func (a *App) provision(ctx caddy.Context) error {
 	options.MaxStale = a.MaxStale.Std()
 	options.Words = headerValues
 	options.Observer = metrics
-	options.Logger = a.logger
 	options.Clock = time.Now
 	a.gateway = gateway.New(options)
 	a.warnOfPlainSecrets()
@@ -258,9 +257,10 @@ func (a *App) validateGrace() error {
 func (a *App) options() (o gateway.Options, err error) {
 	r := newResolver()
 	apiKey := r.must("api_key", a.APIKey)
+	o.Logger = coreLogger(a.logger)
 	o.Budget = a.store.calls.budget(a.Budget)
 	client := dodo.Options{
-		APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: a.logger, Admit: o.Budget.Admit,
+		APIKey: apiKey, BaseURL: r.text("base_url", a.BaseURL), Logger: o.Logger, Admit: o.Budget.Admit,
 	}
 	environment := r.text("environment", a.Environment)
 	webhookSecrets := r.list("webhook_secret", a.WebhookSecrets)
@@ -368,12 +368,12 @@ func (a *App) Start() error {
 	case errors.Is(err, gateway.ErrOtherSite):
 		return fmt.Errorf("site: %w", err)
 	case err != nil:
-		a.logger.Warn("the store's site cannot be read yet", "error", err)
+		a.logger.Warn("the store's site cannot be read yet", zap.Error(err))
 	}
 	a.reconciler = startReconciler(a)
 	if budget := gcpace.Start(); budget > 0 {
 		a.logger.Info("garbage is collected less often while memory is plenty; GOGC=100 in the environment ends that",
-			"most_percent", gcpace.Most, "within_bytes", budget)
+			zap.Int("most_percent", gcpace.Most), zap.Int64("within_bytes", budget))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -119,7 +119,7 @@ type Charge struct {
 	RefuseCrossOriginGet bool `json:"refuse_cross_origin_get,omitempty"`
 
 	app    *App
-	logger *slog.Logger
+	logger *zap.Logger
 	tariff ledger.Tariff
 }
 
@@ -158,7 +158,7 @@ const (
 
 // Provision sets up the handler.
 func (h *Charge) Provision(ctx caddy.Context) (err error) {
-	h.logger = logger(ctx)
+	h.logger = ctx.Logger()
 	if err := h.validate(); err != nil {
 		return h.locate(err)
 	}
@@ -330,14 +330,14 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 	case captured == 0:
 		metrics.charged("released", 0)
 		if err != nil {
-			h.logger.Warn("credits that are held could not be given back; they come back when the hold runs out", "error", err)
+			h.logger.Warn("credits that are held could not be given back; they come back when the hold runs out", zap.Error(err))
 		}
 	case err != nil:
 		metrics.charged("lost", 0)
-		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", "credits", captured, "late", charge.Late(), "error", err)
+		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", zap.Int64("credits", captured), zap.Bool("late", charge.Late()), zap.Error(err))
 	case !found:
 		metrics.charged("lost", 0)
-		h.logger.Error("a request could not be charged, because its hold had run out", "credits", captured)
+		h.logger.Error("a request could not be charged, because its hold had run out", zap.Int64("credits", captured))
 	case charge.Late():
 		metrics.charged("late", captured)
 	default:

@@ -30,6 +30,9 @@
 // When a config is loaded, loadcheck.go hands all routes to internal/routecheck, which
 // says what cannot work in them: gates that ask before dodo_gateway has run, for one.
 //
+// Modules log by Caddy's ctx.Logger(); logging.go makes log/slog out of it for the packages
+// in internal, which do not know zap.
+//
 // # Where credits move
 //
 // A webhook goes through internal/httpapi/webhook.go and internal/gateway/event.go to

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 )
 
 const (
@@ -69,7 +70,7 @@ func (h *handle) outlive() {
 		h.mu.Unlock()
 		if settled, err := h.drain(); settled {
 			if err != nil {
-				processLogger().Error("a store that is not in use any more could not be closed", "error", err)
+				processLogger(storesLog).Error("a store that is not in use any more could not be closed", zap.Error(err))
 			}
 			return
 		}

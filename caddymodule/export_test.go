@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
@@ -95,7 +97,7 @@ const OpenTime time.Duration = openTime
 // NewServing is a dodo_gateway as Provision makes it, over an app of these options,
 // for the account of a login of Caddy's.
 func NewServing(o gateway.Options) (*Gateway, error) {
-	g := &Gateway{Account: "{http.auth.user.id}", logger: slog.New(slog.DiscardHandler)}
+	g := &Gateway{Account: "{http.auth.user.id}", logger: zap.NewNop()}
 	o.Words, o.Observer = headerValues, metrics
 	g.app = &App{gateway: gateway.New(o)}
 	g.source = newPlaceholders(g)
@@ -117,6 +119,9 @@ func (g *Gateway) Stop() { g.app.gateway.Close() }
 func AccountJSON(account string, v gateway.Inspection) ([]byte, error) {
 	return json.Marshal(accountViewOf(account, v))
 }
+
+// ProcessLog is what a store logs by that outlives a config.
+func ProcessLog(name string) *slog.Logger { return coreLogger(processLogger(name)) }
 
 // PathWork is how many bytes were looked at to read the path of a request.
 func PathWork(r *http.Request) int { return keptSpellings(r).Work() }

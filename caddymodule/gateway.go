@@ -1,15 +1,14 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
@@ -131,7 +130,7 @@ type Gateway struct {
 	source  identity.Source
 	claims  claims
 	headers entitlementHeaders
-	logger  *slog.Logger
+	logger  *zap.Logger
 
 	sourceKey string // in the pool of logins; empty for none
 	outages   *rate.Limiter
@@ -147,7 +146,7 @@ func (Gateway) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the gateway.
 func (g *Gateway) Provision(ctx caddy.Context) (err error) {
-	g.logger = logger(ctx)
+	g.logger = ctx.Logger()
 	if err := g.validate(); err != nil {
 		return g.locate(err)
 	}
@@ -180,7 +179,7 @@ func (g *Gateway) provisionAnswers() (err error) {
 	}
 	g.api, err = httpapi.New(httpapi.Options{
 		Gateway: g.app.gateway, Site: site, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
-		Logger: g.logger, Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
+		Logger: coreLogger(g.logger), Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
 		Metadata: g.app.checkoutMetadata(), Compat: g.Compat, NoBearer: g.JWT != nil && g.JWT.Bearer == off,
 	})
 	return err
@@ -290,12 +289,12 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 // refuse answers a request whose account is not usable or cannot be read.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	metrics.unread(err)
-	level := slog.LevelError
+	level := zap.ErrorLevel
 	// The client left, and that is why; or its login is too long, which it can send at will.
 	if r.Context().Err() != nil || errors.Is(err, gateway.ErrAccount) && !g.app.invalidAccounts.Allow() {
-		level = slog.LevelDebug
+		level = zap.DebugLevel
 	}
-	g.logger.Log(context.WithoutCancel(r.Context()), level, "entitlement could not be read", "error", err)
+	g.logger.Log(level, "entitlement could not be read", zap.Error(err), traceOf(r))
 	g.api.Answer(own(w), r, httpapi.ProblemOf(err))
 }
 

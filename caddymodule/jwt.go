@@ -2,10 +2,10 @@ package caddymodule
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/identity"
@@ -124,7 +124,7 @@ func (j *JWT) validate() error {
 }
 
 // source makes the login, or finds it as an earlier config made it.
-func (j *JWT) source(logger *slog.Logger, at Written) (identity.Source, string, error) {
+func (j *JWT) source(logger *zap.Logger, at Written) (identity.Source, string, error) {
 	warnOfPlainSecrets(logger, at, "jwt secret", j.Secrets)
 	r := newResolver()
 	options := j.options(r)
@@ -136,7 +136,7 @@ func (j *JWT) source(logger *slog.Logger, at Written) (identity.Source, string, 
 		return nil, "", fmt.Errorf("jwt: %w", err)
 	}
 	options.Observe = metrics.identified
-	options.Logger = processLoggerOf("dodo.login")
+	options.Logger = coreLogger(processLogger("dodo.login"))
 	settings := []string{
 		j.Bearer, options.Cookie, options.JWKS, options.KeyFile, file, digest(options.Secrets), digest(options.Issuers),
 		digest(options.Audiences), strings.Join(options.Algorithms, " "), options.Leeway.String(), fmt.Sprintf("%q", options.Paths),

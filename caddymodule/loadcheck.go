@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"errors"
-	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/routecheck"
@@ -34,7 +34,7 @@ func (a *App) checkRoutes(ctx caddy.Context) error {
 	}
 	report := routecheck.Check(servers, a.checkSettings())
 	for _, warning := range report.Warnings {
-		a.logger.Warn(warning) //nolint:sloglint // the sentence is for the operator, and names what is wrong
+		a.logger.Warn(warning)
 	}
 	if len(report.Refusals) == 0 {
 		return nil
@@ -88,10 +88,10 @@ func (a *App) warnOfPlainSecrets() {
 	}
 }
 
-func warnOfPlainSecrets(logger *slog.Logger, at Written, setting string, values []string) {
+func warnOfPlainSecrets(logger *zap.Logger, at Written, setting string, values []string) {
 	if slices.ContainsFunc(values, func(value string) bool { return value != "" && !hasPlaceholder(value) }) {
 		logger.Warn("a secret is written in full, so that the admin API shows it and Caddy saves it to disk; write {env.NAME} or {file./path} ({$NAME} is the same as in full)",
-			"setting", setting, "at", at.Caddyfile)
+			zap.String("setting", setting), zap.String("at", at.Caddyfile))
 	}
 }
 

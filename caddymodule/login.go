@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -124,7 +125,7 @@ var outageLines = rate.Every(10 * time.Second)
 
 func (g *Gateway) tellOfOutage(err error) {
 	if g.outages.Allow() {
-		g.logger.Error("the login cannot be asked; requests with credentials pass as anonymous where no account is needed, and are answered with 503 elsewhere", "error", err)
+		g.logger.Error("the login cannot be asked; requests with credentials pass as anonymous where no account is needed, and are answered with 503 elsewhere", zap.Error(err))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/internal/gateway"
 )
@@ -70,7 +71,7 @@ func (a *App) vouch(r *http.Request, who gateway.Identity) {
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if err := a.gateway.Vouch(r.Context(), who.Account, a.emailMatch.address(repl, who)); err != nil && r.Context().Err() == nil {
-		a.logger.Warn("purchases by e-mail address could not be looked for", "error", err)
+		a.logger.Warn("purchases by e-mail address could not be looked for", zap.Error(err))
 	}
 }
 
@@ -78,7 +79,7 @@ func (a *App) vouch(r *http.Request, who gateway.Identity) {
 func (g *Gateway) warnOfNoAddress() {
 	if m := g.app.MatchEmail; m != nil && m.Email == "" && g.Account != "" && g.EmailVerified == "" {
 		g.logger.Warn("match_email adopts nothing at this dodo_gateway: its login has no verified address; give it email and email_verified, or give match_email placeholders",
-			"account", g.Account)
+			zap.String("account", g.Account))
 	}
 }
 

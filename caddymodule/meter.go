@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
@@ -133,11 +134,11 @@ func (m *meter) judge() ledger.Verdict {
 	v := m.handler.tariff.Judge(m.answer)
 	switch log := m.handler.logger; v.Note {
 	case ledger.Capped:
-		log.Warn("the app asks a higher price than max allows, which is charged instead", "max", m.handler.Max)
+		log.Warn("the app asks a higher price than max allows, which is charged instead", zap.Int64("max", m.handler.Max))
 	case ledger.Unreadable:
-		log.Warn("the app's price cannot be read; the usual price is charged", "header", m.handler.PriceHeader, "values", len(m.answer.Price))
+		log.Warn("the app's price cannot be read; the usual price is charged", zap.String("header", m.handler.PriceHeader), zap.Int("values", len(m.answer.Price)))
 	case ledger.Unused:
-		log.Info("the app named a price for an answer that is not charged", "header", m.handler.PriceHeader, "status", m.answer.Status)
+		log.Info("the app named a price for an answer that is not charged", zap.String("header", m.handler.PriceHeader), zap.Int("status", m.answer.Status))
 	case ledger.NoNote:
 	}
 	return v
@@ -212,7 +213,7 @@ func (m *meter) finish() {
 	if !m.settled {
 		m.judgeEnd(named)
 	} else if len(named) > 0 && !m.gone {
-		m.handler.logger.Warn("the app named a price in a trailer and it is not used: the charge was decided before, by the status or by a price in a header", "header", m.handler.PriceHeader, "declared", m.answer.Awaits)
+		m.handler.logger.Warn("the app named a price in a trailer and it is not used: the charge was decided before, by the status or by a price in a header", zap.String("header", m.handler.PriceHeader), zap.Bool("declared", m.answer.Awaits))
 	}
 	m.end(m.receipt())
 }

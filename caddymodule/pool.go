@@ -17,6 +17,9 @@ import (
 // provisioned first, so a reload keeps what is open.
 var stores = caddy.NewUsagePool()
 
+// storesLog is the name by which they log.
+const storesLog = "dodo.stores"
+
 // openStore is what a backend opens.
 type openStore interface {
 	store.Store

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
@@ -111,16 +112,16 @@ func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
 		return
 	}
 	metrics.reconciled(done.err)
-	log := a.logger.With("pass", done.number, "kind", string(done.kind))
+	log := a.logger.With(zap.Int64("pass", done.number), zap.String("kind", string(done.kind)))
 	switch {
 	case done.err != nil && done.kind == passRebuild:
-		log.Error("rebuilding from Dodo failed; ask for it again", "error", done.err)
+		log.Error("rebuilding from Dodo failed; ask for it again", zap.Error(done.err))
 	case done.err != nil:
-		log.Warn("reconciling with Dodo failed; the next pass begins where this one did", "error", done.err)
+		log.Warn("reconciling with Dodo failed; the next pass begins where this one did", zap.Error(done.err))
 	case done.did.Applied > 0, done.kind == passRebuild:
-		log.Info("reconciled with Dodo", "seen", done.did.Seen, "read", done.did.Read, "applied", done.did.Applied, "foreign", done.did.Foreign)
+		log.Info("reconciled with Dodo", zap.Int("seen", done.did.Seen), zap.Int("read", done.did.Read), zap.Int("applied", done.did.Applied), zap.Int("foreign", done.did.Foreign))
 	default:
-		log.Debug("reconciled with Dodo, nothing was missing", "seen", done.did.Seen, "read", done.did.Read)
+		log.Debug("reconciled with Dodo, nothing was missing", zap.Int("seen", done.did.Seen), zap.Int("read", done.did.Read))
 	}
 }
 
@@ -135,10 +136,10 @@ func (a *App) redrive(ctx context.Context) {
 		metrics.redriven(did.Parked)
 	}
 	if err != nil {
-		a.logger.Warn("not all parked events could be tried again", "error", err)
+		a.logger.Warn("not all parked events could be tried again", zap.Error(err))
 	}
 	if did.Applied > 0 {
-		a.logger.Info("parked events were applied", "tried", did.Tried, "applied", did.Applied)
+		a.logger.Info("parked events were applied", zap.Int("tried", did.Tried), zap.Int("applied", did.Applied))
 	}
 }
 

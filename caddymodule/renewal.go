@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // renewals is how often a hold is renewed within its time, so that some may fail.
@@ -14,7 +16,7 @@ func (m *meter) renew() (done bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.request.Context()), time.Duration(m.handler.HoldTTL)/renewals)
 	defer cancel()
 	if err := m.charge.Renew(ctx); err != nil {
-		m.handler.logger.Warn("a hold could not be renewed; it is tried again", "error", err)
+		m.handler.logger.Warn("a hold could not be renewed; it is tried again", zap.Error(err))
 		return false
 	}
 	return true

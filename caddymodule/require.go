@@ -1,10 +1,8 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -51,7 +50,7 @@ type Require struct {
 	Written
 
 	app    *App
-	logger *slog.Logger
+	logger *zap.Logger
 }
 
 // Entitlement is what an account must have. Exactly one of the four is set.
@@ -82,7 +81,7 @@ func (Require) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the handler.
 func (h *Require) Provision(ctx caddy.Context) (err error) {
-	h.logger = logger(ctx)
+	h.logger = ctx.Logger()
 	if err := h.Refusing.validate(); err != nil {
 		return h.locate(err)
 	}
@@ -134,13 +133,13 @@ func (h *Require) fail(w http.ResponseWriter, r *http.Request, v *visit, err err
 }
 
 // logUnjudged logs why it is unknown whether a request may pass.
-func logUnjudged(r *http.Request, logger *slog.Logger, err error) {
+func logUnjudged(r *http.Request, logger *zap.Logger, err error) {
 	p := httpapi.ProblemOf(err)
-	level := slog.LevelError
+	level := zap.ErrorLevel
 	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError || httpapi.FillsLog(err) { // the client's doing
-		level = slog.LevelDebug
+		level = zap.DebugLevel
 	}
-	logger.Log(context.WithoutCancel(r.Context()), level, "request could not be judged", "code", p.Code, "error", err)
+	logger.Log(level, "request could not be judged", zap.String("code", p.Code), zap.Error(err), traceOf(r))
 }
 
 // targetOf is what the client asked for, before anything was rewritten.

@@ -65,7 +65,7 @@ func (s *BoltStore) Provision(caddy.Context) error {
 
 // openBolt opens the file; errors name it.
 func openBolt(path string) (openStore, error) {
-	s, err := boltstore.Open(path, boltstore.Options{Logger: processLogger()})
+	s, err := boltstore.Open(path, boltstore.Options{Logger: coreLogger(processLogger(storesLog))})
 	if err != nil {
 		return nil, fmt.Errorf("store bolt: %w", err)
 	}

@@ -64,11 +64,11 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 // Provision takes the handle from the pool. It does not connect: `caddy validate`
 // comes here, too, and needs no Redis.
 func (s *RedisStore) Provision(ctx caddy.Context) error {
-	warnOfPlainSecrets(logger(ctx), s.Written, "password of store redis", []string{s.Password, passwordIn(s.URL)})
+	warnOfPlainSecrets(ctx.Logger(), s.Written, "password of store redis", []string{s.Password, passwordIn(s.URL)})
 	r := newResolver()
 	options := redisstore.Options{
 		URL: r.must("url", s.URL), Password: r.text("password", s.Password), KeyPrefix: r.text("key_prefix", s.KeyPrefix),
-		Timeout: s.Timeout.Std(), Logger: processLogger(),
+		Timeout: s.Timeout.Std(), Logger: coreLogger(processLogger(storesLog)),
 	}
 	identity := []string{options.URL, options.Password, options.KeyPrefix, options.Timeout.String()}
 	if s.TLS != nil {
