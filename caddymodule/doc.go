@@ -3,29 +3,37 @@
 //
 // # The map
 //
-//	global option dodo { }   app dodo                     app.go, caddyfile.go, product.go
-//	  store redis            dodo.stores.redis            store_redis.go
+// The names of the files of one subject begin with the same word.
+//
+//	global option dodo { }   app dodo                     app.go, app_*.go
+//	  store redis            dodo.stores.redis            store_redis.go, store_redis_tls.go
 //	  store bolt             dodo.stores.bolt             store_bolt.go
-//	dodo_gateway             http.handlers.dodo_gateway   gateway.go
-//	dodo_require             http.handlers.dodo_require   require.go
-//	dodo_charge              http.handlers.dodo_charge    charge.go, meter.go
-//	dodo_webhook             http.handlers.dodo_webhook   webhook.go
+//	dodo_gateway             http.handlers.dodo_gateway   gateway.go, gateway_*.go
+//	  jwt, ask, account                                   login.go, login_*.go
+//	dodo_require             http.handlers.dodo_require   require.go, gate_*.go
+//	dodo_charge              http.handlers.dodo_charge    charge.go, charge_*.go, gate_*.go
+//	dodo_webhook             http.handlers.dodo_webhook   webhook.go, webhook_path.go
 //	dodo_strip               http.handlers.dodo_strip     strip.go
-//	@x dodo_entitled         http.matchers.dodo_entitled  entitled.go
-//	@x dodo_path             http.matchers.dodo_path      gatepath.go, reading.go
+//	@x dodo_entitled         http.matchers.dodo_entitled  matcher_entitled.go
+//	@x dodo_path             http.matchers.dodo_path      matcher_path.go, reading.go
 //	@x dodo_webhook          http.matchers.dodo_webhook   webhook.go
-//	admin API, dodo/…        admin.api.dodo               admin.go and admin_*.go
-//	dodogate dodo …                                       command.go and command_*.go
+//	admin API, dodo/…        admin.api.dodo               admin.go, admin_*.go
+//	dodogate dodo …                                       command.go, command_*.go
+//
+// The grammar of a directive is above its parser, in the file of its type; that of the
+// global option is in app_caddyfile.go, with app_product.go and other app_*.go for its
+// blocks. All parsers share options.go. directives.go says which directive runs when.
 //
 // A request of a site meets [Gateway]. claims.go takes away what a client may not say:
-// our headers (ownnames.go) and upgrades (upgrades.go). Its login finds out whose request it
-// is (login.go): placeholders of another module (identity.go), tokens (jwt.go) or the app
-// (ask.go); internal/identity does the work of the latter two.
-// Then either internal/httpapi answers (below the base path, and the routes of compat.go), or the
-// account is read, headers.go sets the headers, and the site's next handler has its turn.
-// placeholders.go shows the same to the rest of the config. Gates ask about paths by one
-// reading of the request (reading.go, internal/httpapi/reading.go); private.go keeps what
-// passed them out of shared caches. directives.go says which directive runs when.
+// our headers (claims_names.go) and upgrades (claims_upgrades.go). The login says whose
+// request it is (login.go): placeholders of another module (login_placeholders.go), tokens
+// (login_jwt.go) or the app (login_ask.go); internal/identity does the work of the latter
+// two. Then either internal/httpapi answers (below the base path, and the routes of
+// gateway_compat.go), or the account is read, gateway_headers.go sets the headers, and the
+// next handler of the site runs. visit.go is the request's view of its account, and
+// placeholders.go shows that to the rest of the config. Gates ask about paths by one
+// reading of the request (reading.go, internal/httpapi/reading.go); answer_private.go
+// keeps answers of gates out of shared caches.
 //
 // When a config is loaded, loadcheck.go hands all routes to internal/routecheck, which
 // says what cannot work in them: gates that ask before dodo_gateway has run, for one.
@@ -41,8 +49,8 @@
 // (internal/entitlement/effect.go); bringing a grant to that, and so taking credits back,
 // is Account.Apply (internal/ledger/grant.go).
 //
-// A request that costs credits holds them in [Charge], and its meter (meter.go) decides by
-// the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
+// A request that costs credits holds them in [Charge], and its meter (charge_meter.go)
+// decides by the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
 // (internal/gateway/charge.go), whose rules are Account.Hold and Account.End
 // (internal/ledger/hold.go). What an answer costs is Tariff.Judge
 // (internal/ledger/price.go). Each store does both as one step: holds.go in
@@ -57,9 +65,9 @@
 //
 //   - What a request needs is there after Provision; Start only opens the store,
 //     so that one that cannot be used is refused when the config is loaded.
-//   - Open stores belong to the process and are pooled (pool.go), and so do the
+//   - Open stores belong to the process and are pooled (store_pool.go), and so do the
 //     passes over Dodo's lists (passes.go) and the metrics (metrics.go). A store is
-//     closed behind the last request of the last config that had it (drain.go).
+//     closed behind the last request of the last config that had it (store_drain.go).
 //   - Secrets are resolved into what Provision makes, and into nothing that is
 //     ever written out (secrets.go).
 package caddymodule

@@ -34,7 +34,7 @@ type openStore interface {
 // the file that a running server has. A failed opening is tried again.
 //
 // Requests of an old config outlive its clean-up. So whoever is at work is
-// counted, and the store is closed once nobody is (drain.go). From then on
+// counted, and the store is closed once nobody is (store_drain.go). From then on
 // everything returns [store.ErrUnavailable].
 type handle struct {
 	key string // in the pool
