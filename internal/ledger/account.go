@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -93,7 +94,7 @@ func (a Account) Available(now time.Time) int64 {
 // that come next pay debt.
 func (a Account) AvailableOrOwed(now time.Time) (available, owed int64) {
 	unseen := func(g Grant) bool { return g.Due(now) && g.Expired(now) } // it paid debt before it ended
-	if hasExpired(maps.Values(a.Holds), now) || a.Debt > 0 && slices.ContainsFunc(a.Grants, unseen) {
+	if len(a.Holds) > 0 && hasExpired(maps.Values(a.Holds), now) || a.Debt > 0 && slices.ContainsFunc(a.Grants, unseen) {
 		a = a.At(now)
 	}
 	sum := -a.Debt
@@ -112,10 +113,10 @@ func (a Account) AvailableOrOwed(now time.Time) (available, owed int64) {
 // At is the account as the next change at now will find it: what is due by then has
 // happened, except that no entry says so.
 func (a Account) At(now time.Time) Account {
-	b := newBook(a, "", now)
+	b := a.Open(now)
 	b.sweep()
 	b.Seq = a.Seq
-	return b.Account
+	return b.account()
 }
 
 // Balance is what the entries so far add up to: what is left and held in all
@@ -139,12 +140,14 @@ func (a Account) waiting() int64 {
 	return sum
 }
 
-func (a Account) clone() Account {
-	b := Account{Seq: a.Seq, Debt: a.Debt, Grants: slices.Clone(a.Grants), Holds: maps.Clone(a.Holds)}
-	if b.Holds == nil {
-		b.Holds = make(map[string]Hold)
+// hasExpired spares most the work: mostly time has done nothing.
+func hasExpired[T interface{ Expired(now time.Time) bool }](all iter.Seq[T], now time.Time) bool {
+	for one := range all {
+		if one.Expired(now) {
+			return true
+		}
 	}
-	return b
+	return false
 }
 
 // instant is t as stores keep it: UTC, in milliseconds.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -35,19 +36,31 @@ const (
 //
 // It returns [ErrRange] when an amount or the balance would leave 0..[Max].
 func (a Account) Apply(targets []Target, policy Policy, cause string, now time.Time) (Account, []Entry, error) {
-	b := newBook(a, cause, now)
+	b := a.Open(now)
+	if err := b.Apply(targets, policy, cause); err != nil {
+		return a, nil, err
+	}
+	return b.account(), b.Entries, nil
+}
+
+// Apply is [Account.Apply].
+func (b *Book) Apply(targets []Target, policy Policy, cause string) error {
+	before := *b
+	before.Grants, before.holds = slices.Clone(b.Grants), slices.Clone(b.holds)
+	b.cause, b.moving, b.renamed = cause, 0, nil
 	b.sweep()
 	b.countMoves(targets)
 	for _, t := range targets {
 		if err := b.set(t, policy); err != nil {
-			return a, nil, fmt.Errorf("set grant %q: %w", t.ID, err)
+			*b = before
+			return fmt.Errorf("set grant %q: %w", t.ID, err)
 		}
 	}
 	b.sweep()
-	return b.Account, b.entries, nil
+	return nil
 }
 
-func (b *book) set(t Target, policy Policy) error {
+func (b *Book) set(t Target, policy Policy) error {
 	if t.Amount < 0 || t.Amount > Max {
 		return ErrRange
 	}
@@ -101,8 +114,8 @@ func (b *book) set(t Target, policy Policy) error {
 // countMoves finds out how much the targets give that can be spent at once. What is taken
 // back of other ones beside it has only moved, so policy floor does not forgive it: what was
 // spent of it was spent of these.
-func (b *book) countMoves(targets []Target) {
-	var waived map[string]int64 // what [book.moveWaived] brings, by heir
+func (b *Book) countMoves(targets []Target) {
+	var waived map[string]int64 // what [Book.moveWaived] brings, by heir
 	for _, t := range targets {
 		if t.Into == "" || t.Into == t.ID {
 			continue
@@ -127,7 +140,7 @@ func (b *book) countMoves(targets []Target) {
 // moveWaived moves what was forgiven of a grant to the one that gives its credits
 // now. It was spent under the old name, so the entries say that it is taken here
 // and given there.
-func (b *book) moveWaived(g *Grant, into string) {
+func (b *Book) moveWaived(g *Grant, into string) {
 	moved := g.Waived - min(g.Waived, g.Held) // what is held may still be kept here
 	if moved == 0 {
 		return
@@ -143,7 +156,7 @@ func (b *book) moveWaived(g *Grant, into string) {
 
 // revive gives back what lapsed of a grant that runs on after all: its expiry was
 // moved after it had passed.
-func (b *book) revive(g *Grant) error {
+func (b *Book) revive(g *Grant) error {
 	if g.Lapsed == 0 || g.Expired(b.now) {
 		return nil
 	}
@@ -162,7 +175,9 @@ func (b *book) revive(g *Grant) error {
 // room is how much a grant may be raised by. Neither the balance may leave the range nor,
 // until the debt is paid from it, what is left of the grant, also once all that waits has
 // begun.
-func (b *book) room(g Grant) int64 { return Max - max(b.balance+b.waiting(), g.Left+g.Waiting) }
+func (b *Book) room(g Grant) int64 {
+	return Max - max(b.balance+Account{Grants: b.Grants}.waiting(), g.Left+g.Waiting)
+}
 
 // raise adds n, less what was forgiven before, to what is left, or to what waits if the
 // grant has not begun. It returns what that adds to the balance. What was given by another

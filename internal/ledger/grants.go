@@ -25,6 +25,14 @@ func (gs Grants) At(id string) Grant {
 	return Grant{}
 }
 
+// Of is the place of the grant of an ID; nil when there is none.
+func (gs Grants) Of(id string) *Grant {
+	if i, found := gs.find(id); found {
+		return &gs[i]
+	}
+	return nil
+}
+
 // Put adds a grant, or puts it in the place of the one with its ID.
 func (gs *Grants) Put(g Grant) {
 	i, found := gs.find(g.ID)
@@ -36,19 +44,8 @@ func (gs *Grants) Put(g Grant) {
 }
 
 func (gs Grants) find(id string) (i int, found bool) {
+	if len(gs) == 1 && gs[0].ID == id {
+		return 0, true
+	}
 	return slices.BinarySearchFunc(gs, id, func(g Grant, id string) int { return cmp.Compare(g.ID, id) })
-}
-
-// burnOrder are the IDs in the order in which the grants are spent.
-func (gs Grants) burnOrder() []string {
-	order := gs
-	if len(gs) > 1 {
-		order = slices.Clone(gs)
-		slices.SortFunc(order, Grant.Compare)
-	}
-	ids := make([]string, len(order))
-	for i, g := range order {
-		ids[i] = g.ID
-	}
-	return ids
 }

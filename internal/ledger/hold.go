@@ -50,24 +50,37 @@ const (
 //
 // It returns [ErrRange] for an amount outside of 0..[Max].
 func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Time) (Account, []Entry, HoldOutcome, error) {
+	b := a.Open(now)
+	outcome, err := b.Hold(id, amount, expiresAt)
+	if err != nil {
+		return a, nil, "", err
+	}
+	if outcome == Insufficient {
+		b.sweep() // what time has done is in the account returned
+	}
+	return b.account(), b.Entries, outcome, nil
+}
+
+// Hold is [Account.Hold].
+func (b *Book) Hold(id string, amount int64, expiresAt time.Time) (HoldOutcome, error) {
 	if amount < 0 || amount > Max {
-		return a, nil, "", fmt.Errorf("hold %q: %w", id, ErrRange)
+		return "", fmt.Errorf("hold %q: %w", id, ErrRange)
 	}
-	b := newBook(a, id, now)
-	b.sweep()
-	if h, held := b.Holds[id]; held {
-		if until := instant(expiresAt); until.After(h.ExpiresAt) {
-			h.ExpiresAt = until
-			b.Holds[id] = h
+	b.cause = id
+	if i := b.find(id); i >= 0 && !b.holds[i].Expired(b.now) {
+		if until := instant(expiresAt); until.After(b.holds[i].ExpiresAt) {
+			b.holds[i].ExpiresAt = until
 		}
-		return b.Account, b.entries, Held, nil
+		b.sweep()
+		return Held, nil
 	}
-	if b.Available(b.now) < amount {
-		return b.Account, b.entries, Insufficient, nil
+	if b.available() < amount {
+		return Insufficient, nil
 	}
-	h := Hold{ID: id, ExpiresAt: instant(expiresAt)}
-	for _, grant := range b.Grants.burnOrder() {
-		g := b.Grants.At(grant)
+	b.sweep()
+	h := Hold{ID: id, ExpiresAt: instant(expiresAt), Parts: make([]Part, 0, 1)}
+	for _, i := range b.burnOrder() {
+		g := &b.Grants[i]
 		n := min(amount, g.Left)
 		if n == 0 {
 			continue
@@ -75,11 +88,10 @@ func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Tim
 		g.Left -= n
 		g.Held += n
 		amount -= n
-		b.Grants.Put(g)
-		h.Parts = append(h.Parts, Part{Grant: grant, Amount: n})
+		h.Parts = append(h.Parts, Part{Grant: g.ID, Amount: n})
 	}
-	b.Holds[id] = h
-	return b.Account, b.entries, Held, nil
+	b.holds = append(b.holds, h)
+	return Held, nil
 }
 
 // End spends captured of a hold's credits, soonest expiry first, and gives the
@@ -87,15 +99,28 @@ func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Tim
 //
 // It returns [ErrRange] for more than is held.
 func (a Account) End(id string, captured int64, now time.Time) (Account, []Entry, HoldOutcome, error) {
-	b := newBook(a, id, now)
-	b.sweep()
-	h, held := b.Holds[id]
-	if !held {
-		return b.Account, b.entries, Gone, nil
+	b := a.Open(now)
+	outcome, err := b.End(id, captured)
+	if err != nil {
+		return a, nil, "", err
+	}
+	if outcome == Gone {
+		b.sweep() // what time has done is in the account returned
+	}
+	return b.account(), b.Entries, outcome, nil
+}
+
+// End is [Account.End].
+func (b *Book) End(id string, captured int64) (HoldOutcome, error) {
+	b.cause = id
+	h, held := b.Held(id)
+	if !held || h.Expired(b.now) {
+		return Gone, nil
 	}
 	if captured < 0 || captured > h.Amount() {
-		return a, nil, "", fmt.Errorf("end hold %q: %w", id, ErrRange)
+		return "", fmt.Errorf("end hold %q: %w", id, ErrRange)
 	}
+	b.sweep()
 	var back []Part
 	for _, p := range h.Parts {
 		spent := min(captured, p.Amount)
@@ -109,7 +134,7 @@ func (a Account) End(id string, captured int64, now time.Time) (Account, []Entry
 		}
 	}
 	b.giveBack(back)
-	delete(b.Holds, id)
+	b.forget(id)
 	b.sweep()
-	return b.Account, b.entries, Ended, nil
+	return Ended, nil
 }
