@@ -12,6 +12,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dodogate/dodogate/bench/load"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -40,17 +41,17 @@ func place(ctx context.Context, s store.Store, orders []purchase) error {
 
 func placeOne(ctx context.Context, s store.Store, p purchase) error {
 	now := time.Now()
-	order := store.Order{
+	order := book.Order{
 		ID: p.order, Account: p.account, Product: productName, Quantity: 1, ReturnTo: "http://127.0.0.1/",
 		Terms: map[string]entitlement.Terms{productID: {Credits: productGives}},
-		State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+		State: book.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 	}
-	if _, _, err := s.CreateOrder(ctx, order, store.Key{}); err != nil {
+	if _, _, err := s.CreateOrder(ctx, order, book.Key{}); err != nil {
 		return err
 	}
 	order.SessionID = "cks_" + p.order
 	order.CheckoutURL = "http://127.0.0.1/" + order.SessionID
-	return s.OpenOrder(ctx, order, store.Key{})
+	return s.OpenOrder(ctx, order, book.Key{})
 }
 
 // signer makes the webhooks that tell of paid orders.

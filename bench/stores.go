@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/dodogate/dodogate/bench/rig"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -114,7 +115,6 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 }
 
 func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
-	remembered := make([]atomic.Value, b.accounts)
 	return &contender{
 		title: title, server: server,
 		commit: func(n int64) error {
@@ -122,7 +122,7 @@ func (b *bench) contender(ctx context.Context, title string, s store.Store, serv
 		},
 		pair: func(n int64) error {
 			i := int(n) % b.accounts
-			return charge(ctx, s, account(i), fmt.Sprintf("req_%08d", n), &remembered[i])
+			return charge(ctx, s, account(i), fmt.Sprintf("req_%08d", n))
 		},
 	}
 }
@@ -193,7 +193,7 @@ func all(n int, do func(i int) error) error {
 // pay writes a payment that gives credits, as a webhook does.
 func pay(ctx context.Context, s store.Accounts, account, payment string, credits int64) error {
 	grant := ledger.Target{ID: payment, Amount: credits, CreatedAt: time.Now()}
-	_, err := s.Commit(ctx, store.Commit{
+	_, err := s.Commit(ctx, book.Commit{
 		Account: account,
 		Object:  entitlement.Ref{Kind: entitlement.KindPayment, ID: payment},
 		State:   paymentState,
@@ -203,19 +203,15 @@ func pay(ctx context.Context, s store.Accounts, account, payment string, credits
 	return err
 }
 
-// charge takes a credit for a request that went well, as dodo_charge does: last is what
-// is remembered of the account.
-func charge(ctx context.Context, s store.Holds, account, id string, last *atomic.Value) error {
-	held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute, Token: last.Load()})
-	if err != nil || held.Outcome != store.HoldPlaced {
+// charge takes a credit for a request that went well, as dodo_charge does.
+func charge(ctx context.Context, s store.Holds, account, id string) error {
+	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute})
+	if err != nil || held.Outcome != book.HoldPlaced {
 		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))
 	}
-	ended, err := s.End(ctx, store.End{Account: account, ID: id, Captured: 1, Token: held.Account.Token, Note: held.Note})
+	ended, err := s.End(ctx, book.End{Account: account, ID: id, Captured: 1, Placed: held.Placed})
 	if err != nil || !ended.Found || ended.Captured != 1 {
 		return fmt.Errorf("hold %s ended as %+v: %w", id, ended, errors.Join(err))
-	}
-	if ended.Account.Token != nil {
-		last.Store(ended.Account.Token)
 	}
 	return nil
 }

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // accountView is an account, and what everything about it follows from.
@@ -80,13 +80,13 @@ type planTime struct {
 
 // orderView is an order without what leads to its checkout.
 type orderView struct {
-	Order     string           `json:"order"`
-	Product   string           `json:"product"`
-	Quantity  int64            `json:"quantity"`
-	State     store.OrderState `json:"state"`
-	Payment   string           `json:"payment,omitempty"` // of the last attempt
-	CreatedAt time.Time        `json:"created_at"`
-	ExpiresAt time.Time        `json:"expires_at,omitzero"`
+	Order     string          `json:"order"`
+	Product   string          `json:"product"`
+	Quantity  int64           `json:"quantity"`
+	State     book.OrderState `json:"state"`
+	Payment   string          `json:"payment,omitempty"` // of the last attempt
+	CreatedAt time.Time       `json:"created_at"`
+	ExpiresAt time.Time       `json:"expires_at,omitzero"`
 }
 
 // showAccount serves GET /dodo/accounts/<account>.
@@ -142,7 +142,7 @@ func showStanding(object string, s entitlement.Standing) standingView {
 	return v
 }
 
-func showOrder(o store.Order) orderView {
+func showOrder(o book.Order) orderView {
 	return orderView{
 		Order: o.ID, Product: o.Product, Quantity: o.Quantity, State: o.State, Payment: o.PaymentID,
 		CreatedAt: o.CreatedAt.UTC(), ExpiresAt: o.ExpiresAt.UTC(),

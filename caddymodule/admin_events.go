@@ -7,23 +7,24 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // eventView is what is shown of an event: all but its body.
 type eventView struct {
-	ID         string           `json:"id"`
-	Type       string           `json:"type"`
-	State      store.EventState `json:"state"`
-	Reason     string           `json:"reason,omitempty"` // why it is parked
-	Object     string           `json:"object,omitempty"`
-	Account    string           `json:"account,omitempty"`
-	ReceivedAt time.Time        `json:"received_at"` // the first time
-	Deliveries int64            `json:"deliveries"`
+	ID         string          `json:"id"`
+	Type       string          `json:"type"`
+	State      book.EventState `json:"state"`
+	Reason     string          `json:"reason,omitempty"` // why it is parked
+	Object     string          `json:"object,omitempty"`
+	Account    string          `json:"account,omitempty"`
+	ReceivedAt time.Time       `json:"received_at"` // the first time
+	Deliveries int64           `json:"deliveries"`
 }
 
-func showEventView(e store.Event) eventView {
+func showEventView(e book.Event) eventView {
 	return eventView{
 		ID: e.ID, Type: e.Type, State: e.State, Reason: e.Reason, Object: e.Object, Account: e.Account,
 		ReceivedAt: e.ReceivedAt.UTC(), Deliveries: e.Deliveries,

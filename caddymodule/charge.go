@@ -16,11 +16,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 func init() {
@@ -310,7 +310,7 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 }
 
 // refuse answers a request that its account cannot pay.
-func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []store.Order) error {
+func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now entitlement.Snapshot, waiting []book.Order) error {
 	return h.Refusing.refuse(w, r, v, httpapi.Refusal{
 		Account: v.account, Doubt: v.doubt, Needs: entitlement.Requirement{Credits: h.Max}, Has: now, Pending: waiting, Target: targetOf,
 	})

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // fingerprint digests what a request asks for, as far as that can be told without
@@ -85,7 +85,7 @@ func (m *meter) receipt() []byte {
 		return nil
 	}
 	text, err := json.Marshal(m.record.kept)
-	if err != nil || len(text) > store.MaxReceipt {
+	if err != nil || len(text) > book.MaxReceipt {
 		return nil
 	}
 	return text

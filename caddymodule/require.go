@@ -15,11 +15,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 func init() {
@@ -108,7 +108,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if httpapi.IsPreflight(r) {
 		return next.ServeHTTP(v.site.api.PreflightOnly(w, r), r)
 	}
-	var waiting []store.Order
+	var waiting []book.Order
 	if v.account != "" {
 		settled, orders, err := v.settle(r)
 		switch {

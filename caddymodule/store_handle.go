@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -37,27 +38,27 @@ func (h *handle) Account(ctx context.Context, account string) (entitlement.Accou
 }
 
 // Object implements [store.Accounts].
-func (h *handle) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+func (h *handle) Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Object{}, err
+		return book.Object{}, err
 	}
 	defer done()
 	return s.Object(ctx, account, ref)
 }
 
 // Commit implements [store.Accounts].
-func (h *handle) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+func (h *handle) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Committed{}, err
+		return book.Committed{}, err
 	}
 	defer done()
 	return s.Commit(ctx, c)
 }
 
 // SignUp implements [store.Accounts].
-func (h *handle) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+func (h *handle) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return entitlement.Account{}, err
@@ -67,20 +68,20 @@ func (h *handle) SignUp(ctx context.Context, c store.Commit) (entitlement.Accoun
 }
 
 // Hold implements [store.Holds].
-func (h *handle) Hold(ctx context.Context, hold store.Hold) (store.Held, error) {
+func (h *handle) Hold(ctx context.Context, hold book.Hold) (book.Held, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Held{}, err
+		return book.Held{}, err
 	}
 	defer done()
 	return s.Hold(ctx, hold)
 }
 
 // End implements [store.Holds].
-func (h *handle) End(ctx context.Context, e store.End) (store.Ended, error) {
+func (h *handle) End(ctx context.Context, e book.End) (book.Ended, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Ended{}, err
+		return book.Ended{}, err
 	}
 	defer done()
 	return s.End(ctx, e)
@@ -127,17 +128,17 @@ func (h *handle) Owner(ctx context.Context, ref entitlement.Ref) (string, error)
 }
 
 // CreateOrder implements [store.Orders].
-func (h *handle) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+func (h *handle) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Order{}, "", err
+		return book.Order{}, "", err
 	}
 	defer done()
 	return s.CreateOrder(ctx, o, key)
 }
 
 // OpenOrder implements [store.Orders].
-func (h *handle) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+func (h *handle) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return err
@@ -147,7 +148,7 @@ func (h *handle) OpenOrder(ctx context.Context, o store.Order, key store.Key) er
 }
 
 // DropOrder implements [store.Orders].
-func (h *handle) DropOrder(ctx context.Context, o store.Order, key store.Key) error {
+func (h *handle) DropOrder(ctx context.Context, o book.Order, key book.Key) error {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return err
@@ -157,17 +158,17 @@ func (h *handle) DropOrder(ctx context.Context, o store.Order, key store.Key) er
 }
 
 // Order implements [store.Orders].
-func (h *handle) Order(ctx context.Context, account, id string) (store.Order, error) {
+func (h *handle) Order(ctx context.Context, account, id string) (book.Order, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Order{}, err
+		return book.Order{}, err
 	}
 	defer done()
 	return s.Order(ctx, account, id)
 }
 
 // OpenOrders implements [store.Orders].
-func (h *handle) OpenOrders(ctx context.Context, account string) ([]store.Order, error) {
+func (h *handle) OpenOrders(ctx context.Context, account string) ([]book.Order, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (h *handle) OpenOrders(ctx context.Context, account string) ([]store.Order,
 }
 
 // Purchases implements [store.Orders].
-func (h *handle) Purchases(ctx context.Context, account string) ([]store.Order, error) {
+func (h *handle) Purchases(ctx context.Context, account string) ([]book.Order, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return nil, err
@@ -187,27 +188,27 @@ func (h *handle) Purchases(ctx context.Context, account string) ([]store.Order, 
 }
 
 // Record implements [store.Journal].
-func (h *handle) Record(ctx context.Context, e store.Event) (store.Event, error) {
+func (h *handle) Record(ctx context.Context, e book.Event) (book.Event, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
 	defer done()
 	return s.Record(ctx, e)
 }
 
 // Receive implements [store.Journal].
-func (h *handle) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+func (h *handle) Receive(ctx context.Context, e book.Event, b store.Binding) (book.Event, store.Bound, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Event{}, store.Bound{}, err
+		return book.Event{}, store.Bound{}, err
 	}
 	defer done()
 	return s.Receive(ctx, e, b)
 }
 
 // Settle implements [store.Journal].
-func (h *handle) Settle(ctx context.Context, e store.Event, r store.Retention) error {
+func (h *handle) Settle(ctx context.Context, e book.Event, r book.Retention) error {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return err
@@ -217,7 +218,7 @@ func (h *handle) Settle(ctx context.Context, e store.Event, r store.Retention) e
 }
 
 // Parked implements [store.Journal].
-func (h *handle) Parked(ctx context.Context, object string) ([]store.Event, error) {
+func (h *handle) Parked(ctx context.Context, object string) ([]book.Event, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func (h *handle) Parked(ctx context.Context, object string) ([]store.Event, erro
 }
 
 // ParkedEvents implements [store.Journal].
-func (h *handle) ParkedEvents(ctx context.Context, after string, limit int) (events []store.Event, next string, err error) {
+func (h *handle) ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return nil, "", err
@@ -237,10 +238,10 @@ func (h *handle) ParkedEvents(ctx context.Context, after string, limit int) (eve
 }
 
 // Event implements [store.Journal].
-func (h *handle) Event(ctx context.Context, id string) (store.Event, error) {
+func (h *handle) Event(ctx context.Context, id string) (book.Event, error) {
 	s, done, err := h.use(ctx)
 	if err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
 	defer done()
 	return s.Event(ctx, id)

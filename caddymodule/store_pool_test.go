@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/storetest"
 )
@@ -117,7 +118,7 @@ func TestHandleDrains(t *testing.T) {
 		if err := h.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("after the end: %v", err)
 		}
-		if _, _, err := h.CreateOrder(t.Context(), store.Order{}, store.Key{}); !errors.Is(err, store.ErrUnavailable) {
+		if _, _, err := h.CreateOrder(t.Context(), book.Order{}, book.Key{}); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("after the end: %v", err)
 		}
 	})

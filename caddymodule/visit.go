@@ -9,10 +9,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // visit is one request's view of its account: read when something needs it, at
@@ -118,7 +118,7 @@ func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 
 // settle asks Dodo about what is unpaid or unknown before the request is refused.
 // Placeholders, headers and later handlers see the result from then on.
-func (v *visit) settle(r *http.Request) (*gateway.View, []store.Order, error) {
+func (v *visit) settle(r *http.Request) (*gateway.View, []book.Order, error) {
 	defer v.site.app.store.keep()()
 	now, waiting, err := v.site.app.gateway.Settle(withAddress(r), v.account)
 	if err != nil {

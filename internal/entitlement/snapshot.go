@@ -24,10 +24,6 @@ type Account struct {
 	// has nothing new to say. While Dodo has not answered, UnansweredGrace counts if it is
 	// longer. Neither is stored: the caller sets them.
 	Grace, UnansweredGrace time.Duration
-	// Token is the store's own note of this state, opaque and often nil. Handed back with
-	// the next hold or end, it makes that cheaper if the state is still the same, and
-	// changes nothing if it is not.
-	Token any
 }
 
 // Snapshot is what a request sees of an account at one instant.

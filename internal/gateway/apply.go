@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -31,7 +32,7 @@ func parked(account, reason string) result {
 // takes along what was parked for it, each time anew, so that a crash in between
 // loses nothing. bound says whose the object is, where that is known already; event,
 // unless it is nil, is settled by the commit where nothing but that is to be done.
-func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
+func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
 	r, err := g.fold(ctx, fact, cause, bound, event)
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
 		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount, ReasonGivesNothing)
@@ -39,7 +40,7 @@ func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound
 	return r, err
 }
 
-func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *store.Event) (result, error) {
+func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
 	if other, err := g.ofOtherBusiness(ctx, fact); err != nil || other {
 		return parked("", ReasonOtherBusiness), err
 	}
@@ -52,9 +53,6 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 	}
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
-	}
-	if bound != nil && bound.Committed != nil {
-		return result{outcome: Applied, account: found.account, alone: !bound.Committed.Waiting, settled: true}, nil
 	}
 	found.event = event
 	r, record, err := g.commit(ctx, fact, found, cause)
@@ -167,7 +165,7 @@ func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
 // order was made, else what the catalog says now. The promise is for what the
 // checkout itself sells: of a subscription, the period that begins with it. The least
 // amount is no promise, so it is always today's.
-func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
+func (g *Gateway) termsFor(order *book.Order) entitlement.TermsOf {
 	return func(productID string, start time.Time) (entitlement.Terms, bool) {
 		p, known := g.Catalog.ByID(productID)
 		if a, is := g.Catalog.AddonByID(productID); is && !start.IsZero() {
@@ -184,18 +182,18 @@ func (g *Gateway) termsFor(order *store.Order) entitlement.TermsOf {
 	}
 }
 
-func orderResult(order *store.Order, fact dodo.Fact) *store.OrderResult {
+func orderResult(order *book.Order, fact dodo.Fact) *book.OrderResult {
 	if order == nil {
 		return nil
 	}
-	r := &store.OrderResult{ID: order.ID, PaymentID: fact.Ref.ID}
+	r := &book.OrderResult{ID: order.ID, PaymentID: fact.Ref.ID}
 	switch fact.Payment.Status {
 	case entitlement.PaymentSucceeded:
-		r.State = store.OrderPaid
+		r.State = book.OrderPaid
 	case entitlement.PaymentFailed:
-		r.State = store.OrderFailed
+		r.State = book.OrderFailed
 	case entitlement.PaymentCancelled:
-		r.State = store.OrderCancelled
+		r.State = book.OrderCancelled
 	default:
 		return nil
 	}

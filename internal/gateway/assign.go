@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What an operator decides by hand, because nothing else says whose a purchase is.
@@ -110,25 +110,25 @@ func objectNamed(text string) (entitlement.Ref, bool) {
 // Dismiss notes of a parked event that nothing is to be done about it. Another delivery
 // of it changes nothing; [Gateway.RedriveEvent] takes it up again. It returns the event
 // as it is then; [ErrNotParked], or [store.ErrNotFound].
-func (g *Gateway) Dismiss(ctx context.Context, id string) (store.Event, error) {
+func (g *Gateway) Dismiss(ctx context.Context, id string) (book.Event, error) {
 	record, err := g.Event(ctx, id)
 	switch {
 	case err != nil:
-		return store.Event{}, err
+		return book.Event{}, err
 	case dismissed(record):
 		return record, nil
-	case record.State != store.EventParked:
-		return store.Event{}, fmt.Errorf("%w: it is %s", ErrNotParked, record.State)
+	case record.State != book.EventParked:
+		return book.Event{}, fmt.Errorf("%w: it is %s", ErrNotParked, record.State)
 	}
 	waited := record.Reason
-	record.State, record.Reason = store.EventIgnored, ReasonDismissed
+	record.State, record.Reason = book.EventIgnored, ReasonDismissed
 	if err := g.note(ctx, record); err != nil {
-		return store.Event{}, fmt.Errorf("dismiss: %w", err)
+		return book.Event{}, fmt.Errorf("dismiss: %w", err)
 	}
 	g.Logger.Info("an operator dismissed an event", "webhook_id", id, "type", record.Type, "object", record.Object, "was", waited)
 	return g.Event(ctx, id)
 }
 
-func dismissed(e store.Event) bool {
-	return e.State == store.EventIgnored && e.Reason == ReasonDismissed
+func dismissed(e book.Event) bool {
+	return e.State == book.EventIgnored && e.Reason == ReasonDismissed
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -24,7 +25,7 @@ func TestAssign(t *testing.T) {
 					}
 					w.has("user_42", 500, true)
 				}
-				w.settled("msg_1", store.EventApplied, "", "user_42")
+				w.settled("msg_1", book.EventApplied, "", "user_42")
 				if _, err := w.Assign(t.Context(), what, "other"); !errors.Is(err, gateway.ErrAssign) {
 					t.Errorf("assigned to another account: %v", err)
 				}
@@ -76,16 +77,16 @@ func TestDismiss(t *testing.T) {
 		for range 2 {
 			e, err := w.Dismiss(t.Context(), "msg_1")
 			must(t, err)
-			if e.State != store.EventIgnored || e.Reason != gateway.ReasonDismissed {
+			if e.State != book.EventIgnored || e.Reason != gateway.ReasonDismissed {
 				t.Errorf("the event is %s, %s", e.State, e.Reason)
 			}
 			w.posts("msg_1", body)
-			w.settled("msg_1", store.EventIgnored, gateway.ReasonDismissed, "")
+			w.settled("msg_1", book.EventIgnored, gateway.ReasonDismissed, "")
 		}
 		w.stays(w.redrives(0, 0), map[string]int{})
 		_, _, err := w.RedriveEvent(t.Context(), "msg_1")
 		must(t, err)
-		w.settled("msg_1", store.EventParked, gateway.ReasonUnknownAccount, "")
+		w.settled("msg_1", book.EventParked, gateway.ReasonUnknownAccount, "")
 		_, err = w.Assign(t.Context(), "msg_1", "ann")
 		must(t, err)
 		w.has("ann", 500, true)
@@ -96,7 +97,7 @@ func TestDismiss(t *testing.T) {
 }
 
 // settled wants an event to be noted as so.
-func (w *world) settled(id string, state store.EventState, reason, account string) {
+func (w *world) settled(id string, state book.EventState, reason, account string) {
 	w.t.Helper()
 	e, err := w.store.Event(w.t.Context(), id)
 	must(w.t, err)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -18,7 +19,7 @@ type wire struct {
 	store.Watchers
 }
 
-func (w *wire) End(ctx context.Context, e store.End) (store.Ended, error) { return w.Store.End(ctx, e) }
+func (w *wire) End(ctx context.Context, e book.End) (book.Ended, error) { return w.Store.End(ctx, e) }
 
 func (w *wire) Watch(watcher store.Watcher) (stop func()) { return w.Watchers.Watch(watcher) }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -52,8 +53,8 @@ const keyMemory = 24 * time.Hour
 // concurrently.
 type Charge struct {
 	gateway *Gateway
-	hold    store.Hold
-	note    any // of the store, for the end
+	hold    book.Hold
+	placed  *book.PlacedHold
 	late    bool
 	told    bool // Ending was called
 	noted   bool // ending is among those that are to be written
@@ -86,16 +87,15 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	if r.Key == "" && len(before) == 0 && g.lacks(r.Account, r.Credits) {
 		return nil, ErrInsufficient
 	}
-	c := &Charge{gateway: g, hold: store.Hold{
+	c := &Charge{gateway: g, hold: book.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
-		Token: g.views.Token(r.Account),
 	}}
 	if r.Key != "" {
 		sum := sha256.Sum256([]byte(r.Key))
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
 	held, err := g.Store.Hold(ctx, c.hold)
-	if err == nil && (held.Outcome == store.HoldRefused || held.Outcome == store.HoldRunning) &&
+	if err == nil && (held.Outcome == book.HoldRefused || held.Outcome == book.HoldRunning) &&
 		g.ending.wait(ctx, append(before, g.ending.noted(r.Account)...)) {
 		held, err = g.Store.Hold(ctx, c.hold)
 	}
@@ -110,11 +110,11 @@ func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, err
 	}
 	g.late.answered()
-	c.note = held.Note
+	c.placed = held.Placed
 	c.Available = held.Account.Ledger.Available(g.Clock())
 	g.views.Put(r.Account, held.Account)
 	switch {
-	case held.Outcome != store.HoldPlaced:
+	case held.Outcome != book.HoldPlaced:
 		return nil, notPlaced(held)
 	case c.Available < g.late.owes(r.Account):
 		go c.undo(context.WithoutCancel(ctx))
@@ -133,15 +133,15 @@ func (g *Gateway) lacks(account string, credits int64) bool {
 var errOwes = fmt.Errorf("%w: requests that passed without it are not charged yet", store.ErrUnavailable)
 
 // notPlaced says why a hold was not.
-func notPlaced(held store.Held) error {
+func notPlaced(held book.Held) error {
 	switch held.Outcome {
-	case store.HoldRefused:
+	case book.HoldRefused:
 		return ErrInsufficient
-	case store.HoldRunning:
+	case book.HoldRunning:
 		return ErrKeyRunning
-	case store.HoldMismatched:
+	case book.HoldMismatched:
 		return ErrKeyMismatch
-	case store.HoldFinished:
+	case book.HoldFinished:
 		return &FinishedError{Charged: held.Captured, Receipt: held.Receipt}
 	default:
 		return fmt.Errorf("hold: unknown outcome %q", held.Outcome)
@@ -158,7 +158,7 @@ func (c *Charge) undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
 	for pause := undoPatience / 4; ; pause *= 2 {
-		done, err := c.gateway.Store.End(ctx, store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
+		done, err := c.gateway.Store.End(ctx, book.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
 		if err == nil && done.Found {
 			c.gateway.views.Put(c.hold.Account, done.Account)
 			return
@@ -184,7 +184,7 @@ func (c *Charge) Renew(ctx context.Context) error {
 		return nil
 	}
 	renew := c.hold
-	renew.Renew, renew.Token = true, nil
+	renew.Renew = true
 	_, err := c.gateway.Store.Hold(ctx, renew)
 	return err
 }
@@ -220,7 +220,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	if c.noted {
 		defer c.gateway.ending.done(&c.ending)
 	}
-	e := store.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Note: c.note}
+	e := book.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Placed: c.placed}
 	if c.hold.By != "" {
 		e.Keep = keyMemory
 	}
@@ -241,8 +241,7 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 	return spent, err
 }
 
-func (c *Charge) end(ctx context.Context, e store.End) (spent bool, err error) {
-	e.Token = c.gateway.views.Token(e.Account)
+func (c *Charge) end(ctx context.Context, e book.End) (spent bool, err error) {
 	done, err := c.gateway.Store.End(ctx, e)
 	if err == nil {
 		c.gateway.views.Put(c.hold.Account, done.Account)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -21,18 +22,18 @@ type forgetful struct {
 
 var errLost = fmt.Errorf("%w: the reply is lost", store.ErrUnavailable)
 
-func (f *forgetful) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+func (f *forgetful) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
 	held, err := f.Store.Hold(ctx, h)
 	if f.holds.Add(-1) >= 0 && err == nil {
-		return store.Held{}, errLost
+		return book.Held{}, errLost
 	}
 	return held, err
 }
 
-func (f *forgetful) End(ctx context.Context, e store.End) (store.Ended, error) {
+func (f *forgetful) End(ctx context.Context, e book.End) (book.Ended, error) {
 	done, err := f.Store.End(ctx, e)
 	if f.ends.Add(-1) >= 0 && err == nil {
-		return store.Ended{}, errLost
+		return book.Ended{}, errLost
 	}
 	return done, err
 }
@@ -101,16 +102,16 @@ type tardy struct {
 	late sync.WaitGroup
 }
 
-func (s *tardy) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+func (s *tardy) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
 	s.late.Go(func() {
 		<-s.end
 		_, _ = s.Store.Hold(context.WithoutCancel(ctx), h)
 	})
 	<-ctx.Done()
-	return store.Held{}, ctx.Err()
+	return book.Held{}, ctx.Err()
 }
 
-func (s *tardy) End(ctx context.Context, e store.End) (store.Ended, error) {
+func (s *tardy) End(ctx context.Context, e book.End) (book.Ended, error) {
 	done, err := s.Store.End(ctx, e)
 	s.once.Do(func() {
 		close(s.end)

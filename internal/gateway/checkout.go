@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -78,7 +79,7 @@ var (
 // The order is stored before Dodo is called, so that a repeat under the same key
 // goes on with the same order; when Dodo fails the order is dropped and the key
 // is free again.
-func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order *store.Order, err error) {
+func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutRequest) (order *book.Order, err error) {
 	defer func() { g.Observer.CheckoutEnded(err) }()
 	ctx, cancel := context.WithTimeout(ctx, checkoutDeadline)
 	defer cancel()
@@ -86,7 +87,7 @@ func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutReques
 	if err != nil {
 		return nil, err
 	}
-	if p.start != store.Replayed {
+	if p.start != book.Replayed {
 		if err := g.openSession(ctx, p); err != nil {
 			return nil, err
 		}
@@ -97,9 +98,9 @@ func (g *Gateway) Checkout(ctx context.Context, who Identity, req CheckoutReques
 // purchase is a checkout under way. It is on the heap, because a thousand may wait
 // for Dodo at a time and the stack of each is large enough as it is.
 type purchase struct {
-	order store.Order
-	key   store.Key
-	start store.Start
+	order book.Order
+	key   book.Key
+	start book.Start
 	wish  dodo.Checkout // what Dodo is asked for
 	call  call          // that asks it
 }
@@ -129,13 +130,13 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 		return nil, err
 	}
 	switch p.start {
-	case store.Running:
+	case book.Running:
 		return nil, ErrKeyRunning
-	case store.Mismatched:
+	case book.Mismatched:
 		return nil, ErrKeyMismatch
-	case store.Replayed:
+	case book.Replayed:
 		return p, nil
-	case store.Created, store.Resumed:
+	case book.Created, book.Resumed:
 	}
 	if req.IdempotencyKey != "" {
 		if err := g.allow(ctx, p, req); err != nil {
@@ -168,7 +169,7 @@ func (g *Gateway) afford(c call, req *CheckoutRequest) error {
 }
 
 // plan checks the wish and makes an order of it, without storing it.
-func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) error {
+func (g *Gateway) plan(order *book.Order, who *Identity, req *CheckoutRequest) error {
 	switch {
 	case who.Account == "":
 		return ErrAnonymous
@@ -195,10 +196,10 @@ func (g *Gateway) plan(order *store.Order, who *Identity, req *CheckoutRequest) 
 		return err
 	}
 	now := g.Clock()
-	*order = store.Order{
+	*order = book.Order{
 		ID: newOrderID(), Account: who.Account, Product: product.Name, Quantity: req.Quantity,
 		Terms:    map[string]entitlement.Terms{product.ID: termsOf(product)},
-		ReturnTo: landing, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(keyLease),
+		ReturnTo: landing, State: book.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(keyLease),
 	}
 	if who.EmailVerified {
 		order.Email = who.Email
@@ -305,14 +306,14 @@ func (g *Gateway) open(ctx context.Context, p *purchase, session dodo.Session) e
 // noteAddress lets the order be found by its address alone; see [Gateway.ConfirmAddressed].
 // Without the note, the customer has to sign in to see the order, which is no reason to
 // fail.
-func (g *Gateway) noteAddress(ctx context.Context, order store.Order) {
+func (g *Gateway) noteAddress(ctx context.Context, order book.Order) {
 	if _, err := g.Store.Claim(ctx, addressOf(order.ID), order.Account); err != nil {
 		g.Logger.Warn("order is not shown to visitors who are not signed in", "order", order.ID, "error", err)
 	}
 }
 
 // describe is what Dodo is asked for.
-func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *store.Order, site string) {
+func (g *Gateway) describe(wish *dodo.Checkout, who *Identity, req *CheckoutRequest, order *book.Order, site string) {
 	product, _ := g.Catalog.Named(order.Product)
 	at := g.siteOr(req.Site)
 	base, _ := at.Base(req.Scheme, req.Host)

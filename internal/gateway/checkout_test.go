@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -192,7 +193,7 @@ func TestDiscountCodes(t *testing.T) {
 
 func TestTooManyOpenOrders(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{})
-	for range store.MaxOpenOrders {
+	for range book.MaxOpenOrders {
 		w.order("alice", "pack10")
 	}
 	if _, err := w.Checkout(t.Context(), who("alice"), wish("pack10")); !errors.Is(err, store.ErrTooManyOrders) {

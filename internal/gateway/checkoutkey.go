@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -18,7 +19,7 @@ import (
 // with the same key made. A key whose order has ended is free for any request.
 func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest) error {
 	wanted := p.order
-	attempt := func(key store.Key) (err error) {
+	attempt := func(key book.Key) (err error) {
 		p.key = key
 		p.order, p.start, err = g.Store.CreateOrder(ctx, wanted, key)
 		return err
@@ -28,12 +29,12 @@ func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest)
 	if err != nil || key.Hash == "" {
 		return err
 	}
-	if p.start == store.Mismatched {
+	if p.start == book.Mismatched {
 		if err := attempt(earlierKey(key, &wanted, req)); err != nil {
 			return err
 		}
 	}
-	if p.start != store.Replayed && p.start != store.Mismatched {
+	if p.start != book.Replayed && p.start != book.Mismatched {
 		return nil
 	}
 	ended, err := g.ended(ctx, &p.order)
@@ -46,7 +47,7 @@ func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest)
 
 // ended reports whether an order has ended without a payment. Dodo is asked first,
 // because a webhook may be lost, and nobody should pay for one wish twice.
-func (g *Gateway) ended(ctx context.Context, order *store.Order) (bool, error) {
+func (g *Gateway) ended(ctx context.Context, order *book.Order) (bool, error) {
 	if order.ID == "" || !order.Ended(g.Clock()) {
 		return false, nil
 	}
@@ -56,7 +57,7 @@ func (g *Gateway) ended(ctx context.Context, order *store.Order) (bool, error) {
 		return false, err
 	case err != nil: // what Dodo does not hand out was hardly paid
 		g.Logger.Warn("order could not be confirmed before its key was used again", "order", order.ID, "error", err)
-	case now.State == store.OrderPaid:
+	case now.State == book.OrderPaid:
 		*order = now
 	}
 	return order.Ended(g.Clock()), nil
@@ -65,8 +66,8 @@ func (g *Gateway) ended(ctx context.Context, order *store.Order) (bool, error) {
 // keyOf is the idempotency key of a request. Its fingerprint covers what the client
 // sent, and nothing that the configuration adds to it: the same request must be a
 // repeat after the configuration has changed, too.
-func keyOf(req *CheckoutRequest) store.Key {
-	key := store.Key{Lease: keyLease, Keep: keyKeep}
+func keyOf(req *CheckoutRequest) book.Key {
+	key := book.Key{Lease: keyLease, Keep: keyKeep}
 	if req.IdempotencyKey != "" {
 		key.Hash = digest("checkout", req.IdempotencyKey)
 		asked := []string{
@@ -83,7 +84,7 @@ func keyOf(req *CheckoutRequest) store.Key {
 
 // earlierKey is the key as earlier versions made it of a request. Stores may hold
 // such keys for [keyKeep] after the upgrade.
-func earlierKey(key store.Key, order *store.Order, req *CheckoutRequest) store.Key {
+func earlierKey(key book.Key, order *book.Order, req *CheckoutRequest) book.Key {
 	key.Fingerprint = digest(order.Product, strconv.FormatInt(order.Quantity, 10), order.ReturnTo, req.DiscountCode)
 	return key
 }

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 func keyed(product string) gateway.CheckoutRequest {
@@ -27,7 +27,7 @@ func keyed(product string) gateway.CheckoutRequest {
 func TestSameKeyNextDay(t *testing.T) {
 	for name, c := range map[string]struct {
 		after  time.Duration
-		during func(t *testing.T, w *world, first store.Order)
+		during func(t *testing.T, w *world, first book.Order)
 		again  string // the product that the repeat asks for
 		fresh  bool   // it gets an order of its own
 		want   error
@@ -73,8 +73,8 @@ func TestSameKeyNextDay(t *testing.T) {
 }
 
 // pay tries to pay an order; told says whether its webhooks arrive.
-func pay(card string, told bool) func(*testing.T, *world, store.Order) {
-	return func(t *testing.T, w *world, o store.Order) {
+func pay(card string, told bool) func(*testing.T, *world, book.Order) {
+	return func(t *testing.T, w *world, o book.Order) {
 		t.Helper()
 		_, err := w.sim.Pay(o.SessionID, card)
 		must(t, err)
@@ -159,12 +159,12 @@ func TestKeyOfEarlierVersion(t *testing.T) {
 		return hex.EncodeToString(h.Sum(nil))
 	}
 	each(t, settings{}, func(t *testing.T, w *world) {
-		key := store.Key{
+		key := book.Key{
 			Hash:        digest("checkout", "once"),
 			Fingerprint: digest("pack10", "1", "http://localhost:8080", ""),
 			Lease:       time.Minute, Keep: 48 * time.Hour,
 		}
-		o, _, err := w.store.CreateOrder(t.Context(), store.Order{
+		o, _, err := w.store.CreateOrder(t.Context(), book.Order{
 			ID: "ord_AAAAAAAAAAAAAAAAAAAAAA", Account: "alice", Product: "pack10", Quantity: 1, ExpiresAt: time.Now().Add(time.Hour),
 		}, key)
 		must(t, err)
@@ -194,7 +194,7 @@ func TestKeyWhileDodoIsAway(t *testing.T) {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	clock.Move(time.Minute)
-	if o, err := w.Checkout(t.Context(), who("alice"), keyed("pack10")); err != nil || o.ID != first.ID || o.State != store.OrderPaid {
+	if o, err := w.Checkout(t.Context(), who("alice"), keyed("pack10")); err != nil || o.ID != first.ID || o.State != book.OrderPaid {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

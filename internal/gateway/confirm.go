@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -25,9 +26,9 @@ import (
 // [Budget]. Beyond it nobody is refused: the order is returned as it is stored, and
 // the webhook or the next call brings it further. So it is when ctx ends before Dodo
 // has answered; what Dodo then says is applied all the same.
-func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order, error) {
+func (g *Gateway) Confirm(ctx context.Context, account, id string) (book.Order, error) {
 	order, there, err := g.confirm(ctx, account, id)
-	if order.State == store.OrderPaid && !there {
+	if order.State == book.OrderPaid && !there {
 		order = awaited(order)
 	}
 	return order, err
@@ -35,7 +36,7 @@ func (g *Gateway) Confirm(ctx context.Context, account, id string) (store.Order,
 
 // confirm is [Gateway.Confirm] with the order as it is stored. there reports whether it is
 // paid and what was bought is there.
-func (g *Gateway) confirm(ctx context.Context, account, id string) (order store.Order, there bool, err error) {
+func (g *Gateway) confirm(ctx context.Context, account, id string) (order book.Order, there bool, err error) {
 	if order, there, err = g.bought(ctx, account, id); err != nil {
 		return order, false, err
 	}
@@ -62,9 +63,9 @@ func (g *Gateway) confirm(ctx context.Context, account, id string) (order store.
 }
 
 // bought reads an order. there reports whether it is paid and what was bought is there.
-func (g *Gateway) bought(ctx context.Context, account, id string) (order store.Order, there bool, err error) {
+func (g *Gateway) bought(ctx context.Context, account, id string) (order book.Order, there bool, err error) {
 	order, err = g.Order(ctx, account, id)
-	if err != nil || order.State != store.OrderPaid {
+	if err != nil || order.State != book.OrderPaid {
 		return order, false, err
 	}
 	b, err := g.boughtBy(ctx, order)
@@ -74,13 +75,13 @@ func (g *Gateway) bought(ctx context.Context, account, id string) (order store.O
 // ConfirmAddressed is [Gateway.Confirm] for a caller who knows nothing but an order's id,
 // which cannot be guessed: whoever has it was given it. What it returns has things of the
 // account in it, which are not for everybody who can see the order.
-func (g *Gateway) ConfirmAddressed(ctx context.Context, id string) (store.Order, error) {
+func (g *Gateway) ConfirmAddressed(ctx context.Context, id string) (book.Order, error) {
 	if !orderID.MatchString(id) {
-		return store.Order{}, store.ErrNotFound
+		return book.Order{}, store.ErrNotFound
 	}
 	account, err := g.Store.Owner(ctx, addressOf(id))
 	if err != nil {
-		return store.Order{}, err
+		return book.Order{}, err
 	}
 	return g.Confirm(ctx, account, id)
 }
@@ -93,7 +94,7 @@ func addressOf(id string) entitlement.Ref {
 // ask reads the order again at Dodo, unless that was done a moment ago or the
 // budget does not allow it. All who ask at the same time get the one answer, and it is
 // applied also when they have left.
-func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singleflight.Result {
+func (g *Gateway) ask(ctx context.Context, order book.Order) <-chan singleflight.Result {
 	return g.confirms.DoChan(order.ID, func() (any, error) {
 		if !g.cooldowns.pass(order.ID, g.Clock()) {
 			return nil, nil
@@ -108,11 +109,11 @@ func (g *Gateway) ask(ctx context.Context, order store.Order) <-chan singlefligh
 
 // reread applies what Dodo says about the payment of an order's session or, if that is known,
 // about the subscription that was bought.
-func (g *Gateway) reread(ctx context.Context, order store.Order) error {
+func (g *Gateway) reread(ctx context.Context, order book.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
 	defer cancel()
 	ctx = withCall(ctx, callFor(ctx, forConfirm, order.Account))
-	if order.State == store.OrderPaid {
+	if order.State == book.OrderPaid {
 		b, err := g.boughtBy(ctx, order)
 		if err == nil && !b.there {
 			_, err = g.resolve(ctx, entitlement.Doubt{Subscription: b.subscription})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -19,15 +20,7 @@ func (s *unheard) Watch(w store.Watcher) (stop func()) {
 	return func() {}
 }
 
-func (s *unheard) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
-	record, bound, err := s.Store.Receive(ctx, e, b)
-	if err == nil && bound.Committed != nil {
-		s.happens()
-	}
-	return record, bound, err
-}
-
-func (s *unheard) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+func (s *unheard) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
 	done, err := s.Store.Commit(ctx, c)
 	if err == nil {
 		s.happens()
@@ -57,7 +50,7 @@ func TestConfirmedIsSeen(t *testing.T) {
 		s.then = func() {
 			asked = true
 			confirmed, err := w.Confirm(t.Context(), "alice", order.ID)
-			if err != nil || confirmed.State != store.OrderPaid {
+			if err != nil || confirmed.State != book.OrderPaid {
 				t.Errorf("%+v, %v", confirmed, err)
 			}
 			w.has("alice", 10, true)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -18,7 +19,7 @@ func TestConfirm(t *testing.T) {
 		_, err := w.sim.Pay(order.SessionID, goodCard)
 		must(t, err)
 		confirmed, err := w.Confirm(t.Context(), "alice", order.ID)
-		if err != nil || confirmed.State != store.OrderPaid {
+		if err != nil || confirmed.State != book.OrderPaid {
 			t.Fatalf("%+v, %v", confirmed, err)
 		}
 		w.has("alice", 10, true)
@@ -36,7 +37,7 @@ func TestConfirmSubscription(t *testing.T) {
 		_, err := w.sim.Pay(order.SessionID, goodCard)
 		must(t, err)
 		confirmed, err := w.Confirm(t.Context(), "alice", order.ID)
-		if err != nil || confirmed.State != store.OrderPaid {
+		if err != nil || confirmed.State != book.OrderPaid {
 			t.Fatalf("%+v, %v", confirmed, err)
 		}
 		w.has("alice", 500, true)
@@ -69,7 +70,7 @@ func TestConfirmGrantsNothingByItself(t *testing.T) {
 		w.has("bob", 0, false)
 		unpaid := w.order("bob", "pack10")
 		open, err := w.Confirm(t.Context(), "bob", unpaid.ID)
-		if err != nil || open.State != store.OrderOpen {
+		if err != nil || open.State != book.OrderOpen {
 			t.Errorf("an unpaid order: %+v, %v", open, err)
 		}
 		w.has("bob", 0, false)

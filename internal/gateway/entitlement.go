@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // DefaultCacheEntries is how many accounts are remembered unless [Options] say
@@ -74,7 +74,7 @@ func (g *Gateway) readAccount(ctx context.Context, account string) (entitlement.
 	if g.SignupCredits == 0 {
 		return g.Store.Account(ctx, account)
 	}
-	return g.Store.SignUp(ctx, store.Commit{
+	return g.Store.SignUp(ctx, book.Commit{
 		Account: account,
 		Object:  signupRef,
 		State:   []byte("{}"),

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
@@ -19,7 +20,7 @@ import (
 // grant commits a grant of credits behind a gateway's back.
 func grant(t *testing.T, s store.Store, account, id string, amount int64) {
 	t.Helper()
-	_, err := s.Commit(t.Context(), store.Commit{
+	_, err := s.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: id}, State: []byte("{}"), Cause: "test",
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: id, Amount: amount}}},
 	})

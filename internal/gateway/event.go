@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -73,7 +74,7 @@ func (g *Gateway) handleEvent(ctx context.Context, header http.Header, body []by
 	if err != nil && !unclear {
 		return "", err
 	}
-	record, bound, err := g.receive(ctx, store.Event{ID: delivery.ID, Type: event.Type, Body: body, State: store.EventReceived}, event.Fact)
+	record, bound, err := g.receive(ctx, book.Event{ID: delivery.ID, Type: event.Type, Body: body, State: book.EventReceived}, event.Fact)
 	if err != nil {
 		return "", fmt.Errorf("record event: %w", err)
 	}
@@ -89,19 +90,15 @@ func (g *Gateway) handleEvent(ctx context.Context, header http.Header, body []by
 }
 
 // receive journals an event. One that proves whose it is binds its object in the
-// same step, which also applies it if all is as guessed, and brings back what came of
-// that; nil for any other.
-func (g *Gateway) receive(ctx context.Context, e store.Event, fact *dodo.Fact) (store.Event, *proof, error) {
+// same step and brings back what came of that; nil for any other.
+func (g *Gateway) receive(ctx context.Context, e book.Event, fact *dodo.Fact) (book.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
 		claim, err := g.proves(ctx, *fact)
 		if err != nil {
-			return store.Event{}, nil, err
+			return book.Event{}, nil, err
 		}
 		if claim.ours {
-			record, bound, err := g.Store.Receive(ctx, e, store.Binding{
-				Object: fact.Ref, Account: claim.Account, Order: claim.Order, Guess: func() *store.Guess { return g.guess(e, *fact, claim.Claim) },
-			})
-			g.views.Forget(claim.Account) // what was guessed may be done, whatever is said of it
+			record, bound, err := g.Store.Receive(ctx, e, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
 			return record, &proof{bound, claim.Claim}, err
 		}
 	}
@@ -120,12 +117,12 @@ func (g *Gateway) proves(ctx context.Context, fact dodo.Fact) (claimed, error) {
 
 // take does with a journalled event what there is to do, and notes that. bound is
 // what receive found out, or nil.
-func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
+func (g *Gateway) take(ctx context.Context, record book.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
 	switch {
 	case unclear:
 		return Parked, g.park(ctx, record, ReasonUnclear)
 	case fact == nil:
-		record.State, record.Reason = store.EventIgnored, ""
+		record.State, record.Reason = book.EventIgnored, ""
 		return Ignored, g.note(ctx, record)
 	default:
 		return g.settle(ctx, record, *fact, bound)
@@ -134,7 +131,7 @@ func (g *Gateway) take(ctx context.Context, record store.Event, fact *dodo.Fact,
 
 // settle applies a fact and notes in the journal what became of it. What has found
 // its account takes along what was parked for it.
-func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
+func (g *Gateway) settle(ctx context.Context, record book.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
 	record.Object = fact.Ref.String()
 	result, err := g.apply(ctx, fact, record.ID, bound, &record)
 	if err != nil {
@@ -145,11 +142,11 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 	}
 	record.Account = result.account
 	if result.outcome == Foreign {
-		record.State, record.Reason = store.EventIgnored, ReasonForeign
+		record.State, record.Reason = book.EventIgnored, ReasonForeign
 		return Foreign, g.note(ctx, record)
 	}
 	if result.outcome != Parked {
-		record.State, record.Reason = store.EventApplied, ""
+		record.State, record.Reason = book.EventApplied, ""
 		return result.outcome, g.note(ctx, record)
 	}
 	if result.waits != "" {
@@ -172,11 +169,11 @@ func (g *Gateway) settle(ctx context.Context, record store.Event, fact dodo.Fact
 	return g.settle(ctx, record, fact, nil)
 }
 
-func (g *Gateway) park(ctx context.Context, record store.Event, reason string) error {
+func (g *Gateway) park(ctx context.Context, record book.Event, reason string) error {
 	if dismissed(record) {
 		return g.note(ctx, record)
 	}
-	record.State, record.Reason = store.EventParked, reason
+	record.State, record.Reason = book.EventParked, reason
 	g.Logger.Warn("event parked", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "reason", reason)
 	return g.note(ctx, record)
 }
@@ -185,12 +182,12 @@ func (g *Gateway) park(ctx context.Context, record store.Event, reason string) e
 // needs its personal data no more, and ends when its time is over. What waits
 // keeps both: the address that the customer typed may be what binds the customer
 // to an account when it is applied.
-func (g *Gateway) note(ctx context.Context, record store.Event) error {
+func (g *Gateway) note(ctx context.Context, record book.Event) error {
 	return g.Store.Settle(ctx, record, g.retention(record))
 }
 
-func (g *Gateway) retention(record store.Event) store.Retention {
-	keep := store.Retention{Keep: g.KeepEvents.Duration()}
+func (g *Gateway) retention(record book.Event) book.Retention {
+	keep := book.Retention{Keep: g.KeepEvents.Duration()}
 	if g.KeepEvents.Redact && record.State.Final() {
 		keep.Body = dodo.Redact(record.Body)
 	}
@@ -198,9 +195,9 @@ func (g *Gateway) retention(record store.Event) store.Retention {
 }
 
 // applied is what note writes of an event that was applied to the account.
-func (g *Gateway) applied(record store.Event, account string) *store.Settlement {
-	record.State, record.Reason, record.Account = store.EventApplied, "", account
-	return &store.Settlement{Event: record, Retention: g.retention(record)}
+func (g *Gateway) applied(record book.Event, account string) *book.Settlement {
+	record.State, record.Reason, record.Account = book.EventApplied, "", account
+	return &book.Settlement{Event: record, Retention: g.retention(record)}
 }
 
 // unpark applies what was parked for an object for one of the reasons: it has an account now,
@@ -225,7 +222,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref, reasons ...st
 		if result.outcome == Parked {
 			continue
 		}
-		record.State, record.Reason, record.Account = store.EventApplied, "", result.account
+		record.State, record.Reason, record.Account = book.EventApplied, "", result.account
 		record.Object = event.Fact.Ref.String()
 		if err := g.note(ctx, record); err != nil {
 			return fmt.Errorf("settle parked event: %w", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -31,7 +32,7 @@ func TestPurchase(t *testing.T) {
 		w.entries("alice", 10)
 		order, err = w.Order(t.Context(), "alice", order.ID)
 		must(t, err)
-		if order.State != store.OrderPaid || order.PaymentID == "" {
+		if order.State != book.OrderPaid || order.PaymentID == "" {
 			t.Errorf("order %+v", order)
 		}
 		if pending, err = w.Pending(t.Context(), "alice"); err != nil || len(pending) != 0 {
@@ -50,7 +51,7 @@ func TestDeclineThenSuccess(t *testing.T) {
 		w.has("alice", 0, false)
 		failed, err := w.Order(t.Context(), "alice", order.ID)
 		must(t, err)
-		if failed.State != store.OrderFailed {
+		if failed.State != book.OrderFailed {
 			t.Errorf("after a decline the order is %s", failed.State)
 		}
 		_, err = w.sim.Pay(order.SessionID, goodCard)
@@ -61,7 +62,7 @@ func TestDeclineThenSuccess(t *testing.T) {
 		w.has("alice", 10, true)
 		paid, err := w.Order(t.Context(), "alice", order.ID)
 		must(t, err)
-		if paid.State != store.OrderPaid {
+		if paid.State != book.OrderPaid {
 			t.Errorf("after the payment the order is %s", paid.State)
 		}
 	})
@@ -96,7 +97,7 @@ func TestDuplicates(t *testing.T) {
 		}
 		record, err := w.store.Event(t.Context(), event)
 		must(t, err)
-		if record.Deliveries != 50 || record.State != store.EventApplied || record.Account != "alice" {
+		if record.Deliveries != 50 || record.State != book.EventApplied || record.Account != "alice" {
 			t.Errorf("journal: %+v", record)
 		}
 	})
@@ -162,12 +163,12 @@ func TestRefundBeforePayment(t *testing.T) {
 				w.has("alice", 0, false)
 				record, err := w.store.Event(t.Context(), refund)
 				must(t, err)
-				if record.State != store.EventParked || record.Reason != gateway.ReasonUnknownAccount {
+				if record.State != book.EventParked || record.Reason != gateway.ReasonUnknownAccount {
 					t.Errorf("the refund is %s, %s", record.State, record.Reason)
 				}
 				w.deliver(w.event("payment.succeeded"))
 				w.has("alice", c.credits, c.paid)
-				if record, err = w.store.Event(t.Context(), refund); err != nil || record.State != store.EventApplied {
+				if record, err = w.store.Event(t.Context(), refund); err != nil || record.State != book.EventApplied {
 					t.Errorf("then the refund is %s, %v", record.State, err)
 				}
 			})
@@ -188,7 +189,7 @@ func TestRefundRacesPayment(t *testing.T) {
 			both.Go(func() { w.deliver(refunded) })
 			both.Wait()
 			w.has("alice", 0, false)
-			if record, err := w.store.Event(t.Context(), refunded); err != nil || record.State != store.EventApplied {
+			if record, err := w.store.Event(t.Context(), refunded); err != nil || record.State != book.EventApplied {
 				t.Fatalf("the refund is %s, %v", record.State, err)
 			}
 		}
@@ -202,8 +203,8 @@ type interrupted struct {
 	by func()
 }
 
-func (s *interrupted) Settle(ctx context.Context, e store.Event, r store.Retention) error {
-	if by := s.by; by != nil && e.State == store.EventParked {
+func (s *interrupted) Settle(ctx context.Context, e book.Event, r book.Retention) error {
+	if by := s.by; by != nil && e.State == book.EventParked {
 		s.by = nil
 		by()
 	}
@@ -227,9 +228,9 @@ type halfway struct {
 	down bool
 }
 
-func (s *halfway) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+func (s *halfway) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
 	if s.down && c.Object.Kind == entitlement.KindSubscription {
-		return store.Committed{}, store.ErrUnavailable
+		return book.Committed{}, store.ErrUnavailable
 	}
 	return s.Store.Commit(ctx, c)
 }
@@ -246,8 +247,8 @@ func TestChargeHalfway(t *testing.T) {
 			charge := s.charge("pay_1", "metadata", s.proof(orderID, "alice", "monthly"))
 			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": charge})
 			must(t, err)
-			for _, want := range []store.EventState{store.EventReceived, store.EventApplied} {
-				half.down = want == store.EventReceived
+			for _, want := range []book.EventState{book.EventReceived, book.EventApplied} {
+				half.down = want == book.EventReceived
 				header, raw := signedAt(t, "msg_1", string(body), s.now())
 				if _, err := s.HandleEvent(t.Context(), header, raw); (err != nil) != half.down {
 					t.Fatal(err)
@@ -315,7 +316,7 @@ func TestUnknownProduct(t *testing.T) {
 		w.has("alice", 0, false)
 		record, err := w.store.Event(t.Context(), event)
 		must(t, err)
-		if record.State != store.EventParked || record.Reason != gateway.ReasonUnknownProduct {
+		if record.State != book.EventParked || record.Reason != gateway.ReasonUnknownProduct {
 			t.Errorf("the event is %s, %s", record.State, record.Reason)
 		}
 		w.Gateway = w.newGateway(settings{products: append([]config.Product{{Name: "unlisted", ID: "pdt_unlisted", Credits: 4}}, products...)})

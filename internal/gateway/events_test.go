@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -232,11 +233,11 @@ func (s *story) isOwed(want bool) {
 // spend takes some of alice's credits.
 func (s *story) spend(id string, amount int64) {
 	s.t.Helper()
-	held, err := s.store.Hold(s.t.Context(), store.Hold{Account: "alice", ID: id, By: "a test", Amount: amount, TTL: time.Hour})
+	held, err := s.store.Hold(s.t.Context(), book.Hold{Account: "alice", ID: id, By: "a test", Amount: amount, TTL: time.Hour})
 	must(s.t, err)
-	done, err := s.store.End(s.t.Context(), store.End{Account: "alice", ID: id, By: "a test", Captured: amount})
+	done, err := s.store.End(s.t.Context(), book.End{Account: "alice", ID: id, By: "a test", Captured: amount})
 	must(s.t, err)
-	if held.Outcome != store.HoldPlaced || !done.Found || done.Captured != amount {
+	if held.Outcome != book.HoldPlaced || !done.Found || done.Captured != amount {
 		s.t.Fatalf("spent %d: %+v, %+v", amount, held, done)
 	}
 }

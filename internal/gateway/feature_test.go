@@ -3,9 +3,9 @@ package gateway_test
 import (
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // under wants an event to be filed under an object.
@@ -34,7 +34,7 @@ func TestFeatureWaits(t *testing.T) {
 			e, err := s.store.Event(t.Context(), "msg_sub") // which an older version did not understand
 			must(t, err)
 			e.Reason, e.Object = gateway.ReasonUnclear, ""
-			must(t, s.store.Settle(t.Context(), e, store.Retention{}))
+			must(t, s.store.Settle(t.Context(), e, book.Retention{}))
 			s.redrives(3, 0)
 			s.waits("msg_sub", gateway.ReasonUnknownAccount)
 			s.under("msg_sub", "subscription:sub_1")

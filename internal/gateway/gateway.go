@@ -21,6 +21,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
@@ -225,14 +226,14 @@ type Identity struct {
 }
 
 // Order reads one of the account's own orders; [store.ErrNotFound] for any other.
-func (g *Gateway) Order(ctx context.Context, account, id string) (store.Order, error) {
+func (g *Gateway) Order(ctx context.Context, account, id string) (book.Order, error) {
 	if account == "" || !orderID.MatchString(id) {
-		return store.Order{}, store.ErrNotFound
+		return book.Order{}, store.ErrNotFound
 	}
 	return g.Store.Order(ctx, account, id)
 }
 
 // Pending are the account's orders that are waiting to be paid, newest first.
-func (g *Gateway) Pending(ctx context.Context, account string) ([]store.Order, error) {
+func (g *Gateway) Pending(ctx context.Context, account string) ([]book.Order, error) {
 	return g.Store.OpenOrders(ctx, account)
 }

@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // calls notes when calls reach Dodo.
@@ -100,7 +100,7 @@ func TestCodesGuessed(t *testing.T) {
 			if _, err := w.Checkout(at(t, "198.51.100.2"), who("bob"), right); err != nil {
 				t.Error("somebody else:", err)
 			}
-			if o, err := w.Confirm(at(t, c.address(0)), "payer", paid.ID); err != nil || o.State != store.OrderPaid {
+			if o, err := w.Confirm(at(t, c.address(0)), "payer", paid.ID); err != nil || o.State != book.OrderPaid {
 				t.Errorf("confirming: %+v, %v", o, err)
 			}
 			// The right code works as soon as it was said.
@@ -199,7 +199,7 @@ func TestRefusedCheckoutLeavesNothing(t *testing.T) {
 func TestConfirmingHasALimit(t *testing.T) {
 	w, clock, seen := counted(t, 240)
 	var orders []string
-	for len(orders) < store.MaxOpenOrders {
+	for len(orders) < book.MaxOpenOrders {
 		o, err := w.Checkout(at(t, "192.0.2.1"), who("alice"), wish("pack10"))
 		must(t, err)
 		orders = append(orders, o.ID)
@@ -208,7 +208,7 @@ func TestConfirmingHasALimit(t *testing.T) {
 	before := seen.count()
 	for i := range 1200 { // for a minute
 		clock.Move(50 * time.Millisecond)
-		if o, err := w.Confirm(at(t, "192.0.2.1"), "alice", orders[i%len(orders)]); err != nil || o.State != store.OrderOpen {
+		if o, err := w.Confirm(at(t, "192.0.2.1"), "alice", orders[i%len(orders)]); err != nil || o.State != book.OrderOpen {
 			t.Fatalf("%+v, %v", o, err)
 		}
 		if i%100 == 0 {

@@ -3,8 +3,8 @@ package gateway
 import (
 	"context"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // MaxEntry is above the number of any entry.
@@ -13,7 +13,7 @@ const MaxEntry = ledger.Max
 // History is what an account bought, and a page of its ledger.
 type History struct {
 	// Purchases are the newest, see [store.Orders]. They do not depend on the page.
-	Purchases []store.Order
+	Purchases []book.Order
 	Entries   []ledger.Entry // newest first
 	// Next is the page's last number, the before of the page that follows; 0
 	// when there is none.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 func TestHistory(t *testing.T) {
@@ -25,13 +25,13 @@ func TestHistory(t *testing.T) {
 		if len(h.Entries) != 2 || h.Entries[0].Seq != 3 || h.Next != 2 {
 			t.Errorf("newest page %+v", h)
 		}
-		states := map[store.OrderState]int{}
+		states := map[book.OrderState]int{}
 		known := false
 		for _, o := range h.Purchases {
 			states[o.State]++
 			known = known || o.PaymentID == payment
 		}
-		if states[store.OrderPaid] != 2 || states[store.OrderOpen] != 1 || len(h.Purchases) != 3 || !known {
+		if states[book.OrderPaid] != 2 || states[book.OrderOpen] != 1 || len(h.Purchases) != 3 || !known {
 			t.Errorf("purchases %+v", h.Purchases)
 		}
 		h, err = w.History(t.Context(), "ann", h.Next, 2)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -239,7 +240,7 @@ func (i *importing) signup(ctx context.Context) error {
 			}
 			return nil
 		}
-		c := store.Commit{
+		c := book.Commit{
 			Account: i.row.Account, Object: signupRef, Version: object.Version, State: []byte(signupState),
 			Policy: ledger.Policy(i.RefundPolicy), Cause: importCause,
 		}

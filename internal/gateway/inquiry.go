@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // Webhooks get lost, and some endpoints are sent only a part of them. So there are
@@ -239,7 +239,7 @@ type bought struct {
 
 // boughtBy says whether what a paid order bought is there: not before Dodo has told of the
 // subscription that was paid, because a payment alone does not say what it is.
-func (g *Gateway) boughtBy(ctx context.Context, order store.Order) (bought, error) {
+func (g *Gateway) boughtBy(ctx context.Context, order book.Order) (bought, error) {
 	record, err := g.record(ctx, order.Account, entitlement.Ref{Kind: entitlement.KindPayment, ID: order.PaymentID})
 	if err != nil || record.Payment.Subscription == "" {
 		return bought{there: true}, err
@@ -251,8 +251,8 @@ func (g *Gateway) boughtBy(ctx context.Context, order store.Order) (bought, erro
 
 // awaited is a paid order as its customer sees it before what was bought is there. It must
 // not be paid again.
-func awaited(order store.Order) store.Order {
-	order.State, order.CheckoutURL = store.OrderOpen, ""
+func awaited(order book.Order) book.Order {
+	order.State, order.CheckoutURL = book.OrderOpen, ""
 	return order
 }
 
@@ -261,15 +261,15 @@ const newestPurchases = 5
 
 // Awaited are the newest of the account's orders that are paid, and what they bought is not
 // there yet. They are shown as open, and have no checkout.
-func (g *Gateway) Awaited(ctx context.Context, account string) ([]store.Order, error) {
+func (g *Gateway) Awaited(ctx context.Context, account string) ([]book.Order, error) {
 	orders, err := g.Store.Purchases(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	var all []store.Order
+	var all []book.Order
 	looked := 0
 	for _, order := range orders {
-		if order.State != store.OrderPaid {
+		if order.State != book.OrderPaid {
 			continue
 		}
 		if looked++; looked > newestPurchases {

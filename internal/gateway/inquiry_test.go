@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -98,7 +99,7 @@ func (u *silent) subscribed(account, product string) string {
 	must(u.t, err)
 	confirmed, err := u.Confirm(u.t.Context(), account, order.ID)
 	must(u.t, err)
-	if confirmed.State != store.OrderPaid {
+	if confirmed.State != book.OrderPaid {
 		u.t.Fatalf("the order is %s", confirmed.State)
 	}
 	return attempt.SubscriptionID
@@ -423,7 +424,7 @@ func TestPaymentEventsOnly(t *testing.T) {
 		must(t, err)
 		u.deliver(u.event("payment.succeeded"))
 		order, err := u.Confirm(t.Context(), "bob", bob.ID)
-		if err != nil || order.State != store.OrderPaid {
+		if err != nil || order.State != book.OrderPaid {
 			t.Errorf("%+v, %v", order, err)
 		}
 		u.sees("bob", "500 pro active")
@@ -478,7 +479,7 @@ func TestPaidIsThere(t *testing.T) {
 		u.away.Store(new("/subscriptions"))
 		for range 3 {
 			got, _ := u.Confirm(t.Context(), "alice", order.ID)
-			if got.State != store.OrderOpen {
+			if got.State != book.OrderOpen {
 				t.Fatalf("without the plan the order is %s", got.State)
 			}
 			u.move(5 * time.Second)
@@ -491,13 +492,13 @@ func TestPaidIsThere(t *testing.T) {
 			t.Errorf("it would be refused: %+v, %v, %v", now, waiting, err)
 		}
 		awaited, err := u.Awaited(t.Context(), "alice")
-		if err != nil || len(awaited) != 1 || awaited[0].ID != order.ID || awaited[0].State != store.OrderOpen || awaited[0].CheckoutURL != "" {
+		if err != nil || len(awaited) != 1 || awaited[0].ID != order.ID || awaited[0].State != book.OrderOpen || awaited[0].CheckoutURL != "" {
 			t.Errorf("awaited are %+v, %v", awaited, err)
 		}
 		u.away.Store(nil)
 		u.move(5 * time.Second)
 		got, err := u.Confirm(t.Context(), "alice", order.ID)
-		if err != nil || got.State != store.OrderPaid {
+		if err != nil || got.State != book.OrderPaid {
 			t.Errorf("%+v, %v", got, err)
 		}
 		u.sees("alice", "500 pro active")

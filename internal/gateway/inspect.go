@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -18,11 +19,11 @@ type Inspection struct {
 	entitlement.Account                      // of this moment, see [ledger.Account.At]
 	Snapshot            entitlement.Snapshot // likewise
 	// Pending are the orders that can still be paid, newest first.
-	Pending []store.Order
+	Pending []book.Order
 	// Purchases are the newest, see [store.Orders].
-	Purchases []store.Order
+	Purchases []book.Order
 	// Parked are the events about the account that are parked, oldest first.
-	Parked []store.Event
+	Parked []book.Event
 	// ParkedMore: so much is parked that not all of it was looked through.
 	ParkedMore bool
 }
@@ -55,7 +56,7 @@ func (g *Gateway) Inspect(ctx context.Context, account string) (Inspection, erro
 	return v, nil
 }
 
-func (g *Gateway) parkedOf(ctx context.Context, account string) (events []store.Event, more bool, err error) {
+func (g *Gateway) parkedOf(ctx context.Context, account string) (events []book.Event, more bool, err error) {
 	after := ""
 	for range maxSearched {
 		page, next, err := g.Store.ParkedEvents(ctx, after, redrivePage)
@@ -92,14 +93,14 @@ func (g *Gateway) Entries(ctx context.Context, account string, before int64, lim
 var eventID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 
 // Event reads an event from the journal, or [store.ErrNotFound].
-func (g *Gateway) Event(ctx context.Context, id string) (store.Event, error) {
+func (g *Gateway) Event(ctx context.Context, id string) (book.Event, error) {
 	if !eventID.MatchString(id) {
-		return store.Event{}, store.ErrNotFound
+		return book.Event{}, store.ErrNotFound
 	}
 	return g.Store.Event(ctx, id)
 }
 
 // ParkedEvents reads what is parked, see [store.Journal].
-func (g *Gateway) ParkedEvents(ctx context.Context, after string, limit int) (events []store.Event, next string, err error) {
+func (g *Gateway) ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
 	return g.Store.ParkedEvents(ctx, after, limit)
 }

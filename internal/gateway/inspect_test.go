@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -87,7 +88,7 @@ func TestInspectIsBounded(t *testing.T) {
 // endless is a store in which the list of what is parked never ends.
 type endless struct{ store.Store }
 
-func (s *endless) ParkedEvents(ctx context.Context, _ string, limit int) ([]store.Event, string, error) {
+func (s *endless) ParkedEvents(ctx context.Context, _ string, limit int) ([]book.Event, string, error) {
 	events, _, err := s.Store.ParkedEvents(ctx, "", limit)
 	return events, "on", err
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -36,7 +37,7 @@ type late struct {
 // lateCharge is one that waits to be made.
 type lateCharge struct {
 	ctx  context.Context // of whoever waits for it
-	hold store.Hold      // of as much as is to be spent
+	hold book.Hold       // of as much as is to be spent
 
 	// When it is done:
 	done  chan struct{}
@@ -74,13 +75,13 @@ func (l *late) pass(r HoldRequest) *Charge {
 	}
 	l.count.Add(1)
 	l.owed[r.Account] += r.Credits
-	return &Charge{gateway: l.gateway, late: true, Available: left, hold: store.Hold{
+	return &Charge{gateway: l.gateway, late: true, Available: left, hold: book.Hold{
 		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: lateHold,
 	}}
 }
 
 // decide notes what a request costs that has passed.
-func (l *late) decide(hold store.Hold, captured int64) {
+func (l *late) decide(hold book.Hold, captured int64) {
 	l.settle(hold.Account, hold.Amount-captured, captured == 0)
 }
 
@@ -95,7 +96,7 @@ func (l *late) owes(account string) int64 {
 }
 
 // end makes a charge that is decided, however long that takes while ctx does not end.
-func (l *late) end(ctx context.Context, hold store.Hold, captured int64) (spent bool, err error) {
+func (l *late) end(ctx context.Context, hold book.Hold, captured int64) (spent bool, err error) {
 	if captured == 0 {
 		return true, nil
 	}
@@ -185,12 +186,12 @@ func (l *late) collect(c *lateCharge) (spent bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case held.Outcome == store.HoldFinished:
+	case held.Outcome == book.HoldFinished:
 		return held.Captured == c.hold.Amount, nil
-	case held.Outcome != store.HoldPlaced:
+	case held.Outcome != book.HoldPlaced:
 		return false, notPlaced(held)
 	}
-	done, err := l.gateway.Store.End(ctx, store.End{
+	done, err := l.gateway.Store.End(ctx, book.End{
 		Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: c.hold.Amount, Keep: keyMemory,
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -49,27 +50,27 @@ func (u *unsteady) Account(ctx context.Context, account string) (entitlement.Acc
 	return u.Store.Account(ctx, account)
 }
 
-func (u *unsteady) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+func (u *unsteady) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
 	if u.isAway() {
-		return store.Held{}, store.ErrUnavailable
+		return book.Held{}, store.ErrUnavailable
 	}
 	held, err := u.Store.Hold(ctx, h)
 	if u.loses() {
-		return store.Held{}, store.ErrUnavailable
+		return book.Held{}, store.ErrUnavailable
 	}
 	return held, err
 }
 
-func (u *unsteady) End(ctx context.Context, e store.End) (store.Ended, error) {
+func (u *unsteady) End(ctx context.Context, e book.End) (book.Ended, error) {
 	if u.isAway() {
-		return store.Ended{}, store.ErrUnavailable
+		return book.Ended{}, store.ErrUnavailable
 	}
 	if u.slow != nil {
 		<-u.slow
 	}
 	done, err := u.Store.End(ctx, e)
 	if u.loses() {
-		return store.Ended{}, store.ErrUnavailable
+		return book.Ended{}, store.ErrUnavailable
 	}
 	return done, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -12,12 +13,12 @@ import (
 
 // owner is whom an object belongs to.
 type owner struct {
-	account string        // empty: nothing says whose it is
-	foreign bool          // it was ordered at another site
-	proven  bool          // by a proof of ours, and not by whose customer it is
-	order   *store.Order  // the order that it was bought by, where we have it
-	event   *store.Event  // to be settled with the commit
-	object  *store.Object // what the account has of it, where that was read already
+	account string       // empty: nothing says whose it is
+	foreign bool         // it was ordered at another site
+	proven  bool         // by a proof of ours, and not by whose customer it is
+	order   *book.Order  // the order that it was bought by, where we have it
+	event   *book.Event  // to be settled with the commit
+	object  *book.Object // what the account has of it, where that was read already
 }
 
 // proof is what an event proved when it was received, and what came of that.
@@ -138,7 +139,7 @@ func waitsFor(fact dodo.Fact) entitlement.Ref {
 
 // orderOf reads the order that a payment was made for, by its id or, where the
 // metadata got lost, by its session among the account's open orders.
-func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*store.Order, error) {
+func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*book.Order, error) {
 	if id != "" {
 		order, err := g.Store.Order(ctx, account, id)
 		if errors.Is(err, store.ErrNotFound) {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -31,7 +32,7 @@ const (
 //
 // That nothing waits is remembered with the view, and forgotten when an order can be
 // paid, so that no store is asked for the next refusal.
-func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waiting []store.Order, err error) {
+func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waiting []book.Order, err error) {
 	if len(account) > MaxAccount {
 		return nil, nil, ErrAccount
 	}
@@ -79,7 +80,7 @@ func (g *Gateway) Settle(ctx context.Context, account string) (now *View, waitin
 var ErrUntold = errors.New("dodo has not said yet what the account has paid for")
 
 // askAll asks Dodo about all of the orders at once, and waits only so long.
-func (g *Gateway) askAll(ctx context.Context, orders []store.Order) error {
+func (g *Gateway) askAll(ctx context.Context, orders []book.Order) error {
 	patience, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
 	reads := make([]<-chan singleflight.Result, 0, len(orders))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -144,8 +145,8 @@ func TestSettleCannotStore(t *testing.T) {
 // readOnly is a store whose disk is full.
 type readOnly struct{ store.Store }
 
-func (readOnly) Commit(context.Context, store.Commit) (store.Committed, error) {
-	return store.Committed{}, store.ErrUnavailable
+func (readOnly) Commit(context.Context, book.Commit) (book.Committed, error) {
+	return book.Committed{}, store.ErrUnavailable
 }
 
 // TestOffersNow never waits for Dodo, which is asked all the same when the first who wants
@@ -182,7 +183,7 @@ type asked struct {
 	orders atomic.Int64
 }
 
-func (a *asked) OpenOrders(ctx context.Context, account string) ([]store.Order, error) {
+func (a *asked) OpenOrders(ctx context.Context, account string) ([]book.Order, error) {
 	a.orders.Add(1)
 	return a.Store.OpenOrders(ctx, account)
 }

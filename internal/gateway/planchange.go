@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What a change of plan can be refused for, besides what finding its subscription can be.
@@ -264,8 +264,8 @@ func (g *Gateway) wishOf(c *Change) dodo.PlanChange {
 func (g *Gateway) leaseChange(ctx context.Context, account, subscription string) (*purchase, error) {
 	now := g.Clock()
 	p := &purchase{
-		order: store.Order{ID: newOrderID(), Account: account, Quantity: 1, State: store.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(changeLease)},
-		key: store.Key{
+		order: book.Order{ID: newOrderID(), Account: account, Quantity: 1, State: book.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(changeLease)},
+		key: book.Key{
 			Hash: digest("change", subscription), Fingerprint: "change",
 			Lease: changeLease, Keep: changeLease,
 		},
@@ -275,7 +275,7 @@ func (g *Gateway) leaseChange(ctx context.Context, account, subscription string)
 	switch {
 	case err != nil:
 		return nil, err
-	case p.start == store.Created, p.start == store.Resumed:
+	case p.start == book.Created, p.start == book.Resumed:
 		return p, nil
 	}
 	return nil, ErrChangeRunning

@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What a link to the customer portal can be refused for.
@@ -115,7 +115,7 @@ func (g *Gateway) objectsOf(ctx context.Context, account string) (subscriptions,
 		return nil, nil, err
 	}
 	for _, o := range orders { // also what was refunded, and has no standing any more
-		if o.State == store.OrderPaid && o.PaymentID != "" {
+		if o.State == book.OrderPaid && o.PaymentID != "" {
 			payments = append(payments, o.PaymentID)
 		}
 	}

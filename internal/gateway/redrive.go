@@ -6,8 +6,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What an event waits for may come without any event: the operator adds the
@@ -59,18 +59,18 @@ func (g *Gateway) RedriveAll(ctx context.Context) (Redriven, error) {
 // RedriveEvent does with one event what there is to do, whatever was done with it
 // before: folding the same twice changes nothing. It returns the event as it is
 // noted then; [store.ErrNotFound] for an event that is not in the journal.
-func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, store.Event, error) {
+func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, book.Event, error) {
 	record, err := g.Event(ctx, id)
 	if err != nil {
-		return "", store.Event{}, err
+		return "", book.Event{}, err
 	}
 	if dismissed(record) {
-		record.State, record.Reason = store.EventReceived, ""
+		record.State, record.Reason = book.EventReceived, ""
 	}
 	event, err := dodo.Decode(record.Body)
 	outcome, err := g.take(ctx, record, event.Fact, err != nil, nil)
 	if err != nil {
-		return "", store.Event{}, fmt.Errorf("apply event: %w", err)
+		return "", book.Event{}, fmt.Errorf("apply event: %w", err)
 	}
 	g.Logger.Info("event settled again", "webhook_id", id, "type", record.Type, "outcome", outcome)
 	record, err = g.Event(ctx, id)
@@ -128,7 +128,7 @@ func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 //
 // A delivery of the same event that is applied between our fold and our note of
 // another reason is noted as parked once more, until the next redrive.
-func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool, reason string, err error) {
+func (g *Gateway) redrive(ctx context.Context, record book.Event) (applied bool, reason string, err error) {
 	event, unclear := dodo.Decode(record.Body)
 	switch {
 	case unclear != nil:
@@ -154,9 +154,9 @@ func (g *Gateway) redrive(ctx context.Context, record store.Event) (applied bool
 		return false, result.reason, g.park(ctx, record, result.reason)
 	}
 	waited := record.Reason
-	record.State, record.Reason = store.EventApplied, ""
+	record.State, record.Reason = book.EventApplied, ""
 	if result.outcome == Foreign {
-		record.State, record.Reason = store.EventIgnored, ReasonForeign
+		record.State, record.Reason = book.EventIgnored, ReasonForeign
 	}
 	if err := g.note(ctx, record); err != nil {
 		return false, waited, err

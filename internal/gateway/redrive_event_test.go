@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // again redrives one event and wants its outcome and how it is noted then.
-func (w *world) again(id string, outcome gateway.Outcome, state store.EventState, reason string) {
+func (w *world) again(id string, outcome gateway.Outcome, state book.EventState, reason string) {
 	w.t.Helper()
 	got, e, err := w.RedriveEvent(w.t.Context(), id)
 	must(w.t, err)
@@ -35,12 +36,12 @@ func TestRedriveEvent(t *testing.T) {
 		parked := w.unlisted()
 		w.deliver(parked)
 		for range 2 {
-			w.again(parked, gateway.Parked, store.EventParked, gateway.ReasonUnknownProduct)
+			w.again(parked, gateway.Parked, book.EventParked, gateway.ReasonUnknownProduct)
 		}
 		w.has("alice", 0, false)
 		w.Gateway = w.newGateway(settings{products: grown})
-		w.again(parked, gateway.Applied, store.EventApplied, "")
-		w.again(parked, gateway.Duplicate, store.EventApplied, "")
+		w.again(parked, gateway.Applied, book.EventApplied, "")
+		w.again(parked, gateway.Duplicate, book.EventApplied, "")
 		w.entries("alice", 8)
 
 		// The gateway was killed between the journal and all that follows.
@@ -52,19 +53,19 @@ func TestRedriveEvent(t *testing.T) {
 			},
 		})
 		must(t, err)
-		_, err = w.store.Record(t.Context(), store.Event{ID: "msg_received", Type: "payment.succeeded", Body: body})
+		_, err = w.store.Record(t.Context(), book.Event{ID: "msg_received", Type: "payment.succeeded", Body: body})
 		must(t, err)
-		w.again("msg_received", gateway.Applied, store.EventApplied, "")
+		w.again("msg_received", gateway.Applied, book.EventApplied, "")
 		w.has("bob", 10, true)
 		w.entries("bob", 10)
 
 		// An older version, which did not know the type, ignored it.
-		ignored := store.Event{ID: "msg_new_type", Type: "payment.succeeded", Body: bytes.ReplaceAll(body, []byte("pay_bob"), []byte("pay_new"))}
+		ignored := book.Event{ID: "msg_new_type", Type: "payment.succeeded", Body: bytes.ReplaceAll(body, []byte("pay_bob"), []byte("pay_new"))}
 		ignored, err = w.store.Record(t.Context(), ignored)
 		must(t, err)
-		ignored.State = store.EventIgnored
-		must(t, w.store.Settle(t.Context(), ignored, store.Retention{Keep: 90 * 24 * time.Hour}))
-		w.again("msg_new_type", gateway.Applied, store.EventApplied, "")
+		ignored.State = book.EventIgnored
+		must(t, w.store.Settle(t.Context(), ignored, book.Retention{Keep: 90 * 24 * time.Hour}))
+		w.again("msg_new_type", gateway.Applied, book.EventApplied, "")
 		w.has("bob", 20, true)
 
 		for id, body := range map[string]string{
@@ -75,8 +76,8 @@ func TestRedriveEvent(t *testing.T) {
 			_, err := w.HandleEvent(t.Context(), header, raw)
 			must(t, err)
 		}
-		w.again("msg_unclear", gateway.Parked, store.EventParked, gateway.ReasonUnclear)
-		w.again("msg_ignored", gateway.Ignored, store.EventIgnored, "")
+		w.again("msg_unclear", gateway.Parked, book.EventParked, gateway.ReasonUnclear)
+		w.again("msg_ignored", gateway.Ignored, book.EventIgnored, "")
 
 		for _, id := range []string{"msg_unknown", "", "a/b", "..", "ä", strings.Repeat("x", 257)} {
 			if _, _, err := w.RedriveEvent(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
@@ -98,10 +99,10 @@ func TestRedriveAll(t *testing.T) {
 	for worker := range 50 {
 		all.Go(func() {
 			for i := worker; i < many; i += 50 {
-				e := store.Event{ID: fmt.Sprint("msg_", i), Type: "payment.succeeded", Body: []byte("{}")}
+				e := book.Event{ID: fmt.Sprint("msg_", i), Type: "payment.succeeded", Body: []byte("{}")}
 				_, err := w.store.Record(t.Context(), e)
-				e.State, e.Reason = store.EventParked, gateway.ReasonUnclear
-				if err := errors.Join(err, w.store.Settle(t.Context(), e, store.Retention{})); err != nil {
+				e.State, e.Reason = book.EventParked, gateway.ReasonUnclear
+				if err := errors.Join(err, w.store.Settle(t.Context(), e, book.Retention{})); err != nil {
 					t.Error(err)
 				}
 			}

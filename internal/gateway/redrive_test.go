@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -33,9 +34,9 @@ func (w *world) waits(id, reason string) {
 	w.t.Helper()
 	e, err := w.store.Event(w.t.Context(), id)
 	must(w.t, err)
-	state, account := store.EventParked, e.Account
+	state, account := book.EventParked, e.Account
 	if reason == "" {
-		state, account = store.EventApplied, "alice"
+		state, account = book.EventApplied, "alice"
 	}
 	if e.State != state || e.Reason != reason || e.Account != account {
 		w.t.Errorf("event %s is %s for %q, account %q; want %s for %q", id, e.State, e.Reason, e.Account, state, reason)
@@ -97,14 +98,14 @@ func TestRedriveUnknownProduct(t *testing.T) {
 func TestRedriveUnknownType(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		body := `{"type":"payment.settled","timestamp":"2026-11-21T12:00:00Z","business_id":"bus_1","data":{"payment_id":"pay_1","status":"succeeded"}}`
-		record, err := w.store.Record(t.Context(), store.Event{ID: "msg_1", Type: "payment.settled", Body: []byte(body)})
+		record, err := w.store.Record(t.Context(), book.Event{ID: "msg_1", Type: "payment.settled", Body: []byte(body)})
 		must(t, err)
-		record.State, record.Reason, record.Object = store.EventParked, gateway.ReasonUnknownAccount, "payment:pay_1"
-		must(t, w.store.Settle(t.Context(), record, store.Retention{Keep: 90 * day}))
+		record.State, record.Reason, record.Object = book.EventParked, gateway.ReasonUnknownAccount, "payment:pay_1"
+		must(t, w.store.Settle(t.Context(), record, book.Retention{Keep: 90 * day}))
 		w.stays(w.redrives(1, 1), map[string]int{})
 		record, err = w.store.Event(t.Context(), "msg_1")
 		must(t, err)
-		if record.State != store.EventIgnored || record.Reason != "" {
+		if record.State != book.EventIgnored || record.Reason != "" {
 			t.Errorf("it is %s for %q", record.State, record.Reason)
 		}
 	})
@@ -205,10 +206,10 @@ func TestRedriveIsBounded(t *testing.T) {
 		for worker := range 30 {
 			all.Go(func() {
 				for i := worker; i < many; i += 30 {
-					e := store.Event{ID: fmt.Sprint("msg_", i), Type: "payment.succeeded", Body: []byte("{}")}
+					e := book.Event{ID: fmt.Sprint("msg_", i), Type: "payment.succeeded", Body: []byte("{}")}
 					_, err := w.store.Record(t.Context(), e)
-					e.State, e.Reason = store.EventParked, gateway.ReasonUnclear
-					if err := errors.Join(err, w.store.Settle(t.Context(), e, store.Retention{})); err != nil {
+					e.State, e.Reason = book.EventParked, gateway.ReasonUnclear
+					if err := errors.Join(err, w.store.Settle(t.Context(), e, book.Retention{})); err != nil {
 						t.Error(err)
 					}
 				}
@@ -266,8 +267,8 @@ type redelivered struct {
 	by func()
 }
 
-func (s *redelivered) Settle(ctx context.Context, e store.Event, r store.Retention) error {
-	if by := s.by; by != nil && e.State == store.EventApplied {
+func (s *redelivered) Settle(ctx context.Context, e book.Event, r book.Retention) error {
+	if by := s.by; by != nil && e.State == book.EventApplied {
 		s.by = nil
 		by()
 	}
@@ -310,9 +311,9 @@ type failing struct {
 	payment string
 }
 
-func (s *failing) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+func (s *failing) Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error) {
 	if ref.ID == s.payment {
-		return store.Object{}, store.ErrUnavailable
+		return book.Object{}, store.ErrUnavailable
 	}
 	return s.Store.Object(ctx, account, ref)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -19,7 +20,7 @@ type counting struct {
 	holds atomic.Int64
 }
 
-func (c *counting) Hold(ctx context.Context, h store.Hold) (store.Held, error) {
+func (c *counting) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
 	c.holds.Add(1)
 	return c.Store.Hold(ctx, h)
 }

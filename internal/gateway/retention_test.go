@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -21,7 +22,7 @@ func (w *world) gone(id string) {
 }
 
 // kept wants the journal to have an event, and returns its body.
-func (w *world) kept(id string, state store.EventState, deliveries int64) string {
+func (w *world) kept(id string, state book.EventState, deliveries int64) string {
 	w.t.Helper()
 	e, err := w.store.Event(w.t.Context(), id)
 	must(w.t, err)
@@ -58,26 +59,26 @@ func TestEventsEnd(t *testing.T) {
 			s.wants(s.deliverAs("msg_unclear", "payment.succeeded", nil), gateway.Parked)
 
 			s.set(s.now().Add(c.keep - time.Second))
-			s.kept("msg_paid", store.EventApplied, 1)
-			s.kept("msg_again", store.EventApplied, 1)
-			s.kept("msg_other", store.EventIgnored, 1)
+			s.kept("msg_paid", book.EventApplied, 1)
+			s.kept("msg_again", book.EventApplied, 1)
+			s.kept("msg_other", book.EventIgnored, 1)
 			s.set(s.now().Add(2 * time.Second))
 			s.gone("msg_paid")
 			s.gone("msg_again")
 			s.gone("msg_other")
 			s.wants(s.deliverAs("msg_paid", "payment.succeeded", paid), gateway.Duplicate)
-			s.kept("msg_paid", store.EventApplied, 1) // it is new to the journal
+			s.kept("msg_paid", book.EventApplied, 1) // it is new to the journal
 			s.entries("alice", 10)
 
 			s.set(s.now().Add(1000 * day))
-			s.kept("msg_new", store.EventParked, 1)
-			s.kept("msg_unclear", store.EventParked, 1)
+			s.kept("msg_new", book.EventParked, 1)
+			s.kept("msg_unclear", book.EventParked, 1)
 			s.stays(s.redrives(2, 0), map[string]int{gateway.ReasonUnknownProduct: 1, gateway.ReasonUnclear: 1})
 			s.Gateway = s.withNew(c.events)
 			s.stays(s.redrives(2, 1), map[string]int{gateway.ReasonUnclear: 1})
 			s.entries("alice", 10, 4)
-			s.kept("msg_new", store.EventApplied, 1) // it can be looked at for a while
-			s.set(s.now().Add(store.Linger))
+			s.kept("msg_new", book.EventApplied, 1) // it can be looked at for a while
+			s.set(s.now().Add(book.Linger))
 			s.gone("msg_new")
 		})
 	}
@@ -117,25 +118,25 @@ func TestRedact(t *testing.T) {
 			refund, paid := person(refundOf("pay_1", "amount", 90, "is_partial", true)), person(s.payment("pdt_pack10"))
 
 			s.wants(s.deliverAs("msg_refund", "refund.succeeded", refund), gateway.Parked)
-			if body := s.kept("msg_refund", store.EventParked, 1); !strings.Contains(body, "jane@example.com") {
+			if body := s.kept("msg_refund", book.EventParked, 1); !strings.Contains(body, "jane@example.com") {
 				t.Errorf("it waits, and is only %s", body)
 			}
 			s.wants(s.deliverAs("msg_paid", "payment.succeeded", paid), gateway.Applied)
-			s.anonymous(s.kept("msg_paid", store.EventApplied, 1))
-			s.anonymous(s.kept("msg_refund", store.EventApplied, 1)) // taken along
+			s.anonymous(s.kept("msg_paid", book.EventApplied, 1))
+			s.anonymous(s.kept("msg_refund", book.EventApplied, 1)) // taken along
 			s.wants(s.deliverAs("msg_paid", "payment.succeeded", paid), gateway.Duplicate)
-			s.anonymous(s.kept("msg_paid", store.EventApplied, 2))
+			s.anonymous(s.kept("msg_paid", book.EventApplied, 2))
 			s.wants(s.deliverAs("msg_other", "widget.frobbed", person(map[string]any{})), gateway.Ignored)
-			s.anonymous(s.kept("msg_other", store.EventIgnored, 1))
+			s.anonymous(s.kept("msg_other", book.EventIgnored, 1))
 
 			s.wants(s.deliverAs("msg_new", "payment.succeeded", person(s.payment("pdt_new", "payment_id", "pay_2"))), gateway.Parked)
 			s.redrives(1, 0)
-			if body := s.kept("msg_new", store.EventParked, 1); !strings.Contains(body, "jane@example.com") {
+			if body := s.kept("msg_new", book.EventParked, 1); !strings.Contains(body, "jane@example.com") {
 				t.Errorf("it waits, and is only %s", body)
 			}
 			s.Gateway = s.withNew(redact)
 			s.redrives(1, 1)
-			s.anonymous(s.kept("msg_new", store.EventApplied, 1))
+			s.anonymous(s.kept("msg_new", book.EventApplied, 1))
 			s.sees("13 none none true")
 		})
 	}
@@ -148,7 +149,7 @@ func TestKeptAsReceived(t *testing.T) {
 		header, body := signed(t, "msg_1", text)
 		_, err := w.HandleEvent(t.Context(), header, body)
 		must(t, err)
-		if got := w.kept("msg_1", store.EventIgnored, 1); got != text {
+		if got := w.kept("msg_1", book.EventIgnored, 1); got != text {
 			t.Errorf("kept is %q", got)
 		}
 	})

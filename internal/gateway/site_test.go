@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -207,7 +208,7 @@ func TestForeign(t *testing.T) {
 			must(t, err)
 			if record.Reason == gateway.ReasonForeign {
 				foreign++
-				if record.State != store.EventIgnored || record.Account != "" {
+				if record.State != book.EventIgnored || record.Account != "" {
 					t.Errorf("a foreign event is %+v", record)
 				}
 			}

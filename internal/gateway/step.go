@@ -5,22 +5,22 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // step is what a fact does to what is known of its object.
 type step struct {
 	prior, record entitlement.Record
-	commit        store.Commit
+	commit        book.Commit
 	nothing       bool // there is nothing to commit
 	done          result
 }
 
 // compute folds a fact into what is known of its object. Nobody is asked.
-func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, cause string) (step, error) {
+func (g *Gateway) compute(fact dodo.Fact, found owner, object book.Object, cause string) (step, error) {
 	var s step
 	var err error
 	if s.prior, err = recordOf(fact.Ref, object); err != nil {
@@ -60,7 +60,7 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, caus
 		s.nothing = true
 		return s, nil
 	}
-	s.commit = store.Commit{
+	s.commit = book.Commit{
 		Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
 		Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
 	}
@@ -72,7 +72,7 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object store.Object, caus
 }
 
 // recordOf is what is known of an object.
-func recordOf(ref entitlement.Ref, object store.Object) (entitlement.Record, error) {
+func recordOf(ref entitlement.Ref, object book.Object) (entitlement.Record, error) {
 	if object.Version == 0 {
 		return entitlement.Record{}, nil
 	}
@@ -81,25 +81,4 @@ func recordOf(ref entitlement.Ref, object store.Object) (entitlement.Record, err
 		return entitlement.Record{}, fmt.Errorf("decode object %s: %w", ref, err)
 	}
 	return r, nil
-}
-
-// guess computes what a proven payment is to do if its object is new and its order is open
-// and promised what the catalog says now, which mostly is so: then the store need not
-// be asked twice. nil for any other fact.
-func (g *Gateway) guess(e store.Event, fact dodo.Fact, claim dodo.Claim) *store.Guess {
-	p := fact.Payment
-	if fact.Ref.Kind != entitlement.KindPayment || p.Status != entitlement.PaymentSucceeded || p.Subscription != "" || len(p.Cart) != 1 {
-		return nil
-	}
-	sold, known := g.Catalog.ByID(p.Cart[0].ProductID)
-	if !known {
-		return nil
-	}
-	order := store.Order{ID: claim.Order, Terms: map[string]entitlement.Terms{sold.ID: termsOf(sold)}}
-	e.Object, e.Deliveries = fact.Ref.String(), 1
-	s, err := g.compute(fact, owner{account: claim.Account, order: &order, event: &e}, store.Object{}, e.ID)
-	if err != nil || s.commit.Settle == nil || s.commit.Order == nil {
-		return nil
-	}
-	return &store.Guess{Commit: s.commit, Terms: order.Terms}
 }

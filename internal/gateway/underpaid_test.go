@@ -6,8 +6,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // asking is the catalog with least amounts above or below what the simulator charges.
@@ -97,7 +97,7 @@ func TestUnderpaidAndRefunded(t *testing.T) {
 			s.owes(0)
 			e, err := s.store.Event(t.Context(), "msg_1")
 			must(t, err)
-			if e.State != store.EventApplied || e.Account != "alice" {
+			if e.State != book.EventApplied || e.Account != "alice" {
 				t.Errorf("the payment's event is %+v", e)
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
@@ -41,7 +42,7 @@ type watchedStore struct {
 	*moments
 }
 
-func (s watchedStore) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+func (s watchedStore) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
 	if s.asked != nil {
 		s.asked(ctx)
 	}
@@ -50,7 +51,7 @@ func (s watchedStore) CreateOrder(ctx context.Context, o store.Order, key store.
 	return s.Store.CreateOrder(ctx, o, key)
 }
 
-func (s watchedStore) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+func (s watchedStore) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
 	if s.asked != nil {
 		s.asked(ctx)
 	}
@@ -151,7 +152,7 @@ func eachByClock(t *testing.T, test func(t *testing.T, w *world, m *moments, pas
 func TestBegunAndAbandoned(t *testing.T) {
 	eachByClock(t, func(t *testing.T, w *world, m *moments, pass func(time.Duration)) {
 		m.afterCreate = runtime.Goexit
-		for range store.MaxOpenOrders {
+		for range book.MaxOpenOrders {
 			var dying sync.WaitGroup
 			dying.Go(func() { _, _ = w.Checkout(t.Context(), who("alice"), wish("pack10")) })
 			dying.Wait()
@@ -175,7 +176,7 @@ func TestSuspended(t *testing.T) {
 	eachByClock(t, func(t *testing.T, w *world, m *moments, pass func(time.Duration)) {
 		req := wish("pack10")
 		req.IdempotencyKey = "once"
-		var second *store.Order
+		var second *book.Order
 		m.beforeOpen = func() {
 			m.beforeOpen = nil
 			pass(30 * time.Second)
@@ -187,7 +188,7 @@ func TestSuspended(t *testing.T) {
 		must(t, err)
 		third, err := w.Checkout(t.Context(), who("alice"), req)
 		must(t, err)
-		for _, o := range []*store.Order{first, third} {
+		for _, o := range []*book.Order{first, third} {
 			if o.ID != second.ID || o.SessionID != second.SessionID || o.CheckoutURL != second.CheckoutURL || !o.ExpiresAt.Equal(third.ExpiresAt) {
 				t.Errorf("one key leads to %+v and %+v", second, o)
 			}

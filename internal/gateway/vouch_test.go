@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -23,7 +24,7 @@ func TestMatchEmail(t *testing.T) {
 		w.has("wrong", 0, false)
 		must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
 		w.has("ann", 500, true)
-		w.settled("msg_1", store.EventApplied, "", "ann")
+		w.settled("msg_1", book.EventApplied, "", "ann")
 		must(t, w.Vouch(t.Context(), "late", "buyer@example.com"))
 		w.posts("msg_2", oldPayment("pay_1", time.Now()))
 		w.has("ann", 510, true)
@@ -37,7 +38,7 @@ type slowSearch struct {
 	begun, release chan struct{}
 }
 
-func (s *slowSearch) ParkedEvents(ctx context.Context, after string, limit int) ([]store.Event, string, error) {
+func (s *slowSearch) ParkedEvents(ctx context.Context, after string, limit int) ([]book.Event, string, error) {
 	s.begun <- struct{}{}
 	<-s.release
 	return s.Store.ParkedEvents(ctx, after, limit)

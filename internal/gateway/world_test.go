@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
@@ -214,7 +215,7 @@ func wish(product string) gateway.CheckoutRequest {
 func who(account string) gateway.Identity { return gateway.Identity{Account: account} }
 
 // order checks out one piece of a product.
-func (w *world) order(account, product string) store.Order {
+func (w *world) order(account, product string) book.Order {
 	w.t.Helper()
 	order, err := w.Checkout(w.t.Context(), who(account), wish(product))
 	must(w.t, err)

@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // TestBadInputByChance spoils several fields at once, or breaks the bytes, and sends
@@ -64,7 +64,7 @@ func TestBadInputByChance(t *testing.T) {
 				switch clear := json.Valid([]byte(body)) && utf8.ValidString(body); {
 				case a.Code != http.StatusOK && a.Code != http.StatusBadRequest:
 					r.Fatalf("%s\nis answered with %d %s", body, a.Code, a.Body)
-				case a.Code == http.StatusOK && (!clear || err != nil || e.State == store.EventReceived):
+				case a.Code == http.StatusOK && (!clear || err != nil || e.State == book.EventReceived):
 					r.Fatalf("%s\nis answered with 200 and %s, %v", body, e.State, err)
 				case a.Code == http.StatusBadRequest && !broken:
 					r.Fatalf("%s\nis JSON, and answered with %s", body, a.Body)

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // victim is a webhook of a kind, one field of which is spoilt.
@@ -122,11 +122,11 @@ func (s *site) spoil(v victim, n int, path, spoil string) {
 	must(s.t, err)
 	got := a.Ledger.Available(s.clock.Now())
 	switch {
-	case !v.matters(path) && (got != v.whole || e.State != store.EventApplied):
+	case !v.matters(path) && (got != v.whole || e.State != book.EventApplied):
 		s.t.Errorf("%s as %.40s: %d credits, %s %s, though it does not matter", path, spoil, got, e.State, e.Reason)
 	case got != v.whole && !slices.Contains(v.others, got):
 		s.t.Errorf("%s as %.40s: %d credits", path, spoil, got)
-	case e.State == store.EventReceived:
+	case e.State == book.EventReceived:
 		s.t.Errorf("%s as %.40s is not settled", path, spoil)
 	}
 }

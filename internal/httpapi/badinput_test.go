@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // edit is a field that becomes something else; nothing at all when that is "".
@@ -283,7 +283,7 @@ func TestParkedThenIgnored(t *testing.T) {
 	}
 	s.signed("msg", someEvent).do().json(http.StatusOK)
 	e, err := s.store.Event(t.Context(), "msg")
-	if err != nil || e.State != store.EventIgnored || e.Reason != "" {
+	if err != nil || e.State != book.EventIgnored || e.Reason != "" {
 		t.Error(fmt.Sprintf("%+v", e), err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
@@ -133,17 +134,17 @@ func die() {
 	select {}
 }
 
-func (m *mortal) Record(ctx context.Context, e store.Event) (store.Event, error) {
+func (m *mortal) Record(ctx context.Context, e book.Event) (book.Event, error) {
 	defer m.wrote()
 	return m.Store.Record(ctx, e)
 }
 
-func (m *mortal) Receive(ctx context.Context, e store.Event, b store.Binding) (store.Event, store.Bound, error) {
+func (m *mortal) Receive(ctx context.Context, e book.Event, b store.Binding) (book.Event, store.Bound, error) {
 	defer m.wrote()
 	return m.Store.Receive(ctx, e, b)
 }
 
-func (m *mortal) Settle(ctx context.Context, e store.Event, keep store.Retention) error {
+func (m *mortal) Settle(ctx context.Context, e book.Event, keep book.Retention) error {
 	defer m.wrote()
 	return m.Store.Settle(ctx, e, keep)
 }
@@ -153,22 +154,22 @@ func (m *mortal) Claim(ctx context.Context, ref entitlement.Ref, account string)
 	return m.Store.Claim(ctx, ref, account)
 }
 
-func (m *mortal) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
+func (m *mortal) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
 	defer m.wrote()
 	return m.Store.Commit(ctx, c)
 }
 
-func (m *mortal) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+func (m *mortal) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
 	defer m.wrote()
 	return m.Store.SignUp(ctx, c)
 }
 
-func (m *mortal) CreateOrder(ctx context.Context, o store.Order, key store.Key) (store.Order, store.Start, error) {
+func (m *mortal) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
 	defer m.wrote()
 	return m.Store.CreateOrder(ctx, o, key)
 }
 
-func (m *mortal) OpenOrder(ctx context.Context, o store.Order, key store.Key) error {
+func (m *mortal) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
 	defer m.wrote()
 	return m.Store.OpenOrder(ctx, o, key)
 }

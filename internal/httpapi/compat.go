@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/dodogate/dodogate/config"
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 // compat are the routes of a hand-written integration, at the paths where its front end
@@ -88,7 +88,7 @@ type compatWish struct {
 
 // compatCheckout makes a checkout of what the body asks for. answer is what the front end
 // gets.
-func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compatWish, takes fields, answer func(context.Context, *store.Order) any) error {
+func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compatWish, takes fields, answer func(context.Context, *book.Order) any) error {
 	who, err := signedIn(r.Context())
 	if err != nil {
 		return err
@@ -135,17 +135,17 @@ func (p Problem) withWays(answer map[string]any) map[string]any {
 // banner is where the front end shows what became of an order: its landing place, with
 // the parameter that says so. It is empty while that is not known, and for sites whose
 // customers land on our own pages.
-func (c *compat) banner(v visit, order store.Order) string {
+func (c *compat) banner(v visit, order book.Order) string {
 	if c.landing == nil {
 		return ""
 	}
 	word := c.landing.Processing
 	switch {
-	case order.State == store.OrderPaid:
+	case order.State == book.OrderPaid:
 		word = c.landing.WordOfSuccess()
-	case order.State == store.OrderFailed:
+	case order.State == book.OrderFailed:
 		word = c.landing.WordOfFailed()
-	case order.State == store.OrderCancelled, v.cancelled:
+	case order.State == book.OrderCancelled, v.cancelled:
 		word = c.landing.WordOfCancelled()
 	}
 	u, err := url.Parse(order.ReturnTo)

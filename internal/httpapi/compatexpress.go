@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 const expressWebhook = "/api/payments/webhook"
@@ -25,7 +25,7 @@ func (a *API) expressRoutes() map[string]route {
 // whatever userId says, and there is no answer without an address.
 func (a *API) expressCheckout(w http.ResponseWriter, r *http.Request) error {
 	var wish compatWish
-	return a.compatCheckout(w, r, &wish, fields{"credits": &wish.credits}, func(_ context.Context, order *store.Order) any {
+	return a.compatCheckout(w, r, &wish, fields{"credits": &wish.credits}, func(_ context.Context, order *book.Order) any {
 		return struct {
 			CheckoutURL string `json:"checkoutUrl"`
 		}{order.CheckoutURL}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 const fastAPIWebhook = "/payment/webhook"
@@ -59,7 +59,7 @@ func (a *API) fastAPIStatus(w http.ResponseWriter, r *http.Request) error {
 }
 
 // pendingPlan is "pending_" and the plan of the newest order for one; "" is none.
-func pendingPlan(waiting []store.Order) string {
+func pendingPlan(waiting []book.Order) string {
 	for _, order := range waiting {
 		for _, terms := range order.Terms {
 			if terms.Plan != "" {
@@ -78,7 +78,7 @@ func pendingPlan(waiting []store.Order) string {
 func (a *API) fastAPICheckout(w http.ResponseWriter, r *http.Request) error {
 	var wish compatWish
 	takes := fields{"plan": &wish.plan, visitorField: &wish.visitor}
-	return a.compatCheckout(w, r, &wish, takes, func(ctx context.Context, order *store.Order) any {
+	return a.compatCheckout(w, r, &wish, takes, func(ctx context.Context, order *book.Order) any {
 		return struct {
 			CheckoutURL string `json:"checkout_url"`
 			Plan        string `json:"plan"`

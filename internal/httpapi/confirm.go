@@ -5,16 +5,16 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // orderAnswer is how an order stands. POST /confirm and GET /return give it.
 type orderAnswer struct {
-	OrderID  string           `json:"order_id"`
-	Status   store.OrderState `json:"status"` // open, paid, failed or cancelled
-	Product  string           `json:"product"`
-	ReturnTo string           `json:"return_to"`
+	OrderID  string          `json:"order_id"`
+	Status   book.OrderState `json:"status"` // open, paid, failed or cancelled
+	Product  string          `json:"product"`
+	ReturnTo string          `json:"return_to"`
 }
 
 // confirm serves POST /confirm: {"order_id": "ord_…"}. Dodo is asked and what
@@ -45,6 +45,6 @@ func (a *API) confirmed(ctx context.Context, who gateway.Identity, id string) (o
 	return answerOf(order), nil
 }
 
-func answerOf(order store.Order) orderAnswer {
+func answerOf(order book.Order) orderAnswer {
 	return orderAnswer{OrderID: order.ID, Status: order.State, Product: order.Product, ReturnTo: order.ReturnTo}
 }

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
@@ -106,7 +106,7 @@ func (c crash) after(t *testing.T, at place, writes int64, heal func(s *site, ac
 		t.Errorf("killed after %d writes and %d answers, told all again, it ends in\n%s\nnot in\n%s", writes, acknowledged, got, c.want)
 	}
 	for _, d := range c.deliveries {
-		if e, err := s.store.Event(t.Context(), d.id); err != nil || e.State != store.EventApplied {
+		if e, err := s.store.Event(t.Context(), d.id); err != nil || e.State != book.EventApplied {
 			t.Errorf("event %s is %s, %v", e.Type, e.State, err)
 		}
 	}

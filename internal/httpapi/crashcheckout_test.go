@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 // TestCheckoutCrashes kills the gateway's process after each change that it makes in its
@@ -84,7 +84,7 @@ func checkoutAfter(t *testing.T, at place, writes int64) (answered bool) {
 	if now["credits"] != json.Number("23") || len(now["pending"].([]any)) != 0 {
 		t.Errorf("after %d writes: it ends with %v", writes, now)
 	}
-	if o, err := s.store.Order(t.Context(), alice, orders[0].ID); err != nil || o.State != store.OrderPaid {
+	if o, err := s.store.Order(t.Context(), alice, orders[0].ID); err != nil || o.State != book.OrderPaid {
 		t.Errorf("after %d writes: %+v, %v", writes, o, err)
 	}
 	entries, err := s.store.Entries(t.Context(), alice, 0, 10)

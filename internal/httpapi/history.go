@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // The query of GET /history.
@@ -31,12 +31,12 @@ type historyAnswer struct {
 // purchase is an order without what leads to its checkout: what can still be
 // paid, GET /status tells.
 type purchase struct {
-	OrderID   string           `json:"order_id"`
-	Product   string           `json:"product"`
-	Quantity  int64            `json:"quantity"`
-	State     store.OrderState `json:"state"`
-	PaymentID *string          `json:"payment_id"` // of the last attempt; null: none yet
-	CreatedAt time.Time        `json:"created_at"`
+	OrderID   string          `json:"order_id"`
+	Product   string          `json:"product"`
+	Quantity  int64           `json:"quantity"`
+	State     book.OrderState `json:"state"`
+	PaymentID *string         `json:"payment_id"` // of the last attempt; null: none yet
+	CreatedAt time.Time       `json:"created_at"`
 }
 
 // entry is a line of the ledger.

@@ -11,16 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // enter makes an entry of an account by a commit that no event brought.
 func (s *site) enter(account, grant string) {
 	s.t.Helper()
-	_, err := s.store.Commit(s.t.Context(), store.Commit{
+	_, err := s.store.Commit(s.t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: grant}, State: []byte(`{}`), Cause: "evt_" + grant,
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: grant, Amount: 1}}},
 	})
@@ -67,12 +67,12 @@ func (p historyPage) seqs() []int {
 func TestHistoryOfDebt(t *testing.T) {
 	s := newSite(t, nil)
 	s.enter(alice, "a")
-	held := store.Hold{Account: alice, ID: "hold_1", By: "a test", Amount: 1, TTL: time.Hour}
+	held := book.Hold{Account: alice, ID: "hold_1", By: "a test", Amount: 1, TTL: time.Hour}
 	_, err := s.store.Hold(t.Context(), held)
 	must(t, err)
-	_, err = s.store.End(t.Context(), store.End{Account: alice, ID: held.ID, By: held.By, Captured: 1})
+	_, err = s.store.End(t.Context(), book.End{Account: alice, ID: held.ID, By: held.By, Captured: 1})
 	must(t, err)
-	_, err = s.store.Commit(t.Context(), store.Commit{
+	_, err = s.store.Commit(t.Context(), book.Commit{
 		Account: alice, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: "a"}, Version: 1, State: []byte(`{}`), Cause: "evt_b",
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: "a"}}},
 	})

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -122,7 +123,7 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 }
 
 // lookUp confirms an order for whoever has its address. own says that it is the visitor's.
-func (a *API) lookUp(ctx context.Context, id string) (order store.Order, own bool, err error) {
+func (a *API) lookUp(ctx context.Context, id string) (order book.Order, own bool, err error) {
 	if who, doubt := signedIn(ctx); doubt == nil {
 		order, err = a.gateway.Confirm(ctx, who.Account, id)
 		if !errors.Is(err, store.ErrNotFound) {
@@ -185,7 +186,7 @@ func (v visit) unknown(home string) orderPage {
 
 // orderPage is the page of an order. What only its owner may see is left out unless it is
 // the visitor's own: the balance, and the checkout, which shows whose it is.
-func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own bool) orderPage {
+func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool) orderPage {
 	// The landing place is only for those who paid: an app may take a visit there for
 	// success. Everybody else is led to the front page.
 	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: a.site.Home(order.ReturnTo)}
@@ -202,7 +203,7 @@ func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own boo
 		p.Checkout = order.CheckoutURL
 	}
 	switch order.State {
-	case store.OrderPaid:
+	case book.OrderPaid:
 		p.State, p.Checkout, p.Continue = statePaid, "", order.ReturnTo
 		p.Refresh = &refresh{Seconds: forwardWait, URL: order.ReturnTo}
 		if !own {
@@ -211,9 +212,9 @@ func (a *API) orderPage(ctx context.Context, v visit, order store.Order, own boo
 		if now, err := a.gateway.Entitlement(ctx, order.Account); err == nil {
 			p.Balance = &now.Credits
 		}
-	case store.OrderFailed:
+	case book.OrderFailed:
 		p.State = stateFailed
-	case store.OrderCancelled:
+	case book.OrderCancelled:
 		p.State = stateCancelled
 	default:
 		p.State, p.Refresh = stateProcessing, v.next(processingWaits)

@@ -10,9 +10,9 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // Refusal is the answer to a request for something that the account may not have.
@@ -28,7 +28,7 @@ type Refusal struct {
 	// Has is what the account may do instead.
 	Has entitlement.Snapshot
 	// Pending are the account's orders that wait to be paid.
-	Pending []store.Order
+	Pending []book.Order
 	// Target tells what a browser asked for, path and query as they came in, and
 	// where it goes after buying, if the site allows that. Empty, or nil: nowhere.
 	Target func(*http.Request) string
@@ -167,7 +167,7 @@ func (no Refusal) problem() Problem {
 	}
 	pending := make([]string, 0, len(no.Pending))
 	for _, o := range no.Pending {
-		if o.State == store.OrderOpen {
+		if o.State == book.OrderOpen {
 			pending = append(pending, o.ID)
 		}
 	}
@@ -205,7 +205,7 @@ func (a *API) refusalPage(r *http.Request, no Refusal, p Problem, offers []offer
 	}
 	page := refusalPage{Title: refusalTitles[p.Code], Detail: p.Detail, Code: p.Code, Forms: forms(offers, returnTo), Home: a.site.Path("/")}
 	for _, o := range no.Pending {
-		if o.State == store.OrderOpen {
+		if o.State == book.OrderOpen {
 			page.Waiting = a.base.link("/return", url.Values{orderParam: {o.ID}})
 			break
 		}

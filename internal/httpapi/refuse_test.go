@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 var broke = entitlement.Snapshot{Credits: 3, Plan: entitlement.NoPlan, Features: []string{"api"}}
@@ -124,7 +124,7 @@ func TestRefusalsOfAllKinds(t *testing.T) {
 			for _, h := range has {
 				no := httpapi.Refusal{Account: alice, Needs: need, Has: h}
 				got, _ := s.get("/app").refused(no)
-				no.Pending = []store.Order{{State: store.OrderFailed}} // which is not named, but not remembered either
+				no.Pending = []book.Order{{State: book.OrderFailed}} // which is not named, but not remembered either
 				want, _ := forgetful.get("/app").refused(no)
 				if got.Body.String() != want.Body.String() {
 					t.Errorf("needs %+v, has %+v: told %s, want %s", need, h, got.Body, want.Body)
@@ -180,7 +180,7 @@ func TestRefuseAnonymous(t *testing.T) {
 // Orders that may turn out to be paid are named; a failed attempt is not one.
 func TestRefuseNamesPending(t *testing.T) {
 	s := newSite(t, nil)
-	orders := []store.Order{{ID: "ord_1", State: store.OrderFailed}, {ID: "ord_2", State: store.OrderOpen}, {ID: "ord_3", State: store.OrderOpen}}
+	orders := []book.Order{{ID: "ord_1", State: book.OrderFailed}, {ID: "ord_2", State: book.OrderOpen}, {ID: "ord_3", State: book.OrderOpen}}
 	no := httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Paid: true}, Has: broke, Pending: orders}
 	for range 2 {
 		a, _ := s.get("/app").refused(no)

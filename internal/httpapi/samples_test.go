@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // samplesDir has one payload of every event type, and awkward ones.
@@ -297,7 +297,7 @@ func (s *site) seen(account, event string) string {
 	s.t.Helper()
 	e, err := s.store.Event(s.t.Context(), event)
 	must(s.t, err)
-	if e.State == store.EventReceived {
+	if e.State == book.EventReceived {
 		s.t.Errorf("event %s is not settled", event)
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s: %s %s", s.has(account), e.State, e.Reason))

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // statusAnswer is what GET /status returns. Times are RFC 3339 in UTC, or null.
@@ -37,13 +37,13 @@ type statusAnswer struct {
 // when the last attempt was. Without a checkout_url it is paid, and what it bought is not
 // there yet.
 type pendingOrder struct {
-	OrderID     string           `json:"order_id"`
-	Product     string           `json:"product"`
-	Quantity    int64            `json:"quantity"`
-	State       store.OrderState `json:"state"`
-	CheckoutURL string           `json:"checkout_url"`
-	CreatedAt   time.Time        `json:"created_at"`
-	ExpiresAt   time.Time        `json:"expires_at"`
+	OrderID     string          `json:"order_id"`
+	Product     string          `json:"product"`
+	Quantity    int64           `json:"quantity"`
+	State       book.OrderState `json:"state"`
+	CheckoutURL string          `json:"checkout_url"`
+	CreatedAt   time.Time       `json:"created_at"`
+	ExpiresAt   time.Time       `json:"expires_at"`
 }
 
 // longestWait is the most that ?wait= means.
@@ -175,13 +175,13 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 
 // awaited adds the orders that are paid, and what they bought is not there yet. Again the
 // orders come first.
-func (a *API) awaited(ctx context.Context, account string, orders []store.Order) ([]store.Order, *gateway.View, error) {
+func (a *API) awaited(ctx context.Context, account string, orders []book.Order) ([]book.Order, *gateway.View, error) {
 	paid, err := a.gateway.Awaited(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
-	orders = slices.SortedStableFunc(slices.Values(append(paid, orders...)), func(a, b store.Order) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	orders = slices.CompactFunc(orders, func(a, b store.Order) bool { return a.ID == b.ID })
+	orders = slices.SortedStableFunc(slices.Values(append(paid, orders...)), func(a, b book.Order) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	orders = slices.CompactFunc(orders, func(a, b book.Order) bool { return a.ID == b.ID })
 	now, err := a.gateway.View(ctx, account)
 	return orders, now, err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -34,7 +35,7 @@ func sitesOnEachStore(t *testing.T, test func(t *testing.T, s *site, elsewhere s
 // enterIn grants one credit behind the site's back.
 func enterIn(t *testing.T, s store.Store, account, grant string) {
 	t.Helper()
-	_, err := s.Commit(t.Context(), store.Commit{
+	_, err := s.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: grant}, State: []byte(`{}`), Cause: "test",
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: grant, Amount: 1}}},
 	})

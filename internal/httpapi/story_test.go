@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 const day = 24 * time.Hour
@@ -275,9 +275,9 @@ func (s *site) again(t *testing.T, opened closer, account string) *site {
 	must(t, err)
 	other := s.beside(t, opened)
 	for _, o := range orders {
-		_, _, err := other.store.CreateOrder(t.Context(), o, store.Key{})
+		_, _, err := other.store.CreateOrder(t.Context(), o, book.Key{})
 		must(t, err)
-		must(t, other.store.OpenOrder(t.Context(), o, store.Key{}))
+		must(t, other.store.OpenOrder(t.Context(), o, book.Key{}))
 	}
 	return other
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 )
@@ -23,11 +24,11 @@ var (
 	// was asked may or may not have happened; repeating it is safe.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrNotFound: there is no such order or event.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = book.ErrNotFound
 	// ErrConflict: the object or order changed since the caller read it. Read it again.
-	ErrConflict = errors.New("changed meanwhile")
-	// ErrTooManyOrders: the account has [MaxOpenOrders] open orders.
-	ErrTooManyOrders = errors.New("too many open orders")
+	ErrConflict = book.ErrConflict
+	// ErrTooManyOrders: the account has [book.MaxOpenOrders] open orders.
+	ErrTooManyOrders = book.ErrTooManyOrders
 )
 
 // Store keeps accounts, objects, orders and the journal. Its methods may be
@@ -55,19 +56,19 @@ type Accounts interface {
 	Account(ctx context.Context, account string) (entitlement.Account, error)
 	// Object reads the merged state of an object of the account, and its
 	// version. An object that was never written has version 0 and no state.
-	Object(ctx context.Context, account string, ref entitlement.Ref) (Object, error)
+	Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error)
 	// Commit writes an object's new state with everything that follows from it,
 	// in one atomic step.
 	//
 	// It returns ErrConflict when the object's version is not c.Version, so a
 	// repeat of a commit that went through is a conflict; and ledger.ErrRange
 	// when a grant or the balance would leave its range. Both change nothing.
-	Commit(ctx context.Context, c Commit) (Committed, error)
+	Commit(ctx context.Context, c book.Commit) (book.Committed, error)
 	// SignUp is Account for a visitor who may be new: when the account's ledger has
 	// no entry and c.Object was never written, it first does what Commit of c, by
 	// version 0 and without an Order and a Settle, does; that and the look before are
 	// one step. A repeat finds the object written, so it reads.
-	SignUp(ctx context.Context, c Commit) (entitlement.Account, error)
+	SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error)
 	// Entries reads up to limit entries of the account's ledger with a number
 	// above after, oldest first. No more than 1,000 are returned.
 	Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error)
@@ -76,55 +77,6 @@ type Accounts interface {
 	// is added meanwhile has higher numbers, so pages neither overlap nor miss
 	// anything.
 	EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error)
-}
-
-// Object is the merged state of one object. State is JSON that the store does
-// not look into.
-type Object struct {
-	Version int64 // 1 after the first commit, then one more for each
-	State   []byte
-}
-
-// Commit is one object's new state and what it gives.
-type Commit struct {
-	Account string
-	Object  entitlement.Ref
-	Version int64  // the version that State was computed from
-	State   []byte // becomes version Version+1
-	Effect  entitlement.Effect
-	// Policy says what becomes of credits that are taken back and are spent
-	// already; empty is [ledger.PolicyDebt].
-	Policy ledger.Policy
-	Cause  string // for the entries: the event's id, or the use case's name
-	// Order, when not nil, moves one of the account's orders along. An order
-	// that the store does not have is passed over; one that is paid stays paid.
-	Order *OrderResult
-	// Settle, when not nil, settles the event that the state comes from as
-	// [Journal.Settle] does, in a final state: in the same step, or right behind it
-	// where the two cannot be written together. What is not committed is not settled;
-	// an error of the settling says nothing about the commit.
-	Settle *Settlement
-}
-
-// Settlement is what becomes of an event.
-type Settlement struct {
-	Event     Event
-	Retention Retention
-}
-
-// Committed is what a commit did.
-type Committed struct {
-	Entries []ledger.Entry // that it added
-	// Waiting says whether events may be parked under the object. None is missed
-	// that was parked before the commit began.
-	Waiting bool
-}
-
-// OrderResult is what became of an order.
-type OrderResult struct {
-	ID        string
-	State     OrderState
-	PaymentID string
 }
 
 // Owners binds things at Dodo to accounts.
@@ -136,81 +88,6 @@ type Owners interface {
 	Owner(ctx context.Context, ref entitlement.Ref) (account string, err error)
 }
 
-// OrderState is how far an order has come.
-type OrderState string
-
-// The order states. An order is open until a payment says otherwise; failed and
-// cancelled describe the last attempt, after which the customer may try again.
-const (
-	OrderOpen      OrderState = "open"
-	OrderPaid      OrderState = "paid"
-	OrderFailed    OrderState = "failed"
-	OrderCancelled OrderState = "cancelled"
-)
-
-// Order is our record of one wish to buy.
-type Order struct {
-	ID        string                       `json:"id"` // unguessable
-	Account   string                       `json:"account"`
-	Product   string                       `json:"product"` // the catalog's name
-	Quantity  int64                        `json:"quantity"`
-	Terms     map[string]entitlement.Terms `json:"terms"` // by Dodo product id, as promised when it was made
-	ReturnTo  string                       `json:"return_to"`
-	Email     string                       `json:"email,omitempty"` // verified by the site's login, else empty
-	State     OrderState                   `json:"state"`
-	CreatedAt time.Time                    `json:"created_at"` // by the store's clock
-	ExpiresAt time.Time                    `json:"expires_at"` // of the checkout session, or of the wait for it
-	// Known once the session exists:
-	SessionID   string `json:"session_id,omitempty"`
-	CheckoutURL string `json:"checkout_url,omitempty"`
-	// Known once a payment was made for it:
-	PaymentID string `json:"payment_id,omitempty"`
-}
-
-// Ended reports whether the order can no longer be paid, and was not.
-func (o Order) Ended(now time.Time) bool {
-	return o.State != OrderPaid && !now.Before(o.ExpiresAt)
-}
-
-// MaxOpenOrders is how many unpaid, unexpired orders an account may have.
-const MaxOpenOrders = 50
-
-// MaxPurchases is how many of its newest orders an account is shown.
-const MaxPurchases = 100
-
-// Key is the idempotency key of a request that makes an order.
-type Key struct {
-	// Hash names the key within the account; empty when the caller sent none.
-	Hash string
-	// Fingerprint is a digest of what was asked.
-	Fingerprint string
-	// Lease is how long the caller may take before another may take over.
-	Lease time.Duration
-	// Keep is how long a finished key is remembered.
-	Keep time.Duration
-	// Ended is the id of an order that has [Order.Ended], or empty. A finished key
-	// that leads to it is free.
-	Ended string
-}
-
-// Start is how CreateOrder began.
-type Start string
-
-// The ways to begin.
-const (
-	// Created: the order is new and the caller must open or drop it.
-	Created Start = "created"
-	// Resumed: an earlier caller with this key did not finish in its lease. The
-	// order returned is that caller's; this caller must open or drop it.
-	Resumed Start = "resumed"
-	// Replayed: the key is finished, the order returned is its result.
-	Replayed Start = "replayed"
-	// Running: the key is in use by a caller whose lease has not run out.
-	Running Start = "running"
-	// Mismatched: the key was used for something else.
-	Mismatched Start = "mismatched"
-)
-
 // Orders keeps orders with their idempotency keys. Unpaid orders are forgotten
 // at least 30 days after their expiry; paid ones never are.
 type Orders interface {
@@ -219,55 +96,28 @@ type Orders interface {
 	// orders (ErrTooManyOrders) and storing are one step. A repeat with the same
 	// order id is answered like the first. Running comes without an order, and
 	// Mismatched only with that of a finished key.
-	CreateOrder(ctx context.Context, o Order, key Key) (Order, Start, error)
+	CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error)
 	// OpenOrder stores the session of an order, with its expiry where that is
 	// set, and finishes its key. An order that has a session keeps it: ErrConflict
 	// when that is another one. What Claim does for the session and the account is
 	// done too: in the same step, or right before where the two cannot be written
 	// together. It returns ErrNotFound when the order was dropped. The session is
 	// claimed all the same in both cases.
-	OpenOrder(ctx context.Context, o Order, key Key) error
+	OpenOrder(ctx context.Context, o book.Order, key book.Key) error
 	// DropOrder forgets an order without a session and its key, so that the key
 	// can be used again. Dropping what is not there does nothing; a paid order
 	// stays.
-	DropOrder(ctx context.Context, o Order, key Key) error
+	DropOrder(ctx context.Context, o book.Order, key book.Key) error
 	// Order reads one of the account's orders, or ErrNotFound.
-	Order(ctx context.Context, account, id string) (Order, error)
+	Order(ctx context.Context, account, id string) (book.Order, error)
 	// OpenOrders reads the account's orders that have a session, are not paid
-	// and have not expired, newest first, at most [MaxOpenOrders].
-	OpenOrders(ctx context.Context, account string) ([]Order, error)
+	// and have not expired, newest first, at most [book.MaxOpenOrders].
+	OpenOrders(ctx context.Context, account string) ([]book.Order, error)
 	// Purchases reads the account's orders that are open in the sense of
 	// OpenOrders, and those that are paid, failed or cancelled, with a session
-	// or without, expired or not: newest first, at most [MaxPurchases]. A
+	// or without, expired or not: newest first, at most [book.MaxPurchases]. A
 	// checkout that nobody tried to pay is gone from it when it has expired.
-	Purchases(ctx context.Context, account string) ([]Order, error)
-}
-
-// EventState is what became of an event.
-type EventState string
-
-// The event states.
-const (
-	EventReceived EventState = "received" // stored, not applied yet
-	EventApplied  EventState = "applied"  // folded; it may have changed nothing
-	EventIgnored  EventState = "ignored"  // of a type without an effect
-	EventParked   EventState = "parked"   // about money, could not be applied yet
-)
-
-// Final reports whether nothing more is to be done about an event.
-func (s EventState) Final() bool { return s == EventApplied || s == EventIgnored }
-
-// Event is one webhook delivery's content, named by its webhook-id.
-type Event struct {
-	ID         string     `json:"id"`
-	Type       string     `json:"type"`
-	Body       []byte     `json:"body"` // exactly as received, the newest delivery's, unless a [Retention] replaced it
-	State      EventState `json:"state"`
-	Reason     string     `json:"reason,omitempty"`  // why it is parked
-	Object     string     `json:"object,omitempty"`  // the object that it speaks about ([entitlement.Ref.String])
-	Account    string     `json:"account,omitempty"` // the account that it was applied to
-	ReceivedAt time.Time  `json:"received_at"`       // of the first delivery, by the store's clock
-	Deliveries int64      `json:"deliveries"`        // how many times it was recorded
+	Purchases(ctx context.Context, account string) ([]book.Order, error)
 }
 
 // Binding says whose an object is to be.
@@ -275,47 +125,14 @@ type Binding struct {
 	Object  entitlement.Ref
 	Account string
 	Order   string // the id of one of the account's orders
-	// Guess, unless it is nil, computes what follows if all is as it mostly is; nil where
-	// that cannot be said. A store calls it at most once, if it makes use of it.
-	Guess func() *Guess
-}
-
-// Guess is a commit that was made before anything was read. It may be done in the same step
-// as the binding where its event is new, its object is the account's and new, and its order
-// is open and promised the terms. A store may also leave it to Commit, which does the same,
-// as it leaves one that Commit would refuse. A repeat after it was done finds the object as
-// it is then.
-type Guess struct {
-	Commit Commit // of version 0, with an order that is paid by it and an event that it settles
-	Terms  map[string]entitlement.Terms
 }
 
 // Bound is whose an object is.
 type Bound struct {
-	Account string // the one that it was claimed for, or the one that had it before
-	Object  Object // as that account has it
-	Order   *Order // nil when there is no such order, or another account has the object
-	// Committed is what the guess did; nil when it was not done. Object is what was there
-	// before: nothing.
-	Committed *Committed
+	Account string      // the one that it was claimed for, or the one that had it before
+	Object  book.Object // as that account has it
+	Order   *book.Order // nil when there is no such order, or another account has the object
 }
-
-// Retention says what is kept of an event in a final state, and for how long. An
-// event in another state waits to be applied: it is kept as it is, for ever.
-type Retention struct {
-	// Keep is how long after its receipt the event is forgotten, but not within
-	// [Linger] of being delivered or settled; 0 keeps it for ever.
-	Keep time.Duration
-	// Body, unless it is empty, replaces the stored body, if that is the one of
-	// the delivery that is settled: if the event was delivered again since, what
-	// came last stays until that delivery is settled.
-	Body []byte
-}
-
-// Linger is how long an event is kept at the least after it was delivered or
-// settled, however old it is: so that whoever is at work on it finds it, and an
-// event that waited for long can still be looked at when it was applied.
-const Linger = 24 * time.Hour
 
 // Journal keeps every authentic event, so that nothing acknowledged is lost.
 type Journal interface {
@@ -323,12 +140,11 @@ type Journal interface {
 	// newer body and one more delivery are stored and the rest is left as it
 	// is. The event as it is stored now is returned. An event that was forgotten
 	// is new.
-	Record(ctx context.Context, e Event) (Event, error)
+	Record(ctx context.Context, e book.Event) (book.Event, error)
 	// Receive is Record of e together with Claim of b.Object for b.Account, and
 	// what Object and Order then read: the steps that the usual event takes first,
-	// as one. When it fails, any of them may have been done. What is read is as it was
-	// before the guess was done; the event is as it is then.
-	Receive(ctx context.Context, e Event, b Binding) (Event, Bound, error)
+	// as one. When it fails, any of them may have been done.
+	Receive(ctx context.Context, e book.Event, b Binding) (book.Event, Bound, error)
 	// Settle notes what became of the delivery e, as Record or a reading method
 	// returned it: the event's State, Reason, Object and Account, and how long it
 	// is kept from now on. A final state is noted of the last delivery only: when the
@@ -337,17 +153,17 @@ type Journal interface {
 	// Parked events can be found by Parked and ParkedEvents
 	// until they are settled otherwise. It returns ErrNotFound for an id that was
 	// never recorded, or is forgotten.
-	Settle(ctx context.Context, e Event, r Retention) error
+	Settle(ctx context.Context, e book.Event, r book.Retention) error
 	// Parked reads the events parked under an object, at most 100, oldest first.
-	Parked(ctx context.Context, object string) ([]Event, error)
+	Parked(ctx context.Context, object string) ([]book.Event, error)
 	// ParkedEvents reads all parked events page by page, up to limit of them and
 	// no more than 100, in order of receipt and then of their ids. after is "" for
 	// the first page and then the next of the page before, which is "" when there
 	// are no more. What is parked during the whole of it is read exactly once,
 	// whatever is parked or settled meanwhile.
-	ParkedEvents(ctx context.Context, after string, limit int) (events []Event, next string, err error)
+	ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error)
 	// Event reads one event, or ErrNotFound.
-	Event(ctx context.Context, id string) (Event, error)
+	Event(ctx context.Context, id string) (book.Event, error)
 }
 
 // Marks keeps how far background work has come.

@@ -213,14 +213,6 @@ func (c *Cache) current(account string, now time.Time) *View {
 	return nil
 }
 
-// Token is that of the account as it is remembered, if that counts; else nil.
-func (c *Cache) Token(account string) any {
-	if e, ok := c.entries.GetIfPresent(account); ok && c.counts(e) {
-		return e.token
-	}
-	return nil
-}
-
 // Remembered is what the account was last known to be, for as long as it may be shown
 // without the store, which is not asked; nil is nothing.
 func (c *Cache) Remembered(account string) *View { return c.remembered(account, c.Clock()) }

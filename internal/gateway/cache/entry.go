@@ -18,7 +18,6 @@ type entry struct {
 	// standings are those of the account, and were right at standingsRev.
 	standings    map[string]entitlement.Standing
 	standingsRev int64
-	token        any       // of the account; see [entitlement.Account]
 	life         int64     // in which the reading began; 0 is none
 	from         time.Time // when it was read
 
@@ -40,7 +39,7 @@ type step struct {
 func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *entry {
 	now := c.Clock().Round(0) // without the monotonic clock: what counts is the one that plans end by
 	e := &entry{
-		rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, token: a.Token, life: life, from: now, heard: a.Rev, known: now,
+		rev: a.Rev, standings: a.Standings, standingsRev: a.Rev, life: life, from: now, heard: a.Rev, known: now,
 	}
 	a.Grace, a.UnansweredGrace = c.Grace, c.UnansweredGrace
 	end := now.Add(remember + c.MaxStale)
@@ -65,7 +64,7 @@ func (c *Cache) newEntry(account string, a entitlement.Account, life int64) *ent
 // before notes it where nobody sees it. The caller holds the lock.
 func (e *entry) unsettled() *entry {
 	next := &entry{
-		step: e.step, rev: e.rev, standings: e.standings, standingsRev: e.standingsRev, token: e.token, life: e.life, from: e.from,
+		step: e.step, rev: e.rev, standings: e.standings, standingsRev: e.standingsRev, life: e.life, from: e.from,
 		heard: e.heard, known: e.known,
 	}
 	next.outdated.Store(e.outdated.Load())

@@ -10,6 +10,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -24,7 +25,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	if err := record.CheckAccount(account); err != nil {
 		return entitlement.Account{}, err
 	}
-	a := entitlement.Account{Standings: make(map[string]entitlement.Standing)}
+	var a entitlement.Account
 	s.holds.mu.Lock() // until the reader has begun, so that both are of one instant
 	unlock := sync.OnceFunc(s.holds.mu.Unlock)
 	defer unlock()
@@ -32,12 +33,14 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		held := s.holds.cut(account)
 		unlock()
 		b := accountOf(tx, account)
-		var err error
-		if a.Rev, a.StandingsRev, a.Ledger, err = readLedger(b); err != nil {
+		var kept book.Kept
+		if err := readKept(b, &kept); err != nil {
 			return err
 		}
-		a.Rev, a.HeldUntil = held.show(a.Rev, &a.Ledger, s.now())
-		return b.scan(kindStanding, func(name, value []byte) error {
+		held.show(&kept, s.now())
+		a = shown(kept)
+		a.Standings = make(map[string]entitlement.Standing)
+		return b.scan(kindStanding, func(name, value []byte) (err error) {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))
 			return damaged(err)
 		})
@@ -49,11 +52,11 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 }
 
 // Object implements [store.Accounts].
-func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref) (store.Object, error) {
+func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error) {
 	if err := errors.Join(record.CheckAccount(account), record.CheckRef(ref)); err != nil {
-		return store.Object{}, err
+		return book.Object{}, err
 	}
-	var o store.Object
+	var o book.Object
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		o = parseObject(accountOf(tx, account).get(kindObject, ref.String()))
 		return nil
@@ -61,17 +64,17 @@ func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref)
 	return o, err
 }
 
-func parseObject(b []byte) store.Object {
+func parseObject(b []byte) book.Object {
 	if len(b) < 8 {
-		return store.Object{}
+		return book.Object{}
 	}
-	return store.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
+	return book.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
 }
 
 // SignUp implements [store.Accounts].
-func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account, error) {
+func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
 	c.Version, c.Order, c.Settle = 0, nil, nil
-	w, err := newCommit(c)
+	c, err := ownCommit(c)
 	if err != nil {
 		return entitlement.Account{}, err
 	}
@@ -79,164 +82,66 @@ func (s *Store) SignUp(ctx context.Context, c store.Commit) (entitlement.Account
 	if err != nil || a.Ledger.Seq > 0 {
 		return a, err
 	}
-	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error {
-		_, _, now, err := readLedger(accountOf(tx, w.Account))
-		if err == nil && now.Seq > 0 {
-			err = store.ErrConflict
-		}
-		if err != nil {
-			return err
-		}
-		return s.apply(tx, w)
+	err = s.update(ctx, len(c.State), func(tx *bolt.Tx) error {
+		_, err := s.decide(tx, c.Account, func(b *book.Book) error { return b.SignUp(c) })
+		return err
 	})
-	if err != nil && !errors.Is(err, store.ErrConflict) {
+	if err != nil {
 		return entitlement.Account{}, err
 	}
 	return s.Account(ctx, c.Account)
 }
 
 // Commit implements [store.Accounts].
-func (s *Store) Commit(ctx context.Context, c store.Commit) (store.Committed, error) {
-	w, err := newCommit(c)
+func (s *Store) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
+	c, err := ownCommit(c)
 	if err != nil {
-		return store.Committed{}, err
+		return book.Committed{}, err
 	}
-	err = s.update(ctx, len(w.object), func(tx *bolt.Tx) error { return s.apply(tx, w) })
+	var done book.Committed
+	err = s.update(ctx, len(c.State), func(tx *bolt.Tx) error {
+		var settled event
+		_, err := s.decide(tx, c.Account, func(b *book.Book) (err error) {
+			if done.Entries, err = b.Commit(c); err == nil && c.Settle != nil {
+				settled, err = s.readEvent(tx, c.Settle.Event.ID)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("commit %s: %w", c.Object, err)
+		}
+		if done.Waiting = anyParked(tx, c.Object); c.Settle == nil {
+			return nil
+		}
+		return s.settle(tx, settled, c.Settle.Event, c.Settle.Retention)
+	})
 	if err != nil {
-		return store.Committed{}, err
+		return book.Committed{}, err
 	}
-	return w.done, nil
+	return done, nil
 }
 
-func newCommit(c store.Commit) (*commit, error) {
+// ownCommit refuses what cannot be written, and copies what the caller may change while the
+// commit waits.
+func ownCommit(c book.Commit) (book.Commit, error) {
 	c, err := record.CheckCommit(c)
-	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	if err == nil {
+		_, err = record.Standing(c.Effect.Standing)
 	}
-	standing, err := record.Standing(c.Effect.Standing)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+		return c, fmt.Errorf("commit %s: %w", c.Object, err)
 	}
-	w := &commit{Commit: c, standing: standing, object: append(number(c.Version+1), c.State...)}
+	c.State = bytes.Clone(c.State)
 	if c.Order != nil {
-		w.result = *c.Order
+		order := *c.Order
+		c.Order = &order
 	}
 	if c.Settle != nil {
-		w.settles = *c.Settle
-		w.settles.Event.Body, w.settles.Retention.Body = nil, bytes.Clone(c.Settle.Retention.Body)
+		settle := *c.Settle
+		settle.Event.Body, settle.Retention.Body = nil, bytes.Clone(settle.Retention.Body)
+		c.Settle = &settle
 	}
-	return w, nil
-}
-
-// commit is a commit on its way into the file.
-type commit struct {
-	store.Commit
-	standing string
-	object   []byte
-	result   store.OrderResult
-	settles  store.Settlement
-	event    *event       // that is settled, and on its way into the file; nil: it is there
-	before   *store.Order // nil: it is not read yet
-
-	done  store.Committed
-	order []byte // as it will be; nil when it stays as it is
-}
-
-func (s *Store) apply(tx *bolt.Tx, w *commit) error {
-	b := accountOf(tx, w.Account)
-	if parseObject(b.get(kindObject, w.Object.String())).Version != w.Version {
-		return fmt.Errorf("commit %s: %w", w.Object, store.ErrConflict)
-	}
-	var known event
-	switch {
-	case w.event != nil:
-		known = *w.event
-	case w.Settle != nil:
-		var err error
-		if known, err = s.readEvent(tx, w.settles.Event.ID); err != nil {
-			return err
-		}
-	}
-	now := s.now()
-	k, err := s.readBook(b, w.Account, now, grantIDs(w.Effect.Grants))
-	if err != nil {
-		return err
-	}
-	if k.after, k.entries, err = k.before.Apply(w.Effect.Grants, w.Policy, w.Cause, now); err != nil {
-		return fmt.Errorf("commit %s: %w", w.Object, err)
-	}
-	if err := w.readOrder(b); err != nil {
-		return err
-	}
-	if b, err = accountFor(tx, w.Account); err != nil {
-		return err
-	}
-	s.turn(tx, k, true)
-	k.srev = k.rev
-	w.done = store.Committed{Entries: k.entries, Waiting: anyParked(tx, w.Object)}
-	err = errors.Join(k.save(b), w.save(b))
-	if w.Settle != nil {
-		err = errors.Join(err, s.settle(tx, known, w.settles.Event, w.settles.Retention))
-	}
-	return err
-}
-
-func grantIDs(targets []ledger.Target) []string {
-	ids := make([]string, 0, len(targets))
-	for _, t := range targets {
-		ids = append(ids, t.ID)
-		if t.Into != "" {
-			ids = append(ids, t.Into)
-		}
-	}
-	return ids
-}
-
-// readOrder reads the commit's order and moves it along.
-func (w *commit) readOrder(b bucket) error {
-	if w.Order == nil {
-		return nil
-	}
-	known := w.before
-	if known == nil {
-		var err error
-		if known, err = findOrder(b, w.Account, w.result.ID); err != nil || known == nil {
-			return err
-		}
-	}
-	if known.State == store.OrderPaid {
-		return nil
-	}
-	order := *known
-	var err error
-	order.State = w.result.State
-	if w.result.PaymentID != "" {
-		order.PaymentID = w.result.PaymentID
-	}
-	w.order, err = record.Order(order)
-	return err
-}
-
-// save writes all of a commit but its book.
-func (w *commit) save(b bucket) error {
-	errs := []error{
-		b.put(kindObject, w.Object.String(), w.object),
-		w.saveStanding(b),
-	}
-	if w.order != nil {
-		errs = append(errs, b.put(kindOrder, w.result.ID, w.order))
-		if w.result.State == store.OrderPaid {
-			errs = append(errs, b.remove(kindUnpaid, w.result.ID))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (w *commit) saveStanding(b bucket) error {
-	if w.standing == "" {
-		return b.remove(kindStanding, w.Object.String())
-	}
-	return b.put(kindStanding, w.Object.String(), []byte(w.standing))
+	return c, nil
 }
 
 // Entries implements [store.Accounts].

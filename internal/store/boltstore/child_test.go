@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -78,7 +79,7 @@ func load(path string) error {
 					return
 				}
 				fmt.Printf("commit %s %s\n", account, id)
-				if _, err := s.Record(context.Background(), store.Event{ID: id, Type: "t", Body: []byte(id)}); err != nil {
+				if _, err := s.Record(context.Background(), book.Event{ID: id, Type: "t", Body: []byte(id)}); err != nil {
 					fmt.Println("error", err)
 					return
 				}
@@ -110,7 +111,7 @@ func full(path string) error {
 	ctx := context.Background()
 	done := 0
 	for ; ; done++ {
-		_, err = s.Record(ctx, store.Event{ID: strconv.Itoa(done), Body: make([]byte, 10_000)})
+		_, err = s.Record(ctx, book.Event{ID: strconv.Itoa(done), Body: make([]byte, 10_000)})
 		if err != nil {
 			break
 		}
@@ -121,7 +122,7 @@ func full(path string) error {
 		return err
 	}
 	begin := time.Now()
-	_, err = s.Record(ctx, store.Event{ID: "small"})
+	_, err = s.Record(ctx, book.Event{ID: "small"})
 	fmt.Println("second error:", err)
 	fmt.Println("commit:", giveObject(ctx, s, "acc", "pay"))
 	fmt.Println("at once:", time.Since(begin) < 100*time.Millisecond)
@@ -164,7 +165,7 @@ func give(ctx context.Context, s store.Store, account string, n int) error {
 }
 
 func giveObject(ctx context.Context, s store.Store, account, id string) error {
-	_, err := s.Commit(ctx, store.Commit{
+	_, err := s.Commit(ctx, book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: id}, Cause: id, State: []byte(`{"id":"` + id + `"}`),
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: id, Amount: 1}}},
 	})

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
@@ -32,30 +33,32 @@ func (h *holds) cut(account string) cut {
 	return c
 }
 
-// show lays over what is held at a revision of the file, for a reader. It says
-// which revision that makes, and when the next hold runs out. Of the account, the
-// reader has every change up to that revision.
-func (c cut) show(rev int64, a *ledger.Account, now time.Time) (shown int64, until time.Time) {
+// show lays what is held over what a reader has read. Of the account, the reader has every
+// change up to the revision that this makes.
+func (c cut) show(k *book.Kept, now time.Time) {
+	k.Ledger.Holds = make(map[string]ledger.Hold)
+	read := k.Rev
 	for _, hold := range c.holds {
-		if hold.endedAt != 0 && hold.endedAt <= rev {
+		if hold.endedAt != 0 && hold.endedAt <= read {
 			continue
 		}
 		over := ledger.Hold{ID: hold.ID, ExpiresAt: hold.ExpiresAt}
 		for _, p := range hold.Parts {
 			// Less is there only while a grant that it took from is on its way
 			// into the file.
-			if n := take(a, p.Grant, p.Amount); n > 0 {
+			if n := take(k.Ledger.Grants, p.Grant, p.Amount); n > 0 {
 				over.Parts = append(over.Parts, ledger.Part{Grant: p.Grant, Amount: n})
 			}
 		}
 		if hold.Expired(now) {
-			a.Holds[hold.ID] = over
+			k.Ledger.Holds[hold.ID] = over
 		} else {
-			until = sooner(until, hold.ExpiresAt)
+			k.Next = sooner(k.Next, hold.ExpiresAt)
 		}
 	}
-	if c.writing && rev <= c.before {
-		return c.before, until
+	if c.writing && read <= c.before {
+		k.Rev = c.before
+	} else {
+		k.Rev = max(read, c.rev)
 	}
-	return max(rev, c.rev), until
 }

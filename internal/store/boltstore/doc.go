@@ -38,8 +38,8 @@
 //
 // One goroutine makes all changes. It takes the operations that are waiting,
 // runs them in one transaction and answers them when that is on disk, so that
-// the cost of an fsync is shared. An operation reads and decides before its
-// first write; what it refuses concerns it alone.
+// the cost of an fsync is shared. Package book decides; an operation reads and
+// decides before its first write, so what it refuses concerns it alone.
 //
 // An error of the disk is final for the handle: after a failed fsync, a later
 // one may succeed without the data being there. From then on every change is

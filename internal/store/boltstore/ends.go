@@ -8,7 +8,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 // An event in a final state has an end, from which on it is not read any more.
@@ -32,7 +32,7 @@ func endOf(received, now time.Time, keep time.Duration) int64 {
 	if keep <= 0 {
 		return 0
 	}
-	return max(received.Add(keep).UnixMilli(), now.Add(store.Linger).UnixMilli())
+	return max(received.Add(keep).UnixMilli(), now.Add(book.Linger).UnixMilli())
 }
 
 func endKey(ends int64, id string) []byte { return append(number(ends), id...) }
@@ -106,7 +106,7 @@ func (s *Store) adopt(tx *bolt.Tx, keep time.Duration) error {
 			break
 		}
 		last = string(k)
-		if r, err := parseEvent(v); err == nil && r.EndsAt == 0 && store.EventState(r.State).Final() {
+		if r, err := parseEvent(v); err == nil && r.EndsAt == 0 && book.EventState(r.State).Final() {
 			r.EndsAt = endOf(time.UnixMilli(r.ReceivedAt), s.now(), keep)
 			adopted[last] = r
 		}

@@ -13,6 +13,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/storetest"
@@ -36,7 +37,7 @@ func TestEnds(t *testing.T) {
 		present(t, s, "msg_1", true)
 		clock.Move(time.Millisecond)
 		present(t, s, "msg_1", false)
-		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked}, store.Retention{}); !errors.Is(err, store.ErrNotFound) {
+		if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: book.EventParked}, book.Retention{}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("settled after its end: %v", err)
 		}
 		received(t, s, "msg_1", 1)
@@ -54,8 +55,8 @@ func TestRedeliveryLingers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
 	s := open(t, path, boltstore.Options{Clock: clock.Now})
 	received(t, s, "msg_1", 1)
-	settled(t, s, "msg_1", store.EventApplied, 30*day)
-	settled(t, s, "msg_1", store.EventApplied, 90*day)
+	settled(t, s, "msg_1", book.EventApplied, 30*day)
+	settled(t, s, "msg_1", book.EventApplied, 90*day)
 	if n := count(t, path, "ends"); n != 1 {
 		t.Errorf("the event has %d ends", n)
 	}
@@ -69,8 +70,8 @@ func TestRedeliveryLingers(t *testing.T) {
 	clock.Move(time.Millisecond)
 	present(t, s, "msg_1", false)
 	received(t, s, "msg_1", 1)
-	settled(t, s, "msg_1", store.EventApplied, 90*day)
-	settled(t, s, "msg_1", store.EventParked, 90*day)
+	settled(t, s, "msg_1", book.EventApplied, 90*day)
+	settled(t, s, "msg_1", book.EventParked, 90*day)
 	if n := count(t, path, "ends"); n != 0 {
 		t.Errorf("the event waits and has %d ends", n)
 	}
@@ -92,9 +93,9 @@ func TestSweep(t *testing.T) {
 		received(t, s, id, 1)
 		switch i % 4 {
 		case 0, 1:
-			settled(t, s, id, store.EventApplied, 90*day)
+			settled(t, s, id, book.EventApplied, 90*day)
 		case 2:
-			settled(t, s, id, store.EventParked, 90*day)
+			settled(t, s, id, book.EventParked, 90*day)
 		}
 	}
 	clock.Move(90 * day)
@@ -130,10 +131,10 @@ func TestSweepFreesPages(t *testing.T) {
 	var size int64
 	for i := range 400 {
 		id := fmt.Sprint("msg_", i)
-		if _, err := s.Record(t.Context(), store.Event{ID: id, Body: body}); err != nil {
+		if _, err := s.Record(t.Context(), book.Event{ID: id, Body: body}); err != nil {
 			t.Fatal(err)
 		}
-		settled(t, s, id, store.EventApplied, 30*day)
+		settled(t, s, id, book.EventApplied, 30*day)
 		clock.Move(day)
 		if info, err := os.Stat(path); err != nil {
 			t.Fatal(err)
@@ -159,7 +160,7 @@ func TestOldFile(t *testing.T) {
 		id := fmt.Sprintf("msg_%03d", i)
 		received(t, s, id, 1)
 		if i%3 != 0 {
-			settled(t, s, id, []store.EventState{store.EventApplied, store.EventParked}[i%3-1], 90*day)
+			settled(t, s, id, []book.EventState{book.EventApplied, book.EventParked}[i%3-1], 90*day)
 		}
 	}
 	if err := s.Close(); err != nil {
@@ -170,22 +171,22 @@ func TestOldFile(t *testing.T) {
 	clock.Move(10 * day)
 	s = open(t, path, boltstore.Options{Clock: clock.Now})
 	received(t, s, "new", 1)
-	settled(t, s, "new", store.EventIgnored, 0)
+	settled(t, s, "new", book.EventIgnored, 0)
 	if n := count(t, path, "ends"); n != 0 {
 		t.Errorf("%d events have an end, and it is not known when", n)
 	}
-	settled(t, s, "new", store.EventIgnored, 90*day)
+	settled(t, s, "new", book.EventIgnored, 90*day)
 	if n := count(t, path, "ends"); n < 2 || n > 64 {
 		t.Errorf("%d events were given an end at once", n)
 	}
 	for range many/64 + 1 { // as many as it takes
-		settled(t, s, "new", store.EventIgnored, 90*day)
+		settled(t, s, "new", book.EventIgnored, 90*day)
 	}
 	if n := count(t, path, "ends"); n != many/3+1 {
 		t.Errorf("%d events have an end, want %d", n, many/3+1)
 	}
 	received(t, s, "msg_000", 2)
-	settled(t, s, "msg_000", store.EventApplied, 90*day)
+	settled(t, s, "msg_000", book.EventApplied, 90*day)
 	clock.Move(80*day - time.Millisecond)
 	present(t, s, "msg_001", true)
 	clock.Move(time.Millisecond)
@@ -249,7 +250,7 @@ func TestSettlerGone(t *testing.T) {
 	body := []byte("as it was")
 	var all sync.WaitGroup
 	all.Go(func() {
-		err := s.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied, Deliveries: 1}, store.Retention{Body: body})
+		err := s.Settle(ctx, book.Event{ID: "msg_1", State: book.EventApplied, Deliveries: 1}, book.Retention{Body: body})
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
@@ -275,15 +276,15 @@ func sweeps(t *testing.T, s store.Store) {
 
 func received(t *testing.T, s store.Store, id string, deliveries int64) {
 	t.Helper()
-	e, err := s.Record(t.Context(), store.Event{ID: id, Type: "t", Body: []byte("body")})
+	e, err := s.Record(t.Context(), book.Event{ID: id, Type: "t", Body: []byte("body")})
 	if err != nil || e.Deliveries != deliveries {
 		t.Fatalf("%s: %d deliveries, %v; want %d", id, e.Deliveries, err, deliveries)
 	}
 }
 
-func settled(t *testing.T, s store.Store, id string, state store.EventState, keep time.Duration) {
+func settled(t *testing.T, s store.Store, id string, state book.EventState, keep time.Duration) {
 	t.Helper()
-	if err := s.Settle(t.Context(), store.Event{ID: id, State: state}, store.Retention{Keep: keep}); err != nil {
+	if err := s.Settle(t.Context(), book.Event{ID: id, State: state}, book.Retention{Keep: keep}); err != nil {
 		t.Fatal(err)
 	}
 }

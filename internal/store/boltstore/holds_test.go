@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -22,7 +23,7 @@ const plenty = 1_000_000
 
 func givePlenty(t *testing.T, s store.Store, account string) {
 	t.Helper()
-	_, err := s.Commit(t.Context(), store.Commit{
+	_, err := s.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: "pay_1"}, State: []byte(`{}`),
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: "a", Amount: plenty}}},
 	})
@@ -32,9 +33,9 @@ func givePlenty(t *testing.T, s store.Store, account string) {
 }
 
 // mustHold holds for an hour.
-func mustHold(t *testing.T, s store.Store, account, id string, amount int64) store.Held {
+func mustHold(t *testing.T, s store.Store, account, id string, amount int64) book.Held {
 	t.Helper()
-	held, err := s.Hold(t.Context(), store.Hold{Account: account, ID: id, By: "me", Amount: amount, TTL: time.Hour})
+	held, err := s.Hold(t.Context(), book.Hold{Account: account, ID: id, By: "me", Amount: amount, TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestReopenHolds(t *testing.T) {
 	}
 	givePlenty(t, s, "acc")
 	mustHold(t, s, "acc", "spent", 10)
-	end := store.End{Account: "acc", ID: "spent", By: "me", Captured: 7, Keep: time.Hour, Receipt: []byte("receipt")}
+	end := book.End{Account: "acc", ID: "spent", By: "me", Captured: 7, Keep: time.Hour, Receipt: []byte("receipt")}
 	if _, err := s.End(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +68,14 @@ func TestReopenHolds(t *testing.T) {
 	if n := len(entries(t, s, "acc")); n != 2 { // and nothing is held any more
 		t.Errorf("%d entries", n)
 	}
-	if done, err := s.End(t.Context(), store.End{Account: "acc", ID: "open_1", By: "me", Captured: 1}); err != nil || done.Found {
+	if done, err := s.End(t.Context(), book.End{Account: "acc", ID: "open_1", By: "me", Captured: 1}); err != nil || done.Found {
 		t.Errorf("end of a hold that was open: %+v, %v", done, err)
 	}
-	if held := mustHold(t, s, "acc", "spent", 10); held.Outcome != store.HoldFinished || held.Captured != 7 || string(held.Receipt) != "receipt" {
+	if held := mustHold(t, s, "acc", "spent", 10); held.Outcome != book.HoldFinished || held.Captured != 7 || string(held.Receipt) != "receipt" {
 		t.Errorf("hold of what was spent: %+v", held)
 	}
 	held := mustHold(t, s, "acc", "all", plenty-7)
-	if held.Outcome != store.HoldPlaced || held.Account.Rev <= told {
+	if held.Outcome != book.HoldPlaced || held.Account.Rev <= told {
 		t.Errorf("hold of all that is left: %+v, and %d was told before", held, told)
 	}
 }
@@ -94,7 +95,7 @@ func TestHoldsAreForgotten(t *testing.T) {
 	spend := func(id string, captured int64, keep time.Duration) {
 		t.Helper()
 		mustHold(t, s, "acc", id, 1)
-		done, err := s.End(t.Context(), store.End{Account: "acc", ID: id, By: "me", Captured: captured, Keep: keep})
+		done, err := s.End(t.Context(), book.End{Account: "acc", ID: id, By: "me", Captured: captured, Keep: keep})
 		if err != nil || !done.Found {
 			t.Fatalf("end of %s: %+v, %v", id, done, err)
 		}
@@ -106,10 +107,13 @@ func TestHoldsAreForgotten(t *testing.T) {
 		spend(fmt.Sprint("released_", i), 0, time.Minute)
 	}
 	wants("at first", 0, 120, 80)
+	clock.Move(book.Recently)
+	spend("soon", 1, 0)
+	wants("a little later", 0, 1, 80)
 	for i := range 5 {
 		mustHold(t, s, "acc", fmt.Sprint("open_", i), 1)
 	}
-	wants("while some are open", 1, 120, 80)
+	wants("while some are open", 1, 1, 80)
 	clock.Move(2 * time.Hour)
 	for i := range 3 { // each clears away some of what is in the file
 		spend(fmt.Sprint("later_", i), 1, 0)
@@ -144,12 +148,12 @@ func spend(path string) error {
 
 func spendTwo(s store.Store, account, id string, stayOpen bool) error {
 	ctx := context.Background()
-	held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, By: "me", Amount: 3, TTL: time.Hour})
+	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, By: "me", Amount: 3, TTL: time.Hour})
 	if err != nil || stayOpen {
 		return err
 	}
-	done, err := s.End(ctx, store.End{Account: account, ID: id, By: "me", Captured: 2})
-	if err != nil || held.Outcome != store.HoldPlaced || !done.Found {
+	done, err := s.End(ctx, book.End{Account: account, ID: id, By: "me", Captured: 2})
+	if err != nil || held.Outcome != book.HoldPlaced || !done.Found {
 		return fmt.Errorf("%+v, %+v, %w", held, done, err)
 	}
 	fmt.Println(account, id, done.Account.Rev)
@@ -214,7 +218,7 @@ func checkSpent(t *testing.T, path string, spent map[string][]string, revs map[s
 			}
 		}
 		held := mustHold(t, s, account, "all", left)
-		if held.Outcome != store.HoldPlaced || held.Account.Rev <= revs[account] {
+		if held.Outcome != book.HoldPlaced || held.Account.Rev <= revs[account] {
 			t.Fatalf("hold of all that is left: %+v, and revision %d was told before", held, revs[account])
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
@@ -37,44 +38,44 @@ type eventRecord struct {
 
 // event is an event without its body, and its end.
 type event struct {
-	store.Event
+	book.Event
 	ends int64
 }
 
 // Record implements [store.Journal]. The time of receipt is this store's, and a
 // new event is received, whatever e says.
-func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) {
+func (s *Store) Record(ctx context.Context, e book.Event) (book.Event, error) {
 	if err := record.CheckEvent(e); err != nil {
-		return store.Event{}, fmt.Errorf("record event: %w", err)
+		return book.Event{}, fmt.Errorf("record event: %w", err)
 	}
 	e.Body = bytes.Clone(e.Body)
-	var stored store.Event
+	var stored book.Event
 	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) (err error) {
 		stored, err = s.record(tx, e)
 		return err
 	})
 	if err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
 	return stored, nil
 }
 
 // record stores one more delivery of e.
-func (s *Store) record(tx *bolt.Tx, e store.Event) (store.Event, error) {
+func (s *Store) record(tx *bolt.Tx, e book.Event) (book.Event, error) {
 	known, ends, err := s.delivered(tx, e)
 	if err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
 	return known.Event, errors.Join(saveDelivery(tx, known, ends), saveBody(tx, e))
 }
 
 // delivered is the event with one more delivery, and when it was to end before.
-func (s *Store) delivered(tx *bolt.Tx, e store.Event) (known event, ends int64, err error) {
+func (s *Store) delivered(tx *bolt.Tx, e book.Event) (known event, ends int64, err error) {
 	known, err = s.readEvent(tx, e.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		known = event{Event: e}
-		known.State, known.ReceivedAt, known.Deliveries = store.EventReceived, s.now(), 0
+		known.State, known.ReceivedAt, known.Deliveries = book.EventReceived, s.now(), 0
 	case err != nil:
 		return event{}, 0, err
 	}
@@ -82,7 +83,7 @@ func (s *Store) delivered(tx *bolt.Tx, e store.Event) (known event, ends int64, 
 	known.Deliveries++
 	ends = known.ends
 	if ends != 0 {
-		known.ends = max(ends, s.now().Add(store.Linger).UnixMilli())
+		known.ends = max(ends, s.now().Add(book.Linger).UnixMilli())
 	}
 	return known, ends, nil
 }
@@ -91,18 +92,18 @@ func saveDelivery(tx *bolt.Tx, e event, ends int64) error {
 	return errors.Join(saveEvent(tx, e), moveEnd(tx, e.ID, ends, e.ends))
 }
 
-func saveBody(tx *bolt.Tx, e store.Event) error {
+func saveBody(tx *bolt.Tx, e book.Event) error {
 	return put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body)
 }
 
 // Settle implements [store.Journal].
-func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) error {
+func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) error {
 	if err := record.CheckEvent(e); err != nil {
 		return fmt.Errorf("settle event: %w", err)
 	}
 	e.Body = nil
 	if !e.State.Final() {
-		r = store.Retention{}
+		r = book.Retention{}
 	}
 	r.Body = bytes.Clone(r.Body)
 	return s.update(ctx, len(r.Body), func(tx *bolt.Tx) error {
@@ -115,12 +116,12 @@ func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) er
 }
 
 // settle notes what became of the delivery e of the event known.
-func (s *Store) settle(tx *bolt.Tx, known event, e store.Event, r store.Retention) error {
+func (s *Store) settle(tx *bolt.Tx, known event, e book.Event, r book.Retention) error {
 	if e.State.Final() && e.Deliveries > 0 && e.Deliveries < known.Deliveries {
 		return nil
 	}
 	before := parkedKeys(known.Event)
-	parked, ends := known.State == store.EventParked, known.ends
+	parked, ends := known.State == book.EventParked, known.ends
 	known.State, known.Reason, known.Object, known.Account = e.State, e.Reason, e.Object, e.Account
 	known.ends = endOf(known.ReceivedAt, s.now(), r.Keep)
 	if err := errors.Join(saveEvent(tx, known), moveEnd(tx, e.ID, ends, known.ends)); err != nil {
@@ -139,7 +140,7 @@ func (s *Store) settle(tx *bolt.Tx, known event, e store.Event, r store.Retentio
 			}
 		}
 	}
-	if known.State == store.EventParked {
+	if known.State == book.EventParked {
 		for _, key := range parkedKeys(known.Event) {
 			if err := put(index, key, nil); err != nil {
 				return err
@@ -150,11 +151,11 @@ func (s *Store) settle(tx *bolt.Tx, known event, e store.Event, r store.Retentio
 }
 
 // Parked implements [store.Journal].
-func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error) {
+func (s *Store) Parked(ctx context.Context, object string) ([]book.Event, error) {
 	if err := record.CheckNames(object); err != nil {
 		return nil, err
 	}
-	var events []store.Event
+	var events []book.Event
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		err := scan(tx.Bucket(bucketParked).Cursor(), parkedUnder(object), func(name, _ []byte) error {
 			if len(events) == maxParked {
@@ -192,16 +193,16 @@ func anyParked(tx *bolt.Tx, object entitlement.Ref) bool {
 // under: no object's name is so long.
 var parkedAll = []byte{0xff, 0xff}
 
-func parkedKeys(e store.Event) [][]byte {
+func parkedKeys(e book.Event) [][]byte {
 	name := append(number(e.ReceivedAt.UnixMilli()), e.ID...)
 	return [][]byte{append(parkedUnder(e.Object), name...), slices.Concat(parkedAll, name)}
 }
 
 // ParkedEvents implements [store.Journal]. What it says next is the last event's
 // key.
-func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]store.Event, string, error) {
+func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]book.Event, string, error) {
 	limit = min(limit, maxParked)
-	var events []store.Event
+	var events []book.Event
 	var last []byte
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketParked).Cursor()
@@ -229,23 +230,23 @@ func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]st
 }
 
 // Event implements [store.Journal].
-func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
+func (s *Store) Event(ctx context.Context, id string) (book.Event, error) {
 	if err := record.CheckNames(id); err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
-	var e store.Event
+	var e book.Event
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		var err error
 		e, err = s.readEventAndBody(tx, id)
 		return err
 	})
 	if err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
 	return e, nil
 }
 
-func (s *Store) readEventAndBody(tx *bolt.Tx, id string) (store.Event, error) {
+func (s *Store) readEventAndBody(tx *bolt.Tx, id string) (book.Event, error) {
 	e, err := s.readEvent(tx, id)
 	e.Body = bytes.Clone(tx.Bucket(bucketBodies).Get([]byte(id)))
 	return e.Event, err
@@ -264,8 +265,8 @@ func (s *Store) readEvent(tx *bolt.Tx, id string) (event, error) {
 	if r.EndsAt != 0 && r.EndsAt <= s.now().UnixMilli() {
 		return event{}, fmt.Errorf("event: %w", store.ErrNotFound)
 	}
-	return event{ends: r.EndsAt, Event: store.Event{
-		ID: id, Type: string(r.Type), State: store.EventState(r.State), Reason: string(r.Reason),
+	return event{ends: r.EndsAt, Event: book.Event{
+		ID: id, Type: string(r.Type), State: book.EventState(r.State), Reason: string(r.Reason),
 		Object: string(r.Object), Account: string(r.Account),
 		ReceivedAt: time.UnixMilli(r.ReceivedAt).UTC(), Deliveries: r.Deliveries,
 	}}, nil

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // Holds are kept in memory: there is one process, and when it ends, so do the
@@ -21,7 +21,7 @@ type holds struct {
 	// writing are the revisions of accounts before what is on its way into the
 	// file. Who reads meanwhile has no later one, whatever else is known.
 	writing map[string]int64
-	recent  map[holdName]endedHold
+	recent  map[holdName]*book.EndedHold
 	queue   []holdName // of recent, the oldest first
 }
 
@@ -38,73 +38,54 @@ type heldAccount struct {
 }
 
 type liveHold struct {
-	ledger.Hold
-	by, fingerprint string
-	endedAt         int64 // the account's revision that its end is written under
+	*book.PlacedHold
+	endedAt int64 // the account's revision that its end is written under
 }
 
 func newHolds() *holds {
-	return &holds{accounts: make(map[string]*heldAccount), writing: make(map[string]int64), recent: make(map[holdName]endedHold)}
+	return &holds{accounts: make(map[string]*heldAccount), writing: make(map[string]int64), recent: make(map[holdName]*book.EndedHold)}
 }
 
 // of returns an account's holds; nil when there are none.
 func (h *holds) of(account string) *heldAccount { return h.accounts[account] }
 
-// layOver moves what is held from left to held, and names the holds that have
-// run out and the ones that are asked for. It says which revision that makes of
-// one of the file.
-func (h *heldAccount) layOver(a *ledger.Account, rev int64, now time.Time, asked []string) int64 {
+// layOver moves what is held from left to held, and adds the holds that have run out. k is what
+// the file has of the account.
+func (h *heldAccount) layOver(k *book.Kept, now time.Time) {
 	if h == nil {
-		return rev
+		return
 	}
-	rev = max(rev, h.rev)
+	k.Rev = max(k.Rev, h.rev)
 	for grant, n := range h.sums {
-		take(a, grant, n)
-	}
-	for _, id := range asked {
-		if hold, ok := h.live[id]; ok {
-			a.Holds[id] = hold.Hold
-		}
+		take(k.Ledger.Grants, grant, n)
 	}
 	if now.Before(h.until) {
-		return rev
+		k.Next = h.until
+		return
 	}
 	h.until = time.Time{}
 	for id, hold := range h.live {
 		h.until = sooner(h.until, hold.ExpiresAt)
-		if hold.Expired(now) {
-			a.Holds[id] = hold.Hold
-		}
-	}
-	return rev
-}
-
-// next is when the next hold runs out, or a little sooner; zero when none does.
-func (h *heldAccount) next(now time.Time) (next time.Time) {
-	if h == nil {
-		return next
-	}
-	if now.Before(h.until) {
-		return h.until
-	}
-	for _, hold := range h.live {
 		if !hold.Expired(now) {
-			next = sooner(next, hold.ExpiresAt)
+			k.Next = sooner(k.Next, hold.ExpiresAt)
+			continue
 		}
+		if k.Ledger.Holds == nil {
+			k.Ledger.Holds = make(map[string]ledger.Hold)
+		}
+		k.Ledger.Holds[id] = hold.Hold
 	}
-	return next
 }
 
 // take moves up to n of a grant from left to held, and returns how much.
-func take(a *ledger.Account, grant string, n int64) int64 {
-	g := a.Grants.At(grant)
-	n = min(n, g.Left)
-	if n == 0 {
+func take(grants ledger.Grants, grant string, n int64) int64 {
+	g := grants.Of(grant)
+	if g == nil {
 		return 0
 	}
+	n = min(n, g.Left)
 	g.Left -= n
 	g.Held += n
-	a.Grants.Put(g)
 	return n
 }
 
@@ -116,43 +97,37 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// find returns a hold that has not ended; nil when there is none.
-func (h *heldAccount) find(id string) *liveHold {
-	if h == nil {
-		return nil
-	}
-	return h.live[id]
-}
-
-// place adds the hold that a book has placed, or lets it run on.
-func (h *holds) place(k *book, of store.Hold) {
+// follow does what a book decided about the holds of its account, whose revision was before and
+// is rev now. The next decision no longer finds a hold that ended. Readers find it until they
+// read revision rev in the file, if its end is written.
+func (h *holds) follow(b *book.Book, before, rev int64, written bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	hold := k.after.Holds[of.ID]
-	held := h.accounts[k.account]
-	if held == nil {
-		held = &heldAccount{live: make(map[string]*liveHold), sums: make(map[string]int64)}
-		h.accounts[k.account] = held
+	if _, known := h.writing[b.Account]; written && !known {
+		h.writing[b.Account] = before
 	}
-	k.held, held.rev = held, k.rev
-	held.until = sooner(held.until, hold.ExpiresAt)
-	if known := held.live[of.ID]; known != nil {
-		known.ExpiresAt = hold.ExpiresAt
-		return
+	changes := b.Changes()
+	for _, row := range changes.Ends {
+		h.remember(holdName{b.Account, row.Key}, row.Value, b.Now)
 	}
-	held.live[of.ID] = &liveHold{Hold: hold, by: of.By, fingerprint: of.Fingerprint}
-	for _, p := range hold.Parts {
-		held.sums[p.Grant] += p.Amount
+	held := h.accounts[b.Account]
+	if held != nil {
+		b.Over(func(id string) { held.end(id, rev, written) })
 	}
-}
-
-// write notes that something of an account is on its way into the file, above
-// revision before.
-func (h *holds) write(account string, before int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, known := h.writing[account]; !known {
-		h.writing[account] = before
+	for _, row := range changes.Holds {
+		switch {
+		case row.Value == nil:
+			held.end(row.Key, rev, written)
+			continue
+		case held == nil:
+			held = &heldAccount{live: make(map[string]*liveHold), sums: make(map[string]int64)}
+			h.accounts[b.Account] = held
+		}
+		held.place(row.Value)
+	}
+	if held != nil && rev > before {
+		held.rev = rev
+		h.tidy(b.Account)
 	}
 }
 
@@ -161,22 +136,6 @@ func (h *holds) write(account string, before int64) {
 func (h *holds) isWriting(account string) bool {
 	_, writing := h.writing[account]
 	return writing
-}
-
-// end takes holds away from who decides; from readers too, unless their end is
-// written, and then from those who read revision rev or a later one.
-func (h *holds) end(account string, ids []string, rev int64, written bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held := h.accounts[account]
-	held.rev = rev
-	for _, hold := range held.take(ids) {
-		if written {
-			hold.endedAt = rev
-			held.ending = append(held.ending, hold)
-		}
-	}
-	h.tidy(account)
 }
 
 // forget takes away what ended at rev or before, which is in the file by now.
@@ -197,20 +156,33 @@ func (h *holds) tidy(account string) {
 	}
 }
 
-func (h *heldAccount) take(ids []string) []*liveHold {
-	var taken []*liveHold
-	for _, id := range ids {
-		hold := h.live[id]
-		delete(h.live, id)
-		for _, p := range hold.Parts {
-			if h.sums[p.Grant] -= p.Amount; h.sums[p.Grant] == 0 {
-				delete(h.sums, p.Grant)
-			}
+// place adds a hold, or lets it run on.
+func (h *heldAccount) place(hold *book.PlacedHold) {
+	h.until = sooner(h.until, hold.ExpiresAt)
+	if known := h.live[hold.ID]; known != nil {
+		known.PlacedHold = hold
+		return
+	}
+	h.live[hold.ID] = &liveHold{PlacedHold: hold}
+	for _, p := range hold.Parts {
+		h.sums[p.Grant] += p.Amount
+	}
+}
+
+// end takes a hold away. One whose end is written is kept as ending.
+func (h *heldAccount) end(id string, rev int64, written bool) {
+	hold := h.live[id]
+	delete(h.live, id)
+	for _, p := range hold.Parts {
+		if h.sums[p.Grant] -= p.Amount; h.sums[p.Grant] == 0 {
+			delete(h.sums, p.Grant)
 		}
-		taken = append(taken, hold)
 	}
 	if len(h.live) == 0 {
 		h.until = time.Time{}
 	}
-	return taken
+	if written {
+		hold.endedAt = rev
+		h.ending = append(h.ending, hold)
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -218,7 +219,7 @@ func TestReopenWithMonthsToCome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Commit(t.Context(), store.Commit{
+	_, err = s.Commit(t.Context(), book.Commit{
 		Account: "acc", Object: entitlement.Ref{Kind: entitlement.KindSubscription, ID: "s"}, State: []byte("{}"),
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: "a", Amount: 7, StartsAt: at.Add(time.Hour)}}},
 	})

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
 
@@ -26,7 +26,7 @@ func BenchmarkPair(b *testing.B) {
 	ctx := context.Background()
 	for i := range accounts {
 		grant := ledger.Target{ID: "signup", Amount: 1e9, CreatedAt: time.Now()}
-		_, err := s.Commit(ctx, store.Commit{
+		_, err := s.Commit(ctx, book.Commit{
 			Account: accountName(int64(i)), Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: "signup"},
 			State: []byte("{}"), Effect: entitlement.Effect{Grants: []ledger.Target{grant}}, Cause: "signup",
 		})
@@ -42,12 +42,12 @@ func BenchmarkPair(b *testing.B) {
 		for pb.Next() {
 			n := numbers.Add(1)
 			account, id := accountName(n%accounts), fmt.Sprintf("req_%08d", n)
-			held, err := s.Hold(ctx, store.Hold{Account: account, ID: id, By: "me", Amount: 1, TTL: time.Minute})
-			if err != nil || held.Outcome != store.HoldPlaced {
+			held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, By: "me", Amount: 1, TTL: time.Minute})
+			if err != nil || held.Outcome != book.HoldPlaced {
 				b.Errorf("hold is %q: %v", held.Outcome, err)
 				return
 			}
-			if ended, err := s.End(ctx, store.End{Account: account, ID: id, By: "me", Captured: 1}); err != nil || ended.Captured != 1 {
+			if ended, err := s.End(ctx, book.End{Account: account, ID: id, By: "me", Captured: 1}); err != nil || ended.Captured != 1 {
 				b.Errorf("end is %+v: %v", ended, err)
 				return
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
@@ -186,7 +187,7 @@ func TestCallerGone(t *testing.T) {
 	var all sync.WaitGroup
 	record := func(id string) {
 		body := []byte("as it was")
-		if _, err := s.Record(ctx, store.Event{ID: id, Body: body}); !errors.Is(err, context.Canceled) {
+		if _, err := s.Record(ctx, book.Event{ID: id, Body: body}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", id, err)
 		}
 		copy(body, "changed!!") // the caller's memory is the caller's again
@@ -239,5 +240,33 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportMetric(float64(stats.Operations)/b.Elapsed().Seconds(), "commits/s")
 			b.ReportMetric(float64(stats.Operations)/float64(stats.Transactions), "commits/fsync")
 		})
+	}
+}
+
+// TestCommitterGone: what a commit writes is what it was when it was asked for.
+func TestCommitterGone(t *testing.T) {
+	g := newGate()
+	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: g.now})
+	ctx, leave := context.WithCancel(t.Context())
+	c := formatCommit("acc", "pay_1", 0, 5)
+	c.State = []byte("as it was")
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := s.Commit(ctx, c); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	<-g.reached // it is in the middle of its work
+	leave()
+	all.Wait()
+	copy(c.State, "changed!!")
+	c.Effect.Grants[0].Amount = 7
+	close(g.open)
+	sweeps(t, s)
+	if o, err := s.Object(t.Context(), "acc", c.Object); err != nil || o.Version != 1 || string(o.State) != "as it was" {
+		t.Errorf("the object is %d, %q, %v", o.Version, o.State, err)
+	}
+	if all := entries(t, s, "acc"); len(all) != 1 || all[0].Amount != 5 {
+		t.Errorf("entries %+v", all)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -22,10 +23,9 @@ var (
 	errLongAccount = fmt.Errorf("account id is longer than %d bytes", maxAccount)
 	errLongName    = fmt.Errorf("name is longer than %d bytes", maxName)
 	errNoHold      = errors.New("hold id is empty")
-	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", store.MaxReceipt)
+	errReceipt     = fmt.Errorf("receipt is longer than %d bytes", book.MaxReceipt)
 	errNoSession   = errors.New("order has no session")
 	errNotFinal    = errors.New("event is not settled in a final state")
-	errGuess       = errors.New("guess is not about the payment of the order by its first delivery")
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
 )
 
@@ -54,7 +54,7 @@ func CheckNames(names ...string) error {
 
 // CheckCommit refuses what no store can write, and returns c with the times of
 // its targets in UTC milliseconds. The slices of the result are its own.
-func CheckCommit(c store.Commit) (store.Commit, error) {
+func CheckCommit(c book.Commit) (book.Commit, error) {
 	if err := CheckAccount(c.Account); err != nil {
 		return c, err
 	}
@@ -97,19 +97,8 @@ func CheckBinding(b store.Binding) error {
 	return errors.Join(CheckAccount(b.Account), CheckRef(b.Object), CheckNames(b.Order))
 }
 
-// CheckGuess is CheckCommit for a guess about what e binds.
-func CheckGuess(e store.Event, b store.Binding, g store.Guess) (store.Commit, error) {
-	c := g.Commit
-	if c.Version != 0 || c.Account != b.Account || c.Object != b.Object ||
-		c.Settle == nil || c.Settle.Event.ID != e.ID || c.Settle.Event.Deliveries != 1 ||
-		c.Order == nil || c.Order.ID != b.Order || c.Order.State != store.OrderPaid {
-		return c, errGuess
-	}
-	return CheckCommit(c)
-}
-
 // CheckHold refuses a hold that cannot be stored.
-func CheckHold(h store.Hold) error {
+func CheckHold(h book.Hold) error {
 	if err := checkHold(h.Account, h.ID); err != nil {
 		return err
 	}
@@ -120,14 +109,14 @@ func CheckHold(h store.Hold) error {
 }
 
 // CheckEnd refuses an end that cannot be stored.
-func CheckEnd(e store.End) error {
+func CheckEnd(e book.End) error {
 	if err := checkHold(e.Account, e.ID); err != nil {
 		return err
 	}
 	if e.Captured < 0 || e.Captured > ledger.Max {
 		return ledger.ErrRange
 	}
-	if len(e.Receipt) > store.MaxReceipt {
+	if len(e.Receipt) > book.MaxReceipt {
 		return errReceipt
 	}
 	return CheckNames(e.By)

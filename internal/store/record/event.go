@@ -3,11 +3,11 @@ package record
 import (
 	"errors"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 // CheckEvent refuses an event whose names cannot be stored.
-func CheckEvent(e store.Event) error {
+func CheckEvent(e book.Event) error {
 	if e.ID == "" {
 		return errors.New("event id is empty")
 	}

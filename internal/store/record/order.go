@@ -6,13 +6,13 @@ import (
 
 	json "github.com/go-json-experiment/json/v1"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // CheckOrder refuses an order or a key that cannot be stored, and returns the
 // order with its times in UTC milliseconds.
-func CheckOrder(o store.Order, key store.Key) (store.Order, error) {
+func CheckOrder(o book.Order, key book.Key) (book.Order, error) {
 	if err := CheckAccount(o.Account); err != nil {
 		return o, err
 	}
@@ -33,13 +33,13 @@ func CheckOrder(o store.Order, key store.Key) (store.Order, error) {
 
 // NewOrder is CheckOrder for an order that is to be made: it is open, and has
 // neither a session nor a payment.
-func NewOrder(o store.Order, key store.Key) (store.Order, error) {
-	o.State, o.SessionID, o.CheckoutURL, o.PaymentID = store.OrderOpen, "", "", ""
+func NewOrder(o book.Order, key book.Key) (book.Order, error) {
+	o.State, o.SessionID, o.CheckoutURL, o.PaymentID = book.OrderOpen, "", "", ""
 	return CheckOrder(o, key)
 }
 
 // OpenedOrder is CheckOrder for an order that has got its session, which it names.
-func OpenedOrder(o store.Order, key store.Key) (store.Order, entitlement.Ref, error) {
+func OpenedOrder(o book.Order, key book.Key) (book.Order, entitlement.Ref, error) {
 	session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
 	if o.SessionID == "" {
 		return o, session, errNoSession
@@ -50,7 +50,7 @@ func OpenedOrder(o store.Order, key store.Key) (store.Order, entitlement.Ref, er
 
 // Order writes an order as JSON, but for its id and account: they are in the
 // name that it is stored under.
-func Order(o store.Order) ([]byte, error) {
+func Order(o book.Order) ([]byte, error) {
 	o.ID, o.Account = "", ""
 	b, err := json.Marshal(&o)
 	if err != nil {
@@ -60,8 +60,8 @@ func Order(o store.Order) ([]byte, error) {
 }
 
 // ParseOrder reads what Order wrote.
-func ParseOrder(account, id string, b []byte) (store.Order, error) {
-	var o store.Order
+func ParseOrder(account, id string, b []byte) (book.Order, error) {
+	var o book.Order
 	if err := json.Unmarshal(b, &o); err != nil {
 		return o, errDamaged("order", string(b))
 	}

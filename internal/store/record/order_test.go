@@ -8,20 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-var someOrders = []store.Order{
+var someOrders = []book.Order{
 	{},
 	{
-		Product: "pack10", Quantity: 1, ReturnTo: "http://127.0.0.1/", State: store.OrderOpen,
+		Product: "pack10", Quantity: 1, ReturnTo: "http://127.0.0.1/", State: book.OrderOpen,
 		Terms:     map[string]entitlement.Terms{"pdt_1": {Credits: 10}},
 		CreatedAt: time.Date(2026, time.May, 4, 12, 0, 0, 1_000_000, time.UTC), ExpiresAt: time.Date(2026, time.May, 5, 12, 0, 0, 0, time.UTC),
 	},
 	{
-		Product: "pro", Quantity: 3, Email: "ann@example.com", State: store.OrderPaid, ReturnTo: "/?a=1&b=<2>",
+		Product: "pro", Quantity: 3, Email: "ann@example.com", State: book.OrderPaid, ReturnTo: "/?a=1&b=<2>",
 		Terms: map[string]entitlement.Terms{
 			"pdt_1": {Credits: 1 << 53, CreditsExpire: time.Hour, CreditsStay: true, Plan: "pro", Lasts: 24 * time.Hour},
 			"pdt_2": {}, "pdt_3": {Plan: "pro"}, "pdt_4": {CreditsStay: true}, "pdt_6": {CreditsMonthly: true}, "pdt_7": {Credits: 1, CreditsMonthly: true, Plan: "pro"}, "pdt_5": {Lasts: -1},
@@ -93,7 +93,7 @@ func FuzzParseOrder(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var want store.Order
+		var want book.Order
 		wantErr := json.Unmarshal(b, &want)
 		got, err := record.ParseOrder(want.Account, want.ID, b)
 		if (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {

@@ -27,11 +27,9 @@ var commands = []command{
 	{name: "PTTL", args: []string{"$key"}, scripted: true},
 
 	{name: "HSET", args: []string{"$key", "f", "v"}, scripted: true},
-	{name: "HSETNX", args: []string{"$key", "f", "v"}, scripted: true},
 	{name: "HGET", args: []string{"$key", "f"}, direct: true, scripted: true},
 	{name: "HMGET", args: []string{"$key", "f"}, direct: true, scripted: true},
 	{name: "HGETALL", args: []string{"$key"}, direct: true, scripted: true},
-	{name: "HEXISTS", args: []string{"$key", "f"}, scripted: true},
 	{name: "HDEL", args: []string{"$key", "f"}, scripted: true},
 
 	{name: "RPUSH", args: []string{"$key", "v"}, scripted: true},
@@ -42,7 +40,7 @@ var commands = []command{
 	{name: "ZREM", args: []string{"$key", "m"}, direct: true, scripted: true},
 	{name: "ZREMRANGEBYRANK", args: []string{"$key", "0", "0"}, scripted: true},
 	{name: "ZREMRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},
-	{name: "ZRANGE", args: []string{"$key", "0", "0"}, direct: true, scripted: true},
+	{name: "ZRANGE", args: []string{"$key", "0", "0"}, direct: true},
 	{name: "ZREVRANGE", args: []string{"$key", "0", "0"}, scripted: true},
 	{name: "ZRANGEBYLEX", args: []string{"$key", "-", "+"}, direct: true},
 	{name: "ZRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},

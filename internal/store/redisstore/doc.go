@@ -6,8 +6,8 @@
 // Under the prefix, with every name percent-encoded, so that no name can end a
 // key early or move it to another slot:
 //
-//	{account}:account          hash: revision, number of the last entry, debt, live grants, standings
-//	{account}:closed           hash: grants of which nothing is left or held
+//	{account}:account          hash: revision, stamp, number of the last entry, debt, open grants, standings
+//	{account}:closed           hash: the other grants
 //	{account}:entries          list: entry n is the n-th element
 //	{account}:holds            hash: the holds that have not ended
 //	{account}:expiring         sorted set: their ids by when they run out
@@ -31,15 +31,15 @@
 //
 // # Scripts
 //
-// Every change of an account is one script, in a .lua file of its own with its
-// contract above it. They are written so that a client may send them again after
-// a lost reply, which go-redis does by itself.
+// account.lua is the only script that writes an account, and it knows no rule about what is
+// kept. [Store.decide] reads the account, or takes what it remembers of it, and lets package book
+// decide. The script compares what the decision was made by (the revision, a random stamp, a
+// window of time by the server's clock, and what was taken for likely) and writes the changes, or
+// it reads everything anew, and the decision is made again. Decisions about one account that
+// wait in one gateway are made together and written together ([lines]).
 //
-// Hold and end have three ways, in the order of what they cost: known_*.lua writes what
-// the gateway decided by an account that it remembers ([known]), usual_*.lua decides for
-// an account in the usual state, and ledger.lua for any. Each leaves what it is not made
-// for to the next, before it has written anything. A commit has the last two, and receive.lua
-// takes the first of these with it where the caller guessed what is to be committed.
+// All scripts are written so that a client may send them again after a lost reply, which
+// go-redis does by itself: a stamp that is there already says that the change was written.
 //
 // # Changes
 //

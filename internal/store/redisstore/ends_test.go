@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -45,10 +46,10 @@ func ends(t *testing.T, server *redistest.Server, prefix string, left time.Durat
 	}
 }
 
-func keeps(state store.EventState, keep time.Duration) func(*testing.T, store.Store) {
+func keeps(state book.EventState, keep time.Duration) func(*testing.T, store.Store) {
 	return func(t *testing.T, s store.Store) {
 		t.Helper()
-		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: state, Object: "payment:a"}, store.Retention{Keep: keep}); err != nil {
+		if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: state, Object: "payment:a"}, book.Retention{Keep: keep}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,11 +61,11 @@ func TestServersClockEnds(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: "test:"})
 	records(1)(t, s)
-	keeps(store.EventApplied, keep90)(t, s)
+	keeps(book.EventApplied, keep90)(t, s)
 	ends(t, server, "test:", keep90)
 	received := time.Now().Add(-80 * day)
 	server.MustDo("HSET", "test:event:msg_1", "received", strconv.FormatInt(received.UnixMilli(), 10))
-	keeps(store.EventApplied, keep90)(t, s)
+	keeps(book.EventApplied, keep90)(t, s)
 	ends(t, server, "test:", 10*day)
 }
 
@@ -75,13 +76,13 @@ func TestRedeliveryLingers(t *testing.T) {
 	s := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: "test:"})
 	records(1)(t, s)
 	ends(t, server, "test:", 0)
-	keeps(store.EventApplied, keep90)(t, s)
+	keeps(book.EventApplied, keep90)(t, s)
 	records(2)(t, s)
 	ends(t, server, "test:", keep90)
 	server.MustDo("PEXPIRE", "test:event:msg_1", "60000")
 	records(3)(t, s)
 	ends(t, server, "test:", day)
-	keeps(store.EventParked, keep90)(t, s)
+	keeps(book.EventParked, keep90)(t, s)
 	records(4)(t, s)
 	ends(t, server, "test:", 0)
 }
@@ -91,8 +92,8 @@ func TestEnded(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: "test:"})
 	records(1)(t, s)
-	keeps(store.EventParked, keep90)(t, s)
-	keeps(store.EventApplied, keep90)(t, s)
+	keeps(book.EventParked, keep90)(t, s)
+	keeps(book.EventApplied, keep90)(t, s)
 	server.MustDo("PEXPIRE", "test:event:msg_1", "1")
 	eventually(t, func() error {
 		if _, err := s.Event(t.Context(), "msg_1"); !errors.Is(err, store.ErrNotFound) {
@@ -103,8 +104,8 @@ func TestEnded(t *testing.T) {
 	if keys := server.MustDo("KEYS", "*"); keys != "" {
 		t.Errorf("left are %s", keys)
 	}
-	for _, state := range []store.EventState{store.EventParked, store.EventApplied} {
-		if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: state}, store.Retention{Keep: keep90}); !errors.Is(err, store.ErrNotFound) {
+	for _, state := range []book.EventState{book.EventParked, book.EventApplied} {
+		if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: state}, book.Retention{Keep: keep90}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("settled as %s after its end: %v", state, err)
 		}
 	}
@@ -116,9 +117,9 @@ func TestEnded(t *testing.T) {
 func TestCutWhileSettlingEnds(t *testing.T) {
 	server := redistest.Start(t)
 	p := redistest.NewProxy(t, server)
-	for _, states := range [][2]store.EventState{
-		{store.EventApplied, store.EventParked}, {store.EventParked, store.EventApplied},
-		{store.EventApplied, store.EventReceived}, {store.EventReceived, store.EventIgnored},
+	for _, states := range [][2]book.EventState{
+		{book.EventApplied, book.EventParked}, {book.EventParked, book.EventApplied},
+		{book.EventApplied, book.EventReceived}, {book.EventReceived, book.EventIgnored},
 	} {
 		for requests := range 7 {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
@@ -127,7 +128,7 @@ func TestCutWhileSettlingEnds(t *testing.T) {
 			records(1)(t, direct)
 			keeps(states[0], keep90)(t, direct)
 			p.CutAfter(requests)
-			_ = s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[1], Object: "payment:a"}, store.Retention{Keep: keep90})
+			_ = s.Settle(t.Context(), book.Event{ID: "msg_1", State: states[1], Object: "payment:a"}, book.Retention{Keep: keep90})
 			p.Mend()
 			e, err := direct.Event(t.Context(), "msg_1")
 			if err != nil {

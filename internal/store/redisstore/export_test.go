@@ -43,3 +43,6 @@ func Commands() (list []Command) {
 func Judge(text string) string {
 	return [...]string{"works", "forbidden command", "forbidden key", "forbidden channel", "unknown command", "trouble"}[judgeText(text)]
 }
+
+// SetServerTime makes a store believe that it is so late by the server's clock.
+func SetServerTime(s *Store, now time.Time) { s.server.set(now) }

@@ -9,19 +9,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
 
 // holdOf is a hold of the account "acc" by the caller "me", for an hour.
-func holdOf(id string, amount int64) store.Hold {
-	return store.Hold{Account: "acc", ID: id, By: "me", Fingerprint: "f", Amount: amount, TTL: time.Hour}
+func holdOf(id string, amount int64) book.Hold {
+	return book.Hold{Account: "acc", ID: id, By: "me", Fingerprint: "f", Amount: amount, TTL: time.Hour}
 }
 
 // endOf ends such a hold.
-func endOf(id string, captured int64) store.End {
-	return store.End{Account: "acc", ID: id, By: "me", Captured: captured, Keep: time.Hour, Receipt: []byte("receipt")}
+func endOf(id string, captured int64) book.End {
+	return book.End{Account: "acc", ID: id, By: "me", Captured: captured, Keep: time.Hour, Receipt: []byte("receipt")}
 }
 
 // gives commits ten credits.
@@ -33,7 +34,7 @@ func gives(t *testing.T, s store.Store) {
 }
 
 // holds wants a hold to go so, and to leave so much.
-func holds(h store.Hold, want store.HoldOutcome, available int64) func(*testing.T, store.Store) {
+func holds(h book.Hold, want book.HoldOutcome, available int64) func(*testing.T, store.Store) {
 	return func(t *testing.T, s store.Store) {
 		t.Helper()
 		held, err := s.Hold(t.Context(), h)
@@ -69,7 +70,7 @@ func remembers(id string, captured int64) func(*testing.T, store.Store) {
 		h := holdOf(id, 1)
 		h.By = "you"
 		held, err := s.Hold(t.Context(), h)
-		if err != nil || held.Outcome != store.HoldFinished || held.Captured != captured || string(held.Receipt) != "receipt" {
+		if err != nil || held.Outcome != book.HoldFinished || held.Captured != captured || string(held.Receipt) != "receipt" {
 			t.Fatalf("hold by another: %+v, %v", held, err)
 		}
 	}
@@ -104,9 +105,9 @@ func TestTwoClients(t *testing.T) {
 			switch {
 			case err != nil:
 				t.Error(err)
-			case held.Outcome == store.HoldRefused:
+			case held.Outcome == book.HoldRefused:
 				refused.Add(1)
-			case held.Outcome == store.HoldPlaced:
+			case held.Outcome == book.HoldPlaced:
 				placed.Add(1)
 				if i%3 == 0 {
 					open.Add(1)
@@ -173,7 +174,7 @@ func TestManyLostRepliesOfHolds(t *testing.T) {
 func spendUntil(ctx context.Context, s store.Store, id string, captured int64) error {
 	err := again(func() error {
 		held, err := s.Hold(ctx, holdOf(id, 3))
-		if err == nil && held.Outcome != store.HoldPlaced {
+		if err == nil && held.Outcome != book.HoldPlaced {
 			return fmt.Errorf("hold %s: %+v", id, held)
 		}
 		return err

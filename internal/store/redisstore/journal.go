@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/record"
 )
@@ -40,11 +41,11 @@ const maxParked = 100
 
 // Record implements [store.Journal]. The time of receipt is this store's, and a
 // new event is received, whatever e says.
-func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) {
+func (s *Store) Record(ctx context.Context, e book.Event) (book.Event, error) {
 	if err := record.CheckEvent(e); err != nil {
-		return store.Event{}, fmt.Errorf("record event: %w", err)
+		return book.Event{}, fmt.Errorf("record event: %w", err)
 	}
-	var stored store.Event
+	var stored book.Event
 	err := s.ask(ctx, "record event", func() error {
 		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e), bodyOf(e))
 		if err == nil {
@@ -59,39 +60,39 @@ func (s *Store) Record(ctx context.Context, e store.Event) (store.Event, error) 
 	return stored, err
 }
 
-func (s *Store) recordArgs(e store.Event) []string { return s.appendRecord(nil, e) }
+func (s *Store) recordArgs(e book.Event) []string { return s.appendRecord(nil, e) }
 
-func (s *Store) appendRecord(args []string, e store.Event) []string {
+func (s *Store) appendRecord(args []string, e book.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
 	return append(args, s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger)
 }
 
-var linger = millis(store.Linger)
+var linger = millis(book.Linger)
 
 // bodyOf is the argument that recordArgs leaves out.
-func bodyOf(e store.Event) blob { return blob{2, e.Body} }
+func bodyOf(e book.Event) blob { return blob{2, e.Body} }
 
-// recordedFields is how much recorded.lua says.
+// recordedFields is how much record.lua says.
 const recordedFields = 7
 
-// recorded is e as recorded.lua says that it is stored now.
-func recorded(e store.Event, reply []string) (store.Event, error) {
+// recorded is e as record.lua says that it is stored now.
+func recorded(e book.Event, reply []string) (book.Event, error) {
 	var err error
-	e.Type, e.State, e.Reason, e.Object, e.Account = reply[0], store.EventState(reply[1]), reply[2], reply[3], reply[4]
+	e.Type, e.State, e.Reason, e.Object, e.Account = reply[0], book.EventState(reply[1]), reply[2], reply[3], reply[4]
 	e.ReceivedAt, e.Deliveries, err = parseReceipt(reply[5], reply[6])
 	return e, err
 }
 
 // Settle implements [store.Journal].
-func (s *Store) Settle(ctx context.Context, e store.Event, r store.Retention) error {
+func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) error {
 	if err := record.CheckEvent(e); err != nil {
 		return fmt.Errorf("settle event: %w", err)
 	}
 	if !e.State.Final() {
-		r = store.Retention{}
+		r = book.Retention{}
 	}
-	if e.State == store.EventParked {
+	if e.State == book.EventParked {
 		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.park(ctx, e) })
 	}
 	return s.ask(ctx, "settle event", func() error {
@@ -108,7 +109,7 @@ func (s *Store) unpark(ctx context.Context, id string, was place) error {
 	return s.do(ctx, "settle event", func(ctx context.Context) error { return s.unindex(ctx, id, was, true) })
 }
 
-func (s *Store) park(ctx context.Context, e store.Event) error {
+func (s *Store) park(ctx context.Context, e book.Event) error {
 	received, err := s.client.HGet(ctx, s.eventKey(e.ID), "received").Int64()
 	if errors.Is(err, redis.Nil) {
 		return fmt.Errorf("settle event: %w", store.ErrNotFound)
@@ -119,7 +120,7 @@ func (s *Store) park(ctx context.Context, e store.Event) error {
 	if err := s.index(ctx, e.ID, e.Object, received, true); err != nil {
 		return err
 	}
-	under, err := s.settle(ctx, e, store.Retention{})
+	under, err := s.settle(ctx, e, book.Retention{})
 	if err != nil {
 		return err
 	}
@@ -162,33 +163,39 @@ type place struct {
 
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was or when somebody else has to say what became of it.
-func (s *Store) settle(ctx context.Context, e store.Event, r store.Retention) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, append(settleArgs(e, r), s.now()))
-	if err == nil {
-		reply, err = unpacked(reply, 1)
-	}
+func (s *Store) settle(ctx context.Context, e book.Event, r book.Retention) (under *place, err error) {
+	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r))
 	if err != nil {
 		return nil, err
 	}
-	if reply[0] == "missing" {
-		return nil, fmt.Errorf("settle event: %w", store.ErrNotFound)
-	}
-	if reply[0] == "delivered since" {
-		return nil, nil
-	}
-	if len(reply) < 3 {
-		return nil, errReply(reply)
-	}
-	return parsePlace(reply[1], reply[2])
+	under, _, err = settled(reply)
+	return under, err
 }
 
-// settleArgs are what settled.lua takes.
-func settleArgs(e store.Event, r store.Retention) []string { return appendSettle(nil, e, r) }
+// settled reads what settle.lua says; done is false where it waits for a commit.
+func settled(reply []string) (under *place, done bool, err error) {
+	if reply, err = unpacked(reply, 1); err != nil {
+		return nil, false, err
+	}
+	switch {
+	case reply[0] == "not committed":
+		return nil, false, nil
+	case reply[0] == "missing":
+		return nil, false, fmt.Errorf("settle event: %w", store.ErrNotFound)
+	case reply[0] == "delivered since":
+		return nil, true, nil
+	case len(reply) < 3:
+		return nil, false, errReply(reply)
+	}
+	under, err = parsePlace(reply[1], reply[2])
+	return under, true, err
+}
 
-func appendSettle(args []string, e store.Event, r store.Retention) []string {
-	return append(args,
-		string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
-	)
+// settleArgs are what settle.lua takes.
+func (s *Store) settleArgs(e book.Event, r book.Retention) []string {
+	return []string{
+		s.now(), string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
+	}
 }
 
 // parsePlace reads where an event was parked, nil when it never was.
@@ -217,7 +224,7 @@ func (s *Store) unindex(ctx context.Context, id string, was place, all bool) err
 		return err
 	}
 	now, err := s.client.HMGet(ctx, s.eventKey(id), "state", "object").Result()
-	if err != nil || now[0] != string(store.EventParked) {
+	if err != nil || now[0] != string(book.EventParked) {
 		return err
 	}
 	object, _ := now[1].(string)
@@ -228,11 +235,11 @@ func (s *Store) unindex(ctx context.Context, id string, was place, all bool) err
 }
 
 // Parked implements [store.Journal].
-func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error) {
+func (s *Store) Parked(ctx context.Context, object string) ([]book.Event, error) {
 	if err := record.CheckNames(object); err != nil {
 		return nil, err
 	}
-	var events []store.Event
+	var events []book.Event
 	err := s.do(ctx, "read parked events", func(ctx context.Context) error {
 		for from := int64(0); ; from += maxParked {
 			ids, err := s.client.ZRange(ctx, s.parkedKey(object), from, from+maxParked-1).Result()
@@ -244,7 +251,7 @@ func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error
 				return err
 			}
 			for i, fields := range found {
-				if fields["state"] != string(store.EventParked) || fields["object"] != object {
+				if fields["state"] != string(book.EventParked) || fields["object"] != object {
 					continue
 				}
 				e, err := parseEvent(ids[i], fields)
@@ -265,7 +272,7 @@ func (s *Store) Parked(ctx context.Context, object string) ([]store.Event, error
 
 // ParkedEvents implements [store.Journal]. What it says next is the last event's
 // name in the index of all.
-func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (events []store.Event, next string, err error) {
+func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
 	limit = min(limit, maxParked)
 	err = s.do(ctx, "read parked events", func(ctx context.Context) error {
 		for len(events) < limit {
@@ -283,7 +290,7 @@ func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (even
 				return err
 			}
 			for i, fields := range found {
-				if after = names[i]; fields["state"] != string(store.EventParked) {
+				if after = names[i]; fields["state"] != string(book.EventParked) {
 					continue
 				}
 				e, err := parseEvent(idOfParked(after), fields)
@@ -304,11 +311,11 @@ func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (even
 }
 
 // Event implements [store.Journal].
-func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
+func (s *Store) Event(ctx context.Context, id string) (book.Event, error) {
 	if err := record.CheckNames(id); err != nil {
-		return store.Event{}, err
+		return book.Event{}, err
 	}
-	var e store.Event
+	var e book.Event
 	err := s.do(ctx, "read event", func(ctx context.Context) error {
 		fields, err := s.client.HGetAll(ctx, s.eventKey(id)).Result()
 		if err != nil {
@@ -323,9 +330,9 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 	return e, err
 }
 
-func parseEvent(id string, fields map[string]string) (store.Event, error) {
-	e := store.Event{
-		ID: id, Type: fields["type"], Body: []byte(fields["body"]), State: store.EventState(fields["state"]),
+func parseEvent(id string, fields map[string]string) (book.Event, error) {
+	e := book.Event{
+		ID: id, Type: fields["type"], Body: []byte(fields["body"]), State: book.EventState(fields["state"]),
 		Reason: fields["reason"], Object: fields["object"], Account: fields["account"],
 	}
 	var err error

@@ -7,34 +7,35 @@ import (
 )
 
 // accountKeys names the keys of one account. They share a hash tag.
-type accountKeys string
+type accountKeys struct {
+	base                                      string
+	account, holds, expiring, entries, closed string
+}
 
 func (s *Store) keysOf(account string) accountKeys {
-	return accountKeys(s.prefix + "{" + escape(account) + "}:")
-}
-
-func (k accountKeys) entries() string { return string(k) + "entries" }
-
-// ledgerKeys are the ends of the first keys of every script about credits, see ledger.lua.
-var ledgerKeys = [...]string{"account", "closed", "entries", "holds", "expiring"}
-
-func (k accountKeys) ledger() []string {
-	w := newWords()
-	for _, name := range ledgerKeys {
-		w = w.joined(string(k), name)
+	base := s.prefix + "{" + escape(account) + "}:"
+	all := base + "account" + base + "holds" + base + "expiring" + base + "entries" + base + "closed"
+	k := accountKeys{base: base}
+	for _, key := range []struct {
+		to   *string
+		name string
+	}{{&k.account, "account"}, {&k.holds, "holds"}, {&k.expiring, "expiring"}, {&k.entries, "entries"}, {&k.closed, "closed"}} {
+		n := len(base) + len(key.name)
+		*key.to, all = all[:n], all[n:]
 	}
-	return w.texts()
+	return k
 }
-func (k accountKeys) ended(id string) string { return string(k) + "ended:" + escape(id) }
-func (k accountKeys) unpaid() string         { return string(k) + "unpaid" }
-func (k accountKeys) paid() string           { return string(k) + "paid" }
-func (k accountKeys) failed() string         { return string(k) + "failed" }
+
+func (k accountKeys) ended(id string) string { return k.base + "ended:" + escape(id) }
+func (k accountKeys) unpaid() string         { return k.base + "unpaid" }
+func (k accountKeys) paid() string           { return k.base + "paid" }
+func (k accountKeys) failed() string         { return k.base + "failed" }
 
 func (k accountKeys) object(ref entitlement.Ref) string {
-	return string(k) + "object:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
+	return k.base + "object:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
 }
-func (k accountKeys) order(id string) string { return string(k) + "order:" + escape(id) }
-func (k accountKeys) key(hash string) string { return string(k) + "key:" + escape(hash) }
+func (k accountKeys) order(id string) string { return k.base + "order:" + escape(id) }
+func (k accountKeys) key(hash string) string { return k.base + "key:" + escape(hash) }
 
 func (s *Store) ownerKey(ref entitlement.Ref) string {
 	return s.prefix + "owner:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)

@@ -23,6 +23,7 @@ local function int(n) return string.format('%.0f', n) end
 local function packed(list)
   local text, n = {}, 0
   for _, element in ipairs(list) do
+    if type(element) == 'number' then element = int(element) end
     text[n + 1], text[n + 2], text[n + 3] = #element, ' ', element
     n = n + 3
   end

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 	"github.com/dodogate/dodogate/internal/store/storetest"
@@ -17,16 +17,16 @@ func TestIndexes(t *testing.T) {
 	server := redistest.Start(t)
 	clock := storetest.NewClock()
 	s := open(t, redisstore.Options{URL: server.URL(), Clock: clock.Now})
-	ends := func(id string, states ...store.OrderState) {
+	ends := func(id string, states ...book.OrderState) {
 		t.Helper()
 		o := order(id)
 		o.ExpiresAt = clock.Now().Add(time.Hour)
-		if _, how, err := s.CreateOrder(t.Context(), o, store.Key{}); err != nil || how != store.Created {
+		if _, how, err := s.CreateOrder(t.Context(), o, book.Key{}); err != nil || how != book.Created {
 			t.Fatal(how, err)
 		}
 		for i, state := range states {
 			c := give("acc", fmt.Sprint(id, i), 0)
-			c.Order = &store.OrderResult{ID: id, State: state}
+			c.Order = &book.OrderResult{ID: id, State: state}
 			if _, err := s.Commit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
@@ -38,18 +38,18 @@ func TestIndexes(t *testing.T) {
 			t.Errorf("%s: %q, want %q", index, got, members)
 		}
 	}
-	ends("a", store.OrderFailed, store.OrderPaid)
-	ends("b", store.OrderCancelled)
-	ends("c", store.OrderFailed, store.OrderOpen)
+	ends("a", book.OrderFailed, book.OrderPaid)
+	ends("b", book.OrderCancelled)
+	ends("c", book.OrderFailed, book.OrderOpen)
 	want("paid", "a")
 	want("failed", "b")
 	want("unpaid", "b\nc")
 
-	for i := range store.MaxPurchases + 10 {
+	for i := range book.MaxPurchases + 10 {
 		clock.Move(2 * time.Minute)
-		ends(fmt.Sprintf("f%03d", i), store.OrderFailed)
+		ends(fmt.Sprintf("f%03d", i), book.OrderFailed)
 	}
-	if n := server.MustDo("ZCARD", "dodogate:{acc}:failed"); n != fmt.Sprint(store.MaxPurchases) {
+	if n := server.MustDo("ZCARD", "dodogate:{acc}:failed"); n != fmt.Sprint(book.MaxPurchases) {
 		t.Errorf("%s failed orders are listed", n)
 	}
 	if oldest := server.MustDo("ZRANGE", "dodogate:{acc}:failed", "0", "0"); oldest != "f010" {

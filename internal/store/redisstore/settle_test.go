@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
 )
@@ -16,7 +16,7 @@ import (
 func TestCutWhileSettling(t *testing.T) {
 	server := redistest.Start(t)
 	p := redistest.NewProxy(t, server)
-	states := []store.EventState{store.EventParked, store.EventApplied, store.EventParked, store.EventIgnored}
+	states := []book.EventState{book.EventParked, book.EventApplied, book.EventParked, book.EventIgnored}
 	for requests := range 7 {
 		for last := range states {
 			t.Run(fmt.Sprintf("%d requests of %v", requests, states[:last+1]), func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestCutWhileSettling(t *testing.T) {
 					settles(state)(t, direct)
 				}
 				p.CutAfter(requests)
-				err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: states[last], Object: "payment:a"}, store.Retention{})
+				err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: states[last], Object: "payment:a"}, book.Retention{})
 				p.Mend()
 				e, eventErr := direct.Event(t.Context(), "msg_1")
 				found, parkedErr := direct.Parked(t.Context(), "payment:a")
@@ -36,14 +36,14 @@ func TestCutWhileSettling(t *testing.T) {
 				if err := errors.Join(eventErr, parkedErr, allErr); err != nil {
 					t.Fatal(err)
 				}
-				if parked := e.State == store.EventParked; parked != (len(found) == 1) || parked != (len(all) == 1) {
+				if parked := e.State == book.EventParked; parked != (len(found) == 1) || parked != (len(all) == 1) {
 					t.Fatalf("the event is %s, %d are found under its object and %d among all", e.State, len(found), len(all))
 				}
 				if err == nil && e.State != states[last] {
 					t.Fatalf("acknowledged as %s and is %s", states[last], e.State)
 				}
 				settles(states[last])(t, direct) // a repeat sets it right
-				parks(states[last] == store.EventParked)(t, direct)
+				parks(states[last] == book.EventParked)(t, direct)
 			})
 		}
 	}
@@ -59,9 +59,9 @@ func TestCutWhileParkingAnew(t *testing.T) {
 		direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
 		s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix, Timeout: 2 * time.Second})
 		records(1)(t, direct)
-		settles(store.EventParked)(t, direct)
+		settles(book.EventParked)(t, direct)
 		p.CutAfter(requests)
-		err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}, store.Retention{})
+		err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: book.EventParked, Object: "payment:b"}, book.Retention{})
 		p.Mend()
 		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
 			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
@@ -76,30 +76,30 @@ func TestSettlingAtOnce(t *testing.T) {
 	p := redistest.NewProxy(t, server)
 	warm(t, server)
 	for _, c := range []struct {
-		slow    store.EventState
+		slow    book.EventState
 		request int // of the slow one, before which the other acts
-		other   store.EventState
+		other   book.EventState
 		want    bool // parked at the end
 	}{
-		{store.EventApplied, 1, store.EventParked, false},
-		{store.EventApplied, 2, store.EventParked, true},
-		{store.EventApplied, 3, store.EventParked, true},
-		{store.EventParked, 1, store.EventApplied, true},
-		{store.EventParked, 2, store.EventApplied, true},
-		{store.EventParked, 3, store.EventApplied, true},
-		{store.EventParked, 4, store.EventApplied, false},
+		{book.EventApplied, 1, book.EventParked, false},
+		{book.EventApplied, 2, book.EventParked, true},
+		{book.EventApplied, 3, book.EventParked, true},
+		{book.EventParked, 1, book.EventApplied, true},
+		{book.EventParked, 2, book.EventApplied, true},
+		{book.EventParked, 3, book.EventApplied, true},
+		{book.EventParked, 4, book.EventApplied, false},
 	} {
 		t.Run(fmt.Sprintf("%s before request %d of %s", c.other, c.request, c.slow), func(t *testing.T) {
 			prefix := fmt.Sprint("test", prefixes.Add(1), ":")
 			direct := open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix})
 			s := open(t, redisstore.Options{URL: p.URL(), KeyPrefix: prefix})
 			records(1)(t, direct)
-			settles(store.EventParked)(t, direct)
+			settles(book.EventParked)(t, direct)
 			reached, release := p.Hold(c.request)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: c.slow, Object: "payment:a"}, store.Retention{}); err != nil {
+				if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: c.slow, Object: "payment:a"}, book.Retention{}); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -117,10 +117,10 @@ func TestIndexIsCleared(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redisstore.Options{URL: server.URL()})
 	records(1)(t, s)
-	settles(store.EventParked)(t, s)
-	settles(store.EventApplied)(t, s)
-	settles(store.EventParked)(t, s)
-	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventParked, Object: "payment:b"}, store.Retention{}); err != nil {
+	settles(book.EventParked)(t, s)
+	settles(book.EventApplied)(t, s)
+	settles(book.EventParked)(t, s)
+	if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: book.EventParked, Object: "payment:b"}, book.Retention{}); err != nil {
 		t.Fatal(err)
 	}
 	if keys := server.MustDo("KEYS", "dodogate:parked:*"); keys != "dodogate:parked:payment%3Ab" {
@@ -129,7 +129,7 @@ func TestIndexIsCleared(t *testing.T) {
 	if n := server.MustDo("ZCARD", "dodogate:parked"); n != "1" {
 		t.Errorf("parked under b, there are %s among all", n)
 	}
-	if err := s.Settle(t.Context(), store.Event{ID: "msg_1", State: store.EventApplied, Object: "payment:c"}, store.Retention{}); err != nil {
+	if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: book.EventApplied, Object: "payment:c"}, book.Retention{}); err != nil {
 		t.Fatal(err)
 	}
 	if keys := server.MustDo("KEYS", "dodogate:parked*"); keys != "" {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dodogate/dodogate/internal/store"
@@ -28,6 +29,9 @@ type Store struct {
 	log     *slog.Logger
 	secrets []string
 	turns   turns
+	lines   lines
+	memory  *otter.Cache[string, *state]
+	server  serverClock
 	apart   atomic.Bool // an event and an account are never written by one script
 
 	watchers  store.Watchers
@@ -59,7 +63,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
-		turns: turns{free: make(chan struct{}, poolSize)},
+		turns: turns{free: make(chan struct{}, poolSize)}, server: serverClock{began: time.Now()},
+		memory: otter.Must(&otter.Options[string, *state]{MaximumSize: 100_000}),
 	}
 	_, cluster := s.client.(*redis.ClusterClient)
 	s.apart.Store(cluster)

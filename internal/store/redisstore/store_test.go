@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
@@ -49,42 +50,37 @@ func TestPlainClientOfACluster(t *testing.T) {
 	node := redistest.StartCluster(t, 1)[0]
 	for name, do := range map[string]func(t *testing.T, s store.Store, n int64){
 		"an order gets its session": func(t *testing.T, s store.Store, n int64) {
-			key := store.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
+			key := book.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
 			o := order(fmt.Sprint("ord_", n))
-			creates(o.ID, key, store.Created, o.ID)(t, s)
+			creates(o.ID, key, book.Created, o.ID)(t, s)
 			o.SessionID = fmt.Sprint("cks_", n)
 			if err := s.OpenOrder(t.Context(), o, key); err != nil {
 				t.Fatal(err)
 			}
-			creates("another", key, store.Replayed, o.ID)(t, s)
+			creates("another", key, book.Replayed, o.ID)(t, s)
 			session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
 			if owner, err := s.Owner(t.Context(), session); err != nil || owner != "acc" {
 				t.Errorf("the session is %q's, %v", owner, err)
 			}
 		},
 		"an event is settled by a commit": func(t *testing.T, s store.Store, n int64) {
-			e := store.Event{ID: fmt.Sprint("msg_", n), Type: "t", Body: []byte("body")}
+			e := book.Event{ID: fmt.Sprint("msg_", n), Type: "t", Body: []byte("body")}
 			e, err := s.Record(t.Context(), e)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.State = store.EventApplied
+			e.State = book.EventApplied
 			c := give("acc", fmt.Sprint("pay_", n), 5)
-			c.Settle = &store.Settlement{Event: e}
+			c.Settle = &book.Settlement{Event: e}
 			if _, err := s.Commit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			if e, err := s.Event(t.Context(), e.ID); err != nil || e.State != store.EventApplied {
+			if e, err := s.Event(t.Context(), e.ID); err != nil || e.State != book.EventApplied {
 				t.Errorf("the event is %s, %v", e.State, err)
 			}
 			wantBalance(t, s, "acc", 5*n, int(n))
 		},
 		"an event is received": func(t *testing.T, s store.Store, n int64) { receives(n)(t, s) },
-		"an event is received with a guess": func(t *testing.T, s store.Store, _ int64) {
-			if bound, err := faultGuess(t.Context(), s); err != nil || bound.Committed != nil || bound.Account != "acc" {
-				t.Errorf("%+v, %v", bound, err)
-			}
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})

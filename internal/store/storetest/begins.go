@@ -3,8 +3,8 @@ package storetest
 import (
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // from is a target that begins so long after the clock's beginning, and ends an hour
@@ -20,19 +20,19 @@ var beginTests = []test{
 		r.give("acc", "p", forever("a", 3), from(time.Hour, "b", 10))
 		same(r, "entries", r.wrote(0), []line{{grant, "a", 3, 3}})
 		same(r, "available", r.available(), 3)
-		same(r, "hold of more", r.hold("h", 4).Outcome, store.HoldRefused)
+		same(r, "hold of more", r.hold("h", 4).Outcome, book.HoldRefused)
 		r.spend("i", 3)
 		same(r, "entries", r.wrote(1), []line{{spent, "a", -3, 0}})
 		r.clock.Move(time.Hour - time.Millisecond)
 		same(r, "available a moment before", r.available(), 0)
-		same(r, "hold a moment before", r.hold("j", 1).Outcome, store.HoldRefused)
+		same(r, "hold a moment before", r.hold("j", 1).Outcome, book.HoldRefused)
 	}},
 	{"begins at the very instant, and is entered by the next write", func(r *rig) {
 		r.give("acc", "p", from(time.Hour, "b", 10))
 		r.clock.Move(time.Hour)
 		same(r, "available", r.available(), 10)
 		same(r, "entries", r.wrote(0), nil)
-		same(r, "hold of more", r.hold("h", 11).Outcome, store.HoldRefused)
+		same(r, "hold of more", r.hold("h", 11).Outcome, book.HoldRefused)
 		r.placed("i", 10)
 		same(r, "entries", r.wrote(0), []line{{grant, "b", 10, 10}})
 		same(r, "cause", r.entries("acc")[0].Cause, "i")
@@ -62,43 +62,43 @@ var beginTests = []test{
 	{"a caller who knows the account from before its beginning", func(r *rig) {
 		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
 		const ttl = 3 * time.Hour // none runs out, which would be another reason to look closely
-		first := r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: ttl})
-		known := r.holdAs(store.Hold{ID: "i", Amount: 2, TTL: ttl, Token: first.Account.Token})
-		token, note := known.Account.Token, known.Note
-		ended := r.endAs(store.End{ID: "i", Captured: 1, Token: token, Note: note})
+		first := r.holdAs(book.Hold{ID: "h", Amount: 2, TTL: ttl})
+		known := r.holdAs(book.Hold{ID: "i", Amount: 2, TTL: ttl})
+		placed := known.Placed
+		ended := r.endAs(book.End{ID: "i", Captured: 1, Placed: placed})
 		same(r, "available", ended.Account.Ledger.Available(r.clock.Now()), 17)
-		ended = r.endAs(store.End{ID: "h", Token: ended.Account.Token, Note: first.Note})
+		ended = r.endAs(book.End{ID: "h", Placed: first.Placed})
 		r.clock.Move(time.Hour)
 		same(r, "available as it is remembered", ended.Account.Ledger.Available(r.clock.Now()), 29)
-		held := r.holdAs(store.Hold{ID: "j", Amount: 3, TTL: ttl, Token: ended.Account.Token})
-		same(r, "outcome", held.Outcome, store.HoldPlaced)
+		held := r.holdAs(book.Hold{ID: "j", Amount: 3, TTL: ttl})
+		same(r, "outcome", held.Outcome, book.HoldPlaced)
 		same(r, "available", held.Account.Ledger.Available(r.clock.Now()), 26)
 		same(r, "it took from the one that ends first", held.Account.Ledger.Grants.At("b").Held, 3)
-		r.endAs(store.End{ID: "j", Captured: 3, Token: held.Account.Token, Note: held.Note})
+		r.endAs(book.End{ID: "j", Captured: 3, Placed: held.Placed})
 		same(r, "entries", r.wrote(2), []line{{grant, "b", 10, 29}, {spent, "b", -3, 26}})
 	}},
 	{"a caller who knows nothing at its beginning", func(r *rig) {
 		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
-		r.endAs(store.End{ID: "h", Note: r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour}).Note})
+		r.endAs(book.End{ID: "h", Placed: r.holdAs(book.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour}).Placed})
 		r.clock.Move(time.Hour)
-		held := r.holdAs(store.Hold{ID: "i", Amount: 3, TTL: 3 * time.Hour})
+		held := r.holdAs(book.Hold{ID: "i", Amount: 3, TTL: 3 * time.Hour})
 		same(r, "it took from the one that ends first", held.Account.Ledger.Grants.At("b").Held, 3)
-		refused := r.holdAs(store.Hold{ID: "j", Amount: 28, TTL: 3 * time.Hour})
-		same(r, "outcome", refused.Outcome, store.HoldRefused)
-		same(r, "outcome", r.holdAs(store.Hold{ID: "k", Amount: 27}).Outcome, store.HoldPlaced)
+		refused := r.holdAs(book.Hold{ID: "j", Amount: 28, TTL: 3 * time.Hour})
+		same(r, "outcome", refused.Outcome, book.HoldRefused)
+		same(r, "outcome", r.holdAs(book.Hold{ID: "k", Amount: 27}).Outcome, book.HoldPlaced)
 	}},
 	{"a hold ends when a grant has begun", func(r *rig) {
 		r.give("acc", "p", forever("a", 20), from(time.Hour, "b", 10))
-		held := r.holdAs(store.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour})
-		other := r.holdAs(store.Hold{ID: "i", Amount: 2, TTL: 3 * time.Hour})
+		held := r.holdAs(book.Hold{ID: "h", Amount: 2, TTL: 3 * time.Hour})
+		r.holdAs(book.Hold{ID: "i", Amount: 2, TTL: 3 * time.Hour})
 		r.clock.Move(time.Hour)
-		r.endAs(store.End{ID: "h", Captured: 2, Token: other.Account.Token, Note: held.Note})
+		r.endAs(book.End{ID: "h", Captured: 2, Placed: held.Placed})
 		same(r, "entries", r.wrote(1), []line{{grant, "b", 10, 30}, {spent, "a", -2, 28}})
 	}},
 	{"the last of another grant is spent while one waits", func(r *rig) {
 		r.give("acc", "p", forever("a", 2), from(time.Hour, "b", 10))
-		held := r.holdAs(store.Hold{ID: "h", Amount: 2})
-		r.endAs(store.End{ID: "h", Captured: 2, Token: held.Account.Token, Note: held.Note})
+		held := r.holdAs(book.Hold{ID: "h", Amount: 2})
+		r.endAs(book.End{ID: "h", Captured: 2, Placed: held.Placed})
 		same(r, "left", left(r.account("acc")), map[string]int64{"b": 0})
 		r.clock.Move(time.Hour)
 		same(r, "available", r.available(), 10)
@@ -126,7 +126,7 @@ var beginTests = []test{
 		same(r, "available", r.available(), 0)
 		r.clock.Move(time.Hour)
 		same(r, "available", r.available(), 4)
-		same(r, "hold of more", r.hold("i", 5).Outcome, store.HoldRefused)
+		same(r, "hold of more", r.hold("i", 5).Outcome, book.HoldRefused)
 		r.spend("j", 4)
 		same(r, "debt", r.account("acc").Ledger.Debt, 0)
 		same(r, "entries", r.wrote(3), []line{{grant, "b", 10, 4}, {spent, "b", -4, 0}})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -98,7 +99,7 @@ var oddNames = []string{
 var changeTests = []test{
 	{"Rev grows with every commit, and with nothing else", func(r *rig) {
 		same(r, "Rev of an account that was never written", r.account("acc").Rev, 0)
-		c := store.Commit{Account: "acc", Object: payment("pay_1"), State: []byte(`{}`)}
+		c := book.Commit{Account: "acc", Object: payment("pay_1"), State: []byte(`{}`)}
 		last := int64(0)
 		for range 5 {
 			r.commit(c)
@@ -144,13 +145,13 @@ var changeTests = []test{
 	{"what is refused is not told", func(r *rig) {
 		w := NewWatched()
 		r.watch(w)
-		c := store.Commit{Account: "acc", Object: payment("pay_1"), State: []byte(`{}`)}
+		c := book.Commit{Account: "acc", Object: payment("pay_1"), State: []byte(`{}`)}
 		r.commit(c)
 		first := r.account("acc").Rev
 		if _, err := r.Commit(r.ctx(), c); !errors.Is(err, store.ErrConflict) {
 			r.Fatal(err)
 		}
-		same(r, "hold", r.hold("h", 1).Outcome, store.HoldRefused)
+		same(r, "hold", r.hold("h", 1).Outcome, book.HoldRefused)
 		same(r, "end", r.end("h", 0).Found, false)
 		c.Version++
 		r.commit(c)
@@ -178,10 +179,10 @@ var changeTests = []test{
 		for _, name := range oddNames {
 			w := NewWatched()
 			r.watch(w)
-			o := withSession(r.create(name, "ord_"+name, store.Key{}), "cks_1")
+			o := withSession(r.create(name, "ord_"+name, book.Key{}), "cks_1")
 			told := slices.ContainsFunc(w.Told(), func(what string) bool { return what == change(name, 0) })
 			same(r, "told of an order without a session", told, false)
-			r.open(o, store.Key{})
+			r.open(o, book.Key{})
 			w.Await(r.T, func(told []string) bool { return slices.Contains(told, change(name, 0)) })
 		}
 		same(r, "Rev", r.account("acc").Rev, given)
@@ -224,7 +225,9 @@ var changeTests = []test{
 		}
 		told := w.Told()
 		slices.Sort(told)
-		same(r, "how often it is told", len(slices.Compact(told)), 1+160)
+		if n := len(slices.Compact(told)); n < 2 || n > 1+160 { // what is written together is told once
+			r.Errorf("it is told %d times of 161 changes", n)
+		}
 	}},
 	{"a watcher that has stopped hears nothing", func(r *rig) {
 		first, second := NewWatched(), NewWatched()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -25,8 +26,8 @@ func story(steps ...step) func(*rig) {
 		version := int64(0)
 		for i, s := range steps {
 			r.clock.Move(s.wait)
-			before, book := r.account("acc"), r.entries("acc")
-			done, err := r.Commit(r.ctx(), store.Commit{
+			before, entered := r.account("acc"), r.entries("acc")
+			done, err := r.Commit(r.ctx(), book.Commit{
 				Account: "acc", Object: payment("pay_1"), Version: version, State: []byte(`{"n":1}`),
 				Effect: entitlement.Effect{Grants: s.targets}, Cause: "evt_1",
 			})
@@ -35,13 +36,13 @@ func story(steps ...step) func(*rig) {
 			}
 			if err != nil {
 				same(r, "account after the error", r.account("acc"), before)
-				same(r, "entries after the error", r.entries("acc"), book)
+				same(r, "entries after the error", r.entries("acc"), entered)
 				same(r, "version after the error", r.object("acc", payment("pay_1")).Version, version)
 				continue
 			}
 			version++
 			same(r, "entries returned", lines(done.Entries), s.want)
-			same(r, "ledger", r.entries("acc"), append(book, done.Entries...))
+			same(r, "ledger", r.entries("acc"), append(entered, done.Entries...))
 			same(r, "left", left(r.account("acc")), s.left)
 			same(r, "version", r.object("acc", payment("pay_1")).Version, version)
 			r.audit("acc")
@@ -206,7 +207,7 @@ var commitTests = []test{
 }
 
 func versions(r *rig) {
-	c := store.Commit{Account: "acc", Object: payment("pay_1")}
+	c := book.Commit{Account: "acc", Object: payment("pay_1")}
 	for _, state := range []string{`{"n":1}`, `[]`, ``, "{\"text\":\"é\\u0000\x00\xff\"}"} {
 		c.State = []byte(state)
 		r.commit(c)
@@ -226,7 +227,7 @@ func versions(r *rig) {
 
 func conflict(r *rig) {
 	r.createOpened("acc", "ord_1")
-	first := store.Commit{
+	first := book.Commit{
 		Account: "acc", Object: payment("pay_1"), State: []byte(`{"n":1}`), Cause: "evt_1",
 		Effect: entitlement.Effect{
 			Grants:   targets(until(time.Hour, "a", 10)),
@@ -236,19 +237,19 @@ func conflict(r *rig) {
 	r.commit(first)
 	r.clock.Move(2 * time.Hour) // so that the grant would lapse
 	for _, version := range []int64{0, 2, -1, 1 << 53, 1<<63 - 1} {
-		before, book, object := r.account("acc"), r.entries("acc"), r.object("acc", first.Object)
-		c := store.Commit{
+		before, entered, object := r.account("acc"), r.entries("acc"), r.object("acc", first.Object)
+		c := book.Commit{
 			Account: "acc", Object: first.Object, Version: version, State: []byte(`{"n":2}`), Cause: "evt_2",
 			Effect: entitlement.Effect{Grants: targets(forever("b", 5))},
-			Order:  &store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"},
+			Order:  &book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"},
 		}
 		if _, err := r.Commit(r.ctx(), c); !errors.Is(err, store.ErrConflict) {
 			r.Fatalf("commit at version %d of an object at 1: %v", version, err)
 		}
 		same(r, "account", r.account("acc"), before)
-		same(r, "entries", r.entries("acc"), book)
+		same(r, "entries", r.entries("acc"), entered)
 		same(r, "object", r.object("acc", first.Object), object)
-		same(r, "order's state", r.order("acc", "ord_1").State, store.OrderOpen)
+		same(r, "order's state", r.order("acc", "ord_1").State, book.OrderOpen)
 	}
 	if _, err := r.Commit(r.ctx(), first); !errors.Is(err, store.ErrConflict) {
 		r.Fatalf("a repeat of a commit that went through: %v", err)

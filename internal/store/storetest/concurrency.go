@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -33,7 +34,7 @@ var concurrencyTests = []test{
 			winner := make(chan string, crowd)
 			together(crowd, func(i int) {
 				state := fmt.Sprint("state of ", i)
-				_, err := r.Commit(r.ctx(), store.Commit{
+				_, err := r.Commit(r.ctx(), book.Commit{
 					Account: "acc", Object: payment("pay_1"), Version: version, State: []byte(state),
 					Effect: entitlement.Effect{Grants: targets(forever(fmt.Sprint("g", version), int64(i+1)))},
 				})
@@ -55,7 +56,7 @@ var concurrencyTests = []test{
 	{"different objects of one account: all land", func(r *rig) {
 		together(crowd, func(i int) {
 			id := fmt.Sprint("pay_", i)
-			if _, err := r.Commit(r.ctx(), store.Commit{
+			if _, err := r.Commit(r.ctx(), book.Commit{
 				Account: "acc", Object: payment(id), Cause: id,
 				Effect: entitlement.Effect{
 					Grants:   targets(forever(id, int64(i+1)), forever("shared", int64(i+1))),
@@ -75,7 +76,7 @@ var concurrencyTests = []test{
 		together(crowd, func(i int) {
 			account := fmt.Sprint("acc_", i)
 			for n := range int64(5) {
-				if _, err := r.Commit(r.ctx(), store.Commit{
+				if _, err := r.Commit(r.ctx(), book.Commit{
 					Account: account, Object: payment("pay_1"), Version: n,
 					Effect: entitlement.Effect{Grants: targets(forever("a", n+1))},
 				}); err != nil {
@@ -109,7 +110,7 @@ var concurrencyTests = []test{
 			}
 		})
 		for n := range int64(50) {
-			r.commit(store.Commit{
+			r.commit(book.Commit{
 				Account: "acc", Object: payment("pay_1"), Version: n, Effect: entitlement.Effect{
 					Grants: targets(forever("a", n+1), forever("b", n+1)), Standing: entitlement.Standing{Paid: true}},
 			})
@@ -124,9 +125,9 @@ var concurrencyTests = []test{
 			switch {
 			case err != nil:
 				r.Error(err)
-			case how == store.Created:
+			case how == book.Created:
 				created.Add(1)
-			case how == store.Running:
+			case how == book.Running:
 				running.Add(1)
 			}
 		})
@@ -136,7 +137,7 @@ var concurrencyTests = []test{
 	{"no keys: as many orders as are allowed", func(r *rig) {
 		var created, refused atomic.Int64
 		together(crowd, func(i int) {
-			_, _, err := r.CreateOrder(r.ctx(), r.newOrder("acc", fmt.Sprint("ord_", i)), store.Key{})
+			_, _, err := r.CreateOrder(r.ctx(), r.newOrder("acc", fmt.Sprint("ord_", i)), book.Key{})
 			switch {
 			case err == nil:
 				created.Add(1)
@@ -146,8 +147,8 @@ var concurrencyTests = []test{
 				r.Error(err)
 			}
 		})
-		same(r, "created", created.Load(), store.MaxOpenOrders)
-		same(r, "refused", refused.Load(), crowd-store.MaxOpenOrders)
+		same(r, "created", created.Load(), book.MaxOpenOrders)
+		same(r, "refused", refused.Load(), crowd-book.MaxOpenOrders)
 	}},
 	{"one order: one session", func(r *rig) {
 		o := r.create("acc", "ord_1", anyKey)
@@ -165,7 +166,7 @@ var concurrencyTests = []test{
 	}},
 	{"one event: every delivery counts", func(r *rig) {
 		together(crowd, func(i int) {
-			if _, err := r.Record(r.ctx(), store.Event{ID: "msg_1", Type: "t", Body: []byte("body")}); err != nil {
+			if _, err := r.Record(r.ctx(), book.Event{ID: "msg_1", Type: "t", Body: []byte("body")}); err != nil {
 				r.Error(err)
 			}
 		})
@@ -176,18 +177,18 @@ var concurrencyTests = []test{
 			id := fmt.Sprint("msg_", round)
 			r.record(id, "body")
 			together(8, func(i int) {
-				e := store.Event{ID: id, State: store.EventParked, Object: "payment:a"}
+				e := book.Event{ID: id, State: book.EventParked, Object: "payment:a"}
 				if i%2 == 0 {
-					e.State = store.EventApplied
+					e.State = book.EventApplied
 				}
-				if err := r.Settle(r.ctx(), e, store.Retention{}); err != nil {
+				if err := r.Settle(r.ctx(), e, book.Retention{}); err != nil {
 					r.Error(err)
 				}
 			})
 			parked := len(r.parked("payment:a"))
-			same(r, "parked", parked == 1, r.event(id).State == store.EventParked)
+			same(r, "parked", parked == 1, r.event(id).State == book.EventParked)
 			same(r, "all parked", r.allParked(100), r.parked("payment:a"))
-			r.settleEvent(id, store.EventApplied, "payment:a")
+			r.settleEvent(id, book.EventApplied, "payment:a")
 			same(r, "parked", r.parked("payment:a"), []string{})
 		}
 	}},

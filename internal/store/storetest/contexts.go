@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -33,7 +34,7 @@ func ended(r *rig, ctx context.Context, want error) {
 		"Account": func() error { _, err := r.Account(ctx, "acc"); return err },
 		"Object":  func() error { _, err := r.Object(ctx, "acc", payment("a")); return err },
 		"Commit": func() error {
-			_, err := r.Commit(ctx, store.Commit{
+			_, err := r.Commit(ctx, book.Commit{
 				Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Grants: targets(forever("a", 1))}})
 			return err
 		},
@@ -45,19 +46,19 @@ func ended(r *rig, ctx context.Context, want error) {
 		"EntriesBefore": func() error { _, err := r.EntriesBefore(ctx, "acc", math.MaxInt64, 1); return err },
 		"Claim":         func() error { _, err := r.Claim(ctx, payment("a"), "acc"); return err },
 		"Owner":         func() error { _, err := r.Owner(ctx, payment("a")); return err },
-		"CreateOrder":   func() error { _, _, err := r.CreateOrder(ctx, r.newOrder("acc", "ord_2"), store.Key{}); return err },
+		"CreateOrder":   func() error { _, _, err := r.CreateOrder(ctx, r.newOrder("acc", "ord_2"), book.Key{}); return err },
 		"OpenOrder":     func() error { return r.OpenOrder(ctx, withSession(o, "cks_1"), anyKey) },
 		"DropOrder":     func() error { return r.DropOrder(ctx, o, anyKey) },
 		"Order":         func() error { _, err := r.Order(ctx, "acc", "ord_1"); return err },
 		"OpenOrders":    func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
 		"Purchases":     func() error { _, err := r.Purchases(ctx, "acc"); return err },
-		"Record":        func() error { _, err := r.Record(ctx, store.Event{ID: "msg_1", Body: []byte("two")}); return err },
+		"Record":        func() error { _, err := r.Record(ctx, book.Event{ID: "msg_1", Body: []byte("two")}); return err },
 		"Receive": func() error {
-			_, _, err := r.Receive(ctx, store.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("a"), Account: "acc"})
+			_, _, err := r.Receive(ctx, book.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("a"), Account: "acc"})
 			return err
 		},
 		"Settle": func() error {
-			return r.Settle(ctx, store.Event{ID: "msg_1", State: store.EventApplied}, store.Retention{})
+			return r.Settle(ctx, book.Event{ID: "msg_1", State: book.EventApplied}, book.Retention{})
 		},
 		"Parked":       func() error { _, err := r.Parked(ctx, "payment:a"); return err },
 		"Event":        func() error { _, err := r.Event(ctx, "msg_1"); return err },

@@ -5,9 +5,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 var entriesTests = []test{
@@ -64,7 +64,7 @@ var entriesTests = []test{
 	{"they add up after many kinds of commit", func(r *rig) {
 		for i := range 40 {
 			r.clock.Move(20 * time.Minute)
-			r.commit(store.Commit{
+			r.commit(book.Commit{
 				Account: "acc", Object: payment("pay_1"), Version: int64(i), Cause: fmt.Sprint("evt_", i),
 				Effect: entitlement.Effect{Grants: targets(
 					until(time.Duration(i)*time.Hour, fmt.Sprint("g", i%7), int64(i*i%11)), forever("h", int64(i*5%9)))},
@@ -90,7 +90,7 @@ var entriesTests = []test{
 var standingTests = []test{
 	{"set, replaced, removed when it is zero", func(r *rig) {
 		set := func(version int64, s entitlement.Standing) {
-			r.commit(store.Commit{Account: "acc", Object: payment("pay_1"), Version: version, Effect: entitlement.Effect{Standing: s}})
+			r.commit(book.Commit{Account: "acc", Object: payment("pay_1"), Version: version, Effect: entitlement.Effect{Standing: s}})
 		}
 		one := entitlement.Standing{Paid: true, PaidAt: start}
 		two := entitlement.Standing{PaidAt: start.Add(time.Second), Passes: []entitlement.Pass{
@@ -108,9 +108,9 @@ var standingTests = []test{
 	{"each object has its own", func(r *rig) {
 		s := entitlement.Standing{Paid: true}
 		for _, id := range []string{"a", "b", "c"} {
-			r.commit(store.Commit{Account: "acc", Object: payment(id), Effect: entitlement.Effect{Standing: s}})
+			r.commit(book.Commit{Account: "acc", Object: payment(id), Effect: entitlement.Effect{Standing: s}})
 		}
-		r.commit(store.Commit{Account: "acc", Object: payment("b"), Version: 1})
+		r.commit(book.Commit{Account: "acc", Object: payment("b"), Version: 1})
 		same(r, "standings", r.account("acc").Standings, map[string]entitlement.Standing{"payment:a": s, "payment:c": s})
 	}},
 	{"kept as it is, to the nanosecond", func(r *rig) {
@@ -119,12 +119,12 @@ var standingTests = []test{
 			PaidAt: at, Passes: []entitlement.Pass{{Plan: "pro", PaidAt: at, Lasts: time.Nanosecond}},
 			Renewal: &entitlement.Renewal{Plan: "pro", Status: entitlement.PlanPastDue, Access: true, Until: at.Add(1), TrialUntil: at.Add(2)},
 		}
-		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Standing: s}})
+		r.commit(book.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{Standing: s}})
 		same(r, "standings", r.account("acc").Standings["payment:a"], s)
 	}},
 	{"comes with the credits of the same purchase", func(r *rig) {
 		passes := []entitlement.Pass{{Plan: "pro", PaidAt: start, Lasts: 2 * time.Hour}}
-		r.commit(store.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{
+		r.commit(book.Commit{Account: "acc", Object: payment("a"), Effect: entitlement.Effect{
 			Grants:   targets(until(time.Hour, "a", 5)),
 			Standing: entitlement.Standing{PaidAt: start, Passes: passes},
 		}})

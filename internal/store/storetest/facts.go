@@ -8,9 +8,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What the model check's random facts are about. Amounts are small, so that
@@ -99,7 +99,7 @@ func (m *model) fact(t *rapid.T) {
 			t.Fatal(err)
 		}
 		entries := len(m.entries)
-		if !m.commitOf(t, store.Commit{
+		if !m.commitOf(t, book.Commit{
 			Account: m.name, Object: fact.Ref, Version: object.Version, State: state, Effect: effect, Policy: policy, Cause: "a fact",
 		}) {
 			return
@@ -112,7 +112,7 @@ func (m *model) fact(t *rapid.T) {
 
 // commitOf commits to the store and to the model. It is false when the store
 // refused it as the model does.
-func (m *model) commitOf(t *rapid.T, c store.Commit) bool {
+func (m *model) commitOf(t *rapid.T, c book.Commit) bool {
 	done, err := m.rig.Commit(m.rig.ctx(), c)
 	next, want, wantErr := m.ledger.Apply(c.Effect.Grants, c.Policy, c.Cause, m.rig.clock.Now())
 	if wantErr != nil {
@@ -128,7 +128,7 @@ func (m *model) commitOf(t *rapid.T, c store.Commit) bool {
 		t.Fatalf("entries:\n got %+v\nwant %+v", done.Entries, want)
 	}
 	m.wrote(next, want)
-	m.objects[c.Object] = store.Object{Version: c.Version + 1, State: c.State}
+	m.objects[c.Object] = book.Object{Version: c.Version + 1, State: c.State}
 	m.standings[c.Object.String()] = c.Effect.Standing
 	if c.Effect.Standing.IsZero() {
 		delete(m.standings, c.Object.String())

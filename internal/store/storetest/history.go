@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // purchases are the ids that Purchases returns.
@@ -106,14 +106,14 @@ var purchaseTests = []test{
 			r.clock.Move(time.Second)
 		}
 		for _, id := range []string{"y", "b", "a"} {
-			r.settle("acc", "of "+id, store.OrderResult{ID: id, State: store.OrderPaid, PaymentID: "pay_" + id})
+			r.settle("acc", "of "+id, book.OrderResult{ID: id, State: book.OrderPaid, PaymentID: "pay_" + id})
 			r.clock.Move(time.Second)
 		}
 		same(r, "purchases", r.purchases("acc"), []string{"y", "a", "z", "b"})
 		same(r, "of another account", r.purchases("acc2"), []string{})
 	}},
 	{"open ones with a session, until they expire", func(r *rig) {
-		r.create("acc", "without", store.Key{})
+		r.create("acc", "without", book.Key{})
 		r.createOpened("acc", "with")
 		same(r, "purchases", r.purchases("acc"), []string{"with"})
 		r.clock.Move(day - time.Millisecond)
@@ -123,14 +123,14 @@ var purchaseTests = []test{
 	}},
 	{"paid ones for ever, with a session or without", func(r *rig) {
 		for _, id := range []string{"with", "without"} {
-			r.create("acc", id, store.Key{})
-			r.settle("acc", id, store.OrderResult{ID: id, State: store.OrderPaid})
+			r.create("acc", id, book.Key{})
+			r.settle("acc", id, book.OrderResult{ID: id, State: book.OrderPaid})
 			r.clock.Move(time.Minute)
 		}
-		r.open(withSession(r.order("acc", "with"), "cks_1"), store.Key{})
+		r.open(withSession(r.order("acc", "with"), "cks_1"), book.Key{})
 		r.clock.Move(10 * 365 * day)
-		r.create("acc", "another", store.Key{}) // forgets what is old
-		r.drop(r.order("acc", "without"), store.Key{})
+		r.create("acc", "another", book.Key{}) // forgets what is old
+		r.drop(r.order("acc", "without"), book.Key{})
 		same(r, "purchases", r.purchases("acc"), []string{"without", "with"})
 	}},
 	{"failed and cancelled ones beyond their expiry", func(r *rig) {
@@ -138,22 +138,22 @@ var purchaseTests = []test{
 			r.createOpened("acc", id)
 			r.clock.Move(time.Second)
 		}
-		r.settle("acc", "1", store.OrderResult{ID: "failed", State: store.OrderFailed, PaymentID: "pay_1"})
-		r.settle("acc", "2", store.OrderResult{ID: "cancelled", State: store.OrderCancelled})
-		r.settle("acc", "3", store.OrderResult{ID: "again", State: store.OrderFailed})
-		r.settle("acc", "4", store.OrderResult{ID: "again", State: store.OrderOpen})
-		r.settle("acc", "5", store.OrderResult{ID: "paid", State: store.OrderFailed})
+		r.settle("acc", "1", book.OrderResult{ID: "failed", State: book.OrderFailed, PaymentID: "pay_1"})
+		r.settle("acc", "2", book.OrderResult{ID: "cancelled", State: book.OrderCancelled})
+		r.settle("acc", "3", book.OrderResult{ID: "again", State: book.OrderFailed})
+		r.settle("acc", "4", book.OrderResult{ID: "again", State: book.OrderOpen})
+		r.settle("acc", "5", book.OrderResult{ID: "paid", State: book.OrderFailed})
 		same(r, "purchases", r.purchases("acc"), []string{"paid", "again", "cancelled", "failed"})
-		r.settle("acc", "6", store.OrderResult{ID: "paid", State: store.OrderPaid})
+		r.settle("acc", "6", book.OrderResult{ID: "paid", State: book.OrderPaid})
 		same(r, "purchases", r.purchases("acc"), []string{"paid", "again", "cancelled", "failed"})
 		r.clock.Move(29 * day)
 		same(r, "purchases", r.purchases("acc"), []string{"paid", "cancelled", "failed"})
 	}},
 	{"a dropped one is gone", func(r *rig) {
-		o := r.create("acc", "ord_1", store.Key{})
-		r.settle("acc", "1", store.OrderResult{ID: "ord_1", State: store.OrderFailed})
+		o := r.create("acc", "ord_1", book.Key{})
+		r.settle("acc", "1", book.OrderResult{ID: "ord_1", State: book.OrderFailed})
 		same(r, "purchases", r.purchases("acc"), []string{"ord_1"})
-		r.drop(o, store.Key{})
+		r.drop(o, book.Key{})
 		same(r, "purchases", r.purchases("acc"), []string{})
 		r.createOpened("acc", "ord_1") // it has nothing of the one before
 		same(r, "purchases", r.purchases("acc"), []string{"ord_1"})
@@ -162,17 +162,17 @@ var purchaseTests = []test{
 	}},
 	{"at most 100, and those that nobody tried to pay are not in the way", func(r *rig) {
 		var want []string
-		settle := func(i int, state store.OrderState) {
+		settle := func(i int, state book.OrderState) {
 			id := fmt.Sprintf("%s_%03d", state, i)
 			r.createOpened("acc", id)
-			r.settle("acc", "of "+id, store.OrderResult{ID: id, State: state})
+			r.settle("acc", "of "+id, book.OrderResult{ID: id, State: state})
 			want = append(want, id)
 			r.clock.Move(time.Second)
 		}
-		for i := range store.MaxPurchases {
-			settle(i, store.OrderPaid)
+		for i := range book.MaxPurchases {
+			settle(i, book.OrderPaid)
 			if i%3 == 0 {
-				settle(i, store.OrderFailed)
+				settle(i, book.OrderFailed)
 			}
 			if i%30 == 29 { // so that those that failed are not too many
 				r.clock.Move(day)
@@ -189,6 +189,6 @@ var purchaseTests = []test{
 			r.clock.Move(time.Second)
 		}
 		slices.Reverse(want)
-		same(r, "purchases", r.purchases("acc"), want[:store.MaxPurchases])
+		same(r, "purchases", r.purchases("acc"), want[:book.MaxPurchases])
 	}},
 }

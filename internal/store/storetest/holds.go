@@ -7,20 +7,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 const spent = ledger.KindCapture
 
 // hold holds as the caller "me", for an hour.
-func (r *rig) hold(id string, amount int64) store.Held {
+func (r *rig) hold(id string, amount int64) book.Held {
 	r.Helper()
-	return r.holdAs(store.Hold{ID: id, By: "me", Amount: amount})
+	return r.holdAs(book.Hold{ID: id, By: "me", Amount: amount})
 }
 
-func (r *rig) holdAs(h store.Hold) store.Held {
+func (r *rig) holdAs(h book.Hold) book.Held {
 	r.Helper()
 	if h.Account == "" {
 		h.Account = "acc"
@@ -37,15 +37,15 @@ func (r *rig) holdAs(h store.Hold) store.Held {
 
 func (r *rig) placed(id string, amount int64) {
 	r.Helper()
-	same(r, "hold "+id, r.hold(id, amount).Outcome, store.HoldPlaced)
+	same(r, "hold "+id, r.hold(id, amount).Outcome, book.HoldPlaced)
 }
 
-func (r *rig) end(id string, captured int64) store.Ended {
+func (r *rig) end(id string, captured int64) book.Ended {
 	r.Helper()
-	return r.endAs(store.End{ID: id, By: "me", Captured: captured})
+	return r.endAs(book.End{ID: id, By: "me", Captured: captured})
 }
 
-func (r *rig) endAs(e store.End) store.Ended {
+func (r *rig) endAs(e book.End) book.Ended {
 	r.Helper()
 	if e.Account == "" {
 		e.Account = "acc"
@@ -79,7 +79,7 @@ func (r *rig) wrote(n int) []line {
 // take commits the targets to what give made of an object before.
 func (r *rig) take(object string, policy ledger.Policy, ts ...ledger.Target) []line {
 	r.Helper()
-	return lines(r.commit(store.Commit{
+	return lines(r.commit(book.Commit{
 		Account: "acc", Object: payment(object), Version: r.object("acc", payment(object)).Version, State: []byte(`{}`),
 		Effect: entitlement.Effect{Grants: ts}, Policy: policy, Cause: "evt_2",
 	}))
@@ -91,7 +91,7 @@ var holdTests = []test{
 		r.placed("h", 7)
 		same(r, "available", r.available(), 3)
 		refused := r.hold("i", 4)
-		same(r, "outcome", refused.Outcome, store.HoldRefused)
+		same(r, "outcome", refused.Outcome, book.HoldRefused)
 		same(r, "available in the answer", refused.Account.Ledger.Available(r.clock.Now()), 3)
 		r.placed("i", 3)
 		same(r, "available", r.available(), 0)
@@ -114,29 +114,29 @@ var holdTests = []test{
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 7)
 		r.clock.Move(40 * time.Minute)
-		again := r.holdAs(store.Hold{ID: "h", By: "me", Amount: 9})
-		same(r, "outcome", again.Outcome, store.HoldPlaced)
+		again := r.holdAs(book.Hold{ID: "h", By: "me", Amount: 9})
+		same(r, "outcome", again.Outcome, book.HoldPlaced)
 		same(r, "available", r.available(), 3)
 		r.clock.Move(40 * time.Minute)
 		same(r, "available", r.available(), 3)
-		r.holdAs(store.Hold{ID: "h", By: "me", Amount: 7, TTL: time.Millisecond})
+		r.holdAs(book.Hold{ID: "h", By: "me", Amount: 7, TTL: time.Millisecond})
 		r.clock.Move(time.Millisecond)
 		same(r, "available", r.available(), 3)
 		same(r, "found", r.end("h", 7).Found, true)
 	}},
 	{"a caller without a name, who has all there is, asks again", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
-		ask := func(id string, amount int64) store.Held { return r.holdAs(store.Hold{ID: id, Amount: amount}) }
-		same(r, "first", ask("h", 10).Outcome, store.HoldPlaced)
-		same(r, "again", ask("h", 10).Outcome, store.HoldPlaced)
+		ask := func(id string, amount int64) book.Held { return r.holdAs(book.Hold{ID: id, Amount: amount}) }
+		same(r, "first", ask("h", 10).Outcome, book.HoldPlaced)
+		same(r, "again", ask("h", 10).Outcome, book.HoldPlaced)
 		refused := ask("i", 1)
-		same(r, "another", refused.Outcome, store.HoldRefused)
+		same(r, "another", refused.Outcome, book.HoldRefused)
 		same(r, "revision told", refused.Account.Rev, r.account("acc").Rev)
 		same(r, "held until told", refused.Account.HeldUntil, r.now().Add(time.Hour))
-		same(r, "nobody's", r.holdAs(store.Hold{Account: "nobody", ID: "h", Amount: 1}).Outcome, store.HoldRefused)
-		same(r, "found", r.endAs(store.End{ID: "h", Captured: 4}).Found, true)
-		same(r, "more than the rest", ask("i", 7).Outcome, store.HoldRefused)
-		same(r, "the rest", ask("i", 6).Outcome, store.HoldPlaced)
+		same(r, "nobody's", r.holdAs(book.Hold{Account: "nobody", ID: "h", Amount: 1}).Outcome, book.HoldRefused)
+		same(r, "found", r.endAs(book.End{ID: "h", Captured: 4}).Found, true)
+		same(r, "more than the rest", ask("i", 7).Outcome, book.HoldRefused)
+		same(r, "the rest", ask("i", 6).Outcome, book.HoldPlaced)
 		r.audit("acc")
 	}},
 	{"ends once, and says so again", func(r *rig) {
@@ -148,8 +148,8 @@ var holdTests = []test{
 			same(r, "found", again.Found, true)
 			same(r, "captured", again.Captured, 4)
 		}
-		same(r, "by another", r.endAs(store.End{ID: "h", By: "you", Captured: 4}), store.Ended{Account: r.end("h", 4).Account})
-		r.clock.Move(store.Recently)
+		same(r, "by another", r.endAs(book.End{ID: "h", By: "you", Captured: 4}), book.Ended{Account: r.end("h", 4).Account})
+		r.clock.Move(book.Recently)
 		same(r, "found later", r.end("h", 4).Found, false)
 		same(r, "one that never was", r.end("i", 0).Found, false)
 		same(r, "entries", r.wrote(1), []line{{spent, "a", -4, 6}})
@@ -158,7 +158,7 @@ var holdTests = []test{
 	{"nobody else ends it", func(r *rig) {
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 7)
-		same(r, "found", r.endAs(store.End{ID: "h", By: "you", Captured: 7}).Found, false)
+		same(r, "found", r.endAs(book.End{ID: "h", By: "you", Captured: 7}).Found, false)
 		same(r, "available", r.available(), 3)
 	}},
 	{"runs out at the instant", func(r *rig) {
@@ -217,7 +217,7 @@ var holdTests = []test{
 		same(r, "taken back", r.take("p", "", forever("a", 0)), []line{{back, "a", -10, -4}})
 		same(r, "debt", r.account("acc").Ledger.Debt, 4)
 		same(r, "available", r.available(), 0)
-		same(r, "outcome", r.hold("i", 1).Outcome, store.HoldRefused)
+		same(r, "outcome", r.hold("i", 1).Outcome, book.HoldRefused)
 		same(r, "given", r.take("q", "", forever("b", 3)), []line{{grant, "b", 3, -1}})
 		same(r, "given", r.take("r", "", forever("c", 3)), []line{{grant, "c", 3, 2}})
 		same(r, "debt", r.account("acc").Ledger.Debt, 0)
@@ -277,12 +277,12 @@ var holdTests = []test{
 		r.give("acc", "p", forever("a", 10))
 		r.placed("h", 4)
 		for _, captured := range []int64{5, -1, most + 1} {
-			if _, err := r.End(r.ctx(), store.End{Account: "acc", ID: "h", By: "me", Captured: captured}); !errors.Is(err, ledger.ErrRange) {
+			if _, err := r.End(r.ctx(), book.End{Account: "acc", ID: "h", By: "me", Captured: captured}); !errors.Is(err, ledger.ErrRange) {
 				r.Fatalf("a capture of %d of 4: %v", captured, err)
 			}
 		}
 		for _, amount := range []int64{-1, most + 1} {
-			if _, err := r.Hold(r.ctx(), store.Hold{Account: "acc", ID: "i", Amount: amount}); !errors.Is(err, ledger.ErrRange) {
+			if _, err := r.Hold(r.ctx(), book.Hold{Account: "acc", ID: "i", Amount: amount}); !errors.Is(err, ledger.ErrRange) {
 				r.Fatalf("a hold of %d: %v", amount, err)
 			}
 		}
@@ -290,7 +290,7 @@ var holdTests = []test{
 		same(r, "captured", r.end("h", 4).Captured, 4)
 	}},
 	{"nothing can be held of nothing, but nothing is", func(r *rig) {
-		same(r, "outcome", r.hold("h", 1).Outcome, store.HoldRefused)
+		same(r, "outcome", r.hold("h", 1).Outcome, book.HoldRefused)
 		same(r, "rev", r.account("acc").Rev, 0)
 		r.placed("h", 0)
 		same(r, "found", r.end("h", 0).Found, true)
@@ -312,7 +312,7 @@ var holdTests = []test{
 		r.spend("i", 5)
 		r.take("p", "", forever("a", 0))
 		same(r, "debt", r.account("acc").Ledger.Debt, most)
-		_, err := r.Commit(r.ctx(), store.Commit{
+		_, err := r.Commit(r.ctx(), book.Commit{
 			Account: "acc", Object: payment("q"), Version: 1, State: []byte(`{}`), Effect: entitlement.Effect{Grants: targets(forever("b", 4))},
 		})
 		if !errors.Is(err, ledger.ErrRange) {
@@ -324,19 +324,19 @@ var holdTests = []test{
 	{"a finished one is remembered as long as it says", remembered},
 	{"a caller without a name asks again on a busy account", func(r *rig) {
 		r.give("acc", "pay_1", forever("a", 3), forever("b", 9))
-		r.holdAs(store.Hold{ID: "h", Amount: 8})
-		same(r, "captured", r.endAs(store.End{ID: "h", Captured: 7}).Captured, int64(7))
+		r.holdAs(book.Hold{ID: "h", Amount: 8})
+		same(r, "captured", r.endAs(book.End{ID: "h", Captured: 7}).Captured, int64(7))
 		for _, others := range []int{98, 1, 1, 150} { // entries, so that the two lie at all places
 			var many []ledger.Target
 			for i := range others {
 				many = append(many, forever(fmt.Sprint("g", others, i), 1))
 			}
 			r.give("acc", fmt.Sprint("pay_", r.account("acc").Rev), many...)
-			again := r.endAs(store.End{ID: "h", Captured: 7})
+			again := r.endAs(book.End{ID: "h", Captured: 7})
 			same(r, "found again", again.Found, true)
 			same(r, "captured then", again.Captured, int64(7))
 		}
-		same(r, "another", r.endAs(store.End{ID: "i", Captured: 7}).Found, false)
+		same(r, "another", r.endAs(book.End{ID: "i", Captured: 7}).Found, false)
 		r.audit("acc")
 	}},
 	{"revisions grow", func(r *rig) {
@@ -374,20 +374,20 @@ var holdTests = []test{
 		for i, id := range []string{"a", "a ", " a", "a:b", "{a}", "é", "\xff\x00", strings.Repeat("x", 1024)} {
 			account := "acc" + fmt.Sprint(i)
 			r.give(account, "p", forever(id, 3))
-			held := r.holdAs(store.Hold{Account: account, ID: id, By: id, Fingerprint: id, Amount: 2})
-			same(r, "outcome", held.Outcome, store.HoldPlaced)
-			r.endAs(store.End{Account: account, ID: id, By: id, Captured: 1, Keep: time.Hour, Receipt: []byte(id)})
-			again := r.holdAs(store.Hold{Account: account, ID: id, By: "you", Fingerprint: id, Amount: 2})
+			held := r.holdAs(book.Hold{Account: account, ID: id, By: id, Fingerprint: id, Amount: 2})
+			same(r, "outcome", held.Outcome, book.HoldPlaced)
+			r.endAs(book.End{Account: account, ID: id, By: id, Captured: 1, Keep: time.Hour, Receipt: []byte(id)})
+			again := r.holdAs(book.Hold{Account: account, ID: id, By: "you", Fingerprint: id, Amount: 2})
 			same(r, "receipt of "+id, string(again.Receipt), id)
 			same(r, "entries", lines(r.entries(account)), []line{{grant, id, 3, 3}, {spent, id, -1, 2}})
 			r.audit(account)
 		}
-		for _, h := range []store.Hold{{Account: "acc"}, {ID: "h"}, {Account: "acc", ID: strings.Repeat("x", 1025)}} {
+		for _, h := range []book.Hold{{Account: "acc"}, {ID: "h"}, {Account: "acc", ID: strings.Repeat("x", 1025)}} {
 			if _, err := r.Hold(r.ctx(), h); err == nil {
 				r.Fatalf("hold %+v was taken", h)
 			}
 		}
-		if _, err := r.End(r.ctx(), store.End{Account: "acc", ID: "h", Receipt: make([]byte, store.MaxReceipt+1)}); err == nil {
+		if _, err := r.End(r.ctx(), book.End{Account: "acc", ID: "h", Receipt: make([]byte, book.MaxReceipt+1)}); err == nil {
 			r.Fatal("a receipt that is too long was taken")
 		}
 	}},
@@ -396,12 +396,12 @@ var holdTests = []test{
 		var placed, refused atomic.Int64
 		together(crowd, func(i int) {
 			switch held := r.hold(fmt.Sprint("h", i), 1); held.Outcome {
-			case store.HoldPlaced:
+			case book.HoldPlaced:
 				placed.Add(1)
 				if i%2 == 0 {
 					r.end(fmt.Sprint("h", i), 1)
 				}
-			case store.HoldRefused:
+			case book.HoldRefused:
 				refused.Add(1)
 			}
 		})
@@ -449,43 +449,43 @@ var holdTests = []test{
 // oneID: several callers use the same id, as those of one idempotency key do.
 func oneID(r *rig) {
 	r.give("acc", "p", forever("a", 10))
-	first := store.Hold{ID: "k", By: "one", Fingerprint: "f", Amount: 4}
-	second := store.Hold{ID: "k", By: "two", Fingerprint: "f", Amount: 4}
-	other := store.Hold{ID: "k", By: "two", Fingerprint: "g", Amount: 4}
+	first := book.Hold{ID: "k", By: "one", Fingerprint: "f", Amount: 4}
+	second := book.Hold{ID: "k", By: "two", Fingerprint: "f", Amount: 4}
+	other := book.Hold{ID: "k", By: "two", Fingerprint: "g", Amount: 4}
 
-	same(r, "first", r.holdAs(first).Outcome, store.HoldPlaced)
-	same(r, "while it runs", r.holdAs(second).Outcome, store.HoldRunning)
-	same(r, "something else while it runs", r.holdAs(other).Outcome, store.HoldMismatched)
+	same(r, "first", r.holdAs(first).Outcome, book.HoldPlaced)
+	same(r, "while it runs", r.holdAs(second).Outcome, book.HoldRunning)
+	same(r, "something else while it runs", r.holdAs(other).Outcome, book.HoldMismatched)
 	same(r, "available", r.available(), 6)
 
-	r.endAs(store.End{ID: "k", By: "one", Keep: time.Hour})
-	same(r, "after a release", r.holdAs(second).Outcome, store.HoldPlaced)
-	r.endAs(store.End{ID: "k", By: "two", Captured: 3, Keep: time.Hour, Receipt: []byte("r\x00\xff")})
+	r.endAs(book.End{ID: "k", By: "one", Keep: time.Hour})
+	same(r, "after a release", r.holdAs(second).Outcome, book.HoldPlaced)
+	r.endAs(book.End{ID: "k", By: "two", Captured: 3, Keep: time.Hour, Receipt: []byte("r\x00\xff")})
 
 	finished := r.holdAs(first)
-	same(r, "after a capture", finished.Outcome, store.HoldFinished)
+	same(r, "after a capture", finished.Outcome, book.HoldFinished)
 	same(r, "captured", finished.Captured, 3)
 	same(r, "receipt", string(finished.Receipt), "r\x00\xff")
-	same(r, "something else after a capture", r.holdAs(other).Outcome, store.HoldMismatched)
+	same(r, "something else after a capture", r.holdAs(other).Outcome, book.HoldMismatched)
 	same(r, "entries", r.wrote(1), []line{{spent, "a", -3, 7}})
 	same(r, "available", r.available(), 7)
 }
 
 func remembered(r *rig) {
 	r.give("acc", "p", forever("a", 10))
-	hold := func() store.HoldOutcome { return r.holdAs(store.Hold{ID: "k", By: "two", Amount: 1}).Outcome }
-	r.holdAs(store.Hold{ID: "k", By: "one", Amount: 1})
-	r.endAs(store.End{ID: "k", By: "one", Captured: 1, Keep: time.Hour})
+	hold := func() book.HoldOutcome { return r.holdAs(book.Hold{ID: "k", By: "two", Amount: 1}).Outcome }
+	r.holdAs(book.Hold{ID: "k", By: "one", Amount: 1})
+	r.endAs(book.End{ID: "k", By: "one", Captured: 1, Keep: time.Hour})
 	r.clock.Move(time.Hour - time.Millisecond)
-	same(r, "before the time is over", hold(), store.HoldFinished)
+	same(r, "before the time is over", hold(), book.HoldFinished)
 	r.clock.Move(time.Millisecond)
-	same(r, "after it", hold(), store.HoldPlaced)
-	r.endAs(store.End{ID: "k", By: "two", Captured: 1, Keep: 2 * time.Hour})
+	same(r, "after it", hold(), book.HoldPlaced)
+	r.endAs(book.End{ID: "k", By: "two", Captured: 1, Keep: 2 * time.Hour})
 	for i := range 40 { // what was remembered before is cleared away meanwhile
 		r.spendKept(fmt.Sprint("x", i))
 	}
 	r.clock.Move(2*time.Hour - time.Millisecond)
-	same(r, "used again", r.holdAs(store.Hold{ID: "k", By: "one", Amount: 1}).Outcome, store.HoldFinished)
+	same(r, "used again", r.holdAs(book.Hold{ID: "k", By: "one", Amount: 1}).Outcome, book.HoldFinished)
 }
 
 // spendKept spends nothing much, remembered for an hour.
@@ -493,5 +493,5 @@ func (r *rig) spendKept(id string) {
 	r.Helper()
 	r.give("acc", "p"+id, forever("g"+id, 1))
 	r.placed(id, 1)
-	r.endAs(store.End{ID: id, By: "me", Captured: 1, Keep: time.Hour})
+	r.endAs(book.End{ID: id, By: "me", Captured: 1, Keep: time.Hour})
 }

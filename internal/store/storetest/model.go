@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -55,13 +56,12 @@ type model struct {
 	audited   int              // of entries
 	balance   int64            // what these add up to
 	given     map[string]int64 // by grant: given less taken back
-	objects   map[entitlement.Ref]store.Object
+	objects   map[entitlement.Ref]book.Object
 	standings map[string]entitlement.Standing
-	holds     map[string]modelHold // what is known beside the ledger
-	notes     map[string]any       // of the last hold of each id
-	tokens    []any                // of all answers
-	setBack   int                  // how often the clock went back
-	placed    int                  // ids given out
+	holds     map[string]modelHold        // what is known beside the ledger
+	handed    map[string]*book.PlacedHold // the last of each id
+	setBack   int                         // how often the clock went back
+	placed    int                         // ids given out
 	callers   int
 }
 
@@ -79,21 +79,17 @@ func newModel(r *rig) *model {
 	return &model{
 		rig: r, name: fmt.Sprint("acc_", accountsMade.Add(1)), latest: r.clock.Now(),
 		given:   map[string]int64{},
-		objects: map[entitlement.Ref]store.Object{}, standings: map[string]entitlement.Standing{},
-		holds: map[string]modelHold{}, notes: map[string]any{},
+		objects: map[entitlement.Ref]book.Object{}, standings: map[string]entitlement.Standing{},
+		holds: map[string]modelHold{}, handed: map[string]*book.PlacedHold{},
 	}
 }
 
-// drawToken is mostly the last one, as of a caller who is alone, or an older one.
-func (m *model) drawToken(t *rapid.T) any {
-	switch n := len(m.tokens); {
-	case n == 0:
+// drawPlaced is the hold as its caller was handed it, or nothing, as of a caller who lost it.
+func (m *model) drawPlaced(t *rapid.T, id string) *book.PlacedHold {
+	if rapid.IntRange(0, 3).Draw(t, "knows the hold") == 0 {
 		return nil
-	case rapid.IntRange(0, 3).Draw(t, "token") > 0:
-		return m.tokens[n-1]
-	default:
-		return m.tokens[rapid.IntRange(max(0, n-10), n-1).Draw(t, "old token")]
 	}
+	return m.handed[id]
 }
 
 var (
@@ -127,8 +123,8 @@ func (m *model) drawTarget(t *rapid.T) ledger.Target {
 	return target
 }
 
-func (m *model) drawCommit(t *rapid.T) store.Commit {
-	c := store.Commit{
+func (m *model) drawCommit(t *rapid.T) book.Commit {
+	c := book.Commit{
 		Account: m.name, Object: drawObject.Draw(t, "object"), Cause: rapid.SampledFrom([]string{"", "evt_1", "evt 2"}).Draw(t, "cause"),
 		State:  rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "state"),
 		Effect: entitlement.Effect{Grants: rapid.SliceOfN(rapid.Custom(m.drawTarget), 0, 4).Draw(t, "targets")},
@@ -201,7 +197,7 @@ func (m *model) hold(t *rapid.T) {
 		m.callers++
 		by = fmt.Sprint("by", m.callers)
 	}
-	m.holdAs(t, store.Hold{
+	m.holdAs(t, book.Hold{
 		ID: id, By: by, Fingerprint: rapid.SampledFrom([]string{"", "", "", "f"}).Draw(t, "fingerprint"),
 		Amount: rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(0, min(available+1, most)), rapid.Int64Range(-1, most+1)).Draw(t, "amount"),
 		TTL:    time.Duration(rapid.Int64Range(1, 20*60_000).Draw(t, "ttl")) * time.Millisecond,
@@ -211,11 +207,11 @@ func (m *model) hold(t *rapid.T) {
 // renew asks for a hold again, as a caller that is still at work.
 func (m *model) renew(t *rapid.T) {
 	id := m.drawHold(t, 0)
-	m.holdAs(t, store.Hold{ID: id, By: m.holds[id].by, Fingerprint: m.holds[id].fingerprint, TTL: time.Hour, Renew: true})
+	m.holdAs(t, book.Hold{ID: id, By: m.holds[id].by, Fingerprint: m.holds[id].fingerprint, TTL: time.Hour, Renew: true})
 }
 
-func (m *model) holdAs(t *rapid.T, h store.Hold) {
-	h.Account, h.Token = m.name, m.drawToken(t)
+func (m *model) holdAs(t *rapid.T, h book.Hold) {
+	h.Account = m.name
 	got, err := m.rig.Hold(m.rig.ctx(), h)
 	now := m.rig.clock.Now()
 	next, entries, outcome, wantErr := m.ledger.Hold(h.ID, h.Amount, now.Add(h.TTL), now)
@@ -230,18 +226,18 @@ func (m *model) holdAs(t *rapid.T, h store.Hold) {
 	}
 	known, runs := m.holds[h.ID], m.runs(h.ID)
 	remembered := known.ended && now.Before(known.until) && (known.captured > 0 || known.by == h.By)
-	want := store.Held{Outcome: store.HoldPlaced}
+	want := book.Held{Outcome: book.HoldPlaced}
 	switch {
 	case (runs || remembered) && known.fingerprint != h.Fingerprint:
-		want.Outcome = store.HoldMismatched
+		want.Outcome = book.HoldMismatched
 	case runs && known.by != h.By:
-		want.Outcome = store.HoldRunning
+		want.Outcome = book.HoldRunning
 	case !runs && h.Renew:
-		want.Outcome = store.HoldGone
+		want.Outcome = book.HoldGone
 	case !runs && remembered:
-		want = store.Held{Outcome: store.HoldFinished, Captured: known.captured, Receipt: []byte(known.receipt)}
+		want = book.Held{Outcome: book.HoldFinished, Captured: known.captured, Receipt: []byte(known.receipt)}
 	case outcome == ledger.Insufficient:
-		want.Outcome = store.HoldRefused
+		want.Outcome = book.HoldRefused
 	default:
 		m.wrote(next, entries)
 		m.holds[h.ID] = modelHold{by: h.By, fingerprint: h.Fingerprint, until: known.until}
@@ -249,8 +245,8 @@ func (m *model) holdAs(t *rapid.T, h store.Hold) {
 	if got.Outcome != want.Outcome || got.Captured != want.Captured || string(got.Receipt) != string(want.Receipt) {
 		t.Fatalf("hold %+v: got %+v, want %+v", h, got, want)
 	}
-	if got.Note != nil {
-		m.notes[h.ID] = got.Note
+	if got.Placed != nil {
+		m.handed[h.ID] = got.Placed
 	}
 	m.checkAnswer(t, got.Account)
 }
@@ -264,7 +260,7 @@ func (m *model) capture(t *rapid.T) {
 func (m *model) release(t *rapid.T) { m.end(t, m.drawHold(t, 1), 0) }
 
 func (m *model) end(t *rapid.T, id string, captured int64) {
-	e := store.End{Account: m.name, ID: id, By: m.holds[id].by, Captured: captured, Token: m.drawToken(t), Note: m.notes[id]}
+	e := book.End{Account: m.name, ID: id, By: m.holds[id].by, Captured: captured, Placed: m.drawPlaced(t, id)}
 	if rapid.IntRange(0, 9).Draw(t, "stranger") == 0 {
 		e.By += "?"
 	}
@@ -286,7 +282,7 @@ func (m *model) end(t *rapid.T, id string, captured int64) {
 		t.Fatalf("end: %v", err)
 	}
 	hidden := m.setBack > known.setBack && len(m.entries)-known.behind >= 100
-	want := store.Ended{}
+	want := book.Ended{}
 	switch {
 	case mine && e.By == "" && known.ended && (known.captured == 0 || !now.Before(known.until) || hidden):
 		want.Found = got.Found // it may be remembered
@@ -297,11 +293,11 @@ func (m *model) end(t *rapid.T, id string, captured int64) {
 		want.Found, want.Captured = true, captured
 		m.wrote(next, entries)
 		known = modelHold{
-			by: e.By, fingerprint: known.fingerprint, ended: true, captured: captured, until: now.Add(store.Recently),
+			by: e.By, fingerprint: known.fingerprint, ended: true, captured: captured, until: now.Add(book.Recently),
 			setBack: m.setBack, behind: len(m.entries),
 		}
 		if captured > 0 {
-			known.receipt, known.until = string(e.Receipt), now.Add(max(e.Keep, store.Recently))
+			known.receipt, known.until = string(e.Receipt), now.Add(max(e.Keep, book.Recently))
 		}
 		m.holds[id] = known
 	case !runs && known.ended && mine && now.Before(known.until):
@@ -343,7 +339,6 @@ func (m *model) checkAnswer(t *rapid.T, a entitlement.Account) {
 		t.Fatalf("rev %d after %d", a.Rev, m.rev)
 	}
 	m.rev = a.Rev
-	m.tokens = append(m.tokens, a.Token)
 	m.checkLedger(t, a)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -28,7 +29,7 @@ var hostile = []string{
 var nameTests = []test{
 	{"accounts", func(r *rig) {
 		for i, name := range hostile {
-			r.commit(store.Commit{
+			r.commit(book.Commit{
 				Account: name, Object: payment("pay_1"), State: fmt.Append(nil, i), Cause: name,
 				Effect: entitlement.Effect{
 					Grants:   targets(forever(name, int64(i+1))),
@@ -59,7 +60,7 @@ var nameTests = []test{
 			r.give("acc", name, forever(name, int64(i+1)))
 			if i%2 == 0 {
 				r.createOpened("acc", name)
-				r.settle("acc", "of "+name, store.OrderResult{ID: name, State: store.OrderPaid, PaymentID: fmt.Sprint(i)})
+				r.settle("acc", "of "+name, book.OrderResult{ID: name, State: book.OrderPaid, PaymentID: fmt.Sprint(i)})
 			}
 		}
 		for i, name := range hostile {
@@ -78,10 +79,10 @@ var nameTests = []test{
 			if i%40 == 0 {
 				r.clock.Move(2 * day) // so that the open orders are not too many
 			}
-			key := store.Key{Hash: name, Fingerprint: name, Lease: 300 * day, Keep: day}
+			key := book.Key{Hash: name, Fingerprint: name, Lease: 300 * day, Keep: day}
 			id := fmt.Sprint("ord_", i)
 			r.create("acc", id, key)
-			if _, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", "again"), key); err != nil || how != store.Running {
+			if _, how, err := r.CreateOrder(r.ctx(), r.newOrder("acc", "again"), key); err != nil || how != book.Running {
 				r.Fatalf("key %q: %s, %v", name, how, err)
 			}
 		}
@@ -99,8 +100,8 @@ var nameTests = []test{
 	{"events", func(r *rig) {
 		for _, name := range hostile {
 			e := r.record(name, name)
-			e.State, e.Object, e.Account, e.Reason = store.EventParked, name, name, name
-			if err := r.Settle(r.ctx(), e, store.Retention{}); err != nil {
+			e.State, e.Object, e.Account, e.Reason = book.EventParked, name, name, name
+			if err := r.Settle(r.ctx(), e, book.Retention{}); err != nil {
 				r.Fatal(err)
 			}
 		}
@@ -125,7 +126,7 @@ func refused(r *rig) {
 		note(err)
 		_, err = r.Object(r.ctx(), name, payment("a"))
 		note(err)
-		_, err = r.Commit(r.ctx(), store.Commit{Account: name, Object: payment("a")})
+		_, err = r.Commit(r.ctx(), book.Commit{Account: name, Object: payment("a")})
 		note(err)
 		_, err = r.Entries(r.ctx(), name, 0, 1)
 		note(err)
@@ -133,9 +134,9 @@ func refused(r *rig) {
 		note(err)
 		_, err = r.Claim(r.ctx(), payment("a"), name)
 		note(err)
-		_, _, err = r.Receive(r.ctx(), store.Event{ID: "msg_1"}, store.Binding{Object: payment("a"), Account: name})
+		_, _, err = r.Receive(r.ctx(), book.Event{ID: "msg_1"}, store.Binding{Object: payment("a"), Account: name})
 		note(err)
-		_, _, err = r.CreateOrder(r.ctx(), store.Order{ID: "a", Account: name}, store.Key{})
+		_, _, err = r.CreateOrder(r.ctx(), book.Order{ID: "a", Account: name}, book.Key{})
 		note(err)
 		_, err = r.Order(r.ctx(), name, "a")
 		note(err)
@@ -154,24 +155,24 @@ func refused(r *rig) {
 	if _, err := r.Claim(r.ctx(), payment(long), "acc"); err == nil {
 		r.Error("claimed a name of 100,000 bytes")
 	}
-	if _, err := r.Commit(r.ctx(), store.Commit{Account: "acc", Object: payment(long)}); err == nil {
+	if _, err := r.Commit(r.ctx(), book.Commit{Account: "acc", Object: payment(long)}); err == nil {
 		r.Error("committed a name of 100,000 bytes")
 	}
-	if _, err := r.Record(r.ctx(), store.Event{ID: long}); err == nil {
+	if _, err := r.Record(r.ctx(), book.Event{ID: long}); err == nil {
 		r.Error("recorded a name of 100,000 bytes")
 	}
 	for _, b := range []store.Binding{{Object: payment(long), Account: "acc"}, {Object: payment("a"), Account: "acc", Order: long}} {
-		if _, _, err := r.Receive(r.ctx(), store.Event{ID: "msg_1"}, b); err == nil {
+		if _, _, err := r.Receive(r.ctx(), book.Event{ID: "msg_1"}, b); err == nil {
 			r.Error("received a name of 100,000 bytes")
 		}
 	}
-	if _, _, err := r.Receive(r.ctx(), store.Event{}, store.Binding{Object: payment("a"), Account: "acc"}); err == nil {
+	if _, _, err := r.Receive(r.ctx(), book.Event{}, store.Binding{Object: payment("a"), Account: "acc"}); err == nil {
 		r.Error("received an event without an id")
 	}
 	if _, err := r.Event(r.ctx(), "msg_1"); !errors.Is(err, store.ErrNotFound) {
 		r.Errorf("an event that was refused: %v", err)
 	}
-	if _, _, err := r.CreateOrder(r.ctx(), store.Order{Account: "acc"}, store.Key{}); err == nil {
+	if _, _, err := r.CreateOrder(r.ctx(), book.Order{Account: "acc"}, book.Key{}); err == nil {
 		r.Error("created an order without an id")
 	}
 	r.give("acc", "pay_1", forever("a", 1)) // the store is none the worse

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 const most = ledger.Max
@@ -67,7 +67,7 @@ var rangeTests = []test{
 		r.spend("i", 5000)
 		before := r.account("acc")
 		same(r, "left", left(before), map[string]int64{"a": 1001})
-		c := store.Commit{Account: "acc", Object: payment("t"), Policy: ledger.PolicyDebt}
+		c := book.Commit{Account: "acc", Object: payment("t"), Policy: ledger.PolicyDebt}
 		c.Effect = entitlement.Effect{Grants: targets(soon(0), forever("a", most-1))}
 		if _, err := r.Commit(r.ctx(), c); !errors.Is(err, ledger.ErrRange) {
 			r.Fatalf("commit: %v", err)
@@ -86,7 +86,7 @@ var rangeTests = []test{
 	)},
 	{"an error leaves state, standing and order", func(r *rig) {
 		r.createOpened("acc", "ord_1")
-		c := store.Commit{
+		c := book.Commit{
 			Account: "acc", Object: payment("pay_1"), State: []byte(`{"n":1}`),
 			Effect: entitlement.Effect{Standing: entitlement.Standing{Paid: true, PaidAt: start}},
 		}
@@ -94,13 +94,13 @@ var rangeTests = []test{
 		before, object := r.account("acc"), r.object("acc", c.Object)
 		c.Version, c.State = 1, []byte(`{"n":2}`)
 		c.Effect = entitlement.Effect{Grants: targets(forever("a", 1), forever("b", most))}
-		c.Order = &store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"}
+		c.Order = &book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"}
 		if _, err := r.Commit(r.ctx(), c); !errors.Is(err, ledger.ErrRange) {
 			r.Fatalf("commit: %v", err)
 		}
 		same(r, "account", r.account("acc"), before)
 		same(r, "object", r.object("acc", c.Object), object)
-		same(r, "order's state", r.order("acc", "ord_1").State, store.OrderOpen)
+		same(r, "order's state", r.order("acc", "ord_1").State, book.OrderOpen)
 		same(r, "order's payment", r.order("acc", "ord_1").PaymentID, "")
 	}},
 }

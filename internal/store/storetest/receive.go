@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // receive receives an event that proves that the object is ann's, bought by ord_1,
 // and checks that all of it is stored.
-func (r *rig) receive(id, body string, object entitlement.Ref) (store.Event, store.Bound) {
+func (r *rig) receive(id, body string, object entitlement.Ref) (book.Event, store.Bound) {
 	r.Helper()
-	e, bound, err := r.Receive(r.ctx(), store.Event{ID: id, Type: "payment.succeeded", Body: []byte(body), State: store.EventReceived},
+	e, bound, err := r.Receive(r.ctx(), book.Event{ID: id, Type: "payment.succeeded", Body: []byte(body), State: book.EventReceived},
 		store.Binding{Object: object, Account: "ann", Order: "ord_1"})
 	if err != nil {
 		r.Fatalf("receive %q: %v", id, err)
@@ -26,8 +27,8 @@ func (r *rig) receive(id, body string, object entitlement.Ref) (store.Event, sto
 var receiveTests = []test{
 	{"into an empty store", func(r *rig) {
 		e, bound := r.receive("msg_1", "one", payment("pay_1"))
-		same(r, "event", e, store.Event{
-			ID: "msg_1", Type: "payment.succeeded", Body: []byte("one"), State: store.EventReceived, ReceivedAt: r.now(), Deliveries: 1,
+		same(r, "event", e, book.Event{
+			ID: "msg_1", Type: "payment.succeeded", Body: []byte("one"), State: book.EventReceived, ReceivedAt: r.now(), Deliveries: 1,
 		})
 		same(r, "bound", bound, store.Bound{Account: "ann"})
 		same(r, "entries", len(r.entries("ann")), 0)
@@ -44,7 +45,7 @@ var receiveTests = []test{
 	}},
 	{"of an object that is somebody else's", func(r *rig) {
 		r.create("ann", "ord_1", anyKey)
-		r.create("bob", "ord_1", store.Key{})
+		r.create("bob", "ord_1", book.Key{})
 		r.claim(payment("pay_1"), "bob")
 		r.give("ann", "pay_1", forever("a", 1))
 		_, bound := r.receive("msg_1", "one", payment("pay_1"))
@@ -55,9 +56,9 @@ var receiveTests = []test{
 	}},
 	{"what is known of the event stays", func(r *rig) {
 		r.record("msg_1", "one")
-		r.settleEvent("msg_1", store.EventParked, "payment:pay_1")
+		r.settleEvent("msg_1", book.EventParked, "payment:pay_1")
 		e, _ := r.receive("msg_1", "two", payment("pay_1"))
-		same(r, "state", e.State, store.EventParked)
+		same(r, "state", e.State, book.EventParked)
 		same(r, "body", string(e.Body), "two")
 		same(r, "parked", r.parked("payment:pay_1"), []string{"msg_1"})
 	}},
@@ -65,7 +66,7 @@ var receiveTests = []test{
 		var all sync.WaitGroup
 		for i := range 64 {
 			all.Go(func() {
-				_, bound, err := r.Receive(r.ctx(), store.Event{ID: fmt.Sprint("msg_", i%4), Body: []byte("b")},
+				_, bound, err := r.Receive(r.ctx(), book.Event{ID: fmt.Sprint("msg_", i%4), Body: []byte("b")},
 					store.Binding{Object: payment("pay_1"), Account: fmt.Sprint("acc_", i)})
 				if err != nil || bound.Account != r.owner(payment("pay_1")) {
 					r.Errorf("bound to %q, %v", bound.Account, err)
@@ -84,16 +85,16 @@ var waitingTests = []test{
 	{"none", func(r *rig) { r.waits("pay_1", 0, false) }},
 	{"until it is settled", func(r *rig) {
 		r.record("msg_1", "one")
-		r.settleEvent("msg_1", store.EventParked, "payment:pay_1")
+		r.settleEvent("msg_1", book.EventParked, "payment:pay_1")
 		r.waits("pay_1", 0, true)
 		r.waits("pay_1", 1, true)
-		r.settleEvent("msg_1", store.EventApplied, "payment:pay_1")
+		r.settleEvent("msg_1", book.EventApplied, "payment:pay_1")
 		r.waits("pay_1", 2, false)
 	}},
 	{"not those of another object", func(r *rig) {
 		for id, object := range map[string]string{"msg_1": "payment:pay_11", "msg_2": "payment:pay_", "msg_3": "customer:pay_1", "msg_4": ""} {
 			r.record(id, "body")
-			r.settleEvent(id, store.EventParked, object)
+			r.settleEvent(id, book.EventParked, object)
 		}
 		r.waits("pay_1", 0, false)
 		r.waits("pay_11", 0, true)
@@ -102,7 +103,7 @@ var waitingTests = []test{
 
 func (r *rig) waits(object string, version int64, want bool) {
 	r.Helper()
-	done, err := r.Commit(r.ctx(), store.Commit{Account: "ann", Object: payment(object), Version: version, State: []byte(`{}`)})
+	done, err := r.Commit(r.ctx(), book.Commit{Account: "ann", Object: payment(object), Version: version, State: []byte(`{}`)})
 	if err != nil {
 		r.Fatal(err)
 	}

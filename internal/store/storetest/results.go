@@ -4,15 +4,16 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // settle commits what became of an order, as the next version of an object.
-func (r *rig) settle(account, object string, result store.OrderResult) {
+func (r *rig) settle(account, object string, result book.OrderResult) {
 	r.Helper()
 	ref := payment(object)
-	r.commit(store.Commit{
+	r.commit(book.Commit{
 		Account: account, Object: ref, Version: r.object(account, ref).Version, Order: &result,
 		Effect: entitlement.Effect{Grants: targets(forever(object, 1))},
 	})
@@ -22,7 +23,7 @@ func (r *rig) settle(account, object string, result store.OrderResult) {
 var resultTests = []test{
 	{"states", func(r *rig) {
 		type result struct {
-			state   store.OrderState
+			state   book.OrderState
 			payment string
 		}
 		for _, c := range []struct {
@@ -30,20 +31,20 @@ var resultTests = []test{
 			results []result
 			want    result
 		}{
-			{"paid", []result{{store.OrderPaid, "pay_1"}}, result{store.OrderPaid, "pay_1"}},
-			{"failed", []result{{store.OrderFailed, "pay_1"}}, result{store.OrderFailed, "pay_1"}},
-			{"failed, then paid", []result{{store.OrderFailed, "pay_1"}, {store.OrderPaid, "pay_2"}}, result{store.OrderPaid, "pay_2"}},
-			{"cancelled, then paid", []result{{store.OrderCancelled, "pay_1"}, {store.OrderPaid, "pay_1"}}, result{store.OrderPaid, "pay_1"}},
-			{"failed, then open", []result{{store.OrderFailed, "pay_1"}, {store.OrderOpen, "pay_2"}}, result{store.OrderOpen, "pay_2"}},
-			{"paid stays paid when failed", []result{{store.OrderPaid, "pay_1"}, {store.OrderFailed, "pay_2"}}, result{store.OrderPaid, "pay_1"}},
-			{"paid stays paid when open", []result{{store.OrderPaid, "pay_1"}, {store.OrderOpen, ""}}, result{store.OrderPaid, "pay_1"}},
-			{"paid keeps its payment", []result{{store.OrderPaid, "pay_1"}, {store.OrderPaid, "pay_2"}}, result{store.OrderPaid, "pay_1"}},
-			{"without a payment's id the last stays", []result{{store.OrderFailed, "pay_1"}, {store.OrderCancelled, ""}}, result{store.OrderCancelled, "pay_1"}},
+			{"paid", []result{{book.OrderPaid, "pay_1"}}, result{book.OrderPaid, "pay_1"}},
+			{"failed", []result{{book.OrderFailed, "pay_1"}}, result{book.OrderFailed, "pay_1"}},
+			{"failed, then paid", []result{{book.OrderFailed, "pay_1"}, {book.OrderPaid, "pay_2"}}, result{book.OrderPaid, "pay_2"}},
+			{"cancelled, then paid", []result{{book.OrderCancelled, "pay_1"}, {book.OrderPaid, "pay_1"}}, result{book.OrderPaid, "pay_1"}},
+			{"failed, then open", []result{{book.OrderFailed, "pay_1"}, {book.OrderOpen, "pay_2"}}, result{book.OrderOpen, "pay_2"}},
+			{"paid stays paid when failed", []result{{book.OrderPaid, "pay_1"}, {book.OrderFailed, "pay_2"}}, result{book.OrderPaid, "pay_1"}},
+			{"paid stays paid when open", []result{{book.OrderPaid, "pay_1"}, {book.OrderOpen, ""}}, result{book.OrderPaid, "pay_1"}},
+			{"paid keeps its payment", []result{{book.OrderPaid, "pay_1"}, {book.OrderPaid, "pay_2"}}, result{book.OrderPaid, "pay_1"}},
+			{"without a payment's id the last stays", []result{{book.OrderFailed, "pay_1"}, {book.OrderCancelled, ""}}, result{book.OrderCancelled, "pay_1"}},
 		} {
 			r.Run(c.name, func(r *rig) {
 				before := r.createOpened("acc", c.name)
 				for _, x := range c.results {
-					r.settle("acc", c.name, store.OrderResult{ID: c.name, State: x.state, PaymentID: x.payment})
+					r.settle("acc", c.name, book.OrderResult{ID: c.name, State: x.state, PaymentID: x.payment})
 				}
 				want := before
 				want.State, want.PaymentID = c.want.state, c.want.payment
@@ -52,7 +53,7 @@ var resultTests = []test{
 		}
 	}},
 	{"an unknown order is passed over", func(r *rig) {
-		r.settle("acc", "pay_1", store.OrderResult{ID: "ord_none", State: store.OrderPaid, PaymentID: "pay_1"})
+		r.settle("acc", "pay_1", book.OrderResult{ID: "ord_none", State: book.OrderPaid, PaymentID: "pay_1"})
 		same(r, "left", left(r.account("acc")), map[string]int64{"pay_1": 1})
 		if _, err := r.Order(r.ctx(), "acc", "ord_none"); !errors.Is(err, store.ErrNotFound) {
 			r.Fatalf("order: %v", err)
@@ -60,33 +61,33 @@ var resultTests = []test{
 	}},
 	{"an order of another account is passed over", func(r *rig) {
 		r.createOpened("other", "ord_1")
-		r.settle("acc", "pay_1", store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"})
-		same(r, "state", r.order("other", "ord_1").State, store.OrderOpen)
+		r.settle("acc", "pay_1", book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"})
+		same(r, "state", r.order("other", "ord_1").State, book.OrderOpen)
 	}},
 	{"an order without a session can be paid", func(r *rig) {
-		r.create("acc", "ord_1", store.Key{})
-		r.settle("acc", "pay_1", store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"})
-		same(r, "state", r.order("acc", "ord_1").State, store.OrderPaid)
+		r.create("acc", "ord_1", book.Key{})
+		r.settle("acc", "pay_1", book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"})
+		same(r, "state", r.order("acc", "ord_1").State, book.OrderPaid)
 	}},
 	{"the session of a paid order is stored, and it stays paid", func(r *rig) {
-		o := r.create("acc", "ord_1", store.Key{})
-		r.settle("acc", "pay_1", store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"})
+		o := r.create("acc", "ord_1", book.Key{})
+		r.settle("acc", "pay_1", book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"})
 		o.SessionID, o.CheckoutURL = "cks_1", "https://checkout.test/1"
-		r.open(o, store.Key{})
+		r.open(o, book.Key{})
 		got := r.order("acc", "ord_1")
-		same(r, "state", got.State, store.OrderPaid)
+		same(r, "state", got.State, book.OrderPaid)
 		same(r, "session", got.SessionID, "cks_1")
 		same(r, "open orders", r.openOrders("acc"), []string{})
 	}},
 	{"a paid order is never forgotten", func(r *rig) {
 		r.createOpened("acc", "ord_1")
-		r.settle("acc", "pay_1", store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"})
+		r.settle("acc", "pay_1", book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"})
 		r.clock.Move(10 * 365 * 24 * time.Hour)
-		r.create("acc", "ord_2", store.Key{})
-		same(r, "state", r.order("acc", "ord_1").State, store.OrderPaid)
-		if err := r.DropOrder(r.ctx(), r.order("acc", "ord_1"), store.Key{}); err != nil {
+		r.create("acc", "ord_2", book.Key{})
+		same(r, "state", r.order("acc", "ord_1").State, book.OrderPaid)
+		if err := r.DropOrder(r.ctx(), r.order("acc", "ord_1"), book.Key{}); err != nil {
 			r.Fatal(err)
 		}
-		same(r, "state", r.order("acc", "ord_1").State, store.OrderPaid)
+		same(r, "state", r.order("acc", "ord_1").State, book.OrderPaid)
 	}},
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // oneState: whoever remembers what it read of a revision, until it hears of a
@@ -64,8 +64,8 @@ func lastState(r *rig) {
 			case 0:
 				r.give("acc", id, forever(id, 5))
 			case 1, 2:
-				r.holdAs(store.Hold{Account: "other", ID: fmt.Sprint(id, i), By: "me", Amount: 1})
-				r.endAs(store.End{Account: "other", ID: fmt.Sprint(id, i), By: "me"})
+				r.holdAs(book.Hold{Account: "other", ID: fmt.Sprint(id, i), By: "me", Amount: 1})
+				r.endAs(book.End{Account: "other", ID: fmt.Sprint(id, i), By: "me"})
 			case 3, 4:
 				for n := range 5 {
 					id := fmt.Sprint(id, i, n)

@@ -3,18 +3,19 @@ package storetest
 import (
 	"errors"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // commitOfEvent is a commit of an account's payment that settles the event it came with.
-func commitOfEvent(e store.Event, version int64, targets ...ledger.Target) store.Commit {
-	e.State, e.Object, e.Account = store.EventApplied, payment("pay_1").String(), "ann"
-	return store.Commit{
+func commitOfEvent(e book.Event, version int64, targets ...ledger.Target) book.Commit {
+	e.State, e.Object, e.Account = book.EventApplied, payment("pay_1").String(), "ann"
+	return book.Commit{
 		Account: "ann", Object: payment("pay_1"), Version: version, State: []byte(`{}`), Cause: e.ID,
 		Effect: entitlement.Effect{Grants: targets},
-		Settle: &store.Settlement{Event: e, Retention: store.Retention{Body: []byte("less")}},
+		Settle: &book.Settlement{Event: e, Retention: book.Retention{Body: []byte("less")}},
 	}
 }
 
@@ -23,7 +24,7 @@ var settlesTests = []test{
 		e, _ := r.receive("msg_1", "one", payment("pay_1"))
 		entries := r.commit(commitOfEvent(e, 0, forever("a", 3)))
 		same(r, "entries", len(entries), 1)
-		e.State, e.Object, e.Account, e.Body = store.EventApplied, "payment:pay_1", "ann", []byte("less")
+		e.State, e.Object, e.Account, e.Body = book.EventApplied, "payment:pay_1", "ann", []byte("less")
 		same(r, "event", r.event("msg_1"), e)
 	}},
 	{"not without it", func(r *rig) {
@@ -40,9 +41,9 @@ var settlesTests = []test{
 	}},
 	{"a parked event", func(r *rig) {
 		r.record("msg_1", "one")
-		r.settleEvent("msg_1", store.EventParked, "payment:pay_1")
+		r.settleEvent("msg_1", book.EventParked, "payment:pay_1")
 		r.commit(commitOfEvent(r.event("msg_1"), 0, forever("a", 3)))
-		same(r, "state", r.event("msg_1").State, store.EventApplied)
+		same(r, "state", r.event("msg_1").State, book.EventApplied)
 		same(r, "parked under the payment", len(r.parked("payment:pay_1")), 0)
 		events, _, err := r.ParkedEvents(r.ctx(), "", 10)
 		if err != nil || len(events) != 0 {
@@ -56,14 +57,14 @@ var settlesTests = []test{
 		same(r, "event", r.event("msg_1"), again)
 	}},
 	{"an event that is not there", func(r *rig) {
-		if _, err := r.Commit(r.ctx(), commitOfEvent(store.Event{ID: "msg_1"}, 0, forever("a", 3))); !errors.Is(err, store.ErrNotFound) {
+		if _, err := r.Commit(r.ctx(), commitOfEvent(book.Event{ID: "msg_1"}, 0, forever("a", 3))); !errors.Is(err, store.ErrNotFound) {
 			r.Errorf("it was settled: %v", err)
 		}
 	}},
 	{"in a state that is not final", func(r *rig) {
 		e, _ := r.receive("msg_1", "one", payment("pay_1"))
 		c := commitOfEvent(e, 0, forever("a", 3))
-		c.Settle.Event.State = store.EventParked
+		c.Settle.Event.State = book.EventParked
 		if _, err := r.Commit(r.ctx(), c); err == nil {
 			r.Errorf("it was parked by a commit")
 		}

@@ -7,14 +7,15 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
 // signUp is a commit of so many credits for somebody who is new.
-func signUp(account string, credits int64) store.Commit {
-	return store.Commit{
+func signUp(account string, credits int64) book.Commit {
+	return book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindSignup, ID: "credits"}, State: []byte(`{}`),
 		Effect: entitlement.Effect{Grants: targets(forever("signup", credits))}, Cause: "signup",
 	}
@@ -28,7 +29,6 @@ func (r *rig) signsUp(account string, credits int64) entitlement.Account {
 		r.Fatalf("sign up: %v", err)
 	}
 	now := r.account(account)
-	a.Token, now.Token = nil, nil
 	same(r, "account returned", a, now)
 	return a
 }
@@ -59,7 +59,7 @@ var signUpTests = []test{
 		same(r, "version", r.object("acc", signUp("acc", 3).Object).Version, 0)
 	}},
 	{"who has a plan and no credits is new", func(r *rig) {
-		r.commit(store.Commit{
+		r.commit(book.Commit{
 			Account: "acc", Object: payment("pay_1"), State: []byte(`{}`), Cause: "evt_1",
 			Effect: entitlement.Effect{Standing: entitlement.Standing{Paid: true, PaidAt: start}},
 		})
@@ -100,7 +100,7 @@ var signUpTests = []test{
 				}
 			})
 			both.Go(func() {
-				c := store.Commit{Account: account, Object: payment("pay_1"), State: []byte(`{}`), Cause: "evt_1"}
+				c := book.Commit{Account: account, Object: payment("pay_1"), State: []byte(`{}`), Cause: "evt_1"}
 				c.Effect.Grants = targets(forever("a", 7))
 				if _, err := r.Commit(r.ctx(), c); err != nil {
 					r.Error(err)
@@ -125,7 +125,7 @@ var signUpTests = []test{
 		same(r, "left", left(r.signsUp("acc", 3)), map[string]int64{"signup": 3})
 	}},
 	{"by what is no commit", func(r *rig) {
-		for name, c := range map[string]store.Commit{
+		for name, c := range map[string]book.Commit{
 			"no account":     signUp("", 3),
 			"a long account": signUp(strings.Repeat("a", 257), 3),
 		} {
@@ -135,16 +135,16 @@ var signUpTests = []test{
 		}
 	}},
 	{"by another version, an order and an event", func(r *rig) {
-		r.create("acc", "ord_1", store.Key{})
+		r.create("acc", "ord_1", book.Key{})
 		c := signUp("acc", 3)
-		c.Version, c.Order = 7, &store.OrderResult{ID: "ord_1", State: store.OrderPaid, PaymentID: "pay_1"}
-		c.Settle = &store.Settlement{Event: store.Event{ID: "msg_1", State: store.EventApplied}}
+		c.Version, c.Order = 7, &book.OrderResult{ID: "ord_1", State: book.OrderPaid, PaymentID: "pay_1"}
+		c.Settle = &book.Settlement{Event: book.Event{ID: "msg_1", State: book.EventApplied}}
 		a, err := r.SignUp(r.ctx(), c)
 		if err != nil {
 			r.Fatal(err)
 		}
 		same(r, "left", left(a), map[string]int64{"signup": 3})
 		same(r, "version", r.object("acc", c.Object).Version, 1)
-		same(r, "order", r.order("acc", "ord_1").State, store.OrderOpen)
+		same(r, "order", r.order("acc", "ord_1").State, book.OrderOpen)
 	}},
 }

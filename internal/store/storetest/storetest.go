@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
@@ -41,7 +42,6 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Purchases", purchaseTests},
 		{"Journal", journalTests},
 		{"Receive", receiveTests},
-		{"Guess", guessTests},
 		{"Settles", settlesTests},
 		{"Waiting", waitingTests},
 		{"Retention", retentionTests},
@@ -115,7 +115,7 @@ func (r *rig) now() time.Time { return r.clock.Now().Truncate(time.Millisecond) 
 func (r *rig) ctx() context.Context { return r.Context() }
 
 // commit commits and stops the test when that fails.
-func (r *rig) commit(c store.Commit) []ledger.Entry {
+func (r *rig) commit(c book.Commit) []ledger.Entry {
 	r.Helper()
 	done, err := r.Commit(r.ctx(), c)
 	if err != nil {
@@ -127,7 +127,7 @@ func (r *rig) commit(c store.Commit) []ledger.Entry {
 // give commits the targets as a new object of the account.
 func (r *rig) give(account, object string, targets ...ledger.Target) []ledger.Entry {
 	r.Helper()
-	return r.commit(store.Commit{
+	return r.commit(book.Commit{
 		Account: account, Object: payment(object), State: []byte(`{}`),
 		Effect: entitlement.Effect{Grants: targets}, Cause: "evt_" + object,
 	})
@@ -142,7 +142,7 @@ func (r *rig) account(account string) entitlement.Account {
 	return a
 }
 
-func (r *rig) object(account string, ref entitlement.Ref) store.Object {
+func (r *rig) object(account string, ref entitlement.Ref) book.Object {
 	r.Helper()
 	o, err := r.Object(r.ctx(), account, ref)
 	if err != nil {
@@ -190,7 +190,7 @@ func (r *rig) audit(account string) {
 	}
 }
 
-func (r *rig) order(account, id string) store.Order {
+func (r *rig) order(account, id string) book.Order {
 	r.Helper()
 	o, err := r.Order(r.ctx(), account, id)
 	if err != nil {
@@ -235,7 +235,7 @@ func left(a entitlement.Account) map[string]int64 {
 	return m
 }
 
-func ids(orders []store.Order) []string {
+func ids(orders []book.Order) []string {
 	names := []string{}
 	for _, o := range orders {
 		names = append(names, o.ID)
@@ -243,7 +243,7 @@ func ids(orders []store.Order) []string {
 	return names
 }
 
-func eventIDs(events []store.Event) []string {
+func eventIDs(events []book.Event) []string {
 	names := []string{}
 	for _, e := range events {
 		names = append(names, e.ID)

@@ -1,0 +1,241 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/book"
+)
+
+// newStamp returns a stamp that no other change has.
+func newStamp() string { return strconv.FormatUint(rand.Uint64(), 36) } //nolint:gosec // nobody gains by guessing
+
+// maxDecisions is how many decisions are made again because the account was changed
+// meanwhile. Each time somebody else's was written.
+const maxDecisions = 1000
+
+var errEntries = errors.New("damaged account: entries are missing")
+
+var errContention = errors.New("it is changed all the time")
+
+// decide makes decisions about an account and writes what they changed, all or nothing: those
+// that are led, and those that come to wait meanwhile. It returns all of them. Each says by its
+// error how it went; err is why nothing was written.
+func (s *Store) decide(ctx context.Context, account string, led []*decision) ([]*decision, *state, error) {
+	src := &source{account: account, keys: s.keysOf(account)}
+	src.items, src.holds = src.room[:0], src.roomHolds[:0]
+	src.now = s.serverNow()
+	known := s.remembered(account)
+	if known != nil && !known.Next.IsZero() && !src.now.Before(known.Next) {
+		known = nil // a hold has run out
+	}
+	if known != nil && len(known.items) > 0 {
+		src.items = slices.Clone(known.items)
+	}
+	for try := range maxDecisions {
+		if known == nil {
+			var err error
+			if known, err = s.look(ctx, src); err != nil {
+				return led, nil, err
+			}
+		}
+		if led = s.lines.gather(account, led); len(led) > 1 && ctx.Done() != nil {
+			ctx = context.WithoutCancel(ctx) // others wait for it
+		}
+		b, unread := decideAll(account, known, src, led)
+		switch {
+		case unread, !b.Changed() && !src.certain():
+			known = nil
+			continue
+		case !b.Changed():
+			s.remember(account, known)
+			return led, known, nil
+		}
+		mine := revision{known.Rev, newStamp()}
+		if b.AccountChanged() {
+			mine.rev++
+		}
+		next, err := s.write(ctx, src, b, known, mine, led)
+		if err != nil {
+			s.forget(account)
+			return led, nil, err
+		}
+		if next == nil || next.revision == mine { // the reply to the first try was lost
+			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after(b)}
+			s.remember(account, after)
+			return led, after, nil
+		}
+		known = next
+		if try > 0 {
+			standBack(ctx, try)
+		}
+	}
+	return led, nil, errContention
+}
+
+// standBack lets others write who change the same account, and more decisions come to wait, which
+// then are written together.
+func standBack(ctx context.Context, try int) {
+	const shortest, longest = 200 * time.Microsecond, 10 * time.Millisecond
+	timer := time.NewTimer(rand.N(min(shortest<<min(try, 8), longest))) //nolint:gosec // nobody gains by guessing
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func decideAll(account string, known *state, src *source, decisions []*decision) (b *book.Book, unread bool) {
+	src.begin()
+	b = book.Open(account, &known.Kept, src, src.now)
+	for _, d := range decisions {
+		if d.err = d.decide(b); errors.Is(d.err, book.ErrUnread) {
+			unread = true
+		}
+	}
+	return b, unread
+}
+
+// look reads an account, and what decisions about it have asked for so far.
+func (s *Store) look(ctx context.Context, src *source) (*state, error) {
+	c := s.newRun(src, revision{}, time.Time{}, time.Time{})
+	reply, err := s.runAccount(ctx, src, c, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return src.parse(reply)
+}
+
+// write writes what a book changed, as the revision mine. It returns nil, or what was read
+// because the account was changed meanwhile.
+func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *state, mine revision, led []*decision) (*state, error) {
+	from, till := b.Window()
+	c := s.newRun(src, known.revision, from, till)
+	s.addChanges(c, &src.keys, b, known, mine)
+	reply, err := s.runAccount(ctx, src, c, func(ctx context.Context, p redis.Pipeliner) {
+		for _, d := range led {
+			if d.ahead != nil {
+				d.ahead(ctx, p)
+			}
+		}
+	}, func(ctx context.Context, p redis.Pipeliner) {
+		for _, d := range led {
+			if d.behind != nil {
+				d.behind(ctx, p, mine.stamp)
+			}
+		}
+	})
+	if err != nil || reply == nil {
+		return nil, err
+	}
+	return src.parse(reply)
+}
+
+// adds adds commands to those that go to the server together.
+type adds func(context.Context, redis.Pipeliner)
+
+// runAccount returns what the script read, nil if it wrote. What ahead and behind add goes in the
+// same round trip.
+func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, ahead, behind adds) ([]string, error) {
+	asked := c.command(ctx, accountScript)
+	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		if ahead != nil {
+			ahead(ctx, p)
+		}
+		_ = p.Process(ctx, asked) // it is only noted
+		if behind != nil {
+			behind(ctx, p)
+		}
+	})
+	if err != nil {
+		return nil, err // it may still be about to be sent
+	}
+	if now, done := asked.Val().(int64); done {
+		c.release()
+		src.heard(s, now)
+		return nil, nil
+	}
+	reply, err := s.runAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
+	c.release()
+	if err != nil {
+		return nil, err
+	}
+	return s.answered(src, reply)
+}
+
+// answered notes the time that account.lua tells, and returns what it read.
+func (s *Store) answered(src *source, reply []string) ([]string, error) {
+	now := reply[0]
+	wrote := len(now) <= timeSize
+	if !wrote {
+		var err error
+		if reply, err = unpacked(reply, 2); err != nil {
+			return nil, err
+		}
+		now = reply[0]
+	}
+	ms, err := strconv.ParseInt(now, 10, 64)
+	if err != nil {
+		return nil, errReply(reply)
+	}
+	src.heard(s, ms)
+	if wrote {
+		return nil, nil
+	}
+	return reply, nil
+}
+
+// heard notes the time of the server, in milliseconds.
+func (src *source) heard(s *Store, ms int64) {
+	src.now = time.UnixMilli(ms).UTC()
+	s.server.set(src.now)
+}
+
+// timeSize is how many digits a time in milliseconds has at most.
+const timeSize = 16
+
+// newRun begins with what is compared and read. Without a window nothing is written.
+func (s *Store) newRun(src *source, known revision, from, till time.Time) *scriptRun {
+	k, c := &src.keys, newScriptRun()
+	c.keys = append(c.keys, k.account, k.holds, k.expiring, k.entries)
+	c.add(s.now())
+	if from.IsZero() {
+		c.add(readOnly(src.whole))
+		c.add()
+		c.add("0")
+		c.add("0")
+	} else {
+		c.int(known.rev)
+		c.add(known.stamp)
+		c.time(from)
+		c.time(till)
+	}
+	holds := c.list()
+	for i := range src.holds {
+		c.add(src.holds[i].id)
+		c.add(src.holds[i].likely)
+	}
+	c.end(holds)
+	reads := c.list()
+	for i := range src.items {
+		it := &src.items[i]
+		c.run(it.name, it.key, it.words...)
+		c.add(it.want)
+	}
+	c.end(reads)
+	return c
+}
+
+// readOnly is the revision of no account, which makes account.lua read: the standings, too, if whole.
+func readOnly(whole bool) string {
+	if whole {
+		return "whole"
+	}
+	return "none"
+}

@@ -1,0 +1,164 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/book"
+)
+
+// lines lets the decisions about an account be made one after the other, and those that wait
+// for the same account together: decided in one book and written by one script. So nobody
+// waits for longer than for the decisions before, and a busy account costs no more than many.
+type lines struct {
+	mu       sync.Mutex
+	accounts map[string][]*decision // that wait; an account is here while a decision about it is made
+}
+
+// decision is one on its way.
+type decision struct {
+	decide func(*book.Book) error
+	ahead  func(ctx context.Context, p redis.Pipeliner)               // adds what goes to the server before what is written; may be nil
+	behind func(ctx context.Context, p redis.Pipeliner, stamp string) // adds what goes to the server with what is written; may be nil
+	err    error                                                      // of decide
+	told   chan outcome
+	alone  [1]*decision
+}
+
+// outcome is what a decision that waits is told: that it is its turn to lead, or the end.
+type outcome struct {
+	lead  bool
+	state *state
+	err   error
+}
+
+// join reports that the caller is to lead, or lets it wait.
+func (l *lines) join(account string, d *decision) (leads bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting, busy := l.accounts[account]
+	if !busy {
+		if l.accounts == nil {
+			l.accounts = make(map[string][]*decision)
+		}
+		l.accounts[account] = nil
+		return true
+	}
+	d.told = make(chan outcome, 1)
+	l.accounts[account] = append(waiting, d)
+	return false
+}
+
+// gather adds those who wait to the decisions that are led, as many as one script should write.
+func (l *lines) gather(account string, led []*decision) []*decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.accounts[account]
+	n := min(len(waiting), maxTogether-len(led))
+	if n <= 0 {
+		return led
+	}
+	l.accounts[account] = waiting[n:]
+	return append(led, waiting[:n]...)
+}
+
+// pass lets the first of those who wait lead.
+func (l *lines) pass(account string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.accounts[account]
+	if len(waiting) == 0 {
+		delete(l.accounts, account)
+		return
+	}
+	l.accounts[account] = waiting[1:]
+	waiting[0].told <- outcome{lead: true}
+}
+
+// update makes a decision about an account and writes what it changes. It returns the account
+// behind it. Whoever leads stays until all that it leads is written, for others wait for it.
+func (s *Store) update(ctx context.Context, doing, account string, decide func(*book.Book) error) (*state, error) {
+	return s.updateWith(ctx, doing, account, &decision{decide: decide})
+}
+
+func (s *Store) updateWith(ctx context.Context, doing, account string, d *decision) (*state, error) {
+	var st *state
+	err := s.ask(ctx, doing, func() error {
+		if s.lines.join(account, d) {
+			var err error
+			st, err = s.lead(ctx, account, d)
+			return err
+		}
+		select {
+		case o := <-d.told:
+			if !o.lead {
+				st = o.state
+				return o.err
+			}
+			var err error
+			st, err = s.lead(ctx, account, d)
+			return err
+		case <-ctx.Done():
+			go s.leave(account, d)
+			return ctx.Err()
+		}
+	})
+	if err == nil {
+		err = d.err
+	}
+	return st, err
+}
+
+// leave waits in the place of a caller that has gone.
+func (s *Store) leave(account string, d *decision) {
+	if o := <-d.told; o.lead {
+		s.lines.pass(account)
+	}
+}
+
+func (s *Store) lead(ctx context.Context, account string, own *decision) (*state, error) {
+	defer s.lines.pass(account)
+	own.alone[0] = own
+	led, st, err := s.decide(ctx, account, own.alone[:])
+	for _, d := range led[1:] {
+		d.told <- outcome{state: st, err: err}
+	}
+	return st, err
+}
+
+// serverClock estimates the time of the server by what it said last. It is never ahead of it by
+// more than the two clocks drift apart meanwhile.
+type serverClock struct {
+	began  time.Time
+	offset atomic.Int64 // milliseconds from began's to the server's; 0 is not known
+}
+
+func (c *serverClock) set(now time.Time) {
+	c.offset.Store(now.UnixMilli() - time.Since(c.began).Milliseconds())
+}
+
+// serverNow is the time that decisions are made at.
+func (s *Store) serverNow() time.Time {
+	if s.clock != nil {
+		return s.clock()
+	}
+	offset := s.server.offset.Load()
+	if offset == 0 {
+		return time.Now()
+	}
+	return time.UnixMilli(offset + time.Since(s.server.began).Milliseconds())
+}
+
+// remembered is an account as it was last read or written; nil if it is not remembered.
+func (s *Store) remembered(account string) *state {
+	st, _ := s.memory.GetIfPresent(account)
+	return st
+}
+
+func (s *Store) remember(account string, st *state) { s.memory.Set(account, st) }
+
+func (s *Store) forget(account string) { s.memory.Invalidate(account) }
