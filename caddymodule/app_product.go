@@ -23,6 +23,7 @@ import (
 //			credits <number> per <amount> <currency>
 //		}
 //		allow_multiple
+//		trial_again
 //		min_amount     <number> <currency> [<number> <currency>...]
 //		title          <text>
 //		description    <text>
@@ -73,6 +74,9 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 	case "allow_multiple":
 		p.AllowMultiple = true
 		return readNone(d)
+	case "trial_again":
+		p.TrialAgain = true
+		return readNone(d)
 	case "min_amount":
 		return readAmounts(d, &p.MinAmount)
 	case "title":
@@ -83,7 +87,7 @@ func parseProductOption(d *caddyfile.Dispenser, p *config.Product) error {
 		p.Hidden = true
 		return readNone(d)
 	default:
-		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "allow_multiple", "min_amount", "title", "description", "hidden")
+		return unknown(d, "product "+p.Name, "id", "credits", "credits_expire", "plan", "lasts", "seats", "on_charge", "allow_multiple", "trial_again", "min_amount", "title", "description", "hidden")
 	}
 }
 

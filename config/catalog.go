@@ -70,6 +70,9 @@ type Product struct {
 	// once. Default: no; such a checkout is refused, and the customer is led to the
 	// subscription.
 	AllowMultiple bool `json:"allow_multiple,omitempty"`
+	// TrialAgain lets an account that has, or had, a subscription have the product's trial at
+	// Dodo, too. Default: no; such an account pays from the first day.
+	TrialAgain bool `json:"trial_again,omitempty"`
 	// MinAmount is the least that each piece must have brought, by currency (ISO
 	// 4217, upper case) in minor units, after discounts and before tax. What was
 	// paid below it, or in a currency that is not listed, gives nothing until an

@@ -22,6 +22,8 @@ type Checkout struct {
 	DiscountCodes []string
 	Customer      Customer
 	Metadata      map[string]string // see [Prover.Metadata]
+	// NoTrial: a subscription is charged from the first day, whatever trial the product has.
+	NoTrial bool
 }
 
 // Customer fills in the checkout's form. Without an e-mail there is none.
@@ -78,6 +80,12 @@ type checkoutBody struct {
 	DiscountCodes []string          `json:"discount_codes,omitempty"`
 	Customer      *newCustomer      `json:"customer,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
+	Subscription  *subscriptionData `json:"subscription_data,omitempty"`
+}
+
+// subscriptionData takes the place of what the product says (FACTS 2.2).
+type subscriptionData struct {
+	TrialDays int64 `json:"trial_period_days"`
 }
 
 type cartLine struct {
@@ -98,6 +106,9 @@ func (checkout *Checkout) write() ([]byte, error) {
 	}
 	if checkout.Customer.Email != "" {
 		body.Customer = &newCustomer{Email: checkout.Customer.Email, Name: checkout.Customer.Name}
+	}
+	if checkout.NoTrial {
+		body.Subscription = new(subscriptionData)
 	}
 	return json.Marshal(body)
 }

@@ -148,7 +148,23 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 		return nil, err
 	}
 	g.describe(&p.wish, who, req, &p.order, site)
+	if p.wish.NoTrial, err = g.hadTrial(ctx, &p.order); err != nil {
+		g.drop(ctx, p)
+		return nil, err
+	}
 	return p, nil
+}
+
+// hadTrial reports whether an order is for a product with a trial, and its account has, or had, a
+// subscription. A customer who cancels and buys again would have the trial, and what it gives, as
+// often as they like.
+func (g *Gateway) hadTrial(ctx context.Context, order *book.Order) (bool, error) {
+	product, _ := g.Catalog.Named(order.Product)
+	if sold, known := g.sold(ctx, product.ID); product.TrialAgain || !known || sold.TrialDays == 0 {
+		return false, nil
+	}
+	view, err := g.View(ctx, order.Account)
+	return err == nil && view.Subscribed, err
 }
 
 // allow refuses a checkout that may not be made now, or not beside what the account has.

@@ -44,6 +44,9 @@ func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) [
 		}
 		for _, way := range gateway.Ways(o.Product, o.IsSubscription(), held) {
 			offer := offerAnswer{productAnswer: productOf(o), Quantity: quantity, Action: way.Action, every: o.Every}
+			if no.Has.Subscribed && !o.TrialAgain {
+				offer.TrialDays = 0
+			}
 			switch way.Action {
 			case gateway.ActionBuy:
 				offer.Request = a.actionAt(checkoutRoute, offerBody{Product: o.Name, Quantity: quantity})
