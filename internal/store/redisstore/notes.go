@@ -25,8 +25,10 @@ func (s *Store) Note(ctx context.Context, name, text string) (kept string, err e
 		if text == "" {
 			return nil
 		}
-		if err := s.client.SetNX(ctx, s.noteKey(name), text, 0).Err(); err != nil {
-			return err
+		for _, note := range [][2]string{{formatNote, format}, {name, text}} {
+			if err := s.client.SetNX(ctx, s.noteKey(note[0]), note[1], 0).Err(); err != nil {
+				return err
+			}
 		}
 		kept, err = s.client.Get(ctx, s.noteKey(name)).Result()
 		return err

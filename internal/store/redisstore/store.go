@@ -73,7 +73,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.secrets = []string{client.Password}
 	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
-	if err := s.check(ctx, opts.StartTimeout); err != nil {
+	err = s.check(ctx, opts.StartTimeout)
+	if err == nil {
+		err = s.checkFormat(ctx)
+	}
+	if err != nil {
 		s.batch.close()
 		return nil, errors.Join(err, s.client.Close())
 	}
