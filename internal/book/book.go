@@ -113,7 +113,7 @@ func (b *Book) Changed() bool {
 
 func (b *Book) grantsChanged() bool {
 	for i := range b.ledger.Grants {
-		if b.ledger.Grants[i] != *b.before(b.ledger.Grants[i].ID) {
+		if b.ledger.Grants[i] != *b.before(i, b.ledger.Grants[i].ID) {
 			return true
 		}
 	}
@@ -122,8 +122,11 @@ func (b *Book) grantsChanged() bool {
 
 var noGrant ledger.Grant
 
-// before is a grant as it was.
-func (b *Book) before(id string) *ledger.Grant {
+// before is a grant as it was, which is mostly at the same place.
+func (b *Book) before(place int, id string) *ledger.Grant {
+	if place < len(b.grants) && b.grants[place].ID == id {
+		return &b.grants[place]
+	}
 	if g := b.grants.Of(id); g != nil {
 		return g
 	}
@@ -140,7 +143,7 @@ func (b *Book) Entries() []ledger.Entry { return b.ledger.Entries }
 func (b *Book) Grants(each func(before, after *ledger.Grant)) {
 	for i := range b.ledger.Grants {
 		after := &b.ledger.Grants[i]
-		if before := b.before(after.ID); *before != *after {
+		if before := b.before(i, after.ID); *before != *after {
 			each(before, after)
 		}
 	}
@@ -205,7 +208,7 @@ func (b *Book) Spendable() bool {
 	}
 	for i := range b.ledger.Grants {
 		g := &b.ledger.Grants[i]
-		before := b.before(g.ID)
+		before := b.before(i, g.ID)
 		if g.Left != before.Left || g.Waiting != before.Waiting {
 			return true
 		}
