@@ -45,10 +45,10 @@ func (b *bench) stores(ctx context.Context) (string, error) {
 	for range b.rounds {
 		for _, i := range b.draw.Perm(len(contenders)) {
 			c := contenders[i]
-			err := errors.Join(
-				b.hammer(ctx, c.server, c.commit, &c.commits, &c.commitCPU, &c.commitTrip),
-				b.hammer(ctx, c.server, c.pair, &c.pairs, &c.pairCPU, &c.pairTrip),
-			)
+			err := b.hammer(ctx, c.server, c.pair, &c.pairs, &c.pairCPU, &c.pairTrip)
+			if c.commit != nil {
+				err = errors.Join(err, b.hammer(ctx, c.server, c.commit, &c.commits, &c.commitCPU, &c.commitTrip))
+			}
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", c.title, err)
 			}
@@ -56,17 +56,24 @@ func (b *bench) stores(ctx context.Context) (string, error) {
 	}
 	t := newTable("store", "commits of a payment, a second", "pairs of hold and capture, a second", "round trips", "Redis' own CPU, µs", "so at most, a second")
 	for _, c := range contenders {
-		trips, cpu, most := "–", "–", "–"
-		if c.server != nil {
+		trips, cpu, most, commits := "–", "–", "–", "–"
+		switch {
+		case c.server != nil && c.commit == nil:
+			trips, cpu, most = fmt.Sprintf("%.2f", c.pairTrip.median()), c.pairCPU.format("%.1f"), fmt.Sprintf("%.0f", 1e6/c.pairCPU.median())
+		case c.server != nil:
 			trips = fmt.Sprintf("%.2f, %.2f", c.commitTrip.median(), c.pairTrip.median())
 			cpu = c.commitCPU.format("%.1f") + ", " + c.pairCPU.format("%.1f")
 			most = fmt.Sprintf("%.0f, %.0f", 1e6/c.commitCPU.median(), 1e6/c.pairCPU.median())
 		}
-		t.add(c.title, c.commits.format("%.0f"), c.pairs.format("%.0f"), trips, cpu, most)
+		if c.commit != nil {
+			commits = c.commits.format("%.0f")
+		}
+		t.add(c.title, commits, c.pairs.format("%.0f"), trips, cpu, most)
 	}
 	return fmt.Sprintf(`## The stores alone
 
-Durable changes of %d accounts, by %d callers at once. Of Redis: what a commit takes, and what a pair takes.
+Durable changes of %d accounts, or of one, by %d callers at once. Of Redis: what a commit takes, and what a pair takes. Ten
+gateways are ten stores of one process, between which the callers are divided.
 
 %s`, b.accounts, callers, t), nil
 }
@@ -97,11 +104,15 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	shared, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
-	if err != nil {
-		return nil, nil, err
+	var gateways []store.Store
+	for range manyGateways {
+		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
+		if err != nil {
+			return nil, nil, err
+		}
+		gateways, opened = append(gateways, s), append(opened, s)
 	}
-	opened = append(opened, shared)
+	shared := gateways[0]
 	for _, s := range []store.Store{embedded, shared} {
 		if err := b.fill(ctx, s); err != nil {
 			return nil, nil, err
@@ -111,7 +122,19 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 		b.contender(ctx, "embedded, group commit", embedded, nil),
 		{title: "a plain bbolt `Update` for each commit, and for each pair", commit: plain.commit(b.accounts), pair: plain.pair(b.accounts)},
 		b.contender(ctx, "Redis", shared, server),
+		one(ctx, "Redis, one account", server, shared),
+		one(ctx, "Redis, one account, ten gateways", server, gateways...),
 	}, done, nil
+}
+
+// manyGateways is how many charge one account.
+const manyGateways = 10
+
+// one charges one account by several gateways, which take turns.
+func one(ctx context.Context, title string, server *rig.Redis, gateways ...store.Store) *contender {
+	return &contender{title: title, server: server, pair: func(n int64) error {
+		return charge(ctx, gateways[int(n)%len(gateways)], account(0), fmt.Sprintf("one_%08d", n))
+	}}
 }
 
 func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {

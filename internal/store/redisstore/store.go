@@ -41,6 +41,9 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
+// maxRemembered is how many accounts a store remembers, so that decisions about them need not read.
+const maxRemembered = 100_000
+
 // Open connects to Redis and checks that it can be used. No error shows a password. The caller must [Store.Close] the store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.Timeout <= 0 {
@@ -64,7 +67,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)}, server: serverClock{began: time.Now()},
-		memory: otter.Must(&otter.Options[string, *state]{MaximumSize: 100_000}),
+		memory: otter.Must(&otter.Options[string, *state]{MaximumSize: maxRemembered}),
 	}
 	_, cluster := s.client.(*redis.ClusterClient)
 	s.apart.Store(cluster)
