@@ -302,7 +302,7 @@ func TestCommits(t *testing.T) {
 	for _, c := range []struct {
 		account *shelf
 		want    int64
-	}{{s, 5}, {newShelf(t), 3}} {
+	}{{s, 5}, {newShelf(t), 3}, {newShelf(t, grants("a", 10)), 10}} {
 		for range 2 {
 			c.account.update(func(b *book.Book) {
 				if err := b.SignUp(book.Commit{Object: payment("welcome"), Effect: entitlement.Effect{Grants: []ledger.Target{grants("w", 3)}}}); err != nil {
