@@ -160,11 +160,12 @@ func (g *Gateway) begin(ctx context.Context, who *Identity, req *CheckoutRequest
 // often as they like.
 func (g *Gateway) hadTrial(ctx context.Context, order *book.Order) (bool, error) {
 	product, _ := g.Catalog.Named(order.Product)
-	if sold, known := g.sold(ctx, product.ID); product.TrialAgain || !known || sold.TrialDays == 0 {
-		return false, nil
-	}
 	view, err := g.View(ctx, order.Account)
-	return err == nil && view.Subscribed, err
+	if err != nil || product.TrialAgain || !view.Subscribed {
+		return false, err
+	}
+	sold, known := g.sold(ctx, product.ID)
+	return known && sold.TrialDays > 0, nil
 }
 
 // allow refuses a checkout that may not be made now, or not beside what the account has.
