@@ -126,7 +126,7 @@ func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *sta
 		}
 	}, func(ctx context.Context, p redis.Pipeliner) {
 		for _, d := range led {
-			if d.behind != nil {
+			if d.behind != nil && d.err == nil {
 				d.behind(ctx, p, mine.stamp)
 			}
 		}

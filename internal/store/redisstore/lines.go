@@ -23,7 +23,7 @@ type lines struct {
 type decision struct {
 	decide func(*book.Book) error
 	ahead  func(ctx context.Context, p redis.Pipeliner)               // adds what goes to the server before what is written; may be nil
-	behind func(ctx context.Context, p redis.Pipeliner, stamp string) // adds what goes to the server with what is written; may be nil
+	behind func(ctx context.Context, p redis.Pipeliner, stamp string) // adds what goes to the server with what is written, unless decide failed; may be nil
 	err    error                                                      // of decide
 	told   chan outcome
 	alone  [1]*decision
