@@ -58,20 +58,11 @@ func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account,
 	if err != nil || a.Ledger.Seq > 0 {
 		return a, err
 	}
-	st, err := s.update(ctx, "sign up", c.Account, func(b *book.Book) error { return b.SignUp(c) })
+	_, err = s.update(ctx, "sign up", c.Account, func(b *book.Book) error { return b.SignUp(c) })
 	if err != nil {
 		return entitlement.Account{}, err
 	}
-	if st.Rev != a.Rev+1 { // somebody else was here meanwhile
-		return s.Account(ctx, c.Account)
-	}
-	standings := a.Standings
-	a = st.account()
-	a.Ledger.Holds, a.Standings = make(map[string]ledger.Hold), standings
-	if !c.Effect.Standing.IsZero() {
-		a.Standings[c.Object.String()] = c.Effect.Standing
-	}
-	return a, nil
+	return s.Account(ctx, c.Account) // somebody else may have been here meanwhile
 }
 
 // Object implements [store.Accounts].

@@ -2,11 +2,13 @@ package redisstore_test
 
 import (
 	"errors"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/store/redistest"
@@ -51,5 +53,32 @@ func TestRefusedTogether(t *testing.T) {
 		})
 	if e, err := s.Event(t.Context(), "msg_1"); err != nil || e.State != book.EventReceived || string(e.Body) != "body" {
 		t.Errorf("the event is %s with %q, %v; want it to wait", e.State, e.Body, err)
+	}
+}
+
+// TestSignUpBehindAPayment: who pays while they sign up is shown what the payment gave.
+func TestSignUpBehindAPayment(t *testing.T) {
+	server := redistest.Start(t)
+	direct := open(t, redisstore.Options{URL: server.URL()})
+	paid := give("acc", "pay_1", 10)
+	paid.Effect.Standing = entitlement.Standing{Paid: true, PaidAt: time.Now()}
+	told := 0
+	s := open(t, redisstore.Options{URL: server.URL(), Clock: func() time.Time {
+		if told++; told == 2 { // when the account has been looked at
+			if _, err := direct.Commit(t.Context(), paid); err != nil {
+				t.Error(err)
+			}
+		}
+		return time.Now()
+	}})
+	signUp := give("acc", "signup", 3)
+	signUp.Effect.Standing = entitlement.Standing{Paid: true, PaidAt: time.Now()}
+	got, err := s.SignUp(t.Context(), signUp)
+	if err != nil || told < 2 {
+		t.Fatal(told, err)
+	}
+	want, err := direct.Account(t.Context(), "acc")
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 	}
 }
