@@ -222,11 +222,9 @@ func (b *Book) Ledger() (seq, debt int64) { return b.ledger.Seq, b.ledger.Debt }
 // Committed reports whether an object was written, and standings may have changed.
 func (b *Book) Committed() bool { return len(b.changes.Objects) > 0 }
 
-// span is for how long around [Book.Now] what was decided counts.
-const span = time.Second
-
-// Window is when what was decided would have been decided the same: from, and before till.
-func (b *Book) Window() (from, till time.Time) {
+// Window is when, no longer than span around [Book.Now], what was decided would have been decided
+// the same: from, and before till.
+func (b *Book) Window(span time.Duration) (from, till time.Time) {
 	from, till = b.Now.Add(-span), b.Now.Add(span)
 	at := func(t time.Time) {
 		switch {

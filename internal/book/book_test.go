@@ -418,7 +418,7 @@ func TestWindow(t *testing.T) {
 		"long after":          {book.Kept{Next: at(time.Hour)}, -time.Second, time.Second},
 		"between two of them": {book.Kept{Next: at(3 * time.Millisecond), Ledger: ledger.Account{Holds: hold(at(-2 * time.Millisecond))}}, -2 * time.Millisecond, 3 * time.Millisecond},
 	} {
-		from, till := book.Open("acc", &c.kept, nil, noon).Window()
+		from, till := book.Open("acc", &c.kept, nil, noon).Window(time.Second)
 		if from != at(c.from) || till != at(c.till) {
 			t.Errorf("%s: from %v till %v, want %v and %v", name, from.Sub(noon), till.Sub(noon), c.from, c.till)
 		}

@@ -112,10 +112,21 @@ func (s *Store) look(ctx context.Context, src *source) (*state, error) {
 	return src.parse(reply)
 }
 
+// span is for how long a decision may be on its way: longer than an operation waits for its turn in
+// all but the worst rush, where it would be decided anew in vain each time, if the server told the
+// time that it was made at. A guess at that may be wrong.
+func (src *source) span() time.Duration {
+	const guessed = time.Second
+	if src.read {
+		return book.Recently / 2
+	}
+	return guessed
+}
+
 // write writes what a book changed, as the revision mine. It returns nil, or what was read
 // because the account was changed meanwhile.
 func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *state, mine revision, led []*decision) (*state, error) {
-	from, till := b.Window()
+	from, till := b.Window(src.span())
 	c := s.newRun(src, known.revision, from, till)
 	s.addChanges(c, &src.keys, b, known, mine)
 	reply, err := s.runAccount(ctx, src, c, func(ctx context.Context, p redis.Pipeliner) {

@@ -82,3 +82,24 @@ func TestSignUpBehindAPayment(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 	}
 }
+
+// TestSlowServer: what reaches the server late is written at last.
+func TestSlowServer(t *testing.T) {
+	now := time.Now()
+	slow := false
+	s := open(t, redisstore.Options{URL: redistest.Start(t).URL(), Clock: func() time.Time {
+		if slow {
+			now = now.Add(1500 * time.Millisecond) // that every command takes
+		}
+		return now
+	}})
+	gives(t, s)
+	slow = true
+	began := now
+	if held, err := s.Hold(t.Context(), holdOf("h", 1)); err != nil || held.Outcome != book.HoldPlaced {
+		t.Errorf("%+v, %v", held, err)
+	}
+	if took := now.Sub(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
