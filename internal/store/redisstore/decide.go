@@ -173,10 +173,10 @@ func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, ahead
 		return nil, nil
 	}
 	reply, err := s.runAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
-	c.release()
 	if err != nil {
-		return nil, err
+		return nil, err // likewise
 	}
+	c.release()
 	return s.answered(src, reply)
 }
 

@@ -1,9 +1,13 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,4 +106,50 @@ func TestSlowServer(t *testing.T) {
 	if took := now.Sub(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
+}
+
+// hurried is the context of a caller with a deadline, who goes away when asked for the n-th time
+// how it is. Who asked goes on when the caller has gone.
+type hurried struct {
+	context.Context //nolint:containedctx // it is one
+	n               atomic.Int64
+	ends, gone      chan struct{}
+}
+
+func (c *hurried) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (c *hurried) Done() <-chan struct{}       { return c.ends }
+func (c *hurried) Err() error {
+	if n := c.n.Add(-1); n == 0 {
+		close(c.ends)
+		<-c.gone
+	} else if n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestGoneBeforeItIsSent: what a caller who has gone left behind is sent as it was, and does not
+// touch what it is not about.
+func TestGoneBeforeItIsSent(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL()})
+	if _, err := s.Account(t.Context(), "acc"); err != nil {
+		t.Fatal(err)
+	}
+	server.MustDo("SCRIPT", "FLUSH")
+	// It is asked at the beginning, before the script is sent, and before its text is.
+	ctx := &hurried{Context: t.Context(), ends: make(chan struct{}), gone: make(chan struct{})}
+	ctx.n.Store(3)
+	if _, err := s.Commit(ctx, give("acc", "pay_1", 5)); !errors.Is(err, context.Canceled) {
+		t.Errorf("commit: %v", err)
+	}
+	close(ctx.gone)
+	eventually(t, func() error {
+		keys := strings.Fields(server.MustDo("KEYS", "*"))
+		if len(keys) < 3 {
+			return fmt.Errorf("there is %q", keys)
+		}
+		return nil
+	})
+	wantBalance(t, s, "acc", 5, 1)
 }
