@@ -25,9 +25,9 @@ var errEntries = errors.New("damaged account: entries are missing")
 var errContention = errors.New("it is changed all the time")
 
 // decide makes decisions about an account and writes what they changed, all or nothing: those
-// that are led, and those that come to wait meanwhile. It returns all of them. Each says by its
+// that one leads, and those that come to wait meanwhile, which it leads then. Each says by its
 // error how it went; err is why nothing was written.
-func (s *Store) decide(ctx context.Context, account string, led []*decision) ([]*decision, *state, error) {
+func (s *Store) decide(ctx context.Context, account string, leader *decision) (*state, error) {
 	src := &source{account: account, keys: s.keysOf(account)}
 	src.items, src.holds = src.room[:0], src.roomHolds[:0]
 	src.now = s.serverNow()
@@ -42,10 +42,11 @@ func (s *Store) decide(ctx context.Context, account string, led []*decision) ([]
 		if known == nil {
 			var err error
 			if known, err = s.look(ctx, src); err != nil {
-				return led, nil, err
+				return nil, err
 			}
 		}
-		if led = s.lines.gather(account, led); len(led) > 1 && ctx.Done() != nil {
+		led := s.lines.gather(account, leader.led)
+		if leader.led = led; len(led) > 1 && ctx.Done() != nil {
 			ctx = context.WithoutCancel(ctx) // others wait for it
 		}
 		b, unread := decideAll(account, known, src, led)
@@ -55,7 +56,7 @@ func (s *Store) decide(ctx context.Context, account string, led []*decision) ([]
 			continue
 		case !b.Changed():
 			s.remember(account, known)
-			return led, known, nil
+			return known, nil
 		}
 		mine := revision{known.Rev, newStamp()}
 		if b.AccountChanged() {
@@ -64,19 +65,19 @@ func (s *Store) decide(ctx context.Context, account string, led []*decision) ([]
 		next, err := s.write(ctx, src, b, known, mine, led)
 		if err != nil {
 			s.forget(account)
-			return led, nil, err
+			return nil, err
 		}
 		if next == nil || next.revision == mine { // the reply to the first try was lost
 			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after(b)}
 			s.remember(account, after)
-			return led, after, nil
+			return after, nil
 		}
 		known = next
 		if try > 0 {
 			standBack(ctx, try)
 		}
 	}
-	return led, nil, errContention
+	return nil, errContention
 }
 
 // standBack lets others write who change the same account, and more decisions come to wait, which

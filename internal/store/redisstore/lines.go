@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type decision struct {
 	behind func(ctx context.Context, p redis.Pipeliner, stamp string) // adds what goes to the server with what is written, unless decide failed; may be nil
 	err    error                                                      // of decide
 	told   chan outcome
+	led    []*decision // that it leads, and it itself first
 	alone  [1]*decision
 }
 
@@ -120,13 +122,20 @@ func (s *Store) leave(account string, d *decision) {
 	}
 }
 
-func (s *Store) lead(ctx context.Context, account string, own *decision) (*state, error) {
-	defer s.lines.pass(account)
+// errPanicked is what those are told who wait for somebody that panics.
+var errPanicked = errors.New("panicked while others waited")
+
+func (s *Store) lead(ctx context.Context, account string, own *decision) (st *state, err error) {
 	own.alone[0] = own
-	led, st, err := s.decide(ctx, account, own.alone[:])
-	for _, d := range led[1:] {
-		d.told <- outcome{state: st, err: err}
-	}
+	own.led = own.alone[:]
+	err = errPanicked
+	defer func() {
+		for _, d := range own.led[1:] {
+			d.told <- outcome{state: st, err: err}
+		}
+		s.lines.pass(account)
+	}()
+	st, err = s.decide(ctx, account, own)
 	return st, err
 }
 

@@ -153,3 +153,39 @@ func TestGoneBeforeItIsSent(t *testing.T) {
 	})
 	wantBalance(t, s, "acc", 5, 1)
 }
+
+// TestPanicTogether: who waits for somebody that panics is told, and does not wait for ever.
+func TestPanicTogether(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server)
+	warm(t, server)
+	var calls atomic.Int64 // of the clock until it panics
+	s := open(t, redisstore.Options{URL: p.URL(), Timeout: patient, Clock: func() time.Time {
+		if calls.Add(-1) == 0 {
+			panic("no time")
+		}
+		return time.Now()
+	}})
+	gives(t, s)
+	var told, panicked atomic.Int64
+	charge := func(id string) func() {
+		return func() {
+			defer func() {
+				if recover() != nil {
+					panicked.Add(1)
+				}
+			}()
+			if _, err := s.Hold(t.Context(), holdOf(id, 1)); errors.Is(err, store.ErrUnavailable) {
+				told.Add(1)
+			}
+		}
+	}
+	together(t, p, s, charge("a"), charge("b"), func() {
+		time.Sleep(100 * time.Millisecond) // until the others wait
+		calls.Store(2)                     // when it is known who is led
+	})
+	if panicked.Load() != 1 || told.Load() != 1 {
+		t.Errorf("%d panicked and %d were told, want one of each", panicked.Load(), told.Load())
+	}
+	holds(holdOf("behind", 1), book.HoldPlaced, 8)(t, s)
+}
