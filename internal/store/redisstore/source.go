@@ -15,7 +15,8 @@ import (
 
 // source is what decisions find of an account in Redis. What a decision asks for and nobody
 // has read is taken to be as it is likely to be, and compared before anything is written; or
-// it is read before the decision is made again.
+// it is read before the decision is made again. All decisions that are written together are told
+// the same.
 type source struct {
 	account string
 	keys    accountKeys
@@ -37,7 +38,9 @@ type heldItem struct {
 	id     string
 	likely string // what is stored of it, if decisions were right; "" is nothing
 	loaded bool
-	text   string // what is stored of it, if it is loaded; "" is none
+	text   string           // what is stored of it, if it is loaded; "" is none
+	told   bool             // to a decision, if it is not loaded
+	placed *book.PlacedHold // what was told
 }
 
 // item is another thing that decisions asked for.
@@ -57,6 +60,7 @@ func (src *source) begin() {
 	for i := range src.holds {
 		h := &src.holds[i]
 		h.likely = h.text // what was read must be so, too
+		h.told, h.placed = false, nil
 	}
 }
 
@@ -123,12 +127,15 @@ func (src *source) order(id string) int {
 	return len(src.items) - 1
 }
 
-// text is a value of one element, "" if there is none. What was not read is likely to be so.
+// text is a value of one element, "" if there is none. What was not read is likely to be so, and
+// as likely as it was to the first who asked.
 func (it *item) text(likely string) string {
 	switch {
 	case !it.loaded:
-		it.want = "=" + likely
-		return likely
+		if it.want == "" {
+			it.want = "=" + likely
+		}
+		return it.want[1:]
 	case len(it.reply) == 0:
 		return ""
 	default:
@@ -149,10 +156,12 @@ func (src *source) Hold(id string, likely *book.PlacedHold) (*book.PlacedHold, e
 		return nil, nil
 	case h.loaded:
 		return parseHold(id, h.text)
-	case likely != nil:
-		h.likely = writeHold(likely)
+	case !h.told:
+		if h.told, h.placed = true, likely; likely != nil {
+			h.likely = writeHold(likely)
+		}
 	}
-	return likely, nil
+	return h.placed, nil
 }
 
 // Ended implements [book.Source]. The end of a hold of a caller without a name is not kept:

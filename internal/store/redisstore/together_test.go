@@ -189,3 +189,41 @@ func TestPanicTogether(t *testing.T) {
 	}
 	holds(holdOf("behind", 1), book.HoldPlaced, 8)(t, s)
 }
+
+// TestPresumedTogether: of two who take different things for likely, neither is believed.
+func TestPresumedTogether(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server)
+	warm(t, server)
+	s := open(t, redisstore.Options{URL: p.URL(), Timeout: patient})
+	gives(t, s)
+	held, err := s.Hold(t.Context(), holdOf("h", 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached, release := p.Hold(1)
+	var done sync.WaitGroup
+	done.Go(func() { holds(holdOf("in front", 1), book.HoldPlaced, 5)(t, s) })
+	<-reached
+	done.Go(func() {
+		e := endOf("h", 4)
+		e.By, e.Placed = "another", held.Placed
+		if ended, err := s.End(t.Context(), e); err != nil || ended.Found {
+			t.Errorf("end: %+v, %v; want it not to be found", ended, err)
+		}
+	})
+	time.Sleep(100 * time.Millisecond)
+	done.Go(func() {
+		h := holdOf("h", 3)
+		h.By = "another"
+		holds(h, book.HoldRunning, 5)(t, s)
+	})
+	time.Sleep(100 * time.Millisecond)
+	close(release)
+	done.Wait()
+	holdEnds(4, 5)(t, s)
+	if _, err := s.End(t.Context(), endOf("in front", 0)); err != nil {
+		t.Fatal(err)
+	}
+	wantBalance(t, s, "acc", 6, 2)
+}
