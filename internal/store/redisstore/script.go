@@ -75,12 +75,13 @@ func (c *scriptRun) touches(key string) {
 	}
 }
 
-const countSize = 5 // bytes of a number of words
+// countSize is how many bytes a number of words has: enough for as many as a command can have.
+const countSize = 10
 
 // list begins a list or a command, whose number of words is written when end ends it.
 func (c *scriptRun) list() (at listStart) {
 	at = listStart{len(c.text), len(c.ends) + 1}
-	c.text = append(c.text, "     "...)
+	c.text = append(c.text, "          "...)
 	c.ends = append(c.ends, len(c.text))
 	return at
 }
