@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"sync"
@@ -226,4 +227,65 @@ func TestPresumedTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBalance(t, s, "acc", 6, 2)
+}
+
+// TestGoneTogether: callers come and go, by their deadlines or otherwise, while the server forgets
+// its scripts. No credit is lost, and nobody waits for ever.
+func TestGoneTogether(t *testing.T) {
+	const gateways, callers, rounds = 2, 8, 60
+	server := redistest.Start(t)
+	var all sync.WaitGroup
+	direct := open(t, redisstore.Options{URL: server.URL()})
+	for g := range gateways {
+		s := open(t, redisstore.Options{URL: server.URL()})
+		for c := range callers {
+			all.Go(func() {
+				for n := range rounds {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.N(4000))*time.Microsecond)
+					if n%3 == 0 {
+						ctx, cancel = context.WithCancel(t.Context())
+						time.AfterFunc(time.Duration(rand.N(4000))*time.Microsecond, cancel)
+					}
+					if c == 0 && n%10 == 0 {
+						server.MustDo("SCRIPT", "FLUSH")
+					}
+					id := fmt.Sprint(g, "/", c, "/", n)
+					switch n % 4 {
+					case 0:
+						_, _ = s.Commit(ctx, give("acc", id, 3))
+					case 1:
+						o := order(id)
+						if _, start, err := s.CreateOrder(ctx, o, book.Key{}); err == nil && start == book.Created {
+							_ = s.DropOrder(ctx, o, book.Key{})
+						}
+					default:
+						h := holdOf(id, 2)
+						h.TTL = 2 * time.Second
+						held, err := s.Hold(ctx, h)
+						if err == nil && held.Outcome == book.HoldPlaced {
+							e := endOf(id, int64(n%3))
+							e.Placed = held.Placed
+							_, _ = s.End(ctx, e)
+						}
+					}
+					cancel()
+				}
+			})
+		}
+	}
+	all.Wait()
+	time.Sleep(2 * time.Second) // until every hold has run out
+	if _, err := direct.Commit(t.Context(), give("acc", "last", 3)); err != nil {
+		t.Fatal(err)
+	}
+	a, err := direct.Account(t.Context(), "acc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range a.Ledger.Grants {
+		if g.Held != 0 {
+			t.Errorf("%+v is held for nobody", g)
+		}
+	}
+	wantBalance(t, direct, "acc", a.Ledger.Balance(), int(a.Ledger.Seq))
 }
