@@ -22,8 +22,8 @@ type Hold struct {
 	By string
 	// Fingerprint is a digest of what was asked for under the ID.
 	Fingerprint string
-	Amount      int64 // credits
-	TTL         time.Duration
+	Amount      int64         // credits
+	TTL         time.Duration // a millisecond at the least
 	// Renew lets a hold run on that is there, and places none.
 	Renew bool
 }
@@ -161,7 +161,8 @@ func (b *Book) Hold(h Hold) (Held, error) {
 		}
 		return Held{Outcome: HoldFinished, Captured: end.Captured, Receipt: end.Receipt}, nil
 	}
-	outcome, err := b.ledger.Hold(h.ID, h.Amount, b.Now.Add(h.TTL))
+	ttl := max(h.TTL, time.Millisecond) // until what is decided next it is there
+	outcome, err := b.ledger.Hold(h.ID, h.Amount, b.Now.Add(ttl))
 	if err != nil {
 		return Held{}, err
 	}

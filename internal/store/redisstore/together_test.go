@@ -289,3 +289,28 @@ func TestGoneTogether(t *testing.T) {
 	}
 	wantBalance(t, direct, "acc", a.Ledger.Balance(), int(a.Ledger.Seq))
 }
+
+// TestNoTimeTogether: the credits of a hold that is over at once come back once.
+func TestNoTimeTogether(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server)
+	warm(t, server)
+	s := open(t, redisstore.Options{URL: p.URL(), Timeout: patient})
+	gives(t, s)
+	brief := func(id string) func() {
+		return func() {
+			h := holdOf(id, 2)
+			h.TTL = 0
+			if held, err := s.Hold(t.Context(), h); err != nil || held.Outcome != book.HoldPlaced {
+				t.Errorf("hold: %+v, %v", held, err)
+			}
+		}
+	}
+	together(t, p, s, brief("a"), brief("b"), brief("c"))
+	time.Sleep(5 * time.Millisecond)
+	holds(holdOf("behind", 1), book.HoldPlaced, 8)(t, s)
+	a, err := s.Account(t.Context(), "acc")
+	if err != nil || a.Ledger.Grants.At("pay_1").Held != 2 {
+		t.Errorf("%+v, %v; want 2 held", a, err)
+	}
+}
