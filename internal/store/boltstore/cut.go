@@ -37,6 +37,7 @@ func (h *holds) cut(account string) cut {
 // change up to the revision that this makes.
 func (c cut) show(k *book.Kept, now time.Time) {
 	k.Ledger.Holds = make(map[string]ledger.Hold)
+	defer back(k.Ledger.Grants).release(k)
 	read := k.Rev
 	for _, hold := range c.holds {
 		if hold.endedAt != 0 && hold.endedAt <= read {

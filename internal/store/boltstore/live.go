@@ -52,9 +52,50 @@ func (h *holds) of(account string) *heldAccount { return h.accounts[account] }
 // layOver moves what is held from left to held, and adds the holds that have run out. k is what
 // the file has of the account.
 func (h *heldAccount) layOver(k *book.Kept, now time.Time) {
-	if h == nil {
+	saved := back(k.Ledger.Grants)
+	if h != nil {
+		h.hold(k, now)
+	}
+	saved.release(k)
+}
+
+// lost are the credits that holds of an earlier process hold, by grant, as far as the file says.
+// Now nobody holds them.
+type lost []ledger.Part
+
+// back takes what is held, as the file says, back to what is left.
+func back(grants ledger.Grants) (held lost) {
+	for i := range grants {
+		if g := &grants[i]; g.Held > 0 {
+			held = append(held, ledger.Part{Grant: g.ID, Amount: g.Held})
+			g.Left, g.Held = g.Left+g.Held, 0
+		}
+	}
+	return held
+}
+
+// lostHold is the id of the hold of all that is lost; no other one is empty.
+const lostHold = ""
+
+// release makes what nobody holds by now a hold that has run out, so that it is released as it
+// would have been.
+func (held lost) release(k *book.Kept) {
+	var parts []ledger.Part
+	for _, p := range held {
+		if n := take(k.Ledger.Grants, p.Grant, p.Amount-k.Ledger.Grants.At(p.Grant).Held); n > 0 {
+			parts = append(parts, ledger.Part{Grant: p.Grant, Amount: n})
+		}
+	}
+	if parts == nil {
 		return
 	}
+	if k.Ledger.Holds == nil {
+		k.Ledger.Holds = make(map[string]ledger.Hold)
+	}
+	k.Ledger.Holds[lostHold] = ledger.Hold{ID: lostHold, Parts: parts}
+}
+
+func (h *heldAccount) hold(k *book.Kept, now time.Time) {
 	k.Rev = max(k.Rev, h.rev)
 	for grant, n := range h.sums {
 		take(k.Ledger.Grants, grant, n)
@@ -83,7 +124,7 @@ func take(grants ledger.Grants, grant string, n int64) int64 {
 	if g == nil {
 		return 0
 	}
-	n = min(n, g.Left)
+	n = max(min(n, g.Left), 0)
 	g.Left -= n
 	g.Held += n
 	return n
@@ -112,7 +153,11 @@ func (h *holds) follow(b *book.Book, before, rev int64, written bool) {
 	}
 	held := h.accounts[b.Account]
 	if held != nil {
-		b.Over(func(id string) { held.end(id, rev, written) })
+		b.Over(func(id string) {
+			if id != lostHold {
+				held.end(id, rev, written)
+			}
+		})
 	}
 	for _, row := range changes.Holds {
 		switch {

@@ -11,7 +11,8 @@ import (
 )
 
 // The file knows nothing of holds. What is held is written as left, so that after a crash
-// everything that was held is back where it came from.
+// everything that was held is back where it came from. Only where a part of that is forgiven
+// and would not come back, a grant says how much is held, see [lost].
 
 const (
 	headSize    = 32 // bytes
@@ -32,7 +33,9 @@ func needsWriting(b *book.Book) bool {
 // inFile is a grant as the file has it.
 func inFile(g *ledger.Grant) ledger.Grant {
 	saved := *g
-	saved.Left, saved.Held = g.Left+g.Held, 0
+	if g.Waived == 0 {
+		saved.Left, saved.Held = g.Left+g.Held, 0
+	}
 	return saved
 }
 
