@@ -74,7 +74,7 @@ func parseObject(b []byte) book.Object {
 // SignUp implements [store.Accounts].
 func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
 	c.Version, c.Order, c.Settle = 0, nil, nil
-	c, err := ownCommit(c)
+	c, err := record.OwnCommit(c)
 	if err != nil {
 		return entitlement.Account{}, err
 	}
@@ -94,7 +94,7 @@ func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account,
 
 // Commit implements [store.Accounts].
 func (s *Store) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	c, err := ownCommit(c)
+	c, err := record.OwnCommit(c)
 	if err != nil {
 		return book.Committed{}, err
 	}
@@ -119,29 +119,6 @@ func (s *Store) Commit(ctx context.Context, c book.Commit) (book.Committed, erro
 		return book.Committed{}, err
 	}
 	return done, nil
-}
-
-// ownCommit refuses what cannot be written, and copies what the caller may change while the
-// commit waits.
-func ownCommit(c book.Commit) (book.Commit, error) {
-	c, err := record.CheckCommit(c)
-	if err == nil {
-		_, err = record.Standing(c.Effect.Standing)
-	}
-	if err != nil {
-		return c, fmt.Errorf("commit %s: %w", c.Object, err)
-	}
-	c.State = bytes.Clone(c.State)
-	if c.Order != nil {
-		order := *c.Order
-		c.Order = &order
-	}
-	if c.Settle != nil {
-		settle := *c.Settle
-		settle.Event.Body, settle.Retention.Body = nil, bytes.Clone(settle.Retention.Body)
-		c.Settle = &settle
-	}
-	return c, nil
 }
 
 // Entries implements [store.Accounts].

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -89,6 +90,29 @@ func CheckCommit(c book.Commit) (book.Commit, error) {
 		targets[i] = t
 	}
 	c.Effect.Grants = targets
+	return c, nil
+}
+
+// OwnCommit is CheckCommit for a commit that waits: it refuses a standing that cannot be written,
+// too, and nothing of the result is the caller's, who may be gone by then.
+func OwnCommit(c book.Commit) (book.Commit, error) {
+	c, err := CheckCommit(c)
+	if err == nil {
+		_, err = Standing(c.Effect.Standing)
+	}
+	if err != nil {
+		return c, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	c.State = bytes.Clone(c.State)
+	if c.Order != nil {
+		order := *c.Order
+		c.Order = &order
+	}
+	if c.Settle != nil {
+		settle := *c.Settle
+		settle.Event.Body, settle.Retention.Body = nil, bytes.Clone(settle.Retention.Body)
+		c.Settle = &settle
+	}
 	return c, nil
 }
 

@@ -50,7 +50,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 // SignUp implements [store.Accounts].
 func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
 	c.Version, c.Order, c.Settle = 0, nil, nil
-	c, err := record.CheckCommit(c)
+	c, err := record.OwnCommit(c)
 	if err != nil {
 		return entitlement.Account{}, fmt.Errorf("sign up: %w", err)
 	}

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -14,19 +13,15 @@ import (
 // Commit implements [store.Accounts]. The event is settled right behind the commit, in the same
 // round trip where all keys of a script need not lie in one slot.
 func (s *Store) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	c, err := record.CheckCommit(c)
+	c, err := record.OwnCommit(c)
 	if err != nil {
-		return book.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
-	}
-	if _, err := record.Standing(c.Effect.Standing); err != nil {
-		return book.Committed{}, fmt.Errorf("commit %s: %w", c.Object, err)
+		return book.Committed{}, err
 	}
 	if c.Settle != nil {
 		if err := s.mustHaveEvent(ctx, c); err != nil {
 			return book.Committed{}, err
 		}
 	}
-	c.State = bytes.Clone(c.State) // the decision may be made when the caller has gone
 	w := &commit{Store: s, of: c}
 	var done book.Committed
 	_, err = s.updateWith(ctx, "commit "+c.Object.String(), c.Account, &decision{behind: w.behind, decide: func(b *book.Book) (err error) {

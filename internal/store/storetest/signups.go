@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -77,6 +78,14 @@ var signUpTests = []test{
 		}
 		same(r, "rev", r.account("acc").Rev, 0)
 		same(r, "left", left(r.signsUp("acc", ledger.Max)), map[string]int64{"signup": ledger.Max})
+	}},
+	{"with what cannot be written", func(r *rig) {
+		c := signUp("acc", 3)
+		c.Effect.Standing = entitlement.Standing{Paid: true, PaidAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}
+		if _, err := r.SignUp(r.ctx(), c); err == nil {
+			r.Error("it was not refused")
+		}
+		same(r, "left", left(r.signsUp("acc", 3)), map[string]int64{"signup": 3})
 	}},
 	{"64 at once", func(r *rig) {
 		var all sync.WaitGroup
