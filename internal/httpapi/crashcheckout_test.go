@@ -31,8 +31,8 @@ func TestCheckoutCrashes(t *testing.T) {
 				}
 				deaths++
 			}
-			if deaths != 5 {
-				t.Errorf("it was killed at %d places", deaths)
+			if deaths < 5 {
+				t.Errorf("it was killed at %d places, want 5 at the least", deaths)
 			}
 		})
 	}
