@@ -47,15 +47,15 @@
 // apply.go, which folds it into the payment (internal/entitlement/payment.go). What a
 // payment gives after its refunds and disputes is Payment.Effect
 // (internal/entitlement/effect.go); bringing a grant to that, and so taking credits back,
-// is Account.Apply (internal/ledger/grant.go).
+// is Book.Apply (internal/ledger/grant.go).
 //
 // A request that costs credits holds them in [Charge], and its meter (charge_meter.go)
 // decides by the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
-// (internal/gateway/charge.go), whose rules are Account.Hold and Account.End
-// (internal/ledger/hold.go). What an answer costs is Tariff.Judge
-// (internal/ledger/price.go). Each store does both as one step: holds.go in
-// internal/store/boltstore, hold.lua and end.lua in internal/store/redisstore, with their
-// short ways known_*.lua and usual_*.lua before them.
+// (internal/gateway/charge.go). What becomes of them is decided by Book.Hold and Book.End
+// (internal/book/hold.go), which set credits aside, spend them and give them back by the
+// methods of the same names in internal/ledger/hold.go. What an answer costs is Tariff.Judge
+// (internal/ledger/price.go). Both stores write what package book decides: decide.go in
+// internal/store/boltstore and in internal/store/redisstore.
 //
 // # Life
 //

@@ -11,8 +11,8 @@
 //
 // A refund or a dispute is a fact about its payment: a [Payment] that says nothing
 // but that. A payment of a subscription is in turn a fact about the subscription.
-// A [Feature] depends on no other object: Dodo itself decides who has it. Nor does an
-// [Import]: the operator decides, and the last import counts.
+// A [Feature] and an [Import] depend on no other object. Dodo decides who has a feature; the
+// operator decides about an import, and the last one counts.
 //
 // A further kind of object is one type with a Merge and an Effect.
 package entitlement

@@ -92,8 +92,8 @@ func TestGivesNothing(t *testing.T) {
 	}
 }
 
-// TestUnknownAddon: an add-on without terms is told of with the bodies that have it, and with
-// the charges of their period.
+// TestUnknownAddon: an add-on without terms is reported for every body that lists it and for
+// every charge of its period.
 func TestUnknownAddon(t *testing.T) {
 	has := func(status entitlement.SubscriptionStatus, addons entitlement.Addons) entitlement.Subscription {
 		return body(status, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.Addons = addons })

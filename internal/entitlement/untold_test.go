@@ -201,9 +201,9 @@ func (s *subscriber) answers(at time.Time) []entitlement.Fact {
 // TestNeverRefusedUnasked plays random subscriptions whose webhooks are lost, late and out of
 // order. It checks four things.
 //
-// A customer who has the plan at Dodo has it here, or there is a doubt, so that Dodo is asked.
-// This does not hold after a hold that Dodo told of; reconcile finds its end. While Dodo cannot
-// be asked, no customer is told for an hour that she has not paid. After an answer of Dodo,
+// If an account has the plan at Dodo, it has the plan here, or there is a doubt and Dodo is asked.
+// The exception is a subscription that Dodo reported as on hold; reconcile finds when that ends.
+// While Dodo does not answer, a refusal does not say for an hour that the customer has not paid. After an answer of Dodo,
 // plans are as they are there, and customers without one can be refused. After an answer,
 // nobody has more credits than were paid for.
 //
