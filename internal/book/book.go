@@ -19,6 +19,11 @@ type Kept struct {
 	Next time.Time
 }
 
+// Account is what callers are shown of it: all but the standings.
+func (k *Kept) Account() entitlement.Account {
+	return entitlement.Account{Rev: k.Rev, StandingsRev: k.StandingsRev, HeldUntil: k.Next, Ledger: k.Ledger}
+}
+
 // Source reads what a store keeps of an account beside [Kept]. What a decision is likely to
 // find may be given: the source may then answer so without reading, if the store compares it
 // before it writes. A source that has not read something returns [ErrUnread], and the
@@ -188,13 +193,13 @@ func (b *Book) After(rev int64) Kept {
 			}
 			after.Ledger.Holds[id] = h
 			if !h.Expired(b.Now) { // the clock went back
-				after.Next = sooner(after.Next, h.ExpiresAt)
+				after.Next = Sooner(after.Next, h.ExpiresAt)
 			}
 		}
 	}
 	for _, row := range b.changes.Holds {
 		if row.Value != nil {
-			after.Next = sooner(after.Next, row.Value.ExpiresAt)
+			after.Next = Sooner(after.Next, row.Value.ExpiresAt)
 		}
 	}
 	return after
@@ -248,8 +253,8 @@ func (b *Book) Window(span time.Duration) (from, till time.Time) {
 	return from, till
 }
 
-// sooner is the earlier of two instants, of which the zero one is never.
-func sooner(a, b time.Time) time.Time {
+// Sooner is the earlier of two instants, of which the zero one is never.
+func Sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}

@@ -14,9 +14,9 @@ type Hold struct {
 	Account string
 	// ID names the hold in its account, and is the cause of its entries.
 	ID string
-	// By names the attempt of the caller, and no later one. Another By with the
-	// same ID is somebody else, who is told how far the first one is. Empty: the ID
-	// is the caller's own, and is never used again. Then a repeated End is answered
+	// By names one attempt of a caller. A Hold with the same ID and another By comes from
+	// another caller; its outcome says whether the first hold is running or finished. If By
+	// is empty, only this caller uses the ID, and only once. Then a repeated End is answered
 	// as the first was only if that spent something; a store may have forgotten that,
 	// too, where its clock went back and a hundred entries have come since.
 	By string

@@ -38,7 +38,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 			return err
 		}
 		held.show(&kept, s.now())
-		a = shown(kept)
+		a = kept.Account()
 		a.Standings = make(map[string]entitlement.Standing)
 		return b.scan(kindStanding, func(name, value []byte) (err error) {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))

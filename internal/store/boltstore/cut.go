@@ -54,7 +54,7 @@ func (c cut) show(k *book.Kept, now time.Time) {
 		if hold.Expired(now) {
 			k.Ledger.Holds[hold.ID] = over
 		} else {
-			k.Next = sooner(k.Next, hold.ExpiresAt)
+			k.Next = book.Sooner(k.Next, hold.ExpiresAt)
 		}
 	}
 	if c.writing && read <= c.before {

@@ -35,9 +35,9 @@ func (s *Store) decide(tx *bolt.Tx, account string, decide func(*book.Book) erro
 	s.tell(tx, b, rev, written)
 	after := b.After(rev)
 	if !s.holds.isWriting(account) {
-		return shown(after), errUnwritten
+		return after.Account(), errUnwritten
 	}
-	return shown(after), nil // also if the decision follows from something that is not on disk yet
+	return after.Account(), nil // also if the decision follows from something that is not on disk yet
 }
 
 // tell tells the watchers what was changed. A change that is written, or that follows from one
@@ -75,9 +75,4 @@ func (s *Store) tell(tx *bolt.Tx, b *book.Book, rev int64, written bool) {
 func (s *Store) nextRev(rev int64) int64 {
 	s.lastRev = max(s.lastRev+1, rev+1, time.Now().UnixMicro())
 	return s.lastRev
-}
-
-// shown is what callers are shown of an account.
-func shown(k book.Kept) entitlement.Account {
-	return entitlement.Account{Rev: k.Rev, StandingsRev: k.StandingsRev, HeldUntil: k.Next, Ledger: k.Ledger}
 }

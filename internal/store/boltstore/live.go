@@ -106,9 +106,9 @@ func (h *heldAccount) hold(k *book.Kept, now time.Time) {
 	}
 	h.until = time.Time{}
 	for id, hold := range h.live {
-		h.until = sooner(h.until, hold.ExpiresAt)
+		h.until = book.Sooner(h.until, hold.ExpiresAt)
 		if !hold.Expired(now) {
-			k.Next = sooner(k.Next, hold.ExpiresAt)
+			k.Next = book.Sooner(k.Next, hold.ExpiresAt)
 			continue
 		}
 		if k.Ledger.Holds == nil {
@@ -128,14 +128,6 @@ func take(grants ledger.Grants, grant string, n int64) int64 {
 	g.Left -= n
 	g.Held += n
 	return n
-}
-
-// sooner is the earlier of two instants, of which the zero one is never.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // follow does what a book decided about the holds of its account, whose revision was before and
@@ -203,7 +195,7 @@ func (h *holds) tidy(account string) {
 
 // place adds a hold, or lets it run on.
 func (h *heldAccount) place(hold *book.PlacedHold) {
-	h.until = sooner(h.until, hold.ExpiresAt)
+	h.until = book.Sooner(h.until, hold.ExpiresAt)
 	if known := h.live[hold.ID]; known != nil {
 		known.PlacedHold = hold
 		return

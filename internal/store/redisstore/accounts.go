@@ -34,7 +34,7 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 		if err != nil {
 			return err
 		}
-		a = st.account()
+		a = st.Account()
 		s.remember(account, &state{revision: st.revision, Kept: st.Kept}) // whoever looks may buy or spend next
 		if a.Ledger.Holds == nil {
 			a.Ledger.Holds = make(map[string]ledger.Hold)

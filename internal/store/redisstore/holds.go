@@ -22,7 +22,7 @@ func (s *Store) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
 	if err != nil {
 		return book.Held{}, err
 	}
-	held.Account = st.account()
+	held.Account = st.Account()
 	return held, nil
 }
 
@@ -40,6 +40,6 @@ func (s *Store) End(ctx context.Context, e book.End) (book.Ended, error) {
 	if err != nil {
 		return book.Ended{}, err
 	}
-	ended.Account = st.account()
+	ended.Account = st.Account()
 	return ended, nil
 }

@@ -38,7 +38,9 @@ func (s *Store) receive(ctx context.Context, e book.Event, b store.Binding) (sto
 	event, args := []string{s.eventKey(e.ID)}, s.recordArgs(e)
 	owner, account := []string{s.ownerKey(b.Object)}, []string{b.Account}
 	src := &source{account: b.Account, keys: s.keysOf(b.Account)}
-	object, order := src.object(b.Object), src.order(b.Order)
+	objectKey, orderKey := src.keys.object(b.Object), src.keys.order(b.Order)
+	src.find("HMGET", objectKey, "version", "state")
+	src.find("HMGET", orderKey, orderFields[:]...)
 	look := s.newRun(src, revision{}, time.Time{}, time.Time{})
 	read := look.command(ctx, accountScript)
 	var record, claim *redis.Cmd
@@ -79,10 +81,10 @@ func (s *Store) receive(ctx context.Context, e book.Event, b store.Binding) (sto
 	}
 	st.items = src.items
 	s.remember(b.Account, st) // the commit that follows is decided by it
-	if reply := src.items[object].reply; len(reply) == 2 && reply[0] != "" {
+	if reply := src.find("HMGET", objectKey).reply; len(reply) == 2 && reply[0] != "" {
 		bound.Object, err = parseObject(reply[0], reply[1])
 	}
-	if reply := src.items[order].reply; err == nil && len(reply) == len(orderFields) && reply[0] != "" {
+	if reply := src.find("HMGET", orderKey).reply; err == nil && len(reply) == len(orderFields) && reply[0] != "" {
 		bound.Order, err = parseBoundOrder(b, reply)
 	}
 	return stored, bound, err

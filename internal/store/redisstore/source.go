@@ -116,17 +116,6 @@ func (src *source) after(b *book.Book) []item {
 	return items
 }
 
-// object asks for an object, and order for an order. They return the place of the item.
-func (src *source) object(ref entitlement.Ref) int {
-	src.find("HMGET", src.keys.object(ref), "version", "state")
-	return len(src.items) - 1
-}
-
-func (src *source) order(id string) int {
-	src.find("HMGET", src.keys.order(id), orderFields[:]...)
-	return len(src.items) - 1
-}
-
 // text is a value of one element, "" if there is none. What was not read is likely to be so, and
 // as likely as it was to the first who asked.
 func (it *item) text(likely string) string {

@@ -25,11 +25,6 @@ type state struct {
 	items     []item                          // what else was read of the account with it
 }
 
-// account is what callers are shown of it.
-func (st *state) account() entitlement.Account {
-	return entitlement.Account{Rev: st.Rev, StandingsRev: st.StandingsRev, HeldUntil: st.Next, Ledger: st.Ledger}
-}
-
 // parse reads what account.lua read.
 func (src *source) parse(reply []string) (*state, error) {
 	damaged := errReply(reply)
