@@ -18,7 +18,7 @@ import (
 
 	"github.com/dodogate/dodogate/bench/load"
 	"github.com/dodogate/dodogate/bench/rig"
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // options are what the command line says.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 
 	"github.com/dodogate/dodogate/bench/rig"
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // Who takes webhooks without dodogate.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // withAddonCatalog sells a team plan with seats of its own, and two add-ons for it.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // The apps here say what they were told, each in the words of its kind: a dump, or

@@ -18,7 +18,7 @@ import (
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestMaxStale: Redis goes and comes back; who is known passes, and is said to be

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // lateCharges are what late charges took from an account.

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // redisShop is a bench on Redis, by way of address, with 100 credits for everybody,

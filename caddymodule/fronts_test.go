@@ -13,7 +13,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // front is a protocol that the site speaks.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/dodogate/dodogate/caddymodule"
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/pathreaders"
+	"github.com/dodogate/dodogate/internal/testing/pathreaders"
 )
 
 // hostileApp serves what is paid to whoever asks for it in any way that any app

@@ -11,7 +11,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // severalPlans sells a yearly plan, a monthly one and one for 30 days. ranking is a line

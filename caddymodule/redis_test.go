@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/caddymodule"
-	"github.com/dodogate/dodogate/internal/freeport"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // onRedis is the usual app with another store.

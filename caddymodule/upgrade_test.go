@@ -21,7 +21,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/net/websocket"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // appHypercorn is a server that switches to HTTP/2 for everybody who asks. It returns

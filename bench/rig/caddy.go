@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // Caddy is a Caddy of any build.

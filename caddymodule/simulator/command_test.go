@@ -24,7 +24,7 @@ import (
 
 	_ "github.com/dodogate/dodogate/caddymodule" // the global option dodo
 	"github.com/dodogate/dodogate/internal/dodosim"
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // TestMain lets the test binary be dodogate itself, for the scripts.

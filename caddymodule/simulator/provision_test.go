@@ -21,7 +21,7 @@ import (
 
 	"github.com/dodogate/dodogate/caddymodule/simulator"
 	"github.com/dodogate/dodogate/internal/dodosim"
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // the example of Standard Webhooks

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestExactlyWhatThereIs: ten thousand requests at once, for which there is half

@@ -18,8 +18,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/dodogate/dodogate/internal/freeport"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestMain lets the test binary be dodogate itself, or an attacker, so that the tests and

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // gate is a process that charges for every request of its site.

@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/dodogate/dodogate/internal/pgtest"
+	"github.com/dodogate/dodogate/internal/testing/pgtest"
 )
 
 // oldCustomers is a database with 10,000 users of each of the two hand-written

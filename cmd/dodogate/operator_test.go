@@ -18,8 +18,8 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
-	"github.com/dodogate/dodogate/internal/freeport"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestOperator runs the scripts in testdata, on each store: real gateways, and

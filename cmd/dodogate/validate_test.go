@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 const validatedSettings = `

@@ -18,7 +18,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestBadWeather is a shop whose machines die all the time, each at its own, while its

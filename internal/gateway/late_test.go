@@ -12,7 +12,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // unsteady is a store that can be cut off, and can lose the replies to what it did.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/httpapi"
-	"github.com/dodogate/dodogate/internal/pathreaders"
+	"github.com/dodogate/dodogate/internal/testing/pathreaders"
 )
 
 func patterns(t testing.TB, texts ...string) []httpapi.PathPattern {

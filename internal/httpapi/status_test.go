@@ -13,7 +13,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // sitesOnEachStore runs a test on both stores. elsewhere is the store as another

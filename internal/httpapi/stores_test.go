@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // opener opens an empty store that lives by a clock.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestTwoProcesses: two gateways on one Redis are told more than fifty events at

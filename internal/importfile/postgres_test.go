@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/dodogate/dodogate/internal/importfile"
-	"github.com/dodogate/dodogate/internal/pgtest"
+	"github.com/dodogate/dodogate/internal/testing/pgtest"
 )
 
 // readDatabase is read of all tables of a database.

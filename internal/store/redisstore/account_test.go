@@ -11,7 +11,7 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // charged is a request of nobody's name: a hold and its end.

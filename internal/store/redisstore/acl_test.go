@@ -17,8 +17,8 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
 	"github.com/dodogate/dodogate/internal/store/storetest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 const aclUser = "dodogate" // of the documented rules

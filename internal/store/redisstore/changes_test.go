@@ -14,8 +14,8 @@ import (
 
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
 	"github.com/dodogate/dodogate/internal/store/storetest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // quick is a timeout for tests that wait for it to pass.

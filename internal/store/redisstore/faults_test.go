@@ -13,7 +13,7 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // slack is what a busy machine may add to a timeout.

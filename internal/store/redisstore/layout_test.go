@@ -15,7 +15,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestKeys: the names of all keys, and that nothing about money expires.

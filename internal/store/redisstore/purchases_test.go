@@ -7,8 +7,8 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
 	"github.com/dodogate/dodogate/internal/store/storetest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // TestIndexes: an order is in one index of those that have ended, and the one of

@@ -16,8 +16,8 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
-	"github.com/dodogate/dodogate/internal/store/redistest"
 	"github.com/dodogate/dodogate/internal/store/storetest"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

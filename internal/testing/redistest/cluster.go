@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 const slots = 16384

@@ -4,7 +4,7 @@ import (
 	"net"
 	"testing"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 func TestGet(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // patience is how long a server may take to come up on a busy machine.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dodogate/dodogate/internal/freeport"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
 
 // patience is how long a server may take to come up on a busy machine.
