@@ -92,7 +92,7 @@ type orderView struct {
 // showAccount serves GET /dodo/accounts/<account>.
 func showAccount(a *App, r *http.Request) (any, error) {
 	account := r.PathValue("account")
-	v, err := a.gateway.Inspect(r.Context(), account)
+	v, err := a.accounts.Inspect(r.Context(), account)
 	if err != nil {
 		return nil, fmt.Errorf("account: %w", err)
 	}
@@ -167,7 +167,7 @@ func listEntries(a *App, r *http.Request) (any, error) {
 			return nil, fmt.Errorf("%w: before must be the number of an entry", errAdminRequest)
 		}
 	}
-	entries, next, err := a.gateway.Entries(r.Context(), r.PathValue("account"), before, limit)
+	entries, next, err := a.accounts.Entries(r.Context(), r.PathValue("account"), before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("entries: %w", err)
 	}

@@ -29,7 +29,7 @@ func assign(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	did, err := a.gateway.Assign(r.Context(), wish.What, wish.Account)
+	did, err := a.events.Assign(r.Context(), wish.What, wish.Account)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, eventError(err)
 	}
@@ -38,7 +38,7 @@ func assign(a *App, r *http.Request) (any, error) {
 
 // dismissEvent serves POST /dodo/dismiss/<id>.
 func dismissEvent(a *App, r *http.Request) (any, error) {
-	e, err := a.gateway.Dismiss(r.Context(), r.PathValue("id"))
+	e, err := a.events.Dismiss(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return nil, eventError(err)
 	}

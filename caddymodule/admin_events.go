@@ -44,7 +44,7 @@ func listParked(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, next, err := a.gateway.ParkedEvents(r.Context(), after, limit)
+	events, next, err := a.events.ParkedEvents(r.Context(), after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func eventError(err error) error {
 
 // showEvent serves GET /dodo/events/<id>.
 func showEvent(a *App, r *http.Request) (any, error) {
-	e, err := a.gateway.Event(r.Context(), r.PathValue("id"))
+	e, err := a.events.Event(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return nil, eventError(err)
 	}
@@ -80,7 +80,7 @@ type redriven struct {
 
 // redriveAll serves POST /dodo/redrive.
 func redriveAll(a *App, r *http.Request) (any, error) {
-	did, err := a.gateway.RedriveAll(r.Context())
+	did, err := a.events.RedriveAll(r.Context())
 	if did.Parked != nil {
 		metrics.redriven(did.Parked)
 	}
@@ -98,7 +98,7 @@ type redrivenEvent struct {
 
 // redriveOne serves POST /dodo/redrive/<id>.
 func redriveOne(a *App, r *http.Request) (any, error) {
-	outcome, e, err := a.gateway.RedriveEvent(r.Context(), r.PathValue("id"))
+	outcome, e, err := a.events.RedriveEvent(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return nil, eventError(err)
 	}

@@ -26,7 +26,7 @@ func listAccounts(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts, next, err := a.gateway.Export(r.Context(), after, limit)
+	accounts, next, err := a.accounts.Export(r.Context(), after, limit)
 	if err != nil {
 		return nil, err
 	}

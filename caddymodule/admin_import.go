@@ -48,7 +48,7 @@ func importRows(a *App, r *http.Request) (any, error) {
 	case len(batch.Source) > 256:
 		return nil, fmt.Errorf("%w: source is longer than 256 bytes", errAdminRequest)
 	}
-	results, err := a.gateway.Import(r.Context(), batch.Rows, gateway.ImportOptions{AsOf: batch.AsOf, DryRun: batch.DryRun, Source: batch.Source})
+	results, err := a.events.Import(r.Context(), batch.Rows, gateway.ImportOptions{AsOf: batch.AsOf, DryRun: batch.DryRun, Source: batch.Source})
 	if err != nil && batch.DryRun {
 		return nil, err
 	}

@@ -154,7 +154,9 @@ type App struct {
 	// invalidAccounts lets one request a minute log that its account cannot be used.
 	invalidAccounts *rate.Limiter
 
-	gateway    *gateway.Gateway
+	shop       *gateway.Shop
+	events     *gateway.Events
+	accounts   *gateway.Accounts
 	store      *handle
 	emailMatch *emailMatch
 	client     *dodo.Client
@@ -222,7 +224,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	options.Words = headerValues
 	options.Observer = metrics
 	options.Clock = time.Now
-	a.gateway = gateway.New(options)
+	a.shop, a.events, a.accounts = gateway.New(options)
 	a.warnOfPlainSecrets()
 	a.warnUnlessServed(ctx) // the last, because it may load the sites, which need this app
 	return nil
@@ -364,7 +366,7 @@ func (a *App) Start() error {
 	}
 	// A reload that keeps the store does without it: then the site is read when it is
 	// first needed.
-	switch err := a.gateway.Open(context.Background()); {
+	switch err := a.events.Open(context.Background()); {
 	case errors.Is(err, gateway.ErrOtherSite):
 		return fmt.Errorf("site: %w", err)
 	case err != nil:
@@ -389,8 +391,8 @@ func (a *App) Stop() error {
 // Cleanup forgets what was remembered of accounts and lets go of connections to
 // Dodo. Old requests go on, by the store.
 func (a *App) Cleanup() error {
-	if a.gateway != nil {
-		a.gateway.Close()
+	if a.accounts != nil {
+		a.accounts.Close()
 	}
 	if a.client != nil {
 		a.client.Close()

@@ -70,7 +70,7 @@ func (a *App) vouch(r *http.Request, who gateway.Identity) {
 		return
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if err := a.gateway.Vouch(r.Context(), who.Account, a.emailMatch.address(repl, who)); err != nil && r.Context().Err() == nil {
+	if err := a.events.ClaimEmail(r.Context(), who.Account, a.emailMatch.address(repl, who)); err != nil && r.Context().Err() == nil {
 		a.logger.Warn("purchases by e-mail address could not be looked for", zap.Error(err))
 	}
 }

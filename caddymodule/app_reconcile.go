@@ -85,7 +85,7 @@ func startReconciler(a *App) *reconciler {
 	r.done.Go(func() {
 		for first := true; passes.sleep(ctx, pause); first = false {
 			if first {
-				a.gateway.OffersNow(ctx) // a wrong product id is logged before a customer meets it
+				a.shop.OffersNow(ctx) // a wrong product id is logged before a customer meets it
 			}
 			a.reconcile(ctx, limiter)
 			a.redrive(ctx)
@@ -104,9 +104,9 @@ func (r *reconciler) stop() {
 func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
 	done, ok := a.store.passes.run(ctx, func(kind passKind, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
 		if kind == passRebuild {
-			return a.gateway.Rebuild(ctx, budget, told)
+			return a.events.Rebuild(ctx, budget, told)
 		}
-		return a.gateway.Reconcile(ctx, budget)
+		return a.events.Reconcile(ctx, budget)
 	})
 	if !ok {
 		return
@@ -128,7 +128,7 @@ func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
 // redrive tries what is parked again. It asks nothing of Dodo, so it is done also
 // when Dodo does not answer.
 func (a *App) redrive(ctx context.Context) {
-	did, err := a.gateway.Redrive(ctx)
+	did, err := a.events.Redrive(ctx)
 	if ctx.Err() != nil {
 		return
 	}

@@ -283,16 +283,16 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 	if h.OnStoreError == failOpen {
 		ask.Known = v.lastKnown()
 	}
-	charge, err := h.app.gateway.Hold(r.Context(), ask)
+	charge, err := h.app.accounts.Hold(r.Context(), ask)
 	if errors.Is(err, gateway.ErrInsufficient) {
 		now, waiting, settleErr := v.settle(r)
 		switch {
 		case settleErr != nil:
 			err = settleErr
 		case now.Credits >= h.Max:
-			charge, err = h.app.gateway.Hold(r.Context(), ask)
+			charge, err = h.app.accounts.Hold(r.Context(), ask)
 		case now.Owed():
-			err = gateway.ErrUntold
+			err = gateway.ErrUnconfirmed
 		}
 		if errors.Is(err, gateway.ErrInsufficient) {
 			return nil, h.refuse(w, r, v, now.Snapshot, waiting)
@@ -334,11 +334,11 @@ func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, don
 		}
 	case err != nil:
 		metrics.charged("lost", 0)
-		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", zap.Int64("credits", captured), zap.Bool("late", charge.Late()), zap.Error(err))
+		h.logger.Error("a request could not be charged; what is held for it comes back when the hold runs out", zap.Int64("credits", captured), zap.Bool("late", charge.Deferred()), zap.Error(err))
 	case !found:
 		metrics.charged("lost", 0)
 		h.logger.Error("a request could not be charged, because its hold had run out", zap.Int64("credits", captured))
-	case charge.Late():
+	case charge.Deferred():
 		metrics.charged("late", captured)
 	default:
 		metrics.charged("captured", captured)

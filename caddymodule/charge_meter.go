@@ -201,7 +201,7 @@ func (m *meter) end(receipt []byte) {
 	behind := m.handler.app.store.keepBehind()
 	m.done()
 	m.done = nil
-	m.charge.Ending(m.price)
+	m.charge.AnnounceEnd(m.price)
 	go m.handler.end(m.charge, m.price, receipt, behind)
 }
 

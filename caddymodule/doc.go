@@ -43,6 +43,9 @@
 //
 // # Where credits move
 //
+// The use cases are in internal/gateway, in three types: Shop, Events and Accounts. App has
+// one of each (app.go), and internal/gateway/doc.go says which does what.
+//
 // A webhook goes through internal/httpapi/webhook.go and internal/gateway/event.go to
 // apply.go, which folds it into the payment (internal/entitlement/payment.go). What a
 // payment gives after its refunds and disputes is Payment.Effect
@@ -50,7 +53,7 @@
 // is Book.Apply (internal/ledger/grant.go).
 //
 // A request that costs credits holds them in [Charge], and its meter (charge_meter.go)
-// decides by the answer what is spent. Holds begin and end by Gateway.Hold and Charge.End
+// decides by the answer what is spent. Holds begin and end by Accounts.Hold and Charge.End
 // (internal/gateway/charge.go). What becomes of them is decided by Book.Hold and Book.End
 // (internal/book/hold.go), which set credits aside, spend them and give them back by the
 // methods of the same names in internal/ledger/hold.go. What an answer costs is Tariff.Judge

@@ -51,7 +51,7 @@ func BreakStores() {
 
 // Policies are what the gateway goes by.
 func (a *App) Policies() (config.RefundPolicy, config.DisputePolicy) {
-	return a.gateway.RefundPolicy, a.gateway.DisputePolicy
+	return a.events.Policies()
 }
 
 // Handle is a pooled handle.
@@ -99,7 +99,8 @@ const OpenTime time.Duration = openTime
 func NewServing(o gateway.Options) (*Gateway, error) {
 	g := &Gateway{Account: "{http.auth.user.id}", logger: zap.NewNop()}
 	o.Words, o.Observer = headerValues, metrics
-	g.app = &App{gateway: gateway.New(o)}
+	g.app = new(App)
+	g.app.shop, g.app.events, g.app.accounts = gateway.New(o)
 	g.source = newPlaceholders(g)
 	var err error
 	if g.claims, err = newClaims("", nil); err != nil {
@@ -108,12 +109,12 @@ func NewServing(o gateway.Options) (*Gateway, error) {
 	if g.headers, err = newEntitlementHeaders("", nil, o.Catalog.HasSeats()); err != nil {
 		return nil, err
 	}
-	g.api, err = httpapi.New(httpapi.Options{Gateway: g.app.gateway})
+	g.api, err = httpapi.New(httpapi.Options{Shop: g.app.shop, Events: g.app.events, Accounts: g.app.accounts})
 	return g, err
 }
 
 // Stop ends what NewServing began.
-func (g *Gateway) Stop() { g.app.gateway.Close() }
+func (g *Gateway) Stop() { g.app.accounts.Close() }
 
 // AccountJSON is what GET /dodo/accounts/<account> shows of an inspection.
 func AccountJSON(account string, v gateway.Inspection) ([]byte, error) {

@@ -160,7 +160,7 @@ func (g *Gateway) Provision(ctx caddy.Context) (err error) {
 	g.warnOfNoAddress()
 	// Whoever waits for a change must not keep a server from shutting down.
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		server.RegisterOnShutdown(g.app.gateway.EndWaiting)
+		server.RegisterOnShutdown(g.app.accounts.EndWaiting)
 	}
 	return g.locate(g.provisionAnswers())
 }
@@ -170,7 +170,7 @@ func (g *Gateway) provisionAnswers() (err error) {
 	if g.claims, err = newClaims(g.HeaderPrefix, g.Upgrades); err != nil {
 		return err
 	}
-	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.gateway.Catalog.HasSeats()); err != nil {
+	if g.headers, err = newEntitlementHeaders(g.HeaderPrefix, g.Headers, g.app.shop.Catalog().HasSeats()); err != nil {
 		return err
 	}
 	site, err := g.app.siteAt(g.PublicURL)
@@ -178,7 +178,8 @@ func (g *Gateway) provisionAnswers() (err error) {
 		return err
 	}
 	g.api, err = httpapi.New(httpapi.Options{
-		Gateway: g.app.gateway, Site: site, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
+		Shop: g.app.shop, Events: g.app.events, Accounts: g.app.accounts,
+		Site: site, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
 		Logger: coreLogger(g.logger), Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
 		Metadata: g.app.checkoutMetadata(), Compat: g.Compat, NoBearer: g.JWT != nil && g.JWT.Bearer == off,
 	})

@@ -19,7 +19,7 @@ func (a *App) siteAt(publicURL string) (*config.Site, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	site, err := a.gateway.Site.Under(resolved)
+	site, err := a.shop.Site().Under(resolved)
 	if err != nil {
 		return nil, fmt.Errorf("public_url of dodo_gateway: %w", err)
 	}

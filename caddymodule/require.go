@@ -117,7 +117,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		case h.requirement().MetBy(settled.Snapshot):
 			return servePrivate(w, r, next, nil)
 		case settled.Owed():
-			return h.fail(w, r, v, gateway.ErrUntold)
+			return h.fail(w, r, v, gateway.ErrUnconfirmed)
 		}
 		now, waiting = settled.Snapshot, orders
 	}
@@ -179,7 +179,7 @@ func (e Entitlement) provision(ctx caddy.Context, at Written) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app, at.locate(e.checkSold(app.gateway.Catalog.Ranking().Plans()))
+	return app, at.locate(e.checkSold(app.shop.Catalog().Ranking().Plans()))
 }
 
 // checkSold refuses a plan that nothing in the catalog gives.

@@ -55,7 +55,7 @@ func (v *visit) read() (*gateway.View, error) {
 			v.view = nobody
 			return
 		}
-		v.view, v.err = v.site.app.gateway.View(v.ctx, v.account)
+		v.view, v.err = v.site.app.accounts.View(v.ctx, v.account)
 	})
 	return v.view, v.err
 }
@@ -91,8 +91,8 @@ func (v *visit) held(r *http.Request, c *gateway.Charge) {
 	now.Credits = c.Available
 	v.holds++
 	v.left = c.Available
-	v.show(r, now, c.Late())
-	if !c.Late() {
+	v.show(r, now, c.Deferred())
+	if !c.Deferred() {
 		v.known = v.view
 	}
 }
@@ -120,7 +120,7 @@ func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 // Placeholders, headers and later handlers see the result from then on.
 func (v *visit) settle(r *http.Request) (*gateway.View, []book.Order, error) {
 	defer v.site.app.store.keep()()
-	now, waiting, err := v.site.app.gateway.Settle(withAddress(r), v.account)
+	now, waiting, err := v.site.app.events.ConfirmAccount(withAddress(r), v.account)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,6 +133,6 @@ func (v *visit) settle(r *http.Request) (*gateway.View, []book.Order, error) {
 // show replaces the snapshot that placeholders, headers and later handlers see.
 func (v *visit) show(r *http.Request, now entitlement.Snapshot, stale bool) {
 	v.once.Do(func() {})
-	v.view, v.err = v.site.app.gateway.NewView(v.account, now, stale), nil
+	v.view, v.err = v.site.app.accounts.NewView(v.account, now, stale), nil
 	v.site.headers.set(r.Header, &v.headers, v.view)
 }

@@ -44,7 +44,7 @@ func (h *Webhook) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
-	api, err := httpapi.New(httpapi.Options{Gateway: h.app.gateway, Logger: coreLogger(ctx.Logger()), Bodies: bodies, ClientIP: clientIP})
+	api, err := httpapi.New(httpapi.Options{Shop: h.app.shop, Events: h.app.events, Accounts: h.app.accounts, Logger: coreLogger(ctx.Logger()), Bodies: bodies, ClientIP: clientIP})
 	if err != nil {
 		return err
 	}

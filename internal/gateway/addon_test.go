@@ -57,7 +57,7 @@ func (s *story) sells(addons []config.Addon, change func(*config.Product)) {
 			change(&changed[i])
 		}
 	}
-	s.Gateway = s.newGateway(settings{products: changed, addons: addons, clock: s.Clock})
+	s.gate = s.newGateway(settings{products: changed, addons: addons, clock: s.Clock})
 }
 
 var addonStories = map[string]func(s *story){
@@ -238,7 +238,7 @@ func TestAddonsAtTheSimulator(t *testing.T) {
 				s.reconcile()
 				s.store = s.newStore(t, backend)
 				with.clock = s.Clock
-				s.Gateway = s.newGateway(with)
+				s.gate = s.newGateway(with)
 				s.rebuild()
 				s.seats(0)
 				if got := s.account("alice"); !strings.Contains(got, " pro active ") {
@@ -284,7 +284,7 @@ func TestChargesOnDemandAtTheSimulator(t *testing.T) {
 			s.parkedFor(nil)
 			s.store = s.newStore(t, backend)
 			with.clock = s.Clock
-			s.Gateway = s.newGateway(with)
+			s.gate = s.newGateway(with)
 			s.rebuild()
 			s.sees("206 pro active true")
 		})
@@ -311,7 +311,7 @@ func TestSubscriptionWithAddons(t *testing.T) {
 			s.wants(outcome, gateway.Parked)
 			s.sees("500 pro active true")
 			s.parkedFor(map[string]int{gateway.ReasonUnknownAddon: 1})
-			s.Gateway = s.newGateway(settings{products: pro, clock: s.Clock, addons: []config.Addon{
+			s.gate = s.newGateway(settings{products: pro, clock: s.Clock, addons: []config.Addon{
 				{Name: "extra", ID: "adn_extra_1000_credits", Credits: 1000, Seats: 1},
 			}})
 			s.parkedFor(nil)

@@ -32,19 +32,19 @@ func parked(account, reason string) result {
 // takes along what was parked for it, each time anew, so that a crash in between
 // loses nothing. bound says whose the object is, where that is known already; event,
 // unless it is nil, is settled by the commit where nothing but that is to be done.
-func (g *Gateway) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
-	r, err := g.fold(ctx, fact, cause, bound, event)
+func (e *Events) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
+	r, err := e.fold(ctx, fact, cause, bound, event)
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
-		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount, ReasonGivesNothing)
+		err = e.unpark(ctx, fact.Ref, ReasonUnknownAccount, ReasonGivesNothing)
 	}
 	return r, err
 }
 
-func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
-	if other, err := g.ofOtherBusiness(ctx, fact); err != nil || other {
+func (e *Events) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
+	if other, err := e.site.ofOtherBusiness(ctx, fact); err != nil || other {
 		return parked("", ReasonOtherBusiness), err
 	}
-	found, err := g.find(ctx, fact, bound)
+	found, err := e.find(ctx, fact, bound)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)
 	}
@@ -55,11 +55,11 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 		return parked("", ReasonUnknownAccount), nil
 	}
 	found.event = event
-	r, record, err := g.commit(ctx, fact, found, cause)
+	r, record, err := e.commit(ctx, fact, found, cause)
 	if err != nil || record.Payment.Subscription == "" {
 		return r, err
 	}
-	charged, err := g.charge(ctx, found, fact.Ref.ID, record.Payment, cause)
+	charged, err := e.charge(ctx, found, fact.Ref.ID, record.Payment, cause)
 	both := r.and(charged)
 	if both.reason == charged.reason {
 		both.waits = charged.waits
@@ -71,18 +71,18 @@ func (g *Gateway) fold(ctx context.Context, fact dodo.Fact, cause string, bound 
 // charge folds a payment into the subscription that it belongs to. It is done
 // after every fact about the payment, also one that was known, so that a crash
 // between the two commits loses nothing.
-func (g *Gateway) charge(ctx context.Context, payer owner, paymentID string, p entitlement.Payment, cause string) (result, error) {
+func (e *Events) charge(ctx context.Context, payer owner, paymentID string, p entitlement.Payment, cause string) (result, error) {
 	fact := dodo.Fact{Fact: entitlement.Fact{
 		Ref:          entitlement.Ref{Kind: entitlement.KindSubscription, ID: p.Subscription},
 		Subscription: entitlement.Subscription{Charges: map[string]entitlement.Payment{paymentID: p}},
 	}}
-	bound, err := g.Store.Claim(ctx, fact.Ref, payer.account)
+	bound, err := e.store.Claim(ctx, fact.Ref, payer.account)
 	if err != nil {
 		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
-	r, record, err := g.commit(ctx, fact, owner{account: bound, proven: payer.proven}, cause)
+	r, record, err := e.commit(ctx, fact, owner{account: bound, proven: payer.proven}, cause)
 	if err == nil && !r.alone {
-		err = g.unpark(ctx, fact.Ref, ReasonUnknownAccount)
+		err = e.unpark(ctx, fact.Ref, ReasonUnknownAccount)
 	}
 	if r.reason == ReasonGivesNothing && !record.Subscription.State.OnDemand {
 		r.waits = fact.Ref.String() // a change of it may say what the charge was for
@@ -105,11 +105,11 @@ const commitTries = 64
 
 // commit folds the fact into its object and writes the new state together with
 // the difference that it makes. It returns the state as it is then.
-func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, entitlement.Record, error) {
+func (e *Events) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, entitlement.Record, error) {
 	read := found.object
 	for range commitTries {
 		if read == nil {
-			object, err := g.Store.Object(ctx, found.account, fact.Ref)
+			object, err := e.store.Object(ctx, found.account, fact.Ref)
 			if err != nil {
 				return result{}, entitlement.Record{}, fmt.Errorf("read object: %w", err)
 			}
@@ -119,16 +119,16 @@ func (g *Gateway) commit(ctx context.Context, fact dodo.Fact, found owner, cause
 		read = nil // once
 		if object.Version == 0 && !found.proven {
 			var err error
-			if fact.Settled, err = g.settledBy(ctx, found.account, fact); err != nil {
+			if fact.Settled, err = e.settledBy(ctx, found.account, fact); err != nil {
 				return result{}, entitlement.Record{}, err
 			}
 		}
-		s, err := g.compute(fact, found, object, cause)
+		s, err := e.compute(fact, found, object, cause)
 		if err != nil || s.nothing {
 			return s.done, s.record, err
 		}
-		committed, err := g.Store.Commit(ctx, s.commit)
-		g.views.Forget(found.account) // also if it failed: it may be done, and the reply lost
+		committed, err := e.store.Commit(ctx, s.commit)
+		e.views.Forget(found.account) // also if it failed: it may be done, and the reply lost
 		switch {
 		case err == nil:
 			s.done.alone, s.done.settled = !committed.Waiting, s.commit.Settle != nil
@@ -165,10 +165,10 @@ func ofWhoKnowsHowMuch(fact dodo.Fact, p entitlement.Payment) bool {
 // order was made, else what the catalog says now. The promise is for what the
 // checkout itself sells: of a subscription, the period that begins with it. The least
 // amount is no promise, so it is always today's.
-func (g *Gateway) termsFor(order *book.Order) entitlement.TermsOf {
+func (e *Events) termsFor(order *book.Order) entitlement.TermsOf {
 	return func(productID string, start time.Time) (entitlement.Terms, bool) {
-		p, known := g.Catalog.ByID(productID)
-		if a, is := g.Catalog.AddonByID(productID); is && !start.IsZero() {
+		p, known := e.catalog.ByID(productID)
+		if a, is := e.catalog.AddonByID(productID); is && !start.IsZero() {
 			return entitlement.Terms{Credits: a.Credits, Plan: a.Plan, Feature: a.Feature, Seats: a.Seats}, true
 		}
 		t := termsOf(p)

@@ -83,7 +83,7 @@ type BudgetOptions struct {
 //   - In any minute there are at most PerMinute calls, and in any second as many as
 //     Dodo allows with that number.
 //   - A quarter of them is kept for checkouts, one for confirming orders, and one
-//     for reconciling. The last quarter goes to whoever comes first.
+//     for reconciling. The last quarter goes to the calls that come first.
 //   - One account, and one address, can cause only a part of them.
 //   - After wrong discount codes an account, and an address, must pause before the
 //     next code. The pause grows.
@@ -98,7 +98,7 @@ type Budget struct {
 	second  window
 	minute  window
 	callers callers
-	guesses guesses
+	codes   wrongCodes
 }
 
 // NewBudget makes a budget.
@@ -118,7 +118,7 @@ func NewBudget(o BudgetOptions) *Budget {
 		second:  newWindow(time.Second, perSecond(n)),
 		minute:  newWindow(time.Minute+jitter, n),
 		callers: newCallers(n),
-		guesses: newGuesses(),
+		codes:   newWrongCodes(),
 	}
 }
 
@@ -149,7 +149,7 @@ func (b *Budget) Admit(ctx context.Context) error {
 		left = math.MaxInt64
 	}
 	for {
-		own, shared := b.take(c)
+		own, shared := b.reserve(c)
 		if own == 0 && shared == 0 {
 			return nil
 		}
@@ -175,9 +175,9 @@ func tooMany(own, shared, patience time.Duration) error {
 	return nil
 }
 
-// take counts the call if it may be made now. Otherwise it returns how long the
+// reserve counts the call if it may be made now. Otherwise it returns how long the
 // caller, and the whole gateway, must wait.
-func (b *Budget) take(c call) (own, shared time.Duration) {
+func (b *Budget) reserve(c call) (own, shared time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock()
@@ -201,7 +201,7 @@ func (b *Budget) check(c call, withCode bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock()
-	if wait := b.guesses.wait(now, c); withCode && wait > 0 {
+	if wait := b.codes.wait(now, c); withCode && wait > 0 {
 		return &TooManyRequestsError{RetryAfter: wait, Limit: LimitCodes}
 	}
 	own, shared := b.waits(now, c)
@@ -212,7 +212,7 @@ func (b *Budget) check(c call, withCode bool) error {
 func (b *Budget) wrongCode(c call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.guesses.add(b.clock(), c)
+	b.codes.add(b.clock(), c)
 }
 
 // call is a call to Dodo: what it is for, and who causes it. Without an account it
@@ -258,17 +258,4 @@ func withCall(ctx context.Context, c call) context.Context {
 func callOf(ctx context.Context) call {
 	c, _ := ctx.Value(callKey{}).(call)
 	return c
-}
-
-// refusedByBudget reports whether the budget refused a call. The operator is told when
-// the calls of the whole gateway are used up.
-func (g *Gateway) refusedByBudget(err error) bool {
-	refused, ok := errors.AsType[*TooManyRequestsError](err)
-	if ok && refused.Limit == LimitGateway {
-		g.busy.Do(func() {
-			g.Logger.Warn("calls to Dodo are refused, because the gateway has made as many in this minute as its budget allows; if these are customers, ask Dodo for more and raise budget",
-				"retry_after", refused.RetryAfter)
-		})
-	}
-	return ok
 }

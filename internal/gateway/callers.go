@@ -8,14 +8,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// caller is an account, or a network, of which calls are counted.
+// caller is an account, or a network, whose calls are counted.
 type caller struct {
 	purpose purpose
 	account string
 	network netip.Prefix
 }
 
-// callersOf are the account and the network that cause a call, as far as there are.
+// callersOf are the account and the network that cause a call, if they are known.
 func callersOf(c call) []caller {
 	var all []caller
 	if c.account != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// Errors of [Gateway.Hold]. ErrKeyRunning and ErrKeyMismatch are the others.
+// Errors of [Accounts.Hold]. ErrKeyRunning and ErrKeyMismatch are the others.
 var (
 	// ErrInsufficient: fewer credits can be spent.
 	ErrInsufficient = errors.New("insufficient credits")
@@ -29,6 +29,7 @@ type FinishedError struct {
 }
 
 func (*FinishedError) Error() string { return ErrKeyFinished.Error() }
+
 func (*FinishedError) Unwrap() error { return ErrKeyFinished }
 
 // HoldRequest asks for credits to be set aside for one request.
@@ -39,10 +40,9 @@ type HoldRequest struct {
 	// Key is the request's idempotency key; empty for none. Fingerprint digests
 	// what the request asks for, so that a key is not used for something else.
 	Key, Fingerprint string
-	// Known is what is remembered of the account, where the request may pass on the
-	// strength of that while the store cannot be reached, and be charged later. nil
-	// is where it may not. A request with a Key never may: nobody could say whether
-	// it came before.
+	// Known is what is remembered of the account, if the request may pass because of that
+	// while the store cannot be reached, and be charged later; nil if it may not. A request
+	// with a Key never may: nobody could say whether it came before.
 	Known *View
 }
 
@@ -52,14 +52,16 @@ const keyMemory = 24 * time.Hour
 // Charge is what is held for one request, which must be ended. Its methods may be called
 // concurrently.
 type Charge struct {
-	gateway *Gateway
-	hold    book.Hold
-	placed  *book.PlacedHold
-	late    bool
-	told    bool // Ending was called
-	noted   bool // ending is among those that are to be written
-	ending  anEnd
-	// Available is what can be spent beside what is held.
+	accounts *Accounts
+	hold     book.Hold
+	placed   *book.PlacedHold
+	deferred bool // see [Charge.Deferred]
+
+	announced  bool // AnnounceEnd was called
+	endPending bool // pendingEnd is in Accounts.pendingEnds
+	pendingEnd pendingEnd
+
+	// Available is what can be spent besides what is held.
 	Available int64
 }
 
@@ -67,66 +69,75 @@ type Charge struct {
 // [ErrKeyRunning], [ErrKeyMismatch] or a [FinishedError], or that the store is
 // unavailable. What it may have set aside then is given back.
 //
-// An account that is known to have too little is refused without the store, as
-// [Gateway.View] shows it: that can be milliseconds behind what another gateway gave
-// back or granted, as everything is that requests are told. A request with a Key is
-// not: it may have been charged before.
+// An account that is known to have too little is refused without asking the store, by what
+// [Accounts.View] shows. That can be some milliseconds older than what another gateway gave
+// back or granted. A request with a Key always asks the store: it may have been charged
+// before.
 //
-// Before it refuses, it waits for charges of the account that are [Charge.Ending],
-// and asks once more. Credits that the account owes for requests that passed without
+// Before it refuses, it waits for charges of the account whose end was announced
+// ([Charge.AnnounceEnd]), and asks once more. Credits that the account owes for requests that passed without
 // the store are not set aside for another: that is [store.ErrUnavailable], too, until
 // those are charged.
-func (g *Gateway) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
+func (a *Accounts) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	trusted := r.Known != nil && r.Key == ""
-	if trusted && g.late.stands() {
-		if c := g.late.pass(r); c != nil {
+	if trusted && a.deferred.storeDown() {
+		if c := a.admitDeferred(r); c != nil {
 			return c, nil
 		}
 	}
-	before := g.ending.noted(r.Account) // one of them may be written behind the hold
-	if r.Key == "" && len(before) == 0 && g.lacks(r.Account, r.Credits) {
+	before := a.pendingEnds.of(r.Account) // one of them may be written after the hold
+	if r.Key == "" && len(before) == 0 && a.lacks(r.Account, r.Credits) {
 		return nil, ErrInsufficient
 	}
-	c := &Charge{gateway: g, hold: book.Hold{
+	c := &Charge{accounts: a, hold: book.Hold{
 		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
 	}}
 	if r.Key != "" {
 		sum := sha256.Sum256([]byte(r.Key))
 		c.hold.ID, c.hold.By = "charge:key:"+hex.EncodeToString(sum[:16]), rand.Text()
 	}
-	held, err := g.Store.Hold(ctx, c.hold)
+	held, err := a.store.Hold(ctx, c.hold)
 	if err == nil && (held.Outcome == book.HoldRefused || held.Outcome == book.HoldRunning) &&
-		g.ending.wait(ctx, append(before, g.ending.noted(r.Account)...)) {
-		held, err = g.Store.Hold(ctx, c.hold)
+		a.pendingEnds.wait(ctx, append(before, a.pendingEnds.of(r.Account)...)) {
+		held, err = a.store.Hold(ctx, c.hold)
 	}
 	if err != nil {
-		go c.undo(context.WithoutCancel(ctx)) // whoever is refused need not wait for it
+		go c.undo(context.WithoutCancel(ctx)) // a request that is refused need not wait for it
 		if errors.Is(err, store.ErrUnavailable) && trusted {
-			g.late.leaveAlone()
-			if c := g.late.pass(r); c != nil {
+			a.deferred.storeFailed()
+			if c := a.admitDeferred(r); c != nil {
 				return c, nil
 			}
 		}
 		return nil, err
 	}
-	g.late.answered()
+	a.deferred.storeAnswered()
 	c.placed = held.Placed
-	c.Available = held.Account.Ledger.Available(g.Clock())
-	g.views.Put(r.Account, held.Account)
+	c.Available = held.Account.Ledger.Available(a.clock())
+	a.views.Put(r.Account, held.Account)
 	switch {
 	case held.Outcome != book.HoldPlaced:
 		return nil, notPlaced(held)
-	case c.Available < g.late.owes(r.Account):
+	case c.Available < a.deferred.owes(r.Account):
 		go c.undo(context.WithoutCancel(ctx))
 		return nil, errOwes
 	}
 	return c, nil
 }
 
+// admitDeferred lets a request pass that is charged later; nil when it may not.
+func (a *Accounts) admitDeferred(r HoldRequest) *Charge {
+	hold, available, ok := a.deferred.admit(r)
+	if !ok {
+		return nil
+	}
+	return &Charge{accounts: a, deferred: true, Available: available, hold: hold}
+}
+
 // lacks reports whether the account is remembered to have fewer credits, and no order
 // that waits to be paid. Everything that ended in this gateway before is in that.
-func (g *Gateway) lacks(account string, credits int64) bool {
-	v := g.views.Current(account)
+func (a *Accounts) lacks(account string, credits int64) bool {
+	v := a.views.Current(account)
 	return v != nil && v.Settled() && v.Credits < credits
 }
 
@@ -158,9 +169,9 @@ func (c *Charge) undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
 	for pause := undoPatience / 4; ; pause *= 2 {
-		done, err := c.gateway.Store.End(ctx, book.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
+		done, err := c.accounts.store.End(ctx, book.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By})
 		if err == nil && done.Found {
-			c.gateway.views.Put(c.hold.Account, done.Account)
+			c.accounts.views.Put(c.hold.Account, done.Account)
 			return
 		}
 		select {
@@ -174,51 +185,51 @@ func (c *Charge) undo(ctx context.Context) {
 // Held is how many credits are set aside.
 func (c *Charge) Held() int64 { return c.hold.Amount }
 
-// Late reports whether the request passed while the store could not be reached.
+// Deferred reports whether the request passed while the store could not be reached.
 // Nothing is set aside in the store then; [Charge.End] charges it.
-func (c *Charge) Late() bool { return c.late }
+func (c *Charge) Deferred() bool { return c.deferred }
 
 // Renew lets the hold run for its TTL from now on.
 func (c *Charge) Renew(ctx context.Context) error {
-	if c.late {
+	if c.deferred {
 		return nil
 	}
 	renew := c.hold
 	renew.Renew = true
-	_, err := c.gateway.Store.Hold(ctx, renew)
+	_, err := c.accounts.store.Hold(ctx, renew)
 	return err
 }
 
-// Ending says that the answer is decided, at captured credits, and End comes at once.
-// Whoever asks from then on is not refused for the rest. It must not be called twice.
-func (c *Charge) Ending(captured int64) {
-	c.told = true
-	if c.late {
-		c.gateway.late.decide(c.hold, captured)
+// AnnounceEnd says that the answer is decided, at captured credits, and End comes at once.
+// From then on no hold is refused because of the rest. It must not be called twice.
+func (c *Charge) AnnounceEnd(captured int64) {
+	c.announced = true
+	if c.deferred {
+		c.accounts.deferred.decide(c.hold, captured)
 	} else {
-		c.noted = true
-		c.gateway.ending.begin(c.hold.Account, &c.ending)
+		c.endPending = true
+		c.accounts.pendingEnds.begin(c.hold.Account, &c.pendingEnd)
 	}
 }
 
 // End spends captured of what is held and gives the rest back. While the store
 // is unavailable it tries again until the hold must have run out, or ctx ends.
-// receipt is for whoever comes with the same idempotency key.
+// receipt is for a later request with the same idempotency key.
 //
 // A hold that is gone was released: nothing is spent, which is no error but
 // reported as false.
 //
-// A late charge waits for the store for as long as it takes, or until ctx ends. It
+// A deferred charge waits for the store for as long as it takes, or until ctx ends. It
 // returns [ErrInsufficient] when less can be spent by then.
 func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent bool, err error) {
-	if c.late {
-		if !c.told {
-			c.gateway.late.decide(c.hold, captured)
+	if c.deferred {
+		if !c.announced {
+			c.accounts.deferred.decide(c.hold, captured)
 		}
-		return c.gateway.late.end(ctx, c.hold, captured)
+		return c.accounts.deferred.end(ctx, c.hold, captured)
 	}
-	if c.noted {
-		defer c.gateway.ending.done(&c.ending)
+	if c.endPending {
+		defer c.accounts.pendingEnds.finish(&c.pendingEnd)
 	}
 	e := book.End{Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: captured, Receipt: receipt, Placed: c.placed}
 	if c.hold.By != "" {
@@ -242,9 +253,9 @@ func (c *Charge) End(ctx context.Context, captured int64, receipt []byte) (spent
 }
 
 func (c *Charge) end(ctx context.Context, e book.End) (spent bool, err error) {
-	done, err := c.gateway.Store.End(ctx, e)
+	done, err := c.accounts.store.End(ctx, e)
 	if err == nil {
-		c.gateway.views.Put(c.hold.Account, done.Account)
+		c.accounts.views.Put(c.hold.Account, done.Account)
 	}
 	return done.Found, err
 }

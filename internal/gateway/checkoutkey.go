@@ -17,11 +17,11 @@ import (
 
 // create stores the order of a purchase, or finds the order that an earlier request
 // with the same key made. A key whose order has ended is free for any request.
-func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest) error {
+func (s *Shop) create(ctx context.Context, p *purchase, req *CheckoutRequest) error {
 	wanted := p.order
 	attempt := func(key book.Key) (err error) {
 		p.key = key
-		p.order, p.start, err = g.Store.CreateOrder(ctx, wanted, key)
+		p.order, p.start, err = s.store.CreateOrder(ctx, wanted, key)
 		return err
 	}
 	key := keyOf(req)
@@ -37,7 +37,7 @@ func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest)
 	if p.start != book.Replayed && p.start != book.Mismatched {
 		return nil
 	}
-	ended, err := g.ended(ctx, &p.order)
+	ended, err := s.ended(ctx, &p.order)
 	if err != nil || !ended {
 		return err
 	}
@@ -47,20 +47,20 @@ func (g *Gateway) create(ctx context.Context, p *purchase, req *CheckoutRequest)
 
 // ended reports whether an order has ended without a payment. Dodo is asked first,
 // because a webhook may be lost, and nobody should pay for one wish twice.
-func (g *Gateway) ended(ctx context.Context, order *book.Order) (bool, error) {
-	if order.ID == "" || !order.Ended(g.Clock()) {
+func (s *Shop) ended(ctx context.Context, order *book.Order) (bool, error) {
+	if order.ID == "" || !order.Ended(s.clock()) {
 		return false, nil
 	}
-	now, _, err := g.confirm(ctx, order.Account, order.ID)
+	now, _, err := s.events.confirm(ctx, order.Account, order.ID)
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, dodo.ErrUnavailable):
 		return false, err
 	case err != nil: // what Dodo does not hand out was hardly paid
-		g.Logger.Warn("order could not be confirmed before its key was used again", "order", order.ID, "error", err)
+		s.logger.Warn("order could not be confirmed before its key was used again", "order", order.ID, "error", err)
 	case now.State == book.OrderPaid:
 		*order = now
 	}
-	return order.Ended(g.Clock()), nil
+	return order.Ended(s.clock()), nil
 }
 
 // keyOf is the idempotency key of a request. Its fingerprint covers what the client

@@ -102,7 +102,7 @@ func TestSameKeyNextDayInParallel(t *testing.T) {
 		)
 		for i := range 20 {
 			callers.Go(func() {
-				g := w.Gateway
+				g := w.gate
 				if i%2 == 1 {
 					g = second
 				}

@@ -93,7 +93,7 @@ func TestTwoGateways(t *testing.T) {
 func twoGateways(t *testing.T, url string) {
 	one := newWorld(t, openURL(t, url), settings{hold: true})
 	other := &world{t: t, store: openURL(t, url), seen: &observed{}, sim: one.sim}
-	other.Gateway = other.newGateway(settings{})
+	other.gate = other.newGateway(settings{})
 	until(t, "both hear of changes", func() bool { return one.seen.hearing() == 1 && other.seen.hearing() == 1 })
 	const accounts, purchases = 6, 4
 	for a := range accounts {

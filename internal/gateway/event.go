@@ -56,16 +56,16 @@ const ReasonDismissed = "dismissed"
 //
 // An event that was seen before is folded again: its body may be newer
 // (FACTS 3.1), and folding the same twice changes nothing.
-func (g *Gateway) HandleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
-	outcome, err := g.handleEvent(ctx, header, body)
+func (e *Events) HandleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
+	outcome, err := e.handleEvent(ctx, header, body)
 	if err != nil {
-		g.Observer.EventRefused(err)
+		e.observer.EventRefused(err)
 	}
 	return outcome, err
 }
 
-func (g *Gateway) handleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
-	delivery, err := g.Verifier.Verify(header, body)
+func (e *Events) handleEvent(ctx context.Context, header http.Header, body []byte) (Outcome, error) {
+	delivery, err := e.verifier.Verify(header, body)
 	if err != nil {
 		return "", err
 	}
@@ -74,66 +74,66 @@ func (g *Gateway) handleEvent(ctx context.Context, header http.Header, body []by
 	if err != nil && !unclear {
 		return "", err
 	}
-	record, bound, err := g.receive(ctx, book.Event{ID: delivery.ID, Type: event.Type, Body: body, State: book.EventReceived}, event.Fact)
+	record, bound, err := e.receive(ctx, book.Event{ID: delivery.ID, Type: event.Type, Body: body, State: book.EventReceived}, event.Fact)
 	if err != nil {
 		return "", fmt.Errorf("record event: %w", err)
 	}
-	outcome, err := g.take(ctx, record, event.Fact, unclear, bound)
+	outcome, err := e.take(ctx, record, event.Fact, unclear, bound)
 	if err != nil {
 		return "", fmt.Errorf("apply event: %w", err)
 	}
-	g.Observer.EventSettled(event.Type, outcome)
+	e.observer.EventSettled(event.Type, outcome)
 	// Not for the request: what it might add would be prepared anew for each.
-	g.Logger.LogAttrs(context.Background(), slog.LevelInfo, "event settled",
+	e.logger.LogAttrs(context.Background(), slog.LevelInfo, "event settled",
 		slog.String("webhook_id", delivery.ID), slog.String("type", event.Type), slog.String("outcome", string(outcome)))
 	return outcome, nil
 }
 
 // receive journals an event. One that proves whose it is binds its object in the
 // same step and brings back what came of that; nil for any other.
-func (g *Gateway) receive(ctx context.Context, e book.Event, fact *dodo.Fact) (book.Event, *proof, error) {
+func (e *Events) receive(ctx context.Context, event book.Event, fact *dodo.Fact) (book.Event, *proof, error) {
 	if fact != nil && fact.Describes() {
-		claim, err := g.proves(ctx, *fact)
+		claim, err := e.proves(ctx, *fact)
 		if err != nil {
 			return book.Event{}, nil, err
 		}
 		if claim.ours {
-			record, bound, err := g.Store.Receive(ctx, e, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
+			record, bound, err := e.store.Receive(ctx, event, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
 			return record, &proof{bound, claim.Claim}, err
 		}
 	}
-	record, err := g.Store.Record(ctx, e)
+	record, err := e.store.Record(ctx, event)
 	return record, nil, err
 }
 
 // proves is the proof of a fact that may be applied at all.
-func (g *Gateway) proves(ctx context.Context, fact dodo.Fact) (claimed, error) {
-	other, err := g.ofOtherBusiness(ctx, fact)
+func (e *Events) proves(ctx context.Context, fact dodo.Fact) (claimed, error) {
+	other, err := e.site.ofOtherBusiness(ctx, fact)
 	if err != nil || other {
 		return claimed{}, err
 	}
-	return g.claim(ctx, fact.Clues.Metadata)
+	return e.site.claim(ctx, fact.Clues.Metadata)
 }
 
 // take does with a journalled event what there is to do, and notes that. bound is
 // what receive found out, or nil.
-func (g *Gateway) take(ctx context.Context, record book.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
+func (e *Events) take(ctx context.Context, record book.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
 	switch {
 	case unclear:
-		return Parked, g.park(ctx, record, ReasonUnclear)
+		return Parked, e.park(ctx, record, ReasonUnclear)
 	case fact == nil:
 		record.State, record.Reason = book.EventIgnored, ""
-		return Ignored, g.note(ctx, record)
+		return Ignored, e.note(ctx, record)
 	default:
-		return g.settle(ctx, record, *fact, bound)
+		return e.settle(ctx, record, *fact, bound)
 	}
 }
 
 // settle applies a fact and notes in the journal what became of it. What has found
 // its account takes along what was parked for it.
-func (g *Gateway) settle(ctx context.Context, record book.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
+func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
 	record.Object = fact.Ref.String()
-	result, err := g.apply(ctx, fact, record.ID, bound, &record)
+	result, err := e.apply(ctx, fact, record.ID, bound, &record)
 	if err != nil {
 		return "", err
 	}
@@ -143,67 +143,67 @@ func (g *Gateway) settle(ctx context.Context, record book.Event, fact dodo.Fact,
 	record.Account = result.account
 	if result.outcome == Foreign {
 		record.State, record.Reason = book.EventIgnored, ReasonForeign
-		return Foreign, g.note(ctx, record)
+		return Foreign, e.note(ctx, record)
 	}
 	if result.outcome != Parked {
 		record.State, record.Reason = book.EventApplied, ""
-		return result.outcome, g.note(ctx, record)
+		return result.outcome, e.note(ctx, record)
 	}
 	if result.waits != "" {
 		record.Object = result.waits
 	}
 	if result.reason != ReasonUnknownAccount {
-		return Parked, g.park(ctx, record, result.reason)
+		return Parked, e.park(ctx, record, result.reason)
 	}
 	waited := waitsFor(fact)
 	record.Object = waited.String()
-	if err := g.park(ctx, record, result.reason); err != nil {
+	if err := e.park(ctx, record, result.reason); err != nil {
 		return "", err
 	}
 	// That object may have found its account between our look-up and the note
 	// that this event waits for it. Who comes second sees the other one.
-	owner, err := g.Store.Owner(ctx, waited)
+	owner, err := e.store.Owner(ctx, waited)
 	if err != nil || owner == "" {
 		return Parked, err
 	}
-	return g.settle(ctx, record, fact, nil)
+	return e.settle(ctx, record, fact, nil)
 }
 
-func (g *Gateway) park(ctx context.Context, record book.Event, reason string) error {
+func (e *Events) park(ctx context.Context, record book.Event, reason string) error {
 	if dismissed(record) {
-		return g.note(ctx, record)
+		return e.note(ctx, record)
 	}
 	record.State, record.Reason = book.EventParked, reason
-	g.Logger.Warn("event parked", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "reason", reason)
-	return g.note(ctx, record)
+	e.logger.Warn("event parked", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "reason", reason)
+	return e.note(ctx, record)
 }
 
 // note writes into the journal what became of an event. What is applied or ignored
 // needs its personal data no more, and ends when its time is over. What waits
 // keeps both: the address that the customer typed may be what binds the customer
 // to an account when it is applied.
-func (g *Gateway) note(ctx context.Context, record book.Event) error {
-	return g.Store.Settle(ctx, record, g.retention(record))
+func (e *Events) note(ctx context.Context, record book.Event) error {
+	return e.store.Settle(ctx, record, e.retention(record))
 }
 
-func (g *Gateway) retention(record book.Event) book.Retention {
-	keep := book.Retention{Keep: g.KeepEvents.Duration()}
-	if g.KeepEvents.Redact && record.State.Final() {
+func (e *Events) retention(record book.Event) book.Retention {
+	keep := book.Retention{Keep: e.keepEvents.Duration()}
+	if e.keepEvents.Redact && record.State.Final() {
 		keep.Body = dodo.Redact(record.Body)
 	}
 	return keep
 }
 
 // applied is what note writes of an event that was applied to the account.
-func (g *Gateway) applied(record book.Event, account string) *book.Settlement {
+func (e *Events) applied(record book.Event, account string) *book.Settlement {
 	record.State, record.Reason, record.Account = book.EventApplied, "", account
-	return &book.Settlement{Event: record, Retention: g.retention(record)}
+	return &book.Settlement{Event: record, Retention: e.retention(record)}
 }
 
 // unpark applies what was parked for an object for one of the reasons: it has an account now,
 // or more is known of a subscription than when a charge of it seemed to give nothing.
-func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref, reasons ...string) error {
-	events, err := g.Store.Parked(ctx, ref.String())
+func (e *Events) unpark(ctx context.Context, ref entitlement.Ref, reasons ...string) error {
+	events, err := e.store.Parked(ctx, ref.String())
 	if err != nil {
 		return fmt.Errorf("read parked events: %w", err)
 	}
@@ -215,7 +215,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref, reasons ...st
 		if err != nil || event.Fact == nil {
 			continue // it stays parked
 		}
-		result, err := g.fold(ctx, *event.Fact, record.ID, nil, nil)
+		result, err := e.fold(ctx, *event.Fact, record.ID, nil, nil)
 		if err != nil {
 			return fmt.Errorf("apply parked event: %w", err)
 		}
@@ -224,7 +224,7 @@ func (g *Gateway) unpark(ctx context.Context, ref entitlement.Ref, reasons ...st
 		}
 		record.State, record.Reason, record.Account = book.EventApplied, "", result.account
 		record.Object = event.Fact.Ref.String()
-		if err := g.note(ctx, record); err != nil {
+		if err := e.note(ctx, record); err != nil {
 			return fmt.Errorf("settle parked event: %w", err)
 		}
 	}

@@ -217,7 +217,7 @@ func TestPaymentBetweenLookUpAndParking(t *testing.T) {
 	s := tell(t, "bolt", "")
 	between := &interrupted{Store: s.store, by: func() { s.deliverAs("msg_paid", "payment.succeeded", s.payment("pdt_both")) }}
 	s.store = between
-	s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+	s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 	s.deliverAs("msg_refunded", "refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
 	s.sees("6 pro active true")
 }
@@ -243,7 +243,7 @@ func TestChargeHalfway(t *testing.T) {
 			s := tell(t, backend, "")
 			half := &halfway{Store: s.store, down: true}
 			s.store = half
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 			charge := s.charge("pay_1", "metadata", s.proof(orderID, "alice", "monthly"))
 			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": charge})
 			must(t, err)
@@ -295,7 +295,7 @@ func TestLostStore(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{hold: true})
 	w.buy("alice", "pack10")
 	w.store = openBolt(t)
-	w.Gateway = w.newGateway(settings{})
+	w.gate = w.newGateway(settings{})
 	w.deliver(w.event("payment.succeeded"))
 	w.has("alice", 10, true)
 }
@@ -319,7 +319,7 @@ func TestUnknownProduct(t *testing.T) {
 		if record.State != book.EventParked || record.Reason != gateway.ReasonUnknownProduct {
 			t.Errorf("the event is %s, %s", record.State, record.Reason)
 		}
-		w.Gateway = w.newGateway(settings{products: append([]config.Product{{Name: "unlisted", ID: "pdt_unlisted", Credits: 4}}, products...)})
+		w.gate = w.newGateway(settings{products: append([]config.Product{{Name: "unlisted", ID: "pdt_unlisted", Credits: 4}}, products...)})
 		w.deliver(event)
 		w.has("alice", 8, true)
 		w.deliver(event)
@@ -331,7 +331,7 @@ func TestUnknownProduct(t *testing.T) {
 func TestCatalogChange(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		w.buy("alice", "pack10")
-		w.Gateway = w.newGateway(settings{products: []config.Product{{Name: "pack10", ID: "pdt_pack10", Credits: 99}}})
+		w.gate = w.newGateway(settings{products: []config.Product{{Name: "pack10", ID: "pdt_pack10", Credits: 99}}})
 		w.deliver(w.event("payment.succeeded"))
 		w.has("alice", 10, true)
 	})
@@ -350,7 +350,7 @@ func TestStoreDown(t *testing.T) {
 	})
 	must(t, broken.Close())
 	w.store = broken
-	w.Gateway = w.newGateway(settings{})
+	w.gate = w.newGateway(settings{})
 	if d, err := w.sim.Redeliver(t.Context(), event); err != nil || d.Acknowledged() {
 		t.Fatalf("answered %d, %v", d.Status, err)
 	}
@@ -361,7 +361,7 @@ func TestStoreDown(t *testing.T) {
 		t.Errorf("entitlement without a store: %v", err)
 	}
 	w.store = good
-	w.Gateway = w.newGateway(settings{})
+	w.gate = w.newGateway(settings{})
 	w.deliver(event)
 	w.deliver(event)
 	w.has("alice", 10, true)

@@ -223,7 +223,7 @@ func (s *story) wants(got, want gateway.Outcome) {
 // isOwed wants alice to be asked to wait, or to be refused, when she lacks something.
 func (s *story) isOwed(want bool) {
 	s.t.Helper()
-	now, _, err := s.Settle(s.t.Context(), "alice")
+	now, _, err := s.ConfirmAccount(s.t.Context(), "alice")
 	must(s.t, err)
 	if now.Owed() != want {
 		s.t.Errorf("it is owed: %v, want %v", now.Owed(), want)
@@ -384,7 +384,7 @@ var eventStories = map[string]func(s *story){
 	"change of plan, credits every month": func(s *story) {
 		first := s.now()
 		sub := s.yearly()
-		s.Gateway = s.newGateway(settings{clock: s.Clock, products: append([]config.Product{
+		s.gate = s.newGateway(settings{clock: s.Clock, products: append([]config.Product{
 			{Name: "big", ID: "pdt_big", Plan: "big", Credits: 500, CreditsEvery: config.EveryMonth},
 		}, storyProducts...)})
 		s.set(first.AddDate(0, 4, 3))
@@ -424,7 +424,7 @@ var eventStories = map[string]func(s *story){
 		}
 	},
 	"too little was paid": func(s *story) {
-		s.Gateway = s.newGateway(settings{clock: s.Clock, products: []config.Product{
+		s.gate = s.newGateway(settings{clock: s.Clock, products: []config.Product{
 			{Name: "pack10", ID: "pdt_pack10", Credits: 10, MinAmount: config.Amounts{"USD": 500, "EUR": 450}},
 		}})
 		for i, paid := range []map[string]any{
@@ -438,7 +438,7 @@ var eventStories = map[string]func(s *story){
 		s.sees("10 none none true")
 	},
 	"period for too little": func(s *story) {
-		s.Gateway = s.newGateway(settings{clock: s.Clock, products: []config.Product{
+		s.gate = s.newGateway(settings{clock: s.Clock, products: []config.Product{
 			{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 500, MinAmount: config.Amounts{"USD": 800}},
 		}})
 		priced := func(price int) map[string]any {
@@ -484,7 +484,7 @@ var eventStories = map[string]func(s *story){
 		s.lastEntry(ledger.KindClawBack, -9, -4)
 	},
 	"refund of spent credits, forgiven": func(s *story) {
-		s.RefundPolicy = config.RefundFloor
+		s.remake(func(o *gateway.Options) { o.RefundPolicy = config.RefundFloor })
 		s.send("payment.succeeded", s.payment("pdt_both"))
 		s.spend("h1", 8)
 		s.send("refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
@@ -552,7 +552,7 @@ var eventStories = map[string]func(s *story){
 	},
 	"unknown product": func(s *story) {
 		s.wants(s.send("payment.succeeded", s.payment("pdt_new")), gateway.Parked)
-		s.Gateway = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
+		s.gate = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
 		s.redrives(2, 2)
 		s.sees("4 none none true")
 		s.send("payment.succeeded", s.payment("pdt_new"))
@@ -712,7 +712,7 @@ var eventStories = map[string]func(s *story){
 		s.sees("500 pro active true")
 	},
 	"period over, nothing new": func(s *story) {
-		s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, grace: 2 * time.Hour, between: s.answers})
+		s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock, grace: 2 * time.Hour, between: s.answers})
 		s.subscribed()
 		s.set(s.now().Add(30 * day))
 		s.sees("0 pro active true")
@@ -838,7 +838,7 @@ func TestEvents(t *testing.T) {
 	}
 	t.Run("dispute won after credits were spent/floor", func(t *testing.T) {
 		s := tell(t, "bolt", config.DisputeFreeze)
-		s.RefundPolicy = config.RefundFloor
+		s.remake(func(o *gateway.Options) { o.RefundPolicy = config.RefundFloor })
 		eventStories["dispute won after credits were spent"](s)
 	})
 	t.Run("dispute opened or challenged/ignore", func(t *testing.T) {
@@ -850,7 +850,7 @@ func TestEvents(t *testing.T) {
 func TestCatalogChangeOfASubscription(t *testing.T) {
 	s := tell(t, "bolt", "")
 	sub := s.subscribed()
-	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
+	s.gate = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
 	s.set(s.now().Add(day))
 	s.send("subscription.updated", sub)
 	s.sees("500 pro active true")
@@ -863,7 +863,7 @@ func TestCatalogChangeOfASubscription(t *testing.T) {
 func TestCatalogChangeAfterACheckout(t *testing.T) {
 	s := tell(t, "bolt", "")
 	order := s.order("alice", "monthly")
-	s.Gateway = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
+	s.gate = s.newGateway(settings{products: []config.Product{{Name: "monthly", ID: "pdt_monthly", Plan: "pro", Credits: 700}}, clock: s.Clock})
 	proof := s.proof(order.ID, "alice", "monthly")
 	s.set(s.now().Add(time.Hour))
 	s.send("subscription.active", s.subscription("metadata", proof))
@@ -914,7 +914,7 @@ func TestPlanChangeHeardFirst(t *testing.T) {
 	for _, backend := range []string{"bolt", "redis"} {
 		t.Run(backend, func(t *testing.T) {
 			s := tell(t, backend, "")
-			s.RefundPolicy = config.RefundFloor
+			s.remake(func(o *gateway.Options) { o.RefundPolicy = config.RefundFloor })
 			sub := s.subscription()
 			s.set(s.now().Add(10 * day))
 			s.send("subscription.plan_changed", s.subscription("product_id", "pdt_team"))

@@ -15,17 +15,17 @@ type Exported struct {
 }
 
 // Export reads the accounts page by page, see [store.Directory]. Reading changes nothing.
-func (g *Gateway) Export(ctx context.Context, after string, limit int) (accounts []Exported, next string, err error) {
-	ids, next, err := g.Store.AccountIDs(ctx, after, limit)
+func (a *Accounts) Export(ctx context.Context, after string, limit int) (accounts []Exported, next string, err error) {
+	ids, next, err := a.store.AccountIDs(ctx, after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	for _, id := range ids {
 		e := Exported{Account: id}
-		if e.Inspection.Account, err = g.Store.Account(ctx, id); err != nil {
+		if e.Inspection.Account, err = a.store.Account(ctx, id); err != nil {
 			return nil, "", err
 		}
-		object, err := g.Store.Object(ctx, id, importRef)
+		object, err := a.store.Object(ctx, id, importRef)
 		if err != nil {
 			return nil, "", err
 		}
@@ -34,8 +34,8 @@ func (g *Gateway) Export(ctx context.Context, after string, limit int) (accounts
 			return nil, "", err
 		}
 		e.Import = record.Import
-		now := g.Clock()
-		e.Snapshot = e.Inspection.Account.Snapshot(now, g.Catalog.Ranking())
+		now := a.clock()
+		e.Snapshot = e.Inspection.Account.Snapshot(now, a.catalog.Ranking())
 		e.Ledger = e.Ledger.At(now)
 		accounts = append(accounts, e)
 	}

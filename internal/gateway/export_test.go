@@ -18,7 +18,7 @@ func (b *Budget) WrongCode(ctx context.Context, account string) {
 func (b *Budget) Remembered() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := len(b.callers.buckets) + len(b.guesses.wrong)
+	n := len(b.callers.buckets) + len(b.codes.counts)
 	for p := range b.minute.made {
 		n += len(b.minute.made[p])
 	}

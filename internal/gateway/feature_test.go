@@ -58,10 +58,12 @@ func TestFeatureWaits(t *testing.T) {
 // which the feature begins to wait for it.
 func TestFeatureIsOvertaken(t *testing.T) {
 	s := tell(t, "bolt", "")
-	s.Store = &interrupted{s.Store, func() {
-		_, err := s.store.Claim(t.Context(), entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}, "alice")
-		must(t, err)
-	}}
+	s.remake(func(o *gateway.Options) {
+		o.Store = &interrupted{o.Store, func() {
+			_, err := s.store.Claim(t.Context(), entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}, "alice")
+			must(t, err)
+		}}
+	})
 	s.wants(s.deliverAs("msg_1", "entitlement_grant.delivered", s.grant("entg_1", "Delivered", "reports")), gateway.Applied)
 	s.waits("msg_1", "")
 	s.features("reports")

@@ -23,7 +23,7 @@ type History struct {
 // History reads up to limit of the account's entries with a number below before,
 // or of its newest when that is 0. An account that was never seen gets its
 // sign-up credits first.
-func (g *Gateway) History(ctx context.Context, account string, before int64, limit int) (History, error) {
+func (a *Accounts) History(ctx context.Context, account string, before int64, limit int) (History, error) {
 	if len(account) > MaxAccount {
 		return History{}, ErrAccount
 	}
@@ -33,10 +33,10 @@ func (g *Gateway) History(ctx context.Context, account string, before int64, lim
 	// Entries first: an order whose credits are among them is then shown as paid.
 	var h History
 	var err error
-	if h.Entries, err = g.entriesBefore(ctx, account, before, limit); err != nil {
+	if h.Entries, err = a.entriesBefore(ctx, account, before, limit); err != nil {
 		return History{}, err
 	}
-	if h.Purchases, err = g.Store.Purchases(ctx, account); err != nil {
+	if h.Purchases, err = a.store.Purchases(ctx, account); err != nil {
 		return History{}, err
 	}
 	h.Next = nextPage(h.Entries)
@@ -52,13 +52,27 @@ func nextPage(entries []ledger.Entry) int64 {
 	return 0
 }
 
-func (g *Gateway) entriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
-	entries, err := g.Store.EntriesBefore(ctx, account, before, limit)
-	if err != nil || len(entries) > 0 || g.SignupCredits == 0 || before < MaxEntry {
+func (a *Accounts) entriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
+	entries, err := a.store.EntriesBefore(ctx, account, before, limit)
+	if err != nil || len(entries) > 0 || a.signupCredits == 0 || before < MaxEntry {
 		return entries, err
 	}
-	if _, err := g.Entitlement(ctx, account); err != nil {
+	if _, err := a.Entitlement(ctx, account); err != nil {
 		return nil, err
 	}
-	return g.Store.EntriesBefore(ctx, account, before, limit)
+	return a.store.EntriesBefore(ctx, account, before, limit)
+}
+
+// Entries reads up to limit of the account's entries with a number below before,
+// or of its newest when that is 0, newest first. next is the before of the page
+// that follows; 0 when there is none.
+func (a *Accounts) Entries(ctx context.Context, account string, before int64, limit int) (entries []ledger.Entry, next int64, err error) {
+	if len(account) > MaxAccount {
+		return nil, 0, ErrAccount
+	}
+	if before == 0 {
+		before = MaxEntry
+	}
+	entries, err = a.store.EntriesBefore(ctx, account, before, limit)
+	return entries, nextPage(entries), err
 }

@@ -189,7 +189,7 @@ func TestImportAndSignup(t *testing.T) {
 func TestImportAfterSignupEnded(t *testing.T) {
 	each(t, settings{signupCredits: 3}, func(t *testing.T, w *world) {
 		w.has("early", 3, false)
-		w.SignupCredits = 0
+		w.remake(func(o *gateway.Options) { o.SignupCredits = 0 })
 		w.changes(1, gateway.ImportRow{Account: "early", Credits: ptr[int64](13)})
 		w.has("early", 13, false)
 	})
@@ -241,7 +241,7 @@ func TestRebuildKeepsImports(t *testing.T) {
 		}
 		w.changes(0, row)
 		w.store = openBolt(t)
-		w.Gateway = w.newGateway(settings{products: oldProducts})
+		w.gate = w.newGateway(settings{products: oldProducts})
 	}
 }
 

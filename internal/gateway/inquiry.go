@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
@@ -29,6 +28,8 @@ const (
 	// How many subscriptions, and payments of each, one inquiry reads.
 	inquiredSubscriptions = 5
 	inquiredPayments      = 12
+	// unansweredLogged is how often it is logged that Dodo could not be asked.
+	unansweredLogged = time.Minute
 	// beforePeriod is how long before its period a charge may have been made.
 	beforePeriod = time.Hour
 )
@@ -102,73 +103,73 @@ func (i *inquiries) end(account string, q *inquiry, now, next time.Time) {
 // inquire asks Dodo about the account's doubts, once for all who want to know at the same
 // time, and seldom for one account. What Dodo says is applied also when they have left. It
 // returns nil if Dodo was asked a short while ago.
-func (g *Gateway) inquire(ctx context.Context, account string, doubts []entitlement.Doubt) *inquiry {
-	q, own := g.inquiries.begin(account, g.Clock())
+func (e *Events) inquire(ctx context.Context, account string, doubts []entitlement.Doubt) *inquiry {
+	q, own := e.inquiries.begin(account, e.clock())
 	if own {
-		go g.answer(context.WithoutCancel(ctx), account, doubts, q)
+		go e.runInquiry(context.WithoutCancel(ctx), account, doubts, q)
 	}
 	return q
 }
 
-func (g *Gateway) answer(ctx context.Context, account string, doubts []entitlement.Doubt, q *inquiry) {
+func (e *Events) runInquiry(ctx context.Context, account string, doubts []entitlement.Doubt, q *inquiry) {
 	ctx, cancel := context.WithTimeout(ctx, confirmDeadline)
 	defer cancel()
 	ctx = withCall(ctx, callFor(ctx, forConfirm, account))
 	calls := 0
 	for _, d := range doubts[:min(len(doubts), inquiredSubscriptions)] {
-		n, err := g.resolve(ctx, d)
+		n, err := e.resolve(ctx, d)
 		calls += n
 		if err != nil {
 			q.err = err
-			g.tellUnanswered(d, err)
+			e.logUnanswered(d, err)
 		}
 	}
-	now := g.Clock()
+	now := e.clock()
 	pause := max(time.Duration(calls)*callEvery, refusedPause)
-	g.inquiries.end(account, q, now, now.Add(pause))
+	e.inquiries.end(account, q, now, now.Add(pause))
 }
 
-// tellUnanswered logs that Dodo could not be asked. An outage is about many subscriptions, so
+// logUnanswered logs that Dodo could not be asked. An outage is about many subscriptions, so
 // it names one a minute.
-func (g *Gateway) tellUnanswered(d entitlement.Doubt, err error) {
-	if g.refusedByBudget(err) {
+func (e *Events) logUnanswered(d entitlement.Doubt, err error) {
+	if e.refusedByBudget(err) {
 		return
 	}
-	g.unanswered.Do(func() {
-		g.Logger.Warn("Dodo could not be asked about a subscription; while that is so, plans that renew outlive their periods",
-			"subscription", d.Subscription, "grace", max(g.Grace, entitlement.UnansweredGrace), "error", err)
+	e.unansweredLog.Do(func() {
+		e.logger.Warn("Dodo could not be asked about a subscription; while that is so, plans that renew outlive their periods",
+			"subscription", d.Subscription, "grace", max(e.grace, entitlement.UnansweredGrace), "error", err)
 	})
 }
 
 // resolve reads a subscription and its newest payments, and applies them. The payments come
 // first: whether a new period was paid follows from them, and Dodo calls a subscription active
 // whose charge is still being processed. calls is how many calls to Dodo that took.
-func (g *Gateway) resolve(ctx context.Context, d entitlement.Doubt) (calls int, err error) {
-	said, err := g.Provider.Subscription(ctx, d.Subscription)
-	calls = asked(err)
+func (e *Events) resolve(ctx context.Context, d entitlement.Doubt) (calls int, err error) {
+	fact, err := e.provider.Subscription(ctx, d.Subscription)
+	calls = callsMade(err)
 	if err != nil {
 		return calls, err
 	}
 	cause := "read:" + d.Subscription
-	if status := said.Subscription.State.Status; status == entitlement.SubscriptionActive || status == entitlement.SubscriptionPastDue {
-		n, err := g.resolveCharges(ctx, d, cause)
+	if status := fact.Subscription.State.Status; status == entitlement.SubscriptionActive || status == entitlement.SubscriptionPastDue {
+		n, err := e.resolveCharges(ctx, d, cause)
 		calls += n
-		if err != nil && !final(err) {
+		if err != nil && !isFinal(err) {
 			return calls, err // without the payments it may say too much, or too little
 		}
 	}
-	_, err = g.apply(ctx, said, cause, nil, nil)
+	_, err = e.apply(ctx, fact, cause, nil, nil)
 	return calls, err
 }
 
 // resolveCharges reads the payments of a subscription that are not known as they are.
-func (g *Gateway) resolveCharges(ctx context.Context, d entitlement.Doubt, cause string) (calls int, err error) {
-	list, err := g.Provider.Charges(ctx, d.Subscription, since(d.Since, beforePeriod))
-	calls = asked(err)
+func (e *Events) resolveCharges(ctx context.Context, d entitlement.Doubt, cause string) (calls int, err error) {
+	list, err := e.provider.Charges(ctx, d.Subscription, since(d.Since, beforePeriod))
+	calls = callsMade(err)
 	if err != nil {
 		return calls, err
 	}
-	known, err := g.subscription(ctx, d.Subscription)
+	known, err := e.subscription(ctx, d.Subscription)
 	if err != nil {
 		return calls, err
 	}
@@ -179,10 +180,10 @@ func (g *Gateway) resolveCharges(ctx context.Context, d entitlement.Doubt, cause
 		if calls > inquiredPayments {
 			break
 		}
-		fact, err := g.Provider.Payment(ctx, p.ID)
-		calls += asked(err)
+		fact, err := e.provider.Payment(ctx, p.ID)
+		calls += callsMade(err)
 		if err == nil {
-			_, err = g.apply(ctx, fact, cause, nil, nil)
+			_, err = e.apply(ctx, fact, cause, nil, nil)
 		}
 		if err != nil {
 			return calls, err
@@ -191,97 +192,15 @@ func (g *Gateway) resolveCharges(ctx context.Context, d entitlement.Doubt, cause
 	return calls, nil
 }
 
-// asked is how many calls one is that ended with err: none if the budget refused it.
-func asked(err error) int {
+// callsMade is how many calls one is that ended with err: none if the budget refused it.
+func callsMade(err error) int {
 	if errors.Is(err, ErrTooManyRequests) {
 		return 0
 	}
 	return 1
 }
 
-// final reports whether Dodo would say the same if it were asked again soon.
-func final(err error) bool {
+// isFinal reports whether Dodo would say the same if it were asked again soon.
+func isFinal(err error) bool {
 	return errors.Is(err, dodo.ErrUnauthorized) || errors.Is(err, dodo.ErrRejected) || errors.Is(err, dodo.ErrNotFound) || errors.Is(err, dodo.ErrBadAnswer)
-}
-
-// subscription is what is known of a subscription; nothing if nobody here has it.
-func (g *Gateway) subscription(ctx context.Context, id string) (entitlement.Subscription, error) {
-	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: id}
-	account, err := g.Store.Owner(ctx, ref)
-	if err != nil || account == "" {
-		return entitlement.Subscription{}, err
-	}
-	record, err := g.record(ctx, account, ref)
-	return record.Subscription, err
-}
-
-// record is what is known of an object of an account.
-func (g *Gateway) record(ctx context.Context, account string, ref entitlement.Ref) (entitlement.Record, error) {
-	object, err := g.Store.Object(ctx, account, ref)
-	if err != nil {
-		return entitlement.Record{}, err
-	}
-	return recordOf(ref, object)
-}
-
-// viewOf is what a request sees of an account that was just read.
-func (g *Gateway) viewOf(a entitlement.Account) *View {
-	a.Grace, a.UnansweredGrace = g.Grace, entitlement.UnansweredGrace
-	now := g.Clock()
-	return &View{Snapshot: a.Snapshot(now, g.Catalog.Ranking()), Doubts: a.Doubts(now)}
-}
-
-// bought is how far an order is that a payment was made for.
-type bought struct {
-	subscription string // that it bought; empty for none
-	there        bool   // what it bought is there
-}
-
-// boughtBy says whether what a paid order bought is there: not before Dodo has told of the
-// subscription that was paid, because a payment alone does not say what it is.
-func (g *Gateway) boughtBy(ctx context.Context, order book.Order) (bought, error) {
-	record, err := g.record(ctx, order.Account, entitlement.Ref{Kind: entitlement.KindPayment, ID: order.PaymentID})
-	if err != nil || record.Payment.Subscription == "" {
-		return bought{there: true}, err
-	}
-	known, err := g.subscription(ctx, record.Payment.Subscription)
-	status := known.State.Status
-	return bought{record.Payment.Subscription, status != "" && status != entitlement.SubscriptionPending}, err
-}
-
-// awaited is a paid order as its customer sees it before what was bought is there. It must
-// not be paid again.
-func awaited(order book.Order) book.Order {
-	order.State, order.CheckoutURL = book.OrderOpen, ""
-	return order
-}
-
-// newestPurchases is of how many orders [Gateway.Awaited] looks whether they are.
-const newestPurchases = 5
-
-// Awaited are the newest of the account's orders that are paid, and what they bought is not
-// there yet. They are shown as open, and have no checkout.
-func (g *Gateway) Awaited(ctx context.Context, account string) ([]book.Order, error) {
-	orders, err := g.Store.Purchases(ctx, account)
-	if err != nil {
-		return nil, err
-	}
-	var all []book.Order
-	looked := 0
-	for _, order := range orders {
-		if order.State != book.OrderPaid {
-			continue
-		}
-		if looked++; looked > newestPurchases {
-			break
-		}
-		b, err := g.boughtBy(ctx, order)
-		if err != nil {
-			return nil, err
-		}
-		if !b.there {
-			all = append(all, awaited(order))
-		}
-	}
-	return all, nil
 }

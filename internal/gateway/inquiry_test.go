@@ -114,10 +114,10 @@ func (u *silent) pass(d time.Duration) {
 // sees wants what an account's requests see: "credits plan status".
 func (u *silent) sees(account, want string) {
 	u.t.Helper()
-	seenAt(u.t, u.Gateway, account, want)
+	seenAt(u.t, u.gate, account, want)
 }
 
-func seenAt(t *testing.T, g *gateway.Gateway, account, want string) {
+func seenAt(t *testing.T, g *gate, account, want string) {
 	t.Helper()
 	now, err := g.Entitlement(t.Context(), account)
 	must(t, err)
@@ -171,7 +171,7 @@ func TestLateRenewalOfCredits(t *testing.T) {
 		u.pass(month)
 		u.sees("alice", "50 none none")
 		u.pass(month + 3*day)
-		now, _, err := u.Settle(t.Context(), "alice")
+		now, _, err := u.ConfirmAccount(t.Context(), "alice")
 		must(t, err)
 		if now.Credits != 50 {
 			t.Errorf("there are %d credits", now.Credits)
@@ -207,7 +207,7 @@ func TestLateAnnouncements(t *testing.T) {
 				for range 20 {
 					u.pass(time.Minute)
 					u.sees("alice", c.sees)
-					_, _, err := u.Settle(t.Context(), "alice")
+					_, _, err := u.ConfirmAccount(t.Context(), "alice")
 					must(t, err)
 				}
 				if n := u.sim.Calls("", "") - calls; n > c.most {
@@ -257,7 +257,7 @@ func TestDodoHasNothingNew(t *testing.T) {
 				for range 60 * 20 {
 					u.move(3 * time.Second)
 					u.sees("alice", "0 none expired")
-					if now, _, err := u.Settle(t.Context(), "alice"); err != nil || now.Owed() {
+					if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || now.Owed() {
 						t.Fatalf("after an answer: %+v, %v", now, err)
 					}
 				}
@@ -284,18 +284,18 @@ func TestDodoCannotBeAsked(t *testing.T) {
 				u.away.Store(new("/"))
 				u.pass(month)
 				u.sees("alice", "0 pro active")
-				if now, _, err := u.Settle(t.Context(), "alice"); err != nil || !now.Owed() {
+				if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || !now.Owed() {
 					t.Errorf("the credits of the new period may be paid: %+v, %v", now, err)
 				}
 				u.sees("bob", "0 none expired")
-				if now, _, err := u.Settle(t.Context(), "bob"); err != nil || now.Owed() {
+				if now, _, err := u.ConfirmAccount(t.Context(), "bob"); err != nil || now.Owed() {
 					t.Errorf("somebody who has cancelled: %+v, %v", now, err)
 				}
 				u.move(lasts - time.Second)
 				u.sees("alice", "0 pro active")
 				u.move(time.Second)
 				u.sees("alice", "0 none expired")
-				if now, _, err := u.Settle(t.Context(), "alice"); err != nil || now.Owed() {
+				if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || now.Owed() {
 					t.Errorf("after the grace: %+v, %v", now, err)
 				}
 				u.away.Store(nil)
@@ -325,7 +325,7 @@ func TestDodoHangs(t *testing.T) {
 	for range 50 {
 		u.sees("alice", "0 pro active")
 	}
-	if _, _, err := u.Settle(t.Context(), "alice"); err != nil {
+	if _, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil {
 		t.Error(err)
 	}
 	close(hangs)
@@ -369,7 +369,7 @@ func TestWrongAnswersOfDodo(t *testing.T) {
 			u.pass(month)
 			u.sim.SetFault(fault, 100)
 			u.sees("alice", "0 pro active")
-			if now, _, err := u.Settle(t.Context(), "alice"); err != nil || !now.Owed() {
+			if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || !now.Owed() {
 				t.Errorf("%+v, %v", now, err)
 			}
 			u.sim.SetFault(fault, 0)
@@ -391,13 +391,13 @@ func TestSlowRenewalEndToEnd(t *testing.T) {
 					u.pass(month)
 					for range 47 {
 						u.sees("alice", "0 pro active")
-						if now, _, err := u.Settle(t.Context(), "alice"); err != nil || now.Plan != "pro" || now.Credits != 0 {
+						if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || now.Plan != "pro" || now.Credits != 0 {
 							t.Fatalf("%+v, %v", now, err)
 						}
 						u.pass(time.Hour)
 					}
 					u.pass(time.Hour + time.Minute)
-					now, _, err := u.Settle(t.Context(), "alice")
+					now, _, err := u.ConfirmAccount(t.Context(), "alice")
 					must(t, err)
 					want := "500 pro active"
 					if fails {
@@ -463,7 +463,7 @@ func TestSubscriptionEventsOnly(t *testing.T) {
 		u.call(http.MethodPost, "/subscriptions/"+attempt.SubscriptionID+"/change-plan",
 			`{"product_id":"pdt_team","quantity":1,"proration_billing_mode":"difference_immediately"}`)
 		u.deliver(u.event("subscription.plan_changed"))
-		if now, _, err := u.Settle(t.Context(), "alice"); err != nil || now.Credits != 800 || now.Plan != "team" {
+		if now, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || now.Credits != 800 || now.Plan != "team" {
 			t.Errorf("%+v, %v", now, err)
 		}
 	})
@@ -488,10 +488,10 @@ func TestPaidIsThere(t *testing.T) {
 			t.Error("it can be paid again")
 		}
 		u.sees("alice", "0 none none")
-		if now, waiting, err := u.Settle(t.Context(), "alice"); err != nil || !now.Owed() || len(waiting) != 0 {
+		if now, waiting, err := u.ConfirmAccount(t.Context(), "alice"); err != nil || !now.Owed() || len(waiting) != 0 {
 			t.Errorf("it would be refused: %+v, %v, %v", now, waiting, err)
 		}
-		awaited, err := u.Awaited(t.Context(), "alice")
+		awaited, err := u.Unfulfilled(t.Context(), "alice")
 		if err != nil || len(awaited) != 1 || awaited[0].ID != order.ID || awaited[0].State != book.OrderOpen || awaited[0].CheckoutURL != "" {
 			t.Errorf("awaited are %+v, %v", awaited, err)
 		}
@@ -502,7 +502,7 @@ func TestPaidIsThere(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		u.sees("alice", "500 pro active")
-		if awaited, err := u.Awaited(t.Context(), "alice"); err != nil || len(awaited) != 0 {
+		if awaited, err := u.Unfulfilled(t.Context(), "alice"); err != nil || len(awaited) != 0 {
 			t.Errorf("awaited are %+v, %v", awaited, err)
 		}
 	})

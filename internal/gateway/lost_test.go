@@ -97,7 +97,7 @@ func TestLostRenewals(t *testing.T) {
 		{Name: "team", ID: "pdt_team", Plan: "team", Credits: 800},
 	}})
 	counted.now = u.sim.Now
-	gateways := []*gateway.Gateway{u.Gateway, u.newGateway(u.with)}
+	gateways := []*gate{u.gate, u.newGateway(u.with)}
 	begin := u.now()
 	var town []*subscriber
 	for i := range customers {
@@ -163,7 +163,7 @@ func (c *subscriber) plans(now time.Time, random *rand.Rand) {
 
 // visited lets a customer look at what they have, pass a gate that asks for the plan, and
 // spend a credit.
-func (u *silent) visited(g *gateway.Gateway, c *subscriber) {
+func (u *silent) visited(g *gate, c *subscriber) {
 	u.t.Helper()
 	now, err := g.View(u.t.Context(), c.name)
 	must(u.t, err)
@@ -174,7 +174,7 @@ func (u *silent) visited(g *gateway.Gateway, c *subscriber) {
 	}
 	needs := entitlement.Requirement{Plans: []string{c.plan}}
 	if !needs.MetBy(now.Snapshot) {
-		settled, _, err := g.Settle(u.t.Context(), c.name)
+		settled, _, err := g.ConfirmAccount(u.t.Context(), c.name)
 		must(u.t, err)
 		if needs.MetBy(settled.Snapshot) == over || settled.Owed() {
 			u.t.Fatalf("%s, %s after the end of the period: after asking Dodo it is %+v", c.name, u.now().Sub(c.ends), settled)
@@ -187,7 +187,7 @@ func (u *silent) visited(g *gateway.Gateway, c *subscriber) {
 	one := gateway.HoldRequest{Account: c.name, Credits: 1, TTL: time.Minute}
 	charge, err := g.Hold(u.t.Context(), one)
 	if errors.Is(err, gateway.ErrInsufficient) && c.slow {
-		settled, _, settling := g.Settle(u.t.Context(), c.name)
+		settled, _, settling := g.ConfirmAccount(u.t.Context(), c.name)
 		must(u.t, settling)
 		if settled.Credits == 0 {
 			return // the money is not there yet

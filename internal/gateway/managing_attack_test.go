@@ -39,7 +39,7 @@ func TestChangeOfUnpaidPeriod(t *testing.T) {
 			if held.Product.Name != "pro" {
 				t.Errorf("it is for %s now", held.Product.Name)
 			}
-			team, _ := w.Catalog.Named("team")
+			team, _ := w.Options.Catalog.Named("team")
 			for _, way := range gateway.Ways(team, true, []gateway.Held{held}) {
 				if way.Action == gateway.ActionChange {
 					t.Error("the change is offered")
@@ -87,8 +87,8 @@ func TestChangeToWhatIsPaid(t *testing.T) {
 // refused because of another subscription.
 func TestOfferedChangeIsMade(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{products: plansForSale})
-	pro, _ := w.Catalog.Named("pro")
-	weekly, _ := w.Catalog.Named("weekly")
+	pro, _ := w.Options.Catalog.Named("pro")
+	weekly, _ := w.Options.Catalog.Named("weekly")
 	held := func(id string, p config.Product) gateway.Held {
 		return gateway.Held{ID: id, Product: p, Status: entitlement.SubscriptionActive}
 	}
@@ -138,7 +138,7 @@ func TestUndoBesideAnother(t *testing.T) {
 	w.buy("alice", "weekly") // its webhooks are late
 	for _, when := range []string{"before its webhooks", "after"} {
 		_, err := w.Cancel(t.Context(), who("alice"), first, true)
-		if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || !errors.Is(err, gateway.ErrSubscribed) || len(refused.Held)+len(refused.Awaited) == 0 {
+		if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || !errors.Is(err, gateway.ErrSubscribed) || len(refused.Held)+len(refused.Unfulfilled) == 0 {
 			t.Errorf("%s: %v", when, err)
 		}
 		w.deliverAll()

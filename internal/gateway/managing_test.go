@@ -152,7 +152,7 @@ func TestChangesInParallel(t *testing.T) {
 			changed atomic.Int32
 		)
 		for i := range 12 {
-			g := w.Gateway
+			g := w.gate
 			if i%2 == 1 {
 				g = second
 			}
@@ -189,10 +189,11 @@ func TestChangeIsRefused(t *testing.T) {
 		"SOMETHING_NEW":                                      dodo.ErrRejected,
 	} {
 		t.Run(code, func(t *testing.T) {
-			w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true})
+			w := newWorld(t, openBolt(t), settings{products: plansForSale, hold: true, change: func(o *gateway.Options) {
+				o.Provider = refusing{o.Provider, &rejection{code}}
+			}})
 			w.buy("alice", "pro")
 			w.deliverAll()
-			w.Provider = refusing{w.Provider, &rejection{code}}
 			for range 2 {
 				if _, err := w.ChangePlan(t.Context(), who("alice"), gateway.PlanChange{Product: "team"}); !errors.Is(err, want) {
 					t.Errorf("%v, want %v", err, want)
@@ -262,7 +263,7 @@ func TestSecondSubscriptionAtAnotherGateway(t *testing.T) {
 	each(t, settings{products: plansForSale, hold: true}, func(t *testing.T, w *world) {
 		second := w.newGateway(settings{products: plansForSale})
 		w.buy("alice", "pro") // its webhooks are held back
-		for _, g := range []*gateway.Gateway{second, w.Gateway} {
+		for _, g := range []*gate{second, w.gate} {
 			for _, product := range []string{"pro", "weekly"} {
 				if o, err := g.Checkout(t.Context(), who("alice"), wish(product)); !errors.Is(err, gateway.ErrSubscribed) {
 					t.Errorf("%s: %+v, %v", product, o, err)
@@ -352,7 +353,7 @@ func TestPaidOrderCounts(t *testing.T) {
 	o.on.Store(true)
 	w.deliver(w.event("payment.succeeded"))
 	_, err := w.Checkout(t.Context(), who("alice"), wish("pro"))
-	if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || refused.Awaited != bought {
+	if refused, ok := errors.AsType[*gateway.SubscriptionsError](err); !ok || refused.Unfulfilled != bought {
 		t.Errorf("%v, want a refusal for the order %s", err, bought)
 	}
 	w.order("alice", "team")

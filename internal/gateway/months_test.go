@@ -24,7 +24,7 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 			other := s.newGateway(settings{products: catalog, clock: s.Clock})
 			wants := func(want int64) {
 				t.Helper()
-				for i, g := range []*gateway.Gateway{s.Gateway, other} {
+				for i, g := range []*gate{s.gate, other} {
 					// What another gateway wrote is heard of a little later.
 					seen := int64(-1)
 					for deadline := time.Now().Add(20 * time.Second); seen != want && time.Now().Before(deadline); {
@@ -37,7 +37,7 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 					}
 				}
 			}
-			charge := func(g *gateway.Gateway) error {
+			charge := func(g *gate) error {
 				c, err := g.Hold(t.Context(), gateway.HoldRequest{Account: "alice", Credits: 6, TTL: time.Hour})
 				if err == nil {
 					_, err = c.End(t.Context(), 6, nil)
@@ -48,14 +48,14 @@ func TestMonthBeginsWhileRemembered(t *testing.T) {
 			wants(5)
 			s.set(begins.Add(-time.Millisecond))
 			wants(5)
-			if err := charge(s.Gateway); !errors.Is(err, gateway.ErrInsufficient) {
+			if err := charge(s.gate); !errors.Is(err, gateway.ErrInsufficient) {
 				t.Errorf("a moment before it begins: %v", err)
 			}
 			s.set(begins)
 			wants(105)
 			must(t, charge(other))
 			s.set(begins.Add(time.Second))
-			must(t, charge(s.Gateway))
+			must(t, charge(s.gate))
 			wants(93)
 		})
 	}

@@ -362,7 +362,7 @@ func TestCommittedIsSeen(t *testing.T) {
 				s := tell(t, backend, "")
 				as := c.store
 				as.Store, s.store = s.store, &as
-				s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+				s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 				s.promises(9)
 				s.sees("0 none none false")
 				body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": s.bought("pdt_pack10")})

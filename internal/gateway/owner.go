@@ -33,7 +33,7 @@ type proof struct {
 // the customer, if the site's login vouched for that customer's e-mail address before or an
 // operator named the customer; by the address itself, with match_email.
 // bound, unless it is nil, says what came of our proof.
-func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
+func (e *Events) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
 	var claim claimed
 	var found owner
 	if bound != nil {
@@ -41,22 +41,22 @@ func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner
 		found = owner{account: bound.Account, object: &bound.Object}
 	} else {
 		var err error
-		if claim, err = g.claim(ctx, fact.Clues.Metadata); err != nil {
+		if claim, err = e.site.claim(ctx, fact.Clues.Metadata); err != nil {
 			return owner{}, err
 		}
-		if found.account, err = g.Store.Owner(ctx, fact.Ref); err != nil {
+		if found.account, err = e.store.Owner(ctx, fact.Ref); err != nil {
 			return owner{}, err
 		}
 	}
 	if found.account == "" {
 		var err error
-		if found, err = g.bind(ctx, fact, claim); err != nil || found.account == "" {
+		if found, err = e.bind(ctx, fact, claim); err != nil || found.account == "" {
 			return found, err
 		}
 	}
 	proven := claim.ours
 	if proven && claim.Account != found.account {
-		g.Logger.Error("a payment carries a proof for another account than the one that it is bound to",
+		e.logger.Error("a payment carries a proof for another account than the one that it is bound to",
 			"object", fact.Ref.String(), "order", claim.Order)
 		proven = false
 	}
@@ -66,28 +66,28 @@ func (g *Gateway) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner
 	case proven && bound != nil:
 		found.order = bound.Order
 	case proven:
-		found.order, err = g.orderOf(ctx, found.account, claim.Order, "")
+		found.order, err = e.orderOf(ctx, found.account, claim.Order, "")
 	default:
-		found.order, err = g.orderOf(ctx, found.account, "", fact.Clues.SessionID)
+		found.order, err = e.orderOf(ctx, found.account, "", fact.Clues.SessionID)
 	}
 	if err != nil {
 		return owner{}, err
 	}
-	return found, g.bindCustomer(ctx, found, fact)
+	return found, e.bindCustomer(ctx, found, fact)
 }
 
 // bind follows the clues of an object that has no account yet. A fact that does
 // not describe the payment itself, such as a refund, has no metadata to prove
 // anything, so it binds nothing: it waits for its payment. What another site sold binds
 // nothing either, whichever customer bought it.
-func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim claimed) (owner, error) {
+func (e *Events) bind(ctx context.Context, fact dodo.Fact, claim claimed) (owner, error) {
 	if claim.foreign {
-		return owner{foreign: true}, g.noteForeign(ctx, fact.Ref, claim.Site)
+		return owner{foreign: true}, e.site.noteForeign(ctx, fact.Ref, claim.Site)
 	}
 	account := ""
 	if claim.ours {
 		account = claim.Account
-	} else if foreign, err := g.isForeign(ctx, fact); err != nil || foreign {
+	} else if foreign, err := e.site.isForeign(ctx, fact); err != nil || foreign {
 		return owner{foreign: foreign}, err
 	}
 	if !fact.Describes() {
@@ -95,11 +95,11 @@ func (g *Gateway) bind(ctx context.Context, fact dodo.Fact, claim claimed) (owne
 	}
 	if account == "" {
 		var err error
-		if account, err = g.leadsTo(ctx, fact.Clues); err != nil || account == "" {
+		if account, err = e.leadsTo(ctx, fact.Clues); err != nil || account == "" {
 			return owner{}, err
 		}
 	}
-	bound, err := g.Store.Claim(ctx, fact.Ref, account)
+	bound, err := e.store.Claim(ctx, fact.Ref, account)
 	if err != nil {
 		return owner{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
@@ -139,9 +139,9 @@ func waitsFor(fact dodo.Fact) entitlement.Ref {
 
 // orderOf reads the order that a payment was made for, by its id or, where the
 // metadata got lost, by its session among the account's open orders.
-func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*book.Order, error) {
+func (e *Events) orderOf(ctx context.Context, account, id, session string) (*book.Order, error) {
 	if id != "" {
-		order, err := g.Store.Order(ctx, account, id)
+		order, err := e.store.Order(ctx, account, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, nil
 		}
@@ -150,7 +150,7 @@ func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*bo
 	if session == "" {
 		return nil, nil
 	}
-	open, err := g.Store.OpenOrders(ctx, account)
+	open, err := e.store.OpenOrders(ctx, account)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +166,10 @@ func (g *Gateway) orderOf(ctx context.Context, account, id, session string) (*bo
 // carry nothing of ours. Dodo names customers by the e-mail address typed at the
 // checkout, which anybody can type; so only the address that the site's login
 // vouched for counts.
-func (g *Gateway) bindCustomer(ctx context.Context, found owner, fact dodo.Fact) error {
+func (e *Events) bindCustomer(ctx context.Context, found owner, fact dodo.Fact) error {
 	if found.order == nil || found.order.Email == "" || found.order.Email != fact.Clues.CustomerEmail || fact.Clues.CustomerID == "" {
 		return nil
 	}
-	_, err := g.Store.Claim(ctx, entitlement.Ref{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID}, found.account)
+	_, err := e.store.Claim(ctx, entitlement.Ref{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID}, found.account)
 	return err
 }

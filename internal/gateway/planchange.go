@@ -100,17 +100,17 @@ type Change struct {
 const changeLease = 2 * time.Minute
 
 // PreviewChange says what a change would charge at once. It changes nothing.
-func (g *Gateway) PreviewChange(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
+func (s *Shop) PreviewChange(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, manageDeadline)
 	defer cancel()
-	c, err := g.planned(ctx, who, req)
+	c, err := s.planned(ctx, who, req)
 	if err != nil || c.State == ChangeNone {
 		return c, err
 	}
 	asked := withCall(ctx, callFor(ctx, forConfirm, who.Account))
-	c.Preview, err = g.Provider.PreviewChange(asked, c.Held.ID, g.wishOf(c))
+	c.Preview, err = s.provider.PreviewChange(asked, c.Held.ID, s.wishOf(c))
 	if err != nil {
-		g.refusedByBudget(err)
+		s.refusedByBudget(err)
 		return nil, managingError(err)
 	}
 	return c, nil
@@ -119,45 +119,45 @@ func (g *Gateway) PreviewChange(ctx context.Context, who Identity, req PlanChang
 // ChangePlan has Dodo charge for a change and make it. What the account gets follows from
 // what Dodo says afterwards, never from this call. A repeat finds the change made and
 // charges nothing; one that comes while the first is under way is refused.
-func (g *Gateway) ChangePlan(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
-	held, err := g.one(ctx, who.Account, req.From)
+func (s *Shop) ChangePlan(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
+	held, err := s.one(ctx, who.Account, req.From)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manageDeadline)
 	defer cancel()
 	asked := callFor(ctx, forCheckout, who.Account)
-	if err := g.Budget.check(asked, false); err != nil {
-		g.refusedByBudget(err)
+	if err := s.budget.check(asked, false); err != nil {
+		s.refusedByBudget(err)
 		return nil, err
 	}
-	lease, err := g.leaseChange(ctx, who.Account, held.ID)
+	lease, err := s.leaseChange(ctx, who.Account, held.ID)
 	if err != nil {
 		return nil, err
 	}
 	req.From = Which{ID: held.ID}
-	c, err := g.change(ctx, who, req, asked)
+	c, err := s.change(ctx, who, req, asked)
 	if open := err == nil && c.State == ChangeAccepted || errors.Is(err, ErrChangeLost); !open {
-		g.drop(context.WithoutCancel(ctx), lease)
+		s.drop(context.WithoutCancel(ctx), lease)
 	}
 	return c, err
 }
 
 // change sends the change once and looks at what came of it.
-func (g *Gateway) change(ctx context.Context, who Identity, req PlanChange, asked call) (*Change, error) {
-	c, err := g.planned(ctx, who, req)
+func (s *Shop) change(ctx context.Context, who Identity, req PlanChange, asked call) (*Change, error) {
+	c, err := s.planned(ctx, who, req)
 	if err != nil || c.State == ChangeNone {
 		return c, err
 	}
-	sent := g.Provider.ChangePlan(withCall(ctx, asked), c.Held.ID, g.wishOf(c))
+	sent := s.provider.ChangePlan(withCall(ctx, asked), c.Held.ID, s.wishOf(c))
 	lost := dodo.Unknown(sent)
 	if sent != nil && !lost {
-		g.refusedByBudget(sent)
+		s.refusedByBudget(sent)
 		return nil, managingError(sent)
 	}
-	now, _, err := g.rereadHeld(ctx, who.Account, c.Held.ID, "change:"+c.Held.ID)
+	now, _, err := s.rereadHeld(ctx, who.Account, c.Held.ID, "change:"+c.Held.ID)
 	if err != nil {
-		g.Logger.Warn("subscription could not be read after a change of plan", "subscription", c.Held.ID, "error", err)
+		s.logger.Warn("subscription could not be read after a change of plan", "subscription", c.Held.ID, "error", err)
 	} else {
 		c.Held = now
 	}
@@ -165,7 +165,7 @@ func (g *Gateway) change(ctx context.Context, who Identity, req PlanChange, aske
 	case err == nil && c.isMade():
 		c.State = ChangeMade
 	case lost:
-		g.Logger.Warn("the answer to a change of plan was lost; it is not sent again before the subscription was read",
+		s.logger.Warn("the answer to a change of plan was lost; it is not sent again before the subscription was read",
 			"subscription", c.Held.ID, "error", sent)
 		return nil, fmt.Errorf("%w: %w", ErrChangeLost, sent)
 	default:
@@ -175,12 +175,12 @@ func (g *Gateway) change(ctx context.Context, who Identity, req PlanChange, aske
 }
 
 // planned finds what is to change into what, by what Dodo says about the subscription now.
-func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
-	held, err := g.one(ctx, who.Account, req.From)
+func (s *Shop) planned(ctx context.Context, who Identity, req PlanChange) (*Change, error) {
+	held, err := s.one(ctx, who.Account, req.From)
 	if err != nil {
 		return nil, err
 	}
-	to, err := g.targetOf(ctx, req)
+	to, err := s.targetOf(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +190,11 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 	if req.Quantity > 1 && !to.AllowMultiple {
 		return nil, ErrOnePiece
 	}
-	now, holding, err := g.rereadHeld(ctx, who.Account, held.ID, "change:"+held.ID)
+	now, holding, err := s.rereadHeld(ctx, who.Account, held.ID, "change:"+held.ID)
 	if err != nil {
 		return nil, err
 	}
-	if !holding.Subscription.State.Ongoing(g.Clock()) {
+	if !holding.Subscription.State.Ongoing(s.clock()) {
 		return nil, ErrNoSubscription
 	}
 	c := &Change{State: ChangePreviewed, Held: now, To: to, Quantity: req.Quantity, addons: holding.Addons}
@@ -211,7 +211,7 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 	if now.Withheld {
 		return nil, ErrWithheld
 	}
-	if err := g.checkOthers(ctx, who.Account, c.To, c.Held.ID); err != nil {
+	if err := s.checkOthers(ctx, who.Account, c.To, c.Held.ID); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -219,23 +219,23 @@ func (g *Gateway) planned(ctx context.Context, who Identity, req PlanChange) (*C
 
 // targetOf finds the product that is to be subscribed to: by its name, or the only
 // subscription that gives the plan.
-func (g *Gateway) targetOf(ctx context.Context, req PlanChange) (config.Product, error) {
+func (s *Shop) targetOf(ctx context.Context, req PlanChange) (config.Product, error) {
 	if (req.Product == "") == (req.Plan == "") {
 		return config.Product{}, ErrChoice
 	}
 	if req.Product != "" {
-		p, known := g.Catalog.Named(req.Product)
+		p, known := s.catalog.Named(req.Product)
 		switch {
 		case !known:
 			return config.Product{}, ErrUnknownProduct
-		case !g.recurs(ctx, p):
+		case !s.recurs(ctx, p):
 			return config.Product{}, ErrNotRecurring
 		}
 		return p, nil
 	}
 	var fitting []config.Product
-	for _, p := range g.Catalog.Products() {
-		if p.Plan == req.Plan && g.recurs(ctx, p) {
+	for _, p := range s.catalog.Products() {
+		if p.Plan == req.Plan && s.recurs(ctx, p) {
 			fitting = append(fitting, p)
 		}
 	}
@@ -251,8 +251,8 @@ func (c *Change) isMade() bool {
 }
 
 // wishOf is what Dodo is asked for. Add-ons that are not named would be removed.
-func (g *Gateway) wishOf(c *Change) dodo.PlanChange {
-	mode := g.Proration
+func (s *Shop) wishOf(c *Change) dodo.PlanChange {
+	mode := s.proration
 	if mode == "" {
 		mode = config.ProrateUnused
 	}
@@ -261,8 +261,8 @@ func (g *Gateway) wishOf(c *Change) dodo.PlanChange {
 
 // leaseChange keeps every other change of the subscription away, at all gateways of the
 // store, until it is dropped or runs out. It is an order that never gets a session.
-func (g *Gateway) leaseChange(ctx context.Context, account, subscription string) (*purchase, error) {
-	now := g.Clock()
+func (s *Shop) leaseChange(ctx context.Context, account, subscription string) (*purchase, error) {
+	now := s.clock()
 	p := &purchase{
 		order: book.Order{ID: newOrderID(), Account: account, Quantity: 1, State: book.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(changeLease)},
 		key: book.Key{
@@ -271,7 +271,7 @@ func (g *Gateway) leaseChange(ctx context.Context, account, subscription string)
 		},
 	}
 	var err error
-	p.order, p.start, err = g.Store.CreateOrder(ctx, p.order, p.key)
+	p.order, p.start, err = s.store.CreateOrder(ctx, p.order, p.key)
 	switch {
 	case err != nil:
 		return nil, err

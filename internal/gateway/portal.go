@@ -28,15 +28,15 @@ type PortalRequest struct {
 	Site *config.Site
 }
 
-// Portal makes a link to Dodo's customer portal. Whoever has the link acts as the
-// customer, and Dodo names customers by the e-mail address that somebody typed at a
+// Portal makes a link to Dodo's customer portal. Everybody who has the link acts as
+// the customer, and Dodo names customers by the e-mail address that somebody typed at a
 // checkout. So the link is only for a login that vouches for this address, or for the only
 // account that has bought as this customer.
-func (g *Gateway) Portal(ctx context.Context, who Identity, req PortalRequest) (link string, err error) {
+func (s *Shop) Portal(ctx context.Context, who Identity, req PortalRequest) (link string, err error) {
 	if who.Account == "" {
 		return "", ErrAnonymous
 	}
-	site := g.siteOr(req.Site)
+	site := s.siteOr(req.Site)
 	base, ok := site.Base(req.Scheme, req.Host)
 	if !ok {
 		return "", ErrNoPublicURL
@@ -46,30 +46,30 @@ func (g *Gateway) Portal(ctx context.Context, who Identity, req PortalRequest) (
 		return "", err
 	}
 	reads := withCall(ctx, callFor(ctx, forConfirm, who.Account))
-	clues, err := g.customerOf(reads, who.Account)
+	clues, err := s.customerOf(reads, who.Account)
 	if err == nil && (!who.EmailVerified || who.Email == "" || who.Email != clues.CustomerEmail) {
-		err = g.checkCustomer(reads, who.Account, clues.CustomerID)
+		err = s.checkCustomer(reads, who.Account, clues.CustomerID)
 	}
 	if err == nil {
-		link, err = g.Provider.PortalLink(withCall(ctx, callFor(ctx, forCheckout, who.Account)), clues.CustomerID, back)
+		link, err = s.provider.PortalLink(withCall(ctx, callFor(ctx, forCheckout, who.Account)), clues.CustomerID, back)
 	}
-	g.refusedByBudget(err)
+	s.refusedByBudget(err)
 	return link, err
 }
 
 // customerOf asks Dodo who the customer of the account is: of its newest subscription that
 // goes on, else of its newest payment.
-func (g *Gateway) customerOf(ctx context.Context, account string) (dodo.Clues, error) {
-	subscriptions, payments, err := g.objectsOf(ctx, account)
+func (s *Shop) customerOf(ctx context.Context, account string) (dodo.Clues, error) {
+	subscriptions, payments, err := s.objectsOf(ctx, account)
 	if err != nil {
 		return dodo.Clues{}, err
 	}
 	var fact dodo.Fact
 	switch {
 	case len(subscriptions) > 0:
-		fact, err = g.Provider.Subscription(ctx, subscriptions[0])
+		fact, err = s.provider.Subscription(ctx, subscriptions[0])
 	case len(payments) > 0:
-		fact, err = g.Provider.Payment(ctx, payments[0])
+		fact, err = s.provider.Payment(ctx, payments[0])
 	default:
 		return dodo.Clues{}, ErrNoCustomer
 	}
@@ -81,15 +81,15 @@ func (g *Gateway) customerOf(ctx context.Context, account string) (dodo.Clues, e
 
 // objectsOf are Dodo's ids of what the account has bought: subscriptions, those that go on
 // first, and payments, the newest first.
-func (g *Gateway) objectsOf(ctx context.Context, account string) (subscriptions, payments []string, err error) {
-	ongoing, err := g.Subscriptions(ctx, account)
+func (s *Shop) objectsOf(ctx context.Context, account string) (subscriptions, payments []string, err error) {
+	ongoing, err := s.Subscriptions(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, held := range ongoing {
 		subscriptions = append(subscriptions, held.ID)
 	}
-	a, err := g.readAccount(ctx, account)
+	a, err := s.readAccount(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +110,7 @@ func (g *Gateway) objectsOf(ctx context.Context, account string) (subscriptions,
 	for _, ref := range standing {
 		payments = append(payments, ref.ID)
 	}
-	orders, err := g.Store.Purchases(ctx, account)
+	orders, err := s.store.Purchases(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,17 +127,17 @@ func (g *Gateway) objectsOf(ctx context.Context, account string) (subscriptions,
 const maxCustomerPages = 3
 
 // checkCustomer refuses a customer who has bought for another account, or at another site.
-func (g *Gateway) checkCustomer(ctx context.Context, account, customer string) error {
+func (s *Shop) checkCustomer(ctx context.Context, account, customer string) error {
 	for page := range maxCustomerPages {
-		sold, err := g.Provider.CustomerSubscriptions(ctx, customer, page)
+		sold, err := s.provider.CustomerSubscriptions(ctx, customer, page)
 		if err != nil {
 			return err
 		}
-		for _, s := range sold.Items {
-			if s.Status == entitlement.SubscriptionFailed || s.Status == entitlement.SubscriptionPending {
+		for _, item := range sold.Items {
+			if item.Status == entitlement.SubscriptionFailed || item.Status == entitlement.SubscriptionPending {
 				continue
 			}
-			if err := g.checkOwner(ctx, account, entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}, s.Clues); err != nil {
+			if err := s.checkOwner(ctx, account, entitlement.Ref{Kind: entitlement.KindSubscription, ID: item.ID}, item.Clues); err != nil {
 				return err
 			}
 		}
@@ -145,15 +145,15 @@ func (g *Gateway) checkCustomer(ctx context.Context, account, customer string) e
 			return ErrSharedCustomer
 		}
 		if sold.Last {
-			return g.checkPayer(ctx, account, customer)
+			return s.checkPayer(ctx, account, customer)
 		}
 	}
 	return ErrSharedCustomer
 }
 
-func (g *Gateway) checkPayer(ctx context.Context, account, customer string) error {
+func (s *Shop) checkPayer(ctx context.Context, account, customer string) error {
 	for page := range maxCustomerPages {
-		paid, err := g.Provider.CustomerPayments(ctx, customer, page)
+		paid, err := s.provider.CustomerPayments(ctx, customer, page)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (g *Gateway) checkPayer(ctx context.Context, account, customer string) erro
 			if p.Status != entitlement.PaymentSucceeded {
 				continue
 			}
-			if err := g.checkOwner(ctx, account, entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}, p.Clues); err != nil {
+			if err := s.checkOwner(ctx, account, entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}, p.Clues); err != nil {
 				return err
 			}
 		}
@@ -177,13 +177,13 @@ func (g *Gateway) checkPayer(ctx context.Context, account, customer string) erro
 
 // checkOwner refuses an object that is not the account's: neither bound to it, nor, before
 // its webhook has come, ordered by it.
-func (g *Gateway) checkOwner(ctx context.Context, account string, ref entitlement.Ref, clues dodo.Clues) error {
-	owner, err := g.Store.Owner(ctx, ref)
+func (s *Shop) checkOwner(ctx context.Context, account string, ref entitlement.Ref, clues dodo.Clues) error {
+	owner, err := s.store.Owner(ctx, ref)
 	if err != nil {
 		return err
 	}
 	if owner == "" {
-		claim, err := g.claim(ctx, clues.Metadata)
+		claim, err := s.site.claim(ctx, clues.Metadata)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (g *Gateway) checkOwner(ctx context.Context, account string, ref entitlemen
 		}
 	}
 	if owner == "" && clues.SubscriptionID != "" && ref.Kind == entitlement.KindPayment {
-		if owner, err = g.Store.Owner(ctx, entitlement.Ref{Kind: entitlement.KindSubscription, ID: clues.SubscriptionID}); err != nil {
+		if owner, err = s.store.Owner(ctx, entitlement.Ref{Kind: entitlement.KindSubscription, ID: clues.SubscriptionID}); err != nil {
 			return err
 		}
 	}

@@ -49,53 +49,53 @@ const (
 // Dodo's price as of a few minutes ago. When Dodo cannot be asked the last known
 // price is given, or none. The list is shared and read only; it is another one when
 // prices were read anew.
-func (g *Gateway) Offers(ctx context.Context) []Offer { return g.pricesOf(ctx).offers }
+func (s *Shop) Offers(ctx context.Context) []Offer { return s.pricesOf(ctx).offers }
 
-// KnownOffers are the [Gateway.Offers] as they were last read. Dodo is never asked.
-func (g *Gateway) KnownOffers() []Offer {
-	g.offers.mu.Lock()
-	defer g.offers.mu.Unlock()
-	return g.offers.known.offers
+// KnownOffers are the [Shop.Offers] as they were last read. Dodo is never asked.
+func (s *Shop) KnownOffers() []Offer {
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	return s.offers.known.offers
 }
 
-func (g *Gateway) pricesOf(ctx context.Context) priceList {
-	return g.offers.get(g.Clock, func() (priceList, error) { return g.readOffers(context.WithoutCancel(ctx)) })
+func (s *Shop) pricesOf(ctx context.Context) priceList {
+	return s.offers.get(s.clock, func() (priceList, error) { return s.readOffers(context.WithoutCancel(ctx)) })
 }
 
 // sold is a product as Dodo sells it, also a hidden one; false where Dodo does not sell it
 // or cannot be asked.
-func (g *Gateway) sold(ctx context.Context, id string) (dodo.Product, bool) {
-	p, ok := g.pricesOf(ctx).sold[id]
+func (s *Shop) sold(ctx context.Context, id string) (dodo.Product, bool) {
+	p, ok := s.pricesOf(ctx).sold[id]
 	return p, ok
 }
 
-// OffersNow are the [Gateway.Offers] with the last known prices, or none. It never
+// OffersNow are the [Shop.Offers] with the last known prices, or none. It never
 // waits for Dodo; when prices are due it has them read for the next caller.
-func (g *Gateway) OffersNow(ctx context.Context) []Offer {
-	known, due := g.offers.begin(g.Clock())
+func (s *Shop) OffersNow(ctx context.Context) []Offer {
+	known, due := s.offers.begin(s.clock())
 	if due {
 		go func() {
-			offers, err := g.readOffers(context.WithoutCancel(ctx))
-			g.offers.end(g.Clock(), offers, err)
+			offers, err := s.readOffers(context.WithoutCancel(ctx))
+			s.offers.end(s.clock(), offers, err)
 		}()
 	}
 	return known.offers
 }
 
-func (g *Gateway) readOffers(ctx context.Context) (priceList, error) {
-	sold, err := g.Provider.Products(withCall(ctx, call{purpose: forPrices}))
+func (s *Shop) readOffers(ctx context.Context) (priceList, error) {
+	sold, err := s.provider.Products(withCall(ctx, call{purpose: forPrices}))
 	if err != nil {
-		g.Logger.Warn("prices could not be read", "error", err)
+		s.logger.Warn("prices could not be read", "error", err)
 		return priceList{}, err
 	}
 	prices := make(map[string]dodo.Product, len(sold))
 	for _, p := range sold {
 		prices[p.ID] = p
 	}
-	offers := offersAt(g.Catalog, prices)
+	offers := offersAt(s.catalog, prices)
 	for _, o := range offers {
 		if !o.Priced {
-			g.Logger.Warn("Dodo does not sell this product, so nobody can buy it: compare its id with the dashboard's, of the same environment",
+			s.logger.Warn("Dodo does not sell this product, so nobody can buy it: compare its id with the dashboard's, of the same environment",
 				"product", o.Name, "id", o.ID)
 		}
 	}

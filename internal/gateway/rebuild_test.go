@@ -99,7 +99,7 @@ func TestRebuildUnknownProduct(t *testing.T) {
 				}
 			}
 			w.has("alice", 0, false)
-			w.Gateway = w.newGateway(settings{products: tt.catalog})
+			w.gate = w.newGateway(settings{products: tt.catalog})
 			if done := w.rebuild(); done.Applied != 1 || done.Unapplied != 0 {
 				t.Errorf("with the product it did %+v", done)
 			}

@@ -30,8 +30,8 @@ type Redriven struct {
 	Parked map[string]int
 }
 
-// round is how far the redrives have come in going through all that is parked.
-type round struct {
+// redriveRound is how far the redrives have come in going through all that is parked.
+type redriveRound struct {
 	mu     sync.Mutex // one redrive at a time
 	next   string     // where to go on; "" at the beginning
 	parked map[string]int
@@ -42,25 +42,25 @@ type round struct {
 // about maxRedrive events, the oldest first; the next one goes on from there.
 //
 // An event that fails stays parked and does not hold up the others.
-func (g *Gateway) Redrive(ctx context.Context) (Redriven, error) {
-	g.round.mu.Lock()
-	defer g.round.mu.Unlock()
-	return g.redriveUpTo(ctx, maxRedrive)
+func (e *Events) Redrive(ctx context.Context) (Redriven, error) {
+	e.redrives.mu.Lock()
+	defer e.redrives.mu.Unlock()
+	return e.redriveUpTo(ctx, maxRedrive)
 }
 
 // RedriveAll is Redrive of everything that is parked, however much that is.
-func (g *Gateway) RedriveAll(ctx context.Context) (Redriven, error) {
-	g.round.mu.Lock()
-	defer g.round.mu.Unlock()
-	g.round.next = ""
-	return g.redriveUpTo(ctx, math.MaxInt)
+func (e *Events) RedriveAll(ctx context.Context) (Redriven, error) {
+	e.redrives.mu.Lock()
+	defer e.redrives.mu.Unlock()
+	e.redrives.next = ""
+	return e.redriveUpTo(ctx, math.MaxInt)
 }
 
 // RedriveEvent does with one event what there is to do, whatever was done with it
 // before: folding the same twice changes nothing. It returns the event as it is
 // noted then; [store.ErrNotFound] for an event that is not in the journal.
-func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, book.Event, error) {
-	record, err := g.Event(ctx, id)
+func (e *Events) RedriveEvent(ctx context.Context, id string) (Outcome, book.Event, error) {
+	record, err := e.Event(ctx, id)
 	if err != nil {
 		return "", book.Event{}, err
 	}
@@ -68,23 +68,23 @@ func (g *Gateway) RedriveEvent(ctx context.Context, id string) (Outcome, book.Ev
 		record.State, record.Reason = book.EventReceived, ""
 	}
 	event, err := dodo.Decode(record.Body)
-	outcome, err := g.take(ctx, record, event.Fact, err != nil, nil)
+	outcome, err := e.take(ctx, record, event.Fact, err != nil, nil)
 	if err != nil {
 		return "", book.Event{}, fmt.Errorf("apply event: %w", err)
 	}
-	g.Logger.Info("event settled again", "webhook_id", id, "type", record.Type, "outcome", outcome)
-	record, err = g.Event(ctx, id)
+	e.logger.Info("event settled again", "webhook_id", id, "type", record.Type, "outcome", outcome)
+	record, err = e.Event(ctx, id)
 	return outcome, record, err
 }
 
 // redriveUpTo goes on with the round, for about as many events as most.
-func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
-	r := &g.round
+func (e *Events) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
+	r := &e.redrives
 	var done Redriven
 	var failed int
 	var first error
 	for done.Tried < most {
-		events, next, err := g.Store.ParkedEvents(ctx, r.next, redrivePage)
+		events, next, err := e.store.ParkedEvents(ctx, r.next, redrivePage)
 		if err != nil {
 			return done, fmt.Errorf("read parked events: %w", err)
 		}
@@ -93,7 +93,7 @@ func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 		}
 		page := make(map[string]int)
 		for _, record := range events {
-			applied, reason, err := g.redrive(ctx, record)
+			applied, reason, err := e.redrive(ctx, record)
 			if ctx.Err() != nil {
 				return done, ctx.Err()
 			}
@@ -128,16 +128,16 @@ func (g *Gateway) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 //
 // A delivery of the same event that is applied between our fold and our note of
 // another reason is noted as parked once more, until the next redrive.
-func (g *Gateway) redrive(ctx context.Context, record book.Event) (applied bool, reason string, err error) {
+func (e *Events) redrive(ctx context.Context, record book.Event) (applied bool, reason string, err error) {
 	event, unclear := dodo.Decode(record.Body)
 	switch {
 	case unclear != nil:
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	case event.Fact == nil: // another version parked it, for which its type was one about money
-		_, err := g.take(ctx, record, nil, false, nil)
+		_, err := e.take(ctx, record, nil, false, nil)
 		return err == nil, record.Reason, err
 	}
-	result, err := g.apply(ctx, *event.Fact, record.ID, nil, nil)
+	result, err := e.apply(ctx, *event.Fact, record.ID, nil, nil)
 	if err != nil {
 		return false, record.Reason, err
 	}
@@ -151,20 +151,20 @@ func (g *Gateway) redrive(ctx context.Context, record book.Event) (applied bool,
 		} else if result.waits != "" {
 			record.Object = result.waits
 		}
-		return false, result.reason, g.park(ctx, record, result.reason)
+		return false, result.reason, e.park(ctx, record, result.reason)
 	}
-	waited := record.Reason
+	waitedFor := record.Reason
 	record.State, record.Reason = book.EventApplied, ""
 	if result.outcome == Foreign {
 		record.State, record.Reason = book.EventIgnored, ReasonForeign
 	}
-	if err := g.note(ctx, record); err != nil {
-		return false, waited, err
+	if err := e.note(ctx, record); err != nil {
+		return false, waitedFor, err
 	}
 	if result.outcome == Foreign {
-		g.Logger.Debug("parked event is another site's", "webhook_id", record.ID, "type", record.Type, "object", record.Object)
+		e.logger.Debug("parked event is another site's", "webhook_id", record.ID, "type", record.Type, "object", record.Object)
 		return true, "", nil
 	}
-	g.Logger.Info("parked event applied", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "was", waited)
+	e.logger.Info("parked event applied", "webhook_id", record.ID, "type", record.Type, "object", record.Object, "was", waitedFor)
 	return true, "", nil
 }

@@ -39,7 +39,7 @@ func TestRedriveEvent(t *testing.T) {
 			w.again(parked, gateway.Parked, book.EventParked, gateway.ReasonUnknownProduct)
 		}
 		w.has("alice", 0, false)
-		w.Gateway = w.newGateway(settings{products: grown})
+		w.gate = w.newGateway(settings{products: grown})
 		w.again(parked, gateway.Applied, book.EventApplied, "")
 		w.again(parked, gateway.Duplicate, book.EventApplied, "")
 		w.entries("alice", 8)

@@ -78,15 +78,15 @@ func TestRedriveUnknownProduct(t *testing.T) {
 			w.waits(event, gateway.ReasonUnknownProduct)
 			w.has("alice", 0, false)
 		}
-		old := w.Gateway
-		w.Gateway = w.newGateway(settings{products: grown})
+		old := w.gate
+		w.gate = w.newGateway(settings{products: grown})
 		w.stays(w.redrives(1, 1), map[string]int{})
 		w.waits(event, "")
 		w.has("alice", 8, true)
 		w.entries("alice", 8)
 		w.redrives(0, 0)
 		w.deliver(event)
-		w.Gateway = old // it does not take back what it does not know
+		w.gate = old // it does not take back what it does not know
 		w.deliver(event)
 		w.redrives(0, 0)
 		w.entries("alice", 8)
@@ -122,7 +122,7 @@ func TestRedriveUnclear(t *testing.T) {
 		must(t, err)
 		event := w.unlisted()
 		w.deliver(event)
-		w.Gateway = w.newGateway(settings{products: grown})
+		w.gate = w.newGateway(settings{products: grown})
 		for range 2 {
 			done, err := w.Redrive(t.Context())
 			must(t, err)
@@ -161,7 +161,7 @@ func TestRedriveUnknownAccount(t *testing.T) {
 			s.waits("msg_new", gateway.ReasonUnknownProduct)
 			s.sees("6 none none true")
 			s.stays(s.redrives(1, 0), map[string]int{gateway.ReasonUnknownProduct: 1})
-			s.Gateway = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
+			s.gate = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
 			s.stays(s.redrives(1, 1), map[string]int{})
 			s.sees("10 none none true")
 		})
@@ -184,7 +184,7 @@ func TestRedriveMany(t *testing.T) {
 			}
 			all.Wait()
 			s.stays(s.redrives(many, 0), map[string]int{gateway.ReasonUnknownProduct: many})
-			s.Gateway = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
+			s.gate = s.newGateway(settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock})
 			s.stays(s.redrives(many, many), map[string]int{})
 			s.redrives(0, 0)
 			s.sees("1000 none none true")
@@ -229,11 +229,11 @@ func TestRedriveRacesDelivery(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		event := w.unlisted()
 		w.deliver(event)
-		old, grown := w.Gateway, w.newGateway(settings{products: grown})
+		old, grown := w.gate, w.newGateway(settings{products: grown})
 		record, err := w.store.Event(t.Context(), event)
 		must(t, err)
 		var all sync.WaitGroup
-		for _, g := range []*gateway.Gateway{old, grown} {
+		for _, g := range []*gate{old, grown} {
 			for range 10 {
 				all.Go(func() {
 					if _, err := g.Redrive(t.Context()); err != nil {
@@ -251,7 +251,7 @@ func TestRedriveRacesDelivery(t *testing.T) {
 		all.Wait()
 		w.has("alice", 8, true)
 		w.entries("alice", 8)
-		w.Gateway = grown
+		w.gate = grown
 		done, err := w.Redrive(t.Context())
 		must(t, err)
 		w.stays(done, map[string]int{})
@@ -292,12 +292,12 @@ func TestRedriveMeetsANewerBody(t *testing.T) {
 					map[string]any{"product_id": "pdt_new", "quantity": 1}, map[string]any{"product_id": "pdt_newer", "quantity": 1},
 				}))
 			}}
-			s.Gateway = s.newGateway(catalog(first))
+			s.gate = s.newGateway(catalog(first))
 			_, err := s.Redrive(t.Context())
 			must(t, err)
 			s.waits("msg_1", gateway.ReasonUnknownProduct)
 			s.sees("4 none none true")
-			s.Gateway = s.newGateway(catalog(first, second))
+			s.gate = s.newGateway(catalog(first, second))
 			s.redrives(1, 1)
 			s.waits("msg_1", "")
 			s.sees("9 none none true")
@@ -328,7 +328,7 @@ func TestRedriveFails(t *testing.T) {
 	good := s.store
 	s.store = &failing{Store: good, payment: "pay_2"}
 	with := settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock}
-	s.Gateway = s.newGateway(with)
+	s.gate = s.newGateway(with)
 	done, err := s.Redrive(t.Context())
 	if !errors.Is(err, store.ErrUnavailable) || done.Tried != 3 || done.Applied != 2 {
 		t.Errorf("%+v, %v", done, err)
@@ -337,7 +337,7 @@ func TestRedriveFails(t *testing.T) {
 	s.sees("8 none none true")
 	s.waits("msg_2", gateway.ReasonUnknownProduct)
 	s.store = good
-	s.Gateway = s.newGateway(with)
+	s.gate = s.newGateway(with)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Redrive(ended); !errors.Is(err, context.Canceled) {

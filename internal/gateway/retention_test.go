@@ -33,7 +33,7 @@ func (w *world) kept(id string, state book.EventState, deliveries int64) string 
 }
 
 // withNew is a gateway of the story whose catalog has pdt_new too.
-func (s *story) withNew(events config.KeepEvents) *gateway.Gateway {
+func (s *story) withNew(events config.KeepEvents) *gate {
 	grown := append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...)
 	return s.newGateway(settings{products: grown, clock: s.Clock, events: events})
 }
@@ -50,7 +50,7 @@ func TestEventsEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := tell(t, "bolt", "")
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, events: c.events})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock, events: c.events})
 			paid := s.payment("pdt_pack10")
 			s.wants(s.deliverAs("msg_paid", "payment.succeeded", paid), gateway.Applied)
 			s.wants(s.deliverAs("msg_again", "payment.succeeded", paid), gateway.Duplicate)
@@ -74,7 +74,7 @@ func TestEventsEnd(t *testing.T) {
 			s.kept("msg_new", book.EventParked, 1)
 			s.kept("msg_unclear", book.EventParked, 1)
 			s.stays(s.redrives(2, 0), map[string]int{gateway.ReasonUnknownProduct: 1, gateway.ReasonUnclear: 1})
-			s.Gateway = s.withNew(c.events)
+			s.gate = s.withNew(c.events)
 			s.stays(s.redrives(2, 1), map[string]int{gateway.ReasonUnclear: 1})
 			s.entries("alice", 10, 4)
 			s.kept("msg_new", book.EventApplied, 1) // it can be looked at for a while
@@ -114,7 +114,7 @@ func TestRedact(t *testing.T) {
 	for _, backend := range []string{"bolt", "redis"} {
 		t.Run(backend, func(t *testing.T) {
 			s := tell(t, backend, "")
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, events: redact})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock, events: redact})
 			refund, paid := person(refundOf("pay_1", "amount", 90, "is_partial", true)), person(s.payment("pdt_pack10"))
 
 			s.wants(s.deliverAs("msg_refund", "refund.succeeded", refund), gateway.Parked)
@@ -134,7 +134,7 @@ func TestRedact(t *testing.T) {
 			if body := s.kept("msg_new", book.EventParked, 1); !strings.Contains(body, "jane@example.com") {
 				t.Errorf("it waits, and is only %s", body)
 			}
-			s.Gateway = s.withNew(redact)
+			s.gate = s.withNew(redact)
 			s.redrives(1, 1)
 			s.anonymous(s.kept("msg_new", book.EventApplied, 1))
 			s.sees("13 none none true")

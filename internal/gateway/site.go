@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync/atomic"
 
+	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
@@ -33,48 +36,54 @@ const unnamedSite = "unnamed"
 // of, or that the store's own has changed under us.
 var ErrOtherSite = errors.New("the store belongs to another site")
 
-// Open reads the store's site, or makes one in a store that has none; [ErrOtherSite] if
-// the config names another. It is done when a config starts, so that a store which does
-// not fit is refused before it serves a customer, and else by whatever needs the site first.
-func (g *Gateway) Open(ctx context.Context) error {
-	own, err := g.ownSite(ctx)
-	if err == nil {
-		g.Logger.Info("the store is open", "site", own)
-	}
-	return err
+// siteIdentity knows which site the store is of, and whether facts are about objects of
+// this site and this business.
+type siteIdentity struct {
+	config     config.SiteID
+	businesses []string
+	store      store.Store
+	prover     *dodo.Prover
+	logger     *slog.Logger
+
+	known         atomic.Pointer[string] // the site of the store, once it was read
+	firstBusiness atomic.Pointer[string] // once it was read
 }
 
-// ownSite is the site of the store.
-func (g *Gateway) ownSite(ctx context.Context) (string, error) {
-	if own := g.site.Load(); own != nil {
+func newSiteIdentity(o Options) *siteIdentity {
+	return &siteIdentity{config: o.SiteID, businesses: o.Businesses, store: o.Store, prover: o.Prover, logger: o.Logger}
+}
+
+// own is the site of the store.
+func (s *siteIdentity) own(ctx context.Context) (string, error) {
+	if own := s.known.Load(); own != nil {
 		return *own, nil
 	}
 	fresh := newSite()
-	own, err := g.Store.Note(ctx, noteSite, cmp.Or(g.SiteID.ID, fresh))
+	own, err := s.store.Note(ctx, noteSite, cmp.Or(s.config.ID, fresh))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read site: %w", err)
-	case g.SiteID.ID != "" && g.SiteID.ID != own:
+	case s.config.ID != "" && s.config.ID != own:
 		return "", fmt.Errorf("%w: %w: its site is %s, and the config says site %s; name the store that had this site, or an empty one, or write: site %s",
-			store.ErrUnavailable, ErrOtherSite, own, g.SiteID.ID, own)
-	case slices.Contains(g.SiteID.Also, own):
+			store.ErrUnavailable, ErrOtherSite, own, s.config.ID, own)
+	case slices.Contains(s.config.Also, own):
 		return "", fmt.Errorf("%w: %w: its site is %s, which the config names among those of stores that are lost",
 			store.ErrUnavailable, ErrOtherSite, own)
 	}
-	if g.site.CompareAndSwap(nil, &own) && own == fresh {
-		g.Logger.Warn("the store was given a site of its own; write it into the config, so that the store can be given it back when it is lost",
+	if s.known.CompareAndSwap(nil, &own) && own == fresh {
+		s.logger.Warn("the store was given a site of its own; write it into the config, so that the store can be given it back when it is lost",
 			"site", own)
 	}
 	return own, nil
 }
 
-// keepSite gives a store that was emptied while we ran its site back.
-func (g *Gateway) keepSite(ctx context.Context) error {
-	own, err := g.ownSite(ctx)
+// keep gives a store that was emptied while we ran its site back.
+func (s *siteIdentity) keep(ctx context.Context) error {
+	own, err := s.own(ctx)
 	if err != nil {
 		return err
 	}
-	kept, err := g.Store.Note(ctx, noteSite, own)
+	kept, err := s.store.Note(ctx, noteSite, own)
 	if err == nil && kept != own {
 		err = fmt.Errorf("%w: it was %s and is %s now", ErrOtherSite, own, kept)
 	}
@@ -97,18 +106,18 @@ type claimed struct {
 // claim reads the proof of a fact. One of a release that named no site counts if the
 // order is known here, which it is for as long as it can be paid, and for ever once it
 // is; and else only where the config says so.
-func (g *Gateway) claim(ctx context.Context, metadata map[string]string) (claimed, error) {
-	c, proven := g.Prover.Claim(metadata)
+func (s *siteIdentity) claim(ctx context.Context, metadata map[string]string) (claimed, error) {
+	c, proven := s.prover.Claim(metadata)
 	if !proven {
 		return claimed{}, nil
 	}
-	own, err := g.ownSite(ctx)
+	own, err := s.own(ctx)
 	if err != nil {
 		return claimed{}, err
 	}
-	ours := g.SiteID.Has(own, c.Site)
+	ours := s.config.Has(own, c.Site)
 	if !ours && c.Site == "" {
-		_, err := g.Store.Order(ctx, c.Account, c.Order)
+		_, err := s.store.Order(ctx, c.Account, c.Order)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return claimed{}, err
 		}
@@ -124,14 +133,14 @@ func foreignRef(ref entitlement.Ref) entitlement.Ref {
 }
 
 // noteForeign remembers that an object is another site's.
-func (g *Gateway) noteForeign(ctx context.Context, ref entitlement.Ref, site string) error {
-	_, err := g.Store.Claim(ctx, foreignRef(ref), cmp.Or(site, unnamedSite))
+func (s *siteIdentity) noteForeign(ctx context.Context, ref entitlement.Ref, site string) error {
+	_, err := s.store.Claim(ctx, foreignRef(ref), cmp.Or(site, unnamedSite))
 	return err
 }
 
 // isForeign reports whether an object, or the one that it was made for, is noted as
 // another site's.
-func (g *Gateway) isForeign(ctx context.Context, fact dodo.Fact) (bool, error) {
+func (s *siteIdentity) isForeign(ctx context.Context, fact dodo.Fact) (bool, error) {
 	refs := []entitlement.Ref{fact.Ref}
 	for _, clue := range clueRefs(fact.Clues) {
 		if clue != fact.Ref && (clue.Kind == entitlement.KindSubscription || clue.Kind == entitlement.KindPayment) {
@@ -139,11 +148,11 @@ func (g *Gateway) isForeign(ctx context.Context, fact dodo.Fact) (bool, error) {
 		}
 	}
 	for _, ref := range refs {
-		site, err := g.Store.Owner(ctx, foreignRef(ref))
+		site, err := s.store.Owner(ctx, foreignRef(ref))
 		if err != nil {
 			return false, err
 		}
-		adopted := slices.Contains(g.SiteID.Also, site) || site == unnamedSite && g.SiteID.Unnamed
+		adopted := slices.Contains(s.config.Also, site) || site == unnamedSite && s.config.Unnamed
 		if site != "" && !adopted {
 			return true, nil
 		}
@@ -152,22 +161,22 @@ func (g *Gateway) isForeign(ctx context.Context, fact dodo.Fact) (bool, error) {
 }
 
 // ofOtherBusiness reports whether a fact is about another business at Dodo than ours: one
-// that the config does not name or, if it names none, another than was heard of first.
-func (g *Gateway) ofOtherBusiness(ctx context.Context, fact dodo.Fact) (bool, error) {
+// that the config does not name or, if it names none, another than the first one that was seen.
+func (s *siteIdentity) ofOtherBusiness(ctx context.Context, fact dodo.Fact) (bool, error) {
 	if fact.Business == "" {
 		return false, nil
 	}
-	if len(g.Businesses) > 0 {
-		return !slices.Contains(g.Businesses, fact.Business), nil
+	if len(s.businesses) > 0 {
+		return !slices.Contains(s.businesses, fact.Business), nil
 	}
-	known := g.business.Load()
+	known := s.firstBusiness.Load()
 	if known == nil {
-		first, err := g.Store.Note(ctx, noteBusiness, fact.Business)
+		first, err := s.store.Note(ctx, noteBusiness, fact.Business)
 		if err != nil {
 			return false, fmt.Errorf("read business: %w", err)
 		}
 		known = &first
-		g.business.Store(known)
+		s.firstBusiness.Store(known)
 	}
 	return *known != fact.Business, nil
 }

@@ -30,19 +30,19 @@ var (
 func (w *world) second(s store.Store, with settings) *world {
 	w.t.Helper()
 	other := &world{sim: w.sim, store: s, seen: &observed{}, t: w.t}
-	other.Gateway = other.newGateway(with)
+	other.gate = other.newGateway(with)
 	return other
 }
 
 // hears gives a gateway every event that Dodo has sent, through the address of another.
 func (w *world) hears(through *world) {
 	w.t.Helper()
-	usual := through.Gateway
-	through.Gateway = w.Gateway
+	usual := through.gate
+	through.gate = w.gate
 	for _, e := range w.sim.Events() {
 		through.deliver(e.ID)
 	}
-	through.Gateway = usual
+	through.gate = usual
 }
 
 // twoSites are two gateways that share a business, and what each of them sold.
@@ -83,18 +83,18 @@ func (s *twoSites) buy(i int) {
 
 // tell sends the new events to both sites. Each site loses one in lost; 0 is none.
 func (s *twoSites) tell(lost int) {
-	usual := s.here.Gateway
+	usual := s.here.gate
 	events := s.here.sim.Events()
 	for ; s.heard < len(events); s.heard++ {
-		for k, to := range []*gateway.Gateway{usual, s.there.Gateway} {
+		for k, to := range []*gate{usual, s.there.gate} {
 			if lost == 0 || (s.heard+k*3)%lost != 0 {
-				s.here.Gateway = to
+				s.here.gate = to
 				s.here.deliver(events[s.heard].ID)
 				s.sent++
 			}
 		}
 	}
-	s.here.Gateway = usual
+	s.here.gate = usual
 }
 
 func (s *twoSites) reconcile() {
@@ -253,7 +253,7 @@ func TestLostSite(t *testing.T) {
 				continue
 			}
 			// What was left alone comes when the site is named.
-			lost.Gateway = lost.newGateway(settings{site: config.SiteID{ID: "new", Also: []string{siteID}}})
+			lost.gate = lost.newGateway(settings{site: config.SiteID{ID: "new", Also: []string{siteID}}})
 			lost.hears(w)
 			_, err = lost.Rebuild(t.Context(), unlimited, nil)
 			must(t, err)
@@ -276,7 +276,7 @@ func TestOldProofs(t *testing.T) {
 			s.wants(s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2", "metadata", old(elsewhere))), gateway.Foreign)
 			s.wants(s.send("refund.succeeded", refundOf("pay_2")), gateway.Foreign)
 			s.sees("10 none none true")
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, site: config.SiteID{ID: siteID, Unnamed: true}})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock, site: config.SiteID{ID: siteID, Unnamed: true}})
 			s.wants(s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_2", "metadata", old(elsewhere))), gateway.Applied)
 			s.sees("20 none none true")
 			s.wants(s.send("refund.succeeded", refundOf("pay_2")), gateway.Applied)
@@ -290,7 +290,7 @@ func TestOldProofs(t *testing.T) {
 func TestSiteOfAStore(t *testing.T) {
 	each(t, settings{}, func(t *testing.T, w *world) {
 		must(t, w.Open(t.Context()))
-		w.SiteID = config.SiteID{}
+		w.remake(func(o *gateway.Options) { o.SiteID = config.SiteID{} })
 		for _, site := range []config.SiteID{{ID: "other"}, {ID: "other", Also: []string{siteID}}} {
 			err := w.second(w.store, settings{site: site}).Open(t.Context())
 			if !errors.Is(err, gateway.ErrOtherSite) || !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), siteID) {
@@ -302,8 +302,7 @@ func TestSiteOfAStore(t *testing.T) {
 		var all sync.WaitGroup
 		sites := make([]string, 8)
 		for i := range sites {
-			g := w.second(fresh, settings{})
-			g.SiteID = config.SiteID{}
+			g := w.second(fresh, settings{change: func(o *gateway.Options) { o.SiteID = config.SiteID{} }})
 			all.Go(func() {
 				if err := g.Open(context.Background()); err != nil {
 					t.Error(err)
@@ -320,14 +319,17 @@ func TestSiteOfAStore(t *testing.T) {
 	})
 }
 
+// emptied is a store that a test replaces by an empty one.
+type emptied struct{ store.Store }
+
 // TestEmptiedWhileRunning: a running gateway knows its site, and gives it to a store that
 // has lost everything.
 func TestEmptiedWhileRunning(t *testing.T) {
 	server := redistest.Start(t)
-	w := newWorld(t, openRedis(t, server.Addr), settings{hold: true})
+	emptied := &emptied{openRedis(t, server.Addr)}
+	w := newWorld(t, emptied, settings{hold: true})
 	w.buy("alice", "pack10")
-	w.store = openRedis(t, redistest.Start(t).Addr)
-	w.Store = w.store
+	emptied.Store = openRedis(t, redistest.Start(t).Addr)
 	_, err := w.Rebuild(t.Context(), unlimited, nil)
 	must(t, err)
 	w.has("alice", 10, true)
@@ -350,10 +352,10 @@ func TestOtherBusiness(t *testing.T) {
 			s.wants(s.send("payment.succeeded", s.payment("pdt_pack10", "payment_id", "pay_3")), gateway.Applied) // says nothing
 			s.sees("20 none none true")
 			s.waits("msg_2", gateway.ReasonOtherBusiness)
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 			s.wants(pay("pay_4", "bus_theirs"), gateway.Parked)
 			s.stays(s.redrives(4, 0), map[string]int{gateway.ReasonOtherBusiness: 4})
-			s.Gateway = s.newGateway(settings{products: storyProducts, clock: s.Clock, businesses: []string{"bus_theirs", "bus_ours"}})
+			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock, businesses: []string{"bus_theirs", "bus_ours"}})
 			s.stays(s.redrives(4, 4), map[string]int{})
 			s.sees("40 none none true")
 			s.wants(pay("pay_5", "bus_third"), gateway.Parked)

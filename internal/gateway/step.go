@@ -20,14 +20,14 @@ type step struct {
 }
 
 // compute folds a fact into what is known of its object. Nobody is asked.
-func (g *Gateway) compute(fact dodo.Fact, found owner, object book.Object, cause string) (step, error) {
+func (e *Events) compute(fact dodo.Fact, found owner, object book.Object, cause string) (step, error) {
 	var s step
 	var err error
 	if s.prior, err = recordOf(fact.Ref, object); err != nil {
 		return step{}, err
 	}
-	s.record = s.prior.Fold(fact.Fact, g.termsFor(found.order))
-	effect, err := s.record.Effect(fact.Ref, s.prior, g.DisputePolicy)
+	s.record = s.prior.Fold(fact.Fact, e.termsFor(found.order))
+	effect, err := s.record.Effect(fact.Ref, s.prior, e.disputePolicy)
 	if errors.Is(err, ledger.ErrRange) {
 		return step{record: s.prior, nothing: true, done: parked(found.account, ReasonOutOfRange)}, nil
 	}
@@ -41,11 +41,11 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object book.Object, cause
 		s.done = parked(found.account, ReasonUnknownProduct)
 	case forNothing(s.record.Payment), ofWhoKnowsHowMuch(fact, s.record.Payment):
 		s.done = parked(found.account, ReasonUnclear)
-	case s.record.Underpaid(fact.Fact, g.DisputePolicy):
+	case s.record.Underpaid(fact.Fact, e.disputePolicy):
 		s.done = parked(found.account, ReasonUnderpaid)
 	case s.record.UnknownAddon(fact.Fact):
 		s.done = parked(found.account, ReasonUnknownAddon)
-	case s.record.GivesNothing(fact.Fact, g.DisputePolicy):
+	case s.record.GivesNothing(fact.Fact, e.disputePolicy):
 		s.done = parked(found.account, ReasonGivesNothing)
 	}
 	const usual = 256 // bytes, and more than most need
@@ -62,11 +62,11 @@ func (g *Gateway) compute(fact dodo.Fact, found owner, object book.Object, cause
 	}
 	s.commit = book.Commit{
 		Account: found.account, Object: fact.Ref, Version: object.Version, State: state,
-		Effect: effect, Policy: ledger.Policy(g.RefundPolicy), Cause: cause, Order: orderResult(found.order, fact),
+		Effect: effect, Policy: ledger.Policy(e.refundPolicy), Cause: cause, Order: orderResult(found.order, fact),
 	}
 	// A payment of a subscription is folded into that too before its event is done.
 	if found.event != nil && s.done.outcome == Applied && s.record.Payment.Subscription == "" {
-		s.commit.Settle = g.applied(*found.event, found.account)
+		s.commit.Settle = e.applied(*found.event, found.account)
 	}
 	return s, nil
 }

@@ -31,8 +31,8 @@ type SubscriptionsError struct {
 	Held    []Held         // newest period first
 	// CanChange: the first of Held can change to Product.
 	CanChange bool
-	// Awaited is an order that is paid and whose subscription Dodo has not told of yet.
-	Awaited string
+	// Unfulfilled is an order that is paid and whose subscription Dodo has not told of yet.
+	Unfulfilled string
 }
 
 func (e *SubscriptionsError) Error() string { return e.Reason.Error() }
@@ -74,15 +74,15 @@ func (h Held) stopped() bool {
 const maxHeld = 100
 
 // Subscriptions are the account's subscriptions that have not ended, as far as this
-// gateway has heard of them, the newest period first.
-func (g *Gateway) Subscriptions(ctx context.Context, account string) ([]Held, error) {
-	a, err := g.readAccount(ctx, account)
+// gateway knows, the newest period first.
+func (s *Shop) Subscriptions(ctx context.Context, account string) ([]Held, error) {
+	a, err := s.readAccount(ctx, account)
 	if err != nil {
 		return nil, err
 	}
 	var all []Held
 	for _, ref := range subscriptionsOf(a) {
-		held, ongoing, err := g.held(ctx, a, account, ref)
+		held, ongoing, err := s.held(ctx, a, account, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -109,8 +109,8 @@ func subscriptionsOf(a entitlement.Account) []entitlement.Ref {
 }
 
 // held reads one of the account's subscriptions, and whether it goes on. a is the account.
-func (g *Gateway) held(ctx context.Context, a entitlement.Account, account string, ref entitlement.Ref) (Held, bool, error) {
-	object, err := g.Store.Object(ctx, account, ref)
+func (s *Shop) held(ctx context.Context, a entitlement.Account, account string, ref entitlement.Ref) (Held, bool, error) {
+	object, err := s.store.Object(ctx, account, ref)
 	if err != nil {
 		return Held{}, false, fmt.Errorf("read object: %w", err)
 	}
@@ -118,15 +118,15 @@ func (g *Gateway) held(ctx context.Context, a entitlement.Account, account strin
 	if err != nil {
 		return Held{}, false, err
 	}
-	s := record.Subscription.State
-	product, _ := g.Catalog.ByID(s.ProductID)
-	now := g.Clock()
+	state := record.Subscription.State
+	product, _ := s.catalog.ByID(state.ProductID)
+	now := s.clock()
 	access := a.Standings[ref.String()].Renewal
 	return Held{
-		ID: ref.ID, Product: product, Quantity: s.Quantity, Status: s.Status,
-		CancelAtEnd: s.CancelAtEnd, PeriodEnd: s.PeriodEnd, OnDemand: s.OnDemand,
-		Withheld: access != nil && now.Before(s.PeriodEnd) && (!access.Access || !now.Before(access.Until)),
-	}, s.Ongoing(now), nil
+		ID: ref.ID, Product: product, Quantity: state.Quantity, Status: state.Status,
+		CancelAtEnd: state.CancelAtEnd, PeriodEnd: state.PeriodEnd, OnDemand: state.OnDemand,
+		Withheld: access != nil && now.Before(state.PeriodEnd) && (!access.Access || !now.Before(access.Until)),
+	}, state.Ongoing(now), nil
 }
 
 // Which names one of an account's subscriptions: by Dodo's id, or by the product or the
@@ -139,14 +139,14 @@ func (w Which) fits(h Held) bool {
 
 // one finds the subscription that is meant. Somebody else's is not there. Before it says that
 // there is none, Dodo is asked about what was paid a moment ago.
-func (g *Gateway) one(ctx context.Context, account string, which Which) (Held, error) {
+func (s *Shop) one(ctx context.Context, account string, which Which) (Held, error) {
 	if account == "" {
 		return Held{}, ErrAnonymous
 	}
-	fitting, err := g.fitting(ctx, account, which)
+	fitting, err := s.fitting(ctx, account, which)
 	if err == nil && len(fitting) == 0 {
-		if _, _, err = g.Settle(ctx, account); err == nil {
-			fitting, err = g.fitting(ctx, account, which)
+		if _, _, err = s.events.ConfirmAccount(ctx, account); err == nil {
+			fitting, err = s.fitting(ctx, account, which)
 		}
 	}
 	if err != nil {
@@ -161,28 +161,28 @@ func (g *Gateway) one(ctx context.Context, account string, which Which) (Held, e
 	return Held{}, &SubscriptionsError{Reason: ErrAmbiguous, Held: fitting}
 }
 
-func (g *Gateway) fitting(ctx context.Context, account string, which Which) ([]Held, error) {
-	all, err := g.Subscriptions(ctx, account)
+func (s *Shop) fitting(ctx context.Context, account string, which Which) ([]Held, error) {
+	all, err := s.Subscriptions(ctx, account)
 	return slices.DeleteFunc(all, func(h Held) bool { return !which.fits(h) }), err
 }
 
 // rereadHeld reads one of the account's subscriptions at Dodo and applies what Dodo says, so
 // that the account's next request sees it. It returns the subscription as it is then.
-func (g *Gateway) rereadHeld(ctx context.Context, account, id, cause string) (Held, dodo.Holding, error) {
+func (s *Shop) rereadHeld(ctx context.Context, account, id, cause string) (Held, dodo.Holding, error) {
 	ctx = withCall(ctx, callFor(ctx, forConfirm, account))
-	holding, err := g.Provider.Holding(ctx, id)
+	holding, err := s.provider.Holding(ctx, id)
 	if err != nil {
-		g.refusedByBudget(err)
+		s.refusedByBudget(err)
 		return Held{}, dodo.Holding{}, notFoundIsGone(err)
 	}
-	if _, err := g.apply(ctx, holding.Fact, cause, nil, nil); err != nil {
+	if _, err := s.events.apply(ctx, holding.Fact, cause, nil, nil); err != nil {
 		return Held{}, dodo.Holding{}, err
 	}
-	a, err := g.readAccount(ctx, account)
+	a, err := s.readAccount(ctx, account)
 	if err != nil {
 		return Held{}, dodo.Holding{}, err
 	}
-	held, _, err := g.held(ctx, a, account, holding.Ref)
+	held, _, err := s.held(ctx, a, account, holding.Ref)
 	return held, holding, err
 }
 

@@ -195,7 +195,7 @@ func TestTown(t *testing.T) {
 			s.reconcile()
 			s.same("after a pass", want)
 			s.store = s.newStore(t, backend)
-			s.Gateway = s.newGateway(settings{products: townProducts, addons: storyAddons, clock: s.Clock})
+			s.gate = s.newGateway(settings{products: townProducts, addons: storyAddons, clock: s.Clock})
 			s.rebuild()
 			s.same("in an empty store", want)
 			if again := s.rebuild(); again.Applied != 0 {

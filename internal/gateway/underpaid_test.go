@@ -49,14 +49,14 @@ func TestUnderpaid(t *testing.T) {
 				if done.Applied != 0 || done.Parked[gateway.ReasonUnderpaid] == 0 || len(done.Parked) != 1 {
 					t.Errorf("redriven %+v, want all of them underpaid", done)
 				}
-				s.Gateway = s.newGateway(settings{products: asking(500, 900), clock: s.Clock})
+				s.gate = s.newGateway(settings{products: asking(500, 900), clock: s.Clock})
 				done, err = s.Redrive(t.Context())
 				must(t, err)
 				if done.Applied != done.Tried || len(done.Parked) != 0 {
 					t.Errorf("after the amount was lowered: %+v", done)
 				}
 				s.sees(want)
-				s.Gateway = s.newGateway(settings{products: asking(5000, 9000), clock: s.Clock})
+				s.gate = s.newGateway(settings{products: asking(5000, 9000), clock: s.Clock})
 				_, err = s.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), nil)
 				must(t, err)
 				s.sees(want)
@@ -71,7 +71,7 @@ func TestUnderpaidIsHealed(t *testing.T) {
 		w.buy("alice", "pack10")
 		w.buy("bob", "monthly")
 		for _, most := range []int64{501, 500} {
-			w.Gateway = w.newGateway(settings{products: asking(most, 400+most)})
+			w.gate = w.newGateway(settings{products: asking(most, 400+most)})
 			for range 2 {
 				_, err := w.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), nil)
 				must(t, err)

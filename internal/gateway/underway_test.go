@@ -292,7 +292,7 @@ func (w *world) sessions() (ids []string) {
 func TestOneKeyAtTwoGateways(t *testing.T) {
 	eachUnderWay(t, settings{}, func(t *testing.T, w *world, m *moments) {
 		m.beforeDodo = func() { time.Sleep(50 * time.Millisecond) }
-		gates := []*gateway.Gateway{w.Gateway, w.newGateway(settings{})}
+		gates := []*gate{w.gate, w.newGateway(settings{})}
 		req := wish("pack10")
 		req.IdempotencyKey = "once"
 		var (

@@ -34,11 +34,29 @@ const (
 // world is a gateway on a real store, with the simulated Dodo before and behind
 // it, all over HTTP.
 type world struct {
-	*gateway.Gateway
+	*gate
 	sim   *dodosim.Simulator
 	store store.Store
 	seen  *observed
 	t     *testing.T
+}
+
+// gate is the three types of one gateway, and what they were made of. To change an option,
+// see [world.remake].
+type gate struct {
+	*gateway.Shop
+	*gateway.Events
+	*gateway.Accounts
+	gateway.Options
+}
+
+// newGate makes a gateway that is closed when the test ends.
+func newGate(t *testing.T, o gateway.Options) *gate {
+	t.Helper()
+	g := &gate{Options: o}
+	g.Shop, g.Events, g.Accounts = gateway.New(o)
+	t.Cleanup(g.Close)
+	return g
 }
 
 // settings are what a test may change about its world.
@@ -64,6 +82,7 @@ type settings struct {
 	matchEmail bool
 	logger     *slog.Logger
 	behavior   dodosim.Behavior
+	change     func(*gateway.Options) // the last word; optional
 }
 
 var products = []config.Product{
@@ -133,12 +152,12 @@ func newWorld(t *testing.T, s store.Store, with settings) *world {
 		Discounts: []dodosim.Discount{{Code: "ALLFREE", BasisPoints: 10000}},
 	})
 	w.sim.HoldWebhooks(with.hold)
-	w.Gateway = w.newGateway(with)
+	w.gate = w.newGateway(with)
 	return w
 }
 
 // newGateway is one more gateway on the same store and the same Dodo.
-func (w *world) newGateway(with settings) *gateway.Gateway {
+func (w *world) newGateway(with settings) *gate {
 	w.t.Helper()
 	var provider http.Handler = w.sim
 	if with.between != nil {
@@ -179,14 +198,24 @@ func (w *world) newGateway(with settings) *gateway.Gateway {
 	must(w.t, err)
 	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	must(w.t, err)
-	g := gateway.New(gateway.Options{
+	made := gateway.Options{
 		Catalog: catalog, Site: site, SiteID: with.site, Businesses: with.businesses, SignupCredits: with.signupCredits, DisputePolicy: with.disputes, KeepEvents: with.events, Store: w.store,
 		Provider: client, Budget: budget, Verifier: verifier, Prover: prover, Observer: w.seen,
 		Logger: with.logger, Clock: with.clock, MaxStale: with.maxStale, MatchEmail: with.matchEmail,
 		Grace: with.grace, Glance: cmp.Or(with.glance, 30*time.Second),
-	})
-	w.t.Cleanup(g.Close)
-	return g
+	}
+	if with.change != nil {
+		with.change(&made)
+	}
+	return newGate(w.t, made)
+}
+
+// remake makes the world's gateway anew, with options changed.
+func (w *world) remake(change func(*gateway.Options)) {
+	w.t.Helper()
+	o := w.Options
+	change(&o)
+	w.gate = newGate(w.t, o)
 }
 
 // receive is where the simulator's webhooks arrive.

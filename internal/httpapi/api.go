@@ -30,14 +30,16 @@ const DefaultBasePath = "/payments"
 
 // Options are the parts of an [API].
 type Options struct {
-	// Gateway runs the use cases. Required.
-	Gateway *gateway.Gateway
+	// Shop, Events and Accounts run the use cases; [gateway.New] makes them. Required.
+	Shop     *gateway.Shop
+	Events   *gateway.Events
+	Accounts *gateway.Accounts
 	// BasePath is where the routes are, such as "/payments" or "/api/billing":
 	// plain segments of letters, digits, "-", "_", "~" and inner dots. Upper and
 	// lower case are the same. Default: [DefaultBasePath].
 	BasePath string
-	// Site is where customers reach this API, if not where the gateway says. Default:
-	// the gateway's.
+	// Site is where customers reach this API, if not where the shop says. Default:
+	// the shop's.
 	Site *config.Site
 	// TrustedOrigins are origins of other sites whose pages may send requests that
 	// change something, and read the answers, as browsers write them. Default: none.
@@ -68,14 +70,16 @@ type Options struct {
 // API serves the routes under the base path. It may be used by many goroutines
 // at once.
 type API struct {
-	gateway *gateway.Gateway
-	base    basePath
-	site    *config.Site
-	reading func(*http.Request) Reading
-	routes  map[string]route // by the path below base
-	compat  compat
-	origins *http.CrossOriginProtection
-	trusted []string // whose pages may read answers
+	shop     *gateway.Shop
+	events   *gateway.Events
+	accounts *gateway.Accounts
+	base     basePath
+	site     *config.Site
+	reading  func(*http.Request) Reading
+	routes   map[string]route // by the path below base
+	compat   compat
+	origins  *http.CrossOriginProtection
+	trusted  []string // whose pages may read answers
 	// noBearer: a bearer token exempts no request from origins.
 	noBearer bool
 	// refusals are the answers of [API.Refuse] that were made before.
@@ -91,8 +95,8 @@ type API struct {
 
 // New makes an API, or says which option cannot be used.
 func New(o Options) (*API, error) {
-	if o.Gateway == nil {
-		return nil, errors.New("no gateway")
+	if o.Shop == nil || o.Events == nil || o.Accounts == nil {
+		return nil, errors.New("no shop, no events or no accounts")
 	}
 	if o.BasePath == "" {
 		o.BasePath = DefaultBasePath
@@ -102,7 +106,7 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	if o.Site == nil {
-		o.Site = &o.Gateway.Site
+		o.Site = o.Shop.Site()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -117,7 +121,8 @@ func New(o Options) (*API, error) {
 		o.ClientIP = func(*http.Request) string { return "" }
 	}
 	a := &API{
-		gateway: o.Gateway, base: base, site: o.Site, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
+		shop: o.Shop, events: o.Events, accounts: o.Accounts,
+		base: base, site: o.Site, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
 		refusals: newRefusals(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 		signInURL: o.SignInURL, noBearer: o.NoBearer,
 		metadata: o.Metadata,

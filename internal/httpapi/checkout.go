@@ -46,7 +46,7 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 		takes: takes,
 		run: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
 			req.Metadata = noted.given()
-			order, err := a.gateway.Checkout(ctx, who, *req)
+			order, err := a.shop.Checkout(ctx, who, *req)
 			if err != nil {
 				return nil, err
 			}

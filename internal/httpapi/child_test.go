@@ -89,7 +89,7 @@ func serve(config string) error {
 		provider = mortalProvider{client, mortal}
 	}
 	g, err1 := newGateway(set, mortal, provider, clock)
-	api, err2 := httpapi.New(httpapi.Options{Gateway: g})
+	api, err2 := g.api(httpapi.Options{})
 	l, err3 := net.Listen("tcp", "127.0.0.1:0")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err

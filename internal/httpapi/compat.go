@@ -104,7 +104,7 @@ func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compa
 	if wish.visitor != "" {
 		req.Metadata = map[string]string{visitorField: wish.visitor}
 	}
-	order, err := a.gateway.Checkout(r.Context(), who, *req)
+	order, err := a.shop.Checkout(r.Context(), who, *req)
 	if err != nil {
 		return err
 	}

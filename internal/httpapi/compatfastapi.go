@@ -39,11 +39,11 @@ type fastAPIStatusAnswer struct {
 func (a *API) fastAPIStatus(w http.ResponseWriter, r *http.Request) error {
 	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (fastAPIStatusAnswer, error) {
 		// Orders first: one that is paid in between is then in both, not in neither.
-		waiting, err := a.gateway.Pending(ctx, who.Account)
+		waiting, err := a.shop.Pending(ctx, who.Account)
 		if err != nil {
 			return fastAPIStatusAnswer{}, err
 		}
-		now, err := a.gateway.Entitlement(ctx, who.Account)
+		now, err := a.accounts.Entitlement(ctx, who.Account)
 		if err != nil {
 			return fastAPIStatusAnswer{}, err
 		}
@@ -96,7 +96,7 @@ func (a *API) fastAPISuccess(w http.ResponseWriter, r *http.Request) error {
 		Message string `json:"message"`
 	}
 	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (answer, error) {
-		now, _, err := a.gateway.Settle(ctx, who.Account)
+		now, _, err := a.events.ConfirmAccount(ctx, who.Account)
 		switch {
 		case err != nil:
 			return answer{}, err
@@ -139,7 +139,7 @@ func sayFastAPI(w http.ResponseWriter, _ *http.Request, p Problem) {
 // priceTag is a product's price as the integration writes it, such as "$19"; "" while
 // Dodo's price is not known.
 func (a *API) priceTag(ctx context.Context, product string) string {
-	for _, o := range a.gateway.Offers(ctx) {
+	for _, o := range a.shop.Offers(ctx) {
 		if o.Name == product && o.Priced {
 			return priceTag(o.Price, o.Currency)
 		}

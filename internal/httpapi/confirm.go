@@ -38,7 +38,7 @@ func (a *API) confirm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) confirmed(ctx context.Context, who gateway.Identity, id string) (orderAnswer, error) {
-	order, err := a.gateway.Confirm(ctx, who.Account, id)
+	order, err := a.events.Confirm(ctx, who.Account, id)
 	if err != nil {
 		return orderAnswer{}, err
 	}

@@ -1,10 +1,5 @@
 package httpapi
 
-import "github.com/dodogate/dodogate/internal/gateway"
-
-// Gateway is what the API serves.
-func (a *API) Gateway() *gateway.Gateway { return a.gateway }
-
 // ReadJSON reads an object with the fields text and number, for the fuzz target.
 func ReadJSON(body []byte) (text string, number int64, err error) {
 	err = fields{"text": &text, "number": &number}.readJSON(body)

@@ -26,7 +26,7 @@ func (a *API) HandOver(w http.ResponseWriter, r *http.Request, no Refusal) (Hand
 	}
 	p := no.problem()
 	p.writeHeader(w)
-	return Handover{Problem: p, Offers: offersJSON(a.offers(r.Context(), no, a.gateway.OffersNow(r.Context())))}, true
+	return Handover{Problem: p, Offers: offersJSON(a.offers(r.Context(), no, a.shop.OffersNow(r.Context())))}, true
 }
 
 // HandOverError is [API.HandOver] for a request that could not be judged; without it

@@ -57,7 +57,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return historyAnswer{}, err
 		}
-		h, err := a.gateway.History(ctx, who.Account, page.before, page.limit)
+		h, err := a.accounts.History(ctx, who.Account, page.before, page.limit)
 		if err != nil {
 			return historyAnswer{}, err
 		}

@@ -125,12 +125,12 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 // lookUp confirms an order for whoever has its address. own says that it is the visitor's.
 func (a *API) lookUp(ctx context.Context, id string) (order book.Order, own bool, err error) {
 	if who, doubt := signedIn(ctx); doubt == nil {
-		order, err = a.gateway.Confirm(ctx, who.Account, id)
+		order, err = a.events.Confirm(ctx, who.Account, id)
 		if !errors.Is(err, store.ErrNotFound) {
 			return order, true, err
 		}
 	}
-	order, err = a.gateway.ConfirmAddressed(ctx, id)
+	order, err = a.events.ConfirmAddressed(ctx, id)
 	return order, false, err
 }
 
@@ -190,7 +190,7 @@ func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool
 	// The landing place is only for those who paid: an app may take a visit there for
 	// success. Everybody else is led to the front page.
 	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: a.site.Home(order.ReturnTo)}
-	product, _ := a.gateway.Catalog.Named(order.Product)
+	product, _ := a.shop.Catalog().Named(order.Product)
 	p.Product = cmp.Or(product.Title, order.Product)
 	for _, t := range order.Terms {
 		p.Credits += t.AtOnce(order.Quantity)
@@ -199,7 +199,7 @@ func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool
 	}
 	if !own {
 		p.SignIn = v.signIn
-	} else if a.gateway.Clock().Before(order.ExpiresAt) {
+	} else if a.events.Now().Before(order.ExpiresAt) {
 		p.Checkout = order.CheckoutURL
 	}
 	switch order.State {
@@ -209,7 +209,7 @@ func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool
 		if !own {
 			break
 		}
-		if now, err := a.gateway.Entitlement(ctx, order.Account); err == nil {
+		if now, err := a.accounts.Entitlement(ctx, order.Account); err == nil {
 			p.Balance = &now.Credits
 		}
 	case book.OrderFailed:

@@ -38,7 +38,7 @@ func (a *API) portal(w http.ResponseWriter, r *http.Request) error {
 	return serveChange(a, w, r, change[portalAnswer]{
 		takes: fields{"return_to": &req.ReturnTo},
 		run: func(ctx context.Context, who gateway.Identity) (portalAnswer, error) {
-			link, err := a.gateway.Portal(ctx, who, req)
+			link, err := a.shop.Portal(ctx, who, req)
 			return portalAnswer{link}, err
 		},
 		status: http.StatusOK,
@@ -98,7 +98,7 @@ func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 			if landing, err = a.landingAt(r, returnTo); err != nil {
 				return answer, err
 			}
-			held, err := a.gateway.Cancel(ctx, who, which, undo)
+			held, err := a.shop.Cancel(ctx, who, which, undo)
 			return subscriptionOf(held), err
 		},
 		status: http.StatusOK,

@@ -24,13 +24,18 @@ func (p *portals) PortalLink(ctx context.Context, customer, returnURL string) (s
 // TestManagingAtPart: customers of a part of the site that has an address of its own get
 // back to it from the portal, after a cancellation and after a change, as from a checkout.
 func TestManagingAtPart(t *testing.T) {
-	s := newSite(t, sellsPlans)
+	noted := new(portals)
+	s := newSite(t, func(set *setting) {
+		sellsPlans(set)
+		set.between = func(dodo gateway.Provider) gateway.Provider {
+			noted.Provider = dodo
+			return noted
+		}
+	})
 	s.buys(alice, "basic")
-	noted := &portals{Provider: s.gate.Provider}
-	s.gate.Provider = noted
-	part, err := s.gate.Site.Under("https://club.example/members")
+	part, err := s.gate.Site().Under("https://club.example/members")
 	must(t, err)
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, Site: &part})
+	s.api, err = s.gate.api(httpapi.Options{Site: &part})
 	must(t, err)
 	const home = "https://club.example/members/"
 

@@ -515,7 +515,7 @@ func TestOffersWhilePaused(t *testing.T) {
 // refusal is what a gate of the site refuses an account with.
 func (s *site) refusal(account string, needs entitlement.Requirement) httpapi.Refusal {
 	s.t.Helper()
-	now, _, err := s.gate.Settle(s.t.Context(), account)
+	now, _, err := s.gate.ConfirmAccount(s.t.Context(), account)
 	must(s.t, err)
 	return httpapi.Refusal{Account: account, Needs: needs, Has: now.Snapshot}
 }
@@ -590,7 +590,7 @@ func TestOwed(t *testing.T) {
 		t.Errorf("status: %v", m)
 	}
 	refuse := func() map[string]any {
-		now, _, err := s.gate.Settle(t.Context(), alice)
+		now, _, err := s.gate.ConfirmAccount(t.Context(), alice)
 		must(t, err)
 		a, _ := s.get("/app").refused(httpapi.Refusal{Account: alice, Needs: entitlement.Requirement{Credits: 250}, Has: now.Snapshot})
 		return a.problem(http.StatusPaymentRequired, "insufficient_credits")

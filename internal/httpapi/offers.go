@@ -68,7 +68,7 @@ func (a *API) heldBy(ctx context.Context, no Refusal) []gateway.Held {
 	if !no.Has.Subscribed {
 		return nil
 	}
-	held, err := a.gateway.Subscriptions(ctx, no.Account)
+	held, err := a.shop.Subscriptions(ctx, no.Account)
 	if err != nil {
 		a.logger.Warn("subscriptions could not be read for a refusal", "error", err)
 	}

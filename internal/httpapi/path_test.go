@@ -118,7 +118,7 @@ func TestPathsOfRewritten(t *testing.T) {
 		{"/x", "/index.php", false, 404},
 	} {
 		original := request(t, tt.original).URL
-		api, err := httpapi.New(httpapi.Options{Gateway: s.api.Gateway(), Reading: func(r *http.Request) httpapi.Reading {
+		api, err := s.gate.api(httpapi.Options{Reading: func(r *http.Request) httpapi.Reading {
 			return httpapi.NewReading(r, original, func(*http.Request) *httpapi.Spellings { return new(httpapi.Spellings) })
 		}})
 		if err != nil {
@@ -190,7 +190,7 @@ func TestBasePath(t *testing.T) {
 		"/p%61y": false, "/pay?x": false, "/pay#x": false, "/pay x": false, "/päy": false, "/{path}": false, "/pay*": false, "/pay;x": false, "/pay\\x": false,
 		"/" + strings.Repeat("x", 256): false,
 	} {
-		_, err := httpapi.New(httpapi.Options{Gateway: gw, BasePath: base})
+		_, err := gw.api(httpapi.Options{BasePath: base})
 		if (err == nil) != good {
 			t.Errorf("base path %q: %v", base, err)
 		}
@@ -289,7 +289,9 @@ var routes = map[string]bool{
 
 func bareAPI(t testing.TB) *httpapi.API {
 	t.Helper()
-	api, err := httpapi.New(httpapi.Options{Gateway: gateway.New(gateway.Options{})})
+	g := new(gate)
+	g.Shop, g.Events, g.Accounts = gateway.New(gateway.Options{})
+	api, err := g.api(httpapi.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,9 +70,9 @@ func (a *API) changePlan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	use := a.gateway.PreviewChange
+	use := a.shop.PreviewChange
 	if confirm {
-		use = a.gateway.ChangePlan
+		use = a.shop.ChangePlan
 	}
 	made, err := use(r.Context(), who, req)
 	switch {
@@ -90,7 +90,7 @@ func (a *API) changePlan(w http.ResponseWriter, r *http.Request) error {
 
 // nameSource reads from, which is a product's name or a plan's.
 func (a *API) nameSource(which *gateway.Which, from string) {
-	if _, known := a.gateway.Catalog.Named(from); known {
+	if _, known := a.shop.Catalog().Named(from); known {
 		which.Product = from
 		return
 	}
@@ -176,7 +176,7 @@ func (a *API) changePage(c *gateway.Change, landing string) changePage {
 
 // titleOf is what customers call a product.
 func (a *API) titleOf(id, name string) string {
-	for _, o := range a.gateway.KnownOffers() {
+	for _, o := range a.shop.KnownOffers() {
 		if o.ID == id {
 			return o.Title
 		}
@@ -185,7 +185,7 @@ func (a *API) titleOf(id, name string) string {
 }
 
 func (a *API) intervalOf(id string) dodo.Period {
-	for _, o := range a.gateway.KnownOffers() {
+	for _, o := range a.shop.KnownOffers() {
 		if o.ID == id {
 			return o.Every
 		}

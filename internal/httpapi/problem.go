@@ -121,7 +121,7 @@ var problems = []struct {
 	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
 	{store.ErrUnavailable, 503, "store_unavailable", "Accounts cannot be reached right now. Try again shortly."},
 
-	{gateway.ErrUntold, 503, "payment_unconfirmed", "The payment provider has not confirmed yet what you paid for. Try again shortly."},
+	{gateway.ErrUnconfirmed, 503, "payment_unconfirmed", "The payment provider has not confirmed yet what you paid for. Try again shortly."},
 	{dodo.ErrSignature, 401, "webhook_signature_invalid", "The webhook signature does not verify."},
 	{dodo.ErrStale, 401, "webhook_timestamp_stale", "The webhook timestamp is too far from this server's clock."},
 	{dodo.ErrMalformed, 400, "webhook_malformed", "The webhook is malformed."},

@@ -25,7 +25,7 @@ func TestWriteError(t *testing.T) {
 		{gateway.ErrAnonymous, 401, "unauthenticated", ""},
 		{gateway.ErrAccount, 500, "account_invalid", ""},
 		{gateway.ErrKeyRunning, 409, "idempotency_key_in_use", "1"},
-		{gateway.ErrUntold, 503, "payment_unconfirmed", "10"},
+		{gateway.ErrUnconfirmed, 503, "payment_unconfirmed", "10"},
 		{fmt.Errorf("read account: %w", store.ErrUnavailable), 503, "store_unavailable", "5"},
 		{context.DeadlineExceeded, 503, "timeout", "5"},
 		{fmt.Errorf("%w: %w", store.ErrUnavailable, context.Canceled), 503, "store_unavailable", "5"},

@@ -35,7 +35,7 @@ type productAnswer struct {
 // for the minute in which prices hardly change.
 func (a *API) products(w http.ResponseWriter, r *http.Request) error {
 	answer := productsAnswer{Products: []productAnswer{}}
-	for _, o := range a.gateway.Offers(r.Context()) {
+	for _, o := range a.shop.Offers(r.Context()) {
 		answer.Products = append(answer.Products, productOf(o))
 	}
 	w.Header().Set("Cache-Control", "public, max-age=60")

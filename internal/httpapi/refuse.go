@@ -16,7 +16,7 @@ import (
 )
 
 // Refusal is the answer to a request for something that the account may not have.
-// Whoever refuses has asked [gateway.Gateway.Settle] before, and passes on what
+// Whoever refuses has asked [gateway.Events.ConfirmAccount] before, and passes on what
 // that returned.
 type Refusal struct {
 	// Account that asks; empty for an anonymous visitor, who is asked to sign in.
@@ -57,7 +57,7 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, no Refusal) (code s
 		p.writeRPC(w, contentType)
 		return p.Code
 	}
-	catalog := a.gateway.OffersNow(r.Context())
+	catalog := a.shop.OffersNow(r.Context())
 	varyByAccept(w.Header())
 	if wants(r) != wantsHTML {
 		answer := a.refusalJSON(r.Context(), no, catalog)

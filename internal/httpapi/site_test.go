@@ -41,7 +41,7 @@ const (
 type site struct {
 	t     *testing.T
 	api   *httpapi.API
-	gate  *gateway.Gateway
+	gate  *gate
 	store closer
 	sim   *dodosim.Simulator
 	sells string // the address of the simulator's API
@@ -50,6 +50,19 @@ type site struct {
 	log   *lockedBuffer
 
 	webhook string // where the simulator sends webhooks
+}
+
+// gate is the three types of one gateway.
+type gate struct {
+	*gateway.Shop
+	*gateway.Events
+	*gateway.Accounts
+}
+
+// api makes an API over the gateway.
+func (g *gate) api(o httpapi.Options) (*httpapi.API, error) {
+	o.Shop, o.Events, o.Accounts = g.Shop, g.Events, g.Accounts
+	return httpapi.New(o)
 }
 
 // closer is either of the two stores.
@@ -75,6 +88,7 @@ type setting struct {
 	compat     *config.Compat
 	webhook    string                                  // where the simulator sends webhooks
 	store      func(t *testing.T, clock *clock) closer // in a file of its own when nil
+	between    func(gateway.Provider) gateway.Provider // the gateway and Dodo; optional
 }
 
 func newSite(t *testing.T, change func(*setting)) *site {
@@ -116,7 +130,7 @@ func (s *site) over(set setting, opened closer) *site {
 	s.gate = s.gateway(set)
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	s.api, err = httpapi.New(httpapi.Options{Gateway: s.gate, BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP, SignInURL: set.signIn, Metadata: set.metadata, Compat: set.compat})
+	s.api, err = s.gate.api(httpapi.Options{BasePath: set.basePath, Logger: logger, Bodies: set.bodies, ClientIP: set.clientIP, SignInURL: set.signIn, Metadata: set.metadata, Compat: set.compat})
 	must(s.t, err)
 	return s
 }
@@ -166,24 +180,30 @@ func (s *site) simulate(sold []dodosim.Product) {
 }
 
 // gateway is the real one, over the store and the simulator.
-func (s *site) gateway(set setting) *gateway.Gateway {
+func (s *site) gateway(set setting) *gate {
 	s.t.Helper()
-	g, err := newGateway(set, s.store, s.dodo, s.clock.Now)
+	var provider gateway.Provider = s.dodo
+	if set.between != nil {
+		provider = set.between(provider)
+	}
+	g, err := newGateway(set, s.store, provider, s.clock.Now)
 	must(s.t, err)
 	s.t.Cleanup(g.Close)
 	return g
 }
 
-func newGateway(set setting, opened store.Store, provider gateway.Provider, clock func() time.Time) (*gateway.Gateway, error) {
+func newGateway(set setting, opened store.Store, provider gateway.Provider, clock func() time.Time) (*gate, error) {
 	verifier, err1 := dodo.NewVerifier([]string{secret}, clock)
 	prover, err2 := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
 	catalog, err3 := config.NewCatalog(set.products)
 	where, err4 := config.NewSite(set.publicURL, set.returnTo)
-	return gateway.New(gateway.Options{
+	g := new(gate)
+	g.Shop, g.Events, g.Accounts = gateway.New(gateway.Options{
 		SiteID: config.SiteID{ID: "site_test"}, Businesses: set.businesses,
 		Catalog: catalog, Site: where, SignupCredits: set.signup, Store: opened, Provider: provider,
 		Verifier: verifier, Prover: prover, Observer: deaf{}, Logger: slog.New(slog.DiscardHandler), Clock: clock,
-	}), errors.Join(err1, err2, err3, err4)
+	})
+	return g, errors.Join(err1, err2, err3, err4)
 }
 
 func must(t *testing.T, err error) {

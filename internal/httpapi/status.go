@@ -81,7 +81,7 @@ func (a *API) awaitStatus(ctx context.Context, who gateway.Identity, known []str
 	if wait <= 0 {
 		return a.taggedStatus(ctx, who)
 	}
-	waiting, err := a.gateway.Await(who.Account) // before reading, so that nothing is missed in between
+	waiting, err := a.accounts.Await(who.Account) // before reading, so that nothing is missed in between
 	if err != nil {
 		return nil, "", err
 	}
@@ -143,11 +143,11 @@ func readWait(query url.Values) (time.Duration, error) {
 
 func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer, error) {
 	// Orders first: one that is paid in between is then in both, not in neither.
-	orders, err := a.gateway.Pending(ctx, who.Account)
+	orders, err := a.shop.Pending(ctx, who.Account)
 	if err != nil {
 		return statusAnswer{}, err
 	}
-	now, err := a.gateway.View(ctx, who.Account)
+	now, err := a.accounts.View(ctx, who.Account)
 	if err == nil && now.Untold() {
 		orders, now, err = a.awaited(ctx, who.Account, orders)
 	}
@@ -161,7 +161,7 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 		Features: append([]string{}, now.Features...), // never null
 		Pending:  make([]pendingOrder, 0, len(orders)),
 	}
-	if a.gateway.Catalog.HasSeats() {
+	if a.shop.Catalog().HasSeats() {
 		answer.Seats = &now.Seats
 	}
 	for _, o := range orders {
@@ -176,13 +176,13 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 // awaited adds the orders that are paid, and what they bought is not there yet. Again the
 // orders come first.
 func (a *API) awaited(ctx context.Context, account string, orders []book.Order) ([]book.Order, *gateway.View, error) {
-	paid, err := a.gateway.Awaited(ctx, account)
+	paid, err := a.shop.Unfulfilled(ctx, account)
 	if err != nil {
 		return nil, nil, err
 	}
 	orders = slices.SortedStableFunc(slices.Values(append(paid, orders...)), func(a, b book.Order) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	orders = slices.CompactFunc(orders, func(a, b book.Order) bool { return a.ID == b.ID })
-	now, err := a.gateway.View(ctx, account)
+	now, err := a.accounts.View(ctx, account)
 	return orders, now, err
 }
 

@@ -22,8 +22,8 @@ func (a *API) membersOf(e *gateway.SubscriptionsError) map[string]any {
 	if e.CanChange {
 		members["change"] = a.actionAt(changeRoute, changeBody{Product: e.Product.Name, Subscription: e.Held[0].ID})
 	}
-	if e.Awaited != "" {
-		members["pending"] = []string{e.Awaited}
+	if e.Unfulfilled != "" {
+		members["pending"] = []string{e.Unfulfilled}
 	}
 	return members
 }
@@ -47,8 +47,8 @@ type subscribedPage struct {
 // writeSubscribed answers a browser that would buy a subscription twice.
 func (a *API) writeSubscribed(w http.ResponseWriter, p Problem, e *gateway.SubscriptionsError) {
 	page := subscribedPage{Title: "You have this already", Detail: p.Detail, Code: p.Code, Home: p.Home}
-	if e.Awaited != "" {
-		page.Waiting = a.base.link("/return", url.Values{orderParam: {e.Awaited}})
+	if e.Unfulfilled != "" {
+		page.Waiting = a.base.link("/return", url.Values{orderParam: {e.Unfulfilled}})
 	}
 	if e.CanChange {
 		page.Title = "You have a subscription already"

@@ -95,7 +95,7 @@ func newRefusalLimits() map[string]*rate.Limiter {
 
 func (a *API) logRefusal(p Problem, err error) {
 	limit, known := a.webhookRefusals[p.Code]
-	if !known || !limit.AllowN(a.gateway.Clock(), 1) {
+	if !known || !limit.AllowN(a.events.Now(), 1) {
 		return
 	}
 	about := []any{"code", p.Code, "hint", webhookHints[p.Code]}
@@ -110,11 +110,11 @@ func (a *API) logRefusal(p Problem, err error) {
 func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {
 	body, release, err := a.openEvent(w, r)
 	if err != nil {
-		a.gateway.Observer.EventRefused(err)
+		a.events.Refused(err)
 		return err
 	}
 	defer release()
-	_, err = a.gateway.HandleEvent(r.Context(), r.Header, body)
+	_, err = a.events.HandleEvent(r.Context(), r.Header, body)
 	return err
 }
 
@@ -122,7 +122,7 @@ func (a *API) openEvent(w http.ResponseWriter, r *http.Request) (body []byte, re
 	if r.ContentLength > maxEvent {
 		return nil, nil, ErrBodyTooLarge
 	}
-	if err := a.gateway.Verifier.VerifyHeaders(r.Header); err != nil {
+	if err := a.events.VerifyHeaders(r.Header); err != nil {
 		return nil, nil, err
 	}
 	return a.readBody(w, r, maxEvent)

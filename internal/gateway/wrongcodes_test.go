@@ -212,7 +212,7 @@ func TestConfirmingHasALimit(t *testing.T) {
 			t.Fatalf("%+v, %v", o, err)
 		}
 		if i%100 == 0 {
-			_, _, err := w.Settle(at(t, "192.0.2.1"), "alice")
+			_, _, err := w.ConfirmAccount(at(t, "192.0.2.1"), "alice")
 			must(t, err)
 		}
 	}
@@ -255,7 +255,7 @@ func TestGatewayWithinBudget(t *testing.T) {
 						}
 					}
 				case 5:
-					_, _, err := w.Settle(ctx, account)
+					_, _, err := w.ConfirmAccount(ctx, account)
 					must(t, err)
 				default:
 					if own := orders[account]; len(own) > 0 {

@@ -77,7 +77,7 @@ func TestInspectIsBounded(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{hold: true})
 	w.deliver(w.unlisted())
 	w.store = &endless{w.store}
-	w.Gateway = w.newGateway(settings{})
+	w.gate = w.newGateway(settings{})
 	v, err := w.Inspect(t.Context(), "alice")
 	must(t, err)
 	if !v.ParkedMore || len(v.Parked) < 2 {

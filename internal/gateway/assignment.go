@@ -31,59 +31,59 @@ type Assigned struct {
 }
 
 // Assign gives what at Dodo belongs to nobody to an account, and applies what is known of
-// it. what is an event's id, of which the object is meant that it waits for, or a
+// it. what is an event's id, which stands for the object that the event waits for, or a
 // payment, subscription or customer, such as sub_1 or subscription:sub_1. What is bound
 // to an account stays bound: [ErrAssign], and also [store.ErrNotFound] for an event
 // that is not in the journal. Repeating it changes nothing.
-func (g *Gateway) Assign(ctx context.Context, what, account string) (Assigned, error) {
+func (e *Events) Assign(ctx context.Context, what, account string) (Assigned, error) {
 	switch {
 	case account == "":
 		return Assigned{}, fmt.Errorf("%w: the account is empty", ErrAssign)
 	case len(account) > MaxAccount:
 		return Assigned{}, ErrAccount
 	}
-	ref, err := g.assignable(ctx, what)
+	ref, err := e.assignable(ctx, what)
 	if err != nil {
 		return Assigned{}, err
 	}
-	owner, err := g.Store.Claim(ctx, ref, account)
+	owner, err := e.store.Claim(ctx, ref, account)
 	switch {
 	case err != nil:
 		return Assigned{}, fmt.Errorf("bind %s: %w", ref, err)
 	case owner != account:
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}
-	g.Logger.Info("an operator assigned an object", "object", ref.String(), "account", account)
+	e.logger.Info("an operator assigned an object", "object", ref.String(), "account", account)
 	done := Assigned{Object: ref.String(), Account: account}
 	if ref.Kind == entitlement.KindCustomer {
-		_, err := g.RedriveAll(ctx)
+		_, err := e.RedriveAll(ctx)
 		return done, err
 	}
-	if err := g.unpark(ctx, ref, ReasonUnknownAccount); err != nil {
+	if err := e.unpark(ctx, ref, ReasonUnknownAccount); err != nil {
 		return done, err
 	}
-	object, err := g.Store.Object(ctx, account, ref)
+	object, err := e.store.Object(ctx, account, ref)
 	if err != nil {
 		return done, fmt.Errorf("read object: %w", err)
 	}
 	if known, err := recordOf(ref, object); err != nil || (entitlement.Fact{Payment: known.Payment, Subscription: known.Subscription}).Describes() {
 		return done, err
 	}
-	fact, err := g.readAt(ctx, ref)
+	fact, err := e.readAt(ctx, ref)
 	if err != nil {
 		done.Unread = err.Error()
 		return done, nil //nolint:nilerr // the object is assigned; Unread says the rest
 	}
-	_, err = g.apply(ctx, fact, assignCause, nil, nil)
+	_, err = e.apply(ctx, fact, assignCause, nil, nil)
 	return done, err
 }
 
 // assignable is the object that is meant by what an operator typed.
-func (g *Gateway) assignable(ctx context.Context, what string) (entitlement.Ref, error) {
+func (e *Events) assignable(ctx context.Context, what string) (entitlement.Ref, error) {
 	if ref, ok := objectNamed(what); ok {
 		return ref, nil
 	}
-	event, err := g.Event(ctx, what)
+	event, err := e.Event(ctx, what)
 	if err != nil {
 		return entitlement.Ref{}, err
 	}
@@ -108,10 +108,10 @@ func objectNamed(text string) (entitlement.Ref, bool) {
 }
 
 // Dismiss notes of a parked event that nothing is to be done about it. Another delivery
-// of it changes nothing; [Gateway.RedriveEvent] takes it up again. It returns the event
+// of it changes nothing; [Events.RedriveEvent] takes it up again. It returns the event
 // as it is then; [ErrNotParked], or [store.ErrNotFound].
-func (g *Gateway) Dismiss(ctx context.Context, id string) (book.Event, error) {
-	record, err := g.Event(ctx, id)
+func (e *Events) Dismiss(ctx context.Context, id string) (book.Event, error) {
+	record, err := e.Event(ctx, id)
 	switch {
 	case err != nil:
 		return book.Event{}, err
@@ -122,11 +122,11 @@ func (g *Gateway) Dismiss(ctx context.Context, id string) (book.Event, error) {
 	}
 	waited := record.Reason
 	record.State, record.Reason = book.EventIgnored, ReasonDismissed
-	if err := g.note(ctx, record); err != nil {
+	if err := e.note(ctx, record); err != nil {
 		return book.Event{}, fmt.Errorf("dismiss: %w", err)
 	}
-	g.Logger.Info("an operator dismissed an event", "webhook_id", id, "type", record.Type, "object", record.Object, "was", waited)
-	return g.Event(ctx, id)
+	e.logger.Info("an operator dismissed an event", "webhook_id", id, "type", record.Type, "object", record.Object, "was", waited)
+	return e.Event(ctx, id)
 }
 
 func dismissed(e book.Event) bool {

@@ -18,73 +18,73 @@ import (
 
 const (
 	maxEmail = 320 // bytes, RFC 3696
-	// mostVouched bounds what is remembered of addresses that are noted already.
-	mostVouched = 100_000
+	// mostClaimedEmails bounds what is remembered of addresses that are noted already.
+	mostClaimedEmails = 100_000
 )
 
-// vouched remembers which accounts came with which address.
-type vouched struct {
+// claimedEmails remembers which accounts came with which address.
+type claimedEmails struct {
 	mu     sync.RWMutex
 	emails map[string]string // by account
 	search sync.Mutex        // one search of parked events at a time
 }
 
-func (v *vouched) knows(account, email string) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	known, ok := v.emails[account]
+func (c *claimedEmails) has(account, email string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	known, ok := c.emails[account]
 	return ok && known == email
 }
 
-func (v *vouched) note(account, email string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.emails == nil || len(v.emails) >= mostVouched {
-		v.emails = make(map[string]string)
+func (c *claimedEmails) add(account, email string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.emails == nil || len(c.emails) >= mostClaimedEmails {
+		c.emails = make(map[string]string)
 	}
-	v.emails[account] = email
+	c.emails[account] = email
 }
 
-// Vouch notes that the login vouches for the account's e-mail address, and applies what
+// ClaimEmail notes that the login vouches for the account's e-mail address, and applies what
 // waited for it. It does nothing unless [Options.MatchEmail] is set, and asks the store
 // only for the first request of an account with an address.
-func (g *Gateway) Vouch(ctx context.Context, account, email string) error {
-	if !g.MatchEmail || account == "" || len(account) > MaxAccount || email == "" || len(email) > maxEmail || g.vouched.knows(account, email) {
+func (e *Events) ClaimEmail(ctx context.Context, account, email string) error {
+	if !e.matchEmail || account == "" || len(account) > MaxAccount || email == "" || len(email) > maxEmail || e.emails.has(account, email) {
 		return nil
 	}
-	ref, err := g.emailRef(ctx, email)
+	ref, err := e.emailRef(ctx, email)
 	if err != nil {
 		return err
 	}
-	owner, err := g.Store.Owner(ctx, ref)
+	owner, err := e.store.Owner(ctx, ref)
 	fresh := err == nil && owner == ""
 	if fresh {
-		owner, err = g.Store.Claim(ctx, ref, account)
+		owner, err = e.store.Claim(ctx, ref, account)
 	}
 	if err != nil {
 		return fmt.Errorf("note e-mail address: %w", err)
 	}
 	if owner != account {
-		g.Logger.Warn("the login vouches for the e-mail address of another account; purchases with it go to the account that came first",
+		e.logger.Warn("the login vouches for the e-mail address of another account; purchases with it go to the account that came first",
 			"account", account, "first", owner)
-	} else if searched, err := g.adopt(ctx, email); err != nil || !searched {
+	} else if searched, err := e.adopt(ctx, email); err != nil || !searched {
 		return err // the next request tries again
 	}
-	g.vouched.note(account, email)
+	e.emails.add(account, email)
 	return nil
 }
 
 // adopt applies parked purchases with the address. One that is not found, because much
 // is parked, is left to the next redrive. While another search is under way it does nothing
 // and returns false.
-func (g *Gateway) adopt(ctx context.Context, email string) (searched bool, err error) {
-	if !g.vouched.search.TryLock() {
+func (e *Events) adopt(ctx context.Context, email string) (searched bool, err error) {
+	if !e.emails.search.TryLock() {
 		return false, nil
 	}
-	defer g.vouched.search.Unlock()
+	defer e.emails.search.Unlock()
 	after := ""
 	for range maxSearched {
-		page, next, err := g.Store.ParkedEvents(ctx, after, redrivePage)
+		page, next, err := e.store.ParkedEvents(ctx, after, redrivePage)
 		if err != nil {
 			return false, fmt.Errorf("read parked events: %w", err)
 		}
@@ -93,7 +93,7 @@ func (g *Gateway) adopt(ctx context.Context, email string) (searched bool, err e
 			if record.Reason != ReasonUnknownAccount || err != nil || event.Fact == nil || event.Fact.Clues.CustomerEmail != email {
 				continue
 			}
-			if _, _, err := g.redrive(ctx, record); err != nil {
+			if _, _, err := e.redrive(ctx, record); err != nil {
 				return false, fmt.Errorf("apply parked event: %w", err)
 			}
 		}
@@ -105,24 +105,24 @@ func (g *Gateway) adopt(ctx context.Context, email string) (searched bool, err e
 }
 
 // emailRef names an address without showing it to readers of the store.
-func (g *Gateway) emailRef(ctx context.Context, email string) (entitlement.Ref, error) {
-	site, err := g.ownSite(ctx)
+func (e *Events) emailRef(ctx context.Context, email string) (entitlement.Ref, error) {
+	site, err := e.site.own(ctx)
 	digest := sha256.Sum256([]byte(site + "\x00" + email))
 	return entitlement.Ref{Kind: entitlement.KindEmail, ID: hex.EncodeToString(digest[:])}, err
 }
 
 // leadsTo is the account that a clue leads to; empty for none.
-func (g *Gateway) leadsTo(ctx context.Context, c dodo.Clues) (string, error) {
+func (e *Events) leadsTo(ctx context.Context, c dodo.Clues) (string, error) {
 	refs := clueRefs(c)
-	if g.MatchEmail && c.CustomerEmail != "" && len(c.CustomerEmail) <= maxEmail {
-		ref, err := g.emailRef(ctx, c.CustomerEmail)
+	if e.matchEmail && c.CustomerEmail != "" && len(c.CustomerEmail) <= maxEmail {
+		ref, err := e.emailRef(ctx, c.CustomerEmail)
 		if err != nil {
 			return "", err
 		}
 		refs = append(refs, ref)
 	}
 	for _, ref := range refs {
-		if account, err := g.Store.Owner(ctx, ref); err != nil || account != "" {
+		if account, err := e.store.Owner(ctx, ref); err != nil || account != "" {
 			return account, err
 		}
 	}

@@ -32,7 +32,7 @@ func (w *wire) Account(context.Context, string) (entitlement.Account, error) {
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := new(wire)
-		g := gateway.New(gateway.Options{Store: w, Observer: new(observed), Clock: time.Now})
+		_, _, g := gateway.New(gateway.Options{Store: w, Observer: new(observed), Clock: time.Now})
 		defer g.Close()
 		waiting, err := g.Await("alice")
 		must(t, err)
@@ -76,9 +76,9 @@ func TestAwait(t *testing.T) {
 }
 
 func TestAwaitTooMany(t *testing.T) {
-	g := gateway.New(gateway.Options{Store: new(wire), Observer: new(observed), Clock: time.Now})
+	_, _, g := gateway.New(gateway.Options{Store: new(wire), Observer: new(observed), Clock: time.Now})
 	defer g.Close()
-	var all []*gateway.Waiting
+	var all []*gateway.Waiter
 	for i := range 10_000 {
 		w, err := g.Await(string(rune(i / 20)))
 		must(t, err)

@@ -112,7 +112,7 @@ func TestSignupCredits(t *testing.T) {
 		var requests sync.WaitGroup
 		for i := range 50 {
 			requests.Go(func() {
-				g := w.Gateway
+				g := w.gate
 				if i%2 == 1 {
 					g = second
 				}

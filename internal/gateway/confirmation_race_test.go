@@ -41,7 +41,7 @@ func TestConfirmedIsSeen(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		s := &unheard{Store: w.store}
 		w.store = s
-		w.Gateway = w.newGateway(settings{})
+		w.gate = w.newGateway(settings{})
 		order := w.order("alice", "pack10")
 		w.has("alice", 0, false) // and that is remembered
 		_, err := w.sim.Pay(order.SessionID, goodCard)

@@ -33,7 +33,7 @@ func TestRefusedFromMemory(t *testing.T) {
 	with := settings{signupCredits: 3, hold: true}
 	one := newWorld(t, counted, with)
 	other := &world{t: t, store: openURL(t, server.URL()), seen: &observed{}, sim: one.sim}
-	other.Gateway = other.newGateway(with)
+	other.gate = other.newGateway(with)
 	until(t, "both hear of changes", func() bool { return one.seen.hearing() == 1 && other.seen.hearing() == 1 })
 
 	ask := func(w *world, credits int64, key string) (*gateway.Charge, error) {
@@ -58,7 +58,7 @@ func TestRefusedFromMemory(t *testing.T) {
 		if c, err := ask(one, credits, ""); !errors.Is(err, gateway.ErrInsufficient) || counted.holds.Load()-before != calls {
 			t.Fatalf("%v, %v after %d holds; want a refusal after %d", c, err, counted.holds.Load()-before, calls)
 		}
-		_, _, err := one.Settle(t.Context(), "acc") // as whoever refuses does
+		_, _, err := one.ConfirmAccount(t.Context(), "acc") // as whoever refuses does
 		must(t, err)
 	}
 	passes := func(credits int64) {
@@ -89,7 +89,7 @@ func TestRefusedFromMemory(t *testing.T) {
 	c = holds(one, 3, "")
 	refused(1, 1)
 	refused(1, 0)
-	c.Ending(0)
+	c.AnnounceEnd(0)
 	wait := make(chan struct{})
 	go func() {
 		defer close(wait)

@@ -19,13 +19,13 @@ func TestMatchEmail(t *testing.T) {
 			t.Errorf("nobody has the address, and it is %s", got)
 		}
 		for _, address := range []string{"Buyer@example.com", "buyer@example.com ", "other@example.com", "", strings.Repeat("x", 321)} {
-			must(t, w.Vouch(t.Context(), "wrong", address))
+			must(t, w.ClaimEmail(t.Context(), "wrong", address))
 		}
 		w.has("wrong", 0, false)
-		must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+		must(t, w.ClaimEmail(t.Context(), "ann", "buyer@example.com"))
 		w.has("ann", 500, true)
 		w.settled("msg_1", book.EventApplied, "", "ann")
-		must(t, w.Vouch(t.Context(), "late", "buyer@example.com"))
+		must(t, w.ClaimEmail(t.Context(), "late", "buyer@example.com"))
 		w.posts("msg_2", oldPayment("pay_1", time.Now()))
 		w.has("ann", 510, true)
 		w.has("late", 0, false)
@@ -51,20 +51,20 @@ func TestMatchEmailDuringSearch(t *testing.T) {
 	w := newWorld(t, slow, settings{products: oldProducts, hold: true, matchEmail: true})
 	w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
 	other := make(chan error)
-	go func() { other <- w.Vouch(t.Context(), "other", "other@example.com") }()
+	go func() { other <- w.ClaimEmail(t.Context(), "other", "other@example.com") }()
 	<-slow.begun
-	must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+	must(t, w.ClaimEmail(t.Context(), "ann", "buyer@example.com"))
 	w.has("ann", 0, false)
 	close(slow.release)
 	must(t, <-other)
-	must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+	must(t, w.ClaimEmail(t.Context(), "ann", "buyer@example.com"))
 	w.has("ann", 500, true)
 }
 
 // TestMatchEmailIsOff: without the option no address leads anywhere.
 func TestMatchEmailIsOff(t *testing.T) {
 	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
-		must(t, w.Vouch(t.Context(), "ann", "buyer@example.com"))
+		must(t, w.ClaimEmail(t.Context(), "ann", "buyer@example.com"))
 		if got := w.posts("msg_1", oldSubscription("subscription.renewed", time.Now())); got != gateway.Parked {
 			t.Errorf("it is %s", got)
 		}
@@ -76,7 +76,7 @@ func TestMatchEmailIsOff(t *testing.T) {
 func TestMatchEmailComesLast(t *testing.T) {
 	each(t, settings{products: oldProducts, hold: true, matchEmail: true}, func(t *testing.T, w *world) {
 		w.changes(1, gateway.ImportRow{Account: "ann", Customers: []string{"cus_old"}})
-		must(t, w.Vouch(t.Context(), "bob", "buyer@example.com"))
+		must(t, w.ClaimEmail(t.Context(), "bob", "buyer@example.com"))
 		w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
 		w.has("ann", 500, true)
 		w.has("bob", 0, false)

@@ -17,29 +17,29 @@ const manageDeadline = 25 * time.Second
 // with undo go on after all. Dodo does it, and is read again, so that the account's next
 // request sees it. A repeat changes nothing and gets the same answer. Undo is refused beside
 // another subscription for the same thing, because the customer would pay twice.
-func (g *Gateway) Cancel(ctx context.Context, who Identity, which Which, undo bool) (Held, error) {
-	held, err := g.one(ctx, who.Account, which)
+func (s *Shop) Cancel(ctx context.Context, who Identity, which Which, undo bool) (Held, error) {
+	held, err := s.one(ctx, who.Account, which)
 	if err != nil {
 		return Held{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manageDeadline)
 	defer cancel()
 	if undo && held.CancelAtEnd {
-		if err := g.checkOthers(ctx, who.Account, held.Product, held.ID); err != nil {
+		if err := s.checkOthers(ctx, who.Account, held.Product, held.ID); err != nil {
 			return Held{}, err
 		}
 	}
 	asked := withCall(ctx, callFor(ctx, forCheckout, who.Account))
-	refused := g.Provider.SetCancelAtEnd(asked, held.ID, !undo)
+	refused := s.provider.SetCancelAtEnd(asked, held.ID, !undo)
 	if refused != nil && !errors.Is(refused, dodo.ErrRejected) {
-		g.refusedByBudget(refused)
+		s.refusedByBudget(refused)
 		return Held{}, notFoundIsGone(refused)
 	}
-	now, _, err := g.rereadHeld(ctx, who.Account, held.ID, "cancel:"+held.ID)
+	now, _, err := s.rereadHeld(ctx, who.Account, held.ID, "cancel:"+held.ID)
 	switch {
 	case refused == nil && err != nil:
 		// Dodo has done it. Its webhook will say so.
-		g.Logger.Warn("subscription could not be read after its cancellation was changed", "subscription", held.ID, "error", err)
+		s.logger.Warn("subscription could not be read after its cancellation was changed", "subscription", held.ID, "error", err)
 		held.CancelAtEnd = !undo
 		return held, nil
 	case err != nil:

@@ -15,7 +15,7 @@ import (
 func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 	from := since(mark, r.back)
 	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.Provider.Payments(ctx, from, page)
+		list, err := r.provider.Payments(ctx, from, page)
 		if err != nil {
 			return false, err
 		}
@@ -24,7 +24,7 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
 			known, ours, err := r.known(ctx, ref, p.Clues)
-			if err == nil && ours && (known.Payment.Status != p.Status || r.waited(known)) {
+			if err == nil && ours && (known.Payment.Status != p.Status || r.termsChanged(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -36,13 +36,13 @@ func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
 }
 
 func (r *reconciliation) refunds(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, "refunds", since(mark, refundsBack), r.Provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "refunds", since(mark, refundsBack), r.provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Refunds[c.ID].Status) == c.Status
 	})
 }
 
 func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, "disputes", since(mark, disputesBack), r.Provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
+	return r.changes(ctx, "disputes", since(mark, disputesBack), r.provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
 		return string(p.Disputes[c.ID]) == c.Status
 	})
 }
@@ -52,7 +52,7 @@ func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
 func (r *reconciliation) changes(
 	ctx context.Context, name string, from time.Time,
 	list func(context.Context, time.Time, int) (dodo.Page[dodo.PaymentChange], error),
-	told func(entitlement.Payment, dodo.PaymentChange) bool,
+	isKnown func(entitlement.Payment, dodo.PaymentChange) bool,
 ) error {
 	return r.pages(ctx, func(page int) (bool, error) {
 		found, err := list(ctx, from, page)
@@ -64,7 +64,7 @@ func (r *reconciliation) changes(
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
 			known, ours, err := r.known(ctx, ref, dodo.Clues{})
-			if err == nil && ours && !told(known.Payment, c) {
+			if err == nil && ours && !isKnown(known.Payment, c) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -77,7 +77,7 @@ func (r *reconciliation) changes(
 
 func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.Provider.Subscriptions(ctx, page)
+		list, err := r.provider.Subscriptions(ctx, page)
 		if err != nil {
 			return false, err
 		}
@@ -86,7 +86,7 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 			r.Seen++
 			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
 			known, ours, err := r.known(ctx, ref, s.Clues)
-			if err == nil && ours && (s.Differs(known.Subscription.State) || r.waited(known)) {
+			if err == nil && ours && (s.Differs(known.Subscription.State) || r.termsChanged(known)) {
 				err = r.reread(ctx, ref)
 			}
 			if err != nil {
@@ -103,7 +103,7 @@ func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
 func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 	var flags []string
 	err := r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.Provider.FeatureFlags(ctx, page)
+		list, err := r.provider.FeatureFlags(ctx, page)
 		r.odd("feature flags", list.Odd)
 		flags = append(flags, list.Items...)
 		return list.Last, err
@@ -115,7 +115,7 @@ func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 	}
 	for _, refusal := range []error{dodo.ErrUnauthorized, dodo.ErrNotFound, dodo.ErrRejected} {
 		if errors.Is(err, refusal) {
-			r.Logger.Warn("feature flags cannot be read", "error", err)
+			r.logger.Warn("feature flags cannot be read", "error", err)
 			return nil
 		}
 	}
@@ -124,7 +124,7 @@ func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 
 func (r *reconciliation) grants(ctx context.Context, flag string) error {
 	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.Provider.FeatureGrants(ctx, flag, page)
+		list, err := r.provider.FeatureGrants(ctx, flag, page)
 		if err != nil {
 			return false, err
 		}
@@ -132,12 +132,12 @@ func (r *reconciliation) grants(ctx context.Context, flag string) error {
 		for _, grant := range list.Items {
 			r.Seen++
 			if grant.Fact == nil {
-				r.Logger.Warn("an object in Dodo's lists cannot be read", "object", grant.ID)
+				r.logger.Warn("an object in Dodo's lists cannot be read", "object", grant.ID)
 				continue
 			}
 			known, ours, err := r.known(ctx, grant.Fact.Ref, grant.Fact.Clues)
 			if err == nil && ours && known.Feature.Merge(grant.Fact.Feature) != known.Feature {
-				err = r.take(ctx, *grant.Fact)
+				err = r.applyFact(ctx, *grant.Fact)
 			}
 			if err != nil {
 				return false, err

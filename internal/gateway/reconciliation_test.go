@@ -64,7 +64,7 @@ func TestReconcile(t *testing.T) {
 			want[name] = w.account(name)
 		}
 		w.store = openBolt(t)
-		w.Gateway = w.newGateway(settings{products: storyProducts})
+		w.gate = w.newGateway(settings{products: storyProducts})
 		w.reconcile()
 		for name, before := range want {
 			if got := w.account(name); got != before {
@@ -98,7 +98,7 @@ func TestReconcileFeatures(t *testing.T) {
 		w.unlocked("alice", "reports")
 
 		w.store = openBolt(t)
-		w.Gateway = w.newGateway(settings{products: storyProducts})
+		w.gate = w.newGateway(settings{products: storyProducts})
 		w.reconcile()
 		w.unlocked("alice", "reports")
 		w.unlocked("bob")
@@ -129,8 +129,7 @@ func (d noFeatures) FeatureFlags(context.Context, int) (dodo.Page[string], error
 // reconciles what is about money.
 func TestReconcileWithoutFeatures(t *testing.T) {
 	for err, passes := range map[error]bool{dodo.ErrUnauthorized: true, dodo.ErrNotFound: true, dodo.ErrRejected: true, dodo.ErrUnavailable: false} {
-		w := newWorld(t, openBolt(t), settings{hold: true})
-		w.Provider = noFeatures{w.Provider, err}
+		w := newWorld(t, openBolt(t), settings{hold: true, change: func(o *gateway.Options) { o.Provider = noFeatures{o.Provider, err} }})
 		w.buy("alice", "pack10")
 		if _, got := w.Reconcile(t.Context(), rate.NewLimiter(rate.Inf, 1)); (got == nil) != passes {
 			t.Errorf("%v: %v", err, got)
@@ -188,14 +187,13 @@ func TestLostWebhooks(t *testing.T) {
 // TestReconcileLeavesOthersAlone: what the merchant sells elsewhere is not read.
 func TestReconcileLeavesOthersAlone(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{hold: true})
-	elsewhere := w.newGateway(settings{})
-	elsewhere.Prover = otherProver(t)
+	elsewhere := w.newGateway(settings{change: func(o *gateway.Options) { o.Prover = otherProver(t) }})
 	order, err := elsewhere.Checkout(t.Context(), who("mallory"), wish("pack10"))
 	must(t, err)
 	_, err = w.sim.Pay(order.SessionID, goodCard)
 	must(t, err)
 	w.store = openBolt(t)
-	w.Gateway = w.newGateway(settings{})
+	w.gate = w.newGateway(settings{})
 	if done := w.reconcile(); done.Seen != 1 || done.Read != 0 {
 		t.Errorf("it did %+v", done)
 	}

@@ -88,8 +88,8 @@ func (w *world) passes(credits, available int64) *gateway.Charge {
 	w.t.Helper()
 	c, err := w.ask(credits)
 	must(w.t, err)
-	if !c.Late() || c.Available != available || c.Held() != credits {
-		w.t.Fatalf("late %v, %d available beside %d", c.Late(), c.Available, c.Held())
+	if !c.Deferred() || c.Available != available || c.Held() != credits {
+		w.t.Fatalf("late %v, %d available beside %d", c.Deferred(), c.Available, c.Held())
 	}
 	return c
 }
@@ -138,8 +138,8 @@ func TestLateCharges(t *testing.T) {
 	w := newWorld(t, openRedis(t, server.Addr), settings{signupCredits: 10, maxStale: time.Hour})
 	c, err := w.ask(1)
 	must(t, err)
-	if c.Late() || c.Available != 9 {
-		t.Errorf("late %v, %d available", c.Late(), c.Available)
+	if c.Deferred() || c.Available != 9 {
+		t.Errorf("late %v, %d available", c.Deferred(), c.Available)
 	}
 	if spent, err := c.End(t.Context(), 1, nil); !spent || err != nil {
 		t.Error(spent, err)
@@ -177,7 +177,7 @@ func TestLateCharges(t *testing.T) {
 		t.Errorf("late charges of %v", got)
 	}
 	w.keeps(4)
-	if c, err = w.ask(4); err != nil || c.Late() {
+	if c, err = w.ask(4); err != nil || c.Deferred() {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
@@ -220,8 +220,7 @@ func TestLateChargeInsufficient(t *testing.T) {
 	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
 	done := end(t.Context(), w.passes(6, 4), 6)
-	other := w.newGateway(settings{})
-	other.Store = u.Store
+	other := w.newGateway(settings{change: func(o *gateway.Options) { o.Store = u.Store }})
 	c, err := other.Hold(t.Context(), gateway.HoldRequest{Account: "ann", Credits: 5, TTL: time.Minute})
 	must(t, err)
 	_, err = c.End(t.Context(), 5, nil)
@@ -280,7 +279,7 @@ func TestLateChargesAreBounded(t *testing.T) {
 	for n := 0; ; n++ {
 		c, err := ask()
 		if err != nil {
-			if n != gateway.MaxLate || !errors.Is(err, store.ErrUnavailable) {
+			if n != gateway.MaxDeferred || !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("%d pass: %v", n, err)
 			}
 			break
@@ -300,7 +299,7 @@ func TestLateChargeSeesOtherHolds(t *testing.T) {
 	w, u := unsteadyWorld(t, openBolt(t))
 	before, err := w.View(t.Context(), "ann")
 	must(t, err)
-	if c, err := w.ask(8); err != nil || c.Late() {
+	if c, err := w.ask(8); err != nil || c.Deferred() {
 		t.Fatal(c, err)
 	}
 	u.set(true, 0)
@@ -310,7 +309,7 @@ func TestLateChargeSeesOtherHolds(t *testing.T) {
 	if _, err := ask(3); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("more than is left: %v", err)
 	}
-	if c, err := ask(2); err != nil || !c.Late() || c.Available != 0 {
+	if c, err := ask(2); err != nil || !c.Deferred() || c.Available != 0 {
 		t.Errorf("what is left: %+v, %v", c, err)
 	}
 }
@@ -345,8 +344,8 @@ func TestLateChargesComeFirst(t *testing.T) {
 func TestLateChargeIsDecided(t *testing.T) {
 	w, u := unsteadyWorld(t, openBolt(t))
 	u.set(true, 0)
-	w.passes(10, 0).Ending(4)
-	w.passes(6, 0).Ending(0)
+	w.passes(10, 0).AnnounceEnd(4)
+	w.passes(6, 0).AnnounceEnd(0)
 	w.passes(6, 0)
 }
 
@@ -359,7 +358,7 @@ func TestHoldWaitsForEnds(t *testing.T) {
 	if _, err := w.ask(10); !errors.Is(err, gateway.ErrInsufficient) {
 		t.Errorf("while a request runs: %v", err)
 	}
-	c.Ending(0)
+	c.AnnounceEnd(0)
 	done := end(t.Context(), c, 0)
 	go close(u.slow)
 	if c, err = w.ask(10); err != nil || c.Held() != 10 {

@@ -20,20 +20,20 @@ import (
 // TestSettle: whoever has just paid is not refused, though no webhook has come.
 func TestSettle(t *testing.T) {
 	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
-		now, waiting, err := w.Settle(t.Context(), "alice")
+		now, waiting, err := w.ConfirmAccount(t.Context(), "alice")
 		if err != nil || now.HasPaid || len(waiting) != 0 {
 			t.Fatalf("a newcomer: %+v, %v, %v", now, waiting, err)
 		}
 		open := w.order("alice", "pack10")
 		w.buy("alice", "monthly")
-		now, waiting, err = w.Settle(t.Context(), "alice")
+		now, waiting, err = w.ConfirmAccount(t.Context(), "alice")
 		if err != nil || now.Credits != 500 || !now.HasPaid || now.Plan != "pro" {
 			t.Errorf("%+v, %v", now, err)
 		}
 		if len(waiting) != 1 || waiting[0].ID != open.ID {
 			t.Errorf("waiting are %v, want %s", waiting, open.ID)
 		}
-		if now, _, err := w.Settle(t.Context(), "bob"); err != nil || now.HasPaid {
+		if now, _, err := w.ConfirmAccount(t.Context(), "bob"); err != nil || now.HasPaid {
 			t.Errorf("somebody else: %+v, %v", now, err)
 		}
 	})
@@ -46,7 +46,7 @@ func TestSettleAsksOnce(t *testing.T) {
 		var refused sync.WaitGroup
 		for range 100 {
 			refused.Go(func() {
-				now, waiting, err := w.Settle(t.Context(), "alice")
+				now, waiting, err := w.ConfirmAccount(t.Context(), "alice")
 				if err != nil || now.Credits != 10 || len(waiting) != 0 {
 					t.Errorf("%+v, %v, %v", now, waiting, err)
 				}
@@ -68,7 +68,7 @@ func TestSettleAsksSeldom(t *testing.T) {
 		w.order("alice", "pack10")
 	}
 	for range 10 {
-		_, waiting, err := w.Settle(t.Context(), "alice")
+		_, waiting, err := w.ConfirmAccount(t.Context(), "alice")
 		if err != nil || len(waiting) != 5 {
 			t.Fatalf("%d wait, %v", len(waiting), err)
 		}
@@ -85,7 +85,7 @@ func TestSettleWithoutDodo(t *testing.T) {
 	_, err := w.sim.Pay(order.SessionID, goodCard)
 	must(t, err)
 	w.sim.SetFault(dodosim.Fault{Status: http.StatusUnauthorized, Body: "{}"}, 10)
-	now, waiting, err := w.Settle(t.Context(), "alice")
+	now, waiting, err := w.ConfirmAccount(t.Context(), "alice")
 	if err != nil || now.HasPaid || len(waiting) != 1 || waiting[0].ID != order.ID {
 		t.Errorf("%+v, %v, %v", now, waiting, err)
 	}
@@ -108,7 +108,7 @@ func TestSettleHasPatience(t *testing.T) {
 	order := w.order("alice", "pack10")
 	_, err := w.sim.Pay(order.SessionID, goodCard)
 	must(t, err)
-	now, waiting, err := w.Settle(t.Context(), "alice")
+	now, waiting, err := w.ConfirmAccount(t.Context(), "alice")
 	if err != nil || now.HasPaid || len(waiting) != 1 {
 		t.Errorf("while Dodo hangs: %+v, %v, %v", now, waiting, err)
 	}
@@ -125,7 +125,7 @@ func TestSettleWithoutStore(t *testing.T) {
 	w := newWorld(t, s, settings{hold: true})
 	w.buy("alice", "pack10")
 	must(t, s.(*boltstore.Store).Close())
-	if _, _, err := w.Settle(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+	if _, _, err := w.ConfirmAccount(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -135,9 +135,8 @@ func TestSettleCannotStore(t *testing.T) {
 	s := openBolt(t)
 	w := newWorld(t, s, settings{hold: true})
 	w.buy("alice", "pack10")
-	g := w.newGateway(settings{})
-	g.Store = readOnly{s}
-	if _, _, err := g.Settle(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+	g := w.newGateway(settings{change: func(o *gateway.Options) { o.Store = readOnly{s} }})
+	if _, _, err := g.ConfirmAccount(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -197,11 +196,10 @@ func TestSettleRemembers(t *testing.T) {
 		g.Close()
 		o := g.Options
 		o.Store = counted
-		g = gateway.New(o)
-		t.Cleanup(g.Close)
+		g = newGate(t, o)
 		refused := func() {
 			t.Helper()
-			if now, waiting, err := g.Settle(t.Context(), "alice"); err != nil || now.HasPaid || len(waiting) != 0 {
+			if now, waiting, err := g.ConfirmAccount(t.Context(), "alice"); err != nil || now.HasPaid || len(waiting) != 0 {
 				t.Fatalf("%+v, %v, %v", now, waiting, err)
 			}
 		}
@@ -225,7 +223,7 @@ func TestSettleRemembers(t *testing.T) {
 		}
 		order := w.order("alice", "pack10") // at another gateway
 		for range 1000 {
-			_, waiting, err := g.Settle(t.Context(), "alice")
+			_, waiting, err := g.ConfirmAccount(t.Context(), "alice")
 			must(t, err)
 			if len(waiting) == 1 && waiting[0].ID == order.ID {
 				return
@@ -240,12 +238,12 @@ func TestSettleRemembers(t *testing.T) {
 func TestSettleSeesOwnOrders(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		for range 20 {
-			_, _, err := w.Settle(t.Context(), "bob")
+			_, _, err := w.ConfirmAccount(t.Context(), "bob")
 			must(t, err)
 		}
 		for n := range 5 {
 			w.order("bob", "pack10")
-			if _, waiting, err := w.Settle(t.Context(), "bob"); err != nil || len(waiting) != n+1 {
+			if _, waiting, err := w.ConfirmAccount(t.Context(), "bob"); err != nil || len(waiting) != n+1 {
 				t.Fatalf("after %d orders: %d wait, %v", n+1, len(waiting), err)
 			}
 		}

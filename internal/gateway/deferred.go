@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// deferredCharges are charges of requests that passed while the store was down, admitted
+// by what was remembered of their accounts. Those that have ended wait here until the store
+// answers again. They are kept in memory only: when the process ends before that, nobody is
+// charged.
+//
+// An account can owe no more than it was known to have, and all of them together
+// no more than MaxDeferred charges. Two gateways do not know of each other's.
+type deferredCharges struct {
+	*parts
+
+	mu    sync.Mutex
+	count atomic.Int64      // of the charges that have not ended or are not made; changed under the lock
+	owed  map[string]int64  // by account: what they are or may be, in credits
+	queue []*deferredCharge // those that have ended
+	busy  bool              // work is running
+
+	// retryAt is not 0 when the store did not answer: it is left alone until then, in
+	// nanoseconds since 1970. Every request looks here, so there is no lock.
+	retryAt atomic.Int64
+}
+
+// deferredCharge is one that waits to be made.
+type deferredCharge struct {
+	ctx  context.Context // of the caller that waits for it
+	hold book.Hold       // of as much as is to be spent
+
+	// When it is done:
+	done  chan struct{}
+	spent bool
+	err   error
+}
+
+// MaxDeferred is how many requests can have passed and not be charged yet. Each takes a
+// few kilobytes.
+const MaxDeferred = 10_000
+
+const (
+	// deferredHoldTTL is how long a deferred charge holds what it spends at once.
+	deferredHoldTTL = time.Minute
+	// deferredPatience bounds one attempt to make a deferred charge.
+	deferredPatience = 5 * time.Second
+	// storePause is how long a store that did not answer is left alone by requests that
+	// may pass without it; one of them asks it then.
+	storePause = time.Second
+)
+
+// admit lets a request pass that is charged later, with the hold that will charge it; false
+// when it may not. What counts is the latest known state of the account, which may come from
+// the hold of another request that began after this one had looked.
+func (d *deferredCharges) admit(r HoldRequest) (hold book.Hold, available int64, ok bool) {
+	known := r.Known.Credits
+	if v := d.views.Remembered(r.Account); v != nil {
+		known = min(known, v.Credits)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := known - d.owed[r.Account] - r.Credits
+	if left < 0 || d.count.Load() == MaxDeferred {
+		return book.Hold{}, 0, false
+	}
+	d.count.Add(1)
+	d.owed[r.Account] += r.Credits
+	hold = book.Hold{
+		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: deferredHoldTTL,
+	}
+	return hold, left, true
+}
+
+// decide notes what a request that has passed costs.
+func (d *deferredCharges) decide(hold book.Hold, captured int64) {
+	d.reduce(hold.Account, hold.Amount-captured, captured == 0)
+}
+
+// owes is what an account owes, or may. It is usually nothing, which takes no lock.
+func (d *deferredCharges) owes(account string) int64 {
+	if d.count.Load() == 0 {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.owed[account]
+}
+
+// end makes a charge that is decided, however long that takes while ctx does not end.
+func (d *deferredCharges) end(ctx context.Context, hold book.Hold, captured int64) (spent bool, err error) {
+	if captured == 0 {
+		return true, nil
+	}
+	hold.Amount = captured
+	c := &deferredCharge{ctx: ctx, hold: hold, done: make(chan struct{})}
+	d.mu.Lock()
+	d.queue = append(d.queue, c)
+	if !d.busy {
+		d.busy = true
+		go d.work()
+	}
+	d.mu.Unlock()
+	<-c.done
+	d.reduce(hold.Account, captured, true)
+	return c.spent, c.err
+}
+
+// reduce takes from what an account owes, and forgets a charge that is over.
+func (d *deferredCharges) reduce(account string, credits int64, over bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.owed[account] -= credits; d.owed[account] == 0 {
+		delete(d.owed, account)
+	}
+	if over {
+		d.count.Add(-1)
+	}
+}
+
+// work makes charges until there are no more.
+func (d *deferredCharges) work() {
+	const shortest, longest = 50 * time.Millisecond, 2 * time.Second
+	pause := shortest
+	for {
+		c := d.next()
+		if c == nil {
+			return
+		}
+		spent, err := d.collect(c)
+		if c.ctx.Err() == nil && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)) {
+			d.storeFailed()
+			d.putBack(c)
+			select {
+			case <-time.After(pause):
+			case <-c.ctx.Done():
+			}
+			pause = min(2*pause, longest)
+			continue
+		}
+		pause = shortest
+		c.spent, c.err = spent, err
+		close(c.done)
+	}
+}
+
+// next takes the oldest charge from the queue; nil when there is none, and the
+// caller then stops working.
+func (d *deferredCharges) next() *deferredCharge {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.queue) == 0 {
+		d.busy = false
+		return nil
+	}
+	c := d.queue[0]
+	d.queue = slices.Delete(d.queue, 0, 1)
+	return c
+}
+
+// putBack puts a charge at the end of the queue, so that an account that cannot be
+// written to does not keep them waiting.
+func (d *deferredCharges) putBack(c *deferredCharge) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = append(d.queue, c)
+}
+
+// collect holds and spends. It may be repeated: the hold has one name, which is
+// remembered when it has spent.
+func (d *deferredCharges) collect(c *deferredCharge) (spent bool, err error) {
+	if err := c.ctx.Err(); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), deferredPatience)
+	defer cancel()
+	held, err := d.store.Hold(ctx, c.hold)
+	switch {
+	case err != nil:
+		return false, err
+	case held.Outcome == book.HoldFinished:
+		return held.Captured == c.hold.Amount, nil
+	case held.Outcome != book.HoldPlaced:
+		return false, notPlaced(held)
+	}
+	done, err := d.store.End(ctx, book.End{
+		Account: c.hold.Account, ID: c.hold.ID, By: c.hold.By, Captured: c.hold.Amount, Keep: keyMemory,
+	})
+	if err != nil {
+		return false, err
+	}
+	d.storeAnswered()
+	d.views.Put(c.hold.Account, done.Account)
+	return done.Found, nil
+}
+
+// storeDown reports whether the store did not answer lately. Every now and then it
+// tells one caller no, to try.
+func (d *deferredCharges) storeDown() bool {
+	until, now := d.retryAt.Load(), d.clock()
+	if until == 0 {
+		return false
+	}
+	return now.UnixNano() < until || !d.retryAt.CompareAndSwap(until, now.Add(storePause).UnixNano())
+}
+
+// storeFailed notes that the store did not answer.
+func (d *deferredCharges) storeFailed() { d.retryAt.Store(d.clock().Add(storePause).UnixNano()) }
+
+// storeAnswered notes that the store did.
+func (d *deferredCharges) storeAnswered() {
+	if d.retryAt.Load() != 0 {
+		d.retryAt.Store(0)
+	}
+}

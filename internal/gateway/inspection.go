@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
+)
+
+// What operators look at. Looking changes nothing: an account that was never seen
+// gets no sign-up credits from it.
+
+// Inspection is everything that an account's entitlement follows from.
+type Inspection struct {
+	entitlement.Account                      // of this moment, see [ledger.Account.At]
+	Snapshot            entitlement.Snapshot // likewise
+	// Pending are the orders that can still be paid, newest first.
+	Pending []book.Order
+	// Purchases are the newest, see [store.Orders].
+	Purchases []book.Order
+	// Parked are the events about the account that are parked, oldest first.
+	Parked []book.Event
+	// ParkedMore: so much is parked that not all of it was looked through.
+	ParkedMore bool
+}
+
+// maxSearched bounds the search for an account's parked events, in pages.
+const maxSearched = 25
+
+// Inspect reads an account.
+func (a *Accounts) Inspect(ctx context.Context, account string) (Inspection, error) {
+	if len(account) > MaxAccount {
+		return Inspection{}, ErrAccount
+	}
+	// The account comes last: what is paid in between is then in it.
+	var v Inspection
+	var err error
+	if v.Parked, v.ParkedMore, err = a.parkedOf(ctx, account); err != nil {
+		return Inspection{}, err
+	}
+	if v.Purchases, err = a.store.Purchases(ctx, account); err != nil {
+		return Inspection{}, err
+	}
+	if v.Pending, err = a.store.OpenOrders(ctx, account); err != nil {
+		return Inspection{}, err
+	}
+	if v.Account, err = a.store.Account(ctx, account); err != nil {
+		return Inspection{}, err
+	}
+	v.Snapshot = a.viewOf(v.Account).Snapshot
+	v.Ledger = v.Ledger.At(a.clock())
+	return v, nil
+}
+
+func (a *Accounts) parkedOf(ctx context.Context, account string) (events []book.Event, more bool, err error) {
+	after := ""
+	for range maxSearched {
+		page, next, err := a.store.ParkedEvents(ctx, after, redrivePage)
+		if err != nil {
+			return nil, false, fmt.Errorf("read parked events: %w", err)
+		}
+		for _, e := range page {
+			if e.Account == account {
+				events = append(events, e)
+			}
+		}
+		if next == "" {
+			return events, false, nil
+		}
+		after = next
+	}
+	return events, true, nil
+}
