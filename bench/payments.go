@@ -35,11 +35,11 @@ func (b *bench) purchases(series string, n int) []purchase {
 }
 
 // place stores the orders as a checkout does, so that the payments find them.
-func place(ctx context.Context, s store.Store, orders []purchase) error {
+func place(ctx context.Context, s store.Client, orders []purchase) error {
 	return all(len(orders), func(i int) error { return placeOne(ctx, s, orders[i]) })
 }
 
-func placeOne(ctx context.Context, s store.Store, p purchase) error {
+func placeOne(ctx context.Context, s store.Client, p purchase) error {
 	now := time.Now()
 	order := book.Order{
 		ID: p.order, Account: p.account, Product: productName, Quantity: 1, ReturnTo: "http://127.0.0.1/",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dodogate/dodogate/bench/load"
 	"github.com/dodogate/dodogate/bench/rig"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 )
 
@@ -86,7 +87,7 @@ func (b *bench) pair(ctx context.Context, paid []purchase) (here, there *rig.Cad
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(place(ctx, s, paid), s.Close()); err != nil {
+	if err := errors.Join(place(ctx, store.Client{Store: s}, paid), s.Close()); err != nil {
 		return nil, nil, err
 	}
 	_, upstream, err := b.role(roleUpstream, roleUpstream)

@@ -95,6 +95,7 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 		return nil, nil, err
 	}
 	opened = append(opened, embedded)
+	file := store.Client{Store: embedded}
 	plain, err := openPlain(filepath.Join(b.dir, "plain.db"))
 	if err != nil {
 		return nil, nil, err
@@ -104,22 +105,22 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	var gateways []store.Store
+	var gateways []store.Client
 	for range manyGateways {
 		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
 		if err != nil {
 			return nil, nil, err
 		}
-		gateways, opened = append(gateways, s), append(opened, s)
+		gateways, opened = append(gateways, store.Client{Store: s}), append(opened, s)
 	}
 	shared := gateways[0]
-	for _, s := range []store.Store{embedded, shared} {
+	for _, s := range []store.Client{file, shared} {
 		if err := b.fill(ctx, s); err != nil {
 			return nil, nil, err
 		}
 	}
 	return []*contender{
-		b.contender(ctx, "embedded, group commit", embedded, nil),
+		b.contender(ctx, "embedded, group commit", file, nil),
 		{title: "a plain bbolt `Update` for each commit, and for each pair", commit: plain.commit(b.accounts), pair: plain.pair(b.accounts)},
 		b.contender(ctx, "Redis", shared, server),
 		one(ctx, "Redis, one account", server, shared),
@@ -131,13 +132,13 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 const manyGateways = 10
 
 // one charges one account by several gateways, which take turns.
-func one(ctx context.Context, title string, server *rig.Redis, gateways ...store.Store) *contender {
+func one(ctx context.Context, title string, server *rig.Redis, gateways ...store.Client) *contender {
 	return &contender{title: title, server: server, pair: func(n int64) error {
 		return charge(ctx, gateways[int(n)%len(gateways)], account(0), fmt.Sprintf("one_%08d", n))
 	}}
 }
 
-func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
+func (b *bench) contender(ctx context.Context, title string, s store.Client, server *rig.Redis) *contender {
 	return &contender{
 		title: title, server: server,
 		commit: func(n int64) error {
@@ -151,7 +152,7 @@ func (b *bench) contender(ctx context.Context, title string, s store.Store, serv
 }
 
 // fill gives every account credits to spend.
-func (b *bench) fill(ctx context.Context, s store.Store) error {
+func (b *bench) fill(ctx context.Context, s store.Client) error {
 	return all(b.accounts, func(n int) error { return pay(ctx, s, account(n), "signup", signup) })
 }
 
@@ -214,7 +215,7 @@ func all(n int, do func(i int) error) error {
 }
 
 // pay writes a payment that gives credits, as a webhook does.
-func pay(ctx context.Context, s store.Accounts, account, payment string, credits int64) error {
+func pay(ctx context.Context, s store.Client, account, payment string, credits int64) error {
 	grant := ledger.Target{ID: payment, Amount: credits, CreatedAt: time.Now()}
 	_, err := s.Commit(ctx, book.Commit{
 		Account: account,
@@ -227,7 +228,7 @@ func pay(ctx context.Context, s store.Accounts, account, payment string, credits
 }
 
 // charge takes a credit for a request that went well, as dodo_charge does.
-func charge(ctx context.Context, s store.Holds, account, id string) error {
+func charge(ctx context.Context, s store.Client, account, id string) error {
 	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute})
 	if err != nil || held.Outcome != book.HoldPlaced {
 		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))

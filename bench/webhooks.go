@@ -149,7 +149,7 @@ func (b *bench) redisTaker(gc string) func(context.Context, []purchase) (*taker,
 		if err != nil {
 			return nil, err
 		}
-		return b.gatewayTaker(ctx, "dodogate, Redis", gc, b.storeIn(server), server, s, s.Close, all)
+		return b.gatewayTaker(ctx, "dodogate, Redis", gc, b.storeIn(server), server, store.Client{Store: s}, s.Close, all)
 	}
 }
 
@@ -160,13 +160,13 @@ func (b *bench) boltTaker(gc string) func(context.Context, []purchase) (*taker, 
 		if err != nil {
 			return nil, err
 		}
-		return b.gatewayTaker(ctx, "dodogate, embedded", gc, "bolt "+file, nil, s, s.Close, all)
+		return b.gatewayTaker(ctx, "dodogate, embedded", gc, "bolt "+file, nil, store.Client{Store: s}, s.Close, all)
 	}
 }
 
 // gatewayTaker places the orders in the store, closes it, and starts a gateway
 // on it that every account visits once.
-func (b *bench) gatewayTaker(ctx context.Context, title, gc, storeLine string, server *rig.Redis, s store.Store, done func() error, all []purchase) (*taker, error) {
+func (b *bench) gatewayTaker(ctx context.Context, title, gc, storeLine string, server *rig.Redis, s store.Client, done func() error, all []purchase) (*taker, error) {
 	err := place(ctx, s, all)
 	if closed := done(); err == nil {
 		err = closed

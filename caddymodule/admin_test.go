@@ -17,6 +17,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
@@ -380,7 +381,7 @@ func TestAdminPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.SetMark(t.Context(), "reconcile", time.Now().Add(1000*time.Hour)), db.Close()); err != nil {
+	if err := errors.Join(store.Client{Store: db}.SetMark(t.Context(), "reconcile", time.Now().Add(1000*time.Hour)), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	b.mustLoad(caddyfile(off(usualDodo), usualProxy))

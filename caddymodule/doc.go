@@ -47,7 +47,8 @@
 // one of each (app.go), and internal/gateway/doc.go says which does what.
 //
 // A webhook goes through internal/httpapi/webhook.go and internal/gateway/event.go to
-// apply.go, which folds it into the payment (internal/entitlement/payment.go). What a
+// Events.decide (folding.go), which folds it into the payment
+// (internal/entitlement/payment.go) and commits to that, in one step of the store. What a
 // payment gives after its refunds and disputes is Payment.Effect
 // (internal/entitlement/effect.go); bringing a grant to that, and so taking credits back,
 // is Book.Apply (internal/ledger/grant.go).

@@ -43,7 +43,7 @@ func TestHandleOpensOnce(t *testing.T) {
 	if opened != 0 {
 		t.Error("it is open before it is needed")
 	}
-	if _, err := h.Account(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := (store.Client{Store: h}).Account(t.Context(), "alice"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("an operation on a store that does not open: %v", err)
 	}
 	for range 3 {
@@ -118,7 +118,7 @@ func TestHandleDrains(t *testing.T) {
 		if err := h.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("after the end: %v", err)
 		}
-		if _, _, err := h.CreateOrder(t.Context(), book.Order{}, book.Key{}); !errors.Is(err, store.ErrUnavailable) {
+		if _, _, err := (store.Client{Store: h}).CreateOrder(t.Context(), book.Order{}, book.Key{}); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("after the end: %v", err)
 		}
 	})

@@ -35,8 +35,8 @@ type Source interface {
 	Ended(id, by string) (*EndedHold, error)
 	// Closed is a grant that is not open; false is none.
 	Closed(grant string) (ledger.Grant, bool, error)
-	// Version is that of an object; 0 is none.
-	Version(ref entitlement.Ref, likely int64) (int64, error)
+	// Object is the merged state of an object; the zero one is none, which is likely if it is new.
+	Object(ref entitlement.Ref, isNew bool) (Object, error)
 	// Order is an order of the account; nil is none, which is likely if it is new.
 	Order(id string, isNew bool) (*Order, error)
 	// Key is an idempotency key; nil is none, which is likely.
@@ -71,6 +71,13 @@ type Changes struct {
 	Standings Table[entitlement.Ref, *entitlement.Standing]
 	Orders    Table[string, *Order]
 	Keys      Table[string, *UsedKey]
+
+	// Claims are things at Dodo that are to be bound to the account, unless they are bound.
+	Claims []entitlement.Ref
+	// Commits are the objects that were committed, and Settled the events that are to be
+	// settled if the rest is written; both in order.
+	Commits []entitlement.Ref
+	Settled []Settlement
 }
 
 // Table is a small map in order of insertion.
@@ -111,9 +118,30 @@ func Open(account string, kept *Kept, source Source, now time.Time) *Book {
 	return b
 }
 
-// Changed reports whether any decision changed anything.
+// Changed reports whether any decision changed anything that belongs to the account.
 func (b *Book) Changed() bool {
 	return b.AccountChanged() || len(b.changes.Orders)+len(b.changes.Keys) > 0
+}
+
+// Object is the merged state of one of the account's objects; the zero one if it was never
+// written.
+func (b *Book) Object(ref entitlement.Ref) (Object, error) {
+	if o, changed := b.changes.Objects.Get(ref); changed {
+		return *o, nil
+	}
+	if err := CheckRef(ref); err != nil {
+		return Object{}, err
+	}
+	// Most facts about a payment are the first; a subscription lives for long.
+	return b.source.Object(ref, ref.Kind != entitlement.KindSubscription)
+}
+
+// Order is one of the account's orders; nil if there is none.
+func (b *Book) Order(id string) (*Order, error) {
+	if err := CheckNames(id); err != nil {
+		return nil, err
+	}
+	return b.order(id, false)
 }
 
 func (b *Book) grantsChanged() bool {

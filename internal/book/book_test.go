@@ -21,7 +21,7 @@ type shelf struct {
 	holds  map[string]*book.PlacedHold
 	ends   map[string]*book.EndedHold
 	closed map[string]ledger.Grant
-	object map[entitlement.Ref]int64
+	object map[entitlement.Ref]book.Object
 	orders map[string]*book.Order
 	keys   map[string]*book.UsedKey
 
@@ -33,7 +33,7 @@ func newShelf(t *testing.T, grants ...ledger.Target) *shelf {
 	s := &shelf{
 		t: t, now: noon,
 		holds: make(map[string]*book.PlacedHold), ends: make(map[string]*book.EndedHold), closed: make(map[string]ledger.Grant),
-		object: make(map[entitlement.Ref]int64), orders: make(map[string]*book.Order), keys: make(map[string]*book.UsedKey),
+		object: make(map[entitlement.Ref]book.Object), orders: make(map[string]*book.Order), keys: make(map[string]*book.UsedKey),
 	}
 	if len(grants) > 0 {
 		s.commit(book.Commit{Object: payment("signup"), Effect: entitlement.Effect{Grants: grants}}, nil)
@@ -56,9 +56,9 @@ func (s *shelf) Closed(id string) (ledger.Grant, bool, error) {
 	g, found := s.closed[id]
 	return g, found, nil
 }
-func (s *shelf) Version(ref entitlement.Ref, _ int64) (int64, error) { return s.object[ref], nil }
-func (s *shelf) Order(id string, _ bool) (*book.Order, error)        { return s.orders[id], nil }
-func (s *shelf) Key(hash string) (*book.UsedKey, error)              { return s.keys[hash], nil }
+func (s *shelf) Object(ref entitlement.Ref, _ bool) (book.Object, error) { return s.object[ref], nil }
+func (s *shelf) Order(id string, _ bool) (*book.Order, error)            { return s.orders[id], nil }
+func (s *shelf) Key(hash string) (*book.UsedKey, error)                  { return s.keys[hash], nil }
 func (s *shelf) OpenOrders() (n int, err error) {
 	for _, o := range s.orders {
 		if o.State != book.OrderPaid && s.now.Before(o.ExpiresAt) {
@@ -92,7 +92,7 @@ func (s *shelf) update(decide func(b *book.Book)) {
 		s.ends[row.Key] = row.Value
 	}
 	for _, row := range changes.Objects {
-		s.object[row.Key] = row.Value.Version
+		s.object[row.Key] = *row.Value
 	}
 	for _, row := range changes.Orders {
 		if row.Value == nil {

@@ -35,16 +35,8 @@ type Commit struct {
 	// Settle, when not nil, settles the event that the state comes from, in a final state:
 	// in the same step, or right behind it where the two cannot be written together. What
 	// is not committed is not settled; an error of the settling says nothing about the
-	// commit.
+	// commit. It is [ErrNotFound] when there is no such event; then nothing is committed.
 	Settle *Settlement
-}
-
-// Committed is what a commit did.
-type Committed struct {
-	Entries []ledger.Entry // that it added
-	// Waiting says whether events may be parked under the object. None is missed
-	// that was parked before the commit began.
-	Waiting bool
 }
 
 // OrderResult is what became of an order.
@@ -61,12 +53,16 @@ type OrderResult struct {
 // commit that went through is a conflict; and [ledger.ErrRange] when a grant or the balance
 // would leave its range.
 func (b *Book) Commit(c Commit) ([]ledger.Entry, error) {
-	version, err := b.version(c.Object, c.Version)
+	c, err := c.checked()
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, err)
+	}
+	object, err := b.Object(c.Object)
 	if err != nil {
 		return nil, err
 	}
-	if version != c.Version {
-		return nil, ErrConflict
+	if object.Version != c.Version {
+		return nil, fmt.Errorf("commit %s: %w", c.Object, ErrConflict)
 	}
 	var order *Order
 	if c.Order != nil {
@@ -97,7 +93,21 @@ func (b *Book) Commit(c Commit) ([]ledger.Entry, error) {
 		}
 		b.changes.Orders.put(moved.ID, &moved)
 	}
+	b.changes.Commits = append(b.changes.Commits, c.Object)
+	if c.Settle != nil {
+		b.changes.Settled = append(b.changes.Settled, *c.Settle)
+	}
 	return b.ledger.Entries[before:len(b.ledger.Entries):len(b.ledger.Entries)], nil
+}
+
+// Claim binds a thing at Dodo to the account, unless it is bound already. That may be done even
+// if the decision is made again.
+func (b *Book) Claim(ref entitlement.Ref) error {
+	if err := CheckRef(ref); err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	b.changes.Claims = append(b.changes.Claims, ref)
+	return nil
 }
 
 // SignUp commits to an account without entries, unless the object was written before.
@@ -110,13 +120,6 @@ func (b *Book) SignUp(c Commit) error {
 		return nil
 	}
 	return err
-}
-
-func (b *Book) version(ref entitlement.Ref, likely int64) (int64, error) {
-	if o, changed := b.changes.Objects.Get(ref); changed {
-		return o.Version, nil
-	}
-	return b.source.Version(ref, likely)
 }
 
 // reopen reads grants that are closed, which a fact may open again.

@@ -1,6 +1,7 @@
 package book
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -133,6 +134,9 @@ func (b *Book) ended(id, by string) (*EndedHold, error) {
 //
 // It returns [ledger.ErrRange] for an amount outside of 0..2^53-1.
 func (b *Book) Hold(h Hold) (Held, error) {
+	if err := h.check(); err != nil {
+		return Held{}, fmt.Errorf("hold: %w", err)
+	}
 	known, err := b.hold(h.ID, nil)
 	if err != nil {
 		return Held{}, err
@@ -179,6 +183,9 @@ func (b *Book) Hold(h Hold) (Held, error) {
 //
 // It returns [ledger.ErrRange] when less than e.Captured is held.
 func (b *Book) End(e End) (Ended, error) {
+	if err := e.check(); err != nil {
+		return Ended{}, fmt.Errorf("end hold: %w", err)
+	}
 	hold, err := b.hold(e.ID, e.Placed)
 	if err != nil {
 		return Ended{}, err

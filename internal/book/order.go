@@ -2,6 +2,7 @@ package book
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -134,6 +135,11 @@ func (b *Book) putKey(hash string, k *UsedKey) {
 // the one to go on with. A repeat with the same order id is answered like the first. Running
 // comes without an order, and Mismatched only with that of a finished key.
 func (b *Book) CreateOrder(o Order, key Key) (Order, Start, error) {
+	o.State, o.SessionID, o.CheckoutURL, o.PaymentID = OrderOpen, "", "", ""
+	o, err := o.checked(key)
+	if err != nil {
+		return Order{}, "", fmt.Errorf("create order: %w", err)
+	}
 	known, err := b.key(key.Hash)
 	if err != nil {
 		return Order{}, "", err
@@ -199,8 +205,24 @@ func (b *Book) again(o Order, key Key, known UsedKey) (Order, Start, error) {
 
 // OpenOrder stores the session of an order, with its expiry where that is set, and finishes
 // its key. An order that has a session keeps it: refused is ErrConflict then, if that is
-// another one, and ErrNotFound when the order was dropped.
+// another one, and ErrNotFound when the order was dropped. The session is claimed in any case.
 func (b *Book) OpenOrder(o Order, key Key) (refused, err error) {
+	if o.SessionID == "" {
+		return nil, fmt.Errorf("open order: %w", errNoSession)
+	}
+	session := entitlement.Ref{Kind: entitlement.KindSession, ID: o.SessionID}
+	o, err = o.checked(key)
+	if err = errors.Join(err, CheckRef(session)); err != nil {
+		return nil, fmt.Errorf("open order: %w", err)
+	}
+	refused, err = b.openOrder(o, key)
+	if err == nil {
+		b.changes.Claims = append(b.changes.Claims, session)
+	}
+	return refused, err
+}
+
+func (b *Book) openOrder(o Order, key Key) (refused, err error) {
 	stored, err := b.order(o.ID, false)
 	if err != nil {
 		return nil, err
@@ -232,6 +254,10 @@ func (b *Book) OpenOrder(o Order, key Key) (refused, err error) {
 // DropOrder forgets an order without a session and its key, so that the key can be used
 // again. Dropping what is not there does nothing; a paid order stays, but its key is free.
 func (b *Book) DropOrder(o Order, key Key) error {
+	o, err := o.checked(key)
+	if err != nil {
+		return fmt.Errorf("drop order: %w", err)
+	}
 	stored, err := b.order(o.ID, false)
 	if err != nil {
 		return err

@@ -49,10 +49,10 @@ func (e *Events) ConfirmAccount(ctx context.Context, account string) (now *View,
 		q = e.inquire(ctx, account, known.Doubts)
 	}
 	// Orders first: one that is paid in between is then in the snapshot.
-	waiting, err = e.store.OpenOrders(ctx, account)
+	waiting, err = e.store.Orders(ctx, account, store.OpenOrders)
 	if err == nil && len(waiting) > 0 {
 		if err = e.askOrders(ctx, waiting[:min(len(waiting), ordersAsked)]); err == nil {
-			waiting, err = e.store.OpenOrders(ctx, account)
+			waiting, err = e.store.Orders(ctx, account, store.OpenOrders)
 		}
 	}
 	if err != nil {

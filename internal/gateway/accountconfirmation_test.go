@@ -144,8 +144,11 @@ func TestSettleCannotStore(t *testing.T) {
 // readOnly is a store whose disk is full.
 type readOnly struct{ store.Store }
 
-func (readOnly) Commit(context.Context, book.Commit) (book.Committed, error) {
-	return book.Committed{}, store.ErrUnavailable
+func (r readOnly) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if kind, _ := kindOf(account, decide); kind == commits {
+		return store.Updated{}, store.ErrUnavailable
+	}
+	return r.Store.Update(ctx, account, decide)
 }
 
 // TestOffersNow never waits for Dodo, which is asked all the same when the first who wants
@@ -182,9 +185,11 @@ type asked struct {
 	orders atomic.Int64
 }
 
-func (a *asked) OpenOrders(ctx context.Context, account string) ([]book.Order, error) {
-	a.orders.Add(1)
-	return a.Store.OpenOrders(ctx, account)
+func (a *asked) Orders(ctx context.Context, account string, list store.OrderList) ([]book.Order, error) {
+	if list == store.OpenOrders {
+		a.orders.Add(1)
+	}
+	return a.Store.Orders(ctx, account, list)
 }
 
 // TestSettleRemembers that no order waits, until one can be paid, whichever gateway

@@ -22,7 +22,7 @@ type Accounts struct {
 func newAccounts(p *parts, o Options, events *Events) *Accounts {
 	a := &Accounts{parts: p, events: events, words: o.Words, stop: func() {}}
 	a.deferred.parts, a.deferred.owed = p, make(map[string]int64)
-	if p.store != nil {
+	if o.Store != nil {
 		w := &storeWatcher{parts: p, waiters: &a.waiters}
 		stop := p.store.Watch(w)
 		a.stop = func() {

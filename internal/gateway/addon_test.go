@@ -12,6 +12,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // addons is the list that a subscription has of its add-ons: id, quantity, id, quantity.
@@ -236,7 +237,7 @@ func TestAddonsAtTheSimulator(t *testing.T) {
 				s.parkedFor(nil)
 				want := s.account("alice")
 				s.reconcile()
-				s.store = s.newStore(t, backend)
+				s.store = store.Client{Store: s.newStore(t, backend)}
 				with.clock = s.Clock
 				s.gate = s.newGateway(with)
 				s.rebuild()
@@ -282,7 +283,7 @@ func TestChargesOnDemandAtTheSimulator(t *testing.T) {
 			s.flush()
 			s.sees("206 pro active true")
 			s.parkedFor(nil)
-			s.store = s.newStore(t, backend)
+			s.store = store.Client{Store: s.newStore(t, backend)}
 			with.clock = s.Clock
 			s.gate = s.newGateway(with)
 			s.rebuild()

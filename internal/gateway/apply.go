@@ -2,15 +2,12 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // result is what became of a fact.
@@ -30,21 +27,26 @@ func parked(account, reason string) result {
 // apply finds the account that a fact belongs to and commits what follows from
 // it. cause names the fact in the account's entries. What an object describes
 // takes along what was parked for it, each time anew, so that a crash in between
-// loses nothing. bound says whose the object is, where that is known already; event,
-// unless it is nil, is settled by the commit where nothing but that is to be done.
-func (e *Events) apply(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
-	r, err := e.fold(ctx, fact, cause, bound, event)
+// loses nothing. event, unless it is nil, is settled by the commit where nothing but that is
+// to be done.
+func (e *Events) apply(ctx context.Context, fact dodo.Fact, cause string, event *book.Event) (result, error) {
+	r, err := e.fold(ctx, fact, cause, event)
+	return e.applied(ctx, fact, r, err)
+}
+
+// applied takes along what was parked for an object that has found its account.
+func (e *Events) applied(ctx context.Context, fact dodo.Fact, r result, err error) (result, error) {
 	if err == nil && r.account != "" && fact.Describes() && !r.alone {
 		err = e.unpark(ctx, fact.Ref, ReasonUnknownAccount, ReasonGivesNothing)
 	}
 	return r, err
 }
 
-func (e *Events) fold(ctx context.Context, fact dodo.Fact, cause string, bound *proof, event *book.Event) (result, error) {
+func (e *Events) fold(ctx context.Context, fact dodo.Fact, cause string, event *book.Event) (result, error) {
 	if other, err := e.site.ofOtherBusiness(ctx, fact); err != nil || other {
 		return parked("", ReasonOtherBusiness), err
 	}
-	found, err := e.find(ctx, fact, bound)
+	found, err := e.find(ctx, fact)
 	if err != nil {
 		return result{}, fmt.Errorf("find account: %w", err)
 	}
@@ -54,17 +56,22 @@ func (e *Events) fold(ctx context.Context, fact dodo.Fact, cause string, bound *
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
 	}
-	found.event = event
-	r, record, err := e.commit(ctx, fact, found, cause)
-	if err != nil || record.Payment.Subscription == "" {
-		return r, err
+	f := folding{fact: fact, found: found, cause: cause, event: event}
+	s, err := e.commit(ctx, f)
+	return e.follow(ctx, f, s, err)
+}
+
+// follow folds a payment that was committed into its subscription, if it has one.
+func (e *Events) follow(ctx context.Context, f folding, s step, err error) (result, error) {
+	if err != nil || s.record.Payment.Subscription == "" {
+		return s.done, err
 	}
-	charged, err := e.charge(ctx, found, fact.Ref.ID, record.Payment, cause)
-	both := r.and(charged)
+	charged, err := e.charge(ctx, f.found, f.fact.Ref.ID, s.record.Payment, f.cause)
+	both := s.done.and(charged)
 	if both.reason == charged.reason {
 		both.waits = charged.waits
 	}
-	both.alone, both.settled = r.alone, false // the one is about the payment, and the event about both
+	both.alone, both.settled = s.done.alone, false // the one is about the payment, and the event about both
 	return both, err
 }
 
@@ -80,11 +87,12 @@ func (e *Events) charge(ctx context.Context, payer owner, paymentID string, p en
 	if err != nil {
 		return result{}, fmt.Errorf("bind %s: %w", fact.Ref, err)
 	}
-	r, record, err := e.commit(ctx, fact, owner{account: bound, proven: payer.proven}, cause)
+	s, err := e.commit(ctx, folding{fact: fact, found: owner{account: bound, proven: payer.proven}, cause: cause})
+	r := s.done
 	if err == nil && !r.alone {
 		err = e.unpark(ctx, fact.Ref, ReasonUnknownAccount)
 	}
-	if r.reason == ReasonGivesNothing && !record.Subscription.State.OnDemand {
+	if r.reason == ReasonGivesNothing && !s.record.Subscription.State.OnDemand {
 		r.waits = fact.Ref.String() // a change of it may say what the charge was for
 	}
 	return r, err
@@ -98,48 +106,20 @@ func (r result) and(s result) result {
 	return s
 }
 
-// commitTries is how often a commit is computed anew because another one came
-// first. Each loss means that somebody else's fact about the object was
-// committed, so this ends unless facts keep coming in faster than commits.
-const commitTries = 64
-
-// commit folds the fact into its object and writes the new state together with
-// the difference that it makes. It returns the state as it is then.
-func (e *Events) commit(ctx context.Context, fact dodo.Fact, found owner, cause string) (result, entitlement.Record, error) {
-	read := found.object
-	for range commitTries {
-		if read == nil {
-			object, err := e.store.Object(ctx, found.account, fact.Ref)
-			if err != nil {
-				return result{}, entitlement.Record{}, fmt.Errorf("read object: %w", err)
-			}
-			read = &object
-		}
-		object := *read
-		read = nil // once
-		if object.Version == 0 && !found.proven {
-			var err error
-			if fact.Settled, err = e.settledBy(ctx, found.account, fact); err != nil {
-				return result{}, entitlement.Record{}, err
-			}
-		}
-		s, err := e.compute(fact, found, object, cause)
-		if err != nil || s.nothing {
-			return s.done, s.record, err
-		}
-		committed, err := e.store.Commit(ctx, s.commit)
-		e.views.Forget(found.account) // also if it failed: it may be done, and the reply lost
-		switch {
-		case err == nil:
-			s.done.alone, s.done.settled = !committed.Waiting, s.commit.Settle != nil
-			return s.done, s.record, nil
-		case errors.Is(err, ledger.ErrRange):
-			return parked(found.account, ReasonOutOfRange), s.prior, nil
-		case !errors.Is(err, store.ErrConflict):
-			return result{}, entitlement.Record{}, fmt.Errorf("commit: %w", err)
-		}
+// commit folds a fact into its object and writes the new state together with the difference
+// that it makes, in one step.
+func (e *Events) commit(ctx context.Context, f folding) (step, error) {
+	var s step
+	done, err := e.store.Update(ctx, f.found.account, func(b *book.Book) (err error) {
+		s, err = e.decide(b, f)
+		return err
+	})
+	e.views.Forget(f.found.account) // also if it failed: it may be done, and the reply lost
+	if err != nil {
+		return step{}, fmt.Errorf("commit: %w", err)
 	}
-	return result{}, entitlement.Record{}, fmt.Errorf("commit %s: %w: too much contention", fact.Ref, store.ErrUnavailable)
+	s.done.alone = s.writes && !done.Waiting
+	return s, nil
 }
 
 // forNothing reports that somebody paid and it is not said what for.

@@ -74,7 +74,7 @@ func (e *Events) Assign(ctx context.Context, what, account string) (Assigned, er
 		done.Unread = err.Error()
 		return done, nil //nolint:nilerr // the object is assigned; Unread says the rest
 	}
-	_, err = e.apply(ctx, fact, assignCause, nil, nil)
+	_, err = e.apply(ctx, fact, assignCause, nil)
 	return done, err
 }
 

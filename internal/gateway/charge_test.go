@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -22,18 +21,12 @@ type forgetful struct {
 
 var errLost = fmt.Errorf("%w: the reply is lost", store.ErrUnavailable)
 
-func (f *forgetful) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
-	held, err := f.Store.Hold(ctx, h)
-	if f.holds.Add(-1) >= 0 && err == nil {
-		return book.Held{}, errLost
-	}
-	return held, err
-}
-
-func (f *forgetful) End(ctx context.Context, e book.End) (book.Ended, error) {
-	done, err := f.Store.End(ctx, e)
-	if f.ends.Add(-1) >= 0 && err == nil {
-		return book.Ended{}, errLost
+func (f *forgetful) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	kind, _ := kindOf(account, decide)
+	done, err := f.Store.Update(ctx, account, decide)
+	holds := kind == holds || kind == "" // to renew one
+	if err == nil && (holds && f.holds.Add(-1) >= 0 || kind == ends && f.ends.Add(-1) >= 0) {
+		return store.Updated{}, errLost
 	}
 	return done, err
 }
@@ -102,22 +95,23 @@ type tardy struct {
 	late sync.WaitGroup
 }
 
-func (s *tardy) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
-	s.late.Go(func() {
-		<-s.end
-		_, _ = s.Store.Hold(context.WithoutCancel(ctx), h)
-	})
-	<-ctx.Done()
-	return book.Held{}, ctx.Err()
-}
-
-func (s *tardy) End(ctx context.Context, e book.End) (book.Ended, error) {
-	done, err := s.Store.End(ctx, e)
-	s.once.Do(func() {
-		close(s.end)
-		s.late.Wait()
-	})
-	return done, err
+func (s *tardy) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	switch kind, _ := kindOf(account, decide); kind {
+	case holds:
+		s.late.Go(func() {
+			<-s.end
+			_, _ = s.Store.Update(context.WithoutCancel(ctx), account, decide)
+		})
+		<-ctx.Done()
+		return store.Updated{}, ctx.Err()
+	default:
+		done, err := s.Store.Update(ctx, account, decide)
+		s.once.Do(func() {
+			close(s.end)
+			s.late.Wait()
+		})
+		return done, err
+	}
 }
 
 // A client leaves while its hold is under way, which gets there behind its end.
@@ -137,7 +131,7 @@ func TestHoldThatComesLateIsUndone(t *testing.T) {
 		<-s.end
 		s.late.Wait()
 		until(t, "the hold is given back", func() bool {
-			a, err := s.Account(t.Context(), "acc")
+			a, err := store.Client{Store: s}.Account(t.Context(), "acc")
 			return err == nil && a.Ledger.Available(w.Clock()) == 100
 		})
 	})
@@ -162,7 +156,7 @@ func TestEndIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.credits("acc", 80)
-		entries, err := w.store.Entries(t.Context(), "acc", 0, 100)
+		entries, err := w.store.Entries(t.Context(), "acc", store.Page{After: 0, Limit: 100})
 		if err != nil || len(entries) != 2 || entries[1].Amount != -20 {
 			t.Errorf("%+v, %v", entries, err)
 		}

@@ -122,7 +122,7 @@ func (e *Events) readOrder(ctx context.Context, order book.Order) error {
 		return err
 	}
 	cause := "confirm:" + order.ID
-	if _, err := e.apply(ctx, fact, cause, nil, nil); err != nil || fact.Payment.Subscription == "" {
+	if _, err := e.apply(ctx, fact, cause, nil); err != nil || fact.Payment.Subscription == "" {
 		return err
 	}
 	// Only the subscription of a payment says what the payment bought.
@@ -130,7 +130,7 @@ func (e *Events) readOrder(ctx context.Context, order book.Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.apply(ctx, fact, cause, nil, nil)
+	_, err = e.apply(ctx, fact, cause, nil)
 	return err
 }
 

@@ -20,8 +20,17 @@ func (s *unheard) Watch(w store.Watcher) (stop func()) {
 	return func() {}
 }
 
-func (s *unheard) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	done, err := s.Store.Commit(ctx, c)
+func (s *unheard) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	kind, _ := kindOf(account, decide)
+	done, err := s.Store.Update(ctx, account, decide)
+	if err == nil && kind == commits {
+		s.happens()
+	}
+	return done, err
+}
+
+func (s *unheard) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
+	done, err := s.Store.Receive(ctx, d, decide)
 	if err == nil {
 		s.happens()
 	}
@@ -40,7 +49,7 @@ func (s *unheard) happens() {
 func TestConfirmedIsSeen(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		s := &unheard{Store: w.store}
-		w.store = s
+		w.store = store.Client{Store: s}
 		w.gate = w.newGateway(settings{})
 		order := w.order("alice", "pack10")
 		w.has("alice", 0, false) // and that is remembered

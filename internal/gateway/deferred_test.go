@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -43,34 +42,27 @@ func (u *unsteady) loses() bool {
 	return u.lose == 0
 }
 
-func (u *unsteady) Account(ctx context.Context, account string) (entitlement.Account, error) {
+func (u *unsteady) View(ctx context.Context, account string, look store.Decision) (entitlement.Account, error) {
 	if u.isAway() {
 		return entitlement.Account{}, store.ErrUnavailable
 	}
-	return u.Store.Account(ctx, account)
+	return u.Store.View(ctx, account, look)
 }
 
-func (u *unsteady) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
+func (u *unsteady) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	kind, _ := kindOf(account, decide)
+	if kind != holds && kind != ends {
+		return u.Store.Update(ctx, account, decide)
+	}
 	if u.isAway() {
-		return book.Held{}, store.ErrUnavailable
+		return store.Updated{}, store.ErrUnavailable
 	}
-	held, err := u.Store.Hold(ctx, h)
-	if u.loses() {
-		return book.Held{}, store.ErrUnavailable
-	}
-	return held, err
-}
-
-func (u *unsteady) End(ctx context.Context, e book.End) (book.Ended, error) {
-	if u.isAway() {
-		return book.Ended{}, store.ErrUnavailable
-	}
-	if u.slow != nil {
+	if u.slow != nil && kind == ends {
 		<-u.slow
 	}
-	done, err := u.Store.End(ctx, e)
+	done, err := u.Store.Update(ctx, account, decide)
 	if u.loses() {
-		return book.Ended{}, store.ErrUnavailable
+		return store.Updated{}, store.ErrUnavailable
 	}
 	return done, err
 }
@@ -112,7 +104,7 @@ func end(ctx context.Context, c *gateway.Charge, captured int64) <-chan ended {
 // spent are the credits that late charges took from ann, one by one.
 func (w *world) spent() (amounts []int64) {
 	w.t.Helper()
-	entries, err := w.store.Entries(w.t.Context(), "ann", 0, 1000)
+	entries, err := w.store.Entries(w.t.Context(), "ann", store.Page{After: 0, Limit: 1000})
 	must(w.t, err)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Cause, "charge:late:") {

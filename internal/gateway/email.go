@@ -84,7 +84,7 @@ func (e *Events) adopt(ctx context.Context, email string) (searched bool, err er
 	defer e.emails.search.Unlock()
 	after := ""
 	for range maxSearched {
-		page, next, err := e.store.ParkedEvents(ctx, after, redrivePage)
+		page, next, err := e.store.Parked(ctx, "", after, redrivePage)
 		if err != nil {
 			return false, fmt.Errorf("read parked events: %w", err)
 		}

@@ -38,10 +38,12 @@ type slowSearch struct {
 	begun, release chan struct{}
 }
 
-func (s *slowSearch) ParkedEvents(ctx context.Context, after string, limit int) ([]book.Event, string, error) {
-	s.begun <- struct{}{}
-	<-s.release
-	return s.Store.ParkedEvents(ctx, after, limit)
+func (s *slowSearch) Parked(ctx context.Context, object, after string, limit int) ([]book.Event, string, error) {
+	if object == "" {
+		s.begun <- struct{}{}
+		<-s.release
+	}
+	return s.Store.Parked(ctx, object, after, limit)
 }
 
 // TestMatchEmailDuringSearch: a purchase that was not looked for, because purchases of another

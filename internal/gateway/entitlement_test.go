@@ -20,7 +20,7 @@ import (
 // grant commits a grant of credits behind a gateway's back.
 func grant(t *testing.T, s store.Store, account, id string, amount int64) {
 	t.Helper()
-	_, err := s.Commit(t.Context(), book.Commit{
+	_, err := store.Client{Store: s}.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: id}, State: []byte("{}"), Cause: "test",
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: id, Amount: amount}}},
 	})
@@ -92,7 +92,7 @@ func TestTwoGateways(t *testing.T) {
 
 func twoGateways(t *testing.T, url string) {
 	one := newWorld(t, openURL(t, url), settings{hold: true})
-	other := &world{t: t, store: openURL(t, url), seen: &observed{}, sim: one.sim}
+	other := &world{t: t, store: store.Client{Store: openURL(t, url)}, seen: &observed{}, sim: one.sim}
 	other.gate = other.newGateway(settings{})
 	until(t, "both hear of changes", func() bool { return one.seen.hearing() == 1 && other.seen.hearing() == 1 })
 	const accounts, purchases = 6, 4

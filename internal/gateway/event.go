@@ -74,13 +74,9 @@ func (e *Events) handleEvent(ctx context.Context, header http.Header, body []byt
 	if err != nil && !unclear {
 		return "", err
 	}
-	record, bound, err := e.receive(ctx, book.Event{ID: delivery.ID, Type: event.Type, Body: body, State: book.EventReceived}, event.Fact)
+	outcome, err := e.receive(ctx, book.Event{ID: delivery.ID, Type: event.Type, Body: body, State: book.EventReceived}, event.Fact, unclear)
 	if err != nil {
-		return "", fmt.Errorf("record event: %w", err)
-	}
-	outcome, err := e.take(ctx, record, event.Fact, unclear, bound)
-	if err != nil {
-		return "", fmt.Errorf("apply event: %w", err)
+		return "", err
 	}
 	e.observer.EventSettled(event.Type, outcome)
 	// Not for the request: what it might add would be prepared anew for each.
@@ -89,21 +85,55 @@ func (e *Events) handleEvent(ctx context.Context, header http.Header, body []byt
 	return outcome, nil
 }
 
-// receive journals an event. One that proves whose it is binds its object in the
-// same step and brings back what came of that; nil for any other.
-func (e *Events) receive(ctx context.Context, event book.Event, fact *dodo.Fact) (book.Event, *proof, error) {
+// receive journals an event and applies it. One that proves whose it is binds its object and is
+// applied in the same step.
+func (e *Events) receive(ctx context.Context, event book.Event, fact *dodo.Fact, unclear bool) (Outcome, error) {
 	if fact != nil && fact.Describes() {
 		claim, err := e.proves(ctx, *fact)
 		if err != nil {
-			return book.Event{}, nil, err
+			return "", fmt.Errorf("record event: %w", err)
 		}
 		if claim.ours {
-			record, bound, err := e.store.Receive(ctx, event, store.Binding{Object: fact.Ref, Account: claim.Account, Order: claim.Order})
-			return record, &proof{bound, claim.Claim}, err
+			return e.receiveProven(ctx, event, *fact, claim.Claim)
 		}
 	}
 	record, err := e.store.Record(ctx, event)
-	return record, nil, err
+	if err != nil {
+		return "", fmt.Errorf("record event: %w", err)
+	}
+	outcome, err := e.take(ctx, record, fact, unclear)
+	if err != nil {
+		return "", fmt.Errorf("apply event: %w", err)
+	}
+	return outcome, nil
+}
+
+func (e *Events) receiveProven(ctx context.Context, event book.Event, fact dodo.Fact, claim dodo.Claim) (Outcome, error) {
+	f := folding{fact: fact, found: owner{account: claim.Account, proven: true, orderID: claim.Order}, cause: event.ID, event: &event}
+	var s step
+	done, err := e.store.Receive(ctx, store.Delivery{Event: event, Object: fact.Ref, Account: claim.Account}, func(b *book.Book) (err error) {
+		s, err = e.decide(b, f)
+		return err
+	})
+	e.views.Forget(claim.Account) // also if it failed: it may be done, and the reply lost
+	if err != nil {
+		return "", fmt.Errorf("apply event: %w", err)
+	}
+	outcome := Outcome("")
+	if done.Owner == claim.Account {
+		var r result
+		s.done.alone = s.writes && !done.Waiting
+		r, err = e.follow(ctx, f, s, nil)
+		if r, err = e.applied(ctx, fact, r, err); err == nil {
+			outcome, err = e.settle(ctx, done.Event, fact, r)
+		}
+	} else {
+		outcome, err = e.take(ctx, done.Event, &fact, false)
+	}
+	if err != nil {
+		return "", fmt.Errorf("apply event: %w", err)
+	}
+	return outcome, nil
 }
 
 // proves is the proof of a fact that may be applied at all.
@@ -115,32 +145,28 @@ func (e *Events) proves(ctx context.Context, fact dodo.Fact) (claimed, error) {
 	return e.site.claim(ctx, fact.Clues.Metadata)
 }
 
-// take does with a journalled event what there is to do, and notes that. bound is
-// what receive found out, or nil.
-func (e *Events) take(ctx context.Context, record book.Event, fact *dodo.Fact, unclear bool, bound *proof) (Outcome, error) {
+// take does with a journalled event what there is to do, and notes that.
+func (e *Events) take(ctx context.Context, record book.Event, fact *dodo.Fact, unclear bool) (Outcome, error) {
 	switch {
 	case unclear:
 		return Parked, e.park(ctx, record, ReasonUnclear)
 	case fact == nil:
 		record.State, record.Reason = book.EventIgnored, ""
 		return Ignored, e.note(ctx, record)
-	default:
-		return e.settle(ctx, record, *fact, bound)
 	}
-}
-
-// settle applies a fact and notes in the journal what became of it. What has found
-// its account takes along what was parked for it.
-func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, bound *proof) (Outcome, error) {
-	record.Object = fact.Ref.String()
-	result, err := e.apply(ctx, fact, record.ID, bound, &record)
+	r, err := e.apply(ctx, *fact, record.ID, &record)
 	if err != nil {
 		return "", err
 	}
+	return e.settle(ctx, record, *fact, r)
+}
+
+// settle notes in the journal what became of an event's fact.
+func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, result result) (Outcome, error) {
 	if result.settled {
 		return result.outcome, nil
 	}
-	record.Account = result.account
+	record.Object, record.Account = fact.Ref.String(), result.account
 	if result.outcome == Foreign {
 		record.State, record.Reason = book.EventIgnored, ReasonForeign
 		return Foreign, e.note(ctx, record)
@@ -166,7 +192,7 @@ func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, 
 	if err != nil || owner == "" {
 		return Parked, err
 	}
-	return e.settle(ctx, record, fact, nil)
+	return e.take(ctx, record, &fact, false)
 }
 
 func (e *Events) park(ctx context.Context, record book.Event, reason string) error {
@@ -194,16 +220,16 @@ func (e *Events) retention(record book.Event) book.Retention {
 	return keep
 }
 
-// applied is what note writes of an event that was applied to the account.
-func (e *Events) applied(record book.Event, account string) *book.Settlement {
-	record.State, record.Reason, record.Account = book.EventApplied, "", account
+// settlement is what note writes of an event that was applied to the account.
+func (e *Events) settlement(record book.Event, fact dodo.Fact, account string) *book.Settlement {
+	record.State, record.Reason, record.Object, record.Account = book.EventApplied, "", fact.Ref.String(), account
 	return &book.Settlement{Event: record, Retention: e.retention(record)}
 }
 
 // unpark applies what was parked for an object for one of the reasons: it has an account now,
 // or more is known of a subscription than when a charge of it seemed to give nothing.
 func (e *Events) unpark(ctx context.Context, ref entitlement.Ref, reasons ...string) error {
-	events, err := e.store.Parked(ctx, ref.String())
+	events, _, err := e.store.Parked(ctx, ref.String(), "", 100)
 	if err != nil {
 		return fmt.Errorf("read parked events: %w", err)
 	}
@@ -215,7 +241,7 @@ func (e *Events) unpark(ctx context.Context, ref entitlement.Ref, reasons ...str
 		if err != nil || event.Fact == nil {
 			continue // it stays parked
 		}
-		result, err := e.fold(ctx, *event.Fact, record.ID, nil, nil)
+		result, err := e.fold(ctx, *event.Fact, record.ID, nil)
 		if err != nil {
 			return fmt.Errorf("apply parked event: %w", err)
 		}

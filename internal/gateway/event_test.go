@@ -216,7 +216,7 @@ func (s *interrupted) Settle(ctx context.Context, e book.Event, r book.Retention
 func TestPaymentBetweenLookUpAndParking(t *testing.T) {
 	s := tell(t, "bolt", "")
 	between := &interrupted{Store: s.store, by: func() { s.deliverAs("msg_paid", "payment.succeeded", s.payment("pdt_both")) }}
-	s.store = between
+	s.store = store.Client{Store: between}
 	s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 	s.deliverAs("msg_refunded", "refund.succeeded", refundOf("pay_1", "amount", 300, "is_partial", true))
 	s.sees("6 pro active true")
@@ -228,11 +228,11 @@ type halfway struct {
 	down bool
 }
 
-func (s *halfway) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	if s.down && c.Object.Kind == entitlement.KindSubscription {
-		return book.Committed{}, store.ErrUnavailable
+func (s *halfway) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if _, object := kindOf(account, decide); s.down && object.Kind == entitlement.KindSubscription {
+		return store.Updated{}, store.ErrUnavailable
 	}
-	return s.Store.Commit(ctx, c)
+	return s.Store.Update(ctx, account, decide)
 }
 
 // TestChargeHalfway: the event of a subscription's payment is not noted as applied before it
@@ -242,7 +242,7 @@ func TestChargeHalfway(t *testing.T) {
 		t.Run(backend, func(t *testing.T) {
 			s := tell(t, backend, "")
 			half := &halfway{Store: s.store, down: true}
-			s.store = half
+			s.store = store.Client{Store: half}
 			s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 			charge := s.charge("pay_1", "metadata", s.proof(orderID, "alice", "monthly"))
 			body, err := json.Marshal(map[string]any{"type": "payment.succeeded", "timestamp": s.now(), "data": charge})
@@ -294,7 +294,7 @@ func TestForeignMetadata(t *testing.T) {
 func TestLostStore(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{hold: true})
 	w.buy("alice", "pack10")
-	w.store = openBolt(t)
+	w.store = store.Client{Store: openBolt(t)}
 	w.gate = w.newGateway(settings{})
 	w.deliver(w.event("payment.succeeded"))
 	w.has("alice", 10, true)
@@ -349,7 +349,7 @@ func TestStoreDown(t *testing.T) {
 		Close() error
 	})
 	must(t, broken.Close())
-	w.store = broken
+	w.store = store.Client{Store: broken}
 	w.gate = w.newGateway(settings{})
 	if d, err := w.sim.Redeliver(t.Context(), event); err != nil || d.Acknowledged() {
 		t.Fatalf("answered %d, %v", d.Status, err)

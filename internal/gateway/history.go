@@ -5,6 +5,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // MaxEntry is above the number of any entry.
@@ -36,7 +37,7 @@ func (a *Accounts) History(ctx context.Context, account string, before int64, li
 	if h.Entries, err = a.entriesBefore(ctx, account, before, limit); err != nil {
 		return History{}, err
 	}
-	if h.Purchases, err = a.store.Purchases(ctx, account); err != nil {
+	if h.Purchases, err = a.store.Orders(ctx, account, store.Purchases); err != nil {
 		return History{}, err
 	}
 	h.Next = nextPage(h.Entries)
@@ -53,14 +54,14 @@ func nextPage(entries []ledger.Entry) int64 {
 }
 
 func (a *Accounts) entriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
-	entries, err := a.store.EntriesBefore(ctx, account, before, limit)
+	entries, err := a.store.Entries(ctx, account, store.Page{Before: before, Limit: limit})
 	if err != nil || len(entries) > 0 || a.signupCredits == 0 || before < MaxEntry {
 		return entries, err
 	}
 	if _, err := a.Entitlement(ctx, account); err != nil {
 		return nil, err
 	}
-	return a.store.EntriesBefore(ctx, account, before, limit)
+	return a.store.Entries(ctx, account, store.Page{Before: before, Limit: limit})
 }
 
 // Entries reads up to limit of the account's entries with a number below before,
@@ -73,6 +74,6 @@ func (a *Accounts) Entries(ctx context.Context, account string, before int64, li
 	if before == 0 {
 		before = MaxEntry
 	}
-	entries, err = a.store.EntriesBefore(ctx, account, before, limit)
+	entries, err = a.store.Entries(ctx, account, store.Page{Before: before, Limit: limit})
 	return entries, nextPage(entries), err
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
@@ -20,9 +19,11 @@ type counting struct {
 	holds atomic.Int64
 }
 
-func (c *counting) Hold(ctx context.Context, h book.Hold) (book.Held, error) {
-	c.holds.Add(1)
-	return c.Store.Hold(ctx, h)
+func (c *counting) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if kind, _ := kindOf(account, decide); kind == holds {
+		c.holds.Add(1)
+	}
+	return c.Store.Update(ctx, account, decide)
 }
 
 // TestRefusedFromMemory: who is known to have too little is refused without the store,
@@ -32,7 +33,7 @@ func TestRefusedFromMemory(t *testing.T) {
 	counted := &counting{Store: openURL(t, server.URL())}
 	with := settings{signupCredits: 3, hold: true}
 	one := newWorld(t, counted, with)
-	other := &world{t: t, store: openURL(t, server.URL()), seen: &observed{}, sim: one.sim}
+	other := &world{t: t, store: store.Client{Store: openURL(t, server.URL())}, seen: &observed{}, sim: one.sim}
 	other.gate = other.newGateway(with)
 	until(t, "both hear of changes", func() bool { return one.seen.hearing() == 1 && other.seen.hearing() == 1 })
 

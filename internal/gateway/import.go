@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
@@ -187,14 +188,14 @@ func importedRefs(row ImportRow) []entitlement.Ref {
 
 // settledBy says what of an object that carries no proof of ours is part of an imported
 // balance. Only the first fact about an object asks.
-func (e *Events) settledBy(ctx context.Context, account string, fact dodo.Fact) (entitlement.Settled, error) {
+func settledBy(b *book.Book, fact dodo.Fact) (entitlement.Settled, error) {
 	kind := fact.Ref.Kind
 	if kind != entitlement.KindPayment && kind != entitlement.KindSubscription {
 		return entitlement.Settled{}, nil
 	}
-	object, err := e.store.Object(ctx, account, importRef)
+	object, err := b.Object(importRef)
 	if err != nil {
-		return entitlement.Settled{}, fmt.Errorf("read import: %w", err)
+		return entitlement.Settled{}, err
 	}
 	known, err := recordOf(importRef, object)
 	if err != nil || known.Import.IsZero() {

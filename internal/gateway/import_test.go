@@ -11,6 +11,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -240,7 +241,7 @@ func TestRebuildKeepsImports(t *testing.T) {
 			w.has("ann", 50, true)
 		}
 		w.changes(0, row)
-		w.store = openBolt(t)
+		w.store = store.Client{Store: openBolt(t)}
 		w.gate = w.newGateway(settings{products: oldProducts})
 	}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -51,19 +50,14 @@ func (i *importing) signup(ctx context.Context) error {
 	if i.row.Credits == nil {
 		return nil
 	}
-	for range commitTries {
-		object, err := i.store.Object(ctx, i.row.Account, signupRef)
+	var given, done bool
+	update := func(b *book.Book) error {
+		object, err := b.Object(signupRef)
 		if err != nil {
-			return fmt.Errorf("read sign-up: %w", err)
+			return err
 		}
-		if string(object.State) == signupState {
-			return nil
-		}
-		given := object.Version > 0 // whatever the config says of sign-up credits now
-		if i.dry {
-			if given {
-				i.change("the sign-up credits are taken back, because the imported balance has them")
-			}
+		given = object.Version > 0 // whatever the config says of sign-up credits now
+		if done = string(object.State) == signupState; done || i.dry {
 			return nil
 		}
 		c := book.Commit{
@@ -73,17 +67,27 @@ func (i *importing) signup(ctx context.Context) error {
 		if given {
 			c.Effect.Grants = []ledger.Target{{ID: signupGrant, CreatedAt: i.asOf}}
 		}
-		_, err = i.store.Commit(ctx, c)
-		i.views.Forget(i.row.Account)
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err == nil && given {
-			i.change("the sign-up credits are taken back, because the imported balance has them")
-		}
+		_, err = b.Commit(c)
 		return err
 	}
-	return fmt.Errorf("import: %w: too much contention", store.ErrUnavailable)
+	if err := i.update(ctx, update); err != nil {
+		return fmt.Errorf("take back sign-up credits: %w", err)
+	}
+	if given && !done {
+		i.change("the sign-up credits are taken back, because the imported balance has them")
+	}
+	return nil
+}
+
+// update lets decide decide about the row's account, or only look.
+func (i *importing) update(ctx context.Context, decide store.Decision) error {
+	if i.dry {
+		_, err := i.store.View(ctx, i.row.Account, decide)
+		return err
+	}
+	_, err := i.store.Update(ctx, i.row.Account, decide)
+	i.views.Forget(i.row.Account)
+	return err
 }
 
 // balance folds the row into the account's import.
@@ -192,18 +196,19 @@ func (i *importing) payments(ctx context.Context) error {
 // fold folds a fact of the row into its object, or only looks. It returns the record
 // as it was.
 func (i *importing) fold(ctx context.Context, fact dodo.Fact) (before entitlement.Record, err error) {
-	object, err := i.store.Object(ctx, i.row.Account, fact.Ref)
+	f := folding{fact: fact, found: owner{account: i.row.Account, proven: true}, cause: importCause}
+	var s step
+	err = i.update(ctx, func(b *book.Book) (err error) {
+		s, err = i.decide(b, f)
+		return err
+	})
 	if err != nil {
-		return before, fmt.Errorf("read object: %w", err)
+		return before, fmt.Errorf("write object: %w", err)
 	}
-	if before, err = recordOf(fact.Ref, object); err != nil || i.dry {
-		return before, err
+	if !i.dry && s.done.outcome == Parked {
+		return s.prior, misfit("the account would have more credits than can be counted")
 	}
-	result, _, err := i.commit(ctx, fact, owner{account: i.row.Account, proven: true, object: &object}, importCause)
-	if err == nil && result.outcome == Parked {
-		err = misfit("the account would have more credits than can be counted")
-	}
-	return before, err
+	return s.prior, nil
 }
 
 // claims binds what the row names and nobody has.

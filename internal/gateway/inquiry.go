@@ -158,7 +158,7 @@ func (e *Events) resolve(ctx context.Context, d entitlement.Doubt) (calls int, e
 			return calls, err // without the payments it may say too much, or too little
 		}
 	}
-	_, err = e.apply(ctx, fact, cause, nil, nil)
+	_, err = e.apply(ctx, fact, cause, nil)
 	return calls, err
 }
 
@@ -183,7 +183,7 @@ func (e *Events) resolveCharges(ctx context.Context, d entitlement.Doubt, cause 
 		fact, err := e.provider.Payment(ctx, p.ID)
 		calls += callsMade(err)
 		if err == nil {
-			_, err = e.apply(ctx, fact, cause, nil, nil)
+			_, err = e.apply(ctx, fact, cause, nil)
 		}
 		if err != nil {
 			return calls, err

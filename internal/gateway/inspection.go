@@ -6,6 +6,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What operators look at. Looking changes nothing: an account that was never seen
@@ -39,10 +40,10 @@ func (a *Accounts) Inspect(ctx context.Context, account string) (Inspection, err
 	if v.Parked, v.ParkedMore, err = a.parkedOf(ctx, account); err != nil {
 		return Inspection{}, err
 	}
-	if v.Purchases, err = a.store.Purchases(ctx, account); err != nil {
+	if v.Purchases, err = a.store.Orders(ctx, account, store.Purchases); err != nil {
 		return Inspection{}, err
 	}
-	if v.Pending, err = a.store.OpenOrders(ctx, account); err != nil {
+	if v.Pending, err = a.store.Orders(ctx, account, store.OpenOrders); err != nil {
 		return Inspection{}, err
 	}
 	if v.Account, err = a.store.Account(ctx, account); err != nil {
@@ -56,7 +57,7 @@ func (a *Accounts) Inspect(ctx context.Context, account string) (Inspection, err
 func (a *Accounts) parkedOf(ctx context.Context, account string) (events []book.Event, more bool, err error) {
 	after := ""
 	for range maxSearched {
-		page, next, err := a.store.ParkedEvents(ctx, after, redrivePage)
+		page, next, err := a.store.Parked(ctx, "", after, redrivePage)
 		if err != nil {
 			return nil, false, fmt.Errorf("read parked events: %w", err)
 		}

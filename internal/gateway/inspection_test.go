@@ -76,7 +76,7 @@ func TestInspect(t *testing.T) {
 func TestInspectIsBounded(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{hold: true})
 	w.deliver(w.unlisted())
-	w.store = &endless{w.store}
+	w.store = store.Client{Store: &endless{w.store}}
 	w.gate = w.newGateway(settings{})
 	v, err := w.Inspect(t.Context(), "alice")
 	must(t, err)
@@ -88,7 +88,7 @@ func TestInspectIsBounded(t *testing.T) {
 // endless is a store in which the list of what is parked never ends.
 type endless struct{ store.Store }
 
-func (s *endless) ParkedEvents(ctx context.Context, _ string, limit int) ([]book.Event, string, error) {
-	events, _, err := s.Store.ParkedEvents(ctx, "", limit)
+func (s *endless) Parked(ctx context.Context, object, _ string, limit int) ([]book.Event, string, error) {
+	events, _, err := s.Store.Parked(ctx, object, "", limit)
 	return events, "on", err
 }

@@ -20,5 +20,5 @@ func (e *Events) Event(ctx context.Context, id string) (book.Event, error) {
 
 // ParkedEvents reads what is parked, see [store.Journal].
 func (e *Events) ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
-	return e.store.ParkedEvents(ctx, after, limit)
+	return e.store.Parked(ctx, "", after, limit)
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // Pending are the account's orders that are waiting to be paid, newest first.
 func (s *Shop) Pending(ctx context.Context, account string) ([]book.Order, error) {
-	return s.store.OpenOrders(ctx, account)
+	return s.store.Orders(ctx, account, store.OpenOrders)
 }
 
 // newestPurchases is of how many orders [Shop.Unfulfilled] looks whether they are.
@@ -17,7 +18,7 @@ const newestPurchases = 5
 // Unfulfilled are the newest of the account's orders that are paid, and what they bought is not
 // there yet. They are shown as open, and have no checkout.
 func (s *Shop) Unfulfilled(ctx context.Context, account string) ([]book.Order, error) {
-	orders, err := s.store.Purchases(ctx, account)
+	orders, err := s.store.Orders(ctx, account, store.Purchases)
 	if err != nil {
 		return nil, err
 	}

@@ -279,11 +279,11 @@ func (s *story) everything() string {
 	a, err := s.store.Account(ctx, "alice")
 	a.Rev, a.StandingsRev = 0, 0 // they go by the time of day
 	note("account", a, err)
-	entries, err := s.store.Entries(ctx, "alice", 0, 1000)
+	entries, err := s.store.Entries(ctx, "alice", store.Page{After: 0, Limit: 1000})
 	note("entries", entries, err)
-	orders, err := s.store.Purchases(ctx, "alice")
+	orders, err := s.store.Orders(ctx, "alice", store.Purchases)
 	note("orders", orders, err)
-	open, err := s.store.OpenOrders(ctx, "alice")
+	open, err := s.store.Orders(ctx, "alice", store.OpenOrders)
 	note("open orders", open, err)
 	for _, ref := range []entitlement.Ref{
 		{Kind: entitlement.KindPayment, ID: "pay_0"}, {Kind: entitlement.KindPayment, ID: "pay_1"},
@@ -302,7 +302,7 @@ func (s *story) everything() string {
 			note(id, e, err)
 		}
 	}
-	events, _, err := s.store.ParkedEvents(ctx, "", 100)
+	events, _, err := s.store.Parked(ctx, "", "", 100)
 	note("parked", len(events), err)
 	h, err := s.History(ctx, "alice", 0, 100)
 	note("history", h, err)
@@ -321,27 +321,33 @@ func (s *deaf) Watch(w store.Watcher) (stop func()) {
 	return func() {}
 }
 
-func (s *deaf) Receive(ctx context.Context, e book.Event, b store.Binding) (book.Event, store.Bound, error) {
+func (s *deaf) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
 	if s.losesReceipt {
 		s.losesReceipt = false
-		if _, _, err := s.Store.Receive(ctx, e, b); err != nil {
-			return e, store.Bound{}, err
-		}
-	}
-	e, bound, err := s.Store.Receive(ctx, e, b)
-	return e, bound, err
-}
-
-func (s *deaf) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	if s.losesCommit {
-		s.losesCommit = false
-		if done, err := s.Store.Commit(ctx, c); err != nil {
+		if done, err := s.Store.Receive(ctx, d, decide); err != nil {
 			return done, err
 		}
 	}
-	done, err := s.Store.Commit(ctx, c)
+	done, err := s.Store.Receive(ctx, d, decide)
 	if s.failsCommit {
-		return book.Committed{}, store.ErrUnavailable
+		return store.Received{}, store.ErrUnavailable
+	}
+	return done, err
+}
+
+func (s *deaf) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if kind, _ := kindOf(account, decide); kind != commits {
+		return s.Store.Update(ctx, account, decide)
+	}
+	if s.losesCommit {
+		s.losesCommit = false
+		if done, err := s.Store.Update(ctx, account, decide); err != nil {
+			return done, err
+		}
+	}
+	done, err := s.Store.Update(ctx, account, decide)
+	if s.failsCommit {
+		return store.Updated{}, store.ErrUnavailable
 	}
 	return done, err
 }
@@ -361,7 +367,7 @@ func TestCommittedIsSeen(t *testing.T) {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				s := tell(t, backend, "")
 				as := c.store
-				as.Store, s.store = s.store, &as
+				as.Store, s.store = s.store, store.Client{Store: &as}
 				s.gate = s.newGateway(settings{products: storyProducts, clock: s.Clock})
 				s.promises(9)
 				s.sees("0 none none false")

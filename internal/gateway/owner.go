@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/dodogate/dodogate/internal/book"
@@ -13,18 +12,12 @@ import (
 
 // owner is whom an object belongs to.
 type owner struct {
-	account string       // empty: nothing says whose it is
-	foreign bool         // it was ordered at another site
-	proven  bool         // by a proof of ours, and not by whose customer it is
-	order   *book.Order  // the order that it was bought by, where we have it
-	event   *book.Event  // to be settled with the commit
-	object  *book.Object // what the account has of it, where that was read already
-}
-
-// proof is what an event proved when it was received, and what came of that.
-type proof struct {
-	store.Bound
-	claim dodo.Claim
+	account string // empty: nothing says whose it is
+	foreign bool   // it was ordered at another site
+	proven  bool   // by a proof of ours, and not by whose customer it is
+	// The order that it was bought by: its id, or, where it was read already, the order.
+	orderID string
+	order   *book.Order
 }
 
 // find says whose a fact is, and binds its object to that account for ever
@@ -32,48 +25,30 @@ type proof struct {
 // the checkout session that we made; by the subscription or payment that it was given for; by
 // the customer, if the site's login vouched for that customer's e-mail address before or an
 // operator named the customer; by the address itself, with match_email.
-// bound, unless it is nil, says what came of our proof.
-func (e *Events) find(ctx context.Context, fact dodo.Fact, bound *proof) (owner, error) {
-	var claim claimed
+func (e *Events) find(ctx context.Context, fact dodo.Fact) (owner, error) {
+	claim, err := e.site.claim(ctx, fact.Clues.Metadata)
+	if err != nil {
+		return owner{}, err
+	}
 	var found owner
-	if bound != nil {
-		claim = claimed{Claim: bound.claim, ours: true}
-		found = owner{account: bound.Account, object: &bound.Object}
-	} else {
-		var err error
-		if claim, err = e.site.claim(ctx, fact.Clues.Metadata); err != nil {
-			return owner{}, err
-		}
-		if found.account, err = e.store.Owner(ctx, fact.Ref); err != nil {
-			return owner{}, err
-		}
+	if found.account, err = e.store.Owner(ctx, fact.Ref); err != nil {
+		return owner{}, err
 	}
 	if found.account == "" {
-		var err error
 		if found, err = e.bind(ctx, fact, claim); err != nil || found.account == "" {
 			return found, err
 		}
 	}
-	proven := claim.ours
-	if proven && claim.Account != found.account {
+	if claim.ours && claim.Account == found.account {
+		found.proven, found.orderID = true, claim.Order
+		return found, nil
+	}
+	if claim.ours {
 		e.logger.Error("a payment carries a proof for another account than the one that it is bound to",
 			"object", fact.Ref.String(), "order", claim.Order)
-		proven = false
 	}
-	found.proven = proven
-	var err error
-	switch {
-	case proven && bound != nil:
-		found.order = bound.Order
-	case proven:
-		found.order, err = e.orderOf(ctx, found.account, claim.Order, "")
-	default:
-		found.order, err = e.orderOf(ctx, found.account, "", fact.Clues.SessionID)
-	}
-	if err != nil {
-		return owner{}, err
-	}
-	return found, e.bindCustomer(ctx, found, fact)
+	found.order, err = e.orderOf(ctx, found.account, fact.Clues.SessionID)
+	return found, err
 }
 
 // bind follows the clues of an object that has no account yet. A fact that does
@@ -137,20 +112,13 @@ func waitsFor(fact dodo.Fact) entitlement.Ref {
 	}
 }
 
-// orderOf reads the order that a payment was made for, by its id or, where the
-// metadata got lost, by its session among the account's open orders.
-func (e *Events) orderOf(ctx context.Context, account, id, session string) (*book.Order, error) {
-	if id != "" {
-		order, err := e.store.Order(ctx, account, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil
-		}
-		return &order, err
-	}
+// orderOf reads the order that a payment was made for whose metadata got lost: by its session
+// among the account's open orders.
+func (e *Events) orderOf(ctx context.Context, account, session string) (*book.Order, error) {
 	if session == "" {
 		return nil, nil
 	}
-	open, err := e.store.OpenOrders(ctx, account)
+	open, err := e.store.Orders(ctx, account, store.OpenOrders)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +134,9 @@ func (e *Events) orderOf(ctx context.Context, account, id, session string) (*boo
 // carry nothing of ours. Dodo names customers by the e-mail address typed at the
 // checkout, which anybody can type; so only the address that the site's login
 // vouched for counts.
-func (e *Events) bindCustomer(ctx context.Context, found owner, fact dodo.Fact) error {
-	if found.order == nil || found.order.Email == "" || found.order.Email != fact.Clues.CustomerEmail || fact.Clues.CustomerID == "" {
+func bindCustomer(b *book.Book, order *book.Order, fact dodo.Fact) error {
+	if order == nil || order.Email == "" || order.Email != fact.Clues.CustomerEmail || fact.Clues.CustomerID == "" {
 		return nil
 	}
-	_, err := e.store.Claim(ctx, entitlement.Ref{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID}, found.account)
-	return err
+	return b.Claim(entitlement.Ref{Kind: entitlement.KindCustomer, ID: fact.Clues.CustomerID})
 }

@@ -19,7 +19,7 @@ import (
 
 // parts are what [Shop], [Events] and [Accounts] share.
 type parts struct {
-	store    store.Store
+	store    store.Client
 	provider Provider
 	budget   *Budget
 	catalog  config.Catalog
@@ -42,7 +42,7 @@ func newParts(o Options) *parts {
 		o.Budget = NewBudget(BudgetOptions{Clock: o.Clock})
 	}
 	p := &parts{
-		store: o.Store, provider: o.Provider, budget: o.Budget, catalog: o.Catalog,
+		store: store.Client{Store: o.Store}, provider: o.Provider, budget: o.Budget, catalog: o.Catalog,
 		site:     newSiteIdentity(o),
 		observer: o.Observer, logger: o.Logger, clock: o.Clock,
 		signupCredits: o.SignupCredits, grace: o.Grace, glance: cmp.Or(o.Glance, defaultGlance),

@@ -10,6 +10,7 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // What a link to the customer portal can be refused for.
@@ -110,7 +111,7 @@ func (s *Shop) objectsOf(ctx context.Context, account string) (subscriptions, pa
 	for _, ref := range standing {
 		payments = append(payments, ref.ID)
 	}
-	orders, err := s.store.Purchases(ctx, account)
+	orders, err := s.store.Orders(ctx, account, store.Purchases)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // reconcile runs one pass without a limit.
@@ -63,7 +64,7 @@ func TestReconcile(t *testing.T) {
 		for _, name := range []string{"alice", "bob", "carol", "dave"} {
 			want[name] = w.account(name)
 		}
-		w.store = openBolt(t)
+		w.store = store.Client{Store: openBolt(t)}
 		w.gate = w.newGateway(settings{products: storyProducts})
 		w.reconcile()
 		for name, before := range want {
@@ -97,7 +98,7 @@ func TestReconcileFeatures(t *testing.T) {
 		w.reconcile()
 		w.unlocked("alice", "reports")
 
-		w.store = openBolt(t)
+		w.store = store.Client{Store: openBolt(t)}
 		w.gate = w.newGateway(settings{products: storyProducts})
 		w.reconcile()
 		w.unlocked("alice", "reports")
@@ -192,7 +193,7 @@ func TestReconcileLeavesOthersAlone(t *testing.T) {
 	must(t, err)
 	_, err = w.sim.Pay(order.SessionID, goodCard)
 	must(t, err)
-	w.store = openBolt(t)
+	w.store = store.Client{Store: openBolt(t)}
 	w.gate = w.newGateway(settings{})
 	if done := w.reconcile(); done.Seen != 1 || done.Read != 0 {
 		t.Errorf("it did %+v", done)

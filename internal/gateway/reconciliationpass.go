@@ -196,7 +196,7 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 
 // applyFact applies what Dodo says.
 func (r *reconciliation) applyFact(ctx context.Context, fact dodo.Fact) error {
-	result, err := r.apply(ctx, fact, reconcileMark, nil, nil)
+	result, err := r.apply(ctx, fact, reconcileMark, nil)
 	switch {
 	case err != nil:
 		return err

@@ -68,7 +68,7 @@ func (e *Events) RedriveEvent(ctx context.Context, id string) (Outcome, book.Eve
 		record.State, record.Reason = book.EventReceived, ""
 	}
 	event, err := dodo.Decode(record.Body)
-	outcome, err := e.take(ctx, record, event.Fact, err != nil, nil)
+	outcome, err := e.take(ctx, record, event.Fact, err != nil)
 	if err != nil {
 		return "", book.Event{}, fmt.Errorf("apply event: %w", err)
 	}
@@ -84,7 +84,7 @@ func (e *Events) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 	var failed int
 	var first error
 	for done.Tried < most {
-		events, next, err := e.store.ParkedEvents(ctx, r.next, redrivePage)
+		events, next, err := e.store.Parked(ctx, "", r.next, redrivePage)
 		if err != nil {
 			return done, fmt.Errorf("read parked events: %w", err)
 		}
@@ -134,10 +134,10 @@ func (e *Events) redrive(ctx context.Context, record book.Event) (applied bool, 
 	case unclear != nil:
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	case event.Fact == nil: // another version parked it, for which its type was one about money
-		_, err := e.take(ctx, record, nil, false, nil)
+		_, err := e.take(ctx, record, nil, false)
 		return err == nil, record.Reason, err
 	}
-	result, err := e.apply(ctx, *event.Fact, record.ID, nil, nil)
+	result, err := e.apply(ctx, *event.Fact, record.ID, nil)
 	if err != nil {
 		return false, record.Reason, err
 	}

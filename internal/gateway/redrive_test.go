@@ -188,7 +188,7 @@ func TestRedriveMany(t *testing.T) {
 			s.stays(s.redrives(many, many), map[string]int{})
 			s.redrives(0, 0)
 			s.sees("1000 none none true")
-			entries, err := s.store.Entries(t.Context(), "alice", 0, 1000)
+			entries, err := s.store.Entries(t.Context(), "alice", store.Page{After: 0, Limit: 1000})
 			must(t, err)
 			if len(entries) != many {
 				t.Errorf("%d entries", len(entries))
@@ -287,11 +287,11 @@ func TestRedriveMeetsANewerBody(t *testing.T) {
 			first, second := config.Product{Name: "new", ID: "pdt_new", Credits: 4}, config.Product{Name: "newer", ID: "pdt_newer", Credits: 5}
 			s.deliverAs("msg_1", "payment.succeeded", s.payment("pdt_new"))
 			s.waits("msg_1", gateway.ReasonUnknownProduct)
-			s.store = &redelivered{Store: s.store, by: func() {
+			s.store = store.Client{Store: &redelivered{Store: s.store, by: func() {
 				s.deliverAs("msg_1", "payment.succeeded", s.payment("", "product_cart", []any{
 					map[string]any{"product_id": "pdt_new", "quantity": 1}, map[string]any{"product_id": "pdt_newer", "quantity": 1},
 				}))
-			}}
+			}}}
 			s.gate = s.newGateway(catalog(first))
 			_, err := s.Redrive(t.Context())
 			must(t, err)
@@ -305,17 +305,17 @@ func TestRedriveMeetsANewerBody(t *testing.T) {
 	}
 }
 
-// failing is a store in which the objects of one payment cannot be read.
+// failing is a store in which one payment cannot be committed.
 type failing struct {
 	store.Store
 	payment string
 }
 
-func (s *failing) Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error) {
-	if ref.ID == s.payment {
-		return book.Object{}, store.ErrUnavailable
+func (s *failing) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if _, object := kindOf(account, decide); object.ID == s.payment {
+		return store.Updated{}, store.ErrUnavailable
 	}
-	return s.Store.Object(ctx, account, ref)
+	return s.Store.Update(ctx, account, decide)
 }
 
 // TestRedriveFails: one event that fails is told of, stays parked and does not
@@ -326,7 +326,7 @@ func TestRedriveFails(t *testing.T) {
 		s.deliverAs("msg_"+id, "payment.succeeded", s.payment("pdt_new", "payment_id", "pay_"+id))
 	}
 	good := s.store
-	s.store = &failing{Store: good, payment: "pay_2"}
+	s.store = store.Client{Store: &failing{Store: good, payment: "pay_2"}}
 	with := settings{products: append([]config.Product{{Name: "new", ID: "pdt_new", Credits: 4}}, storyProducts...), clock: s.Clock}
 	s.gate = s.newGateway(with)
 	done, err := s.Redrive(t.Context())

@@ -41,7 +41,7 @@ var ErrOtherSite = errors.New("the store belongs to another site")
 type siteIdentity struct {
 	config     config.SiteID
 	businesses []string
-	store      store.Store
+	store      store.Client
 	prover     *dodo.Prover
 	logger     *slog.Logger
 
@@ -50,7 +50,7 @@ type siteIdentity struct {
 }
 
 func newSiteIdentity(o Options) *siteIdentity {
-	return &siteIdentity{config: o.SiteID, businesses: o.Businesses, store: o.Store, prover: o.Prover, logger: o.Logger}
+	return &siteIdentity{config: o.SiteID, businesses: o.Businesses, store: store.Client{Store: o.Store}, prover: o.Prover, logger: o.Logger}
 }
 
 // own is the site of the store.
@@ -59,7 +59,7 @@ func (s *siteIdentity) own(ctx context.Context) (string, error) {
 		return *own, nil
 	}
 	fresh := newSite()
-	own, err := s.store.Note(ctx, noteSite, cmp.Or(s.config.ID, fresh))
+	own, err := s.store.Note(ctx, noteSite, "", cmp.Or(s.config.ID, fresh))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read site: %w", err)
@@ -83,7 +83,7 @@ func (s *siteIdentity) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kept, err := s.store.Note(ctx, noteSite, own)
+	kept, err := s.store.Note(ctx, noteSite, "", own)
 	if err == nil && kept != own {
 		err = fmt.Errorf("%w: it was %s and is %s now", ErrOtherSite, own, kept)
 	}
@@ -171,7 +171,7 @@ func (s *siteIdentity) ofOtherBusiness(ctx context.Context, fact dodo.Fact) (boo
 	}
 	known := s.firstBusiness.Load()
 	if known == nil {
-		first, err := s.store.Note(ctx, noteBusiness, fact.Business)
+		first, err := s.store.Note(ctx, noteBusiness, "", fact.Business)
 		if err != nil {
 			return false, fmt.Errorf("read business: %w", err)
 		}

@@ -29,7 +29,7 @@ var (
 // second is one more gateway on the world's Dodo, with a store and a site of its own.
 func (w *world) second(s store.Store, with settings) *world {
 	w.t.Helper()
-	other := &world{sim: w.sim, store: s, seen: &observed{}, t: w.t}
+	other := &world{sim: w.sim, store: store.Client{Store: s}, seen: &observed{}, t: w.t}
 	other.gate = other.newGateway(with)
 	return other
 }
@@ -307,7 +307,7 @@ func TestSiteOfAStore(t *testing.T) {
 				if err := g.Open(context.Background()); err != nil {
 					t.Error(err)
 				}
-				sites[i], _ = g.Store.Note(context.Background(), "site", "")
+				sites[i], _ = g.Store.Note(context.Background(), "site", "", "")
 			})
 		}
 		all.Wait()
@@ -333,7 +333,7 @@ func TestEmptiedWhileRunning(t *testing.T) {
 	_, err := w.Rebuild(t.Context(), unlimited, nil)
 	must(t, err)
 	w.has("alice", 10, true)
-	if site, err := w.store.Note(t.Context(), "site", ""); err != nil || site != siteID {
+	if site, err := w.store.Note(t.Context(), "site", "", ""); err != nil || site != siteID {
 		t.Errorf("the store's site is %q, %v", site, err)
 	}
 }

@@ -175,7 +175,7 @@ func (s *Shop) rereadHeld(ctx context.Context, account, id, cause string) (Held,
 		s.refusedByBudget(err)
 		return Held{}, dodo.Holding{}, notFoundIsGone(err)
 	}
-	if _, err := s.events.apply(ctx, holding.Fact, cause, nil, nil); err != nil {
+	if _, err := s.events.apply(ctx, holding.Fact, cause, nil); err != nil {
 		return Held{}, dodo.Holding{}, err
 	}
 	a, err := s.readAccount(ctx, account)

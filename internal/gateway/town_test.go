@@ -11,6 +11,7 @@ import (
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // A town is many customers who live a hundred days beside each other, each in
@@ -156,7 +157,7 @@ func (s *story) register() map[string]string {
 			}
 		}
 		slices.Sort(grants)
-		entries, err := s.store.Entries(s.t.Context(), name, 0, 1000)
+		entries, err := s.store.Entries(s.t.Context(), name, store.Page{After: 0, Limit: 1000})
 		must(s.t, err)
 		var sum int64
 		for _, e := range entries {
@@ -194,7 +195,7 @@ func TestTown(t *testing.T) {
 			}
 			s.reconcile()
 			s.same("after a pass", want)
-			s.store = s.newStore(t, backend)
+			s.store = store.Client{Store: s.newStore(t, backend)}
 			s.gate = s.newGateway(settings{products: townProducts, addons: storyAddons, clock: s.Clock})
 			s.rebuild()
 			s.same("in an empty store", want)

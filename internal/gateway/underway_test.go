@@ -42,22 +42,20 @@ type watchedStore struct {
 	*moments
 }
 
-func (s watchedStore) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
-	if s.asked != nil {
+func (s watchedStore) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	kind, _ := kindOf(account, decide)
+	if s.asked != nil && (kind == creates || kind == opens) {
 		s.asked(ctx)
 	}
-	happens(s.beforeCreate)
-	defer happens(s.afterCreate)
-	return s.Store.CreateOrder(ctx, o, key)
-}
-
-func (s watchedStore) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
-	if s.asked != nil {
-		s.asked(ctx)
+	switch kind {
+	case creates:
+		happens(s.beforeCreate)
+		defer happens(s.afterCreate)
+	case opens:
+		happens(s.beforeOpen)
+		defer happens(s.afterOpen)
 	}
-	happens(s.beforeOpen)
-	defer happens(s.afterOpen)
-	return s.Store.OpenOrder(ctx, o, key)
+	return s.Store.Update(ctx, account, decide)
 }
 
 // eachUnderWay runs a test with moments against both stores.

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
@@ -19,11 +18,9 @@ type wire struct {
 	store.Watchers
 }
 
-func (w *wire) End(ctx context.Context, e book.End) (book.Ended, error) { return w.Store.End(ctx, e) }
-
 func (w *wire) Watch(watcher store.Watcher) (stop func()) { return w.Watchers.Watch(watcher) }
 
-func (w *wire) Account(context.Context, string) (entitlement.Account, error) {
+func (w *wire) View(context.Context, string, store.Decision) (entitlement.Account, error) {
 	return entitlement.Account{}, nil
 }
 

@@ -36,7 +36,7 @@ const (
 type world struct {
 	*gate
 	sim   *dodosim.Simulator
-	store store.Store
+	store store.Client
 	seen  *observed
 	t     *testing.T
 }
@@ -122,7 +122,7 @@ func openURL(t *testing.T, url string) store.Store {
 
 func newWorld(t *testing.T, s store.Store, with settings) *world {
 	t.Helper()
-	w := &world{store: s, seen: &observed{}, t: t}
+	w := &world{store: store.Client{Store: s}, seen: &observed{}, t: t}
 	hook := httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(hook.Close)
 	w.sim = simtest.New(t, dodosim.Options{
@@ -309,7 +309,7 @@ func (w *world) has(account string, credits int64, paid bool) {
 // entries wants the amounts of the account's entries, which explain its balance.
 func (w *world) entries(account string, want ...int64) {
 	w.t.Helper()
-	entries, err := w.store.Entries(w.t.Context(), account, 0, 100)
+	entries, err := w.store.Entries(w.t.Context(), account, store.Page{After: 0, Limit: 100})
 	must(w.t, err)
 	var got []int64
 	for _, e := range entries {

@@ -54,11 +54,19 @@ type process struct {
 // place is where a store is: in a file, or behind a key prefix of a Redis.
 type place struct{ File, URL, Prefix string }
 
-func (p place) open(ctx context.Context, clock func() time.Time) (closer, error) {
+func (p place) open(ctx context.Context, clock func() time.Time) (opened, error) {
 	if p.File != "" {
-		return boltstore.Open(p.File, boltstore.Options{Clock: clock})
+		s, err := boltstore.Open(p.File, boltstore.Options{Clock: clock})
+		if err != nil {
+			return opened{}, err
+		}
+		return openStore(s), nil
 	}
-	return redisstore.Open(ctx, redisstore.Options{URL: p.URL, KeyPrefix: p.Prefix, Timeout: 10 * time.Second, Clock: clock})
+	s, err := redisstore.Open(ctx, redisstore.Options{URL: p.URL, KeyPrefix: p.Prefix, Timeout: 10 * time.Second, Clock: clock})
+	if err != nil {
+		return opened{}, err
+	}
+	return openStore(s), nil
 }
 
 // serve serves until it is killed.
@@ -134,14 +142,14 @@ func die() {
 	select {}
 }
 
-func (m *mortal) Record(ctx context.Context, e book.Event) (book.Event, error) {
+func (m *mortal) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
 	defer m.wrote()
-	return m.Store.Record(ctx, e)
+	return m.Store.Update(ctx, account, decide)
 }
 
-func (m *mortal) Receive(ctx context.Context, e book.Event, b store.Binding) (book.Event, store.Bound, error) {
+func (m *mortal) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
 	defer m.wrote()
-	return m.Store.Receive(ctx, e, b)
+	return m.Store.Receive(ctx, d, decide)
 }
 
 func (m *mortal) Settle(ctx context.Context, e book.Event, keep book.Retention) error {
@@ -150,28 +158,10 @@ func (m *mortal) Settle(ctx context.Context, e book.Event, keep book.Retention) 
 }
 
 func (m *mortal) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
-	defer m.wrote()
+	if account != "" {
+		defer m.wrote()
+	}
 	return m.Store.Claim(ctx, ref, account)
-}
-
-func (m *mortal) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	defer m.wrote()
-	return m.Store.Commit(ctx, c)
-}
-
-func (m *mortal) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
-	defer m.wrote()
-	return m.Store.SignUp(ctx, c)
-}
-
-func (m *mortal) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
-	defer m.wrote()
-	return m.Store.CreateOrder(ctx, o, key)
-}
-
-func (m *mortal) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
-	defer m.wrote()
-	return m.Store.OpenOrder(ctx, o, key)
 }
 
 // child is a running process.

@@ -72,7 +72,7 @@ type crash struct {
 // did, and reports whether the process took everything before.
 func (c crash) after(t *testing.T, at place, writes int64, heal func(s *site, acknowledged int)) (survived bool) {
 	t.Helper()
-	open := func() closer {
+	open := func() opened {
 		opened, err := at.open(t.Context(), c.told.clock.Now)
 		must(t, err)
 		return opened

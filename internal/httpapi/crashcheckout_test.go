@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // TestCheckoutCrashes kills the gateway's process after each change that it makes in its
@@ -72,7 +73,7 @@ func checkoutAfter(t *testing.T, at place, writes int64) (answered bool) {
 	if n := s.sim.Calls("POST", "/checkouts"); answered && n != made || n > 2 {
 		t.Errorf("after %d writes: %d sessions, and %d before", writes, n, made)
 	}
-	orders, err := s.store.OpenOrders(t.Context(), alice)
+	orders, err := s.store.Orders(t.Context(), alice, store.OpenOrders)
 	if must(t, err); len(orders) != 1 || orders[0].ID != bought["order_id"] || orders[0].Quantity != 2 {
 		t.Fatalf("after %d writes: open orders %+v", writes, orders)
 	}
@@ -87,7 +88,7 @@ func checkoutAfter(t *testing.T, at place, writes int64) (answered bool) {
 	if o, err := s.store.Order(t.Context(), alice, orders[0].ID); err != nil || o.State != book.OrderPaid {
 		t.Errorf("after %d writes: %+v, %v", writes, o, err)
 	}
-	entries, err := s.store.Entries(t.Context(), alice, 0, 10)
+	entries, err := s.store.Entries(t.Context(), alice, store.Page{After: 0, Limit: 10})
 	if must(t, err); len(entries) != 2 {
 		t.Errorf("after %d writes: entries %+v", writes, entries)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -37,7 +38,7 @@ func TestLostReplies(t *testing.T) {
 					})] = true
 				}
 			}
-			orders, err := direct.store.OpenOrders(t.Context(), bob)
+			orders, err := direct.store.Orders(t.Context(), bob, store.OpenOrders)
 			if must(t, err); len(orders) != 5 || len(answers) != 5 {
 				t.Errorf("five checkouts, three times each, are %d orders and have %d answers", len(orders), len(answers))
 			}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -32,7 +33,7 @@ func TestReplays(t *testing.T) {
 // (To the file store, an event that is forgotten is one under another id.)
 func TestReplayWithoutJournal(t *testing.T) {
 	server := redistest.Start(t)
-	s := tell(t, func(t *testing.T, clock *clock) closer { return openRedis(t, server.URL(), "journal:", clock) }, everything)
+	s := tell(t, func(t *testing.T, clock *clock) opened { return openRedis(t, server.URL(), "journal:", clock) }, everything)
 	s.clock.pass(40 * day)
 	s.stays(t, func() {
 		for _, e := range s.events {
@@ -50,7 +51,7 @@ func TestReplayWithoutJournal(t *testing.T) {
 func (s *telling) stays(t *testing.T, f func()) {
 	t.Helper()
 	entries := func() int {
-		entries, err := s.store.Entries(t.Context(), alice, 0, 1000)
+		entries, err := s.store.Entries(t.Context(), alice, store.Page{After: 0, Limit: 1000})
 		must(t, err)
 		return len(entries)
 	}

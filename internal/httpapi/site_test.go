@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +43,7 @@ type site struct {
 	t     *testing.T
 	api   *httpapi.API
 	gate  *gate
-	store closer
+	store opened
 	sim   *dodosim.Simulator
 	sells string // the address of the simulator's API
 	dodo  *dodo.Client
@@ -65,10 +66,17 @@ func (g *gate) api(o httpapi.Options) (*httpapi.API, error) {
 	return httpapi.New(o)
 }
 
-// closer is either of the two stores.
-type closer interface {
+// opened is either of the two stores.
+type opened struct {
+	store.Client
+	io.Closer
+}
+
+func openStore[S interface {
 	store.Store
-	Close() error
+	io.Closer
+}](s S) opened {
+	return opened{store.Client{Store: s}, s}
 }
 
 // setting is what a test may want otherwise.
@@ -87,7 +95,7 @@ type setting struct {
 	metadata   httpapi.Metadata
 	compat     *config.Compat
 	webhook    string                                  // where the simulator sends webhooks
-	store      func(t *testing.T, clock *clock) closer // in a file of its own when nil
+	store      func(t *testing.T, clock *clock) opened // in a file of its own when nil
 	between    func(gateway.Provider) gateway.Provider // the gateway and Dodo; optional
 }
 
@@ -114,19 +122,19 @@ func newSite(t *testing.T, change func(*setting)) *site {
 	return s.over(set, set.store(t, s.clock))
 }
 
-func openBolt(t *testing.T, clock *clock) closer {
+func openBolt(t *testing.T, clock *clock) opened {
 	t.Helper()
-	opened, err := boltstore.Open(filepath.Join(memory(t), "store.db"), boltstore.Options{Clock: clock.Now})
+	s, err := boltstore.Open(filepath.Join(memory(t), "store.db"), boltstore.Options{Clock: clock.Now})
 	must(t, err)
-	t.Cleanup(func() { _ = opened.Close() })
-	return opened
+	t.Cleanup(func() { _ = s.Close() })
+	return openStore(s)
 }
 
 // over puts the routes and the gateway over a store. The simulator's webhooks go
 // on to whichever site was first.
-func (s *site) over(set setting, opened closer) *site {
+func (s *site) over(set setting, over opened) *site {
 	s.t.Helper()
-	s.store = opened
+	s.store = over
 	s.gate = s.gateway(set)
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
@@ -374,7 +382,7 @@ func (a answer) page(status int) string {
 // untouched runs f and fails when that made a call to Dodo or a change in the store.
 func (s *site) untouched(f func()) {
 	s.t.Helper()
-	written := func() int { return int(s.store.(*boltstore.Store).Stats().Operations) }
+	written := func() int { return int(s.store.Store.(*boltstore.Store).Stats().Operations) }
 	calls, before := s.sim.Calls("", ""), written()
 	f()
 	if n := s.sim.Calls("", "") - calls; n != 0 {

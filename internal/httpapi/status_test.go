@@ -26,7 +26,7 @@ func sitesOnEachStore(t *testing.T, test func(t *testing.T, s *site, elsewhere s
 	})
 	t.Run("redis", func(t *testing.T) {
 		server := redistest.Start(t)
-		open := func(t *testing.T, clock *clock) closer { return openRedis(t, server.URL(), "", clock) }
+		open := func(t *testing.T, clock *clock) opened { return openRedis(t, server.URL(), "", clock) }
 		s := newSite(t, func(set *setting) { set.signup, set.store = 3, open })
 		test(t, s, open(t, s.clock))
 	})
@@ -35,7 +35,7 @@ func sitesOnEachStore(t *testing.T, test func(t *testing.T, s *site, elsewhere s
 // enterIn grants one credit behind the site's back.
 func enterIn(t *testing.T, s store.Store, account, grant string) {
 	t.Helper()
-	_, err := s.Commit(t.Context(), book.Commit{
+	_, err := store.Client{Store: s}.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: grant}, State: []byte(`{}`), Cause: "test",
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: grant, Amount: 1}}},
 	})

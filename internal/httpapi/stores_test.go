@@ -11,7 +11,7 @@ import (
 )
 
 // opener opens an empty store that lives by a clock.
-type opener func(t *testing.T, clock *clock) closer
+type opener func(t *testing.T, clock *clock) opened
 
 // eachStore runs a test against both stores.
 func eachStore(t *testing.T, test func(t *testing.T, open opener)) {
@@ -22,10 +22,10 @@ func eachStore(t *testing.T, test func(t *testing.T, open opener)) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		server, opened := redistest.Start(t), 0
-		test(t, func(t *testing.T, clock *clock) closer {
-			opened++
-			return openRedis(t, server.URL(), fmt.Sprint("store", opened, ":"), clock)
+		server, n := redistest.Start(t), 0
+		test(t, func(t *testing.T, clock *clock) opened {
+			n++
+			return openRedis(t, server.URL(), fmt.Sprint("store", n, ":"), clock)
 		})
 	})
 }
@@ -45,10 +45,10 @@ func memory(t *testing.T) string {
 
 // openRedis opens the store under a key prefix, with time enough for a machine
 // that does other things too.
-func openRedis(t *testing.T, url, prefix string, clock *clock) closer {
+func openRedis(t *testing.T, url, prefix string, clock *clock) opened {
 	t.Helper()
-	opened, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, KeyPrefix: prefix, Timeout: 10 * time.Second, Clock: clock.Now})
+	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, KeyPrefix: prefix, Timeout: 10 * time.Second, Clock: clock.Now})
 	must(t, err)
-	t.Cleanup(func() { _ = opened.Close() })
-	return opened
+	t.Cleanup(func() { _ = s.Close() })
+	return openStore(s)
 }

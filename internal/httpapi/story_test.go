@@ -13,6 +13,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 const day = 24 * time.Hour
@@ -269,11 +270,11 @@ func (s *telling) lastPayment() string {
 
 // again is a site like this one at this time, over another store, which has none
 // of this one's but the account's orders.
-func (s *site) again(t *testing.T, opened closer, account string) *site {
+func (s *site) again(t *testing.T, over opened, account string) *site {
 	t.Helper()
-	orders, err := s.store.Purchases(t.Context(), account)
+	orders, err := s.store.Orders(t.Context(), account, store.Purchases)
 	must(t, err)
-	other := s.beside(t, opened)
+	other := s.beside(t, over)
 	for _, o := range orders {
 		_, _, err := other.store.CreateOrder(t.Context(), o, book.Key{})
 		must(t, err)
@@ -283,11 +284,11 @@ func (s *site) again(t *testing.T, opened closer, account string) *site {
 }
 
 // beside is the same site over another store.
-func (s *site) beside(t *testing.T, opened closer) *site {
+func (s *site) beside(t *testing.T, over opened) *site {
 	t.Helper()
 	set := setting{publicURL: public}
 	forStories(nil)(&set)
-	return s.in(t).over(set, opened)
+	return s.in(t).over(set, over)
 }
 
 // end is all that an account has in the end: what its status says, the grants that
@@ -304,7 +305,7 @@ func (s *site) end(account string) string {
 			lines = append(lines, fmt.Sprintf("%s: %d of %d until %v", g.ID, g.Left, g.Amount, g.ExpiresAt))
 		}
 	}
-	parked, _, err := s.store.ParkedEvents(s.t.Context(), "", 100)
+	parked, _, err := s.store.Parked(s.t.Context(), "", "", 100)
 	must(s.t, err)
 	for _, e := range parked {
 		lines = append(lines, fmt.Sprintf("parked %s: %s", e.Type, e.Reason))
@@ -318,7 +319,7 @@ func (s *site) addsUp(account string) {
 	s.t.Helper()
 	a, err := s.store.Account(s.t.Context(), account)
 	must(s.t, err)
-	entries, err := s.store.Entries(s.t.Context(), account, 0, 1000)
+	entries, err := s.store.Entries(s.t.Context(), account, store.Page{After: 0, Limit: 1000})
 	must(s.t, err)
 	var sum int64
 	for i, e := range entries {

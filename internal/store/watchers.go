@@ -13,11 +13,10 @@ type Watchers struct {
 
 // Watchers pass on what they are told, so they can watch another store.
 var (
-	_ Changes = (*Watchers)(nil)
 	_ Watcher = (*Watchers)(nil)
 )
 
-// Watch implements [Changes].
+// Watch implements [Store].
 func (ws *Watchers) Watch(w Watcher) (stop func()) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()

@@ -3,9 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -17,12 +15,9 @@ import (
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// maxEntries is the most that one call of Entries or EntriesBefore reads.
-const maxEntries = 1000
-
-// Account implements [store.Accounts].
-func (s *Store) Account(ctx context.Context, account string) (entitlement.Account, error) {
-	if err := record.CheckAccount(account); err != nil {
+// View implements [store.Store].
+func (s *Store) View(ctx context.Context, account string, look store.Decision) (entitlement.Account, error) {
+	if err := book.CheckAccount(account); err != nil {
 		return entitlement.Account{}, err
 	}
 	var a entitlement.Account
@@ -32,36 +27,26 @@ func (s *Store) Account(ctx context.Context, account string) (entitlement.Accoun
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		held := s.holds.cut(account)
 		unlock()
-		b := accountOf(tx, account)
-		var kept book.Kept
-		if err := readKept(b, &kept); err != nil {
+		src := &source{bucket: accountOf(tx, account), account: account, now: s.now()}
+		if err := readKept(src.bucket, &src.kept); err != nil {
 			return err
 		}
-		held.show(&kept, s.now())
-		a = kept.Account()
+		held.show(&src.kept, src.now)
+		a = src.kept.Account()
 		a.Standings = make(map[string]entitlement.Standing)
-		return b.scan(kindStanding, func(name, value []byte) (err error) {
+		err := src.bucket.scan(kindStanding, func(name, value []byte) (err error) {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))
 			return damaged(err)
 		})
+		if err == nil && look != nil {
+			err = look(book.Open(account, &src.kept, src, src.now))
+		}
+		return err
 	})
 	if err != nil {
 		return entitlement.Account{}, err
 	}
 	return a, nil
-}
-
-// Object implements [store.Accounts].
-func (s *Store) Object(ctx context.Context, account string, ref entitlement.Ref) (book.Object, error) {
-	if err := errors.Join(record.CheckAccount(account), record.CheckRef(ref)); err != nil {
-		return book.Object{}, err
-	}
-	var o book.Object
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		o = parseObject(accountOf(tx, account).get(kindObject, ref.String()))
-		return nil
-	})
-	return o, err
 }
 
 func parseObject(b []byte) book.Object {
@@ -71,62 +56,12 @@ func parseObject(b []byte) book.Object {
 	return book.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
 }
 
-// SignUp implements [store.Accounts].
-func (s *Store) SignUp(ctx context.Context, c book.Commit) (entitlement.Account, error) {
-	c.Version, c.Order, c.Settle = 0, nil, nil
-	c, err := record.OwnCommit(c)
-	if err != nil {
-		return entitlement.Account{}, err
-	}
-	a, err := s.Account(ctx, c.Account) // most are not new, and reading is cheap
-	if err != nil || a.Ledger.Seq > 0 {
-		return a, err
-	}
-	err = s.update(ctx, len(c.State), func(tx *bolt.Tx) error {
-		_, err := s.decide(tx, c.Account, func(b *book.Book) error { return b.SignUp(c) })
-		return err
-	})
-	if err != nil {
-		return entitlement.Account{}, err
-	}
-	return s.Account(ctx, c.Account)
-}
-
-// Commit implements [store.Accounts].
-func (s *Store) Commit(ctx context.Context, c book.Commit) (book.Committed, error) {
-	c, err := record.OwnCommit(c)
-	if err != nil {
-		return book.Committed{}, err
-	}
-	var done book.Committed
-	err = s.update(ctx, len(c.State), func(tx *bolt.Tx) error {
-		var settled event
-		_, err := s.decide(tx, c.Account, func(b *book.Book) (err error) {
-			if done.Entries, err = b.Commit(c); err == nil && c.Settle != nil {
-				settled, err = s.readEvent(tx, c.Settle.Event.ID)
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("commit %s: %w", c.Object, err)
-		}
-		if done.Waiting = anyParked(tx, c.Object); c.Settle == nil {
-			return nil
-		}
-		return s.settle(tx, settled, c.Settle.Event, c.Settle.Retention)
-	})
-	if err != nil {
-		return book.Committed{}, err
-	}
-	return done, nil
-}
-
-// Entries implements [store.Accounts].
-func (s *Store) Entries(ctx context.Context, account string, after int64, limit int) ([]ledger.Entry, error) {
-	if err := record.CheckAccount(account); err != nil {
+// Entries implements [store.Store].
+func (s *Store) Entries(ctx context.Context, account string, p store.Page) ([]ledger.Entry, error) {
+	if err := book.CheckAccount(account); err != nil {
 		return nil, err
 	}
-	limit = min(limit, maxEntries)
+	limit := min(p.Limit, store.MaxEntries)
 	var entries []ledger.Entry
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		b := accountOf(tx, account)
@@ -134,8 +69,8 @@ func (s *Store) Entries(ctx context.Context, account string, after int64, limit 
 			return nil
 		}
 		c := b.Cursor()
-		from := slices.Concat([]byte{kindEntry}, number(max(after, 0)+1))
-		for k, v := c.Seek(from); k != nil && k[0] == kindEntry && len(entries) < limit; k, v = c.Next() {
+		k, v, next := entriesFrom(c, p)
+		for ; len(k) > 0 && k[0] == kindEntry && len(entries) < limit; k, v = next() {
 			e, err := record.ParseEntry(string(v))
 			if err != nil {
 				return damaged(err)
@@ -150,35 +85,39 @@ func (s *Store) Entries(ctx context.Context, account string, after int64, limit 
 	return entries, nil
 }
 
-// EntriesBefore implements [store.Accounts].
-func (s *Store) EntriesBefore(ctx context.Context, account string, before int64, limit int) ([]ledger.Entry, error) {
-	if err := record.CheckAccount(account); err != nil {
-		return nil, err
+// entriesFrom is the first key of a page with its value, and what finds the next.
+func entriesFrom(c *bolt.Cursor, p store.Page) (k, v []byte, next func() (k, v []byte)) {
+	if p.Before == 0 {
+		k, v = c.Seek(entryKey(max(p.After, 0) + 1))
+		return k, v, c.Next
 	}
-	limit = min(limit, maxEntries)
-	var entries []ledger.Entry
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		b := accountOf(tx, account)
-		if b.Bucket == nil {
-			return nil
+	// Seek finds the first key that is not before it. There is one behind all entries, the head.
+	c.Seek(entryKey(max(p.Before, 0)))
+	k, v = c.Prev()
+	return k, v, c.Prev
+}
+
+// AccountIDs implements [store.Store]. Pages are in order of the ids.
+func (s *Store) AccountIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	err = s.view(ctx, func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketAccounts).Cursor()
+		k, _ := c.Seek([]byte(after))
+		if after != "" && string(k) == after {
+			k, _ = c.Next()
 		}
-		c := b.Cursor()
-		// Seek finds the first key that is not before it. There is one behind
-		// all entries, seq.
-		c.Seek(slices.Concat([]byte{kindEntry}, number(max(before, 0))))
-		for k, v := c.Prev(); k != nil && k[0] == kindEntry && len(entries) < limit; k, v = c.Prev() {
-			e, err := record.ParseEntry(string(v))
-			if err != nil {
-				return damaged(err)
+		for ; k != nil; k, _ = c.Next() {
+			if len(ids) >= limit {
+				next = ids[len(ids)-1]
+				return nil
 			}
-			entries = append(entries, e)
+			ids = append(ids, string(k))
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return entries, nil
+	return ids, next, nil
 }
 
 // damaged says that the file holds what was never written to it.

@@ -32,7 +32,7 @@ func TestWatchClosed(t *testing.T) {
 
 // reading is a watcher that reads every account that it is told of.
 type reading struct {
-	store.Store
+	store.Client
 	reads sync.WaitGroup
 	wrong atomic.Pointer[error]
 }
@@ -57,7 +57,7 @@ func (r *reading) Lost() {}
 func TestToldCanBeRead(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{})
 	givePlenty(t, s, "acc")
-	w := &reading{Store: s}
+	w := &reading{Client: s.Client}
 	stop := s.Watch(w)
 	var callers sync.WaitGroup
 	for caller := range int64(8) {

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 var children = map[string]func(path string) error{
 	// open only opens the file.
 	"open": func(path string) error {
-		s, err := boltstore.Open(path, boltstore.Options{})
+		s, err := dial(path, boltstore.Options{})
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ var children = map[string]func(path string) error{
 	},
 	// hold keeps the file open until it is killed.
 	"hold": func(path string) error {
-		if _, err := boltstore.Open(path, boltstore.Options{}); err != nil {
+		if _, err := dial(path, boltstore.Options{}); err != nil {
 			return err
 		}
 		fmt.Println("open")
@@ -64,7 +64,7 @@ var children = map[string]func(path string) error{
 // load writes as fast as it can and says what was acknowledged, until it is
 // killed: "commit account n" and "event id".
 func load(path string) error {
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func load(path string) error {
 // says how the store takes it.
 func full(path string) error {
 	signal.Ignore(syscall.SIGXFSZ)
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func full(path string) error {
 // truncate cuts the file of an open store and says how the store takes it.
 func truncate(path string) error {
 	var log bytes.Buffer
-	s, err := boltstore.Open(path, boltstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := dial(path, boltstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		return err
 	}
@@ -148,10 +148,10 @@ func truncate(path string) error {
 		return err
 	}
 	ctx := context.Background()
-	_, err = s.Entries(ctx, "acc", 0, 1000)
+	_, err = s.Entries(ctx, "acc", store.Page{After: 0, Limit: 1000})
 	fmt.Println("read:", err)
 	fmt.Println("write:", giveObject(ctx, s, "acc", "pay"))
-	_, err = s.Entries(ctx, "acc", 0, 1000)
+	_, err = s.Entries(ctx, "acc", store.Page{After: 0, Limit: 1000})
 	fmt.Println("read again:", err)
 	fmt.Println("ping:", s.Ping(ctx))
 	fmt.Println("close:", s.Close())
@@ -160,11 +160,11 @@ func truncate(path string) error {
 }
 
 // give commits one credit for the n-th object of an account.
-func give(ctx context.Context, s store.Store, account string, n int) error {
+func give(ctx context.Context, s *opened, account string, n int) error {
 	return giveObject(ctx, s, account, strconv.Itoa(n))
 }
 
-func giveObject(ctx context.Context, s store.Store, account, id string) error {
+func giveObject(ctx context.Context, s *opened, account, id string) error {
 	_, err := s.Commit(ctx, book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: id}, Cause: id, State: []byte(`{"id":"` + id + `"}`),
 		Effect: entitlement.Effect{Grants: []ledger.Target{{ID: id, Amount: 1}}},
@@ -173,11 +173,11 @@ func giveObject(ctx context.Context, s store.Store, account, id string) error {
 }
 
 // entries reads a whole ledger and checks that it has no gap and adds up.
-func entries(t *testing.T, s store.Store, account string) []ledger.Entry {
+func entries(t *testing.T, s *opened, account string) []ledger.Entry {
 	t.Helper()
 	var all []ledger.Entry
 	for {
-		page, err := s.Entries(t.Context(), account, int64(len(all)), 1000)
+		page, err := s.Entries(t.Context(), account, store.Page{After: int64(len(all)), Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

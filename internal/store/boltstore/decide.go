@@ -1,25 +1,50 @@
 package boltstore
 
 import (
+	"context"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/dodogate/dodogate/internal/book"
-	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
-// decide makes a decision about an account and writes what it changes. It returns the account
-// after it, and errUnwritten if the caller can be answered before the transaction is on disk.
-// A decision that fails changes nothing. Only the goroutine that writes may call decide.
-func (s *Store) decide(tx *bolt.Tx, account string, decide func(*book.Book) error) (entitlement.Account, error) {
+// likelySize is about how many bytes an update writes.
+const likelySize = 1 << 10
+
+// Update implements [store.Store].
+func (s *Store) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if err := book.CheckAccount(account); err != nil {
+		return store.Updated{}, err
+	}
+	var done store.Updated
+	err := s.update(ctx, likelySize, func(tx *bolt.Tx) (err error) {
+		done, _, err = s.decide(tx, account, nil, decide)
+		return err
+	})
+	if err != nil {
+		return store.Updated{}, err
+	}
+	return done, nil
+}
+
+// decide makes a decision about an account and writes what it changes. It returns errUnwritten
+// if the caller can be answered before the transaction is on disk. A decision that fails changes
+// nothing. received, unless it is nil, is the event that is being received. Only the goroutine
+// that writes may call decide.
+func (s *Store) decide(tx *bolt.Tx, account string, received *event, decide store.Decision) (done store.Updated, settled bool, err error) {
 	src := &source{bucket: accountOf(tx, account), holds: s.holds, account: account, now: s.now()}
 	if err := src.readKept(); err != nil {
-		return entitlement.Account{}, err
+		return done, false, err
 	}
 	b := book.Open(account, &src.kept, src, src.now)
 	if err := decide(b); err != nil {
-		return entitlement.Account{}, err
+		return done, false, err
+	}
+	beside, err := s.beside(tx, b.Changes().Settled, received)
+	if err != nil {
+		return done, false, err
 	}
 	rev := src.kept.Rev
 	if b.AccountChanged() {
@@ -28,16 +53,54 @@ func (s *Store) decide(tx *bolt.Tx, account string, decide func(*book.Book) erro
 	written := needsWriting(b)
 	if written {
 		if err := src.save(tx, b, rev); err != nil {
-			return entitlement.Account{}, err
+			return done, false, err
 		}
 	}
 	s.holds.follow(b, src.kept.Rev, rev, written)
 	s.tell(tx, b, rev, written)
 	after := b.After(rev)
-	if !s.holds.isWriting(account) {
-		return after.Account(), errUnwritten
+	done.Account = after.Account()
+	for _, ref := range b.Changes().Commits {
+		done.Waiting = done.Waiting || anyParked(tx, ref)
 	}
-	return after.Account(), nil // also if the decision follows from something that is not on disk yet
+	for _, ref := range b.Changes().Claims {
+		if _, err := claim(tx, ref, account); err != nil {
+			return done, false, err
+		}
+	}
+	for _, e := range beside {
+		if err := s.settle(tx, e.known, e.Event, e.Retention); err != nil {
+			return done, false, err
+		}
+	}
+	if !s.holds.isWriting(account) && len(b.Changes().Claims)+len(beside) == 0 {
+		return done, false, errUnwritten
+	}
+	return done, len(beside) > 0, nil // also if the decision follows from something that is not on disk yet
+}
+
+// settling is an event that is settled with a decision, and what is known of it.
+type settling struct {
+	book.Settlement
+	known event
+}
+
+// beside reads the events that a decision settles.
+func (s *Store) beside(tx *bolt.Tx, settled []book.Settlement, received *event) ([]settling, error) {
+	var all []settling
+	for _, e := range settled {
+		if received != nil && received.ID == e.Event.ID {
+			e.Event.Deliveries = received.Deliveries
+			all = append(all, settling{e, *received})
+			continue
+		}
+		known, err := s.readEvent(tx, e.Event.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, settling{e, known})
+	}
+	return all, nil
 }
 
 // tell tells the watchers what was changed. A change that is written, or that follows from one

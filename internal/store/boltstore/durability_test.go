@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 
 func checkKept(t *testing.T, path string, commits map[string][]string, events []string) {
 	t.Helper()
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

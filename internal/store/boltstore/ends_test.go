@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +25,8 @@ const day = 24 * time.Hour
 // TestEnds: an event is there until the millisecond of its end, and then new.
 func TestEnds(t *testing.T) {
 	storetest.RunEnds(t, func(t *testing.T, clock func() time.Time) store.Store {
-		return open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock})
-	}, func(t *testing.T, s store.Store, clock *storetest.Clock, left time.Duration) {
+		return open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock}).Client
+	}, func(t *testing.T, s store.Client, clock *storetest.Clock, left time.Duration) {
 		if left == 0 {
 			clock.Move(100 * 365 * day)
 			sweeps(t, s)
@@ -54,32 +55,32 @@ func TestRedeliveryLingers(t *testing.T) {
 	clock := storetest.NewClock()
 	path := filepath.Join(t.TempDir(), "dodogate.db")
 	s := open(t, path, boltstore.Options{Clock: clock.Now})
-	received(t, s, "msg_1", 1)
-	settled(t, s, "msg_1", book.EventApplied, 30*day)
-	settled(t, s, "msg_1", book.EventApplied, 90*day)
+	received(t, s.Client, "msg_1", 1)
+	settled(t, s.Client, "msg_1", book.EventApplied, 30*day)
+	settled(t, s.Client, "msg_1", book.EventApplied, 90*day)
 	if n := count(t, path, "ends"); n != 1 {
 		t.Errorf("the event has %d ends", n)
 	}
 	clock.Move(10 * day)
-	received(t, s, "msg_1", 2) // which changes nothing: 80 days are left
+	received(t, s.Client, "msg_1", 2) // which changes nothing: 80 days are left
 	clock.Move(80*day - time.Hour)
-	received(t, s, "msg_1", 3)
+	received(t, s.Client, "msg_1", 3)
 	clock.Move(day - time.Millisecond)
-	sweeps(t, s)
-	present(t, s, "msg_1", true)
+	sweeps(t, s.Client)
+	present(t, s.Client, "msg_1", true)
 	clock.Move(time.Millisecond)
-	present(t, s, "msg_1", false)
-	received(t, s, "msg_1", 1)
-	settled(t, s, "msg_1", book.EventApplied, 90*day)
-	settled(t, s, "msg_1", book.EventParked, 90*day)
+	present(t, s.Client, "msg_1", false)
+	received(t, s.Client, "msg_1", 1)
+	settled(t, s.Client, "msg_1", book.EventApplied, 90*day)
+	settled(t, s.Client, "msg_1", book.EventParked, 90*day)
 	if n := count(t, path, "ends"); n != 0 {
 		t.Errorf("the event waits and has %d ends", n)
 	}
 	clock.Move(1000 * day)
-	received(t, s, "msg_1", 2)
+	received(t, s.Client, "msg_1", 2)
 	clock.Move(1000 * day)
-	sweeps(t, s)
-	present(t, s, "msg_1", true)
+	sweeps(t, s.Client)
+	present(t, s.Client, "msg_1", true)
 }
 
 // TestSweep: events leave the file some at a time, and what waits stays.
@@ -90,18 +91,18 @@ func TestSweep(t *testing.T) {
 	s := open(t, path, boltstore.Options{Clock: clock.Now})
 	for i := range many {
 		id := fmt.Sprint("msg_", i)
-		received(t, s, id, 1)
+		received(t, s.Client, id, 1)
 		switch i % 4 {
 		case 0, 1:
-			settled(t, s, id, book.EventApplied, 90*day)
+			settled(t, s.Client, id, book.EventApplied, 90*day)
 		case 2:
-			settled(t, s, id, book.EventParked, 90*day)
+			settled(t, s.Client, id, book.EventParked, 90*day)
 		}
 	}
 	clock.Move(90 * day)
 	before := s.Stats()
 	for left := many; left > many/2; {
-		sweeps(t, s)
+		sweeps(t, s.Client)
 		swept := left - count(t, path, "events")
 		if swept == 0 || swept > 16 {
 			t.Fatalf("%d of %d events were removed at once", swept, left)
@@ -112,8 +113,8 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%+v and then %+v: sweeping is counted", before, did)
 	}
 	for i := range 5 {
-		sweeps(t, s)
-		present(t, s, fmt.Sprint("msg_", i), i%4 > 1)
+		sweeps(t, s.Client)
+		present(t, s.Client, fmt.Sprint("msg_", i), i%4 > 1)
 	}
 	for bucket, want := range map[string]int{"events": many / 2, "bodies": many / 2, "ends": 0, "parked": many / 2} {
 		if n := count(t, path, bucket); n != want {
@@ -134,7 +135,7 @@ func TestSweepFreesPages(t *testing.T) {
 		if _, err := s.Record(t.Context(), book.Event{ID: id, Body: body}); err != nil {
 			t.Fatal(err)
 		}
-		settled(t, s, id, book.EventApplied, 30*day)
+		settled(t, s.Client, id, book.EventApplied, 30*day)
 		clock.Move(day)
 		if info, err := os.Stat(path); err != nil {
 			t.Fatal(err)
@@ -152,15 +153,15 @@ func TestOldFile(t *testing.T) {
 	const many = 300
 	path := filepath.Join(t.TempDir(), "dodogate.db")
 	clock := storetest.NewClock()
-	s, err := boltstore.Open(path, boltstore.Options{Clock: clock.Now})
+	s, err := dial(path, boltstore.Options{Clock: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range many {
 		id := fmt.Sprintf("msg_%03d", i)
-		received(t, s, id, 1)
+		received(t, s.Client, id, 1)
 		if i%3 != 0 {
-			settled(t, s, id, []book.EventState{book.EventApplied, book.EventParked}[i%3-1], 90*day)
+			settled(t, s.Client, id, []book.EventState{book.EventApplied, book.EventParked}[i%3-1], 90*day)
 		}
 	}
 	if err := s.Close(); err != nil {
@@ -170,35 +171,35 @@ func TestOldFile(t *testing.T) {
 
 	clock.Move(10 * day)
 	s = open(t, path, boltstore.Options{Clock: clock.Now})
-	received(t, s, "new", 1)
-	settled(t, s, "new", book.EventIgnored, 0)
+	received(t, s.Client, "new", 1)
+	settled(t, s.Client, "new", book.EventIgnored, 0)
 	if n := count(t, path, "ends"); n != 0 {
 		t.Errorf("%d events have an end, and it is not known when", n)
 	}
-	settled(t, s, "new", book.EventIgnored, 90*day)
+	settled(t, s.Client, "new", book.EventIgnored, 90*day)
 	if n := count(t, path, "ends"); n < 2 || n > 64 {
 		t.Errorf("%d events were given an end at once", n)
 	}
 	for range many/64 + 1 { // as many as it takes
-		settled(t, s, "new", book.EventIgnored, 90*day)
+		settled(t, s.Client, "new", book.EventIgnored, 90*day)
 	}
 	if n := count(t, path, "ends"); n != many/3+1 {
 		t.Errorf("%d events have an end, want %d", n, many/3+1)
 	}
-	received(t, s, "msg_000", 2)
-	settled(t, s, "msg_000", book.EventApplied, 90*day)
+	received(t, s.Client, "msg_000", 2)
+	settled(t, s.Client, "msg_000", book.EventApplied, 90*day)
 	clock.Move(80*day - time.Millisecond)
-	present(t, s, "msg_001", true)
+	present(t, s.Client, "msg_001", true)
 	clock.Move(time.Millisecond)
-	present(t, s, "msg_001", false)
+	present(t, s.Client, "msg_001", false)
 	for range many {
-		sweeps(t, s)
+		sweeps(t, s.Client)
 	}
 	// Those that wait, two thirds, without msg_000 but with the new one.
 	if n := count(t, path, "events"); n != many*2/3 {
 		t.Errorf("%d events are left, want %d", n, many*2/3)
 	}
-	events, _, err := s.ParkedEvents(t.Context(), "", 100)
+	events, _, err := s.Parked(t.Context(), "", "", 100)
 	if err != nil || len(events) != 100 {
 		t.Errorf("%d are parked, %v", len(events), err)
 	}
@@ -236,11 +237,11 @@ func makeOld(t *testing.T, path string) {
 // TestSettlerGone: the memory of a caller that does not wait is its own again.
 func TestSettlerGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	received(t, s, "msg_1", 1)
+	received(t, s.Client, "msg_1", 1)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -260,21 +261,23 @@ func TestSettlerGone(t *testing.T) {
 	all.Wait()
 	copy(body, "changed!!")
 	close(g.open)
-	sweeps(t, s)
+	sweeps(t, s.Client)
 	if e, err := s.Event(t.Context(), "msg_1"); err != nil || string(e.Body) != "as it was" {
 		t.Errorf("the body is %q, %v", e.Body, err)
 	}
 }
 
 // sweeps writes something, which takes along what has ended.
-func sweeps(t *testing.T, s store.Store) {
+var sweepsMade atomic.Int64 // so that each writes
+
+func sweeps(t *testing.T, s store.Client) {
 	t.Helper()
-	if err := s.SetMark(t.Context(), "now", time.Now()); err != nil {
+	if err := s.Set(t.Context(), "a sweep", fmt.Sprint(sweepsMade.Add(1))); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func received(t *testing.T, s store.Store, id string, deliveries int64) {
+func received(t *testing.T, s store.Client, id string, deliveries int64) {
 	t.Helper()
 	e, err := s.Record(t.Context(), book.Event{ID: id, Type: "t", Body: []byte("body")})
 	if err != nil || e.Deliveries != deliveries {
@@ -282,14 +285,14 @@ func received(t *testing.T, s store.Store, id string, deliveries int64) {
 	}
 }
 
-func settled(t *testing.T, s store.Store, id string, state book.EventState, keep time.Duration) {
+func settled(t *testing.T, s store.Client, id string, state book.EventState, keep time.Duration) {
 	t.Helper()
 	if err := s.Settle(t.Context(), book.Event{ID: id, State: state}, book.Retention{Keep: keep}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func present(t *testing.T, s store.Store, id string, want bool) {
+func present(t *testing.T, s store.Client, id string, want bool) {
 	t.Helper()
 	e, err := s.Event(t.Context(), id)
 	if want && (err != nil || string(e.Body) != "body") || !want && !errors.Is(err, store.ErrNotFound) {

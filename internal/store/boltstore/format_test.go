@@ -14,7 +14,6 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/storetest"
 )
@@ -26,7 +25,7 @@ const formatFile = "testdata/format1.txt"
 // TestFormat: the steps write what they wrote in the previous release.
 func TestFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{Clock: storetest.NewClock().Now})
+	s, err := dial(path, boltstore.Options{Clock: storetest.NewClock().Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +107,7 @@ func TestPreviousRelease(t *testing.T) {
 	if owner, err := s.Owner(ctx, entitlement.Ref{Kind: entitlement.KindSession, ID: "cks_paid"}); err != nil || owner != "acc" {
 		t.Errorf("owner %q, %v", owner, err)
 	}
-	if events, err := s.Parked(ctx, "payment:pay_9"); err != nil || len(events) != 1 || string(events[0].Body) != "body" {
+	if events, _, err := s.Parked(ctx, "payment:pay_9", "", 100); err != nil || len(events) != 1 || string(events[0].Body) != "body" {
 		t.Errorf("parked: %+v, %v", events, err)
 	}
 }
@@ -140,7 +139,7 @@ func formatKey(name string) book.Key {
 }
 
 // liveOn does something of every kind.
-func liveOn(t *testing.T, s store.Store) {
+func liveOn(t *testing.T, s *opened) {
 	t.Helper()
 	ctx := t.Context()
 	must := func(err error) {
@@ -208,7 +207,7 @@ func liveOn(t *testing.T, s store.Store) {
 		must(s.Settle(ctx, e, book.Retention{Keep: 90 * day}))
 	}
 	must(s.SetMark(ctx, "mark", storetest.NewClock().Now()))
-	_, err := s.Note(ctx, "note", "text")
+	_, err := s.Note(ctx, "note", "", "text")
 	must(err)
 }
 
@@ -247,7 +246,7 @@ func loadFormat(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := boltstore.Open(path, boltstore.Options{}) // for the buckets that have nothing
+	s, err := dial(path, boltstore.Options{}) // for the buckets that have nothing
 	if err != nil {
 		t.Fatal(err)
 	}

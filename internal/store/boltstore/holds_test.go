@@ -13,7 +13,6 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
-	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/storetest"
 )
@@ -21,7 +20,7 @@ import (
 // plenty is more than a test can spend.
 const plenty = 1_000_000
 
-func givePlenty(t *testing.T, s store.Store, account string) {
+func givePlenty(t *testing.T, s *opened, account string) {
 	t.Helper()
 	_, err := s.Commit(t.Context(), book.Commit{
 		Account: account, Object: entitlement.Ref{Kind: entitlement.KindPayment, ID: "pay_1"}, State: []byte(`{}`),
@@ -33,7 +32,7 @@ func givePlenty(t *testing.T, s store.Store, account string) {
 }
 
 // mustHold holds for an hour.
-func mustHold(t *testing.T, s store.Store, account, id string, amount int64) book.Held {
+func mustHold(t *testing.T, s *opened, account, id string, amount int64) book.Held {
 	t.Helper()
 	held, err := s.Hold(t.Context(), book.Hold{Account: account, ID: id, By: "me", Amount: amount, TTL: time.Hour})
 	if err != nil {
@@ -46,7 +45,7 @@ func mustHold(t *testing.T, s store.Store, account, id string, amount int64) boo
 // is remembered, and a revision that was told is not told again for another state.
 func TestReopenHolds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +85,7 @@ func TestHoldsAreForgotten(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock.Now})
 	wants := func(when string, accounts, recent, inFile int) {
 		t.Helper()
-		a, r, f, err := s.Remembered("acc")
+		a, r, f, err := s.store.Remembered("acc")
 		if err != nil || a != accounts || r != recent || f != inFile {
 			t.Errorf("%s: %d accounts and %d ended holds in memory, %d ended holds and their times in the file, %v; want %d, %d and %d",
 				when, a, r, f, err, accounts, recent, inFile)
@@ -125,7 +124,7 @@ func TestHoldsAreForgotten(t *testing.T) {
 // end. Every third hold stays open. It says what was acknowledged: "account id
 // revision".
 func spend(path string) error {
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		return err
 	}
@@ -146,7 +145,7 @@ func spend(path string) error {
 	return nil
 }
 
-func spendTwo(s store.Store, account, id string, stayOpen bool) error {
+func spendTwo(s *opened, account, id string, stayOpen bool) error {
 	ctx := context.Background()
 	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, By: "me", Amount: 3, TTL: time.Hour})
 	if err != nil || stayOpen {
@@ -164,7 +163,7 @@ func spendTwo(s store.Store, account, id string, stayOpen bool) error {
 // told was spent is spent once, and everything else is back.
 func TestKillHolds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +197,7 @@ func TestKillHolds(t *testing.T) {
 
 func checkSpent(t *testing.T, path string, spent map[string][]string, revs map[string]int64) {
 	t.Helper()
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,9 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/record"
 )
 
-// maxParked is the most that one call of Parked or ParkedEvents reads.
+// maxParked is the most that one call of Parked reads.
 const maxParked = 100
 
 // errEnough ends a scan early.
@@ -42,31 +41,50 @@ type event struct {
 	ends int64
 }
 
-// Record implements [store.Journal]. The time of receipt is this store's, and a
-// new event is received, whatever e says.
-func (s *Store) Record(ctx context.Context, e book.Event) (book.Event, error) {
-	if err := record.CheckEvent(e); err != nil {
-		return book.Event{}, fmt.Errorf("record event: %w", err)
+// Receive implements [store.Store]. The time of receipt is this store's, and a new event is
+// received, whatever d says.
+func (s *Store) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
+	err := d.Event.Check()
+	if d.Account != "" {
+		err = errors.Join(err, book.CheckAccount(d.Account), book.CheckRef(d.Object))
 	}
-	e.Body = bytes.Clone(e.Body)
-	var stored book.Event
-	err := s.update(ctx, len(e.Body), func(tx *bolt.Tx) (err error) {
-		stored, err = s.record(tx, e)
-		return err
+	if err != nil {
+		return store.Received{}, fmt.Errorf("receive event: %w", err)
+	}
+	d.Event.Body = bytes.Clone(d.Event.Body)
+	var r store.Received
+	var refused error
+	err = s.update(ctx, len(d.Event.Body), func(tx *bolt.Tx) error {
+		known, ends, err := s.delivered(tx, d.Event)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(saveDelivery(tx, known, ends), saveBody(tx, d.Event)); err != nil {
+			return err
+		}
+		r.Event = known.Event
+		if d.Account == "" {
+			return nil
+		}
+		if r.Owner, err = claim(tx, d.Object, d.Account); err != nil || r.Owner != d.Account || decide == nil {
+			return err
+		}
+		r.Updated, r.Settled, err = s.decide(tx, d.Account, &known, decide)
+		if failed, is := errors.AsType[writeError](err); is {
+			return failed
+		}
+		if refused = err; err == errUnwritten { //nolint:errorlint // our own, never wrapped; the event is written
+			refused = nil
+		}
+		return nil
 	})
-	if err != nil {
-		return book.Event{}, err
+	if err == nil {
+		err = refused
 	}
-	return stored, nil
-}
-
-// record stores one more delivery of e.
-func (s *Store) record(tx *bolt.Tx, e book.Event) (book.Event, error) {
-	known, ends, err := s.delivered(tx, e)
 	if err != nil {
-		return book.Event{}, err
+		return store.Received{}, err
 	}
-	return known.Event, errors.Join(saveDelivery(tx, known, ends), saveBody(tx, e))
+	return r, nil
 }
 
 // delivered is the event with one more delivery, and when it was to end before.
@@ -96,9 +114,9 @@ func saveBody(tx *bolt.Tx, e book.Event) error {
 	return put(tx.Bucket(bucketBodies), []byte(e.ID), e.Body)
 }
 
-// Settle implements [store.Journal].
+// Settle implements [store.Store].
 func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) error {
-	if err := record.CheckEvent(e); err != nil {
+	if err := e.Check(); err != nil {
 		return fmt.Errorf("settle event: %w", err)
 	}
 	e.Body = nil
@@ -150,30 +168,38 @@ func (s *Store) settle(tx *bolt.Tx, known event, e book.Event, r book.Retention)
 	return s.adopt(tx, r.Keep)
 }
 
-// Parked implements [store.Journal].
-func (s *Store) Parked(ctx context.Context, object string) ([]book.Event, error) {
-	if err := record.CheckNames(object); err != nil {
-		return nil, err
+// Parked implements [store.Store]. What it says next is the last event's key.
+func (s *Store) Parked(ctx context.Context, object, after string, limit int) (events []book.Event, next string, err error) {
+	if err := book.CheckNames(object); err != nil {
+		return nil, "", err
 	}
-	var events []book.Event
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		err := scan(tx.Bucket(bucketParked).Cursor(), parkedUnder(object), func(name, _ []byte) error {
-			if len(events) == maxParked {
-				return errEnough
+	limit, prefix := min(limit, maxParked), parkedUnder(object)
+	if object == "" {
+		prefix = parkedAll
+	}
+	err = s.view(ctx, func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketParked).Cursor()
+		from := slices.Concat(prefix, []byte(after))
+		for k, _ := c.Seek(from); bytes.HasPrefix(k, prefix) && len(events) < limit; k, _ = c.Next() {
+			if after != "" && bytes.Equal(k, from) {
+				continue
 			}
+			name := k[len(prefix):]
 			e, err := s.readEventAndBody(tx, string(name[min(8, len(name)):]))
-			events = append(events, e)
-			return err
-		})
-		if errors.Is(err, errEnough) {
-			return nil
+			if err != nil {
+				return err
+			}
+			events, next = append(events, e), string(name)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return events, nil
+	if len(events) < limit || object != "" {
+		next = ""
+	}
+	return events, next, nil
 }
 
 // parkedUnder begins the key of every event parked under an object. The length
@@ -198,40 +224,9 @@ func parkedKeys(e book.Event) [][]byte {
 	return [][]byte{append(parkedUnder(e.Object), name...), slices.Concat(parkedAll, name)}
 }
 
-// ParkedEvents implements [store.Journal]. What it says next is the last event's
-// key.
-func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) ([]book.Event, string, error) {
-	limit = min(limit, maxParked)
-	var events []book.Event
-	var last []byte
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		c := tx.Bucket(bucketParked).Cursor()
-		from := slices.Concat(parkedAll, []byte(after))
-		for k, _ := c.Seek(from); bytes.HasPrefix(k, parkedAll) && len(events) < limit; k, _ = c.Next() {
-			if after != "" && bytes.Equal(k, from) {
-				continue
-			}
-			name := k[len(parkedAll):]
-			e, err := s.readEventAndBody(tx, string(name[min(8, len(name)):]))
-			if err != nil {
-				return err
-			}
-			events, last = append(events, e), bytes.Clone(name)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	if len(events) < limit {
-		return events, "", nil
-	}
-	return events, string(last), nil
-}
-
-// Event implements [store.Journal].
+// Event implements [store.Store].
 func (s *Store) Event(ctx context.Context, id string) (book.Event, error) {
-	if err := record.CheckNames(id); err != nil {
+	if err := book.CheckNames(id); err != nil {
 		return book.Event{}, err
 	}
 	var e book.Event

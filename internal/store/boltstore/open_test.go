@@ -99,7 +99,7 @@ func TestOpenUnderFile(t *testing.T) {
 // refused opens a path that must not open, with an error that says why.
 func refused(t *testing.T, path, want string) {
 	t.Helper()
-	s, err := boltstore.Open(path, boltstore.Options{LockTimeout: 20 * time.Millisecond})
+	s, err := dial(path, boltstore.Options{LockTimeout: 20 * time.Millisecond})
 	if err == nil {
 		_ = s.Close()
 		t.Fatal("opened")
@@ -131,7 +131,7 @@ func edit(t *testing.T, path, bucket, key, value string) {
 // fill makes a store with something in it.
 func fill(t *testing.T, path string) {
 	t.Helper()
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestReopen(t *testing.T) {
 // begins.
 func TestReopenWithMonthsToCome(t *testing.T) {
 	path, at := filepath.Join(t.TempDir(), "dodogate.db"), time.Now()
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

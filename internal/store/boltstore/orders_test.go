@@ -18,7 +18,7 @@ import (
 func TestOldOrdersAreForgotten(t *testing.T) {
 	clock := storetest.NewClock()
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{Clock: clock.Now})
+	s, err := dial(path, boltstore.Options{Clock: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

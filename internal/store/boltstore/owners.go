@@ -2,31 +2,40 @@ package boltstore
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store/record"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
-// Claim implements [store.Owners].
-func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
-	if err := record.CheckAccount(account); err != nil {
+// Claim implements [store.Store].
+func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) (owner string, err error) {
+	err = book.CheckRef(ref)
+	if account != "" {
+		err = errors.Join(err, book.CheckAccount(account))
+	}
+	if err != nil {
 		return "", err
 	}
-	owner, err := s.Owner(ctx, ref) // most are bound already, and reading is cheap
-	if err != nil || owner != "" {
+	err = s.view(ctx, func(tx *bolt.Tx) error {
+		owner = string(tx.Bucket(bucketOwners).Get([]byte(ref.String())))
+		return nil
+	})
+	if err != nil || owner != "" || account == "" {
 		return owner, err
 	}
-	var won string
 	err = s.update(ctx, len(account), func(tx *bolt.Tx) (err error) {
-		won, err = claim(tx, ref, account)
+		owner, err = claim(tx, ref, account)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return won, nil
+	return owner, nil
 }
 
 func claim(tx *bolt.Tx, ref entitlement.Ref, account string) (string, error) {
@@ -37,15 +46,41 @@ func claim(tx *bolt.Tx, ref entitlement.Ref, account string) (string, error) {
 	return account, put(b, name, []byte(account))
 }
 
-// Owner implements [store.Owners].
-func (s *Store) Owner(ctx context.Context, ref entitlement.Ref) (string, error) {
-	if err := record.CheckRef(ref); err != nil {
+// noteKey names a note in the bucket of what is said about the file as a whole. Marks are under
+// the names that they always had.
+func noteKey(name string) []byte {
+	if mark, is := strings.CutPrefix(name, "mark:"); is {
+		return []byte("mark " + mark)
+	}
+	return []byte("note " + name)
+}
+
+// Note implements [store.Store].
+func (s *Store) Note(ctx context.Context, name, seen, text string) (kept string, err error) {
+	if err := book.CheckNames(name, text); err != nil {
 		return "", err
 	}
-	var owner string
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		owner = string(tx.Bucket(bucketOwners).Get([]byte(ref.String())))
+	read := func(tx *bolt.Tx) { kept = string(tx.Bucket(bucketMeta).Get(noteKey(name))) }
+	err = s.view(ctx, func(tx *bolt.Tx) error {
+		read(tx)
 		return nil
 	})
-	return owner, err
+	if err != nil || kept != seen || text == "" {
+		return kept, err
+	}
+	err = s.update(ctx, len(name)+len(text), func(tx *bolt.Tx) error {
+		if read(tx); kept != seen {
+			return nil
+		}
+		kept = text
+		return put(tx.Bucket(bucketMeta), noteKey(name), []byte(text))
+	})
+	if err != nil {
+		return "", err
+	}
+	return kept, nil
 }
+
+// Watch implements [store.Store]. Watchers hear of a change before it is answered and, if it
+// is written, once it is on disk.
+func (s *Store) Watch(w store.Watcher) (stop func()) { return s.watchers.Watch(w) }

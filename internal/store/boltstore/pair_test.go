@@ -18,7 +18,7 @@ import (
 // charged request asks for them.
 func BenchmarkPair(b *testing.B) {
 	const accounts, callers = 1000, 64
-	s, err := boltstore.Open(filepath.Join(b.TempDir(), "dodogate.db"), boltstore.Options{})
+	s, err := dial(filepath.Join(b.TempDir(), "dodogate.db"), boltstore.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

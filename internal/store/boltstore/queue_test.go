@@ -74,7 +74,7 @@ func TestRefusalInBatch(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := dial(path, boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestClose(t *testing.T) {
 func TestCloseDrains(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dodogate.db")
 	g := newGate()
-	s, err := boltstore.Open(path, boltstore.Options{Clock: g.now})
+	s, err := dial(path, boltstore.Options{Clock: g.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestCallerGone(t *testing.T) {
 func BenchmarkCommit(b *testing.B) {
 	for _, callers := range []int{1, 8, 64, 256} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
-			s, err := boltstore.Open(filepath.Join(b.TempDir(), "dodogate.db"), boltstore.Options{})
+			s, err := dial(filepath.Join(b.TempDir(), "dodogate.db"), boltstore.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -262,7 +262,7 @@ func TestCommitterGone(t *testing.T) {
 	copy(c.State, "changed!!")
 	c.Effect.Grants[0].Amount = 7
 	close(g.open)
-	sweeps(t, s)
+	sweeps(t, s.Client)
 	if o, err := s.Object(t.Context(), "acc", c.Object); err != nil || o.Version != 1 || string(o.State) != "as it was" {
 		t.Errorf("the object is %d, %q, %v", o.Version, o.State, err)
 	}

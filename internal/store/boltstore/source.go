@@ -14,7 +14,7 @@ import (
 // source is an account as a decision finds it: its holds in memory, and the rest in the file.
 type source struct {
 	bucket  bucket
-	holds   *holds
+	holds   *holds // nil for who only looks
 	account string
 	now     time.Time
 	kept    book.Kept
@@ -64,8 +64,10 @@ func (src *source) Hold(id string, _ *book.PlacedHold) (*book.PlacedHold, error)
 
 // Ended implements [book.Source].
 func (src *source) Ended(id, _ string) (*book.EndedHold, error) {
-	if e := src.holds.recent[holdName{src.account, id}]; e != nil && src.now.Before(e.Until) {
-		return e, nil
+	if src.holds != nil {
+		if e := src.holds.recent[holdName{src.account, id}]; e != nil && src.now.Before(e.Until) {
+			return e, nil
+		}
 	}
 	value := src.bucket.get(kindEnded, id)
 	if value == nil {
@@ -84,9 +86,9 @@ func (src *source) Closed(grant string) (g ledger.Grant, found bool, err error) 
 	return g, err == nil, damaged(err)
 }
 
-// Version implements [book.Source].
-func (src *source) Version(ref entitlement.Ref, _ int64) (int64, error) {
-	return parseNumber(src.bucket.get(kindObject, ref.String())), nil
+// Object implements [book.Source].
+func (src *source) Object(ref entitlement.Ref, _ bool) (book.Object, error) {
+	return parseObject(src.bucket.get(kindObject, ref.String())), nil
 }
 
 // Order implements [book.Source].

@@ -12,14 +12,14 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, clock func() time.Time) store.Store {
-		return open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock})
+		return open(t, filepath.Join(t.TempDir(), "dodogate.db"), boltstore.Options{Clock: clock}).Client
 	})
 }
 
 // open opens a store and closes it when the test ends.
-func open(t *testing.T, path string, opts boltstore.Options) *boltstore.Store {
+func open(t *testing.T, path string, opts boltstore.Options) *opened {
 	t.Helper()
-	s, err := boltstore.Open(path, opts)
+	s, err := dial(path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

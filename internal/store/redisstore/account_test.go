@@ -15,7 +15,7 @@ import (
 )
 
 // charged is a request of nobody's name: a hold and its end.
-func charged(t *testing.T, s store.Store, id string, amount, captured int64) {
+func charged(t *testing.T, s *opened, id string, amount, captured int64) {
 	t.Helper()
 	held, err := s.Hold(t.Context(), book.Hold{Account: "acc", ID: id, Amount: amount, TTL: time.Hour})
 	if err != nil || held.Outcome != book.HoldPlaced {
@@ -122,7 +122,7 @@ func TestFirstByID(t *testing.T) {
 		}
 	}
 	charged(t, s, "a", 4, 4)
-	entries, err := s.Entries(t.Context(), "acc", 3, 1)
+	entries, err := s.Entries(t.Context(), "acc", store.Page{After: 3, Limit: 1})
 	if err != nil || len(entries) != 1 || entries[0].Grant != "pay_1" {
 		t.Errorf("%+v, %v; want them from pay_1", entries, err)
 	}
@@ -142,7 +142,7 @@ func TestWrongClock(t *testing.T) {
 			if _, err := s.Commit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			redisstore.SetServerTime(s, time.Now().Add(wrong))
+			redisstore.SetServerTime(s.store, time.Now().Add(wrong))
 			held, err := s.Hold(t.Context(), book.Hold{Account: "acc", ID: "a", Amount: 5, TTL: time.Hour})
 			if err != nil || held.Outcome != book.HoldPlaced || len(held.Placed.Parts) != 1 || held.Placed.Parts[0].Grant != "soon" {
 				t.Fatalf("%+v, %v; want 5 of soon", held, err)
@@ -150,11 +150,11 @@ func TestWrongClock(t *testing.T) {
 			if off := time.Until(held.Placed.ExpiresAt) - time.Hour; off.Abs() > 10*time.Minute {
 				t.Errorf("the hold of an hour ends at %v", held.Placed.ExpiresAt)
 			}
-			redisstore.SetServerTime(s, time.Now().Add(wrong))
+			redisstore.SetServerTime(s.store, time.Now().Add(wrong))
 			if done, err := s.End(t.Context(), book.End{Account: "acc", ID: "a", Captured: 5, Placed: held.Placed}); err != nil || !done.Found {
 				t.Fatalf("%+v, %v", done, err)
 			}
-			entries, err := s.Entries(t.Context(), "acc", 1, 10)
+			entries, err := s.Entries(t.Context(), "acc", store.Page{After: 1, Limit: 10})
 			if err != nil || len(entries) != 1 || time.Since(entries[0].At).Abs() > 10*time.Minute {
 				t.Errorf("%+v, %v; want one capture at about now", entries, err)
 			}
@@ -167,7 +167,7 @@ func TestWrongClock(t *testing.T) {
 func TestManyGateways(t *testing.T) {
 	const gateways, callers, charges = 10, 4, 10
 	server := redistest.Start(t)
-	stores := make([]store.Store, gateways)
+	stores := make([]*opened, gateways)
 	for i := range stores {
 		stores[i] = open(t, redisstore.Options{URL: server.URL()})
 	}

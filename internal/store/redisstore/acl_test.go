@@ -66,7 +66,7 @@ func setUser(t *testing.T, server *redistest.Server, rules ...string) {
 func refuses(t *testing.T, opts redisstore.Options, reasons ...string) {
 	t.Helper()
 	opts.Timeout = patient
-	s, err := redisstore.Open(t.Context(), opts)
+	s, err := dial(t.Context(), opts)
 	if err == nil {
 		_ = s.Close()
 		t.Fatalf("opened, want it refused for %q", reasons)
@@ -162,7 +162,7 @@ func sorted(list []string) []string {
 func TestConformanceACL(t *testing.T) {
 	url := restricted(t, redistest.Start(t))
 	storetest.Run(t, func(t *testing.T, clock func() time.Time) store.Store {
-		return open(t, redisstore.Options{URL: url, KeyPrefix: fmt.Sprint("dodogate:test", prefixes.Add(1), ":"), Clock: clock})
+		return open(t, redisstore.Options{URL: url, KeyPrefix: fmt.Sprint("dodogate:test", prefixes.Add(1), ":"), Clock: clock}).Client
 	})
 }
 

@@ -22,7 +22,7 @@ import (
 const quick = 300 * time.Millisecond
 
 // watch watches a store until the test ends.
-func watch(t *testing.T, s store.Store) *storetest.Watched {
+func watch(t *testing.T, s *opened) *storetest.Watched {
 	t.Helper()
 	w := storetest.NewWatched()
 	t.Cleanup(s.Watch(w))
@@ -213,7 +213,7 @@ func (c *counts) Lost() {
 }
 
 // read reads what the copy begins with.
-func (c *counts) read(t *testing.T, s store.Store, accounts []string) {
+func (c *counts) read(t *testing.T, s *opened, accounts []string) {
 	t.Helper()
 	c.mu.Lock()
 	life, needed := c.lives, c.live && !c.fresh
@@ -303,7 +303,7 @@ func TestOpenWithoutChannels(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustDo("ACL", "SETUSER", "shop", "on", "nopass", "~dodogate:*", "+@all", "resetchannels")
 	url := strings.Replace(server.URL(), "redis://", "redis://shop:x@", 1)
-	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: url})
+	_, err := dial(t.Context(), redisstore.Options{URL: url})
 	if err == nil || errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "&dodogate:*") {
 		t.Fatal(err)
 	}

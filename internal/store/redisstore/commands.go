@@ -33,7 +33,7 @@ var commands = []command{
 	{name: "HDEL", args: []string{"$key", "f"}, scripted: true},
 
 	{name: "RPUSH", args: []string{"$key", "v"}, scripted: true},
-	{name: "LLEN", args: []string{"$key"}, scripted: true},
+	{name: "LLEN", args: []string{"$key"}, direct: true, scripted: true},
 	{name: "LRANGE", args: []string{"$key", "0", "0"}, direct: true, scripted: true},
 
 	{name: "ZADD", args: []string{"$key", "0", "m"}, direct: true, scripted: true},
@@ -41,7 +41,7 @@ var commands = []command{
 	{name: "ZREMRANGEBYRANK", args: []string{"$key", "0", "0"}, scripted: true},
 	{name: "ZREMRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},
 	{name: "ZRANGE", args: []string{"$key", "0", "0"}, direct: true},
-	{name: "ZREVRANGE", args: []string{"$key", "0", "0"}, scripted: true},
+	{name: "ZREVRANGE", args: []string{"$key", "0", "0"}, direct: true},
 	{name: "ZRANGEBYLEX", args: []string{"$key", "-", "+"}, direct: true},
 	{name: "ZRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},
 	{name: "ZCOUNT", args: []string{"$key", "0", "0"}, scripted: true},

@@ -22,6 +22,9 @@ const maxDecisions = 1000
 
 var errEntries = errors.New("damaged account: entries are missing")
 
+// errApart: keys that belong together lie in different slots of a Cluster.
+var errApart = errors.New("keys lie in different slots")
+
 var errContention = errors.New("it is changed all the time")
 
 // decide makes decisions about an account and writes what they changed, all or nothing: those
@@ -41,7 +44,11 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 	for try := range maxDecisions {
 		if known == nil {
 			var err error
-			if known, err = s.look(ctx, src); err != nil {
+			known, err = s.look(ctx, src, leader.led)
+			if errors.Is(err, errApart) {
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -49,20 +56,33 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 		if leader.led = led; len(led) > 1 && ctx.Done() != nil {
 			ctx = context.WithoutCancel(ctx) // others wait for it
 		}
-		b, unread := decideAll(account, known, src, led)
+		if s.apart.Load() && !received(led) { // whose an object is cannot be compared
+			known = nil
+			continue
+		}
+		b, unread := s.decideAll(account, known, src, led)
 		switch {
-		case unread, !b.Changed() && !src.certain():
+		case unread, !b.Changed() && (!src.certain() || !received(led)):
 			known = nil
 			continue
 		case !b.Changed():
 			s.remember(account, known)
-			return known, nil
+			return known, s.claimAll(ctx, b)
+		}
+		if s.apart.Load() { // in a Cluster, what goes together may arrive in any order
+			if err := s.claimAll(ctx, b); err != nil {
+				return nil, err
+			}
 		}
 		mine := revision{known.Rev, newStamp()}
 		if b.AccountChanged() {
 			mine.rev++
 		}
 		next, err := s.write(ctx, src, b, known, mine, led)
+		if errors.Is(err, errApart) {
+			known = nil
+			continue
+		}
 		if err != nil {
 			s.forget(account)
 			return nil, err
@@ -92,21 +112,29 @@ func standBack(ctx context.Context, try int) {
 	}
 }
 
-func decideAll(account string, known *state, src *source, decisions []*decision) (b *book.Book, unread bool) {
+// decideAll makes decisions, one after the other, over the same account.
+func (s *Store) decideAll(account string, known *state, src *source, decisions []*decision) (b *book.Book, unread bool) {
 	src.begin()
 	b = book.Open(account, &known.Kept, src, src.now)
+	changes := b.Changes()
 	for _, d := range decisions {
+		if d.receipt != nil && s.ownerOf(src, d.receipt) != account {
+			d.err = errElsewhere
+			continue
+		}
+		settled, commits := len(changes.Settled), len(changes.Commits)
 		if d.err = d.decide(b); errors.Is(d.err, book.ErrUnread) {
 			unread = true
 		}
+		d.beside = beside{settled: changes.Settled[settled:], commits: changes.Commits[commits:], receipt: d.receipt}
 	}
 	return b, unread
 }
 
 // look reads an account, and what decisions about it have asked for so far.
-func (s *Store) look(ctx context.Context, src *source) (*state, error) {
+func (s *Store) look(ctx context.Context, src *source, decisions []*decision) (*state, error) {
 	c := s.newRun(src, revision{}, time.Time{}, time.Time{})
-	reply, err := s.runAccount(ctx, src, c, nil, nil)
+	reply, err := s.runAccount(ctx, src, c, decisions, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -130,33 +158,80 @@ func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *sta
 	from, till := b.Window(src.span())
 	c := s.newRun(src, known.revision, from, till)
 	s.addChanges(c, &src.keys, b, known, mine)
-	reply, err := s.runAccount(ctx, src, c, func(ctx context.Context, p redis.Pipeliner) {
+	claims := newClaims(s, b, led)
+	reply, err := s.runAccount(ctx, src, c, led, claims.add, func(ctx context.Context, p redis.Pipeliner) {
 		for _, d := range led {
-			if d.ahead != nil {
-				d.ahead(ctx, p)
-			}
-		}
-	}, func(ctx context.Context, p redis.Pipeliner) {
-		for _, d := range led {
-			if d.behind != nil && d.err == nil {
-				d.behind(ctx, p, mine.stamp)
+			if d.err == nil {
+				s.addBeside(ctx, p, &d.beside, src.keys.account, mine.stamp)
 			}
 		}
 	})
-	if err != nil || reply == nil {
+	if err != nil {
 		return nil, err
 	}
-	return src.parse(reply)
+	if reply != nil {
+		return src.parse(reply)
+	}
+	if !claims.made() {
+		return nil, s.claimAll(ctx, b)
+	}
+	return nil, nil
+}
+
+// claims are what decisions bind to the account, ahead of what they change and in the same round
+// trip. Where it is not known yet whether the decisions are to be made at all, they are made
+// behind it.
+type claims struct {
+	*Store
+	of    *book.Book
+	ahead bool
+	asked []*redis.BoolCmd
+}
+
+func newClaims(s *Store, b *book.Book, led []*decision) *claims {
+	return &claims{Store: s, of: b, ahead: received(led) && !s.apart.Load()}
+}
+
+func (c *claims) add(ctx context.Context, p redis.Pipeliner) {
+	if c.asked = c.asked[:0]; !c.ahead {
+		return
+	}
+	for _, ref := range c.of.Changes().Claims {
+		c.asked = append(c.asked, p.SetNX(ctx, c.ownerKey(ref), c.of.Account, 0))
+	}
+}
+
+// made reports whether nothing is left to be bound.
+func (c *claims) made() bool {
+	for _, asked := range c.asked {
+		if asked.Err() != nil {
+			return false
+		}
+	}
+	return len(c.asked) == len(c.of.Changes().Claims) || c.apart.Load()
+}
+
+// claimAll binds what is to be bound to the account.
+func (s *Store) claimAll(ctx context.Context, b *book.Book) error {
+	for _, ref := range b.Changes().Claims {
+		if _, err := s.Claim(ctx, ref, b.Account); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // adds adds commands to those that go to the server together.
 type adds func(context.Context, redis.Pipeliner)
 
 // runAccount returns what the script read, nil if it wrote. What ahead and behind add goes in the
-// same round trip.
-func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, ahead, behind adds) ([]string, error) {
+// same round trip, and so do the events that are received with decisions.
+func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, led []*decision, ahead, behind adds) ([]string, error) {
 	asked := c.command(ctx, accountScript)
 	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		for _, d := range led {
+			s.addReceipt(ctx, p, d.receipt)
+		}
 		if ahead != nil {
 			ahead(ctx, p)
 		}
@@ -168,10 +243,19 @@ func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, ahead
 	if err != nil {
 		return nil, err // it may still be about to be sent
 	}
+	for _, d := range led {
+		if err := s.readReceipt(ctx, d.receipt); err != nil {
+			return nil, err
+		}
+	}
 	if now, done := asked.Val().(int64); done {
 		c.release()
 		src.heard(s, now)
 		return nil, nil
+	}
+	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "CROSSSLOT") && !s.apart.Swap(true) {
+		src.forgetOthers()
+		return nil, errApart
 	}
 	reply, err := s.runAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
 	if err != nil {

@@ -25,8 +25,8 @@ func TestEnds(t *testing.T) {
 	var prefix string
 	storetest.RunEnds(t, func(t *testing.T, clock func() time.Time) store.Store {
 		prefix = fmt.Sprint("test", prefixes.Add(1), ":")
-		return open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix, Clock: clock})
-	}, func(t *testing.T, _ store.Store, _ *storetest.Clock, left time.Duration) {
+		return open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix, Clock: clock}).Client
+	}, func(t *testing.T, _ store.Client, _ *storetest.Clock, left time.Duration) {
 		ends(t, server, prefix, left)
 	})
 }
@@ -46,8 +46,8 @@ func ends(t *testing.T, server *redistest.Server, prefix string, left time.Durat
 	}
 }
 
-func keeps(state book.EventState, keep time.Duration) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func keeps(state book.EventState, keep time.Duration) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: state, Object: "payment:a"}, book.Retention{Keep: keep}); err != nil {
 			t.Fatal(err)

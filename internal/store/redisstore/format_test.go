@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
@@ -14,14 +15,14 @@ import (
 // TestNewerFormat: what a newer version has written is left alone.
 func TestNewerFormat(t *testing.T) {
 	server := redistest.Start(t)
-	if _, err := open(t, redisstore.Options{URL: server.URL()}).Note(t.Context(), "site", "s1"); err != nil {
+	if _, err := open(t, redisstore.Options{URL: server.URL()}).Note(t.Context(), "site", "", "s1"); err != nil {
 		t.Fatal(err)
 	}
 	if got := server.MustDo("GET", "dodogate:note:format"); got != "1" {
 		t.Fatalf("format %q is noted", got)
 	}
 	server.MustDo("SET", "dodogate:note:format", "2")
-	s, err := redisstore.Open(t.Context(), redisstore.Options{URL: server.URL(), Timeout: patient})
+	s, err := dial(t.Context(), redisstore.Options{URL: server.URL(), Timeout: patient})
 	if err == nil {
 		_ = s.Close()
 		t.Fatal("it is opened")
@@ -90,7 +91,7 @@ func TestPreviousRelease(t *testing.T) {
 	if _, err := s.Commit(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := s.Purchases(t.Context(), "acc"); err != nil || len(all) != 1 || all[0].State != book.OrderPaid || all[0].Terms["pdt_1"].Credits != 5 {
+	if all, err := s.Orders(t.Context(), "acc", store.Purchases); err != nil || len(all) != 1 || all[0].State != book.OrderPaid || all[0].Terms["pdt_1"].Credits != 5 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

@@ -26,7 +26,7 @@ func endOf(id string, captured int64) book.End {
 }
 
 // gives commits ten credits.
-func gives(t *testing.T, s store.Store) {
+func gives(t *testing.T, s *opened) {
 	t.Helper()
 	if _, err := s.Commit(t.Context(), give("acc", "pay_1", 10)); err != nil {
 		t.Fatal(err)
@@ -34,8 +34,8 @@ func gives(t *testing.T, s store.Store) {
 }
 
 // holds wants a hold to go so, and to leave so much.
-func holds(h book.Hold, want book.HoldOutcome, available int64) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func holds(h book.Hold, want book.HoldOutcome, available int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		held, err := s.Hold(t.Context(), h)
 		if err != nil || held.Outcome != want || held.Account.Ledger.Available(time.Now()) != available {
@@ -45,8 +45,8 @@ func holds(h book.Hold, want book.HoldOutcome, available int64) func(*testing.T,
 }
 
 // holdEnds wants the hold "h" to end with so much captured, and to leave so much.
-func holdEnds(captured, available int64) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func holdEnds(captured, available int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		done, err := s.End(t.Context(), endOf("h", captured))
 		if err != nil || !done.Found || done.Captured != captured || done.Account.Ledger.Available(time.Now()) != available {
@@ -56,16 +56,16 @@ func holdEnds(captured, available int64) func(*testing.T, store.Store) {
 }
 
 // leaves wants so much left when nothing is held any more, by so many entries.
-func leaves(balance int64, entries int) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func leaves(balance int64, entries int) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		wantBalance(t, s, "acc", balance, entries)
 	}
 }
 
 // remembers wants another caller to be told what a hold spent.
-func remembers(id string, captured int64) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func remembers(id string, captured int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		h := holdOf(id, 1)
 		h.By = "you"
@@ -77,8 +77,8 @@ func remembers(id string, captured int64) func(*testing.T, store.Store) {
 }
 
 // both runs one after the other.
-func both(first, second func(*testing.T, store.Store)) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func both(first, second func(*testing.T, *opened)) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		first(t, s)
 		second(t, s)
@@ -90,7 +90,7 @@ func both(first, second func(*testing.T, store.Store)) func(*testing.T, store.St
 func TestTwoClients(t *testing.T) {
 	const total, callers = 100, 200
 	server := redistest.Start(t)
-	clients := []*redisstore.Store{open(t, redisstore.Options{URL: server.URL()}), open(t, redisstore.Options{URL: server.URL()})}
+	clients := []*opened{open(t, redisstore.Options{URL: server.URL()}), open(t, redisstore.Options{URL: server.URL()})}
 	if _, err := clients[0].Commit(t.Context(), give("acc", "pay_1", total)); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestManyLostRepliesOfHolds(t *testing.T) {
 
 // spendUntil holds three credits and captures some of them, whatever is lost on
 // the way.
-func spendUntil(ctx context.Context, s store.Store, id string, captured int64) error {
+func spendUntil(ctx context.Context, s *opened, id string, captured int64) error {
 	err := again(func() error {
 		held, err := s.Hold(ctx, holdOf(id, 3))
 		if err == nil && held.Outcome != book.HoldPlaced {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/record"
 )
 
 // An event, the index of the events parked under its object and the index of all
@@ -36,36 +35,18 @@ import (
 // it has no end. One that had been parked leaves the indexes before that, unless
 // a crash and the end of all retries left it in there, to be passed over.
 
-// maxParked is the most that one call of Parked or ParkedEvents reads.
+// maxParked is the most that one call of Parked reads.
 const maxParked = 100
 
-// Record implements [store.Journal]. The time of receipt is this store's, and a
-// new event is received, whatever e says.
-func (s *Store) Record(ctx context.Context, e book.Event) (book.Event, error) {
-	if err := record.CheckEvent(e); err != nil {
-		return book.Event{}, fmt.Errorf("record event: %w", err)
-	}
-	var stored book.Event
-	err := s.ask(ctx, "record event", func() error {
-		reply, err := s.run(ctx, recordScript, []string{s.eventKey(e.ID)}, s.recordArgs(e), bodyOf(e))
-		if err == nil {
-			reply, err = unpacked(reply, recordedFields)
-		}
-		if err != nil {
-			return err
-		}
-		stored, err = recorded(e, reply)
-		return err
-	})
-	return stored, err
-}
+// tokenArg is the place of what names a delivery in recordArgs.
+const tokenArg = 6
 
-func (s *Store) recordArgs(e book.Event) []string { return s.appendRecord(nil, e) }
-
-func (s *Store) appendRecord(args []string, e book.Event) []string {
+// recordArgs are what record.lua takes, but for the body. The time of receipt is this store's,
+// and a new event is received, whatever e says.
+func (s *Store) recordArgs(e book.Event) []string {
 	var token [8]byte
 	_, _ = rand.Read(token[:]) // it never fails
-	return append(args, s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger)
+	return []string{s.now(), e.Type, "", e.Reason, e.Object, e.Account, hex.EncodeToString(token[:]), linger}
 }
 
 var linger = millis(book.Linger)
@@ -84,9 +65,9 @@ func recorded(e book.Event, reply []string) (book.Event, error) {
 	return e, err
 }
 
-// Settle implements [store.Journal].
+// Settle implements [store.Store].
 func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) error {
-	if err := record.CheckEvent(e); err != nil {
+	if err := e.Check(); err != nil {
 		return fmt.Errorf("settle event: %w", err)
 	}
 	if !e.State.Final() {
@@ -96,7 +77,7 @@ func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) erro
 		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.park(ctx, e) })
 	}
 	return s.ask(ctx, "settle event", func() error {
-		under, err := s.settle(ctx, e, r)
+		under, err := s.settle(ctx, e, r, decimal(e.Deliveries))
 		if err != nil || under == nil {
 			return err
 		}
@@ -120,7 +101,7 @@ func (s *Store) park(ctx context.Context, e book.Event) error {
 	if err := s.index(ctx, e.ID, e.Object, received, true); err != nil {
 		return err
 	}
-	under, err := s.settle(ctx, e, book.Retention{})
+	under, err := s.settle(ctx, e, book.Retention{}, decimal(e.Deliveries))
 	if err != nil {
 		return err
 	}
@@ -163,8 +144,8 @@ type place struct {
 
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was or when somebody else has to say what became of it.
-func (s *Store) settle(ctx context.Context, e book.Event, r book.Retention) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r))
+func (s *Store) settle(ctx context.Context, e book.Event, r book.Retention, delivery string) (under *place, err error) {
+	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r, delivery))
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +172,9 @@ func settled(reply []string) (under *place, done bool, err error) {
 	return under, true, err
 }
 
-// settleArgs are what settle.lua takes.
-func (s *Store) settleArgs(e book.Event, r book.Retention) []string {
-	return []string{
-		s.now(), string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), decimal(e.Deliveries),
-	}
+// settleArgs are what settle.lua takes. A delivery is its number or its token.
+func (s *Store) settleArgs(e book.Event, r book.Retention, delivery string) []string {
+	return []string{s.now(), string(e.State), e.Reason, e.Object, e.Account, millis(r.Keep), linger, string(r.Body), delivery}
 }
 
 // parsePlace reads where an event was parked, nil when it never was.
@@ -234,85 +213,85 @@ func (s *Store) unindex(ctx context.Context, id string, was place, all bool) err
 	return s.index(ctx, id, object, was.received, all)
 }
 
-// Parked implements [store.Journal].
-func (s *Store) Parked(ctx context.Context, object string) ([]book.Event, error) {
-	if err := record.CheckNames(object); err != nil {
-		return nil, err
+// Parked implements [store.Store]. What it says next is the last event's name in the index of
+// all.
+func (s *Store) Parked(ctx context.Context, object, after string, limit int) (events []book.Event, next string, err error) {
+	if err := book.CheckNames(object); err != nil {
+		return nil, "", err
 	}
-	var events []book.Event
-	err := s.do(ctx, "read parked events", func(ctx context.Context) error {
-		for from := int64(0); ; from += maxParked {
-			ids, err := s.client.ZRange(ctx, s.parkedKey(object), from, from+maxParked-1).Result()
-			if err != nil || len(ids) == 0 {
-				return err
-			}
-			found, err := s.readHashes(ctx, ids, s.eventKey)
-			if err != nil {
-				return err
-			}
-			for i, fields := range found {
-				if fields["state"] != string(book.EventParked) || fields["object"] != object {
-					continue
-				}
-				e, err := parseEvent(ids[i], fields)
-				if err != nil {
-					return err
-				}
-				if events = append(events, e); len(events) == maxParked {
-					return nil
-				}
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return events, nil
-}
-
-// ParkedEvents implements [store.Journal]. What it says next is the last event's
-// name in the index of all.
-func (s *Store) ParkedEvents(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
 	limit = min(limit, maxParked)
 	err = s.do(ctx, "read parked events", func(ctx context.Context) error {
-		for len(events) < limit {
-			from := "-"
-			if after != "" {
-				from = "(" + after
-			}
-			names, err := s.client.ZRangeByLex(ctx, s.allParkedKey(), &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
-			if err != nil || len(names) == 0 {
-				after = ""
-				return err
-			}
-			found, err := s.readHashes(ctx, names, func(name string) string { return s.eventKey(idOfParked(name)) })
-			if err != nil {
-				return err
-			}
-			for i, fields := range found {
-				if after = names[i]; fields["state"] != string(book.EventParked) {
-					continue
-				}
-				e, err := parseEvent(idOfParked(after), fields)
-				if err != nil {
-					return err
-				}
-				if events = append(events, e); len(events) == limit {
-					return nil
-				}
-			}
+		if object != "" {
+			events, err = s.parkedUnder(ctx, object, limit)
+		} else {
+			events, next, err = s.allParked(ctx, after, limit)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	return events, after, nil
+	return events, next, nil
 }
 
-// Event implements [store.Journal].
+func (s *Store) parkedUnder(ctx context.Context, object string, limit int) (events []book.Event, err error) {
+	for from := int64(0); len(events) < limit; from += maxParked {
+		ids, err := s.client.ZRange(ctx, s.parkedKey(object), from, from+maxParked-1).Result()
+		if err != nil || len(ids) == 0 {
+			return events, err
+		}
+		found, err := s.readHashes(ctx, ids, s.eventKey)
+		if err != nil {
+			return nil, err
+		}
+		for i, fields := range found {
+			if fields["state"] != string(book.EventParked) || fields["object"] != object || len(events) == limit {
+				continue
+			}
+			e, err := parseEvent(ids[i], fields)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+func (s *Store) allParked(ctx context.Context, after string, limit int) (events []book.Event, next string, err error) {
+	for next = after; len(events) < limit; {
+		from := "-"
+		if next != "" {
+			from = "(" + next
+		}
+		names, err := s.client.ZRangeByLex(ctx, s.allParkedKey(), &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
+		if err != nil || len(names) == 0 {
+			return events, "", err
+		}
+		found, err := s.readHashes(ctx, names, func(name string) string { return s.eventKey(idOfParked(name)) })
+		if err != nil {
+			return nil, "", err
+		}
+		for i, fields := range found {
+			if len(events) == limit {
+				break
+			}
+			if next = names[i]; fields["state"] != string(book.EventParked) {
+				continue
+			}
+			e, err := parseEvent(idOfParked(next), fields)
+			if err != nil {
+				return nil, "", err
+			}
+			events = append(events, e)
+		}
+	}
+	return events, next, nil
+}
+
+// Event implements [store.Store].
 func (s *Store) Event(ctx context.Context, id string) (book.Event, error) {
-	if err := record.CheckNames(id); err != nil {
+	if err := book.CheckNames(id); err != nil {
 		return book.Event{}, err
 	}
 	var e book.Event

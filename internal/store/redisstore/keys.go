@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
@@ -31,9 +32,15 @@ func (k accountKeys) unpaid() string         { return k.base + "unpaid" }
 func (k accountKeys) paid() string           { return k.base + "paid" }
 func (k accountKeys) failed() string         { return k.base + "failed" }
 
+const objectKey = "object:"
+
 func (k accountKeys) object(ref entitlement.Ref) string {
-	return k.base + "object:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
+	return k.base + objectKey + escape(string(ref.Kind)) + ":" + escape(ref.ID)
 }
+func (k accountKeys) isObject(key string) bool {
+	return strings.HasPrefix(key[len(k.base):], objectKey)
+}
+
 func (k accountKeys) order(id string) string { return k.base + "order:" + escape(id) }
 func (k accountKeys) key(hash string) string { return k.base + "key:" + escape(hash) }
 

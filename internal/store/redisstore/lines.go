@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // lines lets the decisions about an account be made one after the other, and those that wait
@@ -22,13 +21,13 @@ type lines struct {
 
 // decision is one on its way.
 type decision struct {
-	decide func(*book.Book) error
-	ahead  func(ctx context.Context, p redis.Pipeliner)               // adds what goes to the server before what is written; may be nil
-	behind func(ctx context.Context, p redis.Pipeliner, stamp string) // adds what goes to the server with what is written, unless decide failed; may be nil
-	err    error                                                      // of decide
-	told   chan outcome
-	led    []*decision // that it leads, and it itself first
-	alone  [1]*decision
+	decide  store.Decision
+	receipt *receipt // of the event that is received with it; nil for none
+	err     error    // of decide
+	beside  beside   // what goes to the server with what is written
+	told    chan outcome
+	led     []*decision // that it leads, and it itself first
+	alone   [1]*decision
 }
 
 // outcome is what a decision that waits is told: that it is its turn to lead, or the end.
@@ -81,38 +80,51 @@ func (l *lines) pass(account string) {
 	waiting[0].told <- outcome{lead: true}
 }
 
-// update makes a decision about an account and writes what it changes. It returns the account
-// behind it. Whoever leads stays until all that it leads is written, for others wait for it.
-func (s *Store) update(ctx context.Context, doing, account string, decide func(*book.Book) error) (*state, error) {
-	return s.updateWith(ctx, doing, account, &decision{decide: decide})
+// Update implements [store.Store].
+func (s *Store) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	if err := book.CheckAccount(account); err != nil {
+		return store.Updated{}, err
+	}
+	done, _, err := s.update(ctx, account, &decision{decide: decide})
+	return done, err
 }
 
-func (s *Store) updateWith(ctx context.Context, doing, account string, d *decision) (*state, error) {
-	var st *state
-	err := s.ask(ctx, doing, func() error {
-		if s.lines.join(account, d) {
-			var err error
-			st, err = s.lead(ctx, account, d)
-			return err
+// update makes a decision about an account and writes what it changes, and then settles what is
+// to be settled with it. Whoever leads stays until all that it leads is written, for others wait
+// for it.
+func (s *Store) update(ctx context.Context, account string, d *decision) (done store.Updated, settled bool, err error) {
+	err = s.ask(ctx, "update account", func() error {
+		st, err := s.takePart(ctx, account, d)
+		if err == nil && d.err == nil {
+			done.Account = st.Account()
+			done.Waiting, settled, err = s.finish(ctx, &d.beside)
 		}
-		select {
-		case o := <-d.told:
-			if !o.lead {
-				st = o.state
-				return o.err
-			}
-			var err error
-			st, err = s.lead(ctx, account, d)
-			return err
-		case <-ctx.Done():
-			go s.leave(account, d)
-			return ctx.Err()
-		}
+		return err
 	})
 	if err == nil {
 		err = d.err
 	}
-	return st, err
+	if err != nil {
+		return store.Updated{}, false, err
+	}
+	return done, settled, nil
+}
+
+// takePart leads, or waits for who leads.
+func (s *Store) takePart(ctx context.Context, account string, d *decision) (*state, error) {
+	if s.lines.join(account, d) {
+		return s.lead(ctx, account, d)
+	}
+	select {
+	case o := <-d.told:
+		if o.lead {
+			return s.lead(ctx, account, d)
+		}
+		return o.state, o.err
+	case <-ctx.Done():
+		go s.leave(account, d)
+		return nil, ctx.Err()
+	}
 }
 
 // leave waits in the place of a caller that has gone.

@@ -101,22 +101,22 @@ func warm(t *testing.T, server *redistest.Server) {
 var lostReplies = []struct {
 	name              string
 	replies           int // of the operation, which are lost in turn
-	before, do, after func(*testing.T, store.Store)
+	before, do, after func(*testing.T, *opened)
 }{
 	{"commit", 2, nil,
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			if done, err := s.Commit(t.Context(), give("acc", "pay_1", 7)); err != nil || len(done.Entries) != 1 {
 				t.Fatalf("%+v, %v; want what the first did", done, err)
 			}
 		},
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			wantBalance(t, s, "acc", 7, 1)
 			if o, err := s.Object(t.Context(), "acc", payment("pay_1")); err != nil || o.Version != 1 {
 				t.Fatal(o, err)
 			}
 		}},
 	{"sign up", 2, nil,
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			if a, err := s.SignUp(t.Context(), give("acc", "pay_1", 7)); err != nil || a.Ledger.Seq != 1 {
 				t.Fatal(a, err)
 			}
@@ -131,7 +131,7 @@ var lostReplies = []struct {
 	{"capture", 2, both(gives, holds(holdOf("h", 7), book.HoldPlaced, 3)), holdEnds(5, 5), both(leaves(5, 2), remembers("h", 5))},
 	{"release", 2, both(gives, holds(holdOf("h", 7), book.HoldPlaced, 3)), holdEnds(0, 10), leaves(10, 1)},
 	{"claim", 1, nil,
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			if owner, err := s.Claim(t.Context(), payment("pay_1"), "acc"); err != nil || owner != "acc" {
 				t.Fatal(owner, err)
 			}
@@ -141,7 +141,7 @@ var lostReplies = []struct {
 	{"create order, resumed", 3,
 		creates("a", book.Key{Hash: "h", Fingerprint: "f"}, book.Created, "a"), creates("b", key, book.Resumed, "a"), countsOpen(1)},
 	{"open order", 2, creates("a", key, book.Created, "a"),
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			o := order("a")
 			o.SessionID = "cks_1"
 			if err := s.OpenOrder(t.Context(), o, key); err != nil {
@@ -149,7 +149,7 @@ var lostReplies = []struct {
 			}
 		}, creates("b", key, book.Replayed, "a")},
 	{"drop order", 2, creates("a", key, book.Created, "a"),
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			if err := s.DropOrder(t.Context(), order("a"), key); err != nil {
 				t.Fatal(err)
 			}
@@ -158,26 +158,28 @@ var lostReplies = []struct {
 	{"record again", 1, records(1), records(2), records(3)},
 	{"receive", 1, nil, receives(1), records(2)},
 	{"receive again", 1, receives(1), receives(2), records(3)},
+	{"receive and apply", 3, nil, applies(1), both(applies(2), leaves(5, 1))},
+	{"receive and apply again", 1, applies(1), applies(2), both(applies(3), leaves(5, 1))},
 	{"park", 4, records(1), settles(book.EventParked), parks(true)},
 	{"un-park", 3,
-		func(t *testing.T, s store.Store) { records(1)(t, s); settles(book.EventParked)(t, s) },
+		func(t *testing.T, s *opened) { records(1)(t, s); settles(book.EventParked)(t, s) },
 		settles(book.EventApplied), parks(false)},
 	{"redact", 1, records(1),
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			e := book.Event{ID: "msg_1", State: book.EventApplied, Deliveries: 1}
 			if err := s.Settle(t.Context(), e, book.Retention{Keep: keep90, Body: []byte("less")}); err != nil {
 				t.Fatal(err)
 			}
 		},
-		func(t *testing.T, s store.Store) {
+		func(t *testing.T, s *opened) {
 			if e, err := s.Event(t.Context(), "msg_1"); err != nil || string(e.Body) != "less" || e.Deliveries != 1 {
 				t.Fatalf("%+v, %v", e, err)
 			}
 		}},
 }
 
-func creates(id string, key book.Key, want book.Start, first string) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func creates(id string, key book.Key, want book.Start, first string) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		if o, how, err := s.CreateOrder(t.Context(), order(id), key); err != nil || how != want || o.ID != first {
 			t.Fatalf("%s with order %q, %v; want %s with %q", how, o.ID, err, want, first)
@@ -186,8 +188,8 @@ func creates(id string, key book.Key, want book.Start, first string) func(*testi
 }
 
 // countsOpen finds out by filling up how many open orders the store counts.
-func countsOpen(want int) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func countsOpen(want int) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		for i := range book.MaxOpenOrders + 1 {
 			_, _, err := s.CreateOrder(t.Context(), order(fmt.Sprint("fill_", i)), book.Key{})
@@ -205,8 +207,8 @@ func countsOpen(want int) func(*testing.T, store.Store) {
 	}
 }
 
-func records(deliveries int64) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func records(deliveries int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		e, err := s.Record(t.Context(), book.Event{ID: "msg_1", Type: "t", Body: []byte("body")})
 		if err != nil || e.Deliveries != deliveries {
@@ -215,19 +217,44 @@ func records(deliveries int64) func(*testing.T, store.Store) {
 	}
 }
 
-func receives(deliveries int64) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func receives(deliveries int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
-		e, bound, err := s.Receive(t.Context(), book.Event{ID: "msg_1", Type: "t", Body: []byte("body")},
-			store.Binding{Object: payment("pay_1"), Account: "acc"})
-		if err != nil || e.Deliveries != deliveries || bound.Account != "acc" {
-			t.Fatalf("%d deliveries to %q, %v; want %d", e.Deliveries, bound.Account, err, deliveries)
+		d := store.Delivery{Event: book.Event{ID: "msg_1", Type: "t", Body: []byte("body")}, Object: payment("pay_1"), Account: "acc"}
+		done, err := s.Receive(t.Context(), d, nil)
+		if err != nil || done.Event.Deliveries != deliveries || done.Owner != "acc" {
+			t.Fatalf("%d deliveries to %q, %v; want %d", done.Event.Deliveries, done.Owner, err, deliveries)
 		}
 	}
 }
 
-func settles(state book.EventState) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+// applies receives an event and gives what it is about, once, and settles it.
+func applies(deliveries int64) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
+		t.Helper()
+		d := store.Delivery{Event: book.Event{ID: "msg_1", Type: "t", Body: []byte("body")}, Object: payment("pay_1"), Account: "acc"}
+		done, err := s.Receive(t.Context(), d, func(b *book.Book) error {
+			known, err := b.Object(payment("pay_1"))
+			if err != nil || known.Version > 0 {
+				return err
+			}
+			c := give("acc", "pay_1", 5)
+			c.Settle = &book.Settlement{Event: book.Event{ID: "msg_1", State: book.EventApplied, Object: "payment:pay_1", Account: "acc"}}
+			_, err = b.Commit(c)
+			return err
+		})
+		if err != nil || done.Event.Deliveries != deliveries || done.Owner != "acc" {
+			t.Fatalf("%d deliveries to %q, %v; want %d", done.Event.Deliveries, done.Owner, err, deliveries)
+		}
+		e, err := s.Event(t.Context(), "msg_1")
+		if err != nil || e.State != book.EventApplied {
+			t.Fatalf("the event is %s, %v", e.State, err)
+		}
+	}
+}
+
+func settles(state book.EventState) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
 		if err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: state, Object: "payment:a"}, book.Retention{}); err != nil {
 			t.Fatal(err)
@@ -236,14 +263,14 @@ func settles(state book.EventState) func(*testing.T, store.Store) {
 }
 
 // parks checks that the event is parked and found, or neither.
-func parks(want bool) func(*testing.T, store.Store) {
-	return func(t *testing.T, s store.Store) {
+func parks(want bool) func(*testing.T, *opened) {
+	return func(t *testing.T, s *opened) {
 		t.Helper()
-		events, err := s.Parked(t.Context(), "payment:a")
+		events, _, err := s.Parked(t.Context(), "payment:a", "", 100)
 		if err != nil || (len(events) == 1) != want {
 			t.Fatalf("parked: %v, %v, want %v", events, err, want)
 		}
-		events, next, err := s.ParkedEvents(t.Context(), "", 100)
+		events, next, err := s.Parked(t.Context(), "", "", 100)
 		if err != nil || (len(events) == 1) != want || next != "" {
 			t.Fatalf("all parked: %v, %q, %v, want %v", events, next, err, want)
 		}
@@ -256,11 +283,11 @@ func parks(want bool) func(*testing.T, store.Store) {
 
 // wantBalance checks that so many entries of an account, without a gap, add up
 // to a balance.
-func wantBalance(t *testing.T, s store.Store, account string, balance int64, entries int) {
+func wantBalance(t *testing.T, s *opened, account string, balance int64, entries int) {
 	t.Helper()
 	var all []ledger.Entry
 	for {
-		page, err := s.Entries(t.Context(), account, int64(len(all)), 1000)
+		page, err := s.Entries(t.Context(), account, store.Page{After: int64(len(all)), Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +342,7 @@ func TestManyLostReplies(t *testing.T) {
 
 // commitUntil brings an object from one version to the next and its grant to as
 // many credits, whatever is lost on the way.
-func commitUntil(ctx context.Context, s store.Store, object string, version int64) error {
+func commitUntil(ctx context.Context, s *opened, object string, version int64) error {
 	c := give("acc", object, version+1)
 	c.Version = version
 	for range 200 {

@@ -72,7 +72,7 @@ func TestOpenRefusesURL(t *testing.T) {
 		"Cluster at a socket":   {"unix:///a?cluster=true", "socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := redisstore.Open(t.Context(), redisstore.Options{URL: c.url, Password: secret})
+			s, err := dial(t.Context(), redisstore.Options{URL: c.url, Password: secret})
 			if err == nil {
 				_ = s.Close()
 				t.Fatal("opened")
@@ -101,7 +101,7 @@ func TestCheckURL(t *testing.T) {
 	}
 	for _, url := range []string{"redis://host?family=0", "redis://host/1?cluster=true", "http://host"} {
 		err := redisstore.CheckURL(url)
-		_, opened := redisstore.Open(t.Context(), redisstore.Options{URL: url})
+		_, opened := dial(t.Context(), redisstore.Options{URL: url})
 		if err == nil || opened == nil || err.Error() != opened.Error() {
 			t.Errorf("%s is refused by %q before it is opened, then by %q", url, err, opened)
 		}
@@ -110,7 +110,7 @@ func TestCheckURL(t *testing.T) {
 
 func TestOpenRefusesPrefix(t *testing.T) {
 	for _, prefix := range []string{"{", "}", "a{b}:"} {
-		if _, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://127.0.0.1:1", KeyPrefix: prefix}); err == nil ||
+		if _, err := dial(t.Context(), redisstore.Options{URL: "redis://127.0.0.1:1", KeyPrefix: prefix}); err == nil ||
 			!strings.Contains(err.Error(), "braces") {
 			t.Errorf("prefix %q: %v", prefix, err)
 		}
@@ -124,7 +124,7 @@ func TestOpenWaits(t *testing.T) {
 	var log bytes.Buffer
 	opened := make(chan error)
 	go func() {
-		s, err := redisstore.Open(t.Context(), redisstore.Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		s, err := dial(t.Context(), redisstore.Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err == nil {
 			err = s.Close()
 		}
@@ -142,7 +142,7 @@ func TestOpenWaits(t *testing.T) {
 
 func TestOpenUnreachable(t *testing.T) {
 	begin := time.Now()
-	_, err := redisstore.Open(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0", StartTimeout: time.Millisecond})
+	_, err := dial(t.Context(), redisstore.Options{URL: "redis://user:" + secret + "@127.0.0.1:1/0", StartTimeout: time.Millisecond})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), secret) {
 		t.Fatalf("error is %v", err)
 	}
@@ -171,7 +171,7 @@ func TestPassword(t *testing.T) {
 		"missing": {URL: server.URL()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := redisstore.Open(t.Context(), opts)
+			_, err := dial(t.Context(), opts)
 			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), server.Addr) || strings.Contains(err.Error(), secret) {
 				t.Fatalf("error is %v", err)
 			}
@@ -205,7 +205,7 @@ func TestErrorThatRepeatsThePassword(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-ended })
-	_, err = redisstore.Open(t.Context(), redisstore.Options{URL: "redis://:" + secret + "@" + l.Addr().String()})
+	_, err = dial(t.Context(), redisstore.Options{URL: "redis://:" + secret + "@" + l.Addr().String()})
 	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "***") {
 		t.Fatalf("error is %v", err)
 	}
@@ -229,7 +229,7 @@ func TestSettings(t *testing.T) {
 			server.MustDo("CONFIG", "SET", "maxmemory-policy", c.policy)
 			server.MustDo("CONFIG", "SET", "appendonly", c.aof)
 			var log bytes.Buffer
-			s, err := redisstore.Open(t.Context(), redisstore.Options{
+			s, err := dial(t.Context(), redisstore.Options{
 				URL: server.URL(), Timeout: patient, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			})
 			if err == nil {
@@ -282,7 +282,7 @@ func TestTLS(t *testing.T) {
 		"a server with TLS":      {URL: "redis://" + secure},
 	} {
 		opts.StartTimeout = 100 * time.Millisecond
-		if _, err := redisstore.Open(t.Context(), opts); !errors.Is(err, store.ErrUnavailable) {
+		if _, err := dial(t.Context(), opts); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

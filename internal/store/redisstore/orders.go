@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,96 +16,6 @@ import (
 
 // retention is how long an unpaid order is kept after its expiry.
 const retention = 30 * 24 * time.Hour
-
-// CreateOrder implements [store.Orders].
-func (s *Store) CreateOrder(ctx context.Context, o book.Order, key book.Key) (book.Order, book.Start, error) {
-	o, err := record.NewOrder(o, key)
-	if err != nil {
-		return book.Order{}, "", fmt.Errorf("create order: %w", err)
-	}
-	if _, err := record.Order(o); err != nil {
-		return book.Order{}, "", fmt.Errorf("create order: %w", err)
-	}
-	o.Terms = maps.Clone(o.Terms)
-	var result book.Order
-	var start book.Start
-	_, err = s.update(ctx, "create order", o.Account, func(b *book.Book) (err error) {
-		result, start, err = b.CreateOrder(o, key)
-		return err
-	})
-	if err != nil {
-		return book.Order{}, "", err
-	}
-	return result, start, nil
-}
-
-// OpenOrder implements [store.Orders]. The order's expiry is taken over with the
-// session, unless it is zero.
-func (s *Store) OpenOrder(ctx context.Context, o book.Order, key book.Key) error {
-	o, session, err := record.OpenedOrder(o, key)
-	if err != nil {
-		return fmt.Errorf("open order: %w", err)
-	}
-	if s.apart.Load() { // what goes together may arrive in any order
-		if _, err := s.Claim(ctx, session, o.Account); err != nil {
-			return err
-		}
-	}
-	claimed := s.apart.Load()
-	var claim *redis.BoolCmd
-	var refused error
-	_, err = s.updateWith(ctx, "open order", o.Account, &decision{
-		ahead: func(ctx context.Context, p redis.Pipeliner) {
-			if !claimed {
-				claim = p.SetNX(ctx, s.ownerKey(session), o.Account, 0)
-			}
-		},
-		decide: func(b *book.Book) (err error) {
-			refused, err = b.OpenOrder(o, key)
-			return err
-		},
-	})
-	if err == nil && !claimed && (claim == nil || claim.Err() != nil) {
-		_, err = s.Claim(ctx, session, o.Account)
-	}
-	if err == nil && refused != nil {
-		return fmt.Errorf("open order: %w", refused)
-	}
-	return err
-}
-
-// DropOrder implements [store.Orders]. An order that is paid stays, but its key
-// is free.
-func (s *Store) DropOrder(ctx context.Context, o book.Order, key book.Key) error {
-	o, err := record.CheckOrder(o, key)
-	if err != nil {
-		return fmt.Errorf("drop order: %w", err)
-	}
-	_, err = s.update(ctx, "drop order", o.Account, func(b *book.Book) error { return b.DropOrder(o, key) })
-	return err
-}
-
-// Order implements [store.Orders].
-func (s *Store) Order(ctx context.Context, account, id string) (book.Order, error) {
-	if err := errors.Join(record.CheckAccount(account), record.CheckNames(id)); err != nil {
-		return book.Order{}, err
-	}
-	var o book.Order
-	err := s.do(ctx, "read order", func(ctx context.Context) error {
-		var err error
-		o, err = s.readOrder(ctx, account, id)
-		return err
-	})
-	return o, err
-}
-
-func (s *Store) readOrder(ctx context.Context, account, id string) (book.Order, error) {
-	fields, err := s.client.HGetAll(ctx, s.keysOf(account).order(id)).Result()
-	if err != nil {
-		return book.Order{}, err
-	}
-	return parseOrder(account, id, orderValues(fields))
-}
 
 // orderFields are the fields of an order's hash, as receive.lua reads them.
 var orderFields = [...]string{"order", "state", "created", "expires", "session", "url", "payment"}
@@ -122,35 +29,38 @@ func orderValues(fields map[string]string) []string {
 	return values
 }
 
-// parseOrder reads the values of orderFields, which are empty when there is no order.
-func parseOrder(account, id string, values []string) (book.Order, error) {
+// parseOrder reads the values of orderFields, the first of which is empty when there is no order.
+func parseOrder(account, id string, values []string) (*book.Order, error) {
 	if values[0] == "" {
-		return book.Order{}, fmt.Errorf("order: %w", store.ErrNotFound)
+		return nil, nil //nolint:nilnil // as said
 	}
 	o, err := record.ParseOrder(account, id, []byte(values[0]))
 	if err != nil {
-		return book.Order{}, err
+		return nil, err
 	}
-	created, err1 := strconv.ParseInt(values[2], 10, 64)
-	expires, err2 := strconv.ParseInt(values[3], 10, 64)
+	created, err1 := parseDigits(values[2])
+	expires, err2 := parseDigits(values[3])
 	if err := errors.Join(err1, err2); err != nil {
-		return book.Order{}, err
+		return nil, err
 	}
 	o.CreatedAt, o.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC()
 	o.State = book.OrderState(values[1])
 	o.SessionID, o.CheckoutURL, o.PaymentID = values[4], values[5], values[6]
-	return o, nil
+	return &o, nil
 }
 
-// OpenOrders implements [store.Orders].
-func (s *Store) OpenOrders(ctx context.Context, account string) ([]book.Order, error) {
-	if err := record.CheckAccount(account); err != nil {
+// Orders implements [store.Store].
+func (s *Store) Orders(ctx context.Context, account string, list store.OrderList) (orders []book.Order, err error) {
+	if err := book.CheckAccount(account); err != nil {
 		return nil, err
 	}
-	var orders []book.Order
-	err := s.do(ctx, "read open orders", func(ctx context.Context) error {
-		k := s.keysOf(account)
-		ids, err := s.run(ctx, openOrdersScript, []string{k.unpaid()}, []string{s.now()})
+	k := s.keysOf(account)
+	keys, limit := []string{k.unpaid()}, book.MaxOpenOrders
+	if list == store.Purchases {
+		keys, limit = append(keys, k.paid(), k.failed()), book.MaxPurchases
+	}
+	err = s.do(ctx, "read orders", func(ctx context.Context) error {
+		ids, err := s.readIDs(ctx, keys)
 		if err != nil {
 			return err
 		}
@@ -160,34 +70,32 @@ func (s *Store) OpenOrders(ctx context.Context, account string) ([]book.Order, e
 	if err != nil {
 		return nil, err
 	}
-	return newest(orders, book.MaxOpenOrders, func(o book.Order) bool {
-		return o.SessionID != "" && o.State != book.OrderPaid
+	now := s.serverNow()
+	return newest(orders, limit, func(o book.Order) bool {
+		open := o.SessionID != "" && o.State != book.OrderPaid && o.ExpiresAt.After(now)
+		return open || list == store.Purchases && o.State != book.OrderOpen
 	}), nil
 }
 
-// Purchases implements [store.Orders].
-func (s *Store) Purchases(ctx context.Context, account string) ([]book.Order, error) {
-	if err := record.CheckAccount(account); err != nil {
-		return nil, err
-	}
-	var orders []book.Order
-	err := s.do(ctx, "read purchases", func(ctx context.Context) error {
-		k := s.keysOf(account)
-		ids, err := s.run(ctx, purchasesScript, []string{k.unpaid(), k.paid(), k.failed()},
-			[]string{s.now(), decimal(book.MaxPurchases)})
-		if err != nil {
-			return err
+// readIDs reads as many of the last in each list as a list of orders can have: of the unpaid
+// ones, there are never more that have not expired.
+func (s *Store) readIDs(ctx context.Context, keys []string) ([]string, error) {
+	lists := make([]*redis.StringSliceCmd, len(keys))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			lists[i] = p.ZRevRange(ctx, key, 0, book.MaxPurchases-1)
 		}
-		slices.Sort(ids) // one that failed and can still be paid is named twice
-		orders, err = s.readOrders(ctx, account, slices.Compact(ids))
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return newest(orders, book.MaxPurchases, func(o book.Order) bool {
-		return o.SessionID != "" || o.State != book.OrderOpen
-	}), nil
+	var ids []string
+	for _, list := range lists {
+		ids = append(ids, list.Val()...)
+	}
+	slices.Sort(ids) // one that failed and can still be paid is in two
+	return slices.Compact(ids), nil
 }
 
 // readOrders reads the orders of the given ids, but for those that are gone.
@@ -199,13 +107,12 @@ func (s *Store) readOrders(ctx context.Context, account string, ids []string) ([
 	var orders []book.Order
 	for i, fields := range found {
 		o, err := parseOrder(account, ids[i], orderValues(fields))
-		if errors.Is(err, store.ErrNotFound) { // dropped or expired meanwhile
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}
-		orders = append(orders, o)
+		if o != nil { // neither dropped nor expired meanwhile
+			orders = append(orders, *o)
+		}
 	}
 	return orders, nil
 }

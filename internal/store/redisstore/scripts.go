@@ -19,14 +19,8 @@ var accountLua string
 //go:embed claim.lua
 var claimLua string
 
-//go:embed open_orders.lua
-var openOrdersLua string
-
-//go:embed entries_before.lua
-var entriesBeforeLua string
-
-//go:embed purchases.lua
-var purchasesLua string
+//go:embed note.lua
+var noteLua string
 
 //go:embed record.lua
 var recordLua string
@@ -35,13 +29,11 @@ var recordLua string
 var settleLua string
 
 var (
-	accountScript       = redis.NewScript(prelude + accountLua)
-	claimScript         = redis.NewScript(prelude + claimLua)
-	openOrdersScript    = redis.NewScript(prelude + openOrdersLua)
-	entriesBeforeScript = redis.NewScript(prelude + entriesBeforeLua)
-	purchasesScript     = redis.NewScript(prelude + purchasesLua)
-	recordScript        = redis.NewScript(prelude + recordLua)
-	settleScript        = redis.NewScript(prelude + settleLua)
+	accountScript = redis.NewScript(prelude + accountLua)
+	claimScript   = redis.NewScript(prelude + claimLua)
+	noteScript    = redis.NewScript(prelude + noteLua)
+	recordScript  = redis.NewScript(prelude + recordLua)
+	settleScript  = redis.NewScript(prelude + settleLua)
 )
 
 // run runs a script, by its digest or, where the server does not know it (any
@@ -166,6 +158,15 @@ func (s *Store) now() string {
 func millis(d time.Duration) string { return decimal(milliseconds(d)) }
 
 func milliseconds(d time.Duration) int64 { return max(d, 0).Milliseconds() }
+
+// parseDigits reads what decimal wrote.
+func parseDigits(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("stored number is damaged: %.20q", text)
+	}
+	return n, nil
+}
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 

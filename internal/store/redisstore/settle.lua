@@ -7,7 +7,8 @@
 --       6 how long after its receipt the event ends, or "0" for never
 --       7 and how long it lives on at the least
 --       8 the body that takes the place of the stored one, or "" for none
---       9 which delivery of the event this is about, or "0" for whichever
+--       9 which delivery of the event this is about, by its number or its token, or "0" for
+--       whichever
 --       10 stamp of the commit, where there is one: without it nothing is settled
 --       Times in milliseconds.
 --
@@ -23,13 +24,14 @@ local ACCOUNT = KEYS[1]
 local EVENT = KEYS[#KEYS]
 
 if KEYS[2] and call('HGET', ACCOUNT, 'stamp') ~= ARGV[10] then return packed({ 'not committed' }) end
-local known = call('HMGET', EVENT, 'state', 'parked_under', 'received', 'deliveries')
+local known = call('HMGET', EVENT, 'state', 'parked_under', 'received', 'deliveries', 'seen')
 if not known[1] then return packed({ 'missing' }) end
 local final = ARGV[2] == 'applied' or ARGV[2] == 'ignored'
-if final and ARGV[9] ~= '0' and tonumber(ARGV[9]) < tonumber(known[4]) then return packed({ 'delivered since' }) end
+local last = ARGV[9] == known[4] or #ARGV[9] == 16 and ARGV[9] == string.sub(known[5], -16)
+if final and ARGV[9] ~= '0' and not last then return packed({ 'delivered since' }) end
 call('HSET', EVENT, 'state', ARGV[2], 'reason', ARGV[3], 'object', ARGV[4], 'account', ARGV[5])
 if ARGV[2] == 'parked' then call('HSET', EVENT, 'parked_under', 'o' .. ARGV[4]) end
-if ARGV[8] ~= '' and ARGV[9] == known[4] then call('HSET', EVENT, 'body', ARGV[8]) end
+if ARGV[8] ~= '' and last then call('HSET', EVENT, 'body', ARGV[8]) end
 if ARGV[6] == '0' then
   call('PERSIST', EVENT)
 else

@@ -31,8 +31,8 @@ func TestCutWhileSettling(t *testing.T) {
 				err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: states[last], Object: "payment:a"}, book.Retention{})
 				p.Mend()
 				e, eventErr := direct.Event(t.Context(), "msg_1")
-				found, parkedErr := direct.Parked(t.Context(), "payment:a")
-				all, _, allErr := direct.ParkedEvents(t.Context(), "", 100)
+				found, _, parkedErr := direct.Parked(t.Context(), "payment:a", "", 100)
+				all, _, allErr := direct.Parked(t.Context(), "", "", 100)
 				if err := errors.Join(eventErr, parkedErr, allErr); err != nil {
 					t.Fatal(err)
 				}
@@ -63,7 +63,7 @@ func TestCutWhileParkingAnew(t *testing.T) {
 		p.CutAfter(requests)
 		err := s.Settle(t.Context(), book.Event{ID: "msg_1", State: book.EventParked, Object: "payment:b"}, book.Retention{})
 		p.Mend()
-		if all, _, allErr := direct.ParkedEvents(t.Context(), "", 100); allErr != nil || len(all) != 1 {
+		if all, _, allErr := direct.Parked(t.Context(), "", "", 100); allErr != nil || len(all) != 1 {
 			t.Errorf("cut after %d requests (%v), %d are found, %v", requests, err, len(all), allErr)
 		}
 	}

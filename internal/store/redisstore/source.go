@@ -91,27 +91,40 @@ func (src *source) index(name, key, field string) int {
 	})
 }
 
-// after are the items of orders and keys that a book has written, as they will be read: who
-// creates an order opens it next.
+// maxItems is how many orders and keys are remembered of an account.
+const maxItems = 4
+
+// after are the items of orders and keys that a book has found or written, as they will be read:
+// who creates an order opens it next, and then it is paid.
 func (src *source) after(b *book.Book) []item {
 	changes := b.Changes()
-	if len(changes.Orders)+len(changes.Keys) == 0 {
-		return nil
-	}
 	var items []item
+	add := func(key string, fields, values []string) {
+		items = append(items, item{key: key, name: "HMGET", words: fields, loaded: true, reply: values})
+	}
 	for _, row := range changes.Orders {
 		values := make([]string, len(orderFields))
 		if row.Value != nil {
 			values = writeOrder(row.Value)
 		}
-		items = append(items, item{key: src.keys.order(row.Key), name: "HMGET", words: orderFields[:], loaded: true, reply: values})
+		add(src.keys.order(row.Key), orderFields[:], values)
 	}
 	for _, row := range changes.Keys {
 		values := make([]string, len(keyFields))
 		if row.Value != nil {
 			values = writeKey(row.Value)
 		}
-		items = append(items, item{key: src.keys.key(row.Key), name: "HMGET", words: keyFields[:], loaded: true, reply: values})
+		add(src.keys.key(row.Key), keyFields[:], values)
+	}
+	written := items
+	for _, it := range src.items {
+		if len(items) == maxItems {
+			break
+		}
+		kept := it.loaded && it.name == "HMGET" && !src.keys.isObject(it.key)
+		if kept && !slices.ContainsFunc(written, func(w item) bool { return w.key == it.key }) {
+			items = append(items, it)
+		}
 	}
 	return items
 }
@@ -208,22 +221,16 @@ func (src *source) Closed(grant string) (g ledger.Grant, found bool, err error) 
 	return g, err == nil, err
 }
 
-// Version implements [book.Source].
-func (src *source) Version(ref entitlement.Ref, likely int64) (int64, error) {
-	text := ""
-	if likely > 0 {
-		text = decimal(likely)
+// objectFields are the fields of an object's hash.
+var objectFields = [...]string{"version", "state"}
+
+// Object implements [book.Source].
+func (src *source) Object(ref entitlement.Ref, isNew bool) (book.Object, error) {
+	values, err := src.hash(src.keys.object(ref), isNew, objectFields[:])
+	if err != nil || values == nil {
+		return book.Object{}, err
 	}
-	key := src.keys.object(ref)
-	if i := src.index("HMGET", key, ""); i >= 0 && src.items[i].loaded {
-		text = src.items[i].reply[0]
-	} else {
-		text = src.find("HGET", key, "version").text(text)
-	}
-	if text == "" {
-		return 0, nil
-	}
-	return strconv.ParseInt(text, 10, 64)
+	return parseObject(values[0], values[1])
 }
 
 // hash is the fields of a hash, nil if there is none. One that was not read is likely to be
@@ -249,8 +256,7 @@ func (src *source) Order(id string, isNew bool) (*book.Order, error) {
 	if err != nil || values == nil {
 		return nil, err
 	}
-	o, err := parseOrder(src.account, id, values)
-	return &o, err
+	return parseOrder(src.account, id, values)
 }
 
 // keyFields are the fields of an idempotency key's hash.

@@ -14,6 +14,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -136,7 +137,7 @@ func (s *Store) ask(ctx context.Context, doing string, talk func() error) error 
 
 // isOurs reports whether an error is an answer of the store, not a failure.
 func isOurs(err error) bool {
-	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, errRange, errApart} {
+	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, ledger.ErrRange} {
 		if errors.Is(err, answer) {
 			return true
 		}

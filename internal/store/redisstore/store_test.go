@@ -31,7 +31,7 @@ const patient = 20 * time.Second
 func TestConformance(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.Run(t, func(t *testing.T, clock func() time.Time) store.Store {
-		return open(t, redisstore.Options{URL: server.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":"), Clock: clock})
+		return open(t, redisstore.Options{URL: server.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":"), Clock: clock}).Client
 	})
 }
 
@@ -48,8 +48,8 @@ func TestConformanceCluster(t *testing.T) {
 // slots are on one node for example, does in two steps what it cannot do in one.
 func TestPlainClientOfACluster(t *testing.T) {
 	node := redistest.StartCluster(t, 1)[0]
-	for name, do := range map[string]func(t *testing.T, s store.Store, n int64){
-		"an order gets its session": func(t *testing.T, s store.Store, n int64) {
+	for name, do := range map[string]func(t *testing.T, s *opened, n int64){
+		"an order gets its session": func(t *testing.T, s *opened, n int64) {
 			key := book.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
 			o := order(fmt.Sprint("ord_", n))
 			creates(o.ID, key, book.Created, o.ID)(t, s)
@@ -63,7 +63,7 @@ func TestPlainClientOfACluster(t *testing.T) {
 				t.Errorf("the session is %q's, %v", owner, err)
 			}
 		},
-		"an event is settled by a commit": func(t *testing.T, s store.Store, n int64) {
+		"an event is settled by a commit": func(t *testing.T, s *opened, n int64) {
 			e := book.Event{ID: fmt.Sprint("msg_", n), Type: "t", Body: []byte("body")}
 			e, err := s.Record(t.Context(), e)
 			if err != nil {
@@ -80,7 +80,7 @@ func TestPlainClientOfACluster(t *testing.T) {
 			}
 			wantBalance(t, s, "acc", 5*n, int(n))
 		},
-		"an event is received": func(t *testing.T, s store.Store, n int64) { receives(n)(t, s) },
+		"an event is received": func(t *testing.T, s *opened, n int64) { receives(n)(t, s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
@@ -127,12 +127,12 @@ func TestSentinel(t *testing.T) {
 }
 
 // open opens a store and closes it when the test ends.
-func open(t *testing.T, opts redisstore.Options) *redisstore.Store {
+func open(t *testing.T, opts redisstore.Options) *opened {
 	t.Helper()
 	if opts.Timeout == 0 {
 		opts.Timeout = patient
 	}
-	s, err := redisstore.Open(t.Context(), opts)
+	s, err := dial(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func BenchmarkCommit(b *testing.B) {
 		for _, callers := range []int{1, 64} {
 			b.Run(fmt.Sprintf("appendfsync=%s/callers=%d", fsync, callers), func(b *testing.B) {
 				server := redistest.Start(b, "--appendfsync", fsync)
-				s, err := redisstore.Open(b.Context(), redisstore.Options{URL: server.URL(), Timeout: patient})
+				s, err := dial(b.Context(), redisstore.Options{URL: server.URL(), Timeout: patient})
 				if err != nil {
 					b.Fatal(err)
 				}

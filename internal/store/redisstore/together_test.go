@@ -20,7 +20,7 @@ import (
 )
 
 // together does all at once on an account, in one change of it.
-func together(t *testing.T, p *redistest.Proxy, s store.Store, all ...func()) {
+func together(t *testing.T, p *redistest.Proxy, s *opened, all ...func()) {
 	t.Helper()
 	reached, release := p.Hold(1)
 	var done sync.WaitGroup

@@ -178,7 +178,7 @@ func (t *trial) tryKeys(ctx context.Context) error {
 	const nobody = "check"
 	k, ref := t.keysOf(nobody), entitlement.Ref{Kind: nobody, ID: nobody}
 	names := append([]string{k.account, k.holds, k.expiring, k.entries, k.closed}, k.ended(nobody), k.unpaid(), k.paid(), k.failed(), k.object(ref), k.order(nobody), k.key(nobody),
-		t.ownerKey(ref), t.eventKey(nobody), t.markKey(nobody), t.parkedKey(nobody), t.allParkedKey())
+		t.ownerKey(ref), t.eventKey(nobody), t.noteKey(nobody), t.noteKey("mark:"+nobody), t.parkedKey(nobody), t.allParkedKey())
 	cmds, _ := t.server.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, name := range names {
 			p.HGet(ctx, name, "\x00")

@@ -42,27 +42,27 @@ func ended(r *rig, ctx context.Context, want error) {
 			_, err := r.SignUp(ctx, signUp("acc2", 1))
 			return err
 		},
-		"Entries":       func() error { _, err := r.Entries(ctx, "acc", 0, 1); return err },
-		"EntriesBefore": func() error { _, err := r.EntriesBefore(ctx, "acc", math.MaxInt64, 1); return err },
+		"Entries":       func() error { _, err := r.Entries(ctx, "acc", store.Page{After: 0, Limit: 1}); return err },
+		"EntriesBefore": func() error { _, err := r.Entries(ctx, "acc", store.Page{Before: math.MaxInt64, Limit: 1}); return err },
 		"Claim":         func() error { _, err := r.Claim(ctx, payment("a"), "acc"); return err },
 		"Owner":         func() error { _, err := r.Owner(ctx, payment("a")); return err },
 		"CreateOrder":   func() error { _, _, err := r.CreateOrder(ctx, r.newOrder("acc", "ord_2"), book.Key{}); return err },
 		"OpenOrder":     func() error { return r.OpenOrder(ctx, withSession(o, "cks_1"), anyKey) },
 		"DropOrder":     func() error { return r.DropOrder(ctx, o, anyKey) },
 		"Order":         func() error { _, err := r.Order(ctx, "acc", "ord_1"); return err },
-		"OpenOrders":    func() error { _, err := r.OpenOrders(ctx, "acc"); return err },
-		"Purchases":     func() error { _, err := r.Purchases(ctx, "acc"); return err },
+		"OpenOrders":    func() error { _, err := r.Orders(ctx, "acc", store.OpenOrders); return err },
+		"Purchases":     func() error { _, err := r.Orders(ctx, "acc", store.Purchases); return err },
 		"Record":        func() error { _, err := r.Record(ctx, book.Event{ID: "msg_1", Body: []byte("two")}); return err },
 		"Receive": func() error {
-			_, _, err := r.Receive(ctx, book.Event{ID: "msg_1", Body: []byte("two")}, store.Binding{Object: payment("a"), Account: "acc"})
+			_, err := r.Receive(ctx, store.Delivery{Event: book.Event{ID: "msg_1", Body: []byte("two")}, Object: payment("a"), Account: "acc"}, nil)
 			return err
 		},
 		"Settle": func() error {
 			return r.Settle(ctx, book.Event{ID: "msg_1", State: book.EventApplied}, book.Retention{})
 		},
-		"Parked":       func() error { _, err := r.Parked(ctx, "payment:a"); return err },
+		"Parked":       func() error { _, _, err := r.Parked(ctx, "payment:a", "", 100); return err },
 		"Event":        func() error { _, err := r.Event(ctx, "msg_1"); return err },
-		"ParkedEvents": func() error { _, _, err := r.ParkedEvents(ctx, "", 1); return err },
+		"ParkedEvents": func() error { _, _, err := r.Parked(ctx, "", "", 1); return err },
 	} {
 		if err := call(); !errors.Is(err, want) || errors.Is(err, store.ErrUnavailable) {
 			r.Errorf("%s: %v, want %v", name, err, want)

@@ -8,6 +8,7 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 var entriesTests = []test{
@@ -41,7 +42,7 @@ var entriesTests = []test{
 			{0, 0, 0, 0}, {3, -1, 0, 0}, {-5, 2, 1, 2}, {math.MinInt64, 1, 1, 1}, {math.MaxInt64, 1, 0, 0}, {0, 1, 1, 1},
 			{7, math.MaxInt, 8, 18},
 		} {
-			page, err := r.Entries(r.ctx(), "acc", c.after, c.limit)
+			page, err := r.Entries(r.ctx(), "acc", store.Page{After: c.after, Limit: c.limit})
 			if err != nil || len(page) != c.count || (c.count > 0 && page[0].Seq != c.first) {
 				r.Errorf("after %d, limit %d: %d entries, %v; want %d from %d", c.after, c.limit, len(page), err, c.count, c.first)
 			}
@@ -53,7 +54,7 @@ var entriesTests = []test{
 			many = append(many, forever(fmt.Sprintf("g%04d", i), 2))
 		}
 		r.give("acc", "pay_1", many...)
-		page, err := r.Entries(r.ctx(), "acc", 0, 5000)
+		page, err := r.Entries(r.ctx(), "acc", store.Page{After: 0, Limit: 5000})
 		if err != nil || len(page) != 1000 || page[999].Seq != 1000 {
 			r.Fatalf("%d entries, %v", len(page), err)
 		}

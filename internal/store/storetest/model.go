@@ -374,7 +374,7 @@ func (m *model) check(t *rapid.T) {
 		t.Fatalf("standings:\n got %+v\nwant %+v", a.Standings, m.standings)
 	}
 	after := max(0, m.audited-1)
-	last, err := m.rig.Entries(m.rig.ctx(), m.name, int64(after), len(m.entries)-after+1)
+	last, err := m.rig.Entries(m.rig.ctx(), m.name, store.Page{After: int64(after), Limit: len(m.entries) - after + 1})
 	if err != nil || len(last)+len(m.entries) > 0 && !reflect.DeepEqual(last, m.entries[after:]) {
 		t.Fatalf("last entries, %v:\n got %+v\nwant %+v", err, last, m.entries[after:])
 	}
@@ -412,7 +412,7 @@ func (m *model) checkAll(t *rapid.T) {
 	limit := rapid.IntRange(1, 7).Draw(t, "page")
 	var all []ledger.Entry
 	for {
-		page, err := m.rig.Entries(m.rig.ctx(), m.name, int64(len(all)), limit)
+		page, err := m.rig.Entries(m.rig.ctx(), m.name, store.Page{After: int64(len(all)), Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}

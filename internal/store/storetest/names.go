@@ -48,7 +48,7 @@ var nameTests = []test{
 			same(r, "cause", book[0].Cause, name)
 			same(r, "grant", book[0].Grant, name)
 			same(r, "account of the order", r.order(name, "ord_1").Account, name)
-			backwards, err := r.EntriesBefore(r.ctx(), name, math.MaxInt64, 1000)
+			backwards, err := r.Entries(r.ctx(), name, store.Page{Before: math.MaxInt64, Limit: 1000})
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -128,21 +128,23 @@ func refused(r *rig) {
 		note(err)
 		_, err = r.Commit(r.ctx(), book.Commit{Account: name, Object: payment("a")})
 		note(err)
-		_, err = r.Entries(r.ctx(), name, 0, 1)
+		_, err = r.Entries(r.ctx(), name, store.Page{After: 0, Limit: 1})
 		note(err)
-		_, err = r.EntriesBefore(r.ctx(), name, math.MaxInt64, 1)
+		_, err = r.Entries(r.ctx(), name, store.Page{Before: math.MaxInt64, Limit: 1})
 		note(err)
-		_, err = r.Claim(r.ctx(), payment("a"), name)
-		note(err)
-		_, _, err = r.Receive(r.ctx(), book.Event{ID: "msg_1"}, store.Binding{Object: payment("a"), Account: name})
-		note(err)
+		if name != "" { // without an account, the two bind nothing
+			_, err = r.Claim(r.ctx(), payment("a"), name)
+			note(err)
+			_, err = r.Receive(r.ctx(), store.Delivery{Event: book.Event{ID: "msg_1"}, Object: payment("a"), Account: name}, nil)
+			note(err)
+		}
 		_, _, err = r.CreateOrder(r.ctx(), book.Order{ID: "a", Account: name}, book.Key{})
 		note(err)
 		_, err = r.Order(r.ctx(), name, "a")
 		note(err)
-		_, err = r.OpenOrders(r.ctx(), name)
+		_, err = r.Orders(r.ctx(), name, store.OpenOrders)
 		note(err)
-		_, err = r.Purchases(r.ctx(), name)
+		_, err = r.Orders(r.ctx(), name, store.Purchases)
 		note(err)
 		for i, err := range errs {
 			if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
@@ -161,12 +163,13 @@ func refused(r *rig) {
 	if _, err := r.Record(r.ctx(), book.Event{ID: long}); err == nil {
 		r.Error("recorded a name of 100,000 bytes")
 	}
-	for _, b := range []store.Binding{{Object: payment(long), Account: "acc"}, {Object: payment("a"), Account: "acc", Order: long}} {
-		if _, _, err := r.Receive(r.ctx(), book.Event{ID: "msg_1"}, b); err == nil {
-			r.Error("received a name of 100,000 bytes")
-		}
+	if _, err := r.Receive(r.ctx(), store.Delivery{Event: book.Event{ID: "msg_1"}, Object: payment(long), Account: "acc"}, nil); err == nil {
+		r.Error("received a name of 100,000 bytes")
 	}
-	if _, _, err := r.Receive(r.ctx(), book.Event{}, store.Binding{Object: payment("a"), Account: "acc"}); err == nil {
+	if _, err := r.Order(r.ctx(), "acc", long); err == nil {
+		r.Error("read an order with an id of 100,000 bytes")
+	}
+	if _, err := r.Receive(r.ctx(), store.Delivery{Object: payment("a"), Account: "acc"}, nil); err == nil {
 		r.Error("received an event without an id")
 	}
 	if _, err := r.Event(r.ctx(), "msg_1"); !errors.Is(err, store.ErrNotFound) {

@@ -9,7 +9,7 @@ import (
 // note keeps a note and stops the test when that fails.
 func (r *rig) note(name, text string) string {
 	r.Helper()
-	kept, err := r.Note(r.ctx(), name, text)
+	kept, err := r.Note(r.ctx(), name, "", text)
 	if err != nil {
 		r.Fatalf("note %q: %v", name, err)
 	}
@@ -25,6 +25,22 @@ var noteTests = []test{
 		long := strings.Repeat("x", 256)
 		same(r, "a long one", r.note("long", long), long)
 	}},
+	{"replaced by who has seen it", func(r *rig) {
+		r.note("a", "one")
+		for _, c := range []struct{ seen, text, want string }{
+			{"", "two", "one"}, {"on", "two", "one"}, {"one", "two", "two"}, {"one", "three", "two"}, {"two", "", "two"}, {"two", "one", "one"},
+		} {
+			kept, err := r.Note(r.ctx(), "a", c.seen, c.text)
+			if err != nil {
+				r.Fatal(err)
+			}
+			same(r, "note after "+c.seen, kept, c.want)
+		}
+		if err := r.Set(r.ctx(), "a", "four"); err != nil {
+			r.Fatal(err)
+		}
+		same(r, "set", r.note("a", ""), "four")
+	}},
 	{"names are apart", func(r *rig) {
 		r.note("a", "one")
 		for _, name := range []string{"b", "a:", "a}", "aa"} {
@@ -39,7 +55,7 @@ var noteTests = []test{
 		for i := range many {
 			all.Go(func() {
 				var err error
-				if kept[i], err = r.Note(r.ctx(), "a", fmt.Sprint("text ", i)); err != nil {
+				if kept[i], err = r.Note(r.ctx(), "a", "", fmt.Sprint("text ", i)); err != nil {
 					r.Error(err)
 				}
 			})

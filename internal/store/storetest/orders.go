@@ -66,7 +66,7 @@ func (r *rig) drop(o book.Order, key book.Key) {
 // openOrders are the ids that OpenOrders returns.
 func (r *rig) openOrders(account string) []string {
 	r.Helper()
-	orders, err := r.OpenOrders(r.ctx(), account)
+	orders, err := r.Orders(r.ctx(), account, store.OpenOrders)
 	if err != nil {
 		r.Fatalf("read open orders: %v", err)
 	}

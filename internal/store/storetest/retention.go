@@ -54,7 +54,7 @@ var retentionTests = []test{
 	}},
 	{"a parked event's body is replaced when it is applied", func(r *rig) {
 		r.settleAs(r.record("msg_1", "body"), book.EventParked, redacted)
-		page, _, err := r.ParkedEvents(r.ctx(), "", 10)
+		page, _, err := r.Parked(r.ctx(), "", "", 10)
 		if err != nil || len(page) != 1 || string(page[0].Body) != "body" {
 			r.Fatal(page, err)
 		}
@@ -93,18 +93,18 @@ var retentionTests = []test{
 // ends after left, not sooner and not later, or never if that is 0. It may move
 // the clock.
 func RunEnds(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Store,
-	ends func(t *testing.T, s store.Store, clock *Clock, left time.Duration),
+	ends func(t *testing.T, s store.Client, clock *Clock, left time.Duration),
 ) {
 	for _, c := range endings {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()
-			r := &rig{T: t, Store: open(t, clock.Now), clock: clock}
+			r := &rig{T: t, Client: store.Client{Store: open(t, clock.Now)}, clock: clock}
 			e := r.record("msg_1", "body")
 			for _, s := range c.steps {
 				clock.Move(s.after)
 				r.settleAs(e, s.state, book.Retention{Keep: s.keep})
 			}
-			ends(t, r.Store, clock, c.left)
+			ends(t, r.Client, clock, c.left)
 		})
 	}
 }

@@ -45,7 +45,7 @@ var settlesTests = []test{
 		r.commit(commitOfEvent(r.event("msg_1"), 0, forever("a", 3)))
 		same(r, "state", r.event("msg_1").State, book.EventApplied)
 		same(r, "parked under the payment", len(r.parked("payment:pay_1")), 0)
-		events, _, err := r.ParkedEvents(r.ctx(), "", 10)
+		events, _, err := r.Parked(r.ctx(), "", "", 10)
 		if err != nil || len(events) != 0 {
 			r.Errorf("all parked: %v, %v", events, err)
 		}

@@ -58,7 +58,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 			for _, c := range group.tests {
 				t.Run(c.name, func(t *testing.T) {
 					clock := NewClock()
-					c.run(&rig{T: t, Store: open(t, clock.Now), clock: clock})
+					c.run(&rig{T: t, Client: store.Client{Store: open(t, clock.Now)}, clock: clock})
 				})
 			}
 		})
@@ -99,14 +99,14 @@ func (c *Clock) Move(d time.Duration) {
 // rig is what a case works with: a test, an empty store and its clock.
 type rig struct {
 	*testing.T
-	store.Store
+	store.Client
 	clock *Clock
 }
 
 // Run is [testing.T.Run] with the rig's store.
 func (r *rig) Run(name string, run func(*rig)) {
 	r.Helper()
-	r.T.Run(name, func(t *testing.T) { run(&rig{T: t, Store: r.Store, clock: r.clock}) })
+	r.T.Run(name, func(t *testing.T) { run(&rig{T: t, Client: r.Client, clock: r.clock}) })
 }
 
 // now is the time that the store should write.
@@ -156,7 +156,7 @@ func (r *rig) entries(account string) []ledger.Entry {
 	r.Helper()
 	var all []ledger.Entry
 	for {
-		page, err := r.Entries(r.ctx(), account, int64(len(all)), 1000)
+		page, err := r.Entries(r.ctx(), account, store.Page{After: int64(len(all)), Limit: store.MaxEntries})
 		if err != nil {
 			r.Fatalf("read entries: %v", err)
 		}
