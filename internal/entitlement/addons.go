@@ -11,21 +11,20 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// Addons are the add-ons of a subscription with their quantities, as text: Dodo's ids in
-// order, such as "adn_a=2,adn_b=1". The same add-ons are always the same text, so they can
-// be compared and be a part of keys. The zero value has none.
+// Addons are the add-ons of a subscription with their quantities, written as text: Dodo's ids
+// in order, such as "adn_a=2,adn_b=1". The same add-ons always give the same text, so that it
+// can be compared and used in keys. The zero value means no add-ons.
 type Addons string
 
-// MaxAddons is how many different add-ons one subscription may have: far more than Dodo
+// MaxAddons is the largest number of different add-ons in one subscription, far more than Dodo
 // sells at once.
 const MaxAddons = 100
 
-// MaxPieces is the largest quantity of a product or an add-on: int32, as Dodo has it.
+// MaxPieces is the largest quantity of a product or an add-on: the limit of Dodo's int32.
 const MaxPieces = 1<<31 - 1
 
-// NewAddons writes quantities by Dodo's id. A quantity that is not above 0 is left out; one
-// above [MaxPieces] counts as that. Of more than [MaxAddons] ids, the first ones count. An
-// id must not have "=" or "," in it, or it is left out.
+// NewAddons writes quantities by Dodo's id. It drops quantities below 1 and ids that contain
+// "=" or ",", lowers larger quantities to [MaxPieces], and keeps the first [MaxAddons] ids.
 func NewAddons(quantities map[string]int64) Addons {
 	if len(quantities) == 0 {
 		return ""
@@ -45,7 +44,7 @@ func NewAddons(quantities map[string]int64) Addons {
 	return Addons(text.String())
 }
 
-// All yields each add-on's id and quantity, in the order of the ids.
+// All yields the id and quantity of each add-on, in the order of the ids.
 func (a Addons) All() iter.Seq2[string, int64] {
 	return func(yield func(string, int64) bool) {
 		for part := range strings.SplitSeq(string(a), ",") {
@@ -61,8 +60,8 @@ func (a Addons) All() iter.Seq2[string, int64] {
 	}
 }
 
-// creditsOf are the credits that the add-ons give for a whole cycle, on the terms of the
-// period that begins at since.
+// creditsOf returns the credits that the add-ons give for a whole cycle, on the terms of the
+// period that begins at since. Its error is [ledger.ErrRange].
 func (a Addons) creditsOf(termsOf TermsOf, since time.Time) (int64, error) {
 	var sum int64
 	for id, quantity := range a.All() {

@@ -286,7 +286,7 @@ func TestCreditsFollowMoney(t *testing.T) {
 				s.read(min(next.Sub(s.now), day))
 				s.check("renewed")
 			}
-			s.now = later(s.now, next)
+			s.now = endsLater(s.now, next)
 			s.change()
 			s.check("changed")
 		}
@@ -312,7 +312,7 @@ func TestCreditsFollowMoney(t *testing.T) {
 	}
 }
 
-func later(a, b time.Time) time.Time {
+func endsLater(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// DisputeStatus is the status of a dispute as Dodo writes it, in lower case and
-// without the leading "dispute_" (FACTS 3.6). The set is open.
+// DisputeStatus is the status of a dispute as Dodo writes it, in lower case and without the
+// leading "dispute_" (FACTS 3.6). Dodo may add values.
 type DisputeStatus string
 
 // The dispute statuses.
@@ -21,8 +21,8 @@ const (
 	DisputeLost       DisputeStatus = "lost"
 )
 
-// rank orders statuses by how final they are. A dispute ends in exactly one way;
-// should two be said, the one that takes the money counts.
+// rank orders statuses by how final they are. A dispute has one outcome; if Dodo reports two,
+// the one that takes the money wins.
 func (s DisputeStatus) rank() int {
 	switch s {
 	case "":
@@ -53,9 +53,9 @@ func (s DisputeStatus) merge(t DisputeStatus) DisputeStatus {
 	return s
 }
 
-// takes reports whether the dispute takes the money back: for good, or while it
-// lasts under policy freeze.
-func (s DisputeStatus) takes(p config.DisputePolicy) bool {
+// takesMoney reports whether the dispute takes the money back: for good, or until it is
+// decided under policy freeze.
+func (s DisputeStatus) takesMoney(p config.DisputePolicy) bool {
 	switch s {
 	case DisputeOpened, DisputeChallenged:
 		return p != config.DisputeIgnore

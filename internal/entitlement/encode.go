@@ -7,22 +7,22 @@ import (
 	json "github.com/go-json-experiment/json/v1"
 )
 
-// What is stored is the JSON of encoding/json, byte for byte: states are compared as text,
-// and earlier releases wrote theirs with encoding/json.
+// The stored form is exactly the JSON of encoding/json: states are compared as text,
+// and earlier releases wrote them with encoding/json.
 
-// AppendJSON appends the form in which a record is stored.
+// AppendJSON appends the stored form of a record.
 func (r Record) AppendJSON(b []byte) ([]byte, error) { return appendJSON(b, &r) }
 
-// ParseRecord reads what [Record.AppendJSON] wrote.
+// ParseRecord reads the output of [Record.AppendJSON].
 func ParseRecord(b []byte) (r Record, err error) {
 	err = json.Unmarshal(b, &r)
 	return r, err
 }
 
-// AppendJSON appends the form in which a standing is stored.
+// AppendJSON appends the stored form of a standing.
 func (s Standing) AppendJSON(b []byte) ([]byte, error) { return appendJSON(b, &s) }
 
-// AppendTerms appends the form in which terms by product are stored.
+// AppendTerms appends the stored form of terms by product.
 func AppendTerms(b []byte, terms map[string]Terms) ([]byte, error) { return appendJSON(b, &terms) }
 
 func appendJSON(b []byte, value any) ([]byte, error) {

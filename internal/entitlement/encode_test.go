@@ -75,7 +75,7 @@ func TestAppendJSON(t *testing.T) {
 		"only a pass":  {Passes: []entitlement.Pass{{Plan: "pro"}}},
 		"escaped plan": {Passes: []entitlement.Pass{{Plan: "a&b"}}},
 		"renewal":      {Renewal: &entitlement.Renewal{}},
-		"next":         {PaidAt: at, Next: &entitlement.Next{Due: at}},
+		"next":         {PaidAt: at, Freshness: &entitlement.Freshness{StaleAt: at}},
 		"feature":      {Feature: "f"},
 	} {
 		same(t, name, s, s.AppendJSON)

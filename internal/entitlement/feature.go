@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// FeatureStatus is the status of a feature's grant at Dodo, in lower case. The
-// set is open (FACTS 3.6).
+// FeatureStatus is the status of a feature's grant at Dodo, in lower case. Dodo may add values
+// (FACTS 3.6).
 type FeatureStatus string
 
 // The statuses of a feature's grant (FACTS 3.6).
@@ -18,27 +18,27 @@ const (
 	FeatureRevoked   FeatureStatus = "revoked"
 )
 
-// rank breaks ties between bodies of the same instant: what takes a feature away
-// comes after what gave it.
+// rank breaks ties between reports of the same instant: losing a feature comes after getting
+// it.
 func (s FeatureStatus) rank() int {
 	return 1 + slices.Index([]FeatureStatus{FeaturePending, FeatureFailed, FeatureDelivered, FeatureRevoked}, s)
 }
 
-// Feature is what is known about one grant of a feature flag, which is how Dodo
-// itself says what a product unlocks (FACTS 2.14). A grant can be revoked and
-// delivered again, after a pause for example. The zero value knows nothing.
+// Feature is what is known about one grant of a feature flag, Dodo's own way to say what a
+// product unlocks (FACTS 2.14). A grant can be revoked and delivered again, for example after
+// a pause. The zero value means that nothing is known.
 type Feature struct {
-	// At is when the grant last changed, as its own body says: two bodies of the
-	// same grant are told apart by it, whichever events carry them.
+	// At is when the grant last changed, by its own field. It orders reports of the same
+	// grant, whichever events carry them.
 	At     time.Time     `json:"at"`
 	Status FeatureStatus `json:"status"`
-	// Name is Dodo's feature_id, which the operator chose. Empty unless the
-	// feature is delivered.
+	// Name is Dodo's feature_id, which the operator chose. It is empty unless the feature is
+	// delivered.
 	Name string `json:"name,omitempty"`
 }
 
-// Merge joins two states of knowledge about the same grant: the newest one wins.
-// It is commutative, associative and idempotent.
+// Merge combines two reports of the same grant: the newest wins. It is commutative,
+// associative and idempotent.
 func (f Feature) Merge(g Feature) Feature {
 	if f.compare(g) < 0 {
 		return g
@@ -46,8 +46,8 @@ func (f Feature) Merge(g Feature) Feature {
 	return f
 }
 
-// compare is a total order: the newest state, then the further status, then what
-// is left only so that a merge never depends on arrival.
+// compare is a total order: by time, then by rank of the status. The other fields only break
+// ties, so that a merge never depends on the order of arrival.
 func (f Feature) compare(g Feature) int {
 	return cmp.Or(
 		f.At.Compare(g.At),
@@ -57,7 +57,7 @@ func (f Feature) compare(g Feature) int {
 	)
 }
 
-// Effect is the feature while it is delivered: no credits, no plan, and no
+// Effect is the feature while it is delivered. It gives no credits and no plan, and is not a
 // payment in force.
 func (f Feature) Effect() Effect {
 	if f.Status != FeatureDelivered {

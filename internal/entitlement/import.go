@@ -7,23 +7,22 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// Import is what an operator says of a customer who was served by another system
-// before: what the account had there at an instant. Each part is nil where the
-// operator says nothing of it.
+// Import is what an operator reports about a customer who used another system before: what the
+// account had there at one instant. A nil part says nothing.
 //
-// It is no fact of Dodo's, so its Merge is not commutative: the operator's last word
-// counts.
+// An import does not come from Dodo, so its Merge is not commutative: the operator's last word
+// wins.
 type Import struct {
-	// AsOf is when it was so. What was bought before that instant is part of it.
+	// AsOf is the instant of the report. Purchases before it are included in it.
 	AsOf    time.Time        `json:"as_of"`
 	Credits *int64           `json:"credits,omitempty"`
 	Paid    *ImportedPayment `json:"paid,omitempty"`
 	Plan    *ImportedPlan    `json:"plan,omitempty"`
-	// Dodo's ids that the operator named, sorted, for an export: no other record of the
-	// account has them.
+	// Customers, Subscriptions and Payments are Dodo's ids that the operator named, sorted.
+	// They are kept for an export, because no other record of the account has them.
 	Customers     []string `json:"customers,omitempty"`
 	Subscriptions []string `json:"subscriptions,omitempty"`
-	Payments      []string `json:"payments,omitempty"` // without those that have a date
+	Payments      []string `json:"payments,omitempty"` // only those without a date
 }
 
 // ImportedPayment says whether the customer had paid for something that is not a plan.
@@ -32,19 +31,19 @@ type ImportedPayment struct {
 	At   time.Time `json:"at,omitzero"`
 }
 
-// ImportedPlan is a plan that the customer had.
+// ImportedPlan is a plan that the customer had in the other system.
 type ImportedPlan struct {
 	Name  string    `json:"name,omitempty"` // empty: none
-	Until time.Time `json:"until,omitzero"` // zero: without end
-	// PaidAt is when it was paid for, where that is known.
+	Until time.Time `json:"until,omitzero"` // zero: no end
+	// PaidAt is when it was paid for; zero if unknown.
 	PaidAt time.Time `json:"paid_at,omitzero"`
 }
 
 // IsZero reports whether nothing was imported.
 func (i *Import) IsZero() bool { return i.AsOf.IsZero() }
 
-// Merge puts what a later import says in the place of what this one says of the same.
-// The instant stays that of the first one, which later objects were judged by.
+// Merge replaces each part that a later import gives. AsOf stays that of the first import,
+// because objects have been judged by it since.
 func (i Import) Merge(later Import) Import {
 	if later.IsZero() {
 		return i
@@ -67,14 +66,13 @@ func (i Import) Merge(later Import) Import {
 	return i
 }
 
-// union has the ids of both, sorted, each once; nil for none.
+// union returns the ids of both, sorted and without duplicates; nil for none.
 func union(a, b []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
-// Effect is one grant with the credits, and access to the plan until its end.
-// The plan counts as a purchase, so a purchase of the same plan that follows begins
-// where this one ends.
+// Effect is one grant with the credits, and access to the plan until its end. The plan counts
+// as a purchase: a later purchase of the same plan begins when this one ends.
 func (i Import) Effect(ref Ref) Effect {
 	var e Effect
 	if i.Credits != nil {
@@ -92,7 +90,7 @@ func (i Import) Effect(ref Ref) Effect {
 	return e
 }
 
-// pass ends exactly when the plan ends, whenever it began.
+// pass returns a pass that ends exactly when the plan ends, whenever it began.
 func (p ImportedPlan) pass(asOf time.Time) Pass {
 	begin := asOf
 	if !p.PaidAt.IsZero() {
@@ -107,19 +105,19 @@ func (p ImportedPlan) pass(asOf time.Time) Pass {
 	return Pass{Plan: p.Name, PaidAt: begin, Lasts: p.Until.Sub(begin)}
 }
 
-// Settled says of a payment or subscription that an imported balance has what it gave
+// Settled says that an imported balance already includes what a payment or subscription gave
 // before an instant. The zero value says nothing.
 type Settled struct {
 	Before time.Time `json:"before"`
-	// PaidAt, unless it is zero, is when a payment was made that bought something
-	// that is not a plan: all that is left of it here is that it was paid.
+	// PaidAt, unless zero, is when a payment bought something other than a plan. Of such a
+	// payment only the fact that it was paid remains here.
 	PaidAt time.Time `json:"paid_at,omitzero"`
 }
 
 // IsZero reports whether nothing is settled.
 func (s *Settled) IsZero() bool { return s.Before.IsZero() }
 
-// Merge keeps the first of the two that is said.
+// Merge keeps the first of the two that is set.
 func (s Settled) Merge(later Settled) Settled {
 	if s.IsZero() {
 		return later
@@ -131,14 +129,14 @@ func (s Settled) Merge(later Settled) Settled {
 }
 
 // payment is what a settled payment still gives: no credits and no plan.
-func (s Settled) payment(undone bool) Effect {
-	if s.PaidAt.IsZero() || undone {
+func (s Settled) payment(reversed bool) Effect {
+	if s.PaidAt.IsZero() || reversed {
 		return Effect{}
 	}
 	return Effect{Standing: Standing{Paid: true, PaidAt: s.PaidAt}}
 }
 
-// subscription takes the credits of the periods that are settled out of an effect.
+// subscription removes the credits of settled periods from an effect.
 func (s Settled) subscription(e Effect) Effect {
 	for i, g := range e.Grants {
 		if g.CreatedAt.Before(s.Before) {

@@ -100,11 +100,11 @@ func TestPeriodsThatTouch(t *testing.T) {
 		"tried in vain at the renewal":          {facts{first, charged("a", 0), second, charged("b", 30, failed)}, 31 * day, "500 pro active paid=true"},
 		"tried in vain over an hour before":     {facts{first, charged("a", 0), second, charged("b", 30, dated(-time.Hour-ms), failed)}, 31 * day, "1000 pro active paid=true"},
 
-		"no pieces":                                {facts{body(active, "pdt_credits", 0, pieces(0))}, day, "0 none none paid=false"},
+		"no pieces":                                {facts{body(active, "pdt_credits", 0, timesQuantity(0))}, day, "0 none none paid=false"},
 		"a period without an instant":              {facts{body(active, "pdt_keep", 0, func(s *entitlement.SubscriptionState) { s.PeriodEnd = s.PeriodStart })}, 0, "0 none expired paid=false"},
 		"a period of one instant":                  {facts{body(active, "pdt_keep", 0, func(s *entitlement.SubscriptionState) { s.PeriodEnd = s.PeriodStart.Add(ms) })}, 0, paid},
-		"of two quantities at one instant":         {facts{body(active, "pdt_keep", 0, pieces(2)), body(active, "pdt_keep", 0)}, day, paid},
-		"two pieces, told before the period began": {facts{body(active, "pdt_keep", 0, after(-day), pieces(2)), body(active, "pdt_keep", 0)}, day, paid},
+		"of two quantities at one instant":         {facts{body(active, "pdt_keep", 0, timesQuantity(2)), body(active, "pdt_keep", 0)}, day, paid},
+		"two pieces, told before the period began": {facts{body(active, "pdt_keep", 0, after(-day), timesQuantity(2)), body(active, "pdt_keep", 0)}, day, paid},
 		"active and cancelled at the same instant": {facts{body(active, "pdt_pro", 0), body("cancelled", "pdt_pro", 0)}, day, "500 none cancelled paid=false"},
 		"active and on hold at the same instant":   {facts{body(active, "pdt_pro", 0), body("on_hold", "pdt_pro", 0)}, day, "500 pro active paid=true"},
 		"cancelled and expired at the same instant": {
@@ -368,7 +368,7 @@ func TestHowLongCreditsLast(t *testing.T) {
 func TestUnknownNow(t *testing.T) {
 	known := body("active", "pdt_pro", 0)
 	for status, wants := range map[entitlement.SubscriptionStatus]bool{"active": true, "on_hold": false, "cancelled": false} {
-		_, err := known.Merge(body(status, "pdt_new", 0, after(day), pieces(0))).Effect("sub_1", catalog, config.DisputeFreeze)
+		_, err := known.Merge(body(status, "pdt_new", 0, after(day), timesQuantity(0))).Effect("sub_1", catalog, config.DisputeFreeze)
 		if errors.Is(err, entitlement.ErrUnknownProduct) != wants {
 			t.Errorf("%s: %v", status, err)
 		}

@@ -9,25 +9,24 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// Credits by calendar: a product may give its credits every month rather than at once. All
-// months of what was paid are targets from the beginning, and each has its own start,
-// which the ledger judges by the clock. So no job gives them, and the same facts always
-// give the same months.
+// Monthly credits: a product may give its credits every month rather than at once. All paid
+// months become targets immediately, each with its own start, and the ledger compares the
+// start with the clock. So no job has to give them, and the same facts always give the same
+// months.
 
 const (
-	// mostMonths bounds the grants of one purchase or period: twenty years. What is beyond
-	// comes with the last one.
-	mostMonths = 240
-	// longestMonths is the longest time that a product may name: a hundred years.
-	longestMonths = 1200
-	// halfMonth is how much of a month must lie in what was paid, so that the month counts.
-	// Periods do not have the length of calendar months: a monthly one that begins on
-	// January 31 may end on March 3.
+	// maxMonthlyGrants bounds the grants of one purchase or period: twenty years. The last
+	// grant has the credits of all further months.
+	maxMonthlyGrants = 240
+	// maxMonths is the longest time that a product may name: a hundred years.
+	maxMonths = 1200
+	// halfMonth is how much of a month must be paid for the month to count. Periods are not
+	// exactly calendar months: a monthly one that begins on January 31 may end on March 3.
 	halfMonth = 15 * 24 * time.Hour
 )
 
-// addMonths is k months after an anchor, in UTC: on the anchor's day, or on the last one
-// of a shorter month.
+// addMonths is k months after an anchor, in UTC: on the anchor's day of the month, or on the
+// last day of a shorter month.
 func addMonths(anchor time.Time, k int) time.Time {
 	anchor = anchor.UTC()
 	first := time.Date(anchor.Year(), anchor.Month()+time.Month(k), 1, 0, 0, 0, 0, time.UTC)
@@ -36,33 +35,33 @@ func addMonths(anchor time.Time, k int) time.Time {
 	return first.AddDate(0, 0, min(anchor.Day(), last)-1).Add(ofDay)
 }
 
-// monthsWithin is how many months there are from start to end; the first one always is.
+// monthsWithin is the number of months from start to end, at least 1.
 func monthsWithin(start, end time.Time) int {
 	n := 1
-	for n < longestMonths && !addMonths(start, n).Add(halfMonth).After(end) {
+	for n < maxMonths && !addMonths(start, n).Add(halfMonth).After(end) {
 		n++
 	}
 	return n
 }
 
-// month is a part of what is paid that gives credits by itself.
+// month is one month of a paid time, with credits of its own.
 type month struct {
-	number int // from 0; months in a pause are counted, too
+	number int // from 0; months during a pause are counted too
 	start  time.Time
 	end    time.Time // when the next one begins
-	over   int64     // credits of it that ended before its start: it goes on with the last month
+	over   int64     // credits that expired before start, in a month that continues the last one
 }
 
-// monthsOf are n months from an anchor, except those that begin in a pause. Those that do
-// not fit before the end, if there is one, are left out.
+// monthsOf returns n months from an anchor, except those that begin in a pause and those that
+// do not fit before the end. A zero end is no end.
 func monthsOf(anchor time.Time, n int64, end time.Time, pauses []span) []month {
 	var all []month
-	for k := 0; len(all) < int(min(n, mostMonths)); k++ {
+	for k := 0; len(all) < int(min(n, maxMonthlyGrants)); k++ {
 		m := month{number: k, start: addMonths(anchor, k), end: addMonths(anchor, k+1)}
 		if k > 0 && !end.IsZero() && m.start.Add(halfMonth).After(end) {
 			break
 		}
-		if k > 0 && slices.ContainsFunc(pauses, func(s span) bool { return s.holds(m.start) }) {
+		if k > 0 && slices.ContainsFunc(pauses, func(s span) bool { return s.contains(m.start) }) {
 			continue
 		}
 		if k > 0 {
@@ -76,20 +75,20 @@ func monthsOf(anchor time.Time, n int64, end time.Time, pauses []span) []month {
 	return all
 }
 
-// expiry is when a month's credits end: with the month, unless the product says how long
+// expiry is when a month's credits expire: with the month, unless the product says how long
 // they last or that they stay.
 func (m month) expiry(t Terms) time.Time { return Period{Start: m.start, End: m.end}.expiry(t) }
 
-// schedule are the grants of one cycle or cart line, by the number of their month.
+// schedule holds the grants of one cycle or cart line, by the number of their month.
 type schedule map[int]ledger.Target
 
-// give adds credits to a month. What a month gives lasts as long as any part of it.
-func (s schedule) give(number int, start, expire time.Time, credits int64) {
-	t, known := s[number]
-	if !known && credits == 0 {
+// add gives a month more credits. All credits of a month expire with the last of them.
+func (s schedule) add(number int, start, expire time.Time, credits int64) {
+	t, exists := s[number]
+	if !exists && credits == 0 {
 		return
 	}
-	if !known || later(expire, t.ExpiresAt) {
+	if !exists || endsLater(expire, t.ExpiresAt) {
 		t.ExpiresAt = expire
 	}
 	t.CreatedAt, t.Amount = start, t.Amount+credits
@@ -99,8 +98,9 @@ func (s schedule) give(number int, start, expire time.Time, credits int64) {
 	s[number] = t
 }
 
-// targets are the grants in order, of so many credits in all: what is taken back is taken
-// from the last ones first. The first has the name, and a number is added to the others'.
+// targets returns the grants in order, with that many credits in all: a reduction takes from
+// the last months first. The first target gets the name; the others get the name and their
+// number.
 func (s schedule) targets(name string, credits int64) []ledger.Target {
 	var all []ledger.Target
 	for _, number := range slices.Sorted(maps.Keys(s)) {
@@ -119,18 +119,19 @@ func monthName(name string, number int) string {
 	return name + "+" + strconv.Itoa(number)
 }
 
-// giveMonths adds so many months of credits, in all and for each.
-func (s schedule) giveMonths(t Terms, months []month, each, all int64) {
+// addMonths gives each month its credits, and the last possible one the rest of all.
+func (s schedule) addMonths(t Terms, months []month, each, all int64) {
 	for i, m := range months {
-		if i == mostMonths-1 {
+		if i == maxMonthlyGrants-1 {
 			each = all - each*int64(i)
 		}
-		s.give(m.number, m.start, m.expiry(t), each)
+		s.add(m.number, m.start, m.expiry(t), each)
 	}
 }
 
-// AtOnce is what so many pieces give when they are bought. Of credits by the month that
-// last, each piece gives its months when those of the one before are over.
+// AtOnce is the number of credits that a purchase of that many pieces gives immediately. If
+// credits are monthly and the plan has an end, the pieces run one after the other, so only the
+// first gives credits now.
 func (t Terms) AtOnce(quantity int64) int64 {
 	if t.CreditsMonthly && t.Lasts > 0 {
 		return t.Credits
@@ -138,8 +139,8 @@ func (t Terms) AtOnce(quantity int64) int64 {
 	return t.Credits * quantity
 }
 
-// monthly are the grants of a cart line, which give that much in all: as many months as
-// each piece lasts, one piece after the other. What does not last gives one month.
+// monthly returns the grants of a cart line and their sum: as many months as each piece lasts,
+// one piece after the other. A product that does not last gives one month.
 func (t Terms) monthly(anchor time.Time, quantity int64) (s schedule, all int64, err error) {
 	n, each := int64(1), t.AtOnce(quantity)
 	if t.Lasts > 0 {
@@ -151,11 +152,11 @@ func (t Terms) monthly(anchor time.Time, quantity int64) (s schedule, all int64,
 		return nil, 0, ledger.ErrRange
 	}
 	s, all = make(schedule), each*n*quantity
-	s.giveMonths(t, monthsOf(anchor, n*quantity, time.Time{}, nil), each, all)
+	s.addMonths(t, monthsOf(anchor, n*quantity, time.Time{}, nil), each, all)
 	return s, all, nil
 }
 
-// span is a stretch of time, without its end.
+// span is a stretch of time that excludes its end.
 type span struct{ start, end time.Time }
 
-func (s span) holds(at time.Time) bool { return !at.Before(s.start) && at.Before(s.end) }
+func (s span) contains(at time.Time) bool { return !at.Before(s.start) && at.Before(s.end) }

@@ -9,16 +9,18 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// A subscription on demand is charged when the merchant likes. By the rates of its product,
-// each charge gives credits of its own, in a grant of its own. The terms of a charge are
-// frozen when they first give something, so that a later catalog counts for later charges,
-// and also if the subscription is charged by the month from some time on.
+// The merchant charges an on-demand subscription at any time. Each charge gives credits by the
+// rates of its product, in a grant of its own. The terms of a charge are frozen when they
+// first give something: a later catalog counts only for later charges, even if the
+// subscription has become a monthly one since.
 
-// onCharge is what the terms of a charge are asked for by: the product and the charge.
-func onCharge(productID, paymentID string) string { return productID + "/" + paymentID }
+// onChargeKey is the name by which terms of a charge are looked up: the product and the
+// charge.
+func onChargeKey(productID, paymentID string) string { return productID + "/" + paymentID }
 
-// onCharge are the terms of one charge on demand: its rate, and how long the credits last.
-func (t Terms) onCharge(currency string) Terms {
+// forCharge returns the part of the terms that counts for one on-demand charge: its rate, and
+// how long the credits last.
+func (t Terms) forCharge(currency string) Terms {
 	rate, listed := t.OnCharge[currency]
 	if !listed {
 		return Terms{}
@@ -26,9 +28,9 @@ func (t Terms) onCharge(currency string) Terms {
 	return Terms{OnCharge: config.Rates{currency: rate}, CreditsExpire: t.CreditsExpire}
 }
 
-// rated are the credits that a charge gives, whatever was given back since: of its amount
-// before tax, rounded down.
-func (t Terms) rated(p Payment) (int64, error) {
+// creditsForCharge is the number of credits that a charge gives for its amount before tax,
+// rounded down. It ignores refunds. Its error is [ledger.ErrRange].
+func (t Terms) creditsForCharge(p Payment) (int64, error) {
 	rate, listed := t.OnCharge[p.Currency]
 	if !listed || rate.Amount <= 0 || rate.Credits <= 0 {
 		return 0, nil
@@ -44,23 +46,23 @@ func (t Terms) rated(p Payment) (int64, error) {
 	return int64(credits), nil
 }
 
-// payOnDemand adds what charges on demand give. Each of them is named, with amount 0 if it
-// gives nothing any more.
-func (s Subscription) payOnDemand(e *Effect, id string, termsOf TermsOf, policy config.DisputePolicy) error {
+// addOnDemand adds the credits of on-demand charges to an effect. A charge that gives nothing
+// any more is listed with amount 0.
+func (s Subscription) addOnDemand(e *Effect, id string, termsOf TermsOf, policy config.DisputePolicy) error {
 	for _, paymentID := range slices.Sorted(maps.Keys(s.Charges)) {
 		p := s.Charges[paymentID]
-		t, known := termsOf(onCharge(s.State.ProductID, paymentID), p.CreatedAt)
+		t, known := termsOf(onChargeKey(s.State.ProductID, paymentID), p.CreatedAt)
 		if !known || !p.pays() {
 			continue
 		}
-		credits, err := t.rated(p)
+		credits, err := t.creditsForCharge(p)
 		if err != nil {
 			return err
 		}
 		if credits == 0 {
 			continue
 		}
-		undone, full := p.undone(policy)
+		undone, full := p.reversed(policy)
 		target := ledger.Target{ID: Ref{KindSubscription, id}.String() + "/" + paymentID, CreatedAt: p.CreatedAt}
 		if t.CreditsExpire > 0 {
 			target.ExpiresAt = p.CreatedAt.Add(t.CreditsExpire)
@@ -77,9 +79,9 @@ func (s Subscription) payOnDemand(e *Effect, id string, termsOf TermsOf, policy 
 	return nil
 }
 
-// byCharge reports whether charges on demand give the credits of these terms, so that its
-// periods give none.
-func (s Subscription) byCharge(t Terms, termsOf TermsOf) bool {
+// isCreditedPerCharge reports whether on-demand charges give the credits of these terms, so
+// that its periods give none.
+func (s Subscription) isCreditedPerCharge(t Terms, termsOf TermsOf) bool {
 	if len(t.OnCharge) == 0 {
 		return false
 	}
@@ -87,15 +89,15 @@ func (s Subscription) byCharge(t Terms, termsOf TermsOf) bool {
 		return true
 	}
 	for id, p := range s.Charges {
-		if _, frozen := termsOf(onCharge(s.State.ProductID, id), p.CreatedAt); frozen {
+		if _, frozen := termsOf(onChargeKey(s.State.ProductID, id), p.CreatedAt); frozen {
 			return true
 		}
 	}
 	return false
 }
 
-// chargesOnDemand yields what charges on demand ask terms for, as [Record.products] does.
-func (s Subscription) chargesOnDemand(yield func(string, product) bool) bool {
+// onDemandRequests yields the terms that on-demand charges need, like [Record.termsRequests].
+func (s Subscription) onDemandRequests(yield func(string, termsRequest) bool) bool {
 	if !s.State.OnDemand || s.State.ProductID == "" {
 		return true
 	}
@@ -103,24 +105,24 @@ func (s Subscription) chargesOnDemand(yield func(string, product) bool) bool {
 		if p.net() == 0 || !p.pays() {
 			continue
 		}
-		if !yield(termsKey(onCharge(s.State.ProductID, id), p.CreatedAt), product{s.State.ProductID, p.CreatedAt, &p}) {
+		if !yield(termsKey(onChargeKey(s.State.ProductID, id), p.CreatedAt), termsRequest{s.State.ProductID, p.CreatedAt, &p}) {
 			return false
 		}
 	}
 	return true
 }
 
-// of are the terms that are frozen for what was bought; false to ask again later, because
-// they give nothing for a charge.
-func (p product) of(t Terms) (Terms, bool) {
+// frozenTerms returns the terms to freeze for the purchase. It is false if they give nothing
+// for a charge, so that they are looked up again later.
+func (p termsRequest) frozenTerms(t Terms) (Terms, bool) {
 	if p.charge == nil {
 		return t, true
 	}
-	t = t.onCharge(p.charge.Currency)
-	credits, err := t.rated(*p.charge)
+	t = t.forCharge(p.charge.Currency)
+	credits, err := t.creditsForCharge(*p.charge)
 	return t, credits > 0 || err != nil
 }
 
-// keeps reports whether frozen terms stay: those that give nothing are asked for again, so
-// that an operator can add what was forgotten.
-func (p product) keeps(t Terms) bool { return p.charge != nil || t.gives() }
+// keepsTerms reports whether frozen terms stay. Terms that give nothing are looked up again,
+// so that an operator can add what was forgotten.
+func (p termsRequest) keepsTerms(t Terms) bool { return p.charge != nil || t.givesSomething() }

@@ -8,12 +8,11 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// PaymentStatus is the status of a payment as Dodo writes it, in lower case.
-// The set is open: Dodo adds values without notice (FACTS 2.5).
+// PaymentStatus is the status of a payment as Dodo writes it, in lower case. Dodo adds values
+// without notice (FACTS 2.5).
 type PaymentStatus string
 
-// The payment statuses that are final in practice (FACTS 2.5, FAQ Q53), and the
-// one that says that work is under way.
+// The payment statuses that are final in practice (FACTS 2.5, FAQ Q53), and processing.
 const (
 	PaymentSucceeded  PaymentStatus = "succeeded"
 	PaymentFailed     PaymentStatus = "failed"
@@ -21,8 +20,8 @@ const (
 	PaymentProcessing PaymentStatus = "processing"
 )
 
-// rank orders statuses by how final they are. Money that arrived stays arrived,
-// whatever is said about the attempts before it.
+// rank orders statuses by how final they are. A success is never withdrawn by reports about
+// earlier attempts.
 func (s PaymentStatus) rank() int {
 	switch s {
 	case "":
@@ -35,7 +34,7 @@ func (s PaymentStatus) rank() int {
 		return 4
 	case PaymentSucceeded:
 		return 5
-	default: // requires_…, partially_captured…, and what is not known yet
+	default: // requires_…, partially_captured…, and values that Dodo may add
 		return 1
 	}
 }
@@ -77,50 +76,49 @@ func (s RefundStatus) rank() int {
 // Refund is one refund of a payment.
 type Refund struct {
 	Status   RefundStatus `json:"status"`
-	Amount   int64        `json:"amount,omitempty"`   // minor units of Currency; 0 when Dodo did not say
-	Currency string       `json:"currency,omitempty"` // ISO 4217; empty when Dodo did not say
+	Amount   int64        `json:"amount,omitempty"`   // minor units of Currency; 0 if unknown
+	Currency string       `json:"currency,omitempty"` // ISO 4217; empty if unknown
 	Full     bool         `json:"full,omitempty"`     // is_partial was false
 }
 
-// Payment is what is known about one payment: everything, or as little as that
-// one refund of it was made. The zero value knows nothing.
+// Payment is what is known about one payment: everything, or only that it has a refund. The
+// zero value means that nothing is known.
 type Payment struct {
 	Status       PaymentStatus `json:"status,omitempty"`
 	Total        int64         `json:"total,omitempty"`        // minor units, tax included
-	Tax          int64         `json:"tax,omitempty"`          // minor units, a part of Total; 0 when Dodo did not say
+	Tax          int64         `json:"tax,omitempty"`          // minor units, a part of Total; 0 if unknown
 	Currency     string        `json:"currency,omitempty"`     // ISO 4217
 	Cart         []Line        `json:"cart,omitempty"`         // empty for a subscription's charge (FAQ Q54)
 	Subscription string        `json:"subscription,omitempty"` // set when the charge belongs to one
 	CreatedAt    time.Time     `json:"created_at,omitzero"`    // UTC
-	// MethodOnly: it was of nothing, and made only to change a payment method. It
-	// pays for nothing.
+	// MethodOnly: it was for an amount of 0, made only to change a payment method. It pays for
+	// nothing.
 	MethodOnly bool              `json:"method_only,omitempty"`
 	Refunds    map[string]Refund `json:"refunds,omitempty"` // by Dodo's refund id
-	// Disputes by Dodo's dispute id, the furthest status of each.
+	// Disputes has the most final status of each dispute, by Dodo's dispute id.
 	Disputes map[string]DisputeStatus `json:"disputes,omitempty"`
-	// RefundedFully is set once the payment itself says refund_status "full",
-	// which it does also where its list of refunds is cut short.
+	// RefundedFully is set once the payment itself has refund_status "full". Dodo says so even
+	// if its list of refunds is truncated.
 	RefundedFully bool `json:"refunded_fully,omitempty"`
 }
 
-// Merge joins two states of knowledge about the same payment. It is
-// commutative, associative and idempotent: refunds merge one by one, and of the
-// payment's own fields the side that knows more wins as a whole, by an order
-// that does not depend on which came first.
+// Merge combines two reports about the same payment. It is commutative, associative and
+// idempotent. Refunds merge one by one. The payment's own fields are all taken from the side
+// that knows more, by an order that does not depend on arrival.
 func (p Payment) Merge(q Payment) Payment {
 	m := p
 	if p.compare(q) < 0 {
 		m = q
 	}
 	m.RefundedFully = p.RefundedFully || q.RefundedFully
-	m.Refunds = unite(p.Refunds, q.Refunds, Refund.merge)
-	m.Disputes = unite(p.Disputes, q.Disputes, DisputeStatus.merge)
+	m.Refunds = mergeMaps(p.Refunds, q.Refunds, Refund.merge)
+	m.Disputes = mergeMaps(p.Disputes, q.Disputes, DisputeStatus.merge)
 	return m
 }
 
-// compare is a total order of the fields that describe the payment itself. The
-// further status and the side that names a cart come last; what follows only
-// breaks ties, so that a merge never depends on arrival.
+// compare is a total order of the fields that describe the payment itself. The more final
+// status and the side with a cart win; the other fields only break ties, so that a merge never
+// depends on the order of arrival.
 func (p Payment) compare(q Payment) int {
 	return cmp.Or(
 		cmp.Compare(p.Status.rank(), q.Status.rank()),
@@ -131,13 +129,13 @@ func (p Payment) compare(q Payment) int {
 		p.CreatedAt.Compare(q.CreatedAt),
 		slices.CompareFunc(p.Cart, q.Cart, compareLines),
 		cmp.Compare(p.Status, q.Status),
-		cmp.Compare(flag(p.MethodOnly), flag(q.MethodOnly)),
+		cmp.Compare(boolRank(p.MethodOnly), boolRank(q.MethodOnly)),
 		cmp.Compare(p.Tax, q.Tax),
 	)
 }
 
-// flag orders false before true.
-func flag(b bool) int {
+// boolRank orders false before true.
+func boolRank(b bool) int {
 	if b {
 		return 1
 	}
@@ -159,26 +157,25 @@ func (r Refund) compare(s Refund) int {
 	return cmp.Or(
 		cmp.Compare(r.Status.rank(), s.Status.rank()),
 		cmp.Compare(r.Amount, s.Amount),
-		cmp.Compare(flag(r.Full), flag(s.Full)),
+		cmp.Compare(boolRank(r.Full), boolRank(s.Full)),
 		cmp.Compare(r.Currency, s.Currency),
 		cmp.Compare(r.Status, s.Status),
 	)
 }
 
-// undone is how much of the payment does not count any more: what was refunded,
-// and all of it by a dispute that takes it.
-func (p Payment) undone(policy config.DisputePolicy) (amount int64, full bool) {
+// reversed is how much of the payment no longer counts: the refunded amount, or all of it if a
+// dispute takes it.
+func (p Payment) reversed(policy config.DisputePolicy) (amount int64, full bool) {
 	for _, d := range p.Disputes {
-		if d.takes(policy) {
+		if d.takesMoney(policy) {
 			return p.Total, true
 		}
 	}
 	return p.Refunded()
 }
 
-// Refunded is how much of the payment was given back, in its own minor units:
-// between 0 and Total, and Total whenever the refund was full. Refunds that are
-// [Payment.Incomparable] do not count.
+// Refunded is the amount that was given back, in the payment's minor units: between 0 and
+// Total, and Total if any refund was full. It ignores refunds that are [Payment.Incomparable].
 func (p Payment) Refunded() (amount int64, full bool) {
 	if p.RefundedFully {
 		return p.Total, true
@@ -197,9 +194,9 @@ func (p Payment) Refunded() (amount int64, full bool) {
 	return amount, amount > 0 && amount == p.Total
 }
 
-// Incomparable reports whether it cannot be told how much of the payment a refund
-// gave back: it is a partial one in another currency, and amounts are comparable
-// within one currency alone (FACTS 6, pitfall 14).
+// Incomparable reports whether it is unknown how much of the payment a refund gave back: a
+// partial refund in another currency. Amounts are comparable only within one currency (FACTS
+// 6, pitfall 14).
 func (p Payment) Incomparable(r Refund) bool {
 	return r.Status == RefundSucceeded && !r.Full && r.Currency != "" && p.Currency != "" && r.Currency != p.Currency
 }

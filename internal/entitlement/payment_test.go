@@ -18,7 +18,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-var terms = map[string]entitlement.Terms{
+var offerTerms = map[string]entitlement.Terms{
 	"pdt_pack":  {Credits: 10},
 	"pdt_odd":   {Credits: 7, CreditsExpire: 30 * day},
 	"pdt_pro":   {Plan: "pro", Lasts: 30 * day},
@@ -87,7 +87,7 @@ func TestPaymentEffect(t *testing.T) {
 			for _, f := range c.facts {
 				p = p.Merge(f)
 			}
-			e, err := p.Effect("pay_1", terms, config.DisputeFreeze)
+			e, err := p.Effect("pay_1", offerTerms, config.DisputeFreeze)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,15 +121,15 @@ func passes(e entitlement.Effect) string {
 }
 
 func TestPaymentEffectCannotBeTold(t *testing.T) {
-	e, err := paid(line("pdt_new", 1), line("pdt_pack", 1)).Effect("pay_1", terms, config.DisputeFreeze)
+	e, err := paid(line("pdt_new", 1), line("pdt_pack", 1)).Effect("pay_1", offerTerms, config.DisputeFreeze)
 	if !errors.Is(err, entitlement.ErrUnknownProduct) || grants(e) != "[payment:pay_1/1=10]" {
 		t.Errorf("a new product beside a known one: %v, %v", grants(e), err)
 	}
-	e, err = paid(line("pdt_giant", 2), line("pdt_pack", 1)).Effect("pay_1", terms, config.DisputeFreeze)
+	e, err = paid(line("pdt_giant", 2), line("pdt_pack", 1)).Effect("pay_1", offerTerms, config.DisputeFreeze)
 	if !errors.Is(err, ledger.ErrRange) || len(e.Grants) != 0 {
 		t.Errorf("more than can be counted: %v, %v", grants(e), err)
 	}
-	e, err = paid(line("pdt_pack", -1)).Effect("pay_1", terms, config.DisputeFreeze)
+	e, err = paid(line("pdt_pack", -1)).Effect("pay_1", offerTerms, config.DisputeFreeze)
 	if !errors.Is(err, ledger.ErrRange) || len(e.Grants) != 0 {
 		t.Errorf("fewer pieces than none: %v, %v", grants(e), err)
 	}
@@ -312,7 +312,7 @@ func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 			err     error
 		)
 		for _, fact := range append(order, order[0]) {
-			next := record.Fold(about(fact), func(id string, _ time.Time) (entitlement.Terms, bool) { tm, ok := terms[id]; return tm, ok })
+			next := record.Fold(about(fact), func(id string, _ time.Time) (entitlement.Terms, bool) { tm, ok := offerTerms[id]; return tm, ok })
 			if effect, err = next.Effect(payment1, record, config.DisputeFreeze); err != nil {
 				t.Fatal(err)
 			}

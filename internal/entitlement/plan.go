@@ -9,8 +9,8 @@ import (
 // PlanStatus is the state of an account's plan.
 type PlanStatus string
 
-// The plan statuses. The first three give access; cancelled does until the end of
-// the period that was paid.
+// The plan statuses. The first three give access; cancelled gives access until the end of the
+// paid period.
 const (
 	PlanActive    PlanStatus = "active"
 	PlanTrialing  PlanStatus = "trialing"
@@ -22,7 +22,7 @@ const (
 	PlanNone      PlanStatus = "none"
 )
 
-// compare is negative when the status s is worse than t for a plan that gives access.
+// compare is negative if s is worse than t. Both give access.
 func (s PlanStatus) compare(t PlanStatus) int {
 	rank := func(s PlanStatus) int {
 		return slices.Index([]PlanStatus{PlanCancelled, PlanPastDue, PlanTrialing, PlanActive}, s)
@@ -30,62 +30,60 @@ func (s PlanStatus) compare(t PlanStatus) int {
 	return cmp.Or(cmp.Compare(rank(s), rank(t)), cmp.Compare(s, t))
 }
 
-// NoPlan is the plan's name where no plan gives access.
+// NoPlan is the name that stands for no plan with access.
 const NoPlan = "none"
 
 // Plan is a plan that gives access.
 type Plan struct {
 	Name   string
 	Status PlanStatus
-	// ExpiresAt is when access ends; zero for never.
+	// ExpiresAt is when access ends; zero means never.
 	ExpiresAt time.Time
 }
 
-// join is what two sources of one plan come to: a pass and a subscription for example,
-// or two products that give it. The plan has the better status of the two, and lasts as
-// long as either of them.
+// join combines two sources of one plan: a pass and a subscription for example, or two
+// products that give it. The plan gets the better status and the later end.
 func (p Plan) join(q Plan) Plan {
 	if p.Status.compare(q.Status) < 0 {
 		p.Status = q.Status
 	}
-	if later(q.ExpiresAt, p.ExpiresAt) {
+	if endsLater(q.ExpiresAt, p.ExpiresAt) {
 		p.ExpiresAt = q.ExpiresAt
 	}
 	return p
 }
 
-// plans are all plans of an account at an instant.
+// plans are all plans of an account at one instant.
 type plans struct {
-	held  []Plan // they give access now; each name is there once
-	ended access // of the others, the one that gave access last; no status: there is none
+	current   []Plan // plans with access, each name once
+	lastEnded access // of the others, the one that ended last; its status is empty if there is none
 }
 
 // add counts one more source of access.
 func (p *plans) add(a access) {
-	if !a.now {
-		if p.ended.status == "" || p.ended.compare(a) < 0 {
-			p.ended = a
+	if !a.current {
+		if p.lastEnded.status == "" || p.lastEnded.compare(a) < 0 {
+			p.lastEnded = a
 		}
 		return
 	}
 	plan := Plan{Name: a.plan, Status: a.status, ExpiresAt: a.until}
-	for i, held := range p.held {
+	for i, held := range p.current {
 		if held.Name == plan.Name {
-			p.held[i] = held.join(plan)
+			p.current[i] = held.join(plan)
 			return
 		}
 	}
-	p.held = append(p.held, plan)
+	p.current = append(p.current, plan)
 }
 
-// access is what one subscription, or all passes of one plan, come to at an
-// instant.
+// access is what one subscription, or all passes of one plan, give at one instant.
 type access struct {
-	plan   string
-	status PlanStatus
-	now    bool      // it gives access
-	never  bool      // and its access never ends
-	until  time.Time // when access ends, ended, or would have ended
+	plan    string
+	status  PlanStatus
+	current bool      // access is given now
+	endless bool      // access never ends
+	until   time.Time // when access ends, ended, or would have ended
 }
 
 // compare orders by when access ended, then by name and status.
@@ -93,36 +91,36 @@ func (a access) compare(b access) int {
 	return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.plan, b.plan), cmp.Compare(a.status, b.status))
 }
 
-// at judges a renewal by the clock. In the grace, the plan ends with the grace.
-func (r Renewal) at(now time.Time, grace time.Duration) access {
+// accessAt judges a renewal by the clock. During the grace, the plan ends with the grace.
+func (r Renewal) accessAt(now time.Time, grace time.Duration) access {
 	a := access{plan: r.Plan, status: r.Status, until: r.Until}
-	if end := r.outlives(grace); !now.Before(r.Until) && now.Before(end) {
+	if end := r.accessEnd(grace); !now.Before(r.Until) && now.Before(end) {
 		a.until = end
 	}
-	a.now = r.Access && now.Before(a.until)
+	a.current = r.Access && now.Before(a.until)
 	switch {
-	case a.now && r.Status == PlanActive && now.Before(r.TrialUntil):
+	case a.current && r.Status == PlanActive && now.Before(r.TrialUntil):
 		a.status = PlanTrialing
-	case !a.now && (r.Status == PlanActive || r.Status == PlanPastDue):
-		a.status = PlanExpired // whatever comes next has not been heard of yet
+	case !a.current && (r.Status == PlanActive || r.Status == PlanPastDue):
+		a.status = PlanExpired // nothing about the next period is known yet
 	}
 	return a
 }
 
-// outlives is when access ends at the latest: with the period, or the grace after it for a
-// plan that goes on. A plan whose end was told has none.
-func (r Renewal) outlives(grace time.Duration) time.Time {
+// accessEnd is the latest end of access: the end of the period or, for a plan that renews, of
+// the grace after it. A plan that is known to end has no grace.
+func (r Renewal) accessEnd(grace time.Duration) time.Time {
 	if !r.Renews || grace <= 0 {
 		return r.Until
 	}
 	return r.Until.Add(grace)
 }
 
-// stack puts the passes of each plan one behind the other in the order of their
-// payments: a pass bought while another still runs begins where that one ends.
+// stack chains the passes of each plan in the order of their payments: a pass that was bought
+// while another one runs begins when that one ends.
 //
-// Only ends are kept. A payment is never in the future, so an end in the future
-// means access now; this also forgives a clock that runs behind Dodo's.
+// It keeps only the ends. A payment is never in the future, so an end in the future means
+// access now; this also tolerates a clock that is behind Dodo's.
 func stack(passes []Pass, now time.Time) []access {
 	slices.SortFunc(passes, func(a, b Pass) int {
 		return cmp.Or(cmp.Compare(a.Plan, b.Plan), a.PaidAt.Compare(b.PaidAt), cmp.Compare(a.Lasts, b.Lasts))
@@ -137,27 +135,27 @@ func stack(passes []Pass, now time.Time) []access {
 	for i := range stacks {
 		a := &stacks[i]
 		a.status = PlanExpired
-		if a.never || now.Before(a.until) {
-			a.status, a.now = PlanActive, true
+		if a.endless || now.Before(a.until) {
+			a.status, a.current = PlanActive, true
 		}
 	}
 	return stacks
 }
 
-// lastYear is the last one that RFC 3339 can write.
+// lastYear is the last year that RFC 3339 can express.
 const lastYear = 9999
 
 // add appends a pass.
 func (a *access) add(p Pass) {
-	a.never = a.never || p.Lasts == 0
-	if !a.never {
+	a.endless = a.endless || p.Lasts == 0
+	if !a.endless {
 		if p.PaidAt.After(a.until) {
 			a.until = p.PaidAt
 		}
 		a.until = a.until.Add(p.Lasts)
-		a.never = a.until.Year() > lastYear
+		a.endless = a.until.Year() > lastYear
 	}
-	if a.never {
+	if a.endless {
 		a.until = time.Time{}
 	}
 }

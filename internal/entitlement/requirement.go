@@ -6,17 +6,16 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// Requirement is what an account must have to get at something: exactly one of
-// the four is set.
+// Requirement is what an account must have to pass a gate. Exactly one of the four fields is
+// set.
 type Requirement struct {
 	Paid     bool     // a payment in force, or a plan that gives access
 	Plans    []string // one of these plans, giving access now
 	Features []string // one of these features
-	Credits  int64    // as many credits that can be spent; none is taken
+	Credits  int64    // this many available credits; none is spent
 }
 
-// MetBy reports whether the snapshot is enough. A requirement of nothing is met by
-// nobody.
+// MetBy reports whether the snapshot is enough. An empty requirement is never met.
 func (r Requirement) MetBy(s Snapshot) bool {
 	switch {
 	case r.Paid:
@@ -32,10 +31,11 @@ func (r Requirement) MetBy(s Snapshot) bool {
 	}
 }
 
-// Pieces is how many pieces of a product, which grants these features, would have to be
-// bought for has to become enough, at most [config.MaxQuantity]; 0 when the product is of
-// no use for it. What is owed is paid first, from the credits that are bought. Of what gives
-// a plan, or credits by the month, nobody buys several for the credits of now.
+// Pieces is how many pieces of a product must be bought so that the account meets the
+// requirement, at most [config.MaxQuantity]; 0 if the product does not help. features are
+// those that the product grants, has is what the account has now. Bought credits pay debt
+// first. For a product with a plan or monthly credits the answer is at most 1: several pieces
+// would not give their credits now.
 func (r Requirement) Pieces(p config.Product, features []string, has Snapshot) int64 {
 	switch {
 	case r.Paid:

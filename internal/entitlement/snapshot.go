@@ -8,52 +8,51 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// Account is everything about an account that entitlements follow from.
+// Account is everything about an account that decides its entitlements.
 type Account struct {
 	// Rev grows with every change of the account; 0 before the first.
 	Rev    int64
 	Ledger ledger.Account
-	// HeldUntil is when the next hold runs out, which gives back what it holds:
-	// what is known of the account is out of date then. Zero: nothing is held.
+	// HeldUntil is when the next hold expires and returns its credits, so that this snapshot
+	// of the account is out of date. Zero: there are no holds.
 	HeldUntil time.Time
-	// StandingsRev was the Rev when Standings changed last.
+	// StandingsRev is the Rev of the last change of Standings.
 	StandingsRev int64
 	// Standings by the object that contributes them ([Ref.String]).
 	Standings map[string]Standing
-	// Grace is how long a plan that renews outlives its period, when Dodo has been asked and
-	// has nothing new to say. While Dodo has not answered, UnansweredGrace counts if it is
-	// longer. Neither is stored: the caller sets them.
+	// Grace is how long a renewing plan outlives its period if Dodo was asked and reported
+	// nothing new. Until Dodo answers, UnansweredGrace counts if it is longer. Neither is
+	// stored: the caller sets them.
 	Grace, UnansweredGrace time.Duration
 }
 
-// Snapshot is what a request sees of an account at one instant.
+// Snapshot is an account as one request sees it, at one instant.
 type Snapshot struct {
 	// Credits that can be spent now.
 	Credits int64
-	// Debt is how many credits the account owes: credits that come pay them first.
+	// Debt is how many credits the account owes. New credits pay it first.
 	Debt int64
-	// Subscribed: the account has, or had, a subscription. Which ones go on, their objects
-	// say.
+	// Subscribed: the account has, or had, a subscription. The subscriptions' own records say
+	// which ones continue.
 	Subscribed bool
 	// HasPaid: a payment is in force, or a plan gives access.
 	HasPaid bool
-	// Plans are all plans that give access now, the highest first, each once; nil for
-	// none. A plan that gives none is never named, so that comparing names alone is
-	// safe. Not to be changed.
+	// Plans are all plans that give access now, highest first, without duplicates; nil for
+	// none. Because a plan without access is never listed, comparing names is enough.
+	// Read-only.
 	Plans []Plan
 	// Plan is the highest of Plans, or [NoPlan].
 	Plan string
-	// PlanStatus is the status of Plan or, without one, of the plan that gave
-	// access last.
+	// PlanStatus is the status of Plan or, if there is none, of the plan that ended last.
 	PlanStatus PlanStatus
-	// PlanExpiresAt ends that plan; zero for none and for one without end.
+	// PlanExpiresAt is when that plan ends; zero if there is none or it has no end.
 	PlanExpiresAt time.Time
-	// PaymentDate is when the newest payment in force was made; zero for none.
+	// PaymentDate is the time of the newest payment in force; zero for none.
 	PaymentDate time.Time
-	// Features are the names of the features that Dodo has delivered and that add-ons
-	// give, sorted, each once. Dodo's come as they are: any text. Not to be changed.
+	// Features are the names of features that Dodo delivered or add-ons give, sorted, without
+	// duplicates. Dodo's names are passed on unchanged and may be any text. Read-only.
 	Features []string
-	// Seats are those of all purchases in force together.
+	// Seats is the sum over all purchases in force.
 	Seats int64
 }
 
@@ -66,22 +65,20 @@ func (s Snapshot) PlanNames() []string {
 	return names
 }
 
-// Snapshot judges the account at now: expiry of credits and plans follows the
-// clock, with no job and no event in between. The ranking says which plan is the
-// highest.
+// Snapshot judges the account at now. Credits and plans expire by the clock, without a job or
+// an event. The ranking says which plan is the highest.
 func (a Account) Snapshot(now time.Time, ranking config.Ranking) Snapshot {
 	s, _ := a.SnapshotUntil(now, ranking)
 	return s
 }
 
-// SnapshotUntil is [Account.Snapshot] with the instant until which it is the same
-// as long as nothing happens to the account; zero for ever. From until on it may
-// be another. It is not after now when a hold has run out since the account was
-// read: the account is out of date already, and says no more than it did then.
+// SnapshotUntil is [Account.Snapshot] with the instant until which the snapshot stays valid if
+// the account does not change; zero means forever. The instant is not after now if a hold has
+// expired since the account was read: then the account is already out of date.
 func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapshot, until time.Time) {
 	s = Snapshot{Plan: NoPlan, PlanStatus: PlanNone}
 	s.Credits, s.Debt = a.Ledger.AvailableOrOwed(now)
-	next := horizon{now: now, at: a.HeldUntil}
+	next := earliestAfter{now: now, at: a.HeldUntil}
 	for _, g := range a.Ledger.Grants {
 		next.add(g.StartsAt)
 		next.add(g.ExpiresAt)
@@ -100,17 +97,17 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 			s.PaymentDate = st.PaidAt
 		}
 		passes = append(passes, st.Passes...)
-		s.Seats = plus(s.Seats, st.Seats)
+		s.Seats = addCapped(s.Seats, st.Seats)
 		if st.Renewal != nil {
-			grace := a.graceOf(st.Next)
-			s.renew(*st.Renewal, &known, now, grace)
+			grace := a.graceFor(st.Freshness)
+			s.addRenewal(*st.Renewal, &known, now, grace)
 			next.add(st.Renewal.TrialUntil)
 			next.add(st.Renewal.Until)
-			next.add(st.Renewal.outlives(grace))
+			next.add(st.Renewal.accessEnd(grace))
 		}
-		if st.Next != nil {
-			next.add(st.Next.Due)
-			next.add(a.owedUntil(st.Next))
+		if st.Freshness != nil {
+			next.add(st.Freshness.StaleAt)
+			next.add(a.protectedUntil(st.Freshness))
 		}
 	}
 	for _, a := range stack(passes, now) {
@@ -119,13 +116,13 @@ func (a Account) SnapshotUntil(now time.Time, ranking config.Ranking) (s Snapsho
 	}
 	slices.Sort(s.Features)
 	s.Features = slices.Compact(s.Features)
-	s.see(known, ranking)
+	s.setPlans(known, ranking)
 	return s, next.at
 }
 
-// renew counts what a subscription gives at now.
-func (s *Snapshot) renew(r Renewal, known *plans, now time.Time, grace time.Duration) {
-	a := r.at(now, grace)
+// addRenewal counts what a subscription gives at now.
+func (s *Snapshot) addRenewal(r Renewal, known *plans, now time.Time, grace time.Duration) {
+	a := r.accessAt(now, grace)
 	if r.Plan != "" {
 		known.add(a)
 	}
@@ -133,29 +130,29 @@ func (s *Snapshot) renew(r Renewal, known *plans, now time.Time, grace time.Dura
 		a.plan = plan
 		known.add(a)
 	}
-	if a.now {
+	if a.current {
 		s.Features = append(s.Features, r.Features...)
-		s.Seats = plus(s.Seats, r.Seats)
+		s.Seats = addCapped(s.Seats, r.Seats)
 	}
 }
 
-// see sets everything that follows from the plans of the account.
-func (s *Snapshot) see(known plans, ranking config.Ranking) {
+// setPlans sets everything that depends on the plans of the account.
+func (s *Snapshot) setPlans(known plans, ranking config.Ranking) {
 	switch {
-	case len(known.held) > 0:
-		s.Plans, s.HasPaid = known.held, true
+	case len(known.current) > 0:
+		s.Plans, s.HasPaid = known.current, true
 		slices.SortFunc(s.Plans, func(a, b Plan) int { return ranking.Compare(b.Name, a.Name) })
 		s.Plan, s.PlanStatus, s.PlanExpiresAt = s.Plans[0].Name, s.Plans[0].Status, s.Plans[0].ExpiresAt
-	case known.ended.status != "":
-		s.PlanStatus, s.PlanExpiresAt = known.ended.status, known.ended.until
+	case known.lastEnded.status != "":
+		s.PlanStatus, s.PlanExpiresAt = known.lastEnded.status, known.lastEnded.until
 	}
 }
 
-// horizon is the first of some instants that is after now, or what it begins with
-// if that is earlier; zero is none.
-type horizon struct{ now, at time.Time }
+// earliestAfter keeps the earliest added instant after now. An initial at that is already past
+// stays. Zero is none.
+type earliestAfter struct{ now, at time.Time }
 
-func (h *horizon) add(t time.Time) {
+func (h *earliestAfter) add(t time.Time) {
 	if t.After(h.now) && (h.at.IsZero() || t.Before(h.at)) {
 		h.at = t
 	}

@@ -326,7 +326,7 @@ func begin(now time.Time) *life {
 func storyTerms(id string, _ time.Time) (entitlement.Terms, bool) {
 	t, ok := subscriptionTerms[id]
 	if !ok {
-		t, ok = terms[id]
+		t, ok = offerTerms[id]
 	}
 	return t, ok
 }

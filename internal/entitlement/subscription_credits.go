@@ -7,18 +7,18 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// terms are those of an offer's product, with the credits of its add-ons; false for an offer
-// that gives nothing.
-type terms func(o offer) (t Terms, addons int64, ok bool, err error)
+// offerTerms looks up the terms of an offer's product and the credits of its add-ons. It is
+// false if the offer gives nothing.
+type offerTerms func(o offer) (t Terms, addons int64, ok bool, err error)
 
-// priced are the terms of everything that does not fall short.
-func (s Subscription) priced(termsOf TermsOf, falls func(product string) bool) terms {
+// termsUnlessShort looks up terms, except for products that brought too little money.
+func (s Subscription) termsUnlessShort(termsOf TermsOf, falls func(product string) bool) offerTerms {
 	return func(o offer) (Terms, int64, bool, error) {
 		t, ok := termsOf(o.ProductID, o.since)
 		if !ok || falls(o.ProductID) {
 			return Terms{}, 0, false, nil
 		}
-		if s.byCharge(t, termsOf) {
+		if s.isCreditedPerCharge(t, termsOf) {
 			t.Credits = 0
 		}
 		addons, err := o.Addons.creditsOf(termsOf, o.since)
@@ -26,8 +26,8 @@ func (s Subscription) priced(termsOf TermsOf, falls func(product string) bool) t
 	}
 }
 
-// creditsOf are the credits that a choice gives for a whole cycle of so many months, with
-// its add-ons.
+// creditsOf is the number of credits that a choice with its add-ons gives for a cycle of that
+// many months.
 func creditsOf(t Terms, addons, months int64, c Choice) (int64, error) {
 	if t.Credits > (ledger.Max-addons)/max(c.Quantity, 1) {
 		return 0, ledger.ErrRange
@@ -39,43 +39,44 @@ func creditsOf(t Terms, addons, months int64, c Choice) (int64, error) {
 	return credits * months, nil
 }
 
-// bid is what a choice gives for a whole cycle, and what that costs: 0 if it is not known.
-type bid struct {
+// quote is what a choice gives for a whole cycle, and its price: 0 if unknown.
+type quote struct {
 	credits, price int64
 	terms          Terms
 	months         int64 // over which the credits are given; 0: at once
 }
 
-// dearer reports whether a choice gives less for the same money than another one.
-func (b bid) dearer(c bid) bool {
+// costlierThan reports whether a choice gives fewer credits for the same money than another
+// one.
+func (b quote) costlierThan(c quote) bool {
 	bHigh, bLow := bits.Mul64(uint64(b.credits), uint64(c.price))
 	cHigh, cLow := bits.Mul64(uint64(c.credits), uint64(b.price))
 	return bHigh < cHigh || bHigh == cHigh && bLow < cLow
 }
 
-// buys is what money buys of a choice. What is left of it counts as it does for the
-// dearest one.
-func (b bid) buys(money int64, dearest bid) (int64, error) {
+// creditsFor is the number of credits that the money buys. Money beyond the price buys at the
+// rate of the costliest choice.
+func (b quote) creditsFor(money int64, costliest quote) (int64, error) {
 	if money <= b.price {
 		return share(b.credits, money, b.price), nil
 	}
-	high, low := bits.Mul64(uint64(dearest.credits), uint64(money-b.price))
-	if high >= uint64(dearest.price) {
+	high, low := bits.Mul64(uint64(costliest.credits), uint64(money-b.price))
+	if high >= uint64(costliest.price) {
 		return 0, ledger.ErrRange
 	}
-	rest, _ := bits.Div64(high, low, uint64(dearest.price))
+	rest, _ := bits.Div64(high, low, uint64(costliest.price))
 	if rest > uint64(ledger.Max-b.credits) {
 		return 0, ledger.ErrRange
 	}
 	return b.credits + int64(rest), nil
 }
 
-// fits is a bid as an offer's period gives it: no months that the period does not have, such
-// as those of the year after a trial.
-func (b bid) fits(c cycle, o offer) bid {
+// limitedTo removes months that the offer's period does not have, such as those of the year
+// that follows a trial.
+func (b quote) limitedTo(c cycle, o offer) quote {
 	if b.months > 0 {
 		if n := c.monthsBy(o, b.months); n < b.months {
-			b.credits = b.each() * n
+			b.credits = b.perMonth() * n
 			b.price = min(b.price, max(1, share(b.price, n, b.months)))
 			b.months = n
 		}
@@ -83,9 +84,10 @@ func (b bid) fits(c cycle, o offer) bid {
 	return b
 }
 
-// bid is what an offer gives for a whole cycle, if it gives anything.
-func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
-	b := bid{price: min(max(o.Price[currency], 0), mostPieces)}
+// quote is what an offer gives for a whole cycle. It has no credits if the offer gives
+// nothing.
+func (c cycle) quote(o offer, currency string, terms offerTerms) (quote, error) {
+	b := quote{price: min(max(o.Price[currency], 0), maxSum)}
 	t, addons, ok, err := terms(o)
 	if !ok || err != nil {
 		return b, err
@@ -98,81 +100,80 @@ func (c cycle) bid(o offer, currency string, terms terms) (bid, error) {
 	return b, err
 }
 
-// gives is what the money of a cycle buys: the law of [Subscription.Effect]. Terms is false
-// for an offer that gives nothing.
-func (s Subscription) gives(c cycle, terms terms, policy config.DisputePolicy) (gift, error) {
-	g := gift{cycle: c}
+// creditsOf is what the money of a cycle buys, by the rules of [Subscription.Effect].
+func (s Subscription) creditsOf(c cycle, terms offerTerms, policy config.DisputePolicy) (cycleCredits, error) {
+	g := cycleCredits{cycle: c}
 	for _, o := range c.offers {
-		b, err := c.bid(o, c.opening.currency, terms)
+		b, err := c.quote(o, c.opening.currency, terms)
 		if err != nil {
 			return g, err
 		}
 		if o.granted {
-			b = b.fits(c, o)
-			g.raise(b.credits, b, c.Start)
+			b = b.limitedTo(c, o)
+			g.raiseTo(b.credits, b, c.Start)
 		}
 	}
-	first, err := c.bid(c.opening.offer, c.opening.currency, terms)
+	first, err := c.quote(c.opening.offer, c.opening.currency, terms)
 	if err != nil {
 		return g, err
 	}
 	money, price := c.opening.paid, first.price
-	if first = first.fits(c, c.opening.offer); first.price < price && !c.opening.charged {
+	if first = first.limitedTo(c, c.opening.offer); first.price < price && !c.opening.charged {
 		money = min(money, first.price)
 	}
-	if c.opening.whole {
-		g.raise(first.credits, first, c.Start)
+	if c.opening.fullCredits {
+		g.raiseTo(first.credits, first, c.Start)
 	} else {
-		g.raise(share(first.credits, c.opening.paid, c.opening.price), first, c.Start)
+		g.raiseTo(share(first.credits, c.opening.paid, c.opening.price), first, c.Start)
 	}
-	top, dearest := first, first
+	top, costliest := first, first
 	for _, id := range c.further() {
 		p := s.Charges[id]
-		if !s.countsWithin(c, p, policy) {
+		if !s.buysInCycle(c, p, policy) {
 			continue
 		}
 		b, compares := top, p.Currency == c.opening.currency
-		if o, known := chosenBy(c.offers, c.opening.key(), p); known {
-			if b, err = c.bid(o, p.Currency, terms); err != nil {
+		if o, known := choiceFor(c.offers, c.opening.key(), p); known {
+			if b, err = c.quote(o, p.Currency, terms); err != nil {
 				return g, err
 			}
 			compares = compares && b.price > 0
 		}
 		if !compares {
-			g.raiseOnce(b, p.CreatedAt)
+			g.raiseIncomparable(b, p.CreatedAt)
 			continue
 		}
 		if b.price > top.price {
 			top = b
 		}
 		for _, o := range c.offers {
-			if o.First.After(p.CreatedAt.Add(startsTogether)) {
+			if o.First.After(p.CreatedAt.Add(sameStart)) {
 				continue
 			}
-			seen, err := c.bid(o, p.Currency, terms)
+			seen, err := c.quote(o, p.Currency, terms)
 			if err != nil {
 				return g, err
 			}
-			if seen.credits > 0 && seen.price > 0 && seen.dearer(dearest) {
-				dearest = seen
+			if seen.credits > 0 && seen.price > 0 && seen.costlierThan(costliest) {
+				costliest = seen
 			}
 		}
-		if b.dearer(dearest) {
-			dearest = b
+		if b.costlierThan(costliest) {
+			costliest = b
 		}
-		money = min(money+min(p.net(), mostPieces), mostPieces)
-		credits, err := top.buys(money, dearest)
+		money = min(money+min(p.net(), maxSum), maxSum)
+		credits, err := top.creditsFor(money, costliest)
 		if err != nil {
 			return g, err
 		}
-		g.raise(credits, b, p.CreatedAt)
+		g.raiseTo(credits, b, p.CreatedAt)
 	}
 	return g, nil
 }
 
-// countsWithin reports whether a charge after the opening buys something in the cycle. One
-// that is newer than every body does not: what it was made for is not known yet.
-func (s Subscription) countsWithin(c cycle, p Payment, policy config.DisputePolicy) bool {
-	_, undone := p.undone(policy)
-	return !s.State.OnDemand && p.net() > 0 && !undone && !s.State.At.Before(p.CreatedAt) && p.CreatedAt.Before(c.End.Add(-startsTogether))
+// buysInCycle reports whether a charge after the opening buys something in the cycle. A charge
+// newer than every body does not, because it is not known yet what it is for.
+func (s Subscription) buysInCycle(c cycle, p Payment, policy config.DisputePolicy) bool {
+	_, undone := p.reversed(policy)
+	return !s.State.OnDemand && p.net() > 0 && !undone && !s.State.At.Before(p.CreatedAt) && p.CreatedAt.Before(c.End.Add(-sameStart))
 }

@@ -13,28 +13,28 @@ import (
 type Renewal struct {
 	Plan   string     `json:"plan"` // the product's; empty if it gives none
 	Status PlanStatus `json:"status"`
-	// Access until Until; without Access, Until is when it would have ended.
+	// Access is given until Until. Without Access, Until is when it would have ended.
 	Access bool      `json:"access,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
-	// Renews: Dodo goes on with it after Until, as far as is known.
+	// Renews: the subscription is expected to continue after Until.
 	Renews bool `json:"renews,omitempty"`
-	// TrialUntil: before it the plan is trialing rather than active.
+	// TrialUntil: before this instant the plan is trialing rather than active.
 	TrialUntil time.Time `json:"trial_until,omitzero"`
-	// Plans that add-ons give besides Plan; Features and Seats that product and add-ons
-	// give: all for as long as there is access.
+	// Plans that add-ons give in addition to Plan. Features and Seats come from the product
+	// and its add-ons. All last as long as the access.
 	Plans    []string `json:"plans,omitempty"`
 	Features []string `json:"features,omitempty"`
 	Seats    int64    `json:"seats,omitempty"`
 }
 
-// gives is a renewal of what is subscribed to by its newest state, without its times; false
-// for nothing. A plan is named once.
-func (s SubscriptionState) gives(termsOf TermsOf) (Renewal, bool) {
+// renewalTerms is what the newest state gives, without its times. It is false if that is
+// nothing. A plan is listed once.
+func (s SubscriptionState) renewalTerms(termsOf TermsOf) (Renewal, bool) {
 	product, _ := termsOf(s.ProductID, s.PeriodStart)
-	r := Renewal{Plan: product.Plan, Seats: pieces(product.Seats, s.Quantity)}
+	r := Renewal{Plan: product.Plan, Seats: timesQuantity(product.Seats, s.Quantity)}
 	for id, quantity := range s.Addons.All() {
 		t, _ := termsOf(id, s.PeriodStart)
-		r.Seats = plus(r.Seats, pieces(t.Seats, quantity))
+		r.Seats = addCapped(r.Seats, timesQuantity(t.Seats, quantity))
 		if t.Plan != "" && t.Plan != r.Plan && !slices.Contains(r.Plans, t.Plan) {
 			r.Plans = append(r.Plans, t.Plan)
 		}
@@ -45,49 +45,48 @@ func (s SubscriptionState) gives(termsOf TermsOf) (Renewal, bool) {
 	return r, r.Plan != "" || len(r.Plans) > 0 || len(r.Features) > 0 || r.Seats > 0
 }
 
-// TermsOf says what a product gives, by Dodo's id, in the period of a subscription
-// that begins at start, or by a payment, when start is zero.
+// TermsOf looks up what a product gives, by Dodo's id: in the period of a subscription that
+// begins at start, or by a payment if start is zero.
 type TermsOf func(productID string, start time.Time) (Terms, bool)
 
-// Effect is what the subscription with the given id gives: for every cycle that
-// was paid the product's credits, and access to the plan by its status. A pure
-// function, the same for every order in which the facts behind it arrived.
+// Effect is what the subscription with the given id gives: the product's credits for every
+// paid cycle, and access to the plan by its status. It is a pure function, independent of the
+// order in which facts arrived.
 //
-// The law of its credits: a cycle gives what its money buys.
+// The rule for credits: a cycle gives what its money buys.
 //
-//   - A cycle begins with the first charge, a trial or a renewal, and with a charge of the
-//     whole price in the middle of another one. Other changes of plan are part of the cycle
-//     that they are made in, wherever Dodo moves the billing dates.
+//   - A cycle begins with the first charge, a trial or a renewal, or with a charge of the
+//     whole price in the middle of another cycle. Other changes of plan belong to the cycle
+//     in which they are made, even if Dodo moves the billing dates.
 //   - It gives the credits of the choice (product and quantity) that it began with. If that
-//     was only seen later, and the charge is smaller than its price, it gives the share of
-//     them that the charge pays for.
+//     choice was only seen later, and the charge is smaller than its price, it gives the
+//     share of them that the charge pays for.
 //   - Each further charge adds its amount before tax to the price of the first choice. The
 //     sum buys the most expensive choice that a charge was made for: all its credits for its
-//     price, or the same share of both. What is left of the sum buys credits at the rate of
-//     the choice that gives the fewest for its price. Later charges never lower what earlier
-//     ones have bought.
-//   - A charge that cannot be compared with prices (there is a discount, or another currency)
-//     buys the choice that it was made for, once.
-//   - A change without a charge gives the plan, and no credits before the next renewal.
-//   - A charge that was given back in full buys nothing. If a part was, the cycle gives the
-//     share of its credits that is still paid for.
+//     price, or the same share of both. Money beyond that price buys credits at the rate of
+//     the choice that gives the fewest for its price. Later charges never reduce what
+//     earlier ones have bought.
+//   - A charge that cannot be compared with prices (because of a discount or another
+//     currency) buys the choice that it was made for, once.
+//   - A change without a charge gives the plan, but no credits before the next renewal.
+//   - A charge that was refunded in full buys nothing. After a partial refund, the cycle gives
+//     the share of its credits that is still paid for.
 //
-// Charges on demand give credits of their own, see [Subscription.payOnDemand]. Add-ons are a
+// On-demand charges give credits of their own, see [Subscription.addOnDemand]. Add-ons are
 // part of the choice: their credits come with those of the product.
 //
-// A product that gives its credits monthly gives them for each month of the cycle, see
-// [gift.grants], and the law counts all of them.
+// A product with monthly credits gives them for each month of the cycle, see
+// [cycleCredits.grants]; the rule above counts all of them together.
 //
-// A product that brought too little in a period gives nothing in it, see
-// [Record.Underpaid]. A product without terms gives nothing and is reported by [ErrUnknownProduct],
-// beside the effect of the others; an amount beyond 2^53-1 is [ledger.ErrRange]
-// and no effect at all.
+// A product that brought too little in a period gives nothing in it, see [Record.Underpaid]. A
+// product without terms gives nothing and is reported as [ErrUnknownProduct], next to the
+// effect of the others. An amount beyond 2^53-1 is [ledger.ErrRange], and the effect is empty.
 func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePolicy) (Effect, error) {
 	var (
-		e       = Effect{heirs: make(map[string]string)}
+		e       = Effect{successors: make(map[string]string)}
 		unknown error
 		cycles  = s.cycles()
-		charges = s.chargesOf(cycles, policy)
+		charges = s.moneyOf(cycles, policy)
 		short   = s.shortfalls(cycles, charges, termsOf)
 	)
 	stops := s.stops()
@@ -98,24 +97,24 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 			if !ok {
 				unknown = fmt.Errorf("period of %s: %w", c.Start.Format(time.DateOnly), ErrUnknownProduct)
 			}
-			counts := ok && !falls(short, i, o.ProductID)
+			counts := ok && !isShort(short, i, o.ProductID)
 			paid = paid || counts
-			if counts && t.Plan == "" && !charges[i].void() {
+			if counts && t.Plan == "" && !charges[i].fullyReversed() {
 				e.Standing.Paid = true
 			}
 		}
-		g, err := s.gives(c, s.priced(termsOf, func(product string) bool { return falls(short, i, product) }), policy)
+		g, err := s.creditsOf(c, s.termsUnlessShort(termsOf, func(product string) bool { return isShort(short, i, product) }), policy)
 		if err != nil {
 			return Effect{}, err
 		}
 		if g.credits > 0 {
-			e.grant(id, c, g.grants(charges[i], sooner(stops, superseded(cycles, charges, i))), charges[i].keys)
+			e.grant(id, c, g.grants(charges[i], earlier(stops, superseded(cycles, charges, i))), charges[i].keys)
 		}
-		if paid && !charges[i].void() && c.Start.After(e.Standing.PaidAt) {
+		if paid && !charges[i].fullyReversed() && c.Start.After(e.Standing.PaidAt) {
 			e.Standing.PaidAt = c.Start
 		}
 	}
-	if err := s.payOnDemand(&e, id, termsOf, policy); err != nil {
+	if err := s.addOnDemand(&e, id, termsOf, policy); err != nil {
 		return Effect{}, err
 	}
 	if _, ok := termsOf(s.State.ProductID, s.State.PeriodStart); !ok && s.State.Status == SubscriptionActive && len(s.Periods) > 0 {
@@ -124,26 +123,27 @@ func (s Subscription) Effect(id string, termsOf TermsOf, policy config.DisputePo
 	if r, ok := s.renewal(termsOf, cycles, charges, short); ok {
 		e.Standing.Renewal = &r
 	}
-	e.Standing.Next = s.next()
+	e.Standing.Freshness = s.freshness()
 	return e, unknown
 }
 
-// grant adds what a cycle gives in its months. Whatever their grants were called when less
-// was known, by one of the keys or by a period that is part of it now, go on as these.
+// grant adds the monthly grants of a cycle. A grant may have had another name when less was
+// known: one with another of the keys, or with the key of a period that belongs to this cycle
+// now. Such grants continue under the new name.
 func (e *Effect) grant(id string, c cycle, months []ledger.Target, keys []string) {
 	name := func(key string) string { return Ref{KindSubscription, id}.String() + "/" + key }
 	for _, g := range months {
-		number := g.ID // so far
+		number := g.ID // the month alone, until the next line
 		g.ID = name(periodKey(c.Start) + number)
 		e.Grants = append(e.Grants, g)
 		for _, key := range slices.Concat(c.keys, keys) {
-			e.heirs[name(key+number)] = g.ID
+			e.successors[name(key+number)] = g.ID
 		}
 	}
 }
 
-// expiry is when the credits of a period end: with it, unless the product says
-// how long they last or that they stay.
+// expiry is when the credits of a period expire: with the period, unless the product says how
+// long they last or that they stay.
 func (p Period) expiry(t Terms) time.Time {
 	switch {
 	case t.CreditsStay:
@@ -154,44 +154,44 @@ func (p Period) expiry(t Terms) time.Time {
 	return p.End
 }
 
-// later reports whether a ends after b, of which zero never does.
-func later(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
+// endsLater reports whether a ends after b; zero never ends.
+func endsLater(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
 
-// charge is the money behind one period.
-type charge struct {
-	total, kept  int64          // minor units
-	net          config.Amounts // before tax, whatever was given back since
-	paid, undone int            // payments that succeeded, and those of them that do not count any more
-	keys         []string       // of periods that were taken for paid before this one was heard of
+// cycleMoney is the money that was paid for one cycle.
+type cycleMoney struct {
+	total, remaining int64          // minor units; remaining is what was not given back
+	net              config.Amounts // before tax, ignoring refunds
+	paid, reversed   int            // number of successful payments, and of those that no longer count
+	keys             []string       // of periods that were assumed to be paid before this one was known
 }
 
-// void reports whether everything that was paid was given back.
-func (c charge) void() bool { return c.paid > 0 && c.paid == c.undone }
+// fullyReversed reports whether all money was given back.
+func (c cycleMoney) fullyReversed() bool { return c.paid > 0 && c.paid == c.reversed }
 
 // share is the part of the credits that is still paid for, rounded down.
-func (c charge) share(credits int64) int64 {
+func (c cycleMoney) share(credits int64) int64 {
 	switch {
-	case c.void():
+	case c.fullyReversed():
 		return 0
-	case c.total == 0 || c.kept == c.total:
+	case c.total == 0 || c.remaining == c.total:
 		return credits
 	}
-	return share(credits, c.kept, c.total)
+	return share(credits, c.remaining, c.total)
 }
 
-// chargesOf says for each cycle which money is behind it. What was paid for a change and
-// given back in full buys nothing, and takes nothing from what the others bought.
-func (s Subscription) chargesOf(cycles []cycle, policy config.DisputePolicy) []charge {
-	charges := make([]charge, len(cycles))
+// moneyOf returns the money of each cycle. A further charge that was refunded in full buys
+// nothing, and does not reduce what the others bought.
+func (s Subscription) moneyOf(cycles []cycle, policy config.DisputePolicy) []cycleMoney {
+	charges := make([]cycleMoney, len(cycles))
 	for i, cycle := range cycles {
 		c := &charges[i]
 		for n, id := range cycle.charges {
 			p := s.Charges[id]
-			undone, full := p.undone(policy)
+			undone, full := p.reversed(policy)
 			c.paid++
 			c.keys = append(c.keys, periodKey(p.CreatedAt))
 			for key, seen := range s.Seen {
-				if seen.mayHold(p.CreatedAt) {
+				if seen.mayContain(p.CreatedAt) {
 					c.keys = append(c.keys, key)
 				}
 			}
@@ -200,20 +200,20 @@ func (s Subscription) chargesOf(cycles []cycle, policy config.DisputePolicy) []c
 			}
 			c.net[p.Currency] += p.net()
 			if full {
-				c.undone++
+				c.reversed++
 			}
 			if full && n > 0 {
 				continue
 			}
 			c.total += p.Total
-			c.kept += p.Total - undone
+			c.remaining += p.Total - undone
 		}
 	}
 	return charges
 }
 
-// endWith takes back access beyond an instant; zero takes all of it.
-func (r *Renewal) endWith(end time.Time) {
+// capAccess ends access at the given instant at the latest; zero removes all of it.
+func (r *Renewal) capAccess(end time.Time) {
 	if end.IsZero() {
 		r.Access = false
 	} else if end.Before(r.Until) {
@@ -221,37 +221,37 @@ func (r *Renewal) endWith(end time.Time) {
 	}
 }
 
-// stillPaid is until when access is paid for by an earlier cycle that had not ended when
-// the given one took its place, which was given back in full; zero if there is none.
-func stillPaid(cycles []cycle, charges []charge, now int) time.Time {
+// paidUntil is when an earlier cycle ends that still pays for access after the current cycle,
+// which replaced it, was refunded in full; zero if there is none.
+func paidUntil(cycles []cycle, charges []cycleMoney, now int) time.Time {
 	for i := now - 1; i >= 0; i-- {
-		if !charges[i].void() && cycles[i].End.After(cycles[now].Start.Add(startsTogether)) {
+		if !charges[i].fullyReversed() && cycles[i].End.After(cycles[now].Start.Add(sameStart)) {
 			return cycles[i].End
 		}
 	}
 	return time.Time{}
 }
 
-// periodOf is the last period that had begun by then, allowing for clocks and
-// steps that differ by a moment; the first one for what is older than all.
-func periodOf(periods []cycle, at time.Time) int {
+// cycleAt is the index of the last cycle that had begun at that time, with tolerance for small
+// differences between clocks; the first one for earlier times.
+func cycleAt(periods []cycle, at time.Time) int {
 	last := 0
 	for i, p := range periods {
-		if !p.Start.After(at.Add(startsTogether)) {
+		if !p.Start.After(at.Add(sameStart)) {
 			last = i
 		}
 	}
 	return last
 }
 
-// defaultGrace is how long a past_due subscription keeps its access where Dodo
-// does not say; Dodo's own default (FACTS 3.4).
+// defaultGrace is how long a past_due subscription keeps its access if Dodo does not say:
+// Dodo's own default (FACTS 3.4).
 const defaultGrace = 3 * 24 * time.Hour
 
-// renewal is the access that the subscription gives by its newest state
-// (FACTS 3.6). It is false for one that never gave any.
-func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge, short []shortfall) (Renewal, bool) {
-	r, gives := s.State.gives(termsOf)
+// renewal is the access that the subscription gives by its newest state (FACTS 3.6). It is
+// false if the subscription gives no plan, feature or seat.
+func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []cycleMoney, short []shortfall) (Renewal, bool) {
+	r, gives := s.State.renewalTerms(termsOf)
 	if !gives {
 		return Renewal{}, false
 	}
@@ -260,7 +260,7 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 	case SubscriptionActive:
 		r.Status, r.Access, r.Renews = PlanActive, true, !s.State.CancelAtEnd
 		if r.Renews {
-			r.Until = s.whileProcessing(r.Until)
+			r.Until = s.processingUntil(r.Until)
 		}
 		if s.State.TrialDays > 0 {
 			r.TrialUntil = s.State.trialEnd()
@@ -283,51 +283,51 @@ func (s Subscription) renewal(termsOf TermsOf, periods []cycle, charges []charge
 		r.Until, r.Renews = end, false
 	}
 	if len(periods) > 0 {
-		now := periodOf(periods, s.State.PeriodStart)
-		if charges[now].void() {
-			r.endWith(stillPaid(periods, charges, now))
+		now := cycleAt(periods, s.State.PeriodStart)
+		if charges[now].fullyReversed() {
+			r.capAccess(paidUntil(periods, charges, now))
 		}
-		if falls(short, now, s.State.ProductID) {
+		if isShort(short, now, s.State.ProductID) {
 			r.Access = false
 		}
 	}
 	return r, true
 }
 
-// pastDueUntil is when the access of a subscription ends that is past due.
+// pastDueUntil is when access ends for a subscription that is past due.
 func (s Subscription) pastDueUntil() time.Time {
-	if s.GraceEndsAt.After(s.State.PeriodEnd) { // else it was an earlier one's
+	if s.GraceEndsAt.After(s.State.PeriodEnd) { // else it belongs to an earlier period
 		return s.GraceEndsAt
 	}
 	return s.State.PeriodEnd.Add(defaultGrace)
 }
 
-// processingTakes is how long a plan outlives its period while the charge for the next one
-// is being processed. Indian cards and UPI take 48 hours, at times 51 (FACTS 3.4); a charge
-// that is forgotten must not give access for ever.
-const processingTakes = 7 * 24 * time.Hour
+// maxProcessingTime is how long a plan outlives its period while the charge for the next one
+// is being processed. Indian cards and UPI take 48 hours, sometimes 51 (FACTS 3.4). The bound
+// is there because a charge that never finishes must not give access forever.
+const maxProcessingTime = 7 * 24 * time.Hour
 
-// whileProcessing is until when an active subscription gives access whose period ends then
-// and whose next charge may be under way. Its dates may have moved already, or move when
-// the money is there.
-func (s Subscription) whileProcessing(end time.Time) time.Time {
+// processingUntil is the end of access for an active subscription whose period ends at end,
+// and whose next charge may be in progress. Dodo may move the dates before or after the money
+// arrives.
+func (s Subscription) processingUntil(end time.Time) time.Time {
 	until := end
 	for _, p := range s.Charges {
 		if p.Status != PaymentProcessing {
 			continue
 		}
-		limit := p.CreatedAt.Add(processingTakes)
+		limit := p.CreatedAt.Add(maxProcessingTime)
 		switch {
-		case !p.CreatedAt.Before(end.Add(-checkoutTakes)):
+		case !p.CreatedAt.Before(end.Add(-maxCheckoutTime)):
 			if limit.After(until) {
 				until = limit
 			}
-		case s.unfinished(s.State.period()) && limit.Before(until):
+		case s.awaitsMoney(s.State.period()) && limit.Before(until):
 			until = limit
 		}
 	}
 	return until
 }
 
-// maxTrial is the longest trial that Dodo knows, in days (FACTS 2.1).
+// maxTrial is Dodo's longest trial, in days (FACTS 2.1).
 const maxTrial = 10000

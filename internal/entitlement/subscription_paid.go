@@ -7,48 +7,47 @@ import (
 	"time"
 )
 
-// paid are the periods that something was paid for: those that an earlier release counted,
-// those in which the subscription was seen active, and those that nobody told of in time
-// but that a charge or a renewal speaks for. After an outage that is longer than a period,
-// or with an empty store, Dodo says no more of past periods than their payments
-// (FACTS 2.5). Whether a period that begins within another one was paid is not decided
-// here, see [Subscription.cycles].
-func (s Subscription) paid() []Period {
+// paidPeriods are the periods for which something was paid: those that an earlier release
+// counted, those in which the subscription was seen active, and those that only a charge or a
+// renewal shows. After an outage longer than a period, or with an empty store, Dodo reports
+// only the payments of past periods (FACTS 2.5). Whether a period that begins within another
+// one was paid is decided by [Subscription.cycles].
+func (s Subscription) paidPeriods() []Period {
 	periods := slices.Collect(maps.Values(s.Granted))
 	for _, p := range s.Periods {
-		if !s.unfinished(p) {
+		if !s.awaitsMoney(p) {
 			periods = append(periods, p)
 		}
 	}
 	if s.State.OnDemand {
 		return periods
 	}
-	charges := s.paidAt()
+	charges := s.paymentTimes()
 	var unsure []Period
 	for _, seen := range slices.SortedFunc(maps.Values(s.Seen), Period.compare) {
-		if !within(periods, seen.Start) {
+		if !anyContains(periods, seen.Start) {
 			unsure = append(unsure, seen)
 		}
 	}
 	all := slices.Concat(periods, unsure)
 	for _, seen := range unsure {
-		if slices.ContainsFunc(charges, func(at time.Time) bool { return seen.isFor(at, all) }) {
+		if slices.ContainsFunc(charges, func(at time.Time) bool { return seen.isChargedAt(at, all) }) {
 			periods = append(periods, seen)
 		}
 	}
-	return append(periods, s.missed(periods, charges)...)
+	return append(periods, s.inferredPeriods(periods, charges)...)
 }
 
-// unfinished reports whether the money of a period is not there yet: its dates have moved
-// already, but its charge is being processed or has failed. Before the first charge of all
-// succeeds, others may fail that are no part of it.
-func (s Subscription) unfinished(p Period) bool {
-	if slices.ContainsFunc(s.paidAt(), p.holds) {
+// awaitsMoney reports whether the money of a period has not arrived: its dates have already
+// moved, but its charge is being processed or has failed. Around the first period, a failed
+// charge may be an earlier attempt and does not count.
+func (s Subscription) awaitsMoney(p Period) bool {
+	if slices.ContainsFunc(s.paymentTimes(), p.contains) {
 		return false
 	}
-	first := p.Start.Before(s.State.CreatedAt.Add(checkoutTakes))
+	first := p.Start.Before(s.State.CreatedAt.Add(maxCheckoutTime))
 	for _, c := range s.Charges {
-		if apart := c.CreatedAt.Sub(p.Start).Abs(); apart > checkoutTakes {
+		if apart := c.CreatedAt.Sub(p.Start).Abs(); apart > maxCheckoutTime {
 			continue
 		}
 		if c.Status == PaymentProcessing || c.Status == PaymentFailed && !first {
@@ -58,19 +57,19 @@ func (s Subscription) unfinished(p Period) bool {
 	return false
 }
 
-// isFor reports whether a charge at that time is for the period, rather than for
-// another: a charge is for the last one that had begun.
-func (p Period) isFor(at time.Time, all []Period) bool {
-	if !p.mayHold(at) || !p.holds(at) && within(all, at) {
+// isChargedAt reports whether a charge at that time is for this period and not for another
+// one. A charge is for the last period that had begun.
+func (p Period) isChargedAt(at time.Time, all []Period) bool {
+	if !p.mayContain(at) || !p.contains(at) && anyContains(all, at) {
 		return false
 	}
 	return !slices.ContainsFunc(all, func(q Period) bool {
-		return q.Start.After(p.Start) && (q.holds(at) || !p.holds(at) && q.mayHold(at))
+		return q.Start.After(p.Start) && (q.contains(at) || !p.contains(at) && q.mayContain(at))
 	})
 }
 
-// paidAt is when something was charged, or renewed, the latest first.
-func (s Subscription) paidAt() []time.Time {
+// paymentTimes are the times of charges and renewals, latest first.
+func (s Subscription) paymentTimes() []time.Time {
 	at := slices.Collect(maps.Values(s.Renewals))
 	for _, p := range s.Charges {
 		if p.pays() {
@@ -81,33 +80,32 @@ func (s Subscription) paidAt() []time.Time {
 	return at
 }
 
-// pays reports whether the charge pays for something, be it of nothing, as that of a trial.
+// pays reports whether the charge pays for something. A charge of 0, as in a trial, does too.
 func (p Payment) pays() bool { return p.Status == PaymentSucceeded && !p.MethodOnly }
 
-// holds reports whether a charge at that time can be the one for the period.
-func (p Period) holds(at time.Time) bool {
-	return !at.Before(p.Start.Add(-startsTogether)) && at.Before(p.End)
+// contains reports whether a charge at that time can be the one for the period.
+func (p Period) contains(at time.Time) bool {
+	return !at.Before(p.Start.Add(-sameStart)) && at.Before(p.End)
 }
 
-// checkoutTakes is how long before its period a first charge may have been made: it
-// is dated when the customer began to pay, the period when the money was there.
-const checkoutTakes = time.Hour
+// maxCheckoutTime is how long before its period a first charge may be dated. The charge has
+// the time at which the customer began to pay, the period the time at which the money arrived.
+const maxCheckoutTime = time.Hour
 
-// mayHold is [Period.holds] for a period of which nothing but a charge says that it
-// was paid.
-func (p Period) mayHold(at time.Time) bool {
-	return !at.Before(p.Start.Add(-checkoutTakes)) && at.Before(p.End)
+// mayContain is [Period.contains] for a period that only a charge shows to be paid.
+func (p Period) mayContain(at time.Time) bool {
+	return !at.Before(p.Start.Add(-maxCheckoutTime)) && at.Before(p.End)
 }
 
-func within(periods []Period, at time.Time) bool {
-	return slices.ContainsFunc(periods, func(p Period) bool { return p.holds(at) })
+func anyContains(periods []Period, at time.Time) bool {
+	return slices.ContainsFunc(periods, func(p Period) bool { return p.contains(at) })
 }
 
-// missed are the periods that charges speak for in the gaps before what is known:
-// each begins with its charge. A charge that comes only shortly before the next
-// period (for a change of plan, or made before the subscription became active) is
-// none, nor is one behind all that is known: its own period will be heard of.
-func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
+// inferredPeriods are periods that only charges show, in gaps before known periods. Each
+// begins with its charge. A charge shortly before the next known period is none: it is for a
+// change of plan, or was made before the subscription became active. A charge after all known
+// periods is none either, because Dodo will report its period.
+func (s Subscription) inferredPeriods(paid []Period, charges []time.Time) []Period {
 	length := cmp.Or(s.State.Cycle, s.State.PeriodEnd.Sub(s.State.PeriodStart))
 	if length <= 0 {
 		return nil
@@ -116,16 +114,16 @@ func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
 	var missed []Period
 	for _, at := range charges {
 		i := slices.IndexFunc(known, func(p Period) bool { return p.Start.After(at) })
-		if i < 0 || within(paid, at) {
+		if i < 0 || anyContains(paid, at) {
 			continue
 		}
 		next := known[i]
-		p := Period{Start: at, End: next.Start, Bought: s.before(next)}
+		p := Period{Start: at, End: next.Start, Bought: s.boughtBefore(next)}
 		switch gap := next.Start.Sub(at); {
-		case s.State.trialIs(at, next.Start):
+		case s.State.trialLiesBetween(at, next.Start):
 		case gap < length/3*2:
 			continue
-		case gap > length/2*3, gap < length/10*9: // next begins much later, or by a change
+		case gap > length/2*3, gap < length/10*9: // next begins much later, or after a change
 			p.End = at.Add(length)
 		}
 		missed = append(missed, p)
@@ -134,16 +132,16 @@ func (s Subscription) missed(paid []Period, charges []time.Time) []Period {
 	return missed
 }
 
-// trialIs reports whether the trial lay between a charge and the start of the next
-// known period: it is mostly shorter than others.
-func (s SubscriptionState) trialIs(charged, next time.Time) bool {
+// trialLiesBetween reports whether the trial was between a charge and the start of the next
+// known period. A trial is usually shorter than a period.
+func (s SubscriptionState) trialLiesBetween(charged, next time.Time) bool {
 	end := s.trialEnd()
-	return s.TrialDays > 0 && charged.Before(end.Add(-startsTogether)) && !next.Before(end.Add(-startsTogether))
+	return s.TrialDays > 0 && charged.Before(end.Add(-sameStart)) && !next.Before(end.Add(-sameStart))
 }
 
-// before is what was subscribed to in the period before next: the same, or what
-// the plan was changed from in next.
-func (s Subscription) before(next Period) map[string]int64 {
+// boughtBefore is what was subscribed to in the period before next: the same, or the product
+// that next was changed from.
+func (s Subscription) boughtBefore(next Period) map[string]int64 {
 	for _, id := range slices.Sorted(maps.Keys(next.Bought)) {
 		if id != s.State.ProductID {
 			return map[string]int64{id: next.Bought[id]}

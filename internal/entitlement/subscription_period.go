@@ -9,18 +9,17 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// Period is one billing period that was seen running, and what was subscribed to
-// in it.
+// Period is one reported billing period, and what was subscribed to in it.
 type Period struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
-	// Bought is the largest quantity of each product, by Dodo's id: more than one
-	// product after a change of plan within the period.
+	// Bought is the largest quantity of each product, by Dodo's id. After a change of plan
+	// within the period it has more than one product.
 	Bought map[string]int64 `json:"bought"`
-	// Prices are what Dodo says that the period costs with a product: the most that
-	// was said, before tax.
+	// Prices is the highest price of the period that Dodo reported with each product, before
+	// tax.
 	Prices map[string]config.Amounts `json:"prices,omitempty"`
-	// Choices are the products, quantities and add-ons that it was seen with, by [Choice.key].
+	// Choices are the products, quantities and add-ons that were seen in it, by [Choice.key].
 	Choices map[string]Choice `json:"choices,omitempty"`
 }
 
@@ -29,13 +28,13 @@ type Choice struct {
 	ProductID string `json:"product_id"`
 	Quantity  int64  `json:"quantity"`
 	Addons    Addons `json:"addons,omitempty"`
-	// First and Last are when the first and the newest body with it were said.
+	// First and Last are the times of the first and the newest body with this choice.
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
-	// Price is what a whole period is charged with it, by currency and before tax; nil if
-	// Dodo did not say, or if there is a discount.
+	// Price is the charge for a whole period, by currency and before tax; nil if Dodo did not
+	// say or there is a discount.
 	Price config.Amounts `json:"price,omitempty"`
-	// Cycle is about how long a period of it is; 0 when Dodo does not say.
+	// Cycle is the approximate length of a period; 0 if Dodo does not say.
 	Cycle time.Duration `json:"cycle,omitempty"`
 }
 
@@ -47,8 +46,8 @@ func (c Choice) key() string {
 	return key
 }
 
-// compare orders by when the choice was made. Of two at the same instant, the one that
-// gives less comes first: it is in favour of nobody to assume that more was paid.
+// compare orders by when the choice was made. Of two at the same instant, the one that gives
+// less comes first, so that the assumption favours nobody.
 func (c Choice) compare(d Choice) int {
 	return cmp.Or(c.First.Compare(d.First), cmp.Compare(c.Quantity, d.Quantity), cmp.Compare(c.ProductID, d.ProductID), cmp.Compare(c.Addons, d.Addons))
 }
@@ -60,11 +59,11 @@ func (c Choice) merge(d Choice) Choice {
 	if d.Last.After(c.Last) {
 		c.Last = d.Last
 	}
-	c.Price, c.Cycle = unite(c.Price, d.Price, larger), max(c.Cycle, d.Cycle)
+	c.Price, c.Cycle = mergeMaps(c.Price, d.Price, maxOf), max(c.Cycle, d.Cycle)
 	return c
 }
 
-// period is the one that a body tells of.
+// period is the period that a body reports.
 func (s SubscriptionState) period() Period {
 	c := Choice{ProductID: s.ProductID, Quantity: s.Quantity, Addons: s.Addons, First: s.At, Last: s.At, Cycle: s.Cycle}
 	p := Period{Start: s.PeriodStart, End: s.PeriodEnd, Bought: map[string]int64{s.ProductID: s.Quantity}}
@@ -86,9 +85,9 @@ func (p Period) merge(q Period) Period {
 	if q.Start.Before(p.Start) {
 		m.Start = q.Start
 	}
-	m.Bought = unite(p.Bought, q.Bought, larger)
-	m.Prices = unite(p.Prices, q.Prices, func(a, b config.Amounts) config.Amounts { return unite(a, b, larger) })
-	m.Choices = unite(p.Choices, q.Choices, Choice.merge)
+	m.Bought = mergeMaps(p.Bought, q.Bought, maxOf)
+	m.Prices = mergeMaps(p.Prices, q.Prices, func(a, b config.Amounts) config.Amounts { return mergeMaps(a, b, maxOf) })
+	m.Choices = mergeMaps(p.Choices, q.Choices, Choice.merge)
 	return m
 }
 
@@ -96,7 +95,7 @@ func (p Period) compare(q Period) int {
 	return cmp.Or(p.Start.Compare(q.Start), p.End.Compare(q.End))
 }
 
-// choices are the choices of the period, the oldest first. None was made before it began.
+// choices are the choices of the period, oldest first. None is older than the period.
 func (p Period) choices() []Choice {
 	all := make([]Choice, 0, len(p.Choices))
 	for _, c := range p.Choices {
@@ -112,4 +111,4 @@ func (p Period) choices() []Choice {
 	return all
 }
 
-func larger(a, b int64) int64 { return max(a, b) }
+func maxOf(a, b int64) int64 { return max(a, b) }

@@ -157,8 +157,8 @@ func TestSubscriptionEffect(t *testing.T) {
 		"the charge for a change refunded": {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_team", 0, after(day)), charged("pay_2", 1, refunded(1000))}, 11, "500 team active paid=true"},
 		"a change that nobody heard of":    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), charged("pay_2", 1), body(active, "pdt_team", 0, after(9*day))}, 11, "800 team active paid=true"},
 		"its charge is not heard of yet":   {facts{body(active, "pdt_pro", 0), body(active, "pdt_team", 0, after(day)), charged("pay_1", 0)}, 11, "500 team active paid=true"},
-		"one more piece, not paid":         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), pieces(2)), body(active, "pdt_pro", 0, after(2*day))}, 11, "500 pro active paid=true"},
-		"one more piece, paid, and back":   {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), pieces(2)), charged("pay_2", 1), body(active, "pdt_pro", 0, after(2*day))}, 11, "1000 pro active paid=true"},
+		"one more piece, not paid":         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), timesQuantity(2)), body(active, "pdt_pro", 0, after(2*day))}, 11, "500 pro active paid=true"},
+		"one more piece, paid, and back":   {facts{body(active, "pdt_pro", 0), charged("pay_1", 0), body(active, "pdt_pro", 0, after(day), timesQuantity(2)), charged("pay_2", 1), body(active, "pdt_pro", 0, after(2*day))}, 11, "1000 pro active paid=true"},
 		"two pieces":                       {facts{body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 })}, 1, "1000 pro active paid=true"},
 		"only credits":                     {facts{body(active, "pdt_credits", 0)}, 40, "0 none none paid=true"},
 		"refunded":                         {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, refunded(1000))}, 1, "0 none expired paid=false"},
@@ -188,7 +188,7 @@ func TestSubscriptionEffect(t *testing.T) {
 	}
 }
 
-func pieces(n int64) func(*entitlement.SubscriptionState) {
+func timesQuantity(n int64) func(*entitlement.SubscriptionState) {
 	return func(s *entitlement.SubscriptionState) { s.Quantity = n }
 }
 
@@ -211,7 +211,7 @@ func TestDisputes(t *testing.T) {
 		p := paid(line("pdt_pack", 1))
 		p.Disputes = map[string]entitlement.DisputeStatus{"d": status}
 		for i, policy := range []config.DisputePolicy{freeze, config.DisputeIgnore} {
-			e, err := p.Effect("pay_1", terms, policy)
+			e, err := p.Effect("pay_1", offerTerms, policy)
 			if err != nil || e.Grants[0].Amount != want[i] || e.Standing.Paid != (want[i] > 0) {
 				t.Errorf("%s under %s: %+v, %v", status, policy, e, err)
 			}

@@ -9,17 +9,16 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// The least amounts of a catalog guard against a price that is wrong at Dodo: what
-// brought less gives nothing until the operator has looked. They compare what was
-// paid after discounts and before tax, in the currency that it was paid in.
+// The minimum amounts of a catalog protect against a wrong price at Dodo: a purchase that
+// brought less gives nothing until the operator has looked at it. They are compared with
+// what was paid after discounts and before tax, in the currency of the payment.
 
-// net is what the payment brought before tax, whatever was given back since.
+// net is the amount of the payment before tax. It ignores refunds.
 func (p Payment) net() int64 { return max(0, p.Total-p.Tax) }
 
-// Underpaid reports whether a payment that succeeded brought less than its cart must
-// bring by the terms of its products. Dodo says the sum of a cart and not that of a
-// line, so the cart is judged as a whole. What was given back in full is not
-// underpaid, because nobody has paid.
+// Underpaid reports whether a successful payment brought less than the minimum of its cart.
+// Dodo reports the sum of a cart and not of each line, so the cart is judged as a whole. A
+// payment that was refunded in full is not underpaid.
 func (p Payment) Underpaid(terms map[string]Terms, policy config.DisputePolicy) bool {
 	if p.Status != PaymentSucceeded || p.Subscription != "" {
 		return false
@@ -33,30 +32,32 @@ func (p Payment) Underpaid(terms map[string]Terms, policy config.DisputePolicy) 
 		}
 		n, ok := amounts[p.Currency]
 		guarded, listed = true, listed && ok
-		least = min(mostPieces, least+pieces(n, line.Quantity))
+		least = min(maxSum, least+timesQuantity(n, line.Quantity))
 	}
 	if !guarded || listed && p.net() >= least {
 		return false
 	}
-	_, full := p.undone(policy)
+	_, full := p.reversed(policy)
 	return !full
 }
 
-// pieces is amount × quantity, held to a sum of which two can be added up: far more
-// than anything that was ever paid.
-func pieces(amount, quantity int64) int64 {
-	if quantity > 0 && amount > mostPieces/quantity {
-		return mostPieces
+// timesQuantity is amount × quantity, at most maxSum.
+func timesQuantity(amount, quantity int64) int64 {
+	if quantity > 0 && amount > maxSum/quantity {
+		return maxSum
 	}
 	return amount * quantity
 }
 
-const mostPieces = math.MaxInt64 / 2
+// maxSum is more than any amount that was ever paid, and two of it can be added without
+// overflow.
+const maxSum = math.MaxInt64 / 2
 
-// covers reports whether one of the sums is enough for the pieces of a product.
+// covers reports whether one of the sums reaches the minimum for that many pieces of a
+// product.
 func covers(sums, least config.Amounts, quantity int64) bool {
 	for currency, sum := range sums {
-		if n, listed := least[currency]; listed && sum >= pieces(n, quantity) {
+		if n, listed := least[currency]; listed && sum >= timesQuantity(n, quantity) {
 			return true
 		}
 	}
@@ -70,80 +71,80 @@ type shortfall struct {
 	since   time.Time
 }
 
-// falls reports whether a product is short in a cycle.
-func falls(short []shortfall, cycle int, product string) bool {
+// isShort reports whether a product brought too little in a cycle.
+func isShort(short []shortfall, cycle int, product string) bool {
 	return slices.ContainsFunc(short, func(s shortfall) bool { return s.cycle == cycle && s.product == product })
 }
 
-// shortfalls are the products of all cycles that brought too little.
-func (s Subscription) shortfalls(cycles []cycle, charges []charge, termsOf TermsOf) []shortfall {
+// shortfalls are the products that brought too little, in all cycles.
+func (s Subscription) shortfalls(cycles []cycle, charges []cycleMoney, termsOf TermsOf) []shortfall {
 	var short []shortfall
 	for i, c := range cycles {
 		for product, quantity := range c.Bought {
-			t, known := termsOf(product, c.since[product])
-			if !known || len(t.MinAmount) == 0 || charges[i].void() || s.unjudged(c) {
+			t, known := termsOf(product, c.firstSeen[product])
+			if !known || len(t.MinAmount) == 0 || charges[i].fullyReversed() || s.hasFreePrice(c) {
 				continue
 			}
-			if sums := s.broughtBy(i, cycles, charges, product); len(sums) > 0 && !covers(sums, t.MinAmount, quantity) {
-				short = append(short, shortfall{i, product, c.since[product]})
+			if sums := s.revenueOf(i, cycles, charges, product); len(sums) > 0 && !covers(sums, t.MinAmount, quantity) {
+				short = append(short, shortfall{i, product, c.firstSeen[product]})
 			}
 		}
 	}
 	return short
 }
 
-// unjudged reports whether a cycle may cost anything: a trial may be free, and what is
-// charged on demand is what the operator likes.
-func (s Subscription) unjudged(c cycle) bool {
-	return s.State.OnDemand || s.State.TrialDays > 0 && c.Start.Before(s.State.trialEnd().Add(-startsTogether))
+// hasFreePrice reports whether a cycle may cost anything: a trial may be free, and the
+// operator chooses the amounts of on-demand charges.
+func (s Subscription) hasFreePrice(c cycle) bool {
+	return s.State.OnDemand || s.State.TrialDays > 0 && c.Start.Before(s.State.trialEnd().Add(-sameStart))
 }
 
-// broughtBy is what a product brought in a cycle, by currency. The charge says it, if
-// it is for the whole cycle. A change of plan is charged in part, and a charge may be
-// heard of late: then the price counts that Dodo names for each period. Nothing, if
+// revenueOf is what a product brought in a cycle, by currency. If the charge is for the whole
+// cycle, it is the amount of the charge. A change of plan is charged in part, and a charge may
+// be reported late: then it is the price that Dodo reported for the period. It is empty if
 // neither is known.
-func (s Subscription) broughtBy(i int, cycles []cycle, charges []charge, product string) config.Amounts {
+func (s Subscription) revenueOf(i int, cycles []cycle, charges []cycleMoney, product string) config.Amounts {
 	c := cycles[i]
-	whole := c.since[product].Sub(c.Start) < startsTogether && (i == 0 || !c.Start.Before(cycles[i-1].End.Add(-startsTogether)))
+	whole := c.firstSeen[product].Sub(c.Start) < sameStart && (i == 0 || !c.Start.Before(cycles[i-1].End.Add(-sameStart)))
 	if whole && charges[i].paid > 0 {
 		return charges[i].net
 	}
 	return c.Prices[product]
 }
 
-// concerns reports whether a fact about the subscription tells of a cycle.
-func (s Subscription) concerns(cycles []cycle, i int) bool {
-	if start := s.State.PeriodStart; !start.IsZero() && periodOf(cycles, start) == i {
+// isAbout reports whether a fact about the subscription is about the cycle.
+func (s Subscription) isAbout(cycles []cycle, i int) bool {
+	if start := s.State.PeriodStart; !start.IsZero() && cycleAt(cycles, start) == i {
 		return true
 	}
 	for _, p := range s.Charges {
-		if p.Status == PaymentSucceeded && !p.MethodOnly && periodOf(cycles, p.CreatedAt) == i {
+		if p.Status == PaymentSucceeded && !p.MethodOnly && cycleAt(cycles, p.CreatedAt) == i {
 			return true
 		}
 	}
 	return false
 }
 
-// Underpaid reports whether what a fact tells of brought too little, by the record
-// that the fact was folded into: its payment, its charge, or its period.
+// Underpaid reports whether the payment, charge or period that a fact is about brought too
+// little. The fact has been folded into the record.
 func (r Record) Underpaid(fact Fact, policy config.DisputePolicy) bool {
 	if fact.Ref.Kind != KindSubscription {
 		return r.Payment.Underpaid(r.Terms, policy)
 	}
-	if !r.guarded() {
+	if !r.hasMinAmounts() {
 		return false
 	}
 	cycles := r.Subscription.cycles()
-	for _, short := range r.Subscription.shortfalls(cycles, r.Subscription.chargesOf(cycles, policy), r.termsOf) {
-		if fact.Subscription.concerns(cycles, short.cycle) {
+	for _, short := range r.Subscription.shortfalls(cycles, r.Subscription.moneyOf(cycles, policy), r.termsOf) {
+		if fact.Subscription.isAbout(cycles, short.cycle) {
 			return true
 		}
 	}
 	return false
 }
 
-// guarded reports whether any terms name a least amount.
-func (r Record) guarded() bool {
+// hasMinAmounts reports whether any terms have a minimum amount.
+func (r Record) hasMinAmounts() bool {
 	for _, t := range r.Terms {
 		if len(t.MinAmount) > 0 {
 			return true
@@ -152,11 +153,11 @@ func (r Record) guarded() bool {
 	return false
 }
 
-// askAgain puts the least amounts of today in the place of those that were not met, so
-// that an operator can lower them for what was paid already. What was met stays met. The
-// amounts of a product that the catalog has no more stay, too.
-func (r Record) askAgain(termsOf TermsOf) {
-	if !r.guarded() {
+// refreshMinAmounts replaces minimum amounts that were not met by the current ones, so that an
+// operator can lower them for a past payment. Those that were met stay, and so do those of
+// products that are no longer in the catalog.
+func (r Record) refreshMinAmounts(termsOf TermsOf) {
+	if !r.hasMinAmounts() {
 		return
 	}
 	refresh := func(key, product string, start time.Time) {
@@ -176,7 +177,7 @@ func (r Record) askAgain(termsOf TermsOf) {
 		return
 	}
 	cycles := r.Subscription.cycles()
-	for _, short := range r.Subscription.shortfalls(cycles, r.Subscription.chargesOf(cycles, ""), r.termsOf) {
+	for _, short := range r.Subscription.shortfalls(cycles, r.Subscription.moneyOf(cycles, ""), r.termsOf) {
 		refresh(termsKey(short.product, short.since), short.product, short.since)
 	}
 }

@@ -166,7 +166,7 @@ func TestUnderpaidSubscription(t *testing.T) {
 		"a charge of a cent, and dates move":    {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(1)), body(active, "pdt_pro", 10, priced(900, "USD"))}, 11, nothing},
 		"exactly the least amount":              {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(900))}, 1, pro},
 		"a cent less":                           {facts{body(active, "pdt_pro", 0), charged("pay_1", 0, cents(899))}, 1, nothing},
-		"two pieces for the price of two":       {facts{body(active, "pdt_pro", 0, pieces(2)), charged("pay_1", 0, cents(1800))}, 1, "1000 pro paid=true dated=true"},
+		"two pieces for the price of two":       {facts{body(active, "pdt_pro", 0, timesQuantity(2)), charged("pay_1", 0, cents(1800))}, 1, "1000 pro paid=true dated=true"},
 		"a dearer plan, an hour after a charge": {facts{body(active, "pdt_pro", 0, priced(900, "USD")), charged("pay_1", 0, cents(900)), body(active, "pdt_team", 0, moved(time.Hour), priced(1800, "USD"))}, 1, "500 team paid=true dated=true"},
 		"on demand":                             {facts{body(active, "pdt_pro", 0, demand), charged("pay_1", 0, cents(1))}, 1, pro},
 		"two pieces for the price of one":       {facts{body(active, "pdt_pro", 0, func(s *entitlement.SubscriptionState) { s.Quantity = 2 }), charged("pay_1", 0)}, 1, nothing},

@@ -71,7 +71,7 @@ var subscribers = rapid.Custom(func(t *rapid.T) entitlement.Account {
 			st.Renewal.Features = []string{"reports"}
 		}
 		if rapid.Bool().Draw(t, "next") {
-			st.Next = &entitlement.Next{Due: hours.Draw(t, "due"), Said: hours.Draw(t, "said"), Renews: rapid.Bool().Draw(t, "goes on"), Unpaid: rapid.Bool().Draw(t, "unpaid")}
+			st.Freshness = &entitlement.Freshness{StaleAt: hours.Draw(t, "due"), ReportedAt: hours.Draw(t, "said"), Renews: rapid.Bool().Draw(t, "goes on"), Unpaid: rapid.Bool().Draw(t, "unpaid")}
 		}
 		delete(a.Standings, object)
 		a.Standings["subscription:"+object] = st
@@ -121,8 +121,8 @@ func TestSnapshotUntil(t *testing.T) {
 }
 
 // subscribed are the standings of an account that has only a subscription.
-func subscribed(r entitlement.Renewal, next *entitlement.Next) map[string]entitlement.Standing {
-	return map[string]entitlement.Standing{"subscription:sub_1": {Renewal: &r, Next: next}}
+func subscribed(r entitlement.Renewal, next *entitlement.Freshness) map[string]entitlement.Standing {
+	return map[string]entitlement.Standing{"subscription:sub_1": {Renewal: &r, Freshness: next}}
 }
 
 // TestSnapshotUntilIsNotAlwaysSoon: what time cannot change holds for ever.
@@ -159,11 +159,11 @@ func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 			Grace: 2 * time.Hour, Standings: subscribed(entitlement.Renewal{Plan: "pro", Status: "active", Access: true, Renews: true, Until: noon.Add(-time.Hour)}, nil),
 		}},
 		"what Dodo has not said will be due": {want: noon.Add(time.Hour), account: entitlement.Account{
-			Standings: subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Next{Due: noon.Add(time.Hour)}),
+			Standings: subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Freshness{StaleAt: noon.Add(time.Hour)}),
 		}},
 		"what Dodo has not said is owed": {want: noon.Add(time.Hour), account: entitlement.Account{
 			UnansweredGrace: 2 * time.Hour,
-			Standings:       subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Next{Due: noon.Add(-time.Hour), Renews: true}),
+			Standings:       subscribed(entitlement.Renewal{Status: "on_hold", Until: noon.Add(-day)}, &entitlement.Freshness{StaleAt: noon.Add(-time.Hour), Renews: true}),
 		}},
 		"a plan that is over":   {account: entitlement.Account{Standings: map[string]entitlement.Standing{"a": pass("pro", -2*day, day)}}},
 		"credits that are held": {want: noon.Add(time.Hour), account: entitlement.Account{HeldUntil: noon.Add(time.Hour)}},
