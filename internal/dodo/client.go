@@ -15,7 +15,7 @@ import (
 	"github.com/dodopayments/dodopayments-go/option"
 )
 
-// Mode is one of Dodo's two worlds, each with its own keys, products and webhook
+// Mode is one of Dodo's two environments, each with its own keys, products and webhook
 // secrets.
 type Mode string
 
@@ -36,41 +36,40 @@ func (m Mode) baseURL() string {
 	}
 }
 
-// Options of a [Client]. Everything but APIKey may be left zero.
+// Options of a [Client]. Only APIKey is required.
 type Options struct {
 	// APIKey is sent as a bearer token. It never appears in a log or an error.
 	APIKey string
-	// Mode decides BaseURL where that is empty; the default is [TestMode].
+	// Mode decides BaseURL if that is empty; the default is [TestMode].
 	Mode Mode
 	// BaseURL is the API's address, for a simulator.
 	BaseURL string
-	// Timeout bounds an operation with all its attempts; 10 s. One attempt takes
-	// at most half of it, so that a lost connection leaves time for another.
+	// Timeout bounds an operation with all its attempts; default 10 s. One attempt takes at
+	// most half of it, so that there is time for another after a lost connection.
 	Timeout time.Duration
 	// Transport replaces the client's own connections.
 	Transport http.RoundTripper
-	// Logger is told about attempts that are repeated; nil discards.
+	// Logger gets a line for each repeated attempt; nil discards.
 	Logger *slog.Logger
-	// Clock says when a subscription was read; nil is [time.Now].
+	// Clock gives the time of a read of a subscription; nil is [time.Now].
 	Clock func() time.Time
-	// Sleep waits between attempts, until d has passed or ctx ends; nil waits in
-	// real time.
+	// Sleep waits between attempts until d has passed or ctx ends; nil waits in real time.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Admit is asked before each attempt. Its error ends the operation, and is in the
-	// error returned; an attempt after the first is then not made. nil admits all.
+	// Admit is called before each attempt. Its error ends the operation before the attempt is
+	// made and is wrapped in the error returned; before a repeated attempt, the error of the
+	// attempt before is returned instead. nil admits all.
 	Admit func(ctx context.Context) error
-	// Jitter draws from [0,1), so that many clients do not come back at once; nil
-	// is random.
+	// Jitter returns a number in [0,1), so that many clients do not retry together; nil is
+	// random.
 	Jitter func() float64
 }
 
-// Client asks Dodo's API, through Dodo's SDK for addresses, authentication and,
-// but for checkouts, request bodies. Answers are read by our own lenient reader,
-// and attempts are repeated here, not by the SDK: that would obey any Retry-After
-// and give up on numbers that come as strings (FACTS 1.7, 3.9). It may be used by
-// many goroutines at once.
+// Client calls Dodo's API. Dodo's SDK provides addresses, authentication and, except for
+// checkouts, request bodies. Answers are read by a lenient reader of this package, and
+// attempts are repeated here: the SDK would obey any Retry-After and fail on numbers that come
+// as strings (FACTS 1.7, 3.9). It is safe for concurrent use.
 type Client struct {
-	sdk           dodopayments.Client // of calls whose bodies we write; its services are not there
+	sdk           dodopayments.Client // for calls whose bodies we write; its services are not set
 	checkouts     *dodopayments.CheckoutSessionService
 	payments      *dodopayments.PaymentService
 	products      *dodopayments.ProductService
@@ -80,7 +79,7 @@ type Client struct {
 	entitlements  *dodopayments.EntitlementService
 	portal        *dodopayments.CustomerCustomerPortalService
 	connections   connections
-	plainHTTP     bool // the API itself is http: a simulator
+	plainHTTP     bool // the API itself uses http: a simulator
 	timeout       time.Duration
 	log           *slog.Logger
 	clock         func() time.Time
@@ -89,8 +88,7 @@ type Client struct {
 	jitter        func() float64
 }
 
-// New returns a client, or an error that says which option cannot be used. It
-// makes no call.
+// New returns a client, or an error that names the unusable option. It makes no call.
 func New(o Options) (*Client, error) {
 	key := strings.TrimSpace(o.APIKey)
 	if key == "" {
@@ -151,36 +149,37 @@ func (c *Client) setDefaults() {
 		c.admit = func(context.Context) error { return nil }
 	}
 	if c.jitter == nil {
-		c.jitter = rand.Float64 // nobody gains by guessing a pause
+		c.jitter = rand.Float64 // a pause need not be secret
 	}
 	if c.connections.RoundTripper == nil {
 		c.connections.RoundTripper = newTransport()
 	}
 }
 
-// Close closes idle connections. Calls under way go on.
+// Close closes idle connections. Calls in progress continue.
 func (c *Client) Close() {
 	if t, ok := c.connections.RoundTripper.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// connections is all that the SDK needs of an [http.Client]: redirects, for which that
-// copies each request's headers, are not followed, and Dodo sets no cookies.
+// connections is the part of [http.Client] that the SDK needs. It does not follow redirects,
+// for which http.Client copies the headers of each request, and it keeps no cookies, because
+// Dodo sets none.
 type connections struct{ http.RoundTripper }
 
 // Do sends a request.
 func (c connections) Do(r *http.Request) (*http.Response, error) { return c.RoundTrip(r) }
 
-// maxConns is how many calls may be under way at once where each takes a connection
-// of its own. Dodo itself takes a few dozen a second (FACTS 1.4), so there are as many
-// as that only when it is slow; then who comes first should not have all, and nobody
-// should wait for a connection longer than for Dodo. Over HTTP/2, which Dodo
-// speaks, they share one or two.
+// maxConns bounds the connections to Dodo, and so the concurrent calls if each takes a
+// connection of its own. Dodo allows a few dozen calls a second (FACTS 1.4), so there are this
+// many only when it is slow; then the first callers must not take all, and nobody should wait
+// longer for a connection than for Dodo. Over HTTP/2, which Dodo speaks, all calls share one
+// or two connections.
 const maxConns = 1024
 
-// newTransport keeps connections for bursts of checkouts. It honours the usual proxy
-// variables of the environment, like Caddy does.
+// newTransport keeps enough idle connections for bursts of checkouts. It honours the usual
+// proxy variables of the environment, like Caddy.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -194,7 +193,8 @@ func newTransport() *http.Transport {
 	}
 }
 
-// parseBaseURL does not quote the address, which might hold a password.
+// parseBaseURL returns the API's address. Its errors do not quote the address, which may
+// contain a password.
 func parseBaseURL(o Options) (*url.URL, error) {
 	address := o.BaseURL
 	if address == "" {
@@ -213,7 +213,7 @@ func parseBaseURL(o Options) (*url.URL, error) {
 	return u, nil
 }
 
-// isVisible reports whether s is visible ASCII only.
+// isVisible reports whether s consists of visible ASCII.
 func isVisible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

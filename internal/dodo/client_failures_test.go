@@ -219,7 +219,7 @@ func TestPlainHTTPBehindHTTPS(t *testing.T) {
 	}
 	_, err = client.Session(t.Context(), "cks_1")
 	checkError(t, err, dodo.ErrUnavailable)
-	if !strings.Contains(err.Error(), "it speaks http, not https") {
+	if !strings.Contains(err.Error(), "the server speaks http, not https") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -227,12 +227,12 @@ func TestPlainHTTPBehindHTTPS(t *testing.T) {
 // What the network says is told in our own words.
 func TestLostConnections(t *testing.T) {
 	for words, err := range map[string]error{
-		"the host name does not resolve": &net.DNSError{Err: "PLANTED", Name: "PLANTED", IsNotFound: true},
-		"it speaks http, not https":      tls.RecordHeaderError{RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}},
-		"connection lost":                io.EOF,
-		"no answer in time":              context.DeadlineExceeded,
-		"cannot connect":                 &net.OpError{Op: "dial", Err: errors.New("PLANTED")},
-		"not an HTTP answer":             errors.New("malformed HTTP response PLANTED"),
+		"the host name does not resolve":    &net.DNSError{Err: "PLANTED", Name: "PLANTED", IsNotFound: true},
+		"the server speaks http, not https": tls.RecordHeaderError{RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}},
+		"connection lost":                   io.EOF,
+		"no answer in time":                 context.DeadlineExceeded,
+		"cannot connect":                    &net.OpError{Op: "dial", Err: errors.New("PLANTED")},
+		"not an HTTP answer":                errors.New("malformed HTTP response PLANTED"),
 	} {
 		t.Run(words, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

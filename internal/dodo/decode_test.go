@@ -382,7 +382,7 @@ func TestDecodeErrorsSayWhere(t *testing.T) {
 		paymentEvent(`"refunds":[{"refund_id":"a"},{"amount":1},{}]`):      "cannot be understood: data.refunds.1.refund_id is missing",
 		paymentEvent(`"disputes":[{"dispute_id":"a"},7]`):                  "cannot be understood: data.disputes.1 is not an object",
 		paymentEvent(`"metadata":{"a":1,"a":2},"customer":{"email":true}`): "malformed: data.metadata names a key twice",
-		paymentEvent(`"customer":{"customer_id":"a","Customer_Id":"b"}`):   "malformed: data.customer.customer_id is there twice or in another case",
+		paymentEvent(`"customer":{"customer_id":"a","Customer_Id":"b"}`):   "malformed: data.customer.customer_id appears twice or in another case",
 	} {
 		if _, err := dodo.Decode([]byte(body)); err == nil || err.Error() != want {
 			t.Errorf("%s: error %q, want %q", body, err, want)

@@ -1,10 +1,10 @@
 package dodo
 
-// What is read of Dodo's JSON (FACTS 2, 3.8). One type has the fields of several kinds of
-// objects, each of which has a part of them.
+// The fields of Dodo's JSON that are read (FACTS 2, 3.8). One type has the fields of several
+// kinds of objects; each kind has a part of them.
 
 // envelope is the body of a webhook. Its data may come before its type, so they are read
-// before it is known what they are about.
+// before the kind of object is known.
 type envelope struct {
 	Type       text            `json:"type"`
 	BusinessID id              `json:"business_id"`
@@ -17,22 +17,22 @@ type page[T any] struct {
 	Items list[object[T], upTo100] `json:"items"`
 }
 
-// details is a payment, refund, dispute, subscription or grant of a feature.
+// details is a payment, refund, dispute, subscription or feature grant.
 type details struct {
-	listed
+	listItem
 
 	PayloadType text `json:"payload_type"`
 	BusinessID  id   `json:"business_id"`
 
-	Total           whole                            `json:"total_amount"`
-	Tax             whole                            `json:"tax"`
-	Cart            list[object[cartItem], upTo1000] `json:"product_cart"`
-	SubscriptionIDs list[text, upTo1000]             `json:"subscription_ids"`
-	SessionID       id                               `json:"checkout_session_id"`
-	MethodOnly      flag                             `json:"is_update_payment_method"`
-	RefundStatus    word                             `json:"refund_status"`
-	Refunds         list[object[change], upTo1000]   `json:"refunds"`
-	Disputes        list[object[change], upTo1000]   `json:"disputes"`
+	Total           whole                                   `json:"total_amount"`
+	Tax             whole                                   `json:"tax"`
+	Cart            list[object[cartItem], upTo1000]        `json:"product_cart"`
+	SubscriptionIDs list[text, upTo1000]                    `json:"subscription_ids"`
+	SessionID       id                                      `json:"checkout_session_id"`
+	MethodOnly      flag                                    `json:"is_update_payment_method"`
+	RefundStatus    word                                    `json:"refund_status"`
+	Refunds         list[object[refundOrDispute], upTo1000] `json:"refunds"`
+	Disputes        list[object[refundOrDispute], upTo1000] `json:"disputes"`
 
 	PeriodStart moment                           `json:"previous_billing_date"`
 	ExpiresAt   moment                           `json:"expires_at"`
@@ -48,9 +48,9 @@ type details struct {
 	billing
 }
 
-// listed is what lists say of the same objects.
-type listed struct {
-	change
+// listItem has the fields that lists include for the same objects.
+type listItem struct {
+	refundOrDispute
 	CreatedAt moment           `json:"created_at"`
 	Customer  object[customer] `json:"customer"`
 	Metadata  metadata         `json:"metadata"`
@@ -71,8 +71,8 @@ type listed struct {
 	RevokedAt   moment          `json:"revoked_at"`
 }
 
-// change is a refund or a dispute, also as an item of a payment's own lists.
-type change struct {
+// refundOrDispute is a refund or a dispute, also as an item of a payment's own lists.
+type refundOrDispute struct {
 	RefundID      id       `json:"refund_id"`
 	Status        word     `json:"status"`
 	Amount        whole    `json:"amount"`
@@ -102,23 +102,23 @@ type feature struct {
 	ID   text `json:"feature_id"`
 }
 
-// billing is how often a subscription is paid for.
+// billing is the billing interval of a subscription.
 type billing struct {
 	Count    whole `json:"payment_frequency_count"`
 	Interval word  `json:"payment_frequency_interval"`
 }
 
-// product is an item of the list of products (FACTS 2.8). The price is there twice, and
-// either place may be empty.
+// product is an item of the list of products (FACTS 2.8). The price appears in two places, and
+// either may be empty.
 type product struct {
-	ProductID    id                              `json:"product_id"`
-	Name         text                            `json:"name"`
-	Description  text                            `json:"description"`
-	Currency     currency                        `json:"currency"`
-	IsRecurring  flag                            `json:"is_recurring"`
-	Price        whole                           `json:"price"`
-	Detail       object[priceDetail]             `json:"price_detail"`
-	Entitlements list[object[attached], upTo100] `json:"entitlements"`
+	ProductID    id                                        `json:"product_id"`
+	Name         text                                      `json:"name"`
+	Description  text                                      `json:"description"`
+	Currency     currency                                  `json:"currency"`
+	IsRecurring  flag                                      `json:"is_recurring"`
+	Price        whole                                     `json:"price"`
+	Detail       object[priceDetail]                       `json:"price_detail"`
+	Entitlements list[object[productEntitlement], upTo100] `json:"entitlements"`
 }
 
 type priceDetail struct {
@@ -128,13 +128,13 @@ type priceDetail struct {
 	billing
 }
 
-// attached is an entitlement of a product.
-type attached struct {
+// productEntitlement is an entitlement that a product grants.
+type productEntitlement struct {
 	Integration word            `json:"integration_type"`
 	Config      object[feature] `json:"integration_config"`
 }
 
-// session is a checkout session, when it is made and afterwards.
+// session is a checkout session, as returned on creation and on a later read.
 type session struct {
 	SessionID     id   `json:"session_id"`
 	CheckoutURL   text `json:"checkout_url"`

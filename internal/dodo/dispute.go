@@ -6,11 +6,11 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// readDispute makes a dispute object a fact about its payment that says nothing
-// but that. The customer is there only in the longer of Dodo's two schemas, and
-// metadata in neither (FACTS 3.8).
+// readDispute turns a dispute object into a fact about its payment with only that dispute.
+// Only the longer of Dodo's two schemas includes the customer, and neither includes metadata
+// (FACTS 3.8).
 func readDispute(d *details, in scope, eventType string) Fact {
-	id, status := readOneDispute(&d.change, in)
+	id, status := readOneDispute(&d.refundOrDispute, in)
 	if status == "" {
 		status = disputeStatusOf[eventType]
 	}
@@ -18,7 +18,7 @@ func readDispute(d *details, in scope, eventType string) Fact {
 		in.refuse("dispute_status", "is missing")
 	}
 	p := entitlement.Payment{Disputes: map[string]entitlement.DisputeStatus{id: status}}
-	return Fact{Fact: entitlement.Fact{Ref: paymentRef(&d.listed, in), Payment: p}, Clues: readCustomer(&d.listed, in)}
+	return Fact{Fact: entitlement.Fact{Ref: paymentRef(&d.listItem, in), Payment: p}, Clues: readCustomer(&d.listItem, in)}
 }
 
 var disputeStatusOf = map[string]entitlement.DisputeStatus{
@@ -31,8 +31,8 @@ var disputeStatusOf = map[string]entitlement.DisputeStatus{
 	"dispute.lost":       entitlement.DisputeLost,
 }
 
-// readDisputes reads a payment's own list. What is not said in it yet must not
-// hold up the payment: an event about the dispute says it.
+// readDisputes reads a payment's own list. A missing status must not delay the payment: an
+// event about the dispute brings it.
 func readDisputes(d *details, in scope) map[string]entitlement.DisputeStatus {
 	items := d.Disputes.get(in)
 	if len(items) == 0 {
@@ -43,14 +43,14 @@ func readDisputes(d *details, in scope) map[string]entitlement.DisputeStatus {
 		item, in := items[i].get(in)
 		id, status := readOneDispute(item, in)
 		if _, ok := disputes[id]; ok {
-			in.refuse("dispute_id", "is there twice")
+			in.refuse("dispute_id", "appears twice")
 		}
 		disputes[id] = status
 	}
 	return disputes
 }
 
-func readOneDispute(c *change, in scope) (id string, s entitlement.DisputeStatus) {
+func readOneDispute(c *refundOrDispute, in scope) (id string, s entitlement.DisputeStatus) {
 	word := strings.TrimPrefix(c.DisputeStatus.get(in), "dispute_")
-	return want(&c.DisputeID, in, "dispute_id"), entitlement.DisputeStatus(word)
+	return requiredID(&c.DisputeID, in, "dispute_id"), entitlement.DisputeStatus(word)
 }

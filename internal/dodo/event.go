@@ -6,44 +6,43 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// Event is what a webhook's body says. Its id is not in the body but in the
-// delivery, see [Delivery].
+// Event is the content of a webhook's body. Its id is not in the body but in the delivery, see
+// [Delivery].
 type Event struct {
-	// Type is the event type, such as "payment.succeeded". It is a hint: the body
-	// carries the object's state at delivery time (FACTS 3.1), and that counts.
+	// Type is the event type, such as "payment.succeeded". It is only a hint: the body has the
+	// object's state at delivery time (FACTS 3.1), and the body decides.
 	Type       string
-	Timestamp  time.Time // when it happened, UTC; zero when Dodo did not say
-	BusinessID string    // empty when Dodo did not say
-	// Fact is nil when events of this type have no effect.
+	Timestamp  time.Time // when it happened, UTC; zero if Dodo did not say
+	BusinessID string    // empty if Dodo did not say
+	// Fact is nil if events of this type have no effect.
 	Fact *Fact
 }
 
 // Fact is what one webhook or one read says about one object.
 type Fact struct {
 	entitlement.Fact       // the object, and as much as was said about it
-	Clues            Clues // to the account
-	// Business is Dodo's id of the merchant that the object belongs to; empty when
-	// Dodo did not say, as it does not of a subscription that is read.
+	Clues            Clues // lead to the account
+	// Business is Dodo's id of the merchant that owns the object. It is empty if Dodo did not
+	// say, as on a read of a subscription.
 	Business string
 }
 
-// Clues lead from a fact to an account. Everything in them was typed by a
-// customer or passed through Dodo; only metadata that [Prover.Claim] verifies
-// proves anything. Empty means that Dodo did not say.
+// Clues lead from a fact to an account. Everything in them was typed by a customer or passed
+// through Dodo; only metadata that [Prover.Claim] verifies proves anything. Empty means that
+// Dodo did not say.
 type Clues struct {
 	// Metadata holds at most 50 pairs. Numbers and booleans are rendered as text.
 	Metadata       map[string]string
 	SessionID      string
 	CustomerID     string
 	CustomerEmail  string // as typed at checkout; not verified by anybody
-	PaymentID      string // of what the object was given for
+	PaymentID      string // the payment that the object was granted for
 	SubscriptionID string
 }
 
-// KnownType reports whether t is one of the event types of FACTS 3.3. The set is
-// closed, so that it can label metrics, and only events of these types act: what another
-// type means for an account cannot be known, even if its body looks like one that is
-// known. Such an event is stored, counted and acknowledged.
+// KnownType reports whether t is one of the event types of FACTS 3.3. The set is closed, so it
+// can label metrics. Only events of these types have an effect: the meaning of another type is
+// unknown, even if its body looks familiar. Such an event is stored, counted and acknowledged.
 func KnownType(t string) bool { return knownTypes[t] }
 
 var knownTypes = map[string]bool{

@@ -6,29 +6,28 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// MaxFeature is the longest name of a feature, in bytes. Dodo does not say how
-// long a feature_id may be.
+// MaxFeature is the longest accepted name of a feature, in bytes. Dodo does not document a
+// limit of feature_id.
 const MaxFeature = 256
 
-// isFeature reports whether an entitlement grant is one of a feature flag. The
-// other integrations are delivered by Dodo, to Discord for example, and are none
-// of our business. Some examples leave the integration out (FACTS 3.9).
-func isFeature(d *listed, in scope) bool {
-	switch hint := in.hint(); d.Integration.get(hint) {
+// isFeature reports whether an entitlement grant is for a feature flag. Dodo delivers the
+// other integrations itself, for example to Discord, and dodogate ignores them. Some of Dodo's
+// examples leave the integration out (FACTS 3.9).
+func isFeature(d *listItem, in scope) bool {
+	switch hint := in.lenient(); d.Integration.get(hint) {
 	case "feature_flag":
 		return true
 	case "":
-		return d.Feature.is(hint)
+		return d.Feature.isSet(hint)
 	default:
 		return false
 	}
 }
 
-// readFeature reads an entitlement grant of a feature flag (FACTS 3.8). eventType
-// and happenedAt come from the envelope and fill in for a missing status and time;
-// a list has neither.
-func readFeature(d *listed, in scope, eventType string, happenedAt time.Time) Fact {
-	_ = d.Integration.get(in) // which must not be there twice
+// readFeature reads an entitlement grant of a feature flag (FACTS 3.8). eventType and
+// happenedAt come from the envelope and replace a missing status and time; a list has neither.
+func readFeature(d *listItem, in scope, eventType string, happenedAt time.Time) Fact {
+	_ = d.Integration.get(in) // notes a repeated name as a fault
 	f := entitlement.Feature{
 		At:     changedAt(d, in, happenedAt),
 		Status: entitlement.FeatureStatus(d.Status.get(in)),
@@ -39,12 +38,12 @@ func readFeature(d *listed, in scope, eventType string, happenedAt time.Time) Fa
 	if f.Status == "" {
 		in.refuse("status", "is missing")
 	}
-	// Its end must not be held up by a field that has become pointless.
+	// A revocation must not fail because of a field that no longer matters.
 	if f.Status == entitlement.FeatureDelivered {
 		flag, in := d.Feature.get(in)
 		f.Name = flag.name(in)
 	}
-	ref := entitlement.Ref{Kind: entitlement.KindFeature, ID: want(&d.ID, in, "id")}
+	ref := entitlement.Ref{Kind: entitlement.KindFeature, ID: requiredID(&d.ID, in, "id")}
 	return Fact{Fact: entitlement.Fact{Ref: ref, Feature: f}, Clues: Clues{
 		Metadata:       d.Metadata.get(in),
 		CustomerID:     d.CustomerID.get(in),
@@ -53,23 +52,23 @@ func readFeature(d *listed, in scope, eventType string, happenedAt time.Time) Fa
 	}}
 }
 
-// grantedFeatures are the features that buying a product grants, by an item of the list
-// of products (FACTS 2.8). They only choose what is offered, so an entitlement that cannot
-// be understood is left out.
+// grantedFeatures are the features that buying a product grants, from an item of the list of
+// products (FACTS 2.8). They only decide which products are offered, so an entitlement that
+// cannot be understood is left out.
 func grantedFeatures(p *product, in scope) []string {
 	var names []string
-	items := p.Entitlements.get(in.hint())
+	items := p.Entitlements.get(in.lenient())
 	for i := range items {
-		if items[i].other {
+		if items[i].unreadable {
 			continue
 		}
-		hint := in.hint()
-		item, hint := items[i].hint(hint)
+		hint := in.lenient()
+		item, hint := items[i].getLenient(hint)
 		if item.Integration.get(hint) != "feature_flag" {
 			continue
 		}
-		flag, hint := item.Config.hint(hint)
-		if name := flag.name(hint); hint.clear() {
+		flag, hint := item.Config.getLenient(hint)
+		if name := flag.name(hint); hint.isEmpty() {
 			names = append(names, name)
 		}
 	}
@@ -83,10 +82,10 @@ var featureStatusOf = map[string]entitlement.FeatureStatus{
 	"entitlement_grant.revoked":   entitlement.FeatureRevoked,
 }
 
-// changedAt is when the grant last changed, by its body: the body may be newer
-// than its event (FACTS 3.1), and a grant that was revoked can be delivered again.
-// The latest of its times is taken, should updated_at not follow each change.
-func changedAt(d *listed, in scope, happenedAt time.Time) time.Time {
+// changedAt is when the grant last changed, by its body: the body may be newer than its event
+// (FACTS 3.1), and a revoked grant can be delivered again. It is the latest of the body's
+// times, in case updated_at does not follow every change.
+func changedAt(d *listItem, in scope, happenedAt time.Time) time.Time {
 	at := d.UpdatedAt.get(in)
 	if at.IsZero() {
 		at = happenedAt
@@ -102,10 +101,10 @@ func changedAt(d *listed, in scope, happenedAt time.Time) time.Time {
 	return at
 }
 
-// name is the feature's id, which the operator chose: any text.
+// name is the feature's id, which the operator chose. It may be any text.
 func (f *feature) name(in scope) string {
 	if kind := f.Type.get(in); kind != "" && kind != "boolean" {
-		in.refuse("feature_type", "is none that is known")
+		in.refuse("feature_type", "is not a known type")
 	}
 	name := f.ID.get(in)
 	if name == "" || len(name) > MaxFeature {

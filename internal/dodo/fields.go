@@ -8,101 +8,101 @@ import (
 )
 
 // Real payloads break the published schema in small ways (FACTS 3.9). So the types here
-// accept whatever JSON there is for a field, and remember what is wrong with it; whoever
-// reads the field decides whether that matters. Unknown fields are ignored. Names that two
-// parsers could read differently are refused (RELIABILITY 6.4): encoding/json takes the
-// last of a repeated name, and any case.
+// accept any JSON for a field, and remember what is wrong with it; the code that reads the
+// field decides whether that matters. Unknown fields are ignored. Names that two parsers
+// could read differently are refused (RELIABILITY 6.4): encoding/json takes the last of a
+// repeated name, and ignores case.
 
-// scope is where fields are read: the object that they are in, and the faults found so far.
+// scope is the object whose fields are read, and the faults found so far.
 type scope struct {
 	*faults
 	at uint32 // see mark
 }
 
-// faults holds the first fault of each kind while fields are read, so that every field is
-// looked at before an answer is given. An ambiguous body is worse than an unclear one.
+// faults holds the first fault of each kind while fields are read, so that all fields are
+// looked at before an error is chosen. A malformed body is worse than an unclear one.
 type faults struct {
 	body               []byte
 	malformed, unclear fault
 }
 
-// fault is what is wrong with a field. It never holds the field's value.
+// fault describes what is wrong with a field. It never holds the field's value.
 type fault struct {
-	why, name string
-	at        uint32
+	reason, name string
+	at           uint32
 }
 
-func within(body []byte) scope { return scope{faults: &faults{body: body}} }
+func scopeOf(body []byte) scope { return scope{faults: &faults{body: body}} }
 
-// hint is the same object, for fields whose faults do not matter.
-func (in scope) hint() scope { return scope{&faults{body: in.body}, in.at} }
+// lenient is the same object, for fields whose faults do not matter.
+func (in scope) lenient() scope { return scope{&faults{body: in.body}, in.at} }
 
-// refuse notes that a field of the object cannot be understood.
+// refuse records that a field of the object cannot be understood.
 func (in scope) refuse(name, why string) { in.note(&in.unclear, fault{why, name, in.at}) }
 
 func (*faults) note(first *fault, f fault) {
-	if first.why == "" {
+	if first.reason == "" {
 		*first = f
 	}
 }
 
-// clear reports whether there is no fault.
-func (f *faults) clear() bool { return f.malformed.why == "" && f.unclear.why == "" }
+// isEmpty reports whether there is no fault.
+func (f *faults) isEmpty() bool { return f.malformed.reason == "" && f.unclear.reason == "" }
 
 func (f *faults) err() error {
 	kind, first := ErrMalformed, f.malformed
-	if first.why == "" {
+	if first.reason == "" {
 		kind, first = ErrUnclear, f.unclear
 	}
-	if first.why == "" {
+	if first.reason == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: %s %s", kind, strings.Trim(pathTo(f.body, first.at)+"."+first.name, "."), first.why)
+	return fmt.Errorf("%w: %s %s", kind, strings.Trim(pathTo(f.body, first.at)+"."+first.name, "."), first.reason)
 }
 
-// mark says where a value is in the body, and how often.
+// mark says where a value is in the body, and in which state.
 type mark struct {
-	at    uint32 // the end of the name or, in a list, of what is before the value; 0: absent
-	said  bool   // it is neither absent nor null
-	other bool   // it is of another type, or cannot be understood
-	odd   bool   // its name is there twice or in another case
+	at         uint32 // the end of the name or, in a list, of the text before the value; 0: absent
+	present    bool   // neither absent nor null
+	unreadable bool   // of another type, or cannot be understood
+	ambiguous  bool   // its name appears twice or in another case
 }
 
-// first marks the value that comes next, and reports whether it is the first one.
-func (m *mark) first(dec *jsontext.Decoder) bool {
+// markNext marks the next value, and reports whether it is the first one with this name.
+func (m *mark) markNext(dec *jsontext.Decoder) bool {
 	if m.at != 0 {
-		m.odd = true
+		m.ambiguous = true
 		return false
 	}
 	m.at = uint32(dec.InputOffset())
 	return true
 }
 
-func (m *mark) misspell() { m.odd = true }
+func (m *mark) markAmbiguous() { m.ambiguous = true }
 
-// opens marks the value that comes next. It returns true if the caller is to read it: it is
-// the first one, and begins with the bracket. Any other value is skipped.
-func (m *mark) opens(dec *jsontext.Decoder, bracket jsontext.Kind) (bool, error) {
-	if m.first(dec) {
+// markBracket marks the next value. It returns true if the caller must read the value, because
+// it is the first one and begins with the bracket. It skips any other value.
+func (m *mark) markBracket(dec *jsontext.Decoder, bracket jsontext.Kind) (bool, error) {
+	if m.markNext(dec) {
 		kind := dec.PeekKind()
-		m.said, m.other = kind != 'n', kind != bracket
-		if !m.other {
+		m.present, m.unreadable = kind != 'n', kind != bracket
+		if !m.unreadable {
 			return true, nil
 		}
 	}
 	return false, dec.SkipValue()
 }
 
-// is reports whether there is an unambiguous value that is not null.
-func (m *mark) is(in scope) bool {
-	if m.odd {
-		in.note(&in.malformed, fault{why: "is there twice or in another case", at: m.at})
+// isSet reports whether there is an unambiguous value that is not null.
+func (m *mark) isSet(in scope) bool {
+	if m.ambiguous {
+		in.note(&in.malformed, fault{reason: "appears twice or in another case", at: m.at})
 		return false
 	}
-	return m.said
+	return m.present
 }
 
-// field is a scalar. As says how it is read.
+// field is a scalar. As decides how it is read.
 type field[T any, As reader[T]] struct {
 	value T
 	mark
@@ -110,7 +110,7 @@ type field[T any, As reader[T]] struct {
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (f *field[T, As]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if !f.first(dec) {
+	if !f.markNext(dec) {
 		return dec.SkipValue()
 	}
 	raw, err := dec.ReadValue()
@@ -121,32 +121,32 @@ func (f *field[T, As]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	var ok bool
 	text := scalar(raw)
 	f.value, ok = as.read(raw.Kind(), text)
-	f.other = !ok
-	f.said = !ok || text == nil || len(text) > 0 // "" says nothing
+	f.unreadable = !ok
+	f.present = !ok || text == nil || len(text) > 0 // "" counts as absent
 	return nil
 }
 
-// get is the field's value, zero when it is absent, null or cannot be understood.
+// get is the field's value, zero if it is absent, null or unreadable.
 func (f *field[T, As]) get(in scope) T {
-	value, _ := f.look(in)
+	value, _ := f.lookup(in)
 	return value
 }
 
-// look is get; said is false unless there is a value.
-func (f *field[T, As]) look(in scope) (value T, said bool) {
+// lookup is get; present is false if there is no value.
+func (f *field[T, As]) lookup(in scope) (value T, present bool) {
 	switch {
-	case !f.is(in):
+	case !f.isSet(in):
 		return value, false
-	case f.other:
+	case f.unreadable:
 		var as As
-		in.note(&in.unclear, fault{why: as.fault(), at: f.at})
+		in.note(&in.unclear, fault{reason: as.fault(), at: f.at})
 		return value, false
 	}
 	return f.value, true
 }
 
-// want is an id that must be there.
-func want(f *id, in scope, name string) string {
+// requiredID is an id that must be present.
+func requiredID(f *id, in scope, name string) string {
 	s := f.get(in)
 	if s == "" {
 		in.refuse(name, "is missing")
@@ -154,7 +154,7 @@ func want(f *id, in scope, name string) string {
 	return s
 }
 
-// object is a nested object whose fields are those of T.
+// object is a nested object with the fields of T.
 type object[T any] struct {
 	fields T
 	mark
@@ -162,36 +162,36 @@ type object[T any] struct {
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (o *object[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if mine, err := o.opens(dec, '{'); !mine {
+	if opened, err := o.markBracket(dec, '{'); !opened {
 		return err
 	}
-	return members(dec, &o.fields)
+	return readMembers(dec, &o.fields)
 }
 
-// get is the object's fields; none when it is absent or null.
+// get returns the object's fields; all are absent if the object is absent or null.
 func (o *object[T]) get(in scope) (*T, scope) {
 	of := scope{in.faults, o.at}
-	if !o.is(in) {
+	if !o.isSet(in) {
 		return new(T), of
 	}
-	if o.other {
+	if o.unreadable {
 		of.refuse("", "is not an object")
 	}
 	return &o.fields, of
 }
 
-// hint is get for an object that nothing depends on: it may be something else, too.
-func (o *object[T]) hint(in scope) (*T, scope) {
+// getLenient is get for an optional object: a value of another type is no fault.
+func (o *object[T]) getLenient(in scope) (*T, scope) {
 	of := scope{in.faults, o.at}
-	if !o.is(in) {
+	if !o.isSet(in) {
 		return new(T), of
 	}
 	return &o.fields, of
 }
 
-// list is an array of a bounded length, of fields or objects.
+// list is an array of bounded length, of fields or objects.
 type list[T any, Limit limit] struct {
-	items []T // one more than the limit when there are more
+	items []T // one more than the limit if there are too many
 	mark
 }
 
@@ -208,7 +208,7 @@ func (upTo1000) most() int { return 1000 }
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (l *list[T, Limit]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if mine, err := l.opens(dec, '['); !mine {
+	if opened, err := l.markBracket(dec, '['); !opened {
 		return err
 	}
 	if _, err := dec.ReadToken(); err != nil {
@@ -223,7 +223,7 @@ func (l *list[T, Limit]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			continue
 		}
 		l.items = append(l.items, *new(T))
-		item, _ := any(&l.items[len(l.items)-1]).(member)
+		item, _ := any(&l.items[len(l.items)-1]).(fieldReader)
 		if err := item.UnmarshalJSONFrom(dec); err != nil {
 			return err
 		}
@@ -232,15 +232,15 @@ func (l *list[T, Limit]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-// get is the array's items, or none.
+// get returns the array's items; nil if there are none.
 func (l *list[T, Limit]) get(in scope) []T {
-	if !l.is(in) {
+	if !l.isSet(in) {
 		return nil
 	}
 	var limit Limit
 	of := scope{in.faults, l.at}
 	switch {
-	case l.other:
+	case l.unreadable:
 		of.refuse("", "is not a list")
 	case len(l.items) > limit.most():
 		of.refuse("", fmt.Sprintf("has more than %d items", limit.most()))

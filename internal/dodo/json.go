@@ -16,7 +16,7 @@ import (
 // maxDepth bounds nesting. Dodo's deepest payload nests 6 levels.
 const maxDepth = 64
 
-// Why a body cannot be read.
+// The reasons why a body cannot be read.
 var (
 	errNotObject = errors.New("not a JSON object")
 	errNotUTF8   = errors.New("not valid UTF-8")
@@ -24,13 +24,13 @@ var (
 	errNotJSON   = errors.New("not one valid JSON value")
 )
 
-// asWritten accepts repeated names, which [members] judges, and a lone half of an escaped
-// surrogate pair, which is read as U+FFFD; parse refuses all other invalid UTF-8.
-var asWritten = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// lenientJSON accepts repeated names, which [readMembers] judges, and one half of an escaped
+// surrogate pair, which becomes U+FFFD. parse refuses all other invalid UTF-8.
+var lenientJSON = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // parse reads a body into a pointer to a struct of details.go. The body must be one JSON
-// object (RFC 8259) in valid UTF-8 with nothing before it. The library's errors can quote
-// the body, so they are not passed on.
+// object (RFC 8259) in valid UTF-8 with nothing before it. The library's errors can quote the
+// body, so they are not passed on.
 func parse(body []byte, into any) error {
 	switch {
 	case len(body) == 0 || body[0] != '{':
@@ -39,25 +39,25 @@ func parse(body []byte, into any) error {
 		return errNotUTF8
 	case tooDeep(body):
 		return errTooDeep
-	case json.Unmarshal(body, &root{into}, asWritten) != nil:
+	case json.Unmarshal(body, &root{into}, lenientJSON) != nil:
 		return errNotJSON
 	}
 	return nil
 }
 
-// root is the object that a body is.
+// root is the outermost object of a body.
 type root struct{ into any }
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (r *root) UnmarshalJSONFrom(dec *jsontext.Decoder) error { return members(dec, r.into) }
+func (r *root) UnmarshalJSONFrom(dec *jsontext.Decoder) error { return readMembers(dec, r.into) }
 
-// tooDeep reports whether a body nests deeper than maxDepth. Most bodies have too few
-// brackets for that.
+// tooDeep reports whether a body nests deeper than maxDepth. It first counts brackets, because
+// most bodies have too few.
 func tooDeep(body []byte) bool {
 	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
 		return false
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body), asWritten)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), lenientJSON)
 	for dec.StackDepth() <= maxDepth {
 		if _, err := dec.ReadToken(); err != nil {
 			return false
@@ -68,7 +68,7 @@ func tooDeep(body []byte) bool {
 
 // pathTo names the value that begins after an offset, such as "data.refunds.0".
 func pathTo(body []byte, offset uint32) string {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body), asWritten)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), lenientJSON)
 	for dec.InputOffset() <= int64(offset) {
 		if _, err := dec.ReadToken(); err != nil {
 			break
@@ -77,14 +77,14 @@ func pathTo(body []byte, offset uint32) string {
 	return strings.ReplaceAll(strings.TrimPrefix(string(dec.StackPointer()), "/"), "/", ".")
 }
 
-// scalar is the text of a string, number or boolean; nil for anything else.
+// scalar is the text of a string, number or boolean; nil for other values.
 func scalar(raw jsontext.Value) []byte {
 	switch raw.Kind() {
 	case '"':
 		if inside := raw[1 : len(raw)-1]; bytes.IndexByte(inside, '\\') < 0 {
 			return inside
 		}
-		text, _ := jsontext.AppendUnquote([]byte{}, raw) // fails for what asWritten accepts
+		text, _ := jsontext.AppendUnquote([]byte{}, raw) // its error is about invalid UTF-8, which lenientJSON accepts
 		return text
 	case '0', 't', 'f':
 		return raw
@@ -92,17 +92,16 @@ func scalar(raw jsontext.Value) []byte {
 	return nil
 }
 
-// member is a field of a struct of details.go. It reads any value, and says later what is
-// wrong with it.
-type member interface {
+// fieldReader is a field of a struct of details.go. It reads any value, and reports later what
+// is wrong with it.
+type fieldReader interface {
 	json.UnmarshalerFrom
-	misspell()
+	markAmbiguous()
 }
 
-// members reads an object's members into the fields of a struct that are tagged with their
-// names, and skips the others. The library's own reading of structs cannot tell which
-// name was in another case.
-func members(dec *jsontext.Decoder, into any) error {
+// readMembers reads an object's members into the struct fields with these tags, and skips the
+// others. The library's own decoding of structs cannot report names in another case.
+func readMembers(dec *jsontext.Decoder, into any) error {
 	if _, err := dec.ReadToken(); err != nil { // the opening brace
 		return err
 	}
@@ -115,8 +114,8 @@ func members(dec *jsontext.Decoder, into any) error {
 		}
 		name := scalar(raw)
 		index, exact := names[string(name)]
-		if !exact && isOdd(name) {
-			index = otherCase(names, string(name))
+		if !exact && mayBeMisspelled(name) {
+			index = findFolded(names, string(name))
 		}
 		if index == nil {
 			if err := dec.SkipValue(); err != nil {
@@ -124,9 +123,9 @@ func members(dec *jsontext.Decoder, into any) error {
 			}
 			continue
 		}
-		m, _ := v.FieldByIndex(index).Addr().Interface().(member)
+		m, _ := v.FieldByIndex(index).Addr().Interface().(fieldReader)
 		if !exact {
-			m.misspell()
+			m.markAmbiguous()
 		}
 		if err := m.UnmarshalJSONFrom(dec); err != nil {
 			return err
@@ -136,8 +135,9 @@ func members(dec *jsontext.Decoder, into any) error {
 	return err
 }
 
-// isOdd reports whether a name holds anything but what Dodo's names are made of.
-func isOdd(name []byte) bool {
+// mayBeMisspelled reports whether a name contains a character that Dodo's names do not: it may
+// be one of them in another case.
+func mayBeMisspelled(name []byte) bool {
 	for _, c := range name {
 		if c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
 			return true
@@ -146,16 +146,17 @@ func isOdd(name []byte) bool {
 	return false
 }
 
-func otherCase(names map[string][]int, said string) []int {
-	for name, index := range names {
-		if strings.EqualFold(name, said) {
+// findFolded finds the field whose name differs only in case; nil for none.
+func findFolded(names map[string][]int, name string) []int {
+	for known, index := range names {
+		if strings.EqualFold(known, name) {
 			return index
 		}
 	}
 	return nil
 }
 
-// nameTables holds the fields of each struct by their names: map[string][]int by type.
+// nameTables caches the fields of each struct by name: reflect.Type to map[string][]int.
 var nameTables sync.Map
 
 func namesOf(t reflect.Type) map[string][]int {

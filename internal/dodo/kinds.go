@@ -10,7 +10,7 @@ import (
 // reader reads the text of a scalar, nil for a list or an object.
 type reader[T any] interface {
 	read(kind jsontext.Kind, text []byte) (value T, ok bool)
-	fault() string // why not
+	fault() string // why the value cannot be read
 }
 
 // The kinds of fields.
@@ -26,7 +26,7 @@ type (
 	moment   = field[time.Time, asTime]
 )
 
-// asText is a string, or a number as it is written.
+// asText is a string, or a number in its written form.
 type asText struct{}
 
 func (asText) fault() string { return "is not a string" }
@@ -45,22 +45,22 @@ type asID struct{}
 
 func (asID) fault() string { return "is not an id" }
 
-func (asID) read(kind jsontext.Kind, text []byte) (string, bool) { return plain(kind, text, maxID) }
+func (asID) read(kind jsontext.Kind, text []byte) (string, bool) { return readWord(kind, text, maxID) }
 
-// plain is a text of letters, digits, "_" and "-", or "".
-func plain(kind jsontext.Kind, text []byte, most int) (string, bool) {
+// readWord reads letters, digits, "_" and "-", or "".
+func readWord(kind jsontext.Kind, text []byte, most int) (string, bool) {
 	s, ok := asText{}.read(kind, text)
 	return s, ok && (s == "" || isWord(s, most))
 }
 
-// asWord is a value of one of Dodo's enumerations, in lower case. All of them are open, so
-// any word will do.
+// asWord is a value of one of Dodo's enumerations, in lower case. All of them are open, so any
+// word is accepted.
 type asWord struct{}
 
 func (asWord) fault() string { return "is not a word" }
 
 func (asWord) read(kind jsontext.Kind, text []byte) (string, bool) {
-	s, ok := plain(kind, text, 64)
+	s, ok := readWord(kind, text, 64)
 	return strings.ToLower(s), ok
 }
 
@@ -70,11 +70,11 @@ type asCurrency struct{}
 func (asCurrency) fault() string { return "is not a currency" }
 
 func (asCurrency) read(kind jsontext.Kind, text []byte) (string, bool) {
-	s, ok := plain(kind, text, 8)
+	s, ok := readWord(kind, text, 8)
 	return strings.ToUpper(s), ok
 }
 
-// asEmail is whatever a customer typed, if it can be an address.
+// asEmail is what a customer typed, if it is short enough for an address.
 type asEmail struct{}
 
 func (asEmail) fault() string { return "" } // nothing depends on it
@@ -83,12 +83,11 @@ func (asEmail) read(_ jsontext.Kind, text []byte) (string, bool) {
 	return string(text), len(text) <= maxEmail
 }
 
-// maxWhole is far beyond any amount in minor units, and far enough from 2^63 that
-// hundreds of them can be added up.
+// maxWhole is far beyond any amount in minor units, and small enough that hundreds of them can
+// be added.
 const maxWhole = 10_000_000_000_000_000
 
-// asWhole is an integer that is not negative. Digits only: neither 1e3 nor 4.0 is how Dodo
-// writes money.
+// asWhole is an integer of at least 0, in digits only: Dodo writes no amount as 1e3 or 4.0.
 type asWhole struct{}
 
 func (asWhole) fault() string { return "is not a whole number of zero or more, or is too large" }
@@ -103,7 +102,7 @@ func (asWhole) read(kind jsontext.Kind, text []byte) (n int64, ok bool) {
 	return n, isText(kind) && n <= maxWhole
 }
 
-// asQuantity is how many pieces of a product.
+// asQuantity is a number of pieces of a product.
 type asQuantity struct{}
 
 func (asQuantity) fault() string { return "is not a quantity" }
@@ -113,7 +112,7 @@ func (asQuantity) read(kind jsontext.Kind, text []byte) (int64, bool) {
 	return n, ok && (n >= 1 && n <= maxQuantity || len(text) == 0)
 }
 
-// asFlag is a boolean, also as a string.
+// asFlag is a boolean, or its text as a string.
 type asFlag struct{}
 
 func (asFlag) fault() string { return "is not true or false" }
@@ -123,13 +122,13 @@ func (asFlag) read(_ jsontext.Kind, text []byte) (value, ok bool) {
 	return value, value || string(text) == "false"
 }
 
-// farthest is the latest time there is. Some write one like it for "never"; from
-// here to the year 9999, the last that RFC 3339 can write, is room for the longest
-// term that may be added to it.
-var farthest = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
+// latestTime is the latest accepted time. Some senders write a later one for "never". The
+// years up to 9999, the last that RFC 3339 can express, are room for the longest term that may
+// be added to it.
+var latestTime = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// asTime is an RFC 3339 timestamp in UTC, at the latest farthest. There is no Dodo before
-// 1970, and the stores know no year 0.
+// asTime is an RFC 3339 timestamp in UTC, at most latestTime. Times before 1970 are refused:
+// Dodo has none, and the stores cannot keep year 0.
 type asTime struct{}
 
 func (asTime) fault() string { return "is not a timestamp" }
@@ -142,8 +141,8 @@ func (asTime) read(kind jsontext.Kind, text []byte) (time.Time, bool) {
 	if t = t.UTC(); err != nil || t.Year() < 1970 || t.Year() > 9999 {
 		return time.Time{}, false
 	}
-	if t.After(farthest) {
-		t = farthest
+	if t.After(latestTime) {
+		t = latestTime
 	}
 	return t, true
 }

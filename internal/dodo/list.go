@@ -11,43 +11,41 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// Lists come in pages that are numbered from 0, without a total (FACTS 1.6). They
-// are asked for one by one, because the SDK's own paging skips the second.
-const pageSize = 100 // the most that there is
+// Lists come in pages that are numbered from 0, without a total (FACTS 1.6). Each page is
+// requested by its number, because the SDK's own paging skips the second.
+const pageSize = 100 // Dodo's maximum
 
-// Page is one page of a list. The order is not documented, and items move from
-// page to page while others are made. Dodo refuses pages that are very deep
-// ([ErrRejected]).
+// Page is one page of a list. The order is not documented, and items move between pages while
+// others are created. Dodo refuses pages that are very deep ([ErrRejected]).
 type Page[Item any] struct {
 	Items []Item
 	Last  bool // no page follows
-	Odd   int  // items that do not say what they are, and are not in Items
+	Odd   int  // number of items without an id, which are not in Items
 }
 
-// PaymentSummary says which payment there is. The list knows neither its checkout
-// session nor its cart (FACTS 2.5): [Client.Payment] does.
+// PaymentSummary is a payment as lists show it, without checkout session and cart (FACTS 2.5);
+// [Client.Payment] has them.
 type PaymentSummary struct {
 	ID        string
-	Status    entitlement.PaymentStatus // empty where the list does not say
-	CreatedAt time.Time                 // UTC; zero where the list does not say
-	Clues     Clues                     // to whose it is; without the session
+	Status    entitlement.PaymentStatus // empty if the list does not say
+	CreatedAt time.Time                 // UTC; zero if the list does not say
+	Clues     Clues                     // lead to its account; without the session
 }
 
-// SubscriptionSummary says which subscription there is; [Client.Subscription]
-// says the rest.
+// SubscriptionSummary is a subscription as lists show it; [Client.Subscription] has the rest.
 type SubscriptionSummary struct {
 	ID        string
-	Status    entitlement.SubscriptionStatus // empty where the list does not say
-	CreatedAt time.Time                      // UTC; zero where the list does not say
-	PeriodEnd time.Time                      // next_billing_date, likewise
-	ProductID string                         // likewise
-	Quantity  int64                          // 0 where the list does not say
-	// CancelAtEnd where the list says it, as CancelSaid tells.
+	Status    entitlement.SubscriptionStatus // empty if the list does not say
+	CreatedAt time.Time                      // UTC; zero if the list does not say
+	PeriodEnd time.Time                      // next_billing_date; zero if the list does not say
+	ProductID string                         // empty if the list does not say
+	Quantity  int64                          // 0 if the list does not say
+	// CancelSaid: the list says CancelAtEnd.
 	CancelAtEnd, CancelSaid bool
-	Clues                   Clues // to whose it is
+	Clues                   Clues // lead to its account
 }
 
-// Differs reports whether the list says something else than what is known.
+// Differs reports whether the list contradicts the known state.
 func (s SubscriptionSummary) Differs(known entitlement.SubscriptionState) bool {
 	return s.Status != known.Status ||
 		!s.PeriodEnd.Equal(known.PeriodEnd) ||
@@ -56,25 +54,25 @@ func (s SubscriptionSummary) Differs(known entitlement.SubscriptionState) bool {
 		s.CancelSaid && s.CancelAtEnd != known.CancelAtEnd
 }
 
-// PaymentChange says that something happened to a payment: a refund or a dispute
-// of it, and how far that is. The payment itself says the rest.
+// PaymentChange is a refund or a dispute of a payment, and its status. The payment itself has
+// the rest.
 type PaymentChange struct {
 	ID        string // of the refund or dispute
 	PaymentID string
-	Status    string // in lower case; a dispute's without "dispute_"
+	Status    string // in lower case; for a dispute without "dispute_"
 }
 
-// Payments reads one page of the payments made since, all of them when that is
-// zero. Dodo is asked in whole seconds, so one made a moment before may be there.
+// Payments reads one page of the payments made since an instant; all if it is zero. Dodo takes
+// whole seconds, so the page may include a slightly older payment.
 func (c *Client) Payments(ctx context.Context, since time.Time, page int) (Page[PaymentSummary], error) {
 	return c.paymentPage(ctx, dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page))}, since)
 }
 
-// Charges reads one page of the payments of a subscription that were made since, as
-// [Client.Payments] does. The newest come first.
+// Charges reads one page of a subscription's payments made since an instant, like
+// [Client.Payments], newest first.
 func (c *Client) Charges(ctx context.Context, subscription string, since time.Time) (Page[PaymentSummary], error) {
 	if !isWord(subscription, maxID) {
-		return Page[PaymentSummary]{}, notAnID("list payments")
+		return Page[PaymentSummary]{}, invalidID("list payments")
 	}
 	return c.paymentPage(ctx, dodopayments.PaymentListParams{
 		PageNumber: dodopayments.F[int64](0), SubscriptionID: dodopayments.F(subscription),
@@ -97,12 +95,12 @@ func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentLis
 		_, err := c.payments.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list payments", send, func(item *listed, in scope) PaymentSummary {
-		hint := in.hint()
+	return readPage(ctx, c, "list payments", send, func(item *listItem, in scope) PaymentSummary {
+		hint := in.lenient()
 		clues := readClues(item, hint)
 		clues.SubscriptionID = item.SubscriptionID.get(hint)
 		return PaymentSummary{
-			ID:        want(&item.PaymentID, in, "payment_id"),
+			ID:        requiredID(&item.PaymentID, in, "payment_id"),
 			Status:    entitlement.PaymentStatus(item.Status.get(hint)),
 			CreatedAt: item.CreatedAt.get(hint),
 			Clues:     clues,
@@ -126,10 +124,10 @@ func (c *Client) subscriptionPage(ctx context.Context, params dodopayments.Subsc
 		_, err := c.subscriptions.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list subscriptions", send, func(item *listed, in scope) SubscriptionSummary {
-		hint := in.hint()
+	return readPage(ctx, c, "list subscriptions", send, func(item *listItem, in scope) SubscriptionSummary {
+		hint := in.lenient()
 		s := SubscriptionSummary{
-			ID:        want(&item.SubscriptionID, in, "subscription_id"),
+			ID:        requiredID(&item.SubscriptionID, in, "subscription_id"),
 			Status:    entitlement.SubscriptionStatus(item.Status.get(hint)),
 			CreatedAt: item.CreatedAt.get(hint),
 			PeriodEnd: item.PeriodEnd.get(hint),
@@ -137,12 +135,12 @@ func (c *Client) subscriptionPage(ctx context.Context, params dodopayments.Subsc
 			Quantity:  item.Quantity.get(hint),
 			Clues:     readClues(item, hint),
 		}
-		s.CancelAtEnd, s.CancelSaid = item.CancelAtEnd.look(hint)
+		s.CancelAtEnd, s.CancelSaid = item.CancelAtEnd.lookup(hint)
 		return s
 	})
 }
 
-// Refunds reads one page of the refunds made since, as [Client.Payments] does.
+// Refunds reads one page of the refunds made since an instant, like [Client.Payments].
 func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
 	params := dodopayments.RefundListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
 	if !since.IsZero() {
@@ -152,12 +150,12 @@ func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[P
 		_, err := c.refunds.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list refunds", send, func(item *listed, in scope) PaymentChange {
-		return readChange(item, in, want(&item.RefundID, in, "refund_id"), item.Status)
+	return readPage(ctx, c, "list refunds", send, func(item *listItem, in scope) PaymentChange {
+		return readChange(item, in, requiredID(&item.RefundID, in, "refund_id"), item.Status)
 	})
 }
 
-// Disputes reads one page of the disputes opened since, as [Client.Payments] does.
+// Disputes reads one page of the disputes opened since an instant, like [Client.Payments].
 func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
 	params := dodopayments.DisputeListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
 	if !since.IsZero() {
@@ -167,33 +165,32 @@ func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (Page[
 		_, err := c.disputes.List(ctx, params, raw...)
 		return err
 	}
-	return readPage(ctx, c, "list disputes", send, func(item *listed, in scope) PaymentChange {
-		return readChange(item, in, want(&item.DisputeID, in, "dispute_id"), item.DisputeStatus)
+	return readPage(ctx, c, "list disputes", send, func(item *listItem, in scope) PaymentChange {
+		return readChange(item, in, requiredID(&item.DisputeID, in, "dispute_id"), item.DisputeStatus)
 	})
 }
 
-func readChange(item *listed, in scope, id string, status word) PaymentChange {
+func readChange(item *listItem, in scope, id string, status word) PaymentChange {
 	return PaymentChange{
-		ID: id, PaymentID: want(&item.PaymentID, in, "payment_id"),
-		Status: strings.TrimPrefix(status.get(in.hint()), "dispute_"),
+		ID: id, PaymentID: requiredID(&item.PaymentID, in, "payment_id"),
+		Status: strings.TrimPrefix(status.get(in.lenient()), "dispute_"),
 	}
 }
 
-// readPage asks for one page and reads its items, each of which must at least say
-// what it is. One that does not must not hide the others; a page of nothing else
-// is no list of what was asked for.
-func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(*listed, scope) Item) (Page[Item], error) {
-	answer, items, err := askPage[listed](ctx, c, op, send)
+// readPage requests one page and reads its items. An item without an id is counted and left
+// out, so that it does not hide the others. A page that has only such items is an error.
+func readPage[Item any](ctx context.Context, c *Client, op string, send sender, read func(*listItem, scope) Item) (Page[Item], error) {
+	answer, items, err := askPage[listItem](ctx, c, op, send)
 	if err != nil {
 		return Page[Item]{}, err
 	}
 	page := Page[Item]{Last: len(items) < pageSize}
 	var first error
 	for i := range items {
-		own := answer.hint() // the item's faults
+		own := answer.lenient() // the item's faults
 		from, own := items[i].get(own)
 		item := read(from, own)
-		if !own.clear() {
+		if !own.isEmpty() {
 			page.Odd++
 			if first == nil {
 				first = own.err()
@@ -203,23 +200,23 @@ func readPage[Item any](ctx context.Context, c *Client, op string, send sender, 
 		page.Items = append(page.Items, item)
 	}
 	if first != nil && len(page.Items) == 0 {
-		return Page[Item]{}, answer.bad("", first)
+		return Page[Item]{}, answer.badAnswer("", first)
 	}
 	return page, nil
 }
 
-// askPage asks for one page of a list.
+// askPage requests one page of a list.
 func askPage[T any](ctx context.Context, c *Client, op string, send sender) (reply, []object[T], error) {
-	var said page[T]
-	answer, err := c.call(ctx, op, send, &said)
+	var list page[T]
+	answer, err := c.call(ctx, op, send, &list)
 	if err != nil {
 		return reply{}, nil, err
 	}
-	if !said.Items.is(answer.scope) {
+	if !list.Items.isSet(answer.scope) {
 		answer.refuse("items", "is missing")
 	}
-	return answer, said.Items.get(answer.scope), answer.err()
+	return answer, list.Items.get(answer.scope), answer.err()
 }
 
-// wholeSecond is what the SDK writes of a time.
+// wholeSecond drops fractions of a second, which the SDK does not write.
 func wholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

@@ -10,10 +10,10 @@ import (
 	"github.com/dodopayments/dodopayments-go/option"
 )
 
-// Holding is a subscription as its customer is about to manage it.
+// Holding is a subscription with everything that is needed to change it.
 type Holding struct {
 	Fact
-	// Addons must be named again in a change of plan, which otherwise removes them.
+	// Addons must be repeated in a change of plan, which otherwise removes them.
 	Addons []Addon
 }
 
@@ -25,15 +25,15 @@ type Addon struct {
 
 // Holding reads a subscription as [Client.Subscription] does, with its add-ons.
 func (c *Client) Holding(ctx context.Context, id string) (Holding, error) {
-	var said details
-	answer, fact, err := c.subscription(ctx, id, &said)
+	var fields details
+	answer, fact, err := c.subscription(ctx, id, &fields)
 	if err != nil {
 		return Holding{}, err
 	}
 	held := Holding{Fact: fact}
-	for i := range said.Addons.get(answer.scope) {
-		item, in := said.Addons.items[i].get(answer.scope)
-		addon := Addon{ID: want(&item.AddonID, in, "addon_id"), Quantity: item.Quantity.get(in)}
+	for i := range fields.Addons.get(answer.scope) {
+		item, in := fields.Addons.items[i].get(answer.scope)
+		addon := Addon{ID: requiredID(&item.AddonID, in, "addon_id"), Quantity: item.Quantity.get(in)}
 		if addon.Quantity == 0 || addon.Quantity > maxQuantity {
 			in.refuse("quantity", "is missing or too large")
 		}
@@ -45,38 +45,38 @@ func (c *Client) Holding(ctx context.Context, id string) (Holding, error) {
 	return held, nil
 }
 
-// PortalLink makes a link to the customer portal, which leads back to returnURL. A link
-// is good for 24 hours (FACTS 2.6). Whoever has it acts as the customer.
+// PortalLink creates a link to the customer portal, which leads back to returnURL. A link is
+// valid for 24 hours (FACTS 2.6). Anybody who has it acts as the customer.
 func (c *Client) PortalLink(ctx context.Context, customerID, returnURL string) (string, error) {
 	const op = "open customer portal"
 	if !isWord(customerID, maxID) {
-		return "", notAnID(op)
+		return "", invalidID(op)
 	}
 	params := dodopayments.CustomerCustomerPortalNewParams{}
 	if returnURL != "" {
 		params.ReturnURL = dodopayments.F(returnURL)
 	}
-	var said portal
+	var fields portal
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.portal.New(ctx, customerID, params, raw...)
 		return err
-	}, &said)
+	}, &fields)
 	if err != nil {
 		return "", err
 	}
-	link := said.Link.get(answer.scope)
+	link := fields.Link.get(answer.scope)
 	if !c.isCustomerURL(link) {
-		answer.refuse("link", "is no address to send a customer to")
+		answer.refuse("link", "is not an address to send a customer to")
 	}
 	return link, answer.err()
 }
 
-// SetCancelAtEnd lets a subscription end with the period that is paid, or go on after
-// all. It may be repeated, because it says how things are to be.
+// SetCancelAtEnd makes a subscription end with the paid period, or undoes that. It may be
+// repeated, because it sets a state.
 func (c *Client) SetCancelAtEnd(ctx context.Context, id string, cancel bool) error {
 	const op = "schedule cancellation"
 	if !isWord(id, maxID) {
-		return notAnID(op)
+		return invalidID(op)
 	}
 	params := dodopayments.SubscriptionUpdateParams{CancelAtNextBillingDate: dodopayments.F(cancel)}
 	_, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
@@ -86,7 +86,7 @@ func (c *Client) SetCancelAtEnd(ctx context.Context, id string, cancel bool) err
 	return err
 }
 
-// PlanChange is what a subscription is to change to, at once.
+// PlanChange is a change of a subscription that takes effect immediately.
 type PlanChange struct {
 	ProductID string // Dodo's id
 	Quantity  int64
@@ -99,7 +99,7 @@ func (p PlanChange) params() dodopayments.UpdateSubscriptionPlanReqParam {
 		ProductID:            dodopayments.F(p.ProductID),
 		Quantity:             dodopayments.F(p.Quantity),
 		ProrationBillingMode: dodopayments.F(dodopayments.UpdateSubscriptionPlanReqProrationBillingMode(p.Proration)),
-		// A customer whose card is declined keeps what was paid for.
+		// If the card is declined, the customer keeps the plan that is paid for.
 		OnPaymentFailure: dodopayments.F(dodopayments.UpdateSubscriptionPlanReqOnPaymentFailurePreventChange),
 	}
 	if len(p.Addons) > 0 {
@@ -112,55 +112,54 @@ func (p PlanChange) params() dodopayments.UpdateSubscriptionPlanReqParam {
 	return body
 }
 
-// ChangePlan charges for a change of plan and makes it. Dodo knows no idempotency key
-// (FACTS 1.5), so this is sent once, whatever happens. After [ErrUnavailable] and
-// [ErrBadAnswer] the change may have been made; the caller reads the subscription
-// before it asks again.
+// ChangePlan charges for a change of plan and makes it. Dodo has no idempotency keys (FACTS
+// 1.5), so the call is sent once and never repeated. After [ErrUnavailable] or [ErrBadAnswer]
+// the change may have been made; the caller must read the subscription before it tries again.
 func (c *Client) ChangePlan(ctx context.Context, id string, change PlanChange) error {
 	const op = "change plan"
 	if !isWord(id, maxID) {
-		return notAnID(op)
+		return invalidID(op)
 	}
 	params := dodopayments.SubscriptionChangePlanParams{UpdateSubscriptionPlanReq: change.params()}
-	return c.once(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	return c.callOnce(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		return c.subscriptions.ChangePlan(ctx, id, params, raw...)
 	})
 }
 
-// PlanPreview is what a change of plan would charge now, in minor units, and what the
-// new plan then costs for each period, before tax.
+// PlanPreview is what a change of plan would charge now, in minor units, and the price of the
+// new plan for each period, before tax.
 type PlanPreview struct {
 	Total         int64
-	Tax           int64 // as far as Total holds some
+	Tax           int64 // the part of Total that is tax
 	Currency      string
 	Recurring     int64 // of the new plan
 	RecurringIn   string
-	NextBillingAt time.Time // zero when Dodo does not say
+	NextBillingAt time.Time // zero if Dodo does not say
 }
 
-// PreviewChange asks what a change would do, and changes nothing.
+// PreviewChange returns what a change would do, and changes nothing.
 func (c *Client) PreviewChange(ctx context.Context, id string, change PlanChange) (PlanPreview, error) {
 	const op = "preview plan change"
 	if !isWord(id, maxID) {
-		return PlanPreview{}, notAnID(op)
+		return PlanPreview{}, invalidID(op)
 	}
 	params := dodopayments.SubscriptionPreviewChangePlanParams{UpdateSubscriptionPlanReq: change.params()}
-	var said preview
+	var fields preview
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.PreviewChangePlan(ctx, id, params, raw...)
 		return err
-	}, &said)
+	}, &fields)
 	if err != nil {
 		return PlanPreview{}, err
 	}
-	charge, in := said.Charge.get(answer.scope)
+	charge, in := fields.Charge.get(answer.scope)
 	summary, in := charge.Summary.get(in)
 	p := PlanPreview{Currency: summary.Currency.get(in), Tax: summary.Tax.get(in)}
-	var told bool
-	if p.Total, told = summary.Total.look(in); !told || p.Currency == "" {
+	var present bool
+	if p.Total, present = summary.Total.lookup(in); !present || p.Currency == "" {
 		answer.refuse("immediate_charge", "does not say what is charged")
 	}
-	plan, in := said.NewPlan.hint(answer.scope)
+	plan, in := fields.NewPlan.getLenient(answer.scope)
 	p.Recurring, p.RecurringIn, p.NextBillingAt = plan.Price.get(in), plan.Currency.get(in), plan.NextBillingAt.get(in)
 	if err := answer.err(); err != nil {
 		return PlanPreview{}, err
@@ -168,35 +167,35 @@ func (c *Client) PreviewChange(ctx context.Context, id string, change PlanChange
 	return p, nil
 }
 
-// once makes a call that is never repeated, because it moves money. Its answer says
-// nothing beyond that it was accepted: some servers send no body at all (FACTS 2.7).
-func (c *Client) once(ctx context.Context, op string, send sender) error {
+// callOnce makes a call that is never repeated, because it moves money. Only its status
+// counts: some servers send no body (FACTS 2.7).
+func (c *Client) callOnce(ctx context.Context, op string, send sender) error {
 	if err := c.admit(ctx); err != nil {
 		return &notSentError{op, err}
 	}
 	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	x := exchange{empty: true}
+	x := exchange{bodyOptional: true}
 	err := send(ctx, option.WithResponseBodyInto(&x.answer), option.WithMiddleware(x.do))
 	failed := x.failed
 	switch {
 	case failed != nil || err == nil:
 	case ctx.Err() != nil:
-		failed = lost(ctx.Err())
+		failed = connectionFailure(ctx.Err())
 	default:
-		failed = &failure{kind: ErrBadAnswer, why: "the SDK could not handle the call"}
+		failed = &failure{kind: ErrBadAnswer, reason: "the SDK could not handle the call"}
 	}
 	if failed == nil {
 		return nil
 	}
 	return &Error{
 		Op: op, Status: failed.status, Code: failed.code, Attempts: 1,
-		RetryAfter: failed.retryAfter, kind: failed.kind, why: failed.why, cause: ended(asked),
+		RetryAfter: failed.retryAfter, kind: failed.kind, reason: failed.reason, cause: callerError(asked),
 	}
 }
 
-// notSentError says that a call was not admitted, so that nothing has happened.
+// notSentError is for a call that was not admitted: it was not sent and had no effect.
 type notSentError struct {
 	op    string
 	cause error
@@ -205,9 +204,9 @@ type notSentError struct {
 func (e *notSentError) Error() string { return e.op + ": " + e.cause.Error() }
 func (e *notSentError) Unwrap() error { return e.cause }
 
-// Unknown reports that a call which is made only once may have had its effect at Dodo,
-// although it failed.
+// Unknown reports whether a failed call that is made only once may have had its effect at
+// Dodo.
 func Unknown(err error) bool {
-	said, ok := errors.AsType[*Error](err)
-	return ok && (errors.Is(said, ErrUnavailable) || errors.Is(said, ErrBadAnswer)) && said.Status != http.StatusTooManyRequests
+	failed, ok := errors.AsType[*Error](err)
+	return ok && (errors.Is(failed, ErrUnavailable) || errors.Is(failed, ErrBadAnswer)) && failed.Status != http.StatusTooManyRequests
 }

@@ -13,8 +13,9 @@ const (
 	maxValue = 500 // characters
 )
 
-// metadata is the pairs that Dodo's own rules allow (FACTS 4), numbers and booleans as they
-// are written. Of more than 50, the first ones stay, and the order proof always does.
+// metadata keeps the pairs that Dodo's own rules allow (FACTS 4); numbers and booleans keep
+// their written form. If there are more than 50, it keeps the first ones and always the order
+// proof.
 type metadata struct {
 	pairs    map[string]string
 	keyTwice bool
@@ -23,13 +24,13 @@ type metadata struct {
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (m *metadata) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if mine, err := m.opens(dec, '{'); !mine {
+	if opened, err := m.markBracket(dec, '{'); !opened {
 		return err
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	var left map[string]bool // keys that are not kept, which must not be there twice either
+	var dropped map[string]bool // keys that are not kept; they must not appear twice either
 	for dec.PeekKind() != '}' {
 		name, err := dec.ReadValue()
 		if err != nil {
@@ -40,15 +41,15 @@ func (m *metadata) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if err != nil {
 			return err
 		}
-		if _, kept := m.pairs[key]; kept || left[key] {
+		if _, kept := m.pairs[key]; kept || dropped[key] {
 			m.keyTwice = true
 		}
 		value := scalar(raw)
 		if value == nil || len(key) > maxKey || utf8.RuneCount(value) > maxValue || len(m.pairs) >= maxPairs && !isProofKey(key) {
-			if left == nil {
-				left = make(map[string]bool)
+			if dropped == nil {
+				dropped = make(map[string]bool)
 			}
-			left[key] = true
+			dropped[key] = true
 			continue
 		}
 		if m.pairs == nil {
@@ -60,20 +61,20 @@ func (m *metadata) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-// get is the pairs; none when there is no object.
+// get returns the pairs; nil if there is no object.
 func (m *metadata) get(in scope) map[string]string {
-	if !m.is(in) {
+	if !m.isSet(in) {
 		return nil
 	}
 	if m.keyTwice {
-		in.note(&in.malformed, fault{why: "names a key twice", at: m.at})
+		in.note(&in.malformed, fault{reason: "names a key twice", at: m.at})
 	}
 	return m.pairs
 }
 
-// metadataKey is a key as text, without a copy if it is one of ours.
-func metadataKey(said []byte) string {
-	switch string(said) {
+// metadataKey converts a key to a string, without allocating for dodogate's own keys.
+func metadataKey(name []byte) string {
+	switch string(name) {
 	case keyOrder:
 		return keyOrder
 	case keyAccount:
@@ -83,5 +84,5 @@ func metadataKey(said []byte) string {
 	case keyProof:
 		return keyProof
 	}
-	return string(said)
+	return string(name)
 }

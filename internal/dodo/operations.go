@@ -12,21 +12,21 @@ import (
 	"github.com/dodopayments/dodopayments-go/option"
 )
 
-// Checkout is what to sell, to whom, and where the customer goes afterwards.
+// Checkout says what to sell, to which customer, and where the browser goes afterwards.
 type Checkout struct {
 	ProductID string // Dodo's id
 	Quantity  int64
-	ReturnURL string // after success and failure alike
-	CancelURL string // of the back button; empty: no button
+	ReturnURL string // after success and after failure
+	CancelURL string // target of the back button; empty: no button
 	// DiscountCodes are tried in this order.
 	DiscountCodes []string
 	Customer      Customer
 	Metadata      map[string]string // see [Prover.Metadata]
-	// NoTrial: a subscription is charged from the first day, whatever trial the product has.
+	// NoTrial: a subscription is charged from the first day, even if the product has a trial.
 	NoTrial bool
 }
 
-// Customer fills in the checkout's form. Without an e-mail there is none.
+// Customer fills in the checkout's form. It is sent only if it has an e-mail.
 type Customer struct{ Email, Name string }
 
 // Session is a hosted checkout.
@@ -35,33 +35,32 @@ type Session struct {
 	URL string // absolute; for the customer's browser
 }
 
-// CreateCheckout makes a checkout session. Dodo knows no idempotency key (FACTS
-// 1.5): when an answer is lost, the repeat makes a second session, and the first
-// one is never shown to anybody.
+// CreateCheckout creates a checkout session. Dodo has no idempotency keys (FACTS 1.5): if an
+// answer is lost, the retry creates a second session, and nobody sees the first.
 func (c *Client) CreateCheckout(ctx context.Context, checkout *Checkout) (Session, error) {
 	const op = "create checkout"
 	body, err := checkout.write()
 	if err != nil {
-		return Session{}, &Error{Op: op, kind: ErrRejected, why: "cannot be written as JSON"}
+		return Session{}, &Error{Op: op, kind: ErrRejected, reason: "cannot be written as JSON"}
 	}
-	said, attempts, err := c.ask(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	answer, attempts, err := c.callRaw(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		return c.sdk.Post(ctx, "checkouts", body, nil, raw...)
 	})
 	if err != nil {
 		return Session{}, err
 	}
-	return c.readSession(op, attempts, said)
+	return c.readSession(op, attempts, answer)
 }
 
-func (c *Client) readSession(op string, attempts int, said []byte) (Session, error) {
+func (c *Client) readSession(op string, attempts int, body []byte) (Session, error) {
 	var made session
-	answer, err := open(op, attempts, said, &made)
+	answer, err := decodeReply(op, attempts, body, &made)
 	if err != nil {
 		return Session{}, err
 	}
-	s := Session{ID: want(&made.SessionID, answer.scope, "session_id"), URL: made.CheckoutURL.get(answer.scope)}
+	s := Session{ID: requiredID(&made.SessionID, answer.scope, "session_id"), URL: made.CheckoutURL.get(answer.scope)}
 	if !c.isCustomerURL(s.URL) {
-		answer.refuse("checkout_url", "is no address to send a customer to")
+		answer.refuse("checkout_url", "is not an address to send a customer to")
 	}
 	if err := answer.err(); err != nil {
 		return Session{}, err
@@ -69,10 +68,10 @@ func (c *Client) readSession(op string, attempts int, said []byte) (Session, err
 	return s, nil
 }
 
-// checkoutBody is what is sent for a checkout, by the names of the SDK's
-// CheckoutSessionRequestParam, which a test compares it with. That one is 5 KB large
-// and handed on by value, and its JSON is edited field by field: it took most of the
-// memory of a call, and a third of its time.
+// checkoutBody is the request body for a checkout. It has the field names of the SDK's
+// CheckoutSessionRequestParam, which a test compares it with. The SDK's type is 5 KB large, is
+// passed by value, and its JSON is edited field by field: it took most of the memory of a
+// call, and a third of its time.
 type checkoutBody struct {
 	ProductCart   []cartLine        `json:"product_cart"`
 	ReturnURL     string            `json:"return_url,omitempty"`
@@ -83,7 +82,7 @@ type checkoutBody struct {
 	Subscription  *subscriptionData `json:"subscription_data,omitempty"`
 }
 
-// subscriptionData takes the place of what the product says (FACTS 2.2).
+// subscriptionData overrides the product's own settings (FACTS 2.2).
 type subscriptionData struct {
 	TrialDays int64 `json:"trial_period_days"`
 }
@@ -113,8 +112,9 @@ func (checkout *Checkout) write() ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// isCustomerURL: a browser is sent there, so it must be what it looks like.
-// Plain http only where the API is plain http itself, which is a simulator.
+// isCustomerURL reports whether a browser may be sent to an address: it must have no
+// misleading parts. Plain http is allowed only if the API itself uses plain http, as a
+// simulator does.
 func (c *Client) isCustomerURL(address string) bool {
 	if len(address) > 2048 || !isVisible(address) || strings.Contains(address, `\`) {
 		return false
@@ -126,8 +126,8 @@ func (c *Client) isCustomerURL(address string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && c.plainHTTP
 }
 
-// SessionState is how far a checkout session has come. PaymentID and
-// PaymentStatus are empty until the customer reaches the payment (FACTS 2.2).
+// SessionState is the progress of a checkout session. PaymentID and PaymentStatus are empty
+// until the customer reaches the payment (FACTS 2.2).
 type SessionState struct {
 	ID            string
 	PaymentID     string
@@ -138,21 +138,21 @@ type SessionState struct {
 func (c *Client) Session(ctx context.Context, id string) (SessionState, error) {
 	const op = "read checkout session"
 	if !isWord(id, maxID) {
-		return SessionState{}, notAnID(op)
+		return SessionState{}, invalidID(op)
 	}
-	var said session
+	var fields session
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.checkouts.Get(ctx, id, raw...)
 		return err
-	}, &said)
+	}, &fields)
 	if err != nil {
 		return SessionState{}, err
 	}
 	state := SessionState{
-		ID: said.ID.get(answer.scope), PaymentID: said.PaymentID.get(answer.scope), PaymentStatus: said.PaymentStatus.get(answer.scope),
+		ID: fields.ID.get(answer.scope), PaymentID: fields.PaymentID.get(answer.scope), PaymentStatus: fields.PaymentStatus.get(answer.scope),
 	}
 	if state.ID != id {
-		answer.refuse("id", "is not the one that was asked for")
+		answer.refuse("id", "is not the requested one")
 	}
 	if err := answer.err(); err != nil {
 		return SessionState{}, err
@@ -160,24 +160,24 @@ func (c *Client) Session(ctx context.Context, id string) (SessionState, error) {
 	return state, nil
 }
 
-// Payment reads a payment, by the same reader as webhooks. A payment that cannot
-// be understood is both [ErrBadAnswer] and [ErrUnclear].
+// Payment reads a payment with the same reader as webhooks. If it cannot be understood, the
+// error is both [ErrBadAnswer] and [ErrUnclear].
 func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 	const op = "read payment"
 	if !isWord(id, maxID) {
-		return Fact{}, notAnID(op)
+		return Fact{}, invalidID(op)
 	}
-	var said details
+	var fields details
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.payments.Get(ctx, id, raw...)
 		return err
-	}, &said)
+	}, &fields)
 	if err != nil {
 		return Fact{}, err
 	}
-	fact := readPayment(&said, answer.scope, "", time.Time{})
+	fact := readPayment(&fields, answer.scope, "", time.Time{})
 	if fact.Ref.ID != id {
-		answer.refuse("payment_id", "is not the one that was asked for")
+		answer.refuse("payment_id", "is not the requested one")
 	}
 	if err := answer.err(); err != nil {
 		return Fact{}, err
@@ -185,32 +185,31 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 	return fact, nil
 }
 
-// Subscription reads a subscription, by the same reader as webhooks. What it says
-// is dated to the beginning of the read by [Options.Clock]: the answer may be
-// newer than that, never older. One that cannot be understood is both
-// [ErrBadAnswer] and [ErrUnclear].
+// Subscription reads a subscription with the same reader as webhooks. Its state is dated to
+// the beginning of the read by [Options.Clock]: the answer may be newer than that, never
+// older. If it cannot be understood, the error is both [ErrBadAnswer] and [ErrUnclear].
 func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
-	var said details
-	_, fact, err := c.subscription(ctx, id, &said)
+	var fields details
+	_, fact, err := c.subscription(ctx, id, &fields)
 	return fact, err
 }
 
-func (c *Client) subscription(ctx context.Context, id string, said *details) (reply, Fact, error) {
+func (c *Client) subscription(ctx context.Context, id string, fields *details) (reply, Fact, error) {
 	const op = "read subscription"
 	if !isWord(id, maxID) {
-		return reply{}, Fact{}, notAnID(op)
+		return reply{}, Fact{}, invalidID(op)
 	}
 	at := c.clock().UTC()
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.Get(ctx, id, raw...)
 		return err
-	}, said)
+	}, fields)
 	if err != nil {
 		return reply{}, Fact{}, err
 	}
-	fact := readSubscription(said, answer.scope, "", at)
+	fact := readSubscription(fields, answer.scope, "", at)
 	if fact.Ref.ID != id {
-		answer.refuse("subscription_id", "is not the one that was asked for")
+		answer.refuse("subscription_id", "is not the requested one")
 	}
 	if err := answer.err(); err != nil {
 		return reply{}, Fact{}, err
@@ -224,28 +223,28 @@ type Product struct {
 	Name        string
 	Description string
 	Price       int64  // minor units of Currency
-	Currency    string // ISO 4217; empty when Dodo did not say
+	Currency    string // ISO 4217; empty if Dodo did not say
 	Recurring   bool
-	// Every is the billing period of a recurring product; zero when Dodo did not say.
+	// Every is the billing period of a recurring product; zero if Dodo did not say.
 	Every Period
-	// TrialDays is how long a recurring product is free at first; 0 for no trial.
+	// TrialDays is how many days a recurring product is free at first; 0 for no trial.
 	TrialDays int64
-	Features  []string // that buying it grants, as far as Dodo's list says
+	Features  []string // that buying it grants, by Dodo's list
 }
 
-// Period is a length of time by the calendar.
+// Period is a length of time in calendar units.
 type Period struct {
-	Count int64  // 1 or more; 0: not known
+	Count int64  // 1 or more; 0: unknown
 	Unit  string // day, week, month or year
 }
 
-// maxPages bounds the products that are read.
+// maxPages bounds how many pages of products are read.
 const maxPages = 50
 
 // Products reads all products that are not archived.
 func (c *Client) Products(ctx context.Context) ([]Product, error) {
 	const op = "list products"
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errOurs) // for all pages
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errOwnDeadline) // for all pages
 	defer cancel()
 	var products []Product
 	seen := make(map[string]bool)
@@ -255,7 +254,7 @@ func (c *Client) Products(ctx context.Context) ([]Product, error) {
 			return nil, err
 		}
 		for _, p := range items {
-			if !seen[p.ID] { // a page can move while the next one is read
+			if !seen[p.ID] { // items can move to the next page between two reads
 				seen[p.ID] = true
 				products = append(products, p)
 			}
@@ -264,7 +263,7 @@ func (c *Client) Products(ctx context.Context) ([]Product, error) {
 			return products, nil
 		}
 	}
-	return nil, &Error{Op: op, Attempts: 1, kind: ErrBadAnswer, why: fmt.Sprintf("no end after %d pages", maxPages)}
+	return nil, &Error{Op: op, Attempts: 1, kind: ErrBadAnswer, reason: fmt.Sprintf("no end after %d pages", maxPages)}
 }
 
 func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Product, error) {
@@ -290,25 +289,25 @@ func (c *Client) productPage(ctx context.Context, op string, page int64) ([]Prod
 
 func readProduct(item *product, in scope) Product {
 	p := Product{
-		ID:          want(&item.ProductID, in, "product_id"),
+		ID:          requiredID(&item.ProductID, in, "product_id"),
 		Name:        item.Name.get(in),
 		Description: item.Description.get(in),
 		Currency:    item.Currency.get(in),
 		Recurring:   item.IsRecurring.get(in),
 		Features:    grantedFeatures(item, in),
 	}
-	detail, of := item.Detail.hint(in)
+	detail, of := item.Detail.getLenient(in)
 	if p.Currency == "" {
 		p.Currency = detail.Currency.get(of)
 	}
-	price, said := item.Price.look(in)
-	if !said {
+	price, present := item.Price.lookup(in)
+	if !present {
 		price = detail.Price.get(of)
 	}
 	p.Price = price
 	if p.Recurring {
 		count := detail.Count.get(of)
-		if unit := detail.Interval.get(of); count > 0 && calendar[unit] {
+		if unit := detail.Interval.get(of); count > 0 && billingUnits[unit] {
 			p.Every = Period{count, unit}
 		}
 		p.TrialDays = min(detail.TrialDays.get(of), maxTrial)
@@ -316,5 +315,5 @@ func readProduct(item *product, in scope) Product {
 	return p
 }
 
-// calendar are the units of a billing period (FACTS 1.8).
-var calendar = map[string]bool{"day": true, "week": true, "month": true, "year": true}
+// billingUnits are the units of a billing period (FACTS 1.8).
+var billingUnits = map[string]bool{"day": true, "week": true, "month": true, "year": true}

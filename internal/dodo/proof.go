@@ -14,14 +14,13 @@ import (
 	"sync"
 )
 
-// The order proof rides through Dodo in a checkout's metadata and comes back on
-// its payment, so that a payment can be matched to an account even after our own
-// store was lost. Customers can put metadata on a payment through a static
-// payment link, hence the proof (DESIGN 6.2).
+// The order proof is sent to Dodo in a checkout's metadata and comes back with its payment,
+// so that a payment can be matched to an account even after the store was lost. The proof
+// is needed because customers can put metadata on a payment through a static payment link
+// (DESIGN 6.2).
 //
-// One business at Dodo may serve several stores, of staging and production for
-// example, and all of them hear of every payment. So the proof names the site that
-// made it.
+// One business at Dodo may serve several stores, for example staging and production, and
+// all of them receive every payment. So the proof names the site that made it.
 const (
 	keySite    = "dodogate_site"
 	keyOrder   = "dodogate_order"
@@ -34,8 +33,8 @@ func isProofKey(key string) bool {
 	return key == keySite || key == keyOrder || key == keyAccount || key == keyProduct || key == keyProof
 }
 
-// These separate our MACs and keys from every other use of a secret, and proofs that
-// name a site from those of earlier releases, which name none.
+// These labels separate our MACs and keys from every other use of a secret, and proofs that
+// name a site from those of earlier releases, which do not.
 const (
 	proofLabel     = "dodogate order proof v1"
 	siteProofLabel = "dodogate order proof v2"
@@ -44,16 +43,15 @@ const (
 // maxClaim is the longest site, order id, account or product, in bytes.
 const maxClaim = 256
 
-// Claim is what an order's metadata proves. Site is empty in the proofs of releases
-// that named none.
+// Claim is what an order's metadata proves. Site is empty in proofs of releases that did not
+// name one.
 type Claim struct{ Site, Order, Account, Product string }
 
-// Prover makes and checks order proofs. It may be used by many goroutines at
-// once.
+// Prover makes and checks order proofs. It is safe for concurrent use.
 type Prover struct{ keys []*proofKey }
 
-// NewProver signs with the first secret and believes what any of them signed. A
-// secret of fewer than 24 bytes is refused, and named by its position only.
+// NewProver signs with the first secret and accepts proofs by any of them. It refuses a secret
+// of fewer than 24 bytes; the error names it only by its position.
 func NewProver(secrets [][]byte) (*Prover, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no proof secret")
@@ -68,18 +66,18 @@ func NewProver(secrets [][]byte) (*Prover, error) {
 	return p, nil
 }
 
-// DeriveKey is the proof secret to use where none is configured. Changing the
-// API key then ends the proofs of orders that are not paid yet.
+// DeriveKey is the proof secret if none is configured. A change of the API key then
+// invalidates the proofs of unpaid orders.
 func DeriveKey(apiKey string) []byte {
 	key, err := hkdf.Key(sha256.New, []byte(apiKey), nil, proofLabel, sha256.Size)
 	if err != nil { // an API key too weak for FIPS mode
-		return nil // which NewProver refuses
+		return nil // NewProver refuses it
 	}
 	return key
 }
 
-// Metadata is what to put on the order's checkout. Each value is 1 to 256 arbitrary
-// bytes; the site may be left out.
+// Metadata returns the metadata of the order's checkout. Each value is 1 to 256 arbitrary
+// bytes; the site may be empty.
 func (p *Prover) Metadata(c Claim) map[string]string {
 	metadata := map[string]string{
 		keyOrder:   writeClaim(c.Order),
@@ -93,7 +91,7 @@ func (p *Prover) Metadata(c Claim) map[string]string {
 	return metadata
 }
 
-// Claim reads a payment's metadata. ok is false unless the proof holds.
+// Claim reads a payment's metadata. ok is false unless the proof is valid.
 func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 	var readable [3]bool
 	if text, named := metadata[keySite]; named {
@@ -115,9 +113,9 @@ func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 	return Claim{}, false
 }
 
-// proofKey is a key with the MACs that were begun with it: that is half of what a
-// MAC takes, and always the same.
-type proofKey struct{ spare sync.Pool }
+// proofKey is a key with reusable MACs. Starting a MAC is half of its work and always the same
+// for a key.
+type proofKey struct{ macs sync.Pool }
 
 type proofMAC struct {
 	hash.Hash
@@ -125,14 +123,14 @@ type proofMAC struct {
 }
 
 func newProofKey(secret []byte) *proofKey {
-	return &proofKey{spare: sync.Pool{New: func() any { return &proofMAC{Hash: hmac.New(sha256.New, secret)} }}}
+	return &proofKey{macs: sync.Pool{New: func() any { return &proofMAC{Hash: hmac.New(sha256.New, secret)} }}}
 }
 
-// proofOf writes each value behind its length, so that no byte can move from one
-// value to the next.
+// proofOf writes each value after its length, so that no byte can move from one value to the
+// next.
 func (k *proofKey) proofOf(c Claim) string {
-	mac, _ := k.spare.Get().(*proofMAC)
-	defer k.spare.Put(mac)
+	mac, _ := k.macs.Get().(*proofMAC)
+	defer k.macs.Put(mac)
 	mac.Reset()
 	mac.text = mac.text[:0]
 	parts := [...]string{proofLabel, "", c.Order, c.Account, c.Product}
@@ -150,9 +148,9 @@ func (k *proofKey) proofOf(c Claim) string {
 	return base64.RawURLEncoding.EncodeToString(mac.text)
 }
 
-// writeClaim makes any bytes a value that Dodo takes: as they are where that is
-// plain and short text, which an operator can read in Dodo's dashboard, else "~"
-// and base64. 256 bytes become 343 characters of the 500 that are allowed.
+// writeClaim makes any bytes a value that Dodo accepts. Short plain text stays unchanged, so
+// that an operator can read it in Dodo's dashboard; other values become "~" and base64. 256
+// bytes become 343 characters of the 500 that are allowed.
 func writeClaim(s string) string {
 	if isPlain(s) {
 		return s
@@ -160,7 +158,7 @@ func writeClaim(s string) string {
 	return "~" + base64.RawURLEncoding.EncodeToString([]byte(s))
 }
 
-// readClaim undoes writeClaim, and accepts nothing that it does not write.
+// readClaim reverses writeClaim, and accepts nothing that writeClaim does not write.
 func readClaim(value string) (string, bool) {
 	s := value
 	if text, encoded := strings.CutPrefix(value, "~"); encoded {

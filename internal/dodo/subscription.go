@@ -6,12 +6,12 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// maxTrial is the longest trial that Dodo sells, in days (FACTS 2.1).
+// maxTrial is Dodo's longest trial, in days (FACTS 2.1).
 const maxTrial = 10000
 
-// readSubscription reads a subscription object (FACTS 2.7). eventType and at
-// come from the envelope: the type fills in for a missing status, and at is when
-// what the body says was so. A read by API has no type, and at is when it began.
+// readSubscription reads a subscription object (FACTS 2.7). eventType and at come from the
+// envelope: the type replaces a missing status, and at is the time of the state. An API read
+// has no type, and at is when it began.
 func readSubscription(d *details, in scope, eventType string, at time.Time) Fact {
 	s := entitlement.SubscriptionState{
 		At:          at,
@@ -24,10 +24,10 @@ func readSubscription(d *details, in scope, eventType string, at time.Time) Fact
 		ExpiresAt:   d.ExpiresAt.get(in),
 		CancelAtEnd: d.CancelAtEnd.get(in),
 	}
-	hint := in.hint() // what these say is of use only when others were missed
+	hint := in.lenient() // these fields matter only if other events were missed
 	s.OnDemand = d.OnDemand.get(hint)
 	s.Cycle = readCycle(&d.billing, hint)
-	if price, said := d.Price.look(hint); said {
+	if price, present := d.Price.lookup(hint); present {
 		s.Price, s.Currency = price, d.Currency.get(hint)
 		s.Discounted = d.DiscountID.get(hint) != "" || len(d.Discounts.get(hint)) > 0
 	}
@@ -45,7 +45,7 @@ func readSubscription(d *details, in scope, eventType string, at time.Time) Fact
 		s.StoppedAt = d.CancelledAt.get(hint)
 	}
 	graceEnd := d.GraceEnd.get(in)
-	in.wantAccess(s, graceEnd)
+	in.requireAccess(s, graceEnd)
 	observe := entitlement.Observed
 	if eventType == renewedType {
 		observe = entitlement.Renewed
@@ -53,17 +53,17 @@ func readSubscription(d *details, in scope, eventType string, at time.Time) Fact
 	known := observe(s)
 	known.GraceEndsAt = graceEnd
 
-	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: want(&d.SubscriptionID, in, "subscription_id")}
-	clues := readClues(&d.listed, in)
+	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: requiredID(&d.SubscriptionID, in, "subscription_id")}
+	clues := readClues(&d.listItem, in)
 	clues.SubscriptionID = ref.ID
 	return Fact{Fact: entitlement.Fact{Ref: ref, Subscription: known}, Clues: clues}
 }
 
-// readAddons reads what a subscription has besides its product. Those of one that is not
-// active may be left out, as everything that its end does not need.
+// readAddons reads the add-ons of a subscription. They may be unreadable if it is not active,
+// because its end does not need them.
 func readAddons(d *details, in scope, status entitlement.SubscriptionStatus) entitlement.Addons {
 	if status != entitlement.SubscriptionActive {
-		in = in.hint()
+		in = in.lenient()
 	}
 	items := d.Addons.get(in)
 	if len(items) == 0 {
@@ -72,36 +72,35 @@ func readAddons(d *details, in scope, status entitlement.SubscriptionStatus) ent
 	quantities := make(map[string]int64, len(items))
 	for i := range items {
 		item, in := items[i].get(in)
-		n, said := item.Quantity.look(in)
-		if !said || n > maxQuantity {
+		n, present := item.Quantity.lookup(in)
+		if !present || n > maxQuantity {
 			in.refuse("quantity", "is missing or too large")
 		}
-		quantities[want(&item.AddonID, in, "addon_id")] += n
+		quantities[requiredID(&item.AddonID, in, "addon_id")] += n
 	}
 	return entitlement.NewAddons(quantities)
 }
 
-// longest is the longest billing period there may be.
-const longest = 100 * 365 * 24 * time.Hour
+// maxPeriod is the longest accepted billing period.
+const maxPeriod = 100 * 365 * 24 * time.Hour
 
-// readCycle is about how long a billing period is; 0 when that is not said.
+// readCycle is the approximate length of a billing period; 0 if unknown.
 func readCycle(b *billing, in scope) time.Duration {
 	const day = 24 * time.Hour
 	count := b.Count.get(in)
 	unit := map[string]time.Duration{"day": day, "week": 7 * day, "month": 30 * day, "year": 365 * day}[b.Interval.get(in)]
-	if unit > 0 && count > int64(longest/unit) {
-		return longest
+	if unit > 0 && count > int64(maxPeriod/unit) {
+		return maxPeriod
 	}
 	return unit * time.Duration(count)
 }
 
-// renewedType is the one type that says more than the body does: a billing date also moves
-// for other reasons than a renewal.
+// renewedType is the one type that says more than the body: a billing date can also move
+// without a renewal.
 const renewedType = "subscription.renewed"
 
-// subscriptionStatusOf are the types that say what became of the subscription.
-// After the others it can be anything: even an unpaused one may be on hold
-// (FACTS 3.6).
+// subscriptionStatusOf maps types that imply a status. The other types imply none: even an
+// unpaused subscription may be on hold (FACTS 3.6).
 var subscriptionStatusOf = map[string]entitlement.SubscriptionStatus{
 	"subscription.active":    entitlement.SubscriptionActive,
 	renewedType:              entitlement.SubscriptionActive,
@@ -113,17 +112,17 @@ var subscriptionStatusOf = map[string]entitlement.SubscriptionStatus{
 	"subscription.expired":   entitlement.SubscriptionExpired,
 }
 
-// wantAccess refuses a subscription that gives access of which it is not clear to
-// what, or until when. One that gives none may leave that out: its end must not
-// be held up by a field that has become pointless.
-func (in scope) wantAccess(s entitlement.SubscriptionState, graceEnd time.Time) {
-	ends := true // next_billing_date tells when access ends
+// requireAccess refuses a subscription that gives access, but not clearly to which product or
+// until when. One without access may leave that out: its end must not fail because of a field
+// that no longer matters.
+func (in scope) requireAccess(s entitlement.SubscriptionState, graceEnd time.Time) {
+	ends := true // next_billing_date is when access ends
 	switch s.Status {
 	case "":
 		in.refuse("status", "is missing")
 		return
 	case entitlement.SubscriptionActive:
-		in.wantPeriod(s)
+		in.requirePeriod(s)
 	case entitlement.SubscriptionPastDue:
 		ends = graceEnd.IsZero()
 	case entitlement.SubscriptionCancelled:
@@ -141,8 +140,8 @@ func (in scope) wantAccess(s entitlement.SubscriptionState, graceEnd time.Time) 
 	}
 }
 
-// wantPeriod refuses an active subscription that does not say what was paid for.
-func (in scope) wantPeriod(s entitlement.SubscriptionState) {
+// requirePeriod refuses an active subscription that does not say what was paid for.
+func (in scope) requirePeriod(s entitlement.SubscriptionState) {
 	switch {
 	case s.Quantity == 0:
 		in.refuse("quantity", "is missing")
@@ -150,7 +149,7 @@ func (in scope) wantPeriod(s entitlement.SubscriptionState) {
 		in.refuse("previous_billing_date", "is missing")
 	case s.PeriodEnd.Before(s.PeriodStart) && !s.PeriodEnd.IsZero():
 		in.refuse("next_billing_date", "is before previous_billing_date")
-	case s.TrialDays > 0 && s.CreatedAt.IsZero(): // the trial runs from then on
+	case s.TrialDays > 0 && s.CreatedAt.IsZero(): // the trial begins then
 		in.refuse("created_at", "is missing")
 	}
 }

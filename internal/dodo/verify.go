@@ -13,21 +13,21 @@ import (
 	"time"
 )
 
-// What [Verifier.Verify] says of a delivery that is not to be believed.
+// The reasons why [Verifier.Verify] refuses a delivery.
 var (
-	// ErrSignature: not signed, or not by a secret that is configured. 401.
+	// ErrSignature: not signed, or not with a configured secret. 401.
 	ErrSignature = errors.New("webhook signature does not verify")
-	// ErrStale: sent too long ago or too far in the future. 401. When every
-	// delivery is stale, the host's clock is wrong.
+	// ErrStale: sent too long ago or too far in the future. 401. If every delivery is stale,
+	// the host's clock is wrong.
 	ErrStale = errors.New("webhook timestamp is too far from now")
-	// ErrMalformed: headers or body that Dodo does not send. 400. [Decode]
-	// returns it too.
+	// ErrMalformed: headers or a body that Dodo does not send. 400. [Decode] returns it too.
 	ErrMalformed = errors.New("malformed")
 )
 
-// StaleError is an [ErrStale] that says by how much.
+// StaleError is an [ErrStale] with the age.
 type StaleError struct {
-	// Age is how many seconds ago the delivery says it was sent; negative in the future.
+	// Age is the number of seconds since the delivery's timestamp; negative if it is in the
+	// future.
 	Age int64
 }
 
@@ -36,12 +36,12 @@ func (e *StaleError) Error() string { return fmt.Sprintf("%v: %d seconds old", E
 // Unwrap makes it an [ErrStale].
 func (e *StaleError) Unwrap() error { return ErrStale }
 
-// tolerance is how far a delivery's timestamp may be from now, both ways, as in
-// all reference libraries (RELIABILITY 1.1).
+// tolerance is the largest difference between a delivery's timestamp and now, in both
+// directions, as in all reference libraries (RELIABILITY 1.1).
 const tolerance = 300 // seconds
 
-// maxSignatures bounds the candidates in one header. A sender signs once for
-// each live secret, which are two during a rotation.
+// maxSignatures bounds the candidates in one header. A sender signs once for each live secret:
+// two during a rotation.
 const maxSignatures = 16
 
 // Delivery is one verified webhook delivery.
@@ -50,16 +50,16 @@ type Delivery struct {
 	SentAt time.Time // of this attempt, UTC; a retry has a later one
 }
 
-// Verifier checks that webhooks come from Dodo, by Standard Webhooks v1 (FACTS
-// 3.1). It may be used by many goroutines at once.
+// Verifier checks that webhooks come from Dodo, by Standard Webhooks v1 (FACTS 3.1). It is
+// safe for concurrent use.
 type Verifier struct {
 	keys  [][]byte
 	clock func() time.Time
 }
 
-// NewVerifier accepts what any one of the secrets signed, so that a secret can
-// be rotated. It refuses secrets that are weak or malformed; the error names a
-// secret by its position, never by its value. A nil clock is [time.Now].
+// NewVerifier accepts signatures by any of the secrets, so that a secret can be rotated. It
+// refuses weak or malformed secrets; the error names a secret by its position, never by its
+// value. A nil clock is [time.Now].
 func NewVerifier(secrets []string, clock func() time.Time) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no webhook secret")
@@ -78,37 +78,36 @@ func NewVerifier(secrets []string, clock func() time.Time) (*Verifier, error) {
 	return v, nil
 }
 
-// VerifyHeaders judges what can be judged before the body is there: [ErrSignature]
-// for headers that are missing, [ErrStale], [ErrMalformed]. Passing says nothing about
-// who sent them.
+// VerifyHeaders checks the headers before the body is read: [ErrSignature] for missing
+// headers, [ErrStale], [ErrMalformed]. Success does not prove the sender.
 func (v *Verifier) VerifyHeaders(h http.Header) error {
 	signed, err := readHeaders(h)
 	if err != nil {
 		return err
 	}
-	_, err = v.fresh(signed.timestamp)
+	_, err = v.checkAge(signed.timestamp)
 	return err
 }
 
-// Verify reports who sent body: a delivery of Dodo, or [ErrSignature],
-// [ErrStale] or [ErrMalformed]. body is the exact bytes received.
+// Verify proves that Dodo sent body, and returns the delivery. Its errors are [ErrSignature],
+// [ErrStale] and [ErrMalformed]. body is the exact bytes received.
 //
-// The Go library of Standard Webhooks is not used (RELIABILITY 1.2): it takes the first
-// of repeated headers, any id and any spelling of a number, and reads the clock of the
-// host. To sign, it makes two copies of the body, which anybody may send.
+// The Go library of Standard Webhooks is not used (RELIABILITY 1.2): it takes the first of
+// repeated headers, any id and any spelling of a number, and reads the clock of the host. To
+// check a signature, it copies the body twice, which anybody may send.
 func (v *Verifier) Verify(h http.Header, body []byte) (Delivery, error) {
 	signed, err := readHeaders(h)
 	if err != nil {
 		return Delivery{}, err
 	}
-	sentAt, err := v.fresh(signed.timestamp)
+	sentAt, err := v.checkAge(signed.timestamp)
 	if err != nil {
 		return Delivery{}, err
 	}
-	if !v.signed(signed, body) {
+	if !v.isSigned(signed, body) {
 		return Delivery{}, ErrSignature
 	}
-	// With an id without a dot, this closes the re-cutting of "id.time.body" at
+	// An id has no dot and a body begins with "{", so "id.time.body" cannot be split at
 	// other dots (RELIABILITY 1.1).
 	if len(body) == 0 || body[0] != '{' {
 		return Delivery{}, fmt.Errorf("%w: body is not a JSON object", ErrMalformed)
@@ -116,8 +115,8 @@ func (v *Verifier) Verify(h http.Header, body []byte) (Delivery, error) {
 	return Delivery{ID: signed.id, SentAt: sentAt}, nil
 }
 
-// fresh compares whole seconds, so that both ends of the window are the same.
-func (v *Verifier) fresh(timestamp string) (time.Time, error) {
+// checkAge compares whole seconds, so that both ends of the window behave alike.
+func (v *Verifier) checkAge(timestamp string) (time.Time, error) {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%w: webhook-timestamp", ErrMalformed)
@@ -128,16 +127,16 @@ func (v *Verifier) fresh(timestamp string) (time.Time, error) {
 	return time.Unix(seconds, 0).UTC(), nil
 }
 
-// signed compares the candidates with what each secret signs: "id.timestamp.body".
-func (v *Verifier) signed(s signedHeaders, body []byte) bool {
+// isSigned compares the candidates with the signature of each secret over "id.timestamp.body".
+func (v *Verifier) isSigned(s signedHeaders, body []byte) bool {
 	head := s.id + "." + s.timestamp + "."
 	for _, key := range v.keys {
 		mac := hmac.New(sha256.New, key)
 		_, _ = io.WriteString(mac, head)
 		_, _ = mac.Write(body)
 		right := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-		for _, said := range s.signatures {
-			if hmac.Equal([]byte(said), []byte(right)) {
+		for _, signature := range s.signatures {
+			if hmac.Equal([]byte(signature), []byte(right)) {
 				return true
 			}
 		}
@@ -145,14 +144,14 @@ func (v *Verifier) signed(s signedHeaders, body []byte) bool {
 	return false
 }
 
-// signedHeaders are the three headers of a delivery, each of its proper form.
+// signedHeaders are the three headers of a delivery, each well-formed.
 type signedHeaders struct {
 	id, timestamp string
 	signatures    []string // each "version,base64"
 }
 
-// readHeaders takes the webhook-* headers or, only where there are none at all,
-// their svix-* aliases. The two sets are never mixed.
+// readHeaders takes the webhook-* headers or, if there are none at all, their svix-* aliases.
+// The two sets are never mixed.
 func readHeaders(h http.Header) (signedHeaders, error) {
 	prefix := "Webhook-"
 	if !anyHeader(h, prefix) {
@@ -191,7 +190,8 @@ func anyHeader(h http.Header, prefix string) bool {
 	return false
 }
 
-// oneHeader refuses a repeated header: of two ids, which one is it?
+// oneHeader returns a header's only value. It refuses a repeated header, because it would be
+// unclear which one counts.
 func oneHeader(h http.Header, name string) (string, error) {
 	switch values := h[name]; {
 	case len(values) > 1:
@@ -203,7 +203,8 @@ func oneHeader(h http.Header, name string) (string, error) {
 	}
 }
 
-// isTimestamp: plain digits, as Dodo writes it, so that each time has one spelling.
+// isTimestamp reports whether s is plain digits, as Dodo writes it, so that each time has one
+// spelling.
 func isTimestamp(s string) bool {
 	if len(s) == 0 || len(s) > 12 || s[0] == '0' {
 		return false
@@ -211,8 +212,8 @@ func isTimestamp(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// candidates keeps the entries of a signature header that are "version,base64"
-// and nothing more, separated by spaces.
+// candidates returns the entries of a signature header that have the form "version,base64".
+// Entries are separated by spaces.
 func candidates(header string) (kept []string, err error) {
 	count := 0
 	for entry := range strings.SplitSeq(header, " ") {
@@ -232,9 +233,8 @@ func candidates(header string) (kept []string, err error) {
 	return kept, nil
 }
 
-// isWord reports whether s is 1 to most characters of A-Z, a-z, 0-9, "_" and
-// "-". Dodo's ids are; so is nothing that could mean something to a key, a path
-// or a log.
+// isWord reports whether s is 1 to most characters of A-Z, a-z, 0-9, "_" and "-". Dodo's ids
+// have this form, and nothing in it has a special meaning in a key, a path or a log.
 func isWord(s string, most int) bool {
 	if len(s) == 0 || len(s) > most {
 		return false
