@@ -171,7 +171,7 @@ func TestGatesShareOneReading(t *testing.T) {
 			work = caddymodule.PathWork(r)
 		}
 	}
-	if got := caddymodule.PathWork(r); got != work || work == 0 || work > httpapi.MostWork {
+	if got := caddymodule.PathWork(r); got != work || work == 0 || work > httpapi.MaxWork {
 		t.Errorf("%d bytes were looked at by one gate, %d by all", work, got)
 	}
 	// What is rewritten meanwhile is read, and only that.

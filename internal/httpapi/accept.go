@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// preference is what a client would rather have.
+// preference is the kind of answer that a client prefers.
 type preference int
 
 const (
@@ -16,26 +16,26 @@ const (
 	wantsHTML
 )
 
-// varyByAccept tells caches that the answer depends on the preference.
+// varyByAccept tells caches that the answer depends on the Accept header.
 func varyByAccept(h http.Header) {
 	if !slices.Contains(h.Values("Vary"), "Accept") {
 		h.Add("Vary", "Accept")
 	}
 }
 
-// mostAccept is how much of an Accept header is read, in bytes. Browsers send some 200. Each
-// comma costs as much as a media range: 15 KiB of them took 2 ms.
-const mostAccept = 2 << 10
+// maxAcceptBytes is how much of an Accept header is read. Browsers send about 200 bytes. Each
+// comma costs as much as a media range: 15 KiB of commas took 2 ms.
+const maxAcceptBytes = 2 << 10
 
-// wants reads the Accept header (RFC 9110, 12.5.1). Who does not say, or says
-// that anything will do, has no preference.
+// wants reads the Accept header (RFC 9110, 12.5.1). A client that sends none, or that accepts
+// everything equally, has no preference.
 func wants(r *http.Request) preference {
 	lines := r.Header["Accept"]
 	if len(lines) == 0 {
 		return wantsEither
 	}
 	accept := strings.Join(lines, ",")
-	accept = accept[:min(len(accept), mostAccept)]
+	accept = accept[:min(len(accept), maxAcceptBytes)]
 	html := quality(accept, "text/html")
 	json := max(quality(accept, "application/json"), quality(accept, "application/problem+json"))
 	switch {
@@ -48,8 +48,8 @@ func wants(r *http.Request) preference {
 	}
 }
 
-// quality is how much a media type is wanted, from 0 to 1, by the most specific
-// range that covers it.
+// quality is the weight of a media type, from 0 to 1, by the most specific range that covers
+// it.
 func quality(accept, mediaType string) float64 {
 	kind, _, _ := strings.Cut(mediaType, "/")
 	best, q := 0, 0.0
@@ -71,8 +71,7 @@ func quality(accept, mediaType string) float64 {
 	return q
 }
 
-// weight is the q among a range's parameters; 1 when there is none, 0 when it
-// is none.
+// weight is the q among a range's parameters; 1 if there is none, 0 if it is invalid.
 func weight(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(p, "=")

@@ -10,12 +10,11 @@ import (
 
 // BodyLimits bound the bodies that are read. Zero values are the defaults.
 type BodyLimits struct {
-	// Memory is how many bytes all bodies may take at once: those that arrive and
-	// those that are still needed. Each one that arrives counts bodyOverhead more.
-	// Default: 8 MiB.
+	// Memory is how many bytes all bodies may use together: those that arrive and those that
+	// are still needed. Each arriving body counts bodyOverhead more. Default: 8 MiB.
 	Memory int64
-	// Time is how long a body may take from the first wait for it to its last
-	// byte. Default: 10 seconds.
+	// Time is how long a body may take from the first wait for it to its last byte. Default:
+	// 10 seconds.
 	Time time.Duration
 }
 
@@ -24,50 +23,49 @@ const (
 	defaultBodyTime   = 10 * time.Second
 )
 
-// bodyOverhead is what a request that waits for its body costs beside the body: the
-// stack of its goroutine, the connection's buffers. A body of one byte that never
-// ends is not cheap.
+// bodyOverhead is what a request that waits for its body costs in addition to the body: the
+// stack of its goroutine, the connection's buffers. It makes a body of one byte that never
+// ends count.
 const bodyOverhead = 32 << 10
 
-// heavyShare is the part of the memory, one in so many, up to which a client's
-// arriving bodies are left alone while others can give way.
-const heavyShare = 8
+// fairShareDivisor: a client whose arriving bodies use at most 1/fairShareDivisor of the
+// memory loses none while larger clients can.
+const fairShareDivisor = 8
 
-// Bodies is the bound for all bodies that are read. Every [API] of a process shares
-// one. It may be used by many goroutines at once.
+// Bodies bounds all bodies that are read. Every [API] of a process shares one. It is safe for
+// concurrent use.
 //
-// When there is no room, the newest body wins and an older one is cut off: the oldest
-// of a client that holds more than an eighth of the memory; if there is none, the
-// oldest of all. An honest body arrives within milliseconds of its headers, and an
-// attacker's is there to stay. So whoever holds many slow bodies open loses them, and a
-// genuine webhook gets through, even if it comes from the attacker's own address. Bodies
-// that have arrived are never cut off.
+// If there is no room, the newest body wins and an older one is evicted: the oldest of a
+// client that uses more than an eighth of the memory; if there is none, the oldest of all. An
+// honest body arrives within milliseconds of its headers, and an attacker's stays. So a client
+// that keeps many slow bodies open loses them, and a genuine webhook gets through, even from
+// the attacker's own address. Bodies that have arrived completely are never evicted.
 type Bodies struct {
 	limits BodyLimits
 
 	mu       sync.Mutex
 	held     int64      // bytes, at most limits.Memory
 	arriving []*arrival // the oldest first
-	shares   map[netip.Prefix]*share
+	shares   map[netip.Prefix]*clientShare
 }
 
-// share is what one client has arriving.
-type share struct {
+// clientShare is what one client has arriving.
+type clientShare struct {
 	client netip.Prefix
 	held   int64 // bytes
 	bodies int
 }
 
-// arrival is one body. Everything in it is guarded by the mutex of its Bodies.
+// arrival is one body that is being read. All fields are guarded by the mutex of its Bodies.
 type arrival struct {
-	all   *Bodies
-	share *share
-	held  int64  // bytes
-	stop  func() // makes the read under way fail; called under the mutex
-	cut   bool   // it was cut off and holds nothing
+	all     *Bodies
+	share   *clientShare
+	held    int64  // bytes
+	stop    func() // makes the current read fail; called under the mutex
+	evicted bool   // it was evicted and holds nothing
 }
 
-// NewBodies makes a bound.
+// NewBodies makes a bound with the given limits.
 func NewBodies(limits BodyLimits) *Bodies {
 	if limits.Memory == 0 {
 		limits.Memory = defaultBodyMemory
@@ -75,16 +73,16 @@ func NewBodies(limits BodyLimits) *Bodies {
 	if limits.Time == 0 {
 		limits.Time = defaultBodyTime
 	}
-	return &Bodies{limits: limits, shares: make(map[netip.Prefix]*share)}
+	return &Bodies{limits: limits, shares: make(map[netip.Prefix]*clientShare)}
 }
 
-// begin announces a body of the client. stop may be called until ended was.
+// begin registers a body of the client. stop may be called until finish returns.
 func (b *Bodies) begin(client netip.Prefix, stop func()) *arrival {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.shares[client]
 	if s == nil {
-		s = &share{client: client}
+		s = &clientShare{client: client}
 		b.shares[client] = s
 	}
 	s.bodies++
@@ -94,23 +92,23 @@ func (b *Bodies) begin(client netip.Prefix, stop func()) *arrival {
 	return a
 }
 
-// grow reserves n more bytes for an arriving body. It returns false when the body is
-// cut off: because others need the room, or because those that have arrived take it all.
+// grow reserves n more bytes for an arriving body. It returns false if the body is evicted,
+// because others need the room or complete bodies use all of it.
 func (a *arrival) grow(n int64) bool {
 	a.all.mu.Lock()
 	defer a.all.mu.Unlock()
 	return a.all.reserve(a, n)
 }
 
-// reserve cuts off others until there is room, a itself if it is its turn.
+// reserve evicts bodies until there is room; a itself may be one of them.
 func (b *Bodies) reserve(a *arrival, n int64) bool {
-	for !a.cut && b.held+n > b.limits.Memory {
+	for !a.evicted && b.held+n > b.limits.Memory {
 		victim := b.victim()
-		b.drop(victim)
-		victim.cut = true
+		b.remove(victim)
+		victim.evicted = true
 		victim.stop()
 	}
-	if a.cut {
+	if a.evicted {
 		return false
 	}
 	a.held += n
@@ -119,18 +117,19 @@ func (b *Bodies) reserve(a *arrival, n int64) bool {
 	return true
 }
 
-// victim is the body that gives way. There is one, because whoever asks is arriving.
+// victim is the body to evict. There is always one, because the body that needs room is
+// arriving itself.
 func (b *Bodies) victim() *arrival {
 	for _, a := range b.arriving {
-		if a.share.held > b.limits.Memory/heavyShare {
+		if a.share.held > b.limits.Memory/fairShareDivisor {
 			return a
 		}
 	}
 	return b.arriving[0]
 }
 
-// drop ends an arrival; what it held is free.
-func (b *Bodies) drop(a *arrival) {
+// remove ends an arrival and frees its bytes.
+func (b *Bodies) remove(a *arrival) {
 	i := slices.Index(b.arriving, a)
 	b.arriving = slices.Delete(b.arriving, i, i+1)
 	b.held -= a.held
@@ -140,16 +139,16 @@ func (b *Bodies) drop(a *arrival) {
 	}
 }
 
-// ended is told that the body is not read any more. What has arrived keeps the bytes
-// of its buffer until release is called; cut says that it was cut off.
-func (a *arrival) ended(kept int64) (release func(), cut bool) {
+// finish says that the body is not read any more. A complete body keeps the bytes of its
+// buffer until release is called. evicted reports that it was evicted.
+func (a *arrival) finish(kept int64) (release func(), cut bool) {
 	b := a.all
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a.cut {
-		return func() {}, true // its bytes are somebody else's by now
+	if a.evicted {
+		return func() {}, true // its bytes belong to another body by now
 	}
-	b.drop(a)
+	b.remove(a)
 	b.held += kept
 	return func() {
 		b.mu.Lock()
@@ -158,8 +157,8 @@ func (a *arrival) ended(kept int64) (release func(), cut bool) {
 	}, false
 }
 
-// clientOf names whoever sent a request, for shares. A network of 64 bits is one client in
-// IPv6, because that is the least that one customer of a provider gets.
+// clientOf names the client of a request, for shares. In IPv6 a /64 network is one client,
+// because that is the smallest that a provider gives to a customer.
 func (a *API) clientOf(r *http.Request) netip.Prefix {
 	addr, err := netip.ParseAddr(a.clientIP(r))
 	if err != nil {
@@ -171,6 +170,6 @@ func (a *API) clientOf(r *http.Request) netip.Prefix {
 	if addr.Is6() {
 		bits = 64
 	}
-	client, _ := addr.Prefix(bits) // of no address: the zero Prefix, which all of them share
+	client, _ := addr.Prefix(bits) // all clients without an address share the zero Prefix
 	return client
 }

@@ -9,32 +9,31 @@ import (
 	"time"
 )
 
-// drainTime is for how long net/http may wait for the rest of a body that is not read,
-// once it is answered (HTTP/1 only). What is under way already arrives in that time, so that the
-// connection ends in order and not with a reset that may take the answer along.
-// Without a bound it would wait for up to 256 KiB for as long as the server lets it.
+// drainTime is how long net/http may wait for the rest of an unread body after the answer
+// (HTTP/1 only). Bytes that are already on their way arrive in that time, so that the
+// connection closes normally and not with a reset, which may destroy the answer. Without this
+// bound net/http waits for up to 256 KiB, as long as the server allows.
 const drainTime = 20 * time.Millisecond
 
-// longAgo is a deadline that makes a read under way fail.
-var longAgo = time.Unix(1, 0)
+// expiredDeadline makes a current read fail.
+var expiredDeadline = time.Unix(1, 0)
 
-// leaveUnread prepares for an answer without the body having been read, which every
-// answer is until readBody has come to the body's end. In HTTP/1 such a connection is
-// of no more use, because the rest of the body stands before the next request.
-// HTTP/2 and 3 only end the stream.
-func leaveUnread(w http.ResponseWriter, r *http.Request) {
+// prepareUnreadBody prepares an answer for a body that is not read. It applies to every answer
+// until readBody has reached the end of the body. The connection cannot be reused in HTTP/1,
+// because the rest of the body comes before the next request. HTTP/2 and 3 only end the
+// stream.
+func prepareUnreadBody(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.ContentLength == 0 {
 		return
 	}
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // tests have writers without
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // writers of tests have no deadline
 }
 
-// readBody reads a body of at most so many bytes to its end, within the bounds of
-// [Bodies]. release gives its memory back and must be called when the body is not
-// needed any more.
-func (a *API) readBody(w http.ResponseWriter, r *http.Request, most int64) (body []byte, release func(), err error) {
-	if r.ContentLength > most {
+// readBody reads a body of at most limit bytes to its end, within the bounds of [Bodies].
+// release frees its memory and must be called when the body is no longer needed.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+	if r.ContentLength > limit {
 		return nil, nil, ErrBodyTooLarge
 	}
 	if r.ContentLength == 0 {
@@ -42,11 +41,11 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, most int64) (body
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(a.bodies.limits.Time))
-	in := a.bodies.begin(a.clientOf(r), func() { _ = control.SetReadDeadline(longAgo) })
-	body, err = in.read(r.Body, r.ContentLength, most)
-	release, cut := in.ended(int64(cap(body)))
+	in := a.bodies.begin(a.clientOf(r), func() { _ = control.SetReadDeadline(expiredDeadline) })
+	body, err = in.readAll(r.Body, r.ContentLength, limit)
+	release, cut := in.finish(int64(cap(body)))
 	switch {
-	case err == nil: // even if it was cut off in the last moment
+	case err == nil: // even if it was evicted at the last moment
 		_ = control.SetReadDeadline(time.Time{})
 		w.Header().Del("Connection")
 		return body, release, nil
@@ -57,25 +56,25 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, most int64) (body
 	case !errors.Is(err, ErrBodyTooLarge):
 		err = refuse(errRequest, "The body could not be read.")
 	}
-	leaveUnread(w, r)
+	prepareUnreadBody(w, r)
 	return nil, nil, err
 }
 
-// block is a piece of a body that arrives. Blocks are used again, so that senders who
-// never come to an end cause no garbage either.
+// block is a piece of an arriving body. Blocks are reused, so that senders who never finish
+// cause no garbage.
 type block [blockSize]byte
 
-// blockSize is as much as most webhooks need, and all that a sender reserves who
-// declares much and sends little.
+// blockSize is enough for most webhooks. It is also all that is reserved for a sender that
+// declares a large body and sends little.
 const blockSize = 8 << 10
 
 var blocks = sync.Pool{New: func() any { return new(block) }}
 
-// read reads to the end. It takes no memory that was not reserved before. declared is
-// negative when the length is not known.
-func (a *arrival) read(from io.Reader, declared, most int64) ([]byte, error) {
+// readAll reads to the end. It reserves memory before it uses it. declared is negative if the
+// length is unknown.
+func (a *arrival) readAll(from io.Reader, declared, limit int64) ([]byte, error) {
 	if declared >= 0 {
-		most = declared
+		limit = declared
 	}
 	var taken []*block
 	defer func() {
@@ -93,7 +92,7 @@ func (a *arrival) read(from io.Reader, declared, most int64) ([]byte, error) {
 		}
 		n, err := from.Read(taken[len(taken)-1][filled:])
 		switch size += int64(n); {
-		case size > most:
+		case size > limit:
 			return nil, ErrBodyTooLarge
 		case err == io.EOF:
 			return a.join(taken, size)
@@ -103,8 +102,8 @@ func (a *arrival) read(from io.Reader, declared, most int64) ([]byte, error) {
 	}
 }
 
-// join copies a body into memory of its own, which whoever gets it may keep. A request
-// that waits no more does not need its overhead, and uses it for the copy.
+// join copies a body into memory of its own, which the caller may keep. The request no longer
+// waits, so its overhead counts towards the copy.
 func (a *arrival) join(taken []*block, size int64) ([]byte, error) {
 	if !a.grow(max(size-bodyOverhead, 0)) {
 		return nil, ErrTooManyBodies

@@ -29,23 +29,23 @@ const (
 //	 "quantity": 1                   whole number from 1 to 1000
 //	 "return_to": "https://…"        where to land afterwards, if the site allows it
 //	 "discount_code": "…"
-//	 "metadata": {"ref": "…"}        to note at Dodo, by names that the site lists
+//	 "metadata": {"ref": "…"}        stored at Dodo; only names that the site lists
 //
-// There are no other fields: price, product id, amounts and account never come
-// from the client. With an Idempotency-Key, a repeat gets the first answer.
+// There are no other fields: price, product id, amounts and account never come from the
+// client. A repeated request with the same Idempotency-Key gets the first answer.
 func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 	req, err := a.checkoutRequest(r)
 	if err != nil {
 		return err
 	}
-	takes, noted := checkoutFields(req), newNotes(a.metadata.Names)
+	takes, noted := checkoutFields(req), newMetadataFields(a.metadata.Names)
 	if len(noted) > 0 {
 		takes[metadataField] = noted.fields()
 	}
 	return serveChange(a, w, r, change[*checkoutAnswer]{
-		takes: takes,
-		run: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
-			req.Metadata = noted.given()
+		accepts: takes,
+		apply: func(ctx context.Context, who gateway.Identity) (*checkoutAnswer, error) {
+			req.Metadata = noted.values()
 			order, err := a.shop.Checkout(ctx, who, *req)
 			if err != nil {
 				return nil, err
@@ -55,12 +55,12 @@ func (a *API) checkout(w http.ResponseWriter, r *http.Request) error {
 				Product: order.Product, ExpiresAt: order.ExpiresAt.UTC(),
 			}, nil
 		},
-		status: http.StatusCreated,
-		next:   func(made *checkoutAnswer) string { return made.CheckoutURL },
+		status:     http.StatusCreated,
+		redirectTo: func(made *checkoutAnswer) string { return made.CheckoutURL },
 	})
 }
 
-// checkoutRequest is what a request says outside of its body.
+// checkoutRequest reads what a request says outside its body.
 func (a *API) checkoutRequest(r *http.Request) (*gateway.CheckoutRequest, error) {
 	key, err := IdempotencyKey(r.Header)
 	if err != nil {

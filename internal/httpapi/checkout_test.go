@@ -115,8 +115,8 @@ func TestCheckoutRepeated(t *testing.T) {
 	}
 }
 
-// refusal is a request to POST /checkout and what is said against it.
-type refusal struct {
+// detailedError is a request to POST /checkout and what is said against it.
+type detailedError struct {
 	name   string
 	body   string
 	change func(call) call
@@ -147,16 +147,16 @@ func TestCheckoutRefusals(t *testing.T) {
 	}
 }
 
-func badBodies() []refusal {
+func badBodies() []detailedError {
 	const request, quantity = "invalid_request", "invalid_quantity"
-	var tests []refusal
+	var tests []detailedError
 	add := func(status int, code, detail string, bodies ...string) {
 		for _, body := range bodies {
 			name := body
 			if len(name) > 60 {
 				name = name[:60]
 			}
-			tests = append(tests, refusal{name: fmt.Sprintf("%s %q", code, name), body: body, status: status, code: code, detail: detail})
+			tests = append(tests, detailedError{name: fmt.Sprintf("%s %q", code, name), body: body, status: status, code: code, detail: detail})
 		}
 	}
 	add(400, request, "JSON object", ``, ` `, `null`, `[]`, `"x"`, `1`, `{`, `{"product"}`, `{"product":}`, `{"product":"pack10",}`,
@@ -170,8 +170,8 @@ func badBodies() []refusal {
 		"Product", "PRODUCT", "product ", "return_url", ""} {
 		add(400, request, `"`+field+`" is not a field`, fmt.Sprintf(`{"product":"pack10",%q:"x"}`, field), fmt.Sprintf(`{%q:1,"product":"pack10"}`, field))
 	}
-	add(400, request, "product is there more than once", `{"product":"pack10","product":"pack10"}`, `{"product":"pack10","prod\u0075ct":"pro"}`)
-	add(400, request, "quantity is there more than once", `{"product":"pack10","quantity":1,"quantity":1}`)
+	add(400, request, "product appears more than once", `{"product":"pack10","product":"pack10"}`, `{"product":"pack10","prod\u0075ct":"pro"}`)
+	add(400, request, "quantity appears more than once", `{"product":"pack10","quantity":1,"quantity":1}`)
 	add(400, request, "product must be a string", `{"product":1}`, `{"product":null}`, `{"product":true}`, `{"product":{}}`, `{"product":["pack10"]}`, `{"product":{"product":"pack10"}}`)
 	add(400, request, "plan must be a string", `{"plan":1}`, `{"plan":null}`)
 	add(400, request, "return_to must be a string", `{"product":"pack10","return_to":null}`)
@@ -193,11 +193,11 @@ func badBodies() []refusal {
 	return tests
 }
 
-func badRequests() []refusal {
+func badRequests() []detailedError {
 	const good = `{"product":"pack10"}`
 	with := func(name, value string) func(call) call { return func(c call) call { return c.with(name, value) } }
 	form := with("Content-Type", "application/x-www-form-urlencoded")
-	tests := []refusal{
+	tests := []detailedError{
 		{"nobody", good, func(c call) call { return c.by("") }, 401, "unauthenticated", "Sign in"},
 		{"account too long", good, func(c call) call { return c.by(strings.Repeat("x", 257)) }, 500, "account_invalid", "account id"},
 		{"another site", good, with("Sec-Fetch-Site", "cross-site"), 403, "cross_origin", "site itself"},
@@ -224,8 +224,8 @@ func badRequests() []refusal {
 		{"form, badly encoded", "product=%zz", form, 400, "invalid_request", "encoded"},
 		{"form with semicolons", "product=pack10;quantity=2", form, 400, "invalid_request", "encoded"},
 		{"form, not UTF-8", "product=%ff", form, 400, "invalid_request", "valid text"},
-		{"form, field twice", "product=pack10&product=pack10", form, 400, "invalid_request", "product is there more than once"},
-		{"form, empty field twice", "product=pack10&plan=&plan=", form, 400, "invalid_request", "plan is there more than once"},
+		{"form, field twice", "product=pack10&product=pack10", form, 400, "invalid_request", "product appears more than once"},
+		{"form, empty field twice", "product=pack10&plan=&plan=", form, 400, "invalid_request", "plan appears more than once"},
 		{"form, unknown field", "product=pack10&userId=bob", form, 400, "invalid_request", `"userId" is not a field`},
 		{"form, unknown empty field", "product=pack10&price=", form, 400, "invalid_request", `"price" is not a field`},
 		{"form, other case", "product=pack10&Quantity=2", form, 400, "invalid_request", `"Quantity" is not a field`},
@@ -237,9 +237,9 @@ func badRequests() []refusal {
 	}
 	for _, key := range []string{``, `""`, `"`, `"a`, `a"`, `"a"b"`, `"a\"`, `"a\x"`, `"a b"`, `a b`, `a,b`, `"a", "b"`, `"a";x=1`, `a;x=1`, `a\b`, "\"a\tb\"", `"ü"`, "ü",
 		strings.Repeat("k", 256), `"` + strings.Repeat("k", 256) + `"`} {
-		tests = append(tests, refusal{fmt.Sprintf("key %.20q", key), good, with("Idempotency-Key", key), 400, "invalid_idempotency_key", "Idempotency-Key"})
+		tests = append(tests, detailedError{fmt.Sprintf("key %.20q", key), good, with("Idempotency-Key", key), 400, "invalid_idempotency_key", "Idempotency-Key"})
 	}
-	return append(tests, refusal{"two keys", good, func(c call) call {
+	return append(tests, detailedError{"two keys", good, func(c call) call {
 		return c.with("Idempotency-Key", "a").with("Idempotency-Key", "a")
 	}, 400, "invalid_idempotency_key", "more than once"})
 }

@@ -14,17 +14,18 @@ import (
 	"github.com/dodogate/dodogate/internal/book"
 )
 
-// compat are the routes of a hand-written integration, at the paths where its front end
-// and Dodo expect them. They translate what is asked into the use cases of our own routes,
-// and the answers back: what may be bought, by whom and what it gives is decided there.
-// The zero value has none.
+// compat holds the routes of a hand-written integration, at the paths where its front end and
+// Dodo expect them. They translate requests into the use cases of our own routes, and the
+// answers back. The use cases decide what may be bought, by whom, and what it gives. The zero
+// value has no routes.
 type compat struct {
 	routes   map[string]route // by the path, in lower case and without a slash at the end
 	patterns []PathPattern    // of all routes
 	landing  *config.Compat   // where a customer lands; nil: on our own pages
 }
 
-// CheckCompat says whether a site can have the routes of an integration besides its own.
+// CheckCompat reports whether a site can serve the routes of an integration in addition to its
+// own.
 func CheckCompat(basePath string, c *config.Compat) error {
 	base, err := newBasePath(cmp.Or(basePath, DefaultBasePath))
 	if err != nil {
@@ -60,7 +61,7 @@ func (b basePath) contains(path string) bool {
 	return path == b.lower || strings.HasPrefix(path, b.lower+"/")
 }
 
-// route is the route at a decoded path, with or without a slash at its end.
+// route is the route at a decoded path, with or without a trailing slash.
 func (c *compat) route(decoded string) (route, bool) {
 	if len(c.routes) == 0 {
 		return route{}, false
@@ -70,7 +71,7 @@ func (c *compat) route(decoded string) (route, bool) {
 	return at, known
 }
 
-// name is what logs call the route at a path.
+// name is the route's name in logs.
 func (c *compat) name(decoded string) string {
 	clean, _ := canonical(decoded)
 	if _, known := c.routes[clean]; known {
@@ -79,16 +80,16 @@ func (c *compat) name(decoded string) string {
 	return "other"
 }
 
-// compatWish is what a front end says of a purchase.
-type compatWish struct {
+// compatRequest is what an old front end asks to buy.
+type compatRequest struct {
 	credits int64
 	plan    string
 	visitor string // where the visitor came from, for the metadata
 }
 
-// compatCheckout makes a checkout of what the body asks for. answer is what the front end
-// gets.
-func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compatWish, takes fields, answer func(context.Context, *book.Order) any) error {
+// compatCheckout creates a checkout for the fields of the body. answer builds the response for
+// the front end.
+func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compatRequest, takes fields, answer func(context.Context, *book.Order) any) error {
 	who, err := signedIn(r.Context())
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compa
 	if err != nil {
 		return err
 	}
-	if err := a.readForgiving(w, r, takes); err != nil {
+	if err := a.readLenient(w, r, takes); err != nil {
 		return err
 	}
 	req.Credits, req.Plan = wish.credits, wish.plan
@@ -111,8 +112,8 @@ func (a *API) compatCheckout(w http.ResponseWriter, r *http.Request, wish *compa
 	return writeJSON(w, http.StatusOK, answer(r.Context(), order))
 }
 
-// sayAs writes a problem as one JSON object of another form.
-func sayAs(w http.ResponseWriter, p Problem, status int, body any) {
+// writeProblemAs writes a problem as one JSON object of another form.
+func writeProblemAs(w http.ResponseWriter, p Problem, status int, body any) {
 	p.writeHeader(w)
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -123,19 +124,19 @@ func sayAs(w http.ResponseWriter, p Problem, status int, body any) {
 	_, _ = w.Write(text)
 }
 
-// withWays adds to the answer what a customer who would pay twice can do instead. The old
-// front ends pass over it, and show the sentence.
-func (p Problem) withWays(answer map[string]any) map[string]any {
+// withAlternatives adds what a customer can do instead of paying twice. Old front ends ignore
+// it and show the sentence.
+func (p Problem) withAlternatives(answer map[string]any) map[string]any {
 	if p.Code == codeSubscribed {
 		maps.Copy(answer, p.Members)
 	}
 	return answer
 }
 
-// banner is where the front end shows what became of an order: its landing place, with
-// the parameter that says so. It is empty while that is not known, and for sites whose
+// bannerURL is where the front end shows the result of an order: its landing place with the
+// parameter for the result. It is empty while the result is unknown, and for sites whose
 // customers land on our own pages.
-func (c *compat) banner(v visit, order book.Order) string {
+func (c *compat) bannerURL(v visit, order book.Order) string {
 	if c.landing == nil {
 		return ""
 	}
@@ -156,7 +157,7 @@ func (c *compat) banner(v visit, order book.Order) string {
 	return u.String()
 }
 
-// withParameter sets a parameter, and leaves the rest of a query as it is written.
+// withParameter sets a parameter, and leaves the rest of a query unchanged.
 func withParameter(query, name, value string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {

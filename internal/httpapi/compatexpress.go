@@ -9,11 +9,12 @@ import (
 
 const expressWebhook = "/api/payments/webhook"
 
-// The routes of the hand-written integration in Node and Express that sells credits.
+// expressRoutes are the routes of the hand-written integration in Node and Express that sells
+// credits.
 func (a *API) expressRoutes() map[string]route {
 	return map[string]route{
-		"/api/payments/create-checkout": {method: http.MethodPost, change: true, serve: a.expressCheckout, say: sayExpress},
-		expressWebhook:                  {method: http.MethodPost, serve: a.webhook(sayExpress), say: sayExpress},
+		"/api/payments/create-checkout": {method: http.MethodPost, change: true, serve: a.expressCheckout, writeProblem: writeExpressProblem},
+		expressWebhook:                  {method: http.MethodPost, serve: a.webhook(writeExpressProblem), writeProblem: writeExpressProblem},
 	}
 }
 
@@ -21,10 +22,10 @@ func (a *API) expressRoutes() map[string]route {
 //
 //	{"credits": 10, "userId": "abc-123"} → {"checkoutUrl": "https://…"}
 //
-// The credits choose a product of the catalog, at its price. Who buys is who is signed in,
-// whatever userId says, and there is no answer without an address.
+// The credits choose a product of the catalog, at its price. The buyer is always the signed-in
+// account, whatever userId says. A successful answer always has an address.
 func (a *API) expressCheckout(w http.ResponseWriter, r *http.Request) error {
-	var wish compatWish
+	var wish compatRequest
 	return a.compatCheckout(w, r, &wish, fields{"credits": &wish.credits}, func(_ context.Context, order *book.Order) any {
 		return struct {
 			CheckoutURL string `json:"checkoutUrl"`
@@ -32,7 +33,7 @@ func (a *API) expressCheckout(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// sayExpress says what went wrong as the integration's banner shows it.
-func sayExpress(w http.ResponseWriter, _ *http.Request, p Problem) {
-	sayAs(w, p, p.Status, p.withWays(map[string]any{"error": p.Detail, "code": p.Code}))
+// writeExpressProblem writes a problem as the integration's banner shows it.
+func writeExpressProblem(w http.ResponseWriter, _ *http.Request, p Problem) {
+	writeProblemAs(w, p, p.Status, p.withAlternatives(map[string]any{"error": p.Detail, "code": p.Code}))
 }

@@ -13,13 +13,14 @@ import (
 
 const fastAPIWebhook = "/payment/webhook"
 
-// The routes of the hand-written integration in Python and FastAPI that sells one plan.
+// fastAPIRoutes are the routes of the hand-written integration in Python and FastAPI that
+// sells one plan.
 func (a *API) fastAPIRoutes() map[string]route {
 	return map[string]route{
-		"/payment/status":                  {method: http.MethodGet, serve: a.fastAPIStatus, say: sayFastAPI},
-		"/payment/create-checkout-session": {method: http.MethodPost, change: true, serve: a.fastAPICheckout, say: sayFastAPI},
-		"/payment/success":                 {method: http.MethodPost, change: true, serve: a.fastAPISuccess, say: sayFastAPI},
-		fastAPIWebhook:                     {method: http.MethodPost, serve: a.webhook(sayFastAPI), say: sayFastAPI},
+		"/payment/status":                  {method: http.MethodGet, serve: a.fastAPIStatus, writeProblem: writeFastAPIProblem},
+		"/payment/create-checkout-session": {method: http.MethodPost, change: true, serve: a.fastAPICheckout, writeProblem: writeFastAPIProblem},
+		"/payment/success":                 {method: http.MethodPost, change: true, serve: a.fastAPISuccess, writeProblem: writeFastAPIProblem},
+		fastAPIWebhook:                     {method: http.MethodPost, serve: a.webhook(writeFastAPIProblem), writeProblem: writeFastAPIProblem},
 	}
 }
 
@@ -34,11 +35,12 @@ type fastAPIStatusAnswer struct {
 	PlanExpiresAt    *time.Time `json:"plan_expires_at"`
 }
 
-// fastAPIStatus serves GET /payment/status. subscription_plan is the plan that gives
-// access, pending_ and the plan of the newest checkout that can still be paid, or none.
+// fastAPIStatus serves GET /payment/status. subscription_plan is the plan that gives access,
+// or "pending_" and the plan of the newest checkout that can still be paid, or none.
 func (a *API) fastAPIStatus(w http.ResponseWriter, r *http.Request) error {
 	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (fastAPIStatusAnswer, error) {
-		// Orders first: one that is paid in between is then in both, not in neither.
+		// Read orders first: one that is paid between the two reads then appears twice
+		// rather than not at all.
 		waiting, err := a.shop.Pending(ctx, who.Account)
 		if err != nil {
 			return fastAPIStatusAnswer{}, err
@@ -74,9 +76,9 @@ func pendingPlan(waiting []book.Order) string {
 //
 //	{"plan": "monthly", "datafast_visitor_id": "…" or null} → {"checkout_url": "https://…", "plan": "monthly", "price": "$19"}
 //
-// The plan chooses a product of the catalog. The visitor's id is noted at Dodo.
+// The plan chooses a product of the catalog. The visitor's id is stored at Dodo.
 func (a *API) fastAPICheckout(w http.ResponseWriter, r *http.Request) error {
-	var wish compatWish
+	var wish compatRequest
 	takes := fields{"plan": &wish.plan, visitorField: &wish.visitor}
 	return a.compatCheckout(w, r, &wish, takes, func(ctx context.Context, order *book.Order) any {
 		return struct {
@@ -88,8 +90,8 @@ func (a *API) fastAPICheckout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fastAPISuccess serves POST /payment/success, which the front end sends when the customer
-// is back. It asks Dodo about the customer's own orders and believes nothing that the
-// body says: the body is not even read.
+// returns. It asks Dodo about the customer's own orders. It does not even read the body,
+// because nothing in it can be trusted.
 func (a *API) fastAPISuccess(w http.ResponseWriter, r *http.Request) error {
 	type answer struct {
 		Status  string `json:"status"`
@@ -107,8 +109,8 @@ func (a *API) fastAPISuccess(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// fastAPIErrors are what the integration says by the code of a problem, where it has an
-// answer of its own. Others keep their status and their sentence.
+// fastAPIErrors are the integration's own answers, by the code of a problem. Other problems
+// keep their status and sentence.
 var fastAPIErrors = map[string]struct {
 	status int
 	detail string
@@ -128,16 +130,16 @@ const (
 	badSignature  = "Invalid webhook signature"
 )
 
-func sayFastAPI(w http.ResponseWriter, _ *http.Request, p Problem) {
+func writeFastAPIProblem(w http.ResponseWriter, _ *http.Request, p Problem) {
 	status, detail := p.Status, p.Detail
 	if own, ok := fastAPIErrors[p.Code]; ok {
 		status, detail = own.status, own.detail
 	}
-	sayAs(w, p, status, p.withWays(map[string]any{"detail": detail}))
+	writeProblemAs(w, p, status, p.withAlternatives(map[string]any{"detail": detail}))
 }
 
-// priceTag is a product's price as the integration writes it, such as "$19"; "" while
-// Dodo's price is not known.
+// priceTag is a product's price as the integration writes it, such as "$19"; "" if Dodo's
+// price is unknown.
 func (a *API) priceTag(ctx context.Context, product string) string {
 	for _, o := range a.shop.Offers(ctx) {
 		if o.Name == product && o.Priced {

@@ -9,7 +9,7 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// orderAnswer is how an order stands. POST /confirm and GET /return give it.
+// orderAnswer is the state of an order, as POST /confirm and GET /return return it.
 type orderAnswer struct {
 	OrderID  string          `json:"order_id"`
 	Status   book.OrderState `json:"status"` // open, paid, failed or cancelled
@@ -17,21 +17,21 @@ type orderAnswer struct {
 	ReturnTo string          `json:"return_to"`
 }
 
-// confirm serves POST /confirm: {"order_id": "ord_…"}. Dodo is asked and what
-// Dodo says is applied; that somebody asks grants nothing. Orders of others and
-// orders that never were are the same 404.
+// confirm serves POST /confirm: {"order_id": "ord_…"}. It asks Dodo and applies Dodo's
+// answer; the request itself grants nothing. Orders of others and orders that never existed
+// give the same 404.
 func (a *API) confirm(w http.ResponseWriter, r *http.Request) error {
 	var id string
 	return serveChange(a, w, r, change[orderAnswer]{
-		takes: fields{"order_id": &id},
-		run: func(ctx context.Context, who gateway.Identity) (orderAnswer, error) {
+		accepts: fields{"order_id": &id},
+		apply: func(ctx context.Context, who gateway.Identity) (orderAnswer, error) {
 			if id == "" {
 				return orderAnswer{}, refuse(errRequest, "order_id is missing.")
 			}
 			return a.confirmed(ctx, who, id)
 		},
 		status: http.StatusOK,
-		next: func(o orderAnswer) string {
+		redirectTo: func(o orderAnswer) string {
 			return a.base.link("/return", url.Values{orderParam: {o.OrderID}})
 		},
 	})
@@ -42,9 +42,9 @@ func (a *API) confirmed(ctx context.Context, who gateway.Identity, id string) (o
 	if err != nil {
 		return orderAnswer{}, err
 	}
-	return answerOf(order), nil
+	return orderAnswerOf(order), nil
 }
 
-func answerOf(order book.Order) orderAnswer {
+func orderAnswerOf(order book.Order) orderAnswer {
 	return orderAnswer{OrderID: order.ID, Status: order.State, Product: order.Product, ReturnTo: order.ReturnTo}
 }

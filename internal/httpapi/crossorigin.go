@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// CheckSpending returns [ErrCrossOrigin] for a request that a page of another site has a
-// visitor's browser send, with a login that the browser adds by itself: a cookie, for
-// one. [http.CrossOriginProtection] judges, as for our own routes.
+// CheckSpending returns [ErrCrossOrigin] if a page of another site made a visitor's browser
+// send the request, with a login that the browser adds automatically, such as a cookie.
+// [http.CrossOriginProtection] decides, as for our own routes.
 //
-// A bearer token is nothing that a browser adds by itself, so such a request passes. If the
-// login looks at cookies only, the token is made up by the page, and the cookie counts.
-// Methods that change nothing pass too, unless reads says otherwise; but a handshake
-// for a WebSocket does not: it is a GET that any page may send, and no preflight asks
-// before.
+// A browser never adds a bearer token automatically, so a request with one passes. If the
+// login looks at cookies only, a page could invent the token, so the cookie counts. Methods
+// that change nothing pass too, unless reads is true. A WebSocket handshake does not: it is a
+// GET that any page may send without a preflight.
 func (a *API) CheckSpending(r *http.Request, reads bool) error {
 	if !a.noBearer && hasBearer(r.Header) {
 		return nil
 	}
 	if reads || len(r.Header["Upgrade"]) > 0 {
-		r = &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header} // judged as if it changed something
+		r = &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header} // check it like a request that changes something
 	}
 	if a.origins.Check(r) != nil {
 		return ErrCrossOrigin
@@ -27,7 +26,7 @@ func (a *API) CheckSpending(r *http.Request, reads bool) error {
 	return nil
 }
 
-// hasBearer reports whether a request brings a token of its own (RFC 6750, 2.1).
+// hasBearer reports whether a request has a bearer token (RFC 6750, 2.1).
 func hasBearer(header http.Header) bool {
 	lines := header["Authorization"]
 	if len(lines) != 1 {

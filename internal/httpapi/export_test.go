@@ -11,8 +11,8 @@ func Money(minor int64, currency string) string { return money(minor, currency) 
 
 // RememberedRefusals are how many answers of [API.Refuse] are remembered, and their bytes.
 func (a *API) RememberedRefusals() (answers, bytes int) {
-	a.refusals.CleanUp()
-	for _, answer := range a.refusals.All() {
+	a.refusalCache.CleanUp()
+	for _, answer := range a.refusalCache.All() {
 		answers++
 		bytes += len(answer.body)
 	}

@@ -1,8 +1,8 @@
 package httpapi
 
-// FoldName appends a header's name without case and without anything but letters
-// and digits. Backends differ in what they take for the same name: CGI turns every
-// other character into an underscore.
+// FoldName appends a header's name in lower case, without characters other than letters and
+// digits. Backends treat different names as the same: CGI turns every other character into an
+// underscore.
 func FoldName(to []byte, name string) []byte {
 	for i := range len(name) {
 		if c := FoldByte(name[i]); c != 0 {
@@ -12,7 +12,7 @@ func FoldName(to []byte, name string) []byte {
 	return to
 }
 
-// FoldByte is one byte of [FoldName], and 0 for a byte that does not count.
+// FoldByte is one byte of [FoldName]; 0 for a byte that is dropped.
 func FoldByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':

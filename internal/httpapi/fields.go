@@ -16,14 +16,14 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// maxBody bounds the body of a request that is not a webhook.
+// maxBody bounds the body of a request other than a webhook.
 const maxBody = 16 << 10
 
-// fields names what a body may say, each with the *string, *int64 or *bool that it goes
-// to, or the fields of an object. What a body leaves out keeps the value that it had.
+// fields are the allowed names of a body, each with a *string, *int64 or *bool for the value,
+// or the fields of an object. A name that is missing in the body leaves its value unchanged.
 type fields map[string]any
 
-// readFields reads the body, an object of JSON or a form, and reports which.
+// readFields reads the body, a JSON object or a form, and reports which.
 func (a *API) readFields(w http.ResponseWriter, r *http.Request, into fields) (isForm bool, err error) {
 	switch mediaOf(r) {
 	case mediaJSON:
@@ -34,12 +34,12 @@ func (a *API) readFields(w http.ResponseWriter, r *http.Request, into fields) (i
 	return false, errMediaType
 }
 
-// readForgiving reads the body, an object of JSON, as [fields.readForgiving] does.
-func (a *API) readForgiving(w http.ResponseWriter, r *http.Request, into fields) error {
+// readLenient reads the body, a JSON object, like [fields.readLenient].
+func (a *API) readLenient(w http.ResponseWriter, r *http.Request, into fields) error {
 	if mediaOf(r) != mediaJSON {
 		return errMediaType
 	}
-	return a.readMedia(w, r, into.readForgiving)
+	return a.readMedia(w, r, into.readLenient)
 }
 
 func (a *API) readMedia(w http.ResponseWriter, r *http.Request, read func(body []byte) error) error {
@@ -47,7 +47,7 @@ func (a *API) readMedia(w http.ResponseWriter, r *http.Request, read func(body [
 	if err != nil {
 		return err
 	}
-	defer release() // what was read of it are copies
+	defer release() // the values that were read are copies
 	return read(body)
 }
 
@@ -56,7 +56,7 @@ const (
 	mediaForm = "application/x-www-form-urlencoded"
 )
 
-// mediaOf is the media type of a body; "" unless it is in UTF-8.
+// mediaOf is the media type of a body; "" unless its charset is UTF-8.
 func mediaOf(r *http.Request) string {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8") {
@@ -65,16 +65,16 @@ func mediaOf(r *http.Request) string {
 	return media
 }
 
-// readJSON reads one object. What encoding/json forgives is refused: names
-// that are unknown (other cases of a known one included) or twice there, bytes
-// and escapes that are no text, and anything after the object (RELIABILITY 6.4).
+// readJSON reads one object. It refuses what encoding/json accepts: unknown names (also known
+// names in another case), repeated names, bytes and escapes that are no text, and anything
+// after the object (RELIABILITY 6.4).
 func (f fields) readJSON(body []byte) error { return f.readBody(body, false) }
 
-// readForgiving is readJSON for clients that were written for another server: names that
-// are unknown are passed over with whatever they have, and null stands for nothing.
-func (f fields) readForgiving(body []byte) error { return f.readBody(body, true) }
+// readLenient is readJSON for clients that were written for another server: unknown names are
+// ignored with their values, and null counts as absent.
+func (f fields) readLenient(body []byte) error { return f.readBody(body, true) }
 
-func (f fields) readBody(body []byte, forgiving bool) error {
+func (f fields) readBody(body []byte, lenient bool) error {
 	if !utf8.Valid(body) {
 		return refuse(errRequest, "The body is not valid UTF-8.")
 	}
@@ -86,13 +86,13 @@ func (f fields) readBody(body []byte, forgiving bool) error {
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
 		return errNoObject
 	}
-	return f.readObject(d, forgiving)
+	return f.readObject(d, lenient)
 }
 
 var errNoObject = refuse(errRequest, "The body is not one JSON object.")
 
-// readObject reads what follows the brace that opens an object.
-func (f fields) readObject(d *json.Decoder, forgiving bool) error {
+// readObject reads an object after its opening brace.
+func (f fields) readObject(d *json.Decoder, lenient bool) error {
 	seen := make(map[string]bool, len(f))
 	for d.More() {
 		token, err := d.Token()
@@ -100,25 +100,25 @@ func (f fields) readObject(d *json.Decoder, forgiving bool) error {
 		if err != nil || !isName {
 			return errNoObject
 		}
-		if _, known := f[name]; !known && forgiving {
-			var passed json.RawMessage
-			if err := d.Decode(&passed); err != nil {
+		if _, known := f[name]; !known && lenient {
+			var ignored json.RawMessage
+			if err := d.Decode(&ignored); err != nil {
 				return errNoObject
 			}
 			continue
 		}
-		if err := f.expect(name, seen); err != nil {
+		if err := f.checkName(name, seen); err != nil {
 			return err
 		}
-		if err := f.readValue(d, name, forgiving); err != nil {
+		if err := f.readValue(d, name, lenient); err != nil {
 			return err
 		}
 	}
-	_, err := d.Token() // the brace that closes it
+	_, err := d.Token() // the closing brace
 	return err
 }
 
-func (f fields) readValue(d *json.Decoder, name string, forgiving bool) error {
+func (f fields) readValue(d *json.Decoder, name string, lenient bool) error {
 	value, err := d.Token()
 	if err != nil {
 		return refuse(errRequest, "%s cannot be read.", name)
@@ -132,17 +132,17 @@ func (f fields) readValue(d *json.Decoder, name string, forgiving bool) error {
 		return f.setFlag(name, v)
 	case json.Delim:
 		if inner, ok := f[name].(fields); ok && v == '{' {
-			return inner.readObject(d, forgiving)
+			return inner.readObject(d, lenient)
 		}
 	case nil:
-		if forgiving {
+		if lenient {
 			return nil
 		}
 	}
-	return f.wrong(name) // also what an array begins with
+	return f.wrongType(name) // also for the bracket of an array
 }
 
-// readForm reads a form's fields. A field that is empty was not filled in.
+// readForm reads a form's fields. An empty field counts as absent.
 func (f fields) readForm(body []byte) error {
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -151,7 +151,7 @@ func (f fields) readForm(body []byte) error {
 	seen := make(map[string]bool, len(f))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		for _, value := range values[name] {
-			if err := f.expect(name, seen); err != nil {
+			if err := f.checkName(name, seen); err != nil {
 				return err
 			}
 			if value == "" {
@@ -172,13 +172,13 @@ func (f fields) readForm(body []byte) error {
 	return nil
 }
 
-// expect refuses names that are unknown or were seen.
-func (f fields) expect(name string, seen map[string]bool) error {
+// checkName refuses names that are unknown or repeated.
+func (f fields) checkName(name string, seen map[string]bool) error {
 	if _, known := f[name]; !known {
 		return refuse(errRequest, "%.64q is not a field of this request.", name)
 	}
 	if seen[name] {
-		return refuse(errRequest, "%s is there more than once.", name)
+		return refuse(errRequest, "%s appears more than once.", name)
 	}
 	seen[name] = true
 	return nil
@@ -187,9 +187,9 @@ func (f fields) expect(name string, seen map[string]bool) error {
 func (f fields) setText(name, text string) error {
 	to, ok := f[name].(*string)
 	if !ok {
-		return f.wrong(name)
+		return f.wrongType(name)
 	}
-	// A lone surrogate has become U+FFFD, and nothing that we read contains one.
+	// The decoder turns a lone surrogate into U+FFFD, which no valid value contains.
 	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 		return refuse(errRequest, "%s is not valid text.", name)
 	}
@@ -197,17 +197,17 @@ func (f fields) setText(name, text string) error {
 	return nil
 }
 
-// wholeNumber is the one way to write an integer: 1.0 and 1e0 are none.
+// wholeNumber is the only accepted form of an integer: 1.0 and 1e0 are refused.
 var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 func (f fields) setNumber(name, number string) error {
 	to, ok := f[name].(*int64)
 	if !ok || !wholeNumber.MatchString(number) {
-		return f.wrong(name)
+		return f.wrongType(name)
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
-		return f.wrong(name)
+		return f.wrongType(name)
 	}
 	*to = n
 	return nil
@@ -216,22 +216,22 @@ func (f fields) setNumber(name, number string) error {
 func (f fields) setFlag(name string, set bool) error {
 	to, ok := f[name].(*bool)
 	if !ok {
-		return f.wrong(name)
+		return f.wrongType(name)
 	}
 	*to = set
 	return nil
 }
 
-// setWord sets a flag by the word that a form has for it.
+// setWord sets a flag from a form's "true" or "false".
 func (f fields) setWord(name, word string) error {
 	if word != "true" && word != "false" {
-		return f.wrong(name)
+		return f.wrongType(name)
 	}
 	return f.setFlag(name, word == "true")
 }
 
-// wrong says that a value is not of its field's type.
-func (f fields) wrong(name string) error {
+// wrongType is the error for a value that is not of its field's type.
+func (f fields) wrongType(name string) error {
 	if name == quantityField {
 		return gateway.ErrQuantity
 	}

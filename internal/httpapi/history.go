@@ -13,23 +13,23 @@ import (
 
 // The query of GET /history.
 const (
-	beforeParam = "before" // the next of the page before
+	beforeParam = "before" // the value of next in the page before
 	limitParam  = "limit"
 
 	historyLimit    = 50
 	maxHistoryLimit = 100
 )
 
-// historyAnswer is what GET /history returns. Both lists are newest first; only
-// the entries come in pages. Times are RFC 3339 in UTC.
+// historyAnswer is what GET /history returns. Both lists are newest first; only entries are
+// paged. Times are RFC 3339 in UTC.
 type historyAnswer struct {
 	Purchases []purchase `json:"purchases"`
 	Entries   []entry    `json:"entries"`
-	Next      *string    `json:"next"` // null: there is no more
+	Next      *string    `json:"next"` // null: this is the last page
 }
 
-// purchase is an order without what leads to its checkout: what can still be
-// paid, GET /status tells.
+// purchase is an order without its checkout address; GET /status has the orders that can still
+// be paid.
 type purchase struct {
 	OrderID   string          `json:"order_id"`
 	Product   string          `json:"product"`
@@ -44,13 +44,13 @@ type entry struct {
 	Seq     int64     `json:"seq"`
 	At      time.Time `json:"at"`
 	Kind    string    `json:"kind"`
-	Amount  int64     `json:"amount"` // negative when taken
+	Amount  int64     `json:"amount"` // negative if credits were taken
 	Balance int64     `json:"balance"`
 	Grant   string    `json:"grant"`
 	Cause   string    `json:"cause"`
 }
 
-// history serves GET /history, of whoever is signed in.
+// history serves GET /history of the signed-in account.
 func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 	return serveJSON(w, r, func(ctx context.Context, who gateway.Identity) (historyAnswer, error) {
 		page, err := readPage(r.URL.RawQuery)
@@ -86,14 +86,13 @@ func showHistory(h gateway.History) historyAnswer {
 	return answer
 }
 
-// historyPage is which entries are asked for.
+// historyPage says which entries are requested.
 type historyPage struct {
-	before int64 // 0: from the newest on
+	before int64 // 0: from the newest
 	limit  int
 }
 
-// readPage reads the query strictly: a page that is not the one that was meant
-// would look like a gap in the ledger.
+// readPage reads the query strictly: a wrong page would look like a gap in the ledger.
 func readPage(query string) (historyPage, error) {
 	page := historyPage{limit: historyLimit}
 	values, err := url.ParseQuery(query)
@@ -107,13 +106,13 @@ func readPage(query string) (historyPage, error) {
 		case len(given) > 1:
 			return page, refuse(errRequest, "%s is given more than once.", name)
 		case name == beforeParam:
-			n, ok := countUpTo(given[0], gateway.MaxEntry)
+			n, ok := parseCount(given[0], gateway.MaxEntry)
 			if !ok {
 				return page, refuse(errRequest, "before must be the next of an earlier answer.")
 			}
 			page.before = n
 		case name == limitParam:
-			n, ok := countUpTo(given[0], maxHistoryLimit)
+			n, ok := parseCount(given[0], maxHistoryLimit)
 			if !ok {
 				return page, refuse(errRequest, "limit must be a whole number from 1 to %d.", maxHistoryLimit)
 			}
@@ -123,9 +122,8 @@ func readPage(query string) (historyPage, error) {
 	return page, nil
 }
 
-// countUpTo reads a number from 1 to most that is written in the one way in
-// which we write it.
-func countUpTo(s string, most int64) (int64, bool) {
+// parseCount reads a number from 1 to limit in its canonical form.
+func parseCount(s string, limit int64) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil && n >= 1 && n <= most && strconv.FormatInt(n, 10) == s
+	return n, err == nil && n >= 1 && n <= limit && strconv.FormatInt(n, 10) == s
 }

@@ -8,9 +8,8 @@ import (
 // maxKey is the longest idempotency key, in bytes.
 const maxKey = 255
 
-// IdempotencyKey reads the Idempotency-Key header; "" when there is none. The
-// draft standard has it quoted, most clients send it bare, and both name the same
-// key (RELIABILITY 2.1).
+// IdempotencyKey reads the Idempotency-Key header; "" if there is none. The draft standard
+// requires quotes, most clients send none, and both forms name the same key (RELIABILITY 2.1).
 func IdempotencyKey(h http.Header) (string, error) {
 	values := h.Values("Idempotency-Key")
 	switch len(values) {
@@ -18,7 +17,7 @@ func IdempotencyKey(h http.Header) (string, error) {
 		return "", nil
 	case 1:
 	default:
-		return "", refuse(errKey, "Idempotency-Key is there more than once.")
+		return "", refuse(errKey, "Idempotency-Key appears more than once.")
 	}
 	key, ok := bareKey(values[0]), true
 	if strings.HasPrefix(values[0], `"`) {
@@ -30,8 +29,8 @@ func IdempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
-// bareKey is the value itself, or "" when it is none. A comma, a semicolon, a
-// quote or a backslash would make it a list, parameters or a broken string.
+// bareKey is an unquoted value, or "" if it is invalid. A comma, a semicolon, a quote or a
+// backslash would make it a list, parameters or a broken string.
 func bareKey(value string) string {
 	if !visible(value) || strings.ContainsAny(value, `,;"\`) {
 		return ""
@@ -39,8 +38,7 @@ func bareKey(value string) string {
 	return value
 }
 
-// quotedKey is the content of a structured-field string (RFC 9651, 4.2.5)
-// without parameters.
+// quotedKey is the content of a structured-field string (RFC 9651, 4.2.5) without parameters.
 func quotedKey(value string) (string, bool) {
 	if len(value) < 2 || !strings.HasSuffix(value, `"`) {
 		return "", false
@@ -64,7 +62,7 @@ func quotedKey(value string) (string, bool) {
 	return key.String(), visible(key.String())
 }
 
-// visible reports whether s is visible ASCII only.
+// visible reports whether s consists of visible ASCII.
 func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }

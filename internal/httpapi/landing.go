@@ -13,39 +13,39 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// The query of GET /return. What Dodo adds to it (status, payment_id, email, …)
-// is a hint that anybody can forge (FACTS 2.3); it is neither read nor shown.
+// The query of GET /return. Dodo adds more to it (status, payment_id, email, …), which
+// anybody can forge (FACTS 2.3); it is neither read nor shown.
 const (
 	orderParam     = "order"
-	cancelledParam = "cancelled" // "1" behind the checkout's back button
+	cancelledParam = "cancelled" // "1" for the checkout's back button
 	tryParam       = "try"       // how often the page has refreshed itself
 )
 
-// How long the page waits before each time that it refreshes itself, in seconds.
-// Then it stops and says so.
+// The seconds before each automatic refresh of the page. After the last one it stops and
+// says so.
 var (
-	// An order that is not paid yet: two minutes in all. Dodo is not asked more
-	// often than the gateway allows, however many pages are open.
+	// processingWaits is for an order that is not paid yet: two minutes in all. The gateway
+	// limits how often Dodo is asked, however many pages are open.
 	processingWaits = []int{2, 2, 3, 3, 5, 8, 13, 20, 30, 30}
-	// No order that this visitor can see. Coming back from Dodo is a cross-site
-	// navigation, which leaves a SameSite=Strict cookie of the login behind; the
-	// page's own refresh brings it along.
-	unknownWaits = []int{1, 2, 3}
+	// missingOrderWaits is for an order that this visitor cannot see. The return from Dodo is
+	// a cross-site navigation, which leaves out a SameSite=Strict cookie of the login; the
+	// page's own refresh sends it.
+	missingOrderWaits = []int{1, 2, 3}
 )
 
-// pagePatience is how long a page waits for Dodo before it shows what is known.
+// pagePatience is how long a page waits for Dodo before it shows the stored state.
 const pagePatience = 3 * time.Second
 
-const forwardWait = 5 // seconds before a paid order leads on
+const forwardWait = 5 // seconds before the page of a paid order redirects
 
-// orderState is what pages/order.html shows.
+// orderState is the state that pages/order.html shows.
 type orderState string
 
 const (
-	stateChecking   orderState = "checking"   // it is not known yet who asks
-	stateSignIn     orderState = "sign_in"    // still not
-	stateProcessing orderState = "processing" // open, and soon paid
-	stateLate       orderState = "late"       // open, and nothing came
+	stateChecking   orderState = "checking"   // the visitor's identity is not known yet
+	stateSignIn     orderState = "sign_in"    // it is still unknown after all refreshes
+	stateProcessing orderState = "processing" // open, and probably paid soon
+	stateLate       orderState = "late"       // open, and still unpaid after all refreshes
 	statePaid       orderState = "paid"
 	stateFailed     orderState = "failed"
 	stateCancelled  orderState = "cancelled"
@@ -61,48 +61,47 @@ var orderTitles = map[orderState]string{
 	stateCancelled:  "Checkout not completed",
 }
 
-// orderPage is the data of pages/order.html. Empty addresses have no link.
+// orderPage is the data of pages/order.html. An empty address means no link.
 type orderPage struct {
 	State   orderState
 	Title   string
 	Refresh *refresh
 
-	Product  string // what it is about, for people
+	Product  string // its name for customers
 	Quantity int64
 	Credits  int64 // that it gives
 	Monthly  bool  // each month
 	Plan     string
-	Balance  *int64 // the account's credits now; nil: not known
+	Balance  *int64 // the account's credits now; nil: unknown
 
 	Continue string // the landing place
-	Checkout string // where it can still be paid
-	Again    string // this page, from the beginning
+	Checkout string // where the order can still be paid
+	Again    string // this page, without its try counter
 	Home     string // the site
 	SignIn   string // where to sign in
 }
 
-// landing serves GET /return, where Dodo sends the customer after a checkout. It
-// asks Dodo itself and believes nothing in the address but which order it is about. The
-// order's id cannot be guessed, so whoever has it sees what became of the order, signed in
-// or not; things of the account are for the account. A JSON client gets what POST /confirm
-// gives.
+// landing serves GET /return, where Dodo sends the customer after a checkout. It asks Dodo and
+// trusts nothing in the address except which order it is about. The order's id cannot be
+// guessed, so anybody who has it sees the result of the order, signed in or not; details of
+// the account are only for the account. A JSON client gets the answer of POST /confirm.
 //
-// An order that does not exist looks like one that is not known yet: a page that tries
-// again and then asks to sign in, always 200, because the page is there whatever it is
-// about.
+// An order that does not exist looks like one that is not known yet: a page that tries again
+// and then asks the visitor to sign in. The status is always 200, because the page exists for
+// any order.
 func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	varyByAccept(w.Header())
 	v := readVisit(r.URL.Query())
 	v.signIn = a.signInURL
 	if wants(r) == wantsJSON {
-		order, _, err := a.lookUp(r.Context(), v.order)
+		order, _, err := a.confirmVisible(r.Context(), v.order)
 		if err != nil {
 			return err
 		}
-		return writeJSON(w, http.StatusOK, answerOf(order))
+		return writeJSON(w, http.StatusOK, orderAnswerOf(order))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pagePatience)
-	order, own, err := a.lookUp(ctx, v.order)
+	order, own, err := a.confirmVisible(ctx, v.order)
 	cancel()
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -110,10 +109,10 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case err != nil && order.ID == "":
 		return err
-	case err != nil: // Dodo could not say; what we know is shown, and soon asked again
+	case err != nil: // Dodo did not answer: show the stored state and ask again soon
 		a.logger.Warn("order could not be confirmed", "order", order.ID, "error", err)
 	}
-	if to := a.compat.banner(v, order); to != "" {
+	if to := a.compat.bannerURL(v, order); to != "" {
 		redirect(w, to)
 		return nil
 	}
@@ -122,9 +121,10 @@ func (a *API) landing(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// lookUp confirms an order for whoever has its address. own says that it is the visitor's.
-func (a *API) lookUp(ctx context.Context, id string) (order book.Order, own bool, err error) {
-	if who, doubt := signedIn(ctx); doubt == nil {
+// confirmVisible confirms an order for a visitor who has its address. own reports whether it
+// is the visitor's.
+func (a *API) confirmVisible(ctx context.Context, id string) (order book.Order, own bool, err error) {
+	if who, err := signedIn(ctx); err == nil {
 		order, err = a.events.Confirm(ctx, who.Account, id)
 		if !errors.Is(err, store.ErrNotFound) {
 			return order, true, err
@@ -134,18 +134,18 @@ func (a *API) lookUp(ctx context.Context, id string) (order book.Order, own bool
 	return order, false, err
 }
 
-// visit is what the query says.
+// visit is the content of the query.
 type visit struct {
 	order     string
 	cancelled bool
 	try       int
-	signIn    string // where to sign in; not of the query
+	signIn    string // where to sign in; not from the query
 }
 
 func readVisit(query url.Values) visit {
 	v := visit{order: query.Get(orderParam), cancelled: query.Get(cancelledParam) == "1"}
-	const most = 64 // more than any id of ours, and little to carry along
-	if len(v.order) > most {
+	const limit = 64 // longer than any of our ids
+	if len(v.order) > limit {
 		v.order = ""
 	}
 	if try, err := strconv.Atoi(query.Get(tryParam)); err == nil && try > 0 {
@@ -154,7 +154,7 @@ func readVisit(query url.Values) visit {
 	return v
 }
 
-// address is this page's own address at the given try.
+// address is the address of this page with the given try.
 func (v visit) address(try int) string {
 	query := url.Values{orderParam: {v.order}}
 	if v.cancelled {
@@ -166,17 +166,17 @@ func (v visit) address(try int) string {
 	return "?" + query.Encode()
 }
 
-// next is when to look again; nil when it was often enough.
-func (v visit) next(waits []int) *refresh {
+// refreshAfter is the next automatic refresh; nil after the last one.
+func (v visit) refreshAfter(waits []int) *refresh {
 	if v.try >= len(waits) {
 		return nil
 	}
 	return &refresh{Seconds: waits[v.try], URL: v.address(v.try + 1)}
 }
 
-// unknown is the page of an order that this visitor cannot see, if it exists.
+// unknown is the page for an order that does not exist or that this visitor cannot see.
 func (v visit) unknown(home string) orderPage {
-	p := orderPage{State: stateChecking, Refresh: v.next(unknownWaits), Again: v.address(0), Home: home}
+	p := orderPage{State: stateChecking, Refresh: v.refreshAfter(missingOrderWaits), Again: v.address(0), Home: home}
 	if p.Refresh == nil {
 		p.State, p.SignIn = stateSignIn, v.signIn
 	}
@@ -184,11 +184,11 @@ func (v visit) unknown(home string) orderPage {
 	return p
 }
 
-// orderPage is the page of an order. What only its owner may see is left out unless it is
-// the visitor's own: the balance, and the checkout, which shows whose it is.
+// orderPage is the page of an order. It shows the balance and the checkout, which reveals the
+// buyer, only to the owner.
 func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool) orderPage {
-	// The landing place is only for those who paid: an app may take a visit there for
-	// success. Everybody else is led to the front page.
+	// Only paid orders link to the landing place, because an app may treat a visit there as
+	// success. Other orders link to the front page.
 	p := orderPage{Quantity: order.Quantity, Again: v.address(0), Home: a.site.Home(order.ReturnTo)}
 	product, _ := a.shop.Catalog().Named(order.Product)
 	p.Product = cmp.Or(product.Title, order.Product)
@@ -217,7 +217,7 @@ func (a *API) orderPage(ctx context.Context, v visit, order book.Order, own bool
 	case book.OrderCancelled:
 		p.State = stateCancelled
 	default:
-		p.State, p.Refresh = stateProcessing, v.next(processingWaits)
+		p.State, p.Refresh = stateProcessing, v.refreshAfter(processingWaits)
 		switch {
 		case v.cancelled:
 			p.State, p.Refresh = stateCancelled, nil

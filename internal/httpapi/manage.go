@@ -8,14 +8,14 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// The routes by which customers manage what they subscribe to.
+// The routes with which customers manage their subscriptions.
 const (
 	portalRoute = "/portal"
 	cancelRoute = "/subscription/cancel"
 	changeRoute = "/subscription/change"
 )
 
-// action is a request that the client may send next: as JSON, or as a form with the same
+// action is a request that the client may send next, as JSON or as a form with the same
 // fields.
 type action struct {
 	Method string `json:"method"`
@@ -36,13 +36,13 @@ type portalAnswer struct {
 func (a *API) portal(w http.ResponseWriter, r *http.Request) error {
 	req := gateway.PortalRequest{Scheme: scheme(r), Host: r.Host, Site: a.site}
 	return serveChange(a, w, r, change[portalAnswer]{
-		takes: fields{"return_to": &req.ReturnTo},
-		run: func(ctx context.Context, who gateway.Identity) (portalAnswer, error) {
+		accepts: fields{"return_to": &req.ReturnTo},
+		apply: func(ctx context.Context, who gateway.Identity) (portalAnswer, error) {
 			link, err := a.shop.Portal(ctx, who, req)
 			return portalAnswer{link}, err
 		},
-		status: http.StatusOK,
-		next:   func(made portalAnswer) string { return made.PortalURL },
+		status:     http.StatusOK,
+		redirectTo: func(made portalAnswer) string { return made.PortalURL },
 	})
 }
 
@@ -54,7 +54,7 @@ type subscriptionAnswer struct {
 	Quantity     int64      `json:"quantity"`
 	Status       string     `json:"status"`
 	CancelAtEnd  bool       `json:"cancel_at_period_end"`
-	PeriodEnd    *time.Time `json:"period_end"` // when it is charged again, or ends
+	PeriodEnd    *time.Time `json:"period_end"` // the next charge, or the end
 }
 
 func subscriptionOf(h gateway.Held) subscriptionAnswer {
@@ -72,7 +72,7 @@ func subscriptionsOf(held []gateway.Held) []subscriptionAnswer {
 	return answers
 }
 
-// cancelBody names a subscription and what becomes of it.
+// cancelBody names a subscription and whether to cancel it or to undo that.
 type cancelBody struct {
 	Subscription string `json:"subscription"`
 	Undo         bool   `json:"undo,omitempty"`
@@ -82,9 +82,9 @@ type cancelBody struct {
 //
 //	{}                               the only subscription ends with its period
 //	{"subscription": "sub_…"}        this one; or "product" or "plan", by what it is for
-//	{"undo": true}                   it goes on after all
+//	{"undo": true}                   it continues after all
 //
-// A form may also have return_to, where it leads then.
+// A form may also have return_to, the address to redirect to.
 func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 	var (
 		which    gateway.Which
@@ -93,22 +93,22 @@ func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {
 		landing  string
 	)
 	return serveChange(a, w, r, change[subscriptionAnswer]{
-		takes: fields{"subscription": &which.ID, "product": &which.Product, "plan": &which.Plan, "undo": &undo, "return_to": &returnTo},
-		run: func(ctx context.Context, who gateway.Identity) (answer subscriptionAnswer, err error) {
-			if landing, err = a.landingAt(r, returnTo); err != nil {
+		accepts: fields{"subscription": &which.ID, "product": &which.Product, "plan": &which.Plan, "undo": &undo, "return_to": &returnTo},
+		apply: func(ctx context.Context, who gateway.Identity) (answer subscriptionAnswer, err error) {
+			if landing, err = a.formLanding(r, returnTo); err != nil {
 				return answer, err
 			}
 			held, err := a.shop.Cancel(ctx, who, which, undo)
 			return subscriptionOf(held), err
 		},
-		status: http.StatusOK,
-		next:   func(subscriptionAnswer) string { return landing },
+		status:     http.StatusOK,
+		redirectTo: func(subscriptionAnswer) string { return landing },
 	})
 }
 
-// landingAt is where a form leads in the end. A JSON client goes nowhere, so that a site
-// without an address of its own does not matter to it.
-func (a *API) landingAt(r *http.Request, returnTo string) (string, error) {
+// formLanding is where a form redirects to. A JSON client is not redirected, so it does not
+// matter to it if the site has no address of its own.
+func (a *API) formLanding(r *http.Request, returnTo string) (string, error) {
 	base, ok := a.site.Base(scheme(r), r.Host)
 	if !ok {
 		if returnTo == "" && mediaOf(r) != mediaForm {

@@ -2,11 +2,11 @@ package httpapi
 
 import "net/http"
 
-// Metadata is what a site notes at Dodo along with a checkout.
+// Metadata is what a site stores at Dodo with a checkout.
 type Metadata struct {
-	// Names are what a checkout's body may say. Default: none.
+	// Names are the metadata that a checkout's body may set. Default: none.
 	Names []string
-	// Of is what the site itself knows of a request, by name. Default: nothing.
+	// Of is what the site itself adds from a request, by name. Default: nothing.
 	Of func(*http.Request) map[string]string
 }
 
@@ -17,18 +17,18 @@ func (m Metadata) of(r *http.Request) map[string]string {
 	return m.Of(r)
 }
 
-// notes are the fields of a body that go along as metadata.
-type notes map[string]*string
+// metadataFields are the fields of a body that become metadata.
+type metadataFields map[string]*string
 
-func newNotes(names []string) notes {
-	n := make(notes, len(names))
+func newMetadataFields(names []string) metadataFields {
+	n := make(metadataFields, len(names))
 	for _, name := range names {
 		n[name] = new(string)
 	}
 	return n
 }
 
-func (n notes) fields() fields {
+func (n metadataFields) fields() fields {
 	f := make(fields, len(n))
 	for name, to := range n {
 		f[name] = to
@@ -36,8 +36,8 @@ func (n notes) fields() fields {
 	return f
 }
 
-// given are the notes that the body has.
-func (n notes) given() map[string]string {
+// values are the fields that the body has set.
+func (n metadataFields) values() map[string]string {
 	given := make(map[string]string, len(n))
 	for name, text := range n {
 		if *text != "" {

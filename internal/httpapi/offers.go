@@ -11,13 +11,14 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// offerAnswer is one way to get a product that would satisfy a requirement, with the
-// request that does it. price is for each of quantity pieces.
+// offerAnswer is one way to get a product that would satisfy a requirement, with the request
+// to send. The price is per piece; quantity is the number of pieces.
 type offerAnswer struct {
 	productAnswer
 	Quantity int64 `json:"quantity"`
-	// Action is what the request does: it buys, it says what a change of the account's
-	// subscription costs, or it leads to the portal, where a stopped subscription goes on.
+	// Action is what the request does: it buys, it shows what a change of the account's
+	// subscription costs, or it opens the portal, where a stopped subscription can be
+	// continued.
 	Action  gateway.Action `json:"action"`
 	Request action         `json:"request"`
 
@@ -31,20 +32,20 @@ type offerBody struct {
 
 const checkoutRoute = "/checkout"
 
-// offers are the products of the catalog of which as many pieces as are named would have
-// satisfied the request, each with the ways to get it. Changes of a subscription come
-// first, unless credits are missing; then the cheapest comes first.
-func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) []offerAnswer {
-	held := a.heldBy(ctx, no)
+// offers are the products that would have satisfied the request, with the number of pieces
+// needed and the ways to get them. Changes of a subscription come first, unless credits are
+// missing; then the cheapest comes first.
+func (a *API) offers(ctx context.Context, refusal Refusal, catalog []gateway.Offer) []offerAnswer {
+	held := a.subscriptionsOf(ctx, refusal)
 	var offers []offerAnswer
 	for _, o := range catalog {
-		quantity := no.Needs.Pieces(o.Product, o.Features, no.Has)
+		quantity := refusal.Needs.Pieces(o.Product, o.Features, refusal.Has)
 		if quantity == 0 || quantity > 1 && o.IsSubscription() && !o.AllowMultiple {
 			continue
 		}
 		for _, way := range gateway.Ways(o.Product, o.IsSubscription(), held) {
 			offer := offerAnswer{productAnswer: productOf(o), Quantity: quantity, Action: way.Action, every: o.Every}
-			if no.Has.Subscribed && !o.TrialAgain {
+			if refusal.Has.Subscribed && !o.TrialAgain {
 				offer.TrialDays = 0
 			}
 			switch way.Action {
@@ -58,26 +59,27 @@ func (a *API) offers(ctx context.Context, no Refusal, catalog []gateway.Offer) [
 			offers = append(offers, offer)
 		}
 	}
-	sortOffers(offers, no.Needs.Credits == 0)
+	sortOffers(offers, refusal.Needs.Credits == 0)
 	return offers
 }
 
-// heldBy are the subscriptions of the account that is refused. If they cannot be read,
-// everything is offered for sale, and the checkout says no.
-func (a *API) heldBy(ctx context.Context, no Refusal) []gateway.Held {
-	if !no.Has.Subscribed {
+// subscriptionsOf are the subscriptions of a refused account. If they cannot be read,
+// everything is offered for sale, and the checkout refuses what would be a second
+// subscription.
+func (a *API) subscriptionsOf(ctx context.Context, refusal Refusal) []gateway.Held {
+	if !refusal.Has.Subscribed {
 		return nil
 	}
-	held, err := a.shop.Subscriptions(ctx, no.Account)
+	held, err := a.shop.Subscriptions(ctx, refusal.Account)
 	if err != nil {
 		a.logger.Warn("subscriptions could not be read for a refusal", "error", err)
 	}
 	return held
 }
 
-// sortOffers puts changes first if changesFirst, then the cheapest, by what all pieces cost
-// together. Amounts of different currencies are not compared: the currency of the catalog's
-// first offer comes first, and offers without a price come last.
+// sortOffers puts changes first if changesFirst, then the cheapest by the price of all pieces.
+// Amounts of different currencies are not compared: the currency of the catalog's first offer
+// comes first, and offers without a price come last.
 func sortOffers(offers []offerAnswer, changesFirst bool) {
 	currencies := make(map[string]int)
 	for _, o := range offers {
@@ -118,7 +120,7 @@ func (o offerAnswer) currency() string {
 	return *o.Currency
 }
 
-// Label is what the offer's button says.
+// Label is the text of the offer's button.
 func (o offerAnswer) Label() string {
 	label := cmp.Or(o.Title, o.Product)
 	if o.Quantity > 1 {
@@ -128,23 +130,23 @@ func (o offerAnswer) Label() string {
 		label = "Change to " + label
 	}
 	if o.priced() {
-		label += ", " + money(*o.Price*o.Quantity, *o.Currency) + every(o.every)
+		label += ", " + money(*o.Price*o.Quantity, *o.Currency) + periodText(o.every)
 	}
 	if o.TrialDays > 0 && o.Action == gateway.ActionBuy {
-		label += fmt.Sprintf(", the first %s free", days(o.TrialDays))
+		label += fmt.Sprintf(", the first %s free", daysText(o.TrialDays))
 	}
 	return label
 }
 
-func days(n int64) string {
+func daysText(n int64) string {
 	if n == 1 {
 		return "day"
 	}
 	return fmt.Sprintf("%d days", n)
 }
 
-// forms are the buttons of the offers. All that is done in the portal has one button.
-func forms(offers []offerAnswer, returnTo string) []form {
+// formsOf are the buttons of the offers. All offers that lead to the portal share one button.
+func formsOf(offers []offerAnswer, returnTo string) []form {
 	var (
 		all    []form
 		portal *form
@@ -183,18 +185,17 @@ func forms(offers []offerAnswer, returnTo string) []form {
 	return all
 }
 
-// minorDigits are how many digits a currency has behind the point where that is
-// not two (ISO 4217).
+// minorDigits is the number of decimal digits of currencies that do not have two (ISO 4217).
 var minorDigits = map[string]int{
 	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
 	"UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
 	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
 }
 
-// money writes an amount of minor units for people.
+// money formats an amount of minor units for people.
 func money(minor int64, currency string) string {
-	digits, odd := minorDigits[currency]
-	if !odd {
+	digits, listed := minorDigits[currency]
+	if !listed {
 		digits = 2
 	}
 	unit := int64(1)

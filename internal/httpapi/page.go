@@ -9,8 +9,8 @@ import (
 	"net/http"
 )
 
-// The pages are plain HTML with one style sheet inside: no script, and nothing
-// that a browser would have to fetch from anywhere.
+// The pages are plain HTML with one inline style sheet: no script, and nothing that a
+// browser has to fetch.
 
 var (
 	//go:embed pages/*.html
@@ -22,15 +22,15 @@ var (
 		Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}). //nolint:gosec // our own file
 		ParseFS(pageFiles, "pages/*.html"))
 
-	// A page without forms names orders in its address, which is nobody's business.
+	// The address of a page without forms may contain an order's id, which must not leak.
 	plainPolicy = policy{content: contentPolicy(style, "'none'"), referrer: "no-referrer"}
-	// A form of ours leads on to the checkout, which is Dodo's, and Chrome wants
-	// that allowed as well. Without a referrer its Origin would be "null", as if
-	// another site had sent it.
+	// Our forms redirect to Dodo's checkout, and Chrome requires the policy to allow that
+	// too. Without a referrer the form's Origin would be "null", as if another site had
+	// sent it.
 	formPolicy = policy{content: contentPolicy(style, "http: https:"), referrer: "same-origin"}
 )
 
-// policy is what a page may do.
+// policy are the security headers of a page.
 type policy struct{ content, referrer string }
 
 // contentPolicy allows the style sheet, by its hash, and forms to formAction.
@@ -40,7 +40,7 @@ func contentPolicy(style, formAction string) string {
 		"'; base-uri 'none'; form-action " + formAction + "; frame-ancestors 'none'"
 }
 
-// refresh is where a page goes by itself, and when.
+// refresh is an automatic redirect of a page.
 type refresh struct {
 	Seconds int
 	URL     string
@@ -49,9 +49,9 @@ type refresh struct {
 // problemPage is the data of pages/problem.html.
 type problemPage struct {
 	Title, Detail, Code, Home string
-	Again                     bool     // loading the page again may help
+	Again                     bool     // reloading the page may help
 	SignIn                    string   // where to sign in; empty: no link
-	Refresh                   *refresh // none, but the head asks
+	Refresh                   *refresh // always nil; the template's head needs the field
 }
 
 // writePage writes a page without forms.
@@ -60,7 +60,7 @@ func writePage(w http.ResponseWriter, status int, name string, data any) {
 }
 
 // writePageOf renders a page completely before it sends any of it.
-func writePageOf(w http.ResponseWriter, status int, name string, data any, may policy) {
+func writePageOf(w http.ResponseWriter, status int, name string, data any, p policy) {
 	var page bytes.Buffer
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -70,9 +70,9 @@ func writePageOf(w http.ResponseWriter, status int, name string, data any, may p
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", may.content)
+	h.Set("Content-Security-Policy", p.content)
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", may.referrer)
+	h.Set("Referrer-Policy", p.referrer)
 	w.WriteHeader(status)
 	_, _ = page.WriteTo(w)
 }

@@ -11,33 +11,32 @@ import (
 	"github.com/dodogate/dodogate/config"
 )
 
-// Two questions are asked about a path, and they have different safe answers.
+// Two questions are asked about a path, and each has its own safe answer.
 //
-// Is it ours at all? Answered by the [Reading] of the request, which knows every
-// reader that might come after us. A request that any of them could take for one at
-// or below the base path is ours, and then a 404 unless it is a route. The price is
-// a 404 for detours like /payments/../x, which browsers and client libraries resolve
-// before they send them.
+// Is it ours at all? The [Reading] of the request answers, which includes every
+// interpretation by a server that might come after us. A request is ours if any of them
+// could read its path as the base path or one below; it is then a 404 unless it is a route.
+// The price is a 404 for paths like /payments/../x, which browsers and client libraries
+// resolve before they send them.
 //
-// Which route is it? Answered from the path decoded once, in lower case, with
-// slashes merged and dots resolved: exactly what Caddy's own path matcher
-// compares, so that a rule of the operator about /payments/checkout cannot be
-// walked around by another spelling of it (RELIABILITY 6.2). The path is the one
-// that the host's rewriting has left; if that is no route, the one that arrived.
+// Which route is it? The path decides, decoded once, in lower case, with slashes merged and
+// dots resolved: exactly what Caddy's own path matcher compares. So an operator's rule
+// about /payments/checkout cannot be bypassed by another spelling (RELIABILITY 6.2). The
+// rewritten path is tried first, then the original one.
 
 // basePath is the base path in the forms that it is compared in.
 type basePath struct {
 	path    string        // as configured
-	links   string        // where customers find it
+	links   string        // as customers see it
 	lower   string        // in lower case
-	pattern []PathPattern // it and all below it
+	pattern []PathPattern // it and everything below it
 }
 
 var plainBase = regexp.MustCompile(`^(/[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*)+$`)
 
 func newBasePath(p string) (basePath, error) {
-	const most = 256
-	if len(p) > most || !plainBase.MatchString(p) {
+	const limit = 256
+	if len(p) > limit || !plainBase.MatchString(p) {
 		return basePath{}, fmt.Errorf("base path %q must be like /payments: plain segments, no slash at the end", p)
 	}
 	pattern, err := NewPathPattern(p + "/*")
@@ -48,17 +47,17 @@ func newBasePath(p string) (basePath, error) {
 }
 
 // Owns reports whether the request is for the base path or below, or for a route of
-// [Options].Compat, in whatever spelling, as it arrived or as it was rewritten. An app may
-// still have the code that a compat route replaces, so those are also looked for in the
-// headers by which some apps route. Such a request must be answered by
-// the API, be it by a 404, and never be passed on.
+// [Options].Compat, in any spelling, original or rewritten. An app may still contain the code
+// that a compat route replaces, so compat routes are also looked for in the headers by which
+// some apps route. The API must answer such a request, if only with 404, and the host must
+// never pass it on.
 func (a *API) Owns(r *http.Request) bool {
 	reading := a.reading(r)
 	return reading.pathMatches(a.base.pattern) || len(a.compat.patterns) > 0 && reading.Matches(a.compat.patterns)
 }
 
-// find is the route of a request, and the request with the address that names it.
-func (a *API) find(r *http.Request) (*http.Request, route, bool) {
+// findRoute returns the route of a request, and the request with the address that names it.
+func (a *API) findRoute(r *http.Request) (*http.Request, route, bool) {
 	if at, known := a.routeAt(r.URL.Path); known {
 		return r, at, true
 	}
@@ -75,13 +74,13 @@ func (a *API) find(r *http.Request) (*http.Request, route, bool) {
 	return r, at, true
 }
 
-// longestRoute is the most bytes that a path of a route of ours may have in any spelling.
-// Base paths are shorter by far, and what is longer need not be made clean to be refused.
-const longestRoute = 4 << 10
+// maxRouteLength bounds the bytes of a path that can be a route, in any spelling. Base paths
+// are much shorter. A longer path is refused without being normalized.
+const maxRouteLength = 4 << 10
 
 // routeAt is the route that a decoded path names.
 func (a *API) routeAt(decoded string) (route, bool) {
-	if len(decoded) > longestRoute {
+	if len(decoded) > maxRouteLength {
 		return route{}, false
 	}
 	if at, known := a.routes[a.base.route(decoded)]; known {
@@ -90,8 +89,8 @@ func (a *API) routeAt(decoded string) (route, bool) {
 	return a.compat.route(decoded)
 }
 
-// route is the part of a decoded path below the base path, which begins with a
-// slash; "" when there is none, and for every other path.
+// route is the part of a decoded path below the base path, with its leading slash; "" if the
+// path is not below it.
 func (b basePath) route(decoded string) string {
 	clean, directory := canonical(decoded)
 	name, ok := strings.CutPrefix(clean, b.lower)
@@ -104,8 +103,8 @@ func (b basePath) route(decoded string) string {
 	return name
 }
 
-// canonical is a decoded path as Caddy's path matcher compares it, but for the slash
-// at its end, which a directory has.
+// canonical is a decoded path as Caddy's path matcher compares it, without the trailing slash;
+// directory reports whether it has one.
 func canonical(decoded string) (clean string, directory bool) {
 	lower := strings.ToLower(decoded)
 	switch lower[strings.LastIndexByte(lower, '/')+1:] {
@@ -118,11 +117,11 @@ func canonical(decoded string) (clean string, directory bool) {
 	return path.Clean(lower), directory
 }
 
-// WebhookAddress is where Dodo sends webhooks.
+// WebhookAddress is the path where Dodo sends webhooks.
 type WebhookAddress struct{ lower string }
 
-// NewWebhookAddress reads a path such as /payments/webhook, which is written as Dodo
-// sends it: plain, decoded, without wildcards.
+// NewWebhookAddress reads a path such as /payments/webhook. It must be plain, decoded and
+// without wildcards, as Dodo sends it.
 func NewWebhookAddress(p string) (WebhookAddress, error) {
 	clean := strings.TrimSuffix(p, "/")
 	if !strings.HasPrefix(p, "/") || clean == "" || path.Clean(clean) != clean || strings.ContainsAny(p, "*%?#{}\\; ") {
@@ -131,8 +130,8 @@ func NewWebhookAddress(p string) (WebhookAddress, error) {
 	return WebhookAddress{strings.ToLower(clean)}, nil
 }
 
-// WebhookPaths are where an API with a base path, and perhaps the routes of an older
-// integration, takes webhooks.
+// WebhookPaths are the webhook routes of an API with this base path and this integration,
+// which may be empty.
 func WebhookPaths(basePath string, style config.CompatStyle) []string {
 	paths := []string{basePath + webhookRoute}
 	switch style {
@@ -144,21 +143,21 @@ func WebhookPaths(basePath string, style config.CompatStyle) []string {
 	return paths
 }
 
-// Names reports whether a request is for the address, with or without a slash at the
-// end, by its path now or by that of the address that it arrived with.
+// Names reports whether a request is for the address, with or without a trailing slash, by its
+// current path or its original one.
 func (a WebhookAddress) Names(r *http.Request, original *url.URL) bool {
 	return a.is(r.URL.Path) || original.Path != r.URL.Path && a.is(original.Path)
 }
 
 func (a WebhookAddress) is(decoded string) bool {
-	if len(decoded) > longestRoute {
+	if len(decoded) > maxRouteLength {
 		return false
 	}
 	clean, _ := canonical(decoded)
 	return clean == a.lower
 }
 
-// link is an address of ours on this site, below the base path.
+// link is the address of one of our routes on this site.
 func (b basePath) link(name string, query url.Values) string {
 	return b.links + name + "?" + query.Encode()
 }

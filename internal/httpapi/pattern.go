@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// PathPattern says which paths a gate stands before. [Reading.Matches] compares it
-// with every path that some reader might find in a request.
+// PathPattern says which paths a gate protects. [Reading.Matches] compares it with every path
+// that some server might find in a request.
 type PathPattern struct {
-	forms []patternForm // any is enough
+	forms []patternForm // one match is enough
 }
 
-// patternForm is one form of a pattern, in lower case and without a slash at the end.
+// patternForm is one form of a pattern, in lower case and without a trailing slash.
 type patternForm struct {
 	kind patternKind
 	text string
@@ -26,7 +26,7 @@ const (
 	exactPath patternKind = iota
 	pathPrefix
 	pathSuffix
-	// anyDirectory is every path that ends with a slash, and with the text before it.
+	// anyDirectory is every path that ends with the text and a slash.
 	anyDirectory
 	pathGlob
 	pathGlobBelow // and all below it
@@ -34,16 +34,16 @@ const (
 
 var plainPattern = regexp.MustCompile(`^[/*][^\x00-\x20\x7f%\\{}?#;\[\]]*$`)
 
-// NewPathPattern reads a pattern. Upper and lower case are the same in all.
+// NewPathPattern reads a pattern. Case never matters.
 //
-//	/report     the path, also with a slash at the end
-//	/paid/*     the path /paid and all below it
+//	/report     the path, also with a trailing slash
+//	/paid/*     the path /paid and everything below it
 //	*.mp4       paths that end so
-//	/a/*/b      a star between is text without a slash
+//	/a/*/b      a star in the middle is text without a slash
 //
-// Servers serve one file under several paths: /report/index.html for /report/,
-// /report.html for /report, /v.mp4.gz for /v.mp4. A pattern for one of them is for
-// the others, too, by its forms or by the habits that readings know.
+// Servers serve one file under several paths: /report/index.html for /report/, /report.html
+// for /report, /v.mp4.gz for /v.mp4. A pattern for one of them also covers the others, by its
+// forms or by the rewrites that readings know.
 func NewPathPattern(text string) (PathPattern, error) {
 	if !plainPattern.MatchString(text) {
 		return PathPattern{}, fmt.Errorf("path %q: it begins with / or *, is written decoded, and * is the only wildcard", text)
@@ -64,7 +64,7 @@ func NewPathPattern(text string) (PathPattern, error) {
 	return PathPattern{pageForms(strings.TrimRight(folded, "/"))}, nil
 }
 
-// pageForms are for one page, or for as many as the stars in its path say.
+// pageForms are the forms for one page, or for as many as the stars in its path allow.
 func pageForms(text string) []patternForm {
 	forms := []patternForm{pageForm(text)}
 	dir, name := path.Split(text)
@@ -101,7 +101,7 @@ func pageForm(text string) patternForm {
 	return directoryForm(text)
 }
 
-// directoryForm is for a directory and nothing below it.
+// directoryForm is for a directory, but nothing below it.
 func directoryForm(text string) patternForm {
 	text = strings.TrimRight(text, "/")
 	if strings.Contains(text, "*") {
@@ -137,12 +137,11 @@ func suffixForms(text string) []patternForm {
 	return forms
 }
 
-// defaultPages are the endings of files that servers serve for a directory unless
-// they are told otherwise.
+// defaultPages are the endings of files that servers serve for a directory by default.
 var defaultPages = []string{"html", "htm", "shtml", "xhtml", "php", "asp", "aspx", "jsp", "cgi", "pl", "cfm"}
 
-// indexBegins reports whether the last segment of a pattern is the name of an index
-// file, or begins with one before a star.
+// indexBegins reports whether the last segment of a pattern is the name of an index file, or
+// begins with one before a star.
 func indexBegins(name string) bool {
 	name, _, starred := strings.Cut(name, "*")
 	if !starred {
@@ -161,7 +160,7 @@ func matchesAny(patterns []PathPattern, reading string) bool {
 	return false
 }
 
-// matches compares one reading.
+// matches compares one possible path.
 func (p *PathPattern) matches(reading string) bool {
 	trimmed := strings.TrimRight(reading, "/")
 	for i := range p.forms {
@@ -172,8 +171,7 @@ func (p *PathPattern) matches(reading string) bool {
 	return false
 }
 
-// matches compares a path without the slash at its end. directory says that it had
-// one.
+// matches compares a path without its trailing slash; directory reports whether it had one.
 func (f *patternForm) matches(p string, directory bool) bool {
 	switch f.kind {
 	case pathPrefix:
@@ -206,7 +204,7 @@ func (f *patternForm) matchGlob(p string) bool {
 	return false
 }
 
-// matchSegment compares text in which stars are any text.
+// matchSegment compares text in which stars stand for any text.
 func matchSegment(want, text string) bool {
 	head, rest, starred := strings.Cut(want, "*")
 	if !starred {

@@ -168,7 +168,7 @@ func assertGated(t *testing.T, original, now string) (served bool) {
 				t.Errorf("%s serves the report for %q of %q, rewritten to %q", reader, target, original, now)
 			}
 		}
-		if kept.Work() > httpapi.MostWork {
+		if kept.Work() > httpapi.MaxWork {
 			t.Errorf("%d bytes are looked at for %q, rewritten to %q", kept.Work(), original, now)
 		}
 	}

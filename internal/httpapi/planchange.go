@@ -10,7 +10,7 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// changeBody names what a subscription is to change to.
+// changeBody is a change of a subscription.
 type changeBody struct {
 	Product      string `json:"product"`
 	Quantity     int64  `json:"quantity,omitempty"`
@@ -21,8 +21,8 @@ type changeBody struct {
 // changeAnswer is what POST /subscription/change returns.
 type changeAnswer struct {
 	State        gateway.ChangeState `json:"state"`
-	Subscription subscriptionAnswer  `json:"subscription"` // as it is now
-	Product      string              `json:"product"`      // that it changes to
+	Subscription subscriptionAnswer  `json:"subscription"` // its present state
+	Product      string              `json:"product"`      // the new product
 	Quantity     int64               `json:"quantity"`
 	Charge       *chargeAnswer       `json:"charge,omitempty"`  // of a preview
 	Confirm      *action             `json:"confirm,omitempty"` // of a preview: the request that makes the change
@@ -31,21 +31,22 @@ type changeAnswer struct {
 // chargeAnswer is what a change costs, in minor units.
 type chargeAnswer struct {
 	Amount     int64      `json:"amount"` // now
-	Tax        int64      `json:"tax"`    // that is in it
+	Tax        int64      `json:"tax"`    // included in Amount
 	Currency   string     `json:"currency"`
-	Next       *int64     `json:"next_amount"` // in each period from then on, before tax; null: not said
+	Next       *int64     `json:"next_amount"` // in each later period, before tax; null: unknown
 	NextIn     *string    `json:"next_currency"`
-	NextCharge *time.Time `json:"next_charge"` // when; null: not said
+	NextCharge *time.Time `json:"next_charge"` // its time; null: unknown
 }
 
 // changePlan serves POST /subscription/change:
 //
 //	{"product": "team"}              what it would cost; or "plan", by what the product gives
 //	 "confirm": true                 changes, and charges
-//	 "subscription": "sub_…"         which one; or "from", the product or plan that it is for
-//	 "quantity": 1                   where the product allows several
+//	 "subscription": "sub_…"         which one; or "from", its product or plan
+//	 "quantity": 1                   if the product allows several
 //
-// A form without confirm gets a page that asks, and with it leads to return_to.
+// A form without confirm gets a page that asks for confirmation; with confirm it redirects to
+// return_to.
 func (a *API) changePlan(w http.ResponseWriter, r *http.Request) error {
 	who, err := signedIn(r.Context())
 	if err != nil {
@@ -64,9 +65,9 @@ func (a *API) changePlan(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if from != "" {
-		a.nameSource(&req.From, from)
+		a.setSource(&req.From, from)
 	}
-	landing, err := a.landingAt(r, returnTo)
+	landing, err := a.formLanding(r, returnTo)
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,8 @@ func (a *API) changePlan(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nameSource reads from, which is a product's name or a plan's.
-func (a *API) nameSource(which *gateway.Which, from string) {
+// setSource reads from, the name of a product or of a plan.
+func (a *API) setSource(which *gateway.Which, from string) {
 	if _, known := a.shop.Catalog().Named(from); known {
 		which.Product = from
 		return
@@ -124,13 +125,13 @@ func (a *API) changeAnswerOf(c *gateway.Change) changeAnswer {
 // changePage is the data of pages/change.html.
 type changePage struct {
 	Title   string
-	Refresh *refresh // none, but the head asks
+	Refresh *refresh // always nil; the template's head needs the field
 
 	From, To string
 	Pending  bool   // it was accepted, and waits for its charge
-	Now      string // what is charged now; empty: nothing
-	Next     string // and from then on; empty: not said
-	NextAt   string // a date; empty: not said
+	Now      string // the charge now; empty: none
+	Next     string // the later charges; empty: unknown
+	NextAt   string // a date; empty: unknown
 	Confirm  form
 	Back     string
 }
@@ -159,7 +160,7 @@ func (a *API) changePage(c *gateway.Change, landing string) changePage {
 		page.Now = money(p.Total, p.Currency)
 	}
 	if p.RecurringIn != "" {
-		page.Next = money(p.Recurring, p.RecurringIn) + every(a.intervalOf(c.To.ID))
+		page.Next = money(p.Recurring, p.RecurringIn) + periodText(a.intervalOf(c.To.ID))
 	}
 	if !p.NextBillingAt.IsZero() {
 		page.NextAt = p.NextBillingAt.UTC().Format("2 January 2006")
@@ -174,7 +175,7 @@ func (a *API) changePage(c *gateway.Change, landing string) changePage {
 	return page
 }
 
-// titleOf is what customers call a product.
+// titleOf is a product's name for customers.
 func (a *API) titleOf(id, name string) string {
 	for _, o := range a.shop.KnownOffers() {
 		if o.ID == id {
@@ -193,8 +194,8 @@ func (a *API) intervalOf(id string) dodo.Period {
 	return dodo.Period{}
 }
 
-// every is a billing period in words, with a space before it: " every 3 months".
-func every(p dodo.Period) string {
+// periodText is a billing period in words, with a leading space: " every 3 months".
+func periodText(p dodo.Period) string {
 	switch p.Count {
 	case 0:
 		return ""

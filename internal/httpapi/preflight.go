@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// IsPreflight reports whether a browser asks whether it may send another request:
-// OPTIONS with an origin and the method it is about, and nothing to work with.
-// It carries no login, by specification (Fetch, 4.8), so that nobody's would ever
-// be entitled to anything, and a page of another origin could not use what its
-// visitor has paid for. HTTP/3 does not say whether there is a body; PreflightOnly
-// takes it away.
+// IsPreflight reports whether a request is a CORS preflight: OPTIONS with an origin and the
+// intended method, and without a body. A preflight carries no login by specification (Fetch,
+// 4.8), so it must pass the gates without one; otherwise a page of another origin could not
+// use what its visitor has paid for. HTTP/3 does not say whether there is a body;
+// [API.PreflightOnly] removes it.
 //
-// Some apps believe a header that names another method. A browser sends none of its
-// page's headers here, so what has one wants something done.
+// Some apps obey a header that names another method. A browser never adds a page's own headers
+// to a preflight, so a request with such a header is not one.
 func IsPreflight(r *http.Request) bool {
 	if r.Method != http.MethodOptions {
 		return false
@@ -27,20 +26,19 @@ func IsPreflight(r *http.Request) bool {
 		(r.ContentLength == 0 || r.ContentLength < 0 && r.ProtoMajor == 3) && len(r.TransferEncoding) == 0 && r.Header.Get("Upgrade") == ""
 }
 
-// PreflightOnly is for preflights of those who are not entitled: of the answer it
-// passes on what a preflight is for, the status and the Access-Control headers,
-// and nothing else. So an app that does not look at the method gives nothing away.
-// If the app does not know CORS, it allows what the page of a trusted origin asks for, so
-// that the page can send the request and read our refusal.
+// PreflightOnly is for preflights of visitors who are not entitled. Of the app's answer it
+// passes on only the status and the Access-Control headers, so that an app that ignores the
+// method gives nothing away. If the app does not handle CORS, it allows what the page of a
+// trusted origin asks for, so that the page can send the request and read our refusal.
 //
-// It takes the body from the request.
+// It removes the body from the request.
 func (a *API) PreflightOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	asked := &http.Request{Method: r.Method, Header: r.Header.Clone()} // handlers behind us change r
+	asked := &http.Request{Method: r.Method, Header: r.Header.Clone()} // later handlers change r
 	r.Body, r.ContentLength, r.Trailer = http.NoBody, 0, nil
 	return &preflightWriter{to: w, api: a, asked: asked, header: make(http.Header)}
 }
 
-// preflightWriter has no Unwrap, because around it is where the content is.
+// preflightWriter has no Unwrap: the writer underneath could send content.
 type preflightWriter struct {
 	to      http.ResponseWriter
 	api     *API
@@ -75,11 +73,11 @@ func (p *preflightWriter) Write(body []byte) (int, error) {
 	return len(body), nil
 }
 
-// FlushError lets streaming handlers be.
+// FlushError sends the header, so that streaming handlers work.
 func (p *preflightWriter) FlushError() error {
 	p.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// Flush is FlushError for handlers that ask for a [http.Flusher].
+// Flush is FlushError for handlers that use a [http.Flusher].
 func (p *preflightWriter) Flush() { _ = p.FlushError() }

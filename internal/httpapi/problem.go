@@ -17,44 +17,45 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// Problem is an answer that says what went wrong (RFC 9457).
+// Problem is an error answer (RFC 9457).
 type Problem struct {
 	Status int
-	// Code names the problem for programs; it never changes its meaning.
+	// Code names the problem for programs; its meaning never changes.
 	Code string
-	// Detail is a sentence for people, without anything secret.
+	// Detail is a sentence for people. It contains no secrets.
 	Detail string
-	// RetryAfter is when to come again, in whole seconds; 0 does not say.
+	// RetryAfter is when to try again, in whole seconds; 0 means no advice.
 	RetryAfter time.Duration
-	// SignIn is where the visitor can sign in; empty for no such place.
+	// SignIn is where the visitor can sign in; empty for none.
 	SignIn string
-	// Members are added to the JSON form. Those that Problem itself writes win.
+	// Members are added to the JSON form. The members that Problem itself writes take
+	// precedence.
 	Members map[string]any
-	// Home is the path of the site's front page, for the link of a page. Default: "/".
+	// Home is the path of the site's front page, for the page's link. Default: "/".
 	Home string
 }
 
-// ErrTooEarly refuses a request that anybody on the way could send again, because
-// the TLS handshake is not done (RFC 8470).
+// ErrTooEarly refuses a request that anybody on the way could send again, because the TLS
+// handshake is not complete (RFC 8470).
 var ErrTooEarly = errors.New("early data")
 
-// ErrCrossOrigin refuses a request that a page of another site has a browser send.
+// ErrCrossOrigin refuses a request that a page of another site made a browser send.
 var ErrCrossOrigin = errors.New("request comes from another site")
 
 // ErrTunnel refuses a request that would leave HTTP for a protocol that is not allowed.
 var ErrTunnel = errors.New("tunnel to a protocol that is not allowed")
 
-// Why a body is not taken.
+// The reasons why a body is refused.
 var (
-	// ErrBodyTooLarge: more bytes than the route takes.
+	// ErrBodyTooLarge: more bytes than the route accepts.
 	ErrBodyTooLarge = errors.New("body is too large")
-	// ErrSlowBody: not all there in time.
+	// ErrSlowBody: not complete in time.
 	ErrSlowBody = errors.New("body came too slowly")
 	// ErrTooManyBodies: more than [Bodies] has room for.
 	ErrTooManyBodies = errors.New("too many bodies at once")
 )
 
-// What else this package itself refuses requests for.
+// The other reasons why this package refuses requests.
 var (
 	errNoRoute   = errors.New("no such route")
 	errMethod    = errors.New("method not allowed")
@@ -63,35 +64,35 @@ var (
 	errKey       = errors.New("invalid idempotency key")
 )
 
-// refusal is one of the sentinels with a sentence of its own for the sender.
-type refusal struct {
+// detailedError is one of the sentinels with a sentence for the client.
+type detailedError struct {
 	sentinel error
 	detail   string
 }
 
 func refuse(sentinel error, format string, args ...any) error {
-	return &refusal{sentinel, fmt.Sprintf(format, args...)}
+	return &detailedError{sentinel, fmt.Sprintf(format, args...)}
 }
 
-func (r *refusal) Error() string { return r.sentinel.Error() + ": " + r.detail }
-func (r *refusal) Unwrap() error { return r.sentinel }
+func (r *detailedError) Error() string { return r.sentinel.Error() + ": " + r.detail }
+func (r *detailedError) Unwrap() error { return r.sentinel }
 
-// problems maps sentinels to answers; the first that fits counts.
+// problems maps sentinels to answers; the first match counts.
 //
-// 400 is for what is wrong in itself, 422 for what is well formed and does not
-// fit this site: its catalog, its landing places, its discounts, an earlier
-// request. 502 is Dodo's no, which is for the operator to mend; 503 passes.
-// An unknown product is not a 404, because the address was right.
+// 400 is for requests that are invalid by themselves. 422 is for well-formed requests that do
+// not fit this site: its catalog, its landing places, its discounts, an earlier request. 502
+// means that Dodo refused, which the operator must fix; 503 is temporary. An unknown product
+// is not a 404, because the address was right.
 var problems = []struct {
 	sentinel     error
 	status       int
 	code, detail string
 }{
 	{gateway.ErrAnonymous, 401, codeAnonymous, "Sign in first."},
-	{gateway.ErrCredentials, 401, codeCredentials, "Your sign-in is not valid, or not any more. Sign in again."},
+	{gateway.ErrCredentials, 401, codeCredentials, "Your sign-in is not valid or has expired. Sign in again."},
 	{gateway.ErrLoginUnavailable, 503, "login_unavailable", "Sign-ins cannot be checked right now. Try again shortly."},
 	{gateway.ErrAccount, 500, "account_invalid", "The site's login gave an account id that cannot be used."},
-	{gateway.ErrUnknownProduct, 422, "unknown_product", "There is no such product, or not exactly one that fits."},
+	{gateway.ErrUnknownProduct, 422, "unknown_product", "There is no such product, or more than one fits."},
 	{gateway.ErrChoice, 400, "invalid_request", "Name exactly one product, by product, plan or (to buy) credits."},
 	{gateway.ErrQuantity, 400, "invalid_quantity", fmt.Sprintf("quantity must be a whole number from 1 to %d.", config.MaxQuantity)},
 	{gateway.ErrOnePiece, 400, "invalid_quantity", "A subscription is bought one at a time."},
@@ -100,15 +101,15 @@ var problems = []struct {
 	{gateway.ErrNoSubscription, 404, "no_subscription", "You have no such subscription, or it has ended."},
 	{gateway.ErrNoCustomer, 404, "no_customer", "You have bought nothing yet."},
 	{gateway.ErrSharedCustomer, 409, "portal_not_yours", "Purchases of others were made with the same e-mail address. Their portal opens only for a login with this address, confirmed."},
-	{gateway.ErrNotRecurring, 422, "not_a_subscription", "This product is no subscription, so none can change to it."},
+	{gateway.ErrNotRecurring, 422, "not_a_subscription", "This product is not a subscription, so a subscription cannot change to it."},
 	{gateway.ErrChangeRunning, 409, "change_in_progress", "A change of this subscription was sent a moment ago. Wait for it."},
-	{gateway.ErrChangePending, 409, "change_pending", "An earlier payment of this subscription is not through yet."},
+	{gateway.ErrChangePending, 409, "change_pending", "An earlier payment of this subscription has not completed yet."},
 	{gateway.ErrChangeScheduled, 409, "change_scheduled", "Another change of this subscription is scheduled. See the customer portal."},
 	{gateway.ErrEnding, 409, "subscription_ending", "This subscription ends with its period. Undo that first."},
 	{gateway.ErrInactive, 409, "subscription_inactive", "This subscription is not active. See the customer portal."},
 	{gateway.ErrWithheld, 409, "subscription_unpaid", "The current period of this subscription is not paid for: the payment was given back, is disputed or was too small. Its plan can change after the next payment."},
 	{gateway.ErrOnDemand, 409, "subscription_on_demand", "This subscription has no plan that could be changed."},
-	{gateway.ErrChangeLost, 503, "change_unknown", "The payment provider's answer was lost. Whether your plan has changed will be seen in two minutes; a repeat charges nothing twice."},
+	{gateway.ErrChangeLost, 503, "change_unknown", "The payment provider's answer was lost. Check in two minutes whether your plan has changed. Sending this again does not charge you twice."},
 	{gateway.ErrDiscountCode, 422, "discount_code_invalid", "discount_code cannot be used for this purchase."},
 	{gateway.ErrNoPublicURL, 500, "public_url_missing", "The site's own address is not configured (public_url)."},
 	{gateway.ErrKeyRunning, 409, "idempotency_key_in_use", "A request with this Idempotency-Key is still running."},
@@ -116,8 +117,8 @@ var problems = []struct {
 	{gateway.ErrKeyMismatch, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request."},
 	{config.ErrReturnTo, 422, "return_to_not_allowed", "return_to is not an allowed landing place of this site."},
 	{gateway.ErrTooManyRequests, 429, "too_many_requests", "Too many requests. Try again later."},
-	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or come again when they have expired."},
-	{gateway.ErrTooManyWaiting, 503, "too_many_waiting", "Too many requests wait for a change. Ask without wait, or try again shortly."},
+	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or try again when they have expired."},
+	{gateway.ErrTooManyWaiting, 503, "too_many_waiting", "Too many requests are waiting for a change. Ask without wait, or try again shortly."},
 	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
 	{store.ErrUnavailable, 503, "store_unavailable", "Accounts cannot be reached right now. Try again shortly."},
 
@@ -132,10 +133,10 @@ var problems = []struct {
 	{dodo.ErrUnauthorized, 502, "provider_rejected", "The payment provider refused this site's credentials."},
 
 	{errNoRoute, 404, "not_found", "There is nothing at this address."},
-	{errMethod, 405, "method_not_allowed", "This address does not know this method; see the Allow header."},
+	{errMethod, 405, "method_not_allowed", "This address does not accept this method; see the Allow header."},
 	{ErrTooEarly, 425, "too_early", "Send this again once the connection is established."},
 	{ErrCrossOrigin, 403, "cross_origin", "This request must come from the site itself."},
-	{ErrTunnel, 501, "tunnel_refused", "This site makes no such tunnels."},
+	{ErrTunnel, 501, "tunnel_refused", "This site does not allow this protocol upgrade."},
 	{errMediaType, 415, "unsupported_media_type", "Send application/json or application/x-www-form-urlencoded, in UTF-8."},
 	{ErrBodyTooLarge, 413, "body_too_large", "The body is too large."},
 	{ErrSlowBody, 408, "body_too_slow", "The body did not arrive in time."},
@@ -145,10 +146,10 @@ var problems = []struct {
 
 	// Last, because the errors above may wrap them.
 	{context.DeadlineExceeded, 503, "timeout", "This took too long. Try again shortly."},
-	{context.Canceled, 503, "timeout", "The request was given up."},
+	{context.Canceled, 503, "timeout", "The request was cancelled."},
 }
 
-// The codes of status 401 that a login mends.
+// The codes of status 401. Signing in solves both.
 const (
 	codeAnonymous   = "unauthenticated"
 	codeCredentials = "credentials_invalid"
@@ -157,8 +158,8 @@ const (
 // codeSubscribed is the code of [gateway.ErrSubscribed].
 const codeSubscribed = "already_subscribed"
 
-// retries says, by code, when to come again.
-var retries = map[string]time.Duration{
+// retryAfter is when to try again, by code.
+var retryAfter = map[string]time.Duration{
 	"idempotency_key_in_use": time.Second,
 	"change_in_progress":     2 * time.Minute,
 	"change_pending":         2 * time.Minute,
@@ -173,21 +174,21 @@ var retries = map[string]time.Duration{
 	"timeout":                5 * time.Second,
 }
 
-// ProblemOf is how err is answered; internal (500) when nothing else fits.
+// ProblemOf is the answer to err; 500 with code internal if nothing else fits.
 func ProblemOf(err error) Problem {
 	for _, row := range problems {
 		if errors.Is(err, row.sentinel) {
-			p := Problem{Status: row.status, Code: row.code, Detail: row.detail, RetryAfter: retries[row.code]}
+			p := Problem{Status: row.status, Code: row.code, Detail: row.detail, RetryAfter: retryAfter[row.code]}
 			return p.about(err)
 		}
 	}
 	return Problem{Status: 500, Code: "internal", Detail: "Something went wrong on this site."}
 }
 
-// about adds what err says beyond its sentinel, as far as it may be told: our own
-// sentences, Dodo's error code (FACTS 1.3), and how long Dodo wants to be left alone.
+// about adds what err says beyond its sentinel, if the client may see it: our own sentences,
+// Dodo's error code (FACTS 1.3), and how long Dodo asks to wait.
 func (p Problem) about(err error) Problem {
-	if own, ok := errors.AsType[*refusal](err); ok {
+	if own, ok := errors.AsType[*detailedError](err); ok {
 		p.Detail = own.detail
 	}
 	if finished, ok := errors.AsType[*gateway.FinishedError](err); ok {
@@ -210,8 +211,8 @@ func (p Problem) about(err error) Problem {
 	return p
 }
 
-// WriteError answers with what went wrong, as a small page for a browser and as
-// application/problem+json for everybody else. It logs nothing.
+// WriteError answers with the problem of err, as a small page for a browser and as
+// application/problem+json for other clients. It logs nothing.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	WriteProblem(w, r, ProblemOf(err))
 }
@@ -231,7 +232,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 }
 
 func (p Problem) writeHeader(w http.ResponseWriter) {
-	h, values := w.Header(), [...]string{"nosniff", "no-store"} // one piece of memory for both
+	h, values := w.Header(), [...]string{"nosniff", "no-store"} // one allocation for both
 	forbidCaches(h)
 	h["X-Content-Type-Options"], h["Cache-Control"] = values[0:1:1], values[1:2:2]
 	if p.Code == codeCredentials {
@@ -245,7 +246,7 @@ func (p Problem) writeHeader(w http.ResponseWriter) {
 
 func (p Problem) writeJSON(w http.ResponseWriter) { p.writeBody(w, p.json()) }
 
-// writeBody writes what json returned of the problem.
+// writeBody writes the output of json.
 func (p Problem) writeBody(w http.ResponseWriter, body []byte) {
 	p.writeHeader(w)
 	w.Header()["Content-Type"] = []string{"application/problem+json"}
@@ -253,8 +254,8 @@ func (p Problem) writeBody(w http.ResponseWriter, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// json is the problem without a type, which stands for about:blank; the title is the
-// status's own name then (RFC 9457, 4.2.1).
+// json is the problem without a type, which means about:blank; the title is then the name of
+// the status (RFC 9457, 4.2.1).
 func (p Problem) json() []byte {
 	members := maps.Clone(p.Members)
 	if members == nil {
@@ -266,7 +267,7 @@ func (p Problem) json() []byte {
 		members["sign_in_url"] = p.SignIn
 	}
 	body, err := json.Marshal(members)
-	if err != nil { // Members of the caller that JSON cannot say
+	if err != nil { // the caller's Members cannot be encoded
 		p.Members = nil
 		return p.json()
 	}

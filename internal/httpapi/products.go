@@ -12,8 +12,8 @@ type productsAnswer struct {
 	Products []productAnswer `json:"products"`
 }
 
-// productAnswer is a product as anybody may see it. Periods are written as in
-// the operator's configuration, "30d" or "36h0m0s".
+// productAnswer is a product as everybody may see it. Periods are written as in the operator's
+// configuration, "30d" or "36h0m0s".
 type productAnswer struct {
 	Product     string `json:"product"` // the name to buy it by
 	Title       string `json:"title"`
@@ -21,18 +21,18 @@ type productAnswer struct {
 	// Price in minor units of Currency; both null while Dodo's price is unknown.
 	Price         *int64           `json:"price"`
 	Currency      *string          `json:"currency"`
-	Interval      *string          `json:"interval"`       // day, week, month or year; null: bought once, or not known
-	IntervalCount *int64           `json:"interval_count"` // of intervals between two charges
-	TrialDays     int64            `json:"trial_days"`     // that are free at first
+	Interval      *string          `json:"interval"`       // day, week, month or year; null: bought once, or unknown
+	IntervalCount *int64           `json:"interval_count"` // number of intervals between two charges
+	TrialDays     int64            `json:"trial_days"`     // free days at the beginning
 	Credits       int64            `json:"credits"`        // for each piece
 	CreditsEvery  *string          `json:"credits_every"`  // null: once, "month": for each month
 	CreditsExpire *config.Duration `json:"credits_expire"` // null: never
 	Plan          *string          `json:"plan"`           // null: no plan
-	Lasts         *config.Duration `json:"lasts"`          // of the plan; null: without end
+	Lasts         *config.Duration `json:"lasts"`          // of the plan; null: no end
 }
 
-// products serves GET /products. It needs no login, so shared caches may keep it
-// for the minute in which prices hardly change.
+// products serves GET /products. It needs no login. Shared caches may keep it for a minute,
+// because prices rarely change.
 func (a *API) products(w http.ResponseWriter, r *http.Request) error {
 	answer := productsAnswer{Products: []productAnswer{}}
 	for _, o := range a.shop.Offers(r.Context()) {
@@ -55,7 +55,7 @@ func productOf(o gateway.Offer) productAnswer {
 	return p
 }
 
-// unlessZero is nil, null in JSON, for the zero value.
+// unlessZero is nil, which is null in JSON, for the zero value.
 func unlessZero[T comparable](v T) *T {
 	var zero T
 	if v == zero {

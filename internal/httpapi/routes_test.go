@@ -206,7 +206,7 @@ func TestConfirmRefusals(t *testing.T) {
 	s.sim.HoldWebhooks(true)
 	s.pay(session, dodosim.CardVisa)
 	good := `{"order_id":"` + order + `"}`
-	for _, test := range []refusal{
+	for _, test := range []detailedError{
 		{"nobody", good, func(c call) call { return c.by("") }, 401, "unauthenticated", "Sign in"},
 		{"account too long", good, func(c call) call { return c.by(strings.Repeat("x", 300)) }, 500, "account_invalid", ""},
 		{"another site", good, func(c call) call { return c.with("Sec-Fetch-Site", "cross-site") }, 403, "cross_origin", ""},

@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// routingKind is what an app that believes a routing header does with its value.
+// routingKind is how an app uses the value of a routing header.
 type routingKind byte
 
 const (
-	// wholePath: the app takes the value for the request's path.
+	// wholePath: the app uses the value as the request's path.
 	wholePath routingKind = iota + 1
-	// mountPath: the app takes the value for the place where it is mounted. It cuts
-	// the value off the path, or puts it in front.
+	// mountPath: the app uses the value as the place where it is mounted. It cuts the value
+	// off the path, or puts it in front.
 	mountPath
 )
 
-// routingHeaders are the headers by which known stacks route, as [FoldName] makes
-// them.
+// routingHeaders are the headers by which known stacks route, in the form of [FoldName].
 var routingHeaders = map[string]routingKind{
 	"xoriginalurl":        wholePath, // IIS, Zend, Laminas, old Symfony, WordPress
 	"xrewriteurl":         wholePath, // ISAPI_Rewrite, Zend, Laminas, Yii
@@ -63,9 +62,9 @@ var routingHeaders = map[string]routingKind{
 	"xoutsideurl":         mountPath, // devpi
 }
 
-// routingStarts has, for the first byte of those names, a bit for each letter that
-// comes second, so that most other names are told apart at once. routingShortest is
-// the length of the shortest name.
+// routingStarts has, for the first byte of those names, a bit for each possible second
+// letter, so that most other names are excluded quickly. routingShortest is the length of
+// the shortest name.
 var routingStarts, routingShortest = func() (starts [256]uint32, shortest int) {
 	shortest = 1 << 10
 	for name := range routingHeaders {
@@ -75,7 +74,7 @@ var routingStarts, routingShortest = func() (starts [256]uint32, shortest int) {
 	return starts, shortest
 }()
 
-// routingKindOf is 0 for a header by which nobody routes.
+// routingKindOf is 0 for a header by which no known stack routes.
 func routingKindOf(name string) routingKind {
 	if len(name) < routingShortest {
 		return 0
@@ -123,8 +122,8 @@ type routingLine struct {
 	value string
 }
 
-// routingLines are the lines of a request's routing headers. ambiguous says that a
-// name has more than one, of which an app may take any.
+// routingLines are the lines of a request's routing headers. ambiguous reports that a name has
+// several lines, and an app may use any of them.
 func routingLines(h http.Header) (lines []routingLine, ambiguous bool) {
 	var names []string
 	for name, values := range h {
@@ -142,8 +141,8 @@ func routingLines(h http.Header) (lines []routingLine, ambiguous bool) {
 	return lines, false
 }
 
-// mount is the value of a mountPath header as an app compares it. Some stacks take
-// a list and join it.
+// mount is the value of a mountPath header as an app compares it. Some stacks accept a list
+// and join it.
 func (l routingLine) mount() string {
 	value := strings.ReplaceAll(strings.ReplaceAll(l.value, ",", ""), " ", "")
 	return strings.TrimRight(value, "/")

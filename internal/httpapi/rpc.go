@@ -21,8 +21,8 @@ const (
 	rpcUnauthenticated    = 16
 )
 
-// rpcCode is the code of gRPC for a problem. Clients retry some codes by themselves:
-// UNAVAILABLE is for what passes, and for nothing else.
+// rpcCode is the gRPC code of a problem. Clients retry some codes automatically, so
+// UNAVAILABLE is only for temporary problems.
 func (p Problem) rpcCode() int {
 	switch p.Code {
 	case codeCredits:
@@ -52,8 +52,8 @@ func (p Problem) rpcCode() int {
 	}
 }
 
-// rpcType is the content type in which a request is answered if it is a call of gRPC or
-// gRPC-Web; empty if it is none.
+// rpcType is the content type of the answer if a request is a gRPC or gRPC-Web call; else
+// empty.
 func rpcType(r *http.Request) string {
 	values := r.Header["Content-Type"]
 	if r.Method != http.MethodPost || len(values) == 0 {
@@ -68,9 +68,9 @@ func rpcType(r *http.Request) string {
 	return ""
 }
 
-// RefuseWith answers with a problem in the place of the app: a call of gRPC in the words
-// of gRPC, everybody else as [WriteProblem] does. The routes of this package do not: a
-// webhook must never be answered with 200 for what was not stored.
+// RefuseWith answers with a problem in place of the app: a gRPC status for a gRPC call,
+// [WriteProblem] for other requests. The routes of this package do not use it: a webhook that
+// was not stored must never get 200.
 func RefuseWith(w http.ResponseWriter, r *http.Request, p Problem) {
 	if contentType := rpcType(r); contentType != "" {
 		p.writeRPC(w, contentType)
@@ -79,14 +79,14 @@ func RefuseWith(w http.ResponseWriter, r *http.Request, p Problem) {
 	WriteProblem(w, r, p)
 }
 
-// Answer is [RefuseWith] for a page of this site: the page of a trusted origin may read
-// it, and its links lead to the site's front page and to its login.
+// Answer is [RefuseWith] for this site: the page of a trusted origin may read it, and its
+// links lead to the site's front page and login.
 func (a *API) Answer(w http.ResponseWriter, r *http.Request, p Problem) {
 	a.AllowOrigin(w.Header(), r)
 	RefuseWith(w, r, a.withLinks(p))
 }
 
-// writeRPC answers a call with headers alone ("Trailers-Only" in the protocol).
+// writeRPC answers a call with headers only ("Trailers-Only" in the protocol).
 func (p Problem) writeRPC(w http.ResponseWriter, contentType string) {
 	p.writeHeader(w)
 	h := w.Header()
@@ -96,7 +96,7 @@ func (p Problem) writeRPC(w http.ResponseWriter, contentType string) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// rpcMessage percent-encodes what a header cannot say.
+// rpcMessage percent-encodes characters that a header cannot contain.
 func rpcMessage(text string) string {
 	var b strings.Builder
 	for i := range len(text) {

@@ -21,21 +21,20 @@ import (
 type statusAnswer struct {
 	Account       string                 `json:"account"`
 	Credits       int64                  `json:"credits"`
-	Owed          int64                  `json:"owed"` // credits that the next ones pay first
+	Owed          int64                  `json:"owed"` // debt, which new credits pay first
 	HasPaid       bool                   `json:"has_paid"`
-	Plan          string                 `json:"plan"`  // the highest; "none" without access
-	Plans         []string               `json:"plans"` // all that give access, the highest first
+	Plan          string                 `json:"plan"`  // the highest; "none" if no plan gives access
+	Plans         []string               `json:"plans"` // all plans that give access, highest first
 	PlanStatus    entitlement.PlanStatus `json:"plan_status"`
 	PlanExpiresAt *time.Time             `json:"plan_expires_at"`
 	PaymentDate   *time.Time             `json:"payment_date"`
 	Features      []string               `json:"features"`        // sorted
-	Seats         *int64                 `json:"seats,omitempty"` // only if something of the catalog gives seats
+	Seats         *int64                 `json:"seats,omitempty"` // only if a product of the catalog gives seats
 	Pending       []pendingOrder         `json:"pending"`         // newest first
 }
 
-// pendingOrder is an order that can still be paid; state is failed or cancelled
-// when the last attempt was. Without a checkout_url it is paid, and what it bought is not
-// there yet.
+// pendingOrder is an order that can still be paid; state is failed or cancelled if its last
+// attempt was. Without a checkout_url the order is paid, and its effect has not arrived yet.
 type pendingOrder struct {
 	OrderID     string          `json:"order_id"`
 	Product     string          `json:"product"`
@@ -46,12 +45,12 @@ type pendingOrder struct {
 	ExpiresAt   time.Time       `json:"expires_at"`
 }
 
-// longestWait is the most that ?wait= means.
-const longestWait = time.Minute
+// maxWait is the longest effective ?wait=.
+const maxWait = time.Minute
 
-// status serves GET /status, the account of whoever is signed in. With ?wait= it
-// answers when there is something new: other than what If-None-Match says that
-// the client has or, without that, than there was when it asked.
+// status serves GET /status of the signed-in account. With ?wait= it answers when the status
+// differs from the one that If-None-Match names or, without If-None-Match, from the one at the
+// beginning of the request.
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	who, err := signedIn(r.Context())
 	if err != nil {
@@ -68,20 +67,19 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "no-store")
-	if matches(known, tag) {
+	if matchesTag(known, tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	return writeJSON(w, http.StatusOK, body)
 }
 
-// awaitStatus reads the status until it is not what the client knows, or time is
-// up.
+// awaitStatus reads the status until it differs from what the client has, or time is up.
 func (a *API) awaitStatus(ctx context.Context, who gateway.Identity, known []string, wait time.Duration) (json.RawMessage, string, error) {
 	if wait <= 0 {
 		return a.taggedStatus(ctx, who)
 	}
-	waiting, err := a.accounts.Await(who.Account) // before reading, so that nothing is missed in between
+	waiting, err := a.accounts.Await(who.Account) // before reading, so that no change is missed
 	if err != nil {
 		return nil, "", err
 	}
@@ -92,14 +90,14 @@ func (a *API) awaitStatus(ctx context.Context, who gateway.Identity, known []str
 	if len(known) == 0 {
 		known = []string{tag}
 	}
-	for err == nil && matches(known, tag) && waiting.Next(limited) {
+	for err == nil && matchesTag(known, tag) && waiting.Next(limited) {
 		body, tag, err = a.taggedStatus(ctx, who)
 	}
 	return body, tag, err
 }
 
-// taggedStatus is the status with an ETag that says what it looks like. A client
-// that has this tag has missed nothing that can be seen.
+// taggedStatus is the status with an ETag of its content. A client with the same tag has the
+// same content.
 func (a *API) taggedStatus(ctx context.Context, who gateway.Identity) (json.RawMessage, string, error) {
 	answer, err := a.statusOf(ctx, who)
 	if err != nil {
@@ -113,9 +111,9 @@ func (a *API) taggedStatus(ctx context.Context, who gateway.Identity) (json.RawM
 	return body, `W/"` + base64.RawURLEncoding.EncodeToString(digest[:15]) + `"`, nil
 }
 
-// matches reports whether If-None-Match names the tag, which is a weak one: what
-// compresses the answer on its way need not change it (RFC 9110, 13.1.2).
-func matches(lines []string, tag string) bool {
+// matchesTag reports whether If-None-Match names the tag. The tag is weak, so that a proxy may
+// compress the answer without changing it (RFC 9110, 13.1.2).
+func matchesTag(lines []string, tag string) bool {
 	for _, line := range lines {
 		for listed := range strings.SplitSeq(line, ",") {
 			listed = strings.TrimPrefix(strings.TrimSpace(listed), "W/")
@@ -127,8 +125,8 @@ func matches(lines []string, tag string) bool {
 	return false
 }
 
-// readWait is how long the client would wait: a duration such as 30s, of which no
-// more than longestWait counts; 0 when it does not say.
+// readWait is how long the client wants to wait: a duration such as 30s, at most maxWait; 0 if
+// it does not say.
 func readWait(query url.Values) (time.Duration, error) {
 	values := query["wait"]
 	if len(values) == 0 {
@@ -138,18 +136,19 @@ func readWait(query url.Values) (time.Duration, error) {
 	if err != nil || wait < 0 || len(values) > 1 {
 		return 0, refuse(errRequest, "wait must be one period of time, such as 30s.")
 	}
-	return min(wait, longestWait), nil
+	return min(wait, maxWait), nil
 }
 
 func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer, error) {
-	// Orders first: one that is paid in between is then in both, not in neither.
+	// Read orders first: one that is paid between the two reads then appears twice rather
+	// than not at all.
 	orders, err := a.shop.Pending(ctx, who.Account)
 	if err != nil {
 		return statusAnswer{}, err
 	}
 	now, err := a.accounts.View(ctx, who.Account)
 	if err == nil && now.Untold() {
-		orders, now, err = a.awaited(ctx, who.Account, orders)
+		orders, now, err = a.withAwaitedOrders(ctx, who.Account, orders)
 	}
 	if err != nil {
 		return statusAnswer{}, err
@@ -173,9 +172,9 @@ func (a *API) statusOf(ctx context.Context, who gateway.Identity) (statusAnswer,
 	return answer, nil
 }
 
-// awaited adds the orders that are paid, and what they bought is not there yet. Again the
-// orders come first.
-func (a *API) awaited(ctx context.Context, account string, orders []book.Order) ([]book.Order, *gateway.View, error) {
+// withAwaitedOrders adds the paid orders whose effect has not arrived yet. It reads them
+// before the account, for the same reason.
+func (a *API) withAwaitedOrders(ctx context.Context, account string, orders []book.Order) ([]book.Order, *gateway.View, error) {
 	paid, err := a.shop.Unfulfilled(ctx, account)
 	if err != nil {
 		return nil, nil, err

@@ -8,8 +8,8 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// membersOf is what a problem with subscriptions has besides its code: the subscriptions
-// and, for a customer who would pay twice, the requests that manage them.
+// membersOf are the extra members of a problem with subscriptions: the subscriptions and, for
+// a customer who would pay twice, the requests that manage them.
 func (a *API) membersOf(e *gateway.SubscriptionsError) map[string]any {
 	members := map[string]any{"subscriptions": subscriptionsOf(e.Held)}
 	if !errors.Is(e, gateway.ErrSubscribed) {
@@ -28,8 +28,8 @@ func (a *API) membersOf(e *gateway.SubscriptionsError) map[string]any {
 	return members
 }
 
-// wantsPage reports whether a refusal is a page: for a browser, and for the sender of a form
-// who does not say otherwise.
+// wantsPage reports whether to answer with a page: for a browser, and for a form without
+// another preference.
 func wantsPage(r *http.Request) bool {
 	preferred := wants(r)
 	return preferred == wantsHTML || preferred == wantsEither && mediaOf(r) == mediaForm
@@ -38,13 +38,13 @@ func wantsPage(r *http.Request) bool {
 // subscribedPage is the data of pages/subscribed.html.
 type subscribedPage struct {
 	Title, Detail, Code string
-	Refresh             *refresh // none, but the head asks
+	Refresh             *refresh // always nil; the template's head needs the field
 	Home                string   // the site
-	Waiting             string   // the page of the order whose subscription is not there yet
+	Waiting             string   // the page of the order whose subscription has not arrived yet
 	Forms               []form
 }
 
-// writeSubscribed answers a browser that would buy a subscription twice.
+// writeSubscribed answers a browser that would buy a second subscription.
 func (a *API) writeSubscribed(w http.ResponseWriter, p Problem, e *gateway.SubscriptionsError) {
 	page := subscribedPage{Title: "You have this already", Detail: p.Detail, Code: p.Code, Home: p.Home}
 	if e.Unfulfilled != "" {

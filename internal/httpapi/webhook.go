@@ -11,29 +11,28 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// accepted is the answer to an event that is stored.
-var accepted = []byte(`{"status":"ok"}` + "\n")
+// acceptedBody is the answer to a stored event.
+var acceptedBody = []byte(`{"status":"ok"}` + "\n")
 
 // maxEvent bounds a webhook's body (DESIGN 6).
 const maxEvent = 1 << 20
 
-// Webhook serves the webhook route alone, at whatever path it is put. It needs
-// no identity, and no page of another site can do anything with it, because the
-// signature says who sent it. At the address of an older integration it answers in the
-// words of that integration, as [Options.Compat] does.
+// Webhook serves only the webhook route, at any path. It needs no identity, and it is safe
+// against pages of other sites, because the signature proves the sender. At the address of an
+// older integration it answers in the form of that integration, like [Options.Compat].
 func (a *API) Webhook() http.Handler {
 	routes := map[string]route{
 		expressWebhook: a.expressRoutes()[expressWebhook],
 		fastAPIWebhook: a.fastAPIRoutes()[fastAPIWebhook],
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin(w, r)
+		prepareAnswer(w, r)
 		at := a.routes[webhookRoute]
 		clean, _ := canonical(r.URL.Path)
 		if old, ok := routes[clean]; ok {
 			at = old
 		}
-		err := a.admit(w, r, at)
+		err := a.checkRequest(w, r, at)
 		if err == nil {
 			err = at.serve(w, r)
 		}
@@ -43,15 +42,14 @@ func (a *API) Webhook() http.Handler {
 	})
 }
 
-// webhook serves POST /webhook. 200 means that the event is stored. What is wrong
-// with the delivery itself is 4xx; everything else is 503, so that Dodo delivers
-// again. Never an answer that Dodo takes for success or for a wish to be left
-// alone: 2xx for something not stored, 3xx, 410.
-func (a *API) webhook(say wording) func(http.ResponseWriter, *http.Request) error {
+// webhook serves POST /webhook. 200 means that the event is stored. An invalid delivery gets
+// 4xx; everything else gets 503, so that Dodo delivers again. It never sends what Dodo treats
+// as success or as a wish to stop: 2xx for something not stored, 3xx, 410.
+func (a *API) webhook(say problemWriter) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := a.handleEvent(w, r)
 		if err == nil {
-			writeBody(w, http.StatusOK, accepted)
+			writeBody(w, http.StatusOK, acceptedBody)
 			return nil
 		}
 		p := ProblemOf(err)
@@ -67,28 +65,28 @@ func (a *API) webhook(say wording) func(http.ResponseWriter, *http.Request) erro
 	}
 }
 
-// sayJSON says it in JSON, whatever the client would rather have.
-func sayJSON(w http.ResponseWriter, _ *http.Request, p Problem) { p.writeJSON(w) }
+// writeProblemJSON writes JSON whatever the client prefers.
+func writeProblemJSON(w http.ResponseWriter, _ *http.Request, p Problem) { p.writeJSON(w) }
 
-// webhookHints say what to look at when webhooks are refused, by the code: Dodo
-// shows no more than a status, and nothing arrives.
+// webhookHints tell the operator what to check if webhooks are refused, by code: Dodo shows
+// only a status.
 var webhookHints = map[string]string{
-	"webhook_signature_invalid": "signed by none of webhook_secret: compare with the endpoint's secret in Dodo's dashboard, of the same environment",
-	"webhook_timestamp_stale":   "dated more than five minutes before or after now: compare this machine's clock; if it is right, the request was held up, or somebody repeats an old one",
+	"webhook_signature_invalid": "no webhook_secret matches the signature: compare with the endpoint's secret in Dodo's dashboard, of the same environment",
+	"webhook_timestamp_stale":   "its timestamp is more than five minutes from now: check this machine's clock; if it is right, the request was delayed, or somebody repeats an old one",
 	"webhook_malformed":         "not what Dodo sends",
-	"body_too_large":            "larger than anything that Dodo sends",
-	"body_too_slow":             "somebody opens requests and does not send their bodies; Dodo sends all at once",
+	"body_too_large":            "larger than any webhook of Dodo",
+	"body_too_slow":             "somebody opens requests and does not send their bodies; Dodo sends a body at once",
 	"too_many_bodies":           "somebody opens many requests and does not send their bodies; Dodo will send its own again",
 }
 
-// refusalsLogged is how often each kind of refusal is logged, because anybody can
+// refusalLogInterval limits how often each kind of refusal is logged, because anybody can
 // cause one.
-const refusalsLogged = time.Minute
+const refusalLogInterval = time.Minute
 
 func newRefusalLimits() map[string]*rate.Limiter {
 	limits := make(map[string]*rate.Limiter, len(webhookHints))
 	for code := range webhookHints {
-		limits[code] = rate.NewLimiter(rate.Every(refusalsLogged), 1)
+		limits[code] = rate.NewLimiter(rate.Every(refusalLogInterval), 1)
 	}
 	return limits
 }
@@ -105,10 +103,10 @@ func (a *API) logRefusal(p Problem, err error) {
 	a.logger.Warn("webhook refused", about...)
 }
 
-// handleEvent judges the declared size and the headers before it reads any of the
-// body, and the body under the bounds of [Bodies] (DESIGN 6).
+// handleEvent checks the declared size and the headers before it reads the body, which is
+// bounded by [Bodies] (DESIGN 6).
 func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {
-	body, release, err := a.openEvent(w, r)
+	body, release, err := a.readEvent(w, r)
 	if err != nil {
 		a.events.Refused(err)
 		return err
@@ -118,7 +116,7 @@ func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (a *API) openEvent(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+func (a *API) readEvent(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > maxEvent {
 		return nil, nil, ErrBodyTooLarge
 	}

@@ -65,25 +65,25 @@ func TestWebhookRefusals(t *testing.T) {
 		return func(c call) call { c.Header.Set(name, value); return c }
 	}
 	for _, test := range []struct {
-		refusal
+		detailedError
 		id string
 	}{
-		{refusal{"no signature", someEvent, func(c call) call { c.Header.Del("Webhook-Signature"); return c }, 401, "webhook_signature_invalid", ""}, "m"},
-		{refusal{"no id", someEvent, func(c call) call { c.Header.Del("Webhook-Id"); return c }, 401, "webhook_signature_invalid", ""}, "m"},
-		{refusal{"wrong signature", someEvent, set("Webhook-Signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="), 401, "webhook_signature_invalid", ""}, "m"},
-		{refusal{"another id", someEvent, set("Webhook-Id", "n"), 401, "webhook_signature_invalid", ""}, "m"},
-		{refusal{"another body", someEvent, func(c call) call {
+		{detailedError{"no signature", someEvent, func(c call) call { c.Header.Del("Webhook-Signature"); return c }, 401, "webhook_signature_invalid", ""}, "m"},
+		{detailedError{"no id", someEvent, func(c call) call { c.Header.Del("Webhook-Id"); return c }, 401, "webhook_signature_invalid", ""}, "m"},
+		{detailedError{"wrong signature", someEvent, set("Webhook-Signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="), 401, "webhook_signature_invalid", ""}, "m"},
+		{detailedError{"another id", someEvent, set("Webhook-Id", "n"), 401, "webhook_signature_invalid", ""}, "m"},
+		{detailedError{"another body", someEvent, func(c call) call {
 			return s.post("/payments/webhook", someEvent+" ").with("Webhook-Id", "m").
 				with("Webhook-Timestamp", c.Header.Get("Webhook-Timestamp")).with("Webhook-Signature", c.Header.Get("Webhook-Signature"))
 		}, 401, "webhook_signature_invalid", ""}, "m"},
-		{refusal{"stale", someEvent, set("Webhook-Timestamp", strconv.FormatInt(newClock().now.Add(-time.Hour).Unix(), 10)), 401, "webhook_timestamp_stale", "clock"}, "m"},
-		{refusal{"id with a dot", someEvent, nil, 400, "webhook_malformed", ""}, "m.1"},
-		{refusal{"two ids", someEvent, func(c call) call { return c.with("Webhook-Id", "m") }, 400, "webhook_malformed", ""}, "m"},
-		{refusal{"no JSON", `{"a":`, nil, 400, "webhook_malformed", ""}, "m"},
-		{refusal{"no object", `[]`, nil, 400, "webhook_malformed", ""}, "m"},
-		{refusal{"nothing", ``, nil, 400, "webhook_malformed", ""}, "m"},
-		{refusal{"too large", "{" + strings.Repeat(" ", 1<<20) + "}", nil, 413, "body_too_large", ""}, "m"},
-		{refusal{"too large, of unknown length", "{" + strings.Repeat(" ", 1<<20) + "}", func(c call) call { c.ContentLength = -1; return c }, 413, "body_too_large", ""}, "m"},
+		{detailedError{"stale", someEvent, set("Webhook-Timestamp", strconv.FormatInt(newClock().now.Add(-time.Hour).Unix(), 10)), 401, "webhook_timestamp_stale", "clock"}, "m"},
+		{detailedError{"id with a dot", someEvent, nil, 400, "webhook_malformed", ""}, "m.1"},
+		{detailedError{"two ids", someEvent, func(c call) call { return c.with("Webhook-Id", "m") }, 400, "webhook_malformed", ""}, "m"},
+		{detailedError{"no JSON", `{"a":`, nil, 400, "webhook_malformed", ""}, "m"},
+		{detailedError{"no object", `[]`, nil, 400, "webhook_malformed", ""}, "m"},
+		{detailedError{"nothing", ``, nil, 400, "webhook_malformed", ""}, "m"},
+		{detailedError{"too large", "{" + strings.Repeat(" ", 1<<20) + "}", nil, 413, "body_too_large", ""}, "m"},
+		{detailedError{"too large, of unknown length", "{" + strings.Repeat(" ", 1<<20) + "}", func(c call) call { c.ContentLength = -1; return c }, 413, "body_too_large", ""}, "m"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := s.in(t)
