@@ -375,7 +375,7 @@ func (a *App) Start() error {
 	a.reconciler = startReconciler(a)
 	if budget := gcpace.Start(); budget > 0 {
 		a.logger.Info("garbage is collected less often while memory is plenty; GOGC=100 in the environment ends that",
-			zap.Int("most_percent", gcpace.Most), zap.Int64("within_bytes", budget))
+			zap.Int("most_percent", gcpace.MaxPercent), zap.Int64("within_bytes", budget))
 	}
 	return nil
 }

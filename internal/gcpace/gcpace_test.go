@@ -61,7 +61,7 @@ func TestPercentNeverBeyond(t *testing.T) {
 	const budget = 64 * mib
 	for live := int64(100); live < 4*budget; live += live/50 + 1 {
 		percent := gcpace.Percent(live, budget)
-		if goal := live + live/100*percent; goal > max(budget, 2*live) || percent > gcpace.Most {
+		if goal := live + live/100*percent; goal > max(budget, 2*live) || percent > gcpace.MaxPercent {
 			t.Fatalf("%d bytes live: %d %%, which is a heap of %d", live, percent, goal)
 		}
 	}
@@ -116,13 +116,13 @@ func TestStart(t *testing.T) {
 	if got := gcpace.Start(); got != 0 {
 		t.Fatalf("the second start: %d", got)
 	}
-	await(t, gcpace.Most)
+	await(t, gcpace.MaxPercent)
 	func() {
 		ballast := make([]byte, 60*mib)
 		await(t, 100)
 		runtime.KeepAlive(ballast)
 	}()
-	await(t, gcpace.Most)
+	await(t, gcpace.MaxPercent)
 	debug.SetMemoryLimit(math.MaxInt64) // nothing to be safe by any more
 	await(t, 100)
 }
@@ -133,7 +133,7 @@ func TestStartYields(t *testing.T) {
 		return
 	}
 	gcpace.Start()
-	await(t, gcpace.Most)
+	await(t, gcpace.MaxPercent)
 	debug.SetGCPercent(77)
 	for range 20 {
 		runtime.GC()
