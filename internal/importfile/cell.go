@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// What a spreadsheet takes for a formula when a cell begins with it. An account may be
-// a name that its owner chose, and a formula in a file that an operator opens can send the
+// formulaStarts are the characters with which a cell becomes a formula. An account may be a
+// name that its owner chose, and a formula in a file that an operator opens can send the
 // file's content away.
 const formulaStarts = "=+-@\t\r\n＝＋－＠"
 
-// ToCell writes a text so that no spreadsheet takes it for a formula: with an apostrophe
-// before it. The form csv reads it back as it was.
+// ToCell writes a text so that spreadsheets don't treat it as a formula: with an apostrophe
+// before it. The form csv removes the apostrophe again.
 func ToCell(text string) string {
 	if first, _ := utf8.DecodeRuneInString(strings.TrimLeft(text, "'")); strings.ContainsRune(formulaStarts, first) {
 		return "'" + text
@@ -19,7 +19,7 @@ func ToCell(text string) string {
 	return text
 }
 
-// fromCell is the text that [ToCell] wrote.
+// fromCell reverses [ToCell].
 func fromCell(cell string) string {
 	if text, ok := strings.CutPrefix(cell, "'"); ok && ToCell(text) == cell {
 		return text

@@ -13,13 +13,13 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// Form says whose tables a file has.
+// Form says which application's tables a file has.
 type Form string
 
 // The forms.
 const (
 	// Express is the hand-written Express integration: the tables profiles and
-	// credit_purchases, told apart by their columns.
+	// credit_purchases, which are distinguished by their columns.
 	Express Form = "express"
 	// FastAPI is the hand-written FastAPI integration: the table users.
 	FastAPI Form = "fastapi"
@@ -27,10 +27,10 @@ const (
 	CSV Form = "csv"
 )
 
-// Forms are all of them.
+// Forms lists all forms.
 var Forms = []Form{Express, FastAPI, CSV}
 
-// Columns are those of [CSV]. Only account is required.
+// Columns are the columns of [CSV]. Only account is required.
 var Columns = []string{
 	"account", "credits", "paid", "payment_date", "plan", "plan_expires_at",
 	"customer_id", "subscription_id", "payment_id", "as_of",
@@ -38,12 +38,12 @@ var Columns = []string{
 
 // table says how to read the rows of a file.
 type table struct {
-	account        string // its column
+	account        string // the column with the account's id
 	accountRepeats bool   // an account may have several rows
 	read           func(*tableRow) gateway.ImportRow
 }
 
-// table finds out what the columns are of.
+// table decides from the columns which table it is.
 func (f Form) table(columns map[string]int, account string) (table, error) {
 	has := func(names ...string) bool {
 		return !slices.ContainsFunc(names, func(n string) bool { _, ok := columns[n]; return !ok })
@@ -86,7 +86,7 @@ func (f Form) table(columns map[string]int, account string) (table, error) {
 			return t, errors.New("there must be a column besides account")
 		}
 		pick("account")
-		t.read = readOwn
+		t.read = readCSVRow
 	default:
 		return t, fmt.Errorf("%q is not a form", f)
 	}
@@ -122,8 +122,8 @@ func readPurchase(c *tableRow) gateway.ImportRow {
 	return row
 }
 
-// pendingPrefix begins what users has while a checkout is open. The old code writes it
-// over the plan that the customer has, and has_paid and plan_expires_at stay.
+// pendingPrefix begins the plan in users while a checkout is open. The old code overwrites the
+// customer's plan with it, but has_paid and plan_expires_at stay.
 const pendingPrefix = "pending_"
 
 func readUser(c *tableRow) gateway.ImportRow {
@@ -151,7 +151,7 @@ func readUser(c *tableRow) gateway.ImportRow {
 	return row
 }
 
-func readOwn(c *tableRow) gateway.ImportRow {
+func readCSVRow(c *tableRow) gateway.ImportRow {
 	row := c.row("payment_id")
 	row.Account = fromCell(row.Account)
 	row.Credits = c.credits("credits")
@@ -163,20 +163,20 @@ func readOwn(c *tableRow) gateway.ImportRow {
 	return row
 }
 
-// tableRow has the cells of one row. The first problem counts.
+// tableRow holds the cells of one row. Only the first problem is kept.
 type tableRow struct {
 	reader  *Reader
 	cells   []string
 	problem string
 }
 
-func (c *tableRow) wrong(format string, args ...any) {
+func (c *tableRow) fail(format string, args ...any) {
 	if c.problem == "" {
 		c.problem = fmt.Sprintf(format, args...)
 	}
 }
 
-// text is a cell; empty when there is no such column.
+// text is a cell; empty if there is no such column.
 func (c *tableRow) text(column string) string {
 	i, ok := c.reader.column[column]
 	if !ok {
@@ -185,14 +185,14 @@ func (c *tableRow) text(column string) string {
 	return strings.TrimSpace(c.cells[i])
 }
 
-// row has what all tables may have. The ids of payments are in the columns that are named.
+// row reads what all tables may have. payments are the columns with payment ids.
 func (c *tableRow) row(payments ...string) gateway.ImportRow {
 	row := gateway.ImportRow{Account: strings.Clone(c.cells[c.reader.column[c.reader.table.account]])}
 	switch {
 	case row.Account == "":
-		c.wrong("%s is empty", c.reader.table.account)
+		c.fail("%s is empty", c.reader.table.account)
 	case strings.TrimSpace(row.Account) != row.Account:
-		c.wrong("%s begins or ends with a space: %.40q", c.reader.table.account, row.Account)
+		c.fail("%s begins or ends with a space: %.40q", c.reader.table.account, row.Account)
 	}
 	row.Customers = append(c.ids("customer_id"), c.ids("dodo_customer_id")...)
 	row.Subscriptions = append(c.ids("subscription_id"), c.ids("dodo_subscription_id")...)
@@ -204,7 +204,7 @@ func (c *tableRow) row(payments ...string) gateway.ImportRow {
 	return row
 }
 
-// ids are those of a cell, with spaces between them.
+// ids are the ids in a cell, separated by spaces.
 func (c *tableRow) ids(column string) []string {
 	ids := strings.Fields(c.text(column))
 	for i, id := range ids {
@@ -221,11 +221,11 @@ func (c *tableRow) credits(column string) *int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		c.wrong("%s: %.40q is out of range", column, text)
+		c.fail("%s: %.40q is out of range", column, text)
 	case err != nil:
-		c.wrong("%s: %.40q is not a whole number", column, text)
+		c.fail("%s: %.40q is not a whole number", column, text)
 	case n < 0:
-		c.wrong("%s: %d is negative", column, n)
+		c.fail("%s: %d is negative", column, n)
 	}
 	return &n
 }
@@ -239,7 +239,7 @@ func (c *tableRow) flag(column string) *bool {
 		set = true
 	case "f", "false", "no", "0":
 	default:
-		c.wrong("%s: %.40q is neither true nor false", column, text)
+		c.fail("%s: %.40q is neither true nor false", column, text)
 	}
 	return &set
 }
@@ -256,14 +256,14 @@ func (c *tableRow) plan(text string) *string {
 	return &text
 }
 
-// layouts are the ways to write an instant: of RFC 3339, PostgreSQL and Python. Without
+// layouts are the accepted formats of an instant: of RFC 3339, PostgreSQL and Python. Without
 // a zone it is UTC.
 var layouts = []string{
 	time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07", "2006-01-02 15:04:05.999999999Z07:00",
 	"2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999", time.DateOnly,
 }
 
-// ParseTime reads an instant in any of the ways that databases write it; without a zone it is UTC.
+// ParseTime reads an instant in any format that databases use; without a zone it is UTC.
 func ParseTime(text string) (time.Time, bool) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {
@@ -280,7 +280,7 @@ func (c *tableRow) time(column string) time.Time {
 	}
 	t, ok := ParseTime(text)
 	if !ok {
-		c.wrong("%s: %.40q is not a time such as 2026-01-31T12:00:00Z", column, text)
+		c.fail("%s: %.40q is not a time such as 2026-01-31T12:00:00Z", column, text)
 	}
 	return t
 }

@@ -17,7 +17,7 @@ import (
 
 const connectTimeout = 15 * time.Second
 
-// tables are those of the form.
+// tables are the tables of the form.
 func (f Form) tables() []string {
 	switch f {
 	case Express:
@@ -29,7 +29,7 @@ func (f Form) tables() []string {
 	}
 }
 
-// columns are all that the form reads. No other column leaves the database.
+// columns are all columns that the form reads. No other column leaves the database.
 func (f Form) columns() []string {
 	dodo := []string{"customer_id", "dodo_customer_id", "subscription_id", "dodo_subscription_id"}
 	switch f {
@@ -68,24 +68,24 @@ func databaseSources(f Form, address string, tables []string) ([]Source, error) 
 	return sources, nil
 }
 
-// beginReading opens the transaction that a table is read in. What it sets is not sent when
-// the connection begins, because PgBouncer and the poolers of hosted databases refuse that.
-const beginReading = "BEGIN READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+// beginReadOnly opens the transaction in which a table is read. The settings are not sent as
+// connection parameters, because PgBouncer and the poolers of hosted databases refuse those.
+const beginReadOnly = "BEGIN READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
 
-// serverSettings are the parameters of a URL that pgconn sends to the server and that
-// say which tables are meant. It knows those for itself, such as sslmode.
+// serverSettings are the parameters of a URL that pgconn sends to the server and that select
+// the tables.
 var serverSettings = []string{"search_path", "options"}
 
-// ownSettings are the parameters that pgconn keeps for itself.
-var ownSettings = []string{
+// clientSettings are the parameters that pgconn uses itself, such as sslmode.
+var clientSettings = []string{
 	"host", "port", "database", "dbname", "user", "password", "passfile", "connect_timeout", "sslmode", "sslkey", "sslcert",
 	"sslrootcert", "sslnegotiation", "sslpassword", "sslsni", "krbspn", "krbsrvname", "target_session_attrs", "service", "servicefile",
 	"channel_binding", "require_auth", "min_protocol_version", "max_protocol_version",
 }
 
-// withoutDriverSettings is the URL without parameters for another driver, which the server
-// would refuse: pgbouncer and schema of Prisma, ssl of asyncpg and of JavaScript, and others. ssl
-// becomes sslmode, and schema the search_path.
+// withoutDriverSettings is the URL without parameters for other drivers, which the server
+// would refuse: pgbouncer and schema of Prisma, ssl of asyncpg and of JavaScript, and others.
+// ssl becomes sslmode, and schema the search_path.
 func withoutDriverSettings(address string) string {
 	base, text, found := strings.Cut(address, "?")
 	if !found {
@@ -93,12 +93,12 @@ func withoutDriverSettings(address string) string {
 	}
 	given, err := url.ParseQuery(text)
 	if err != nil {
-		return address // pgconn says what is wrong with it
+		return address // pgconn reports the error
 	}
 	kept := url.Values{}
 	for name, values := range given {
 		switch {
-		case slices.Contains(ownSettings, name) || slices.Contains(serverSettings, name):
+		case slices.Contains(clientSettings, name) || slices.Contains(serverSettings, name):
 			kept[name] = values
 		case name == "ssl" && !given.Has("sslmode"):
 			kept.Set("sslmode", sslMode(given.Get(name)))
@@ -109,7 +109,7 @@ func withoutDriverSettings(address string) string {
 	return base + "?" + kept.Encode()
 }
 
-// sslMode is libpq's word for what other drivers call ssl.
+// sslMode is libpq's value for what other drivers call ssl.
 func sslMode(ssl string) string {
 	switch strings.ToLower(ssl) {
 	case "true", "1", "on", "yes", "":
@@ -121,7 +121,7 @@ func sslMode(ssl string) string {
 	}
 }
 
-// openTable has the server write the table as CSV, which comes as it is read.
+// openTable makes the server send the table as CSV. It is streamed, not buffered.
 func openTable(f Form, config *pgconn.Config, name string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	db, err := pgconn.ConnectConfig(ctx, config)
@@ -131,8 +131,8 @@ func openTable(f Form, config *pgconn.Config, name string) (io.ReadCloser, error
 	}
 	t := &databaseTable{cancel: cancel, done: make(chan struct{})}
 	query := ""
-	if _, err = db.Exec(ctx, beginReading).ReadAll(); err == nil {
-		query, err = f.selects(ctx, db, name)
+	if _, err = db.Exec(ctx, beginReadOnly).ReadAll(); err == nil {
+		query, err = f.selectQuery(ctx, db, name)
 	}
 	if err != nil {
 		cancel()
@@ -150,8 +150,8 @@ func openTable(f Form, config *pgconn.Config, name string) (io.ReadCloser, error
 	return t, nil
 }
 
-// selects is the query for the columns of the table that the form knows.
-func (f Form) selects(ctx context.Context, db *pgconn.PgConn, table string) (string, error) {
+// selectQuery is the query for the columns of the table that the form reads.
+func (f Form) selectQuery(ctx context.Context, db *pgconn.PgConn, table string) (string, error) {
 	from := pgx.Identifier(strings.Split(table, ".")).Sanitize()
 	described, err := db.Prepare(ctx, "", "SELECT * FROM "+from, nil)
 	if err != nil {
@@ -161,7 +161,7 @@ func (f Form) selects(ctx context.Context, db *pgconn.PgConn, table string) (str
 	for _, field := range described.Fields {
 		if slices.Contains(f.columns(), strings.ToLower(field.Name)) {
 			name := pgx.Identifier{field.Name}.Sanitize()
-			if field.DataTypeOID == pgtype.BPCharOID { // char(n) is filled up with spaces
+			if field.DataTypeOID == pgtype.BPCharOID { // char(n) is padded with spaces
 				name = name + "::text AS " + name
 			}
 			names = append(names, name)
@@ -173,14 +173,14 @@ func (f Form) selects(ctx context.Context, db *pgconn.PgConn, table string) (str
 	return "SELECT " + strings.Join(names, ", ") + " FROM " + from, nil
 }
 
-// databaseTable is a table on its way.
+// databaseTable is a table that is being read.
 type databaseTable struct {
 	*io.PipeReader
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// Close ends the query and waits for its end.
+// Close cancels the query and waits until it has stopped.
 func (t *databaseTable) Close() error {
 	t.cancel()
 	err := t.PipeReader.Close()

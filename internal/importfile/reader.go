@@ -1,5 +1,5 @@
-// Package importfile reads what another payment system knew of its customers, row by
-// row: CSV files, and tables of PostgreSQL as CSV. It holds no file in memory.
+// Package importfile reads another payment system's customers, row by row: CSV files, and
+// tables of PostgreSQL as CSV. It holds no file in memory.
 package importfile
 
 import (
@@ -21,10 +21,10 @@ const (
 	MaxRows = 5_000_000 // of which the ids are remembered, see [Seen]
 )
 
-// ErrFile says that a file as a whole cannot be read.
+// ErrFile means that a file as a whole cannot be read.
 var ErrFile = errors.New("the file cannot be read")
 
-// RowError says why one row does not fit. The rows after it can be read.
+// RowError says why one row cannot be imported. Later rows can still be read.
 type RowError struct {
 	Line   int64
 	Reason string
@@ -35,43 +35,43 @@ func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.
 // Options say how to read a file.
 type Options struct {
 	Form Form
-	// Plans are the catalog's plans by the names that the file has for them. Others
-	// are the same in both.
+	// Plans maps the file's names of plans to the catalog's. Other plans have the same name in
+	// both.
 	Plans map[string]string
-	// AccountColumn is the column with the account's id, instead of the form's own.
+	// AccountColumn is the column with the account's id; empty for the form's own.
 	AccountColumn string
-	// Name is the file's, for reasons why a row of another file does not fit.
+	// Name is the file's name, for errors about rows of later files.
 	Name string
-	// Seen has the ids of the files before, and gets those of this one. Default: this
-	// file is the only one.
+	// Seen has the ids of the files before, and gets those of this one. Default: there is no
+	// other file.
 	Seen *Seen
 }
 
 // Reader reads the rows of one file.
 type Reader struct {
-	csv    *csv.Reader
-	limit  *limited
-	table  table
-	plans  map[string]string
-	column map[string]int // by name
-	rows   int
-	seen   *Seen
-	file   uint16 // for seen
+	csv     *csv.Reader
+	limiter *rowLimiter
+	table   table
+	plans   map[string]string
+	column  map[string]int // by name
+	rows    int
+	seen    *Seen
+	file    uint16 // its number in seen
 }
 
-// NewReader reads the header, which must be there. Its errors wrap [ErrFile].
+// NewReader reads the header, which is required. Its errors wrap [ErrFile].
 func NewReader(from io.Reader, o Options) (*Reader, error) {
-	limit := &limited{from: from}
-	limit.allow()
+	limit := &rowLimiter{from: from}
+	limit.reset()
 	buffered := bufio.NewReader(limit)
 	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" {
 		_, _ = buffered.Discard(3)
 	}
 	r := &Reader{
-		csv: csv.NewReader(buffered), limit: limit, plans: o.Plans,
+		csv: csv.NewReader(buffered), limiter: limit, plans: o.Plans,
 		column: make(map[string]int), seen: cmp.Or(o.Seen, NewSeen()),
 	}
-	r.file = r.seen.open(o.Name)
+	r.file = r.seen.addFile(o.Name)
 	header, err := r.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: it is empty; its first line must name the columns", ErrFile)
@@ -97,9 +97,9 @@ func NewReader(from io.Reader, o Options) (*Reader, error) {
 }
 
 // Next reads a row. It returns [io.EOF] after the last one, a [*RowError] for a row that
-// does not fit, and an error that wraps [ErrFile] when nothing more can be read.
+// cannot be imported, and an error that wraps [ErrFile] if reading must stop.
 func (r *Reader) Next() (gateway.ImportRow, error) {
-	r.limit.allow()
+	r.limiter.reset()
 	cells, err := r.csv.Read()
 	line := r.line(err)
 	switch {
@@ -130,7 +130,7 @@ func (r *Reader) Next() (gateway.ImportRow, error) {
 	return row, nil
 }
 
-// line is where the row begins.
+// line is the line on which the row begins.
 func (r *Reader) line(err error) int64 {
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
@@ -151,20 +151,20 @@ func fileError(err error) error {
 	return fmt.Errorf("%w: %w", ErrFile, err)
 }
 
-// limited hands out no more than a row may need, so that a row without an end does not
+// rowLimiter returns no more bytes than a row may have, so that a row without an end does not
 // fill the memory.
-type limited struct {
+type rowLimiter struct {
 	from io.Reader
 	left int
 }
 
-const readAhead = 4096 // of the buffer in between
+const readAhead = 4096 // of the buffered reader above it
 
 var errLongRow = fmt.Errorf("a row is longer than %d bytes, or a quote does not end", MaxRow)
 
-func (l *limited) allow() { l.left = MaxRow + readAhead }
+func (l *rowLimiter) reset() { l.left = MaxRow + readAhead }
 
-func (l *limited) Read(b []byte) (int, error) {
+func (l *rowLimiter) Read(b []byte) (int, error) {
 	if l.left <= 0 {
 		return 0, errLongRow
 	}

@@ -9,52 +9,52 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// Seen remembers the ids of all files of one import. The gateway applies rows in any
-// order, so two rows must not say the same of one account, and an id of Dodo must not be
-// at two accounts. It keeps about 20 bytes for each id, and no text.
+// Seen remembers the ids of all files of one import. The gateway applies rows in any order, so
+// two rows must not set the same value of one account, and one id of Dodo must not belong to
+// two accounts. It keeps about 20 bytes for each id, and no text.
 type Seen struct {
 	seed  maphash.Seed
 	files []string
-	at    map[uint64]sight // by digest of a kind and an id
+	at    map[uint64]occurrence // by digest of a kind and an id
 }
 
-// sight is where an id was last.
-type sight struct {
+// occurrence is the last place of an id.
+type occurrence struct {
 	line    uint32
 	account uint32 // digest
 	file    uint16
-	says    says
+	facets  facets
 }
 
-// says are the parts of an account that a row is about.
-type says uint8
+// facets are the values of an account that a row sets.
+type facets uint8
 
 const (
-	saysCredits says = 1 << iota
-	saysPaid
-	saysPlan
+	facetCredits facets = 1 << iota
+	facetPaid
+	facetPlan
 )
 
-func saysOf(row gateway.ImportRow) (s says) {
+func facetsOf(row gateway.ImportRow) (s facets) {
 	if row.Credits != nil {
-		s |= saysCredits
+		s |= facetCredits
 	}
 	if row.Paid != nil {
-		s |= saysPaid
+		s |= facetPaid
 	}
 	if row.Plan != nil {
-		s |= saysPlan
+		s |= facetPlan
 	}
 	return s
 }
 
-// NewSeen begins an import.
+// NewSeen starts an import.
 func NewSeen() *Seen {
-	return &Seen{seed: maphash.MakeSeed(), at: make(map[uint64]sight)}
+	return &Seen{seed: maphash.MakeSeed(), at: make(map[uint64]occurrence)}
 }
 
-// open notes that a file begins.
-func (s *Seen) open(file string) uint16 {
+// addFile registers a file and returns its number.
+func (s *Seen) addFile(file string) uint16 {
 	s.files = append(s.files, file)
 	return uint16(min(len(s.files)-1, math.MaxUint16))
 }
@@ -63,33 +63,33 @@ func (s *Seen) digest(kind, id string) uint64 {
 	return maphash.String(s.seed, kind+"\x00"+id)
 }
 
-// where says on which line an id was, for a reader of another line.
-func (s *Seen) where(before sight, file uint16) string {
+// lineOf says on which line an id occurred, in an error about a line of file.
+func (s *Seen) lineOf(before occurrence, file uint16) string {
 	if before.file == file {
 		return fmt.Sprintf("on line %d", before.line)
 	}
 	return fmt.Sprintf("on line %d of %s", before.line, s.files[before.file])
 }
 
-// add notes a row. It returns why the row contradicts an earlier one; empty if it does
-// not. repeats says that the file may have several rows of an account: the first one that
-// says something of the account itself counts.
+// add records a row. It returns why the row contradicts an earlier one; empty if it does not.
+// repeats says that the file may have several rows for an account: the first row that sets a
+// value counts.
 func (s *Seen) add(row *gateway.ImportRow, file uint16, repeats bool) string {
 	account := s.digest("account", row.Account)
-	now := sight{line: uint32(min(row.Line, math.MaxUint32)), account: uint32(account), file: file, says: saysOf(*row)}
+	now := occurrence{line: uint32(min(row.Line, math.MaxUint32)), account: uint32(account), file: file, facets: facetsOf(*row)}
 	first := now // of the account
 	before, known := s.at[account]
 	switch {
 	case known && repeats:
-		if before.says&now.says&saysPaid != 0 {
+		if before.facets&now.facets&facetPaid != 0 {
 			row.Paid = nil
 		}
 		first = before
-		first.says |= now.says
-	case known && (before.file == file || before.says&now.says != 0):
-		return "the account is " + s.where(before, file) + " already"
+		first.facets |= now.facets
+	case known && (before.file == file || before.facets&now.facets != 0):
+		return "the account is " + s.lineOf(before, file) + " already"
 	default:
-		first.says |= before.says
+		first.facets |= before.facets
 	}
 	ids := make([]uint64, 0, 8)
 	for _, kind := range []struct {
@@ -101,9 +101,9 @@ func (s *Seen) add(row *gateway.ImportRow, file uint16, repeats bool) string {
 			before, known := s.at[digest]
 			switch {
 			case known && before.account != now.account:
-				return fmt.Sprintf("the %s is %s already, for another account", kind.name, s.where(before, file))
+				return fmt.Sprintf("the %s is %s already, for another account", kind.name, s.lineOf(before, file))
 			case known && before.file == file && kind.name == "payment":
-				return fmt.Sprintf("the payment is %s already", s.where(before, file))
+				return fmt.Sprintf("the payment is %s already", s.lineOf(before, file))
 			}
 			ids = append(ids, digest)
 		}

@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// Source is a file or a table. It may be opened again and again.
+// Source is a file or a table. It can be opened repeatedly.
 type Source struct {
 	Name string // for people; without a password
 	Open func() (io.ReadCloser, error)
@@ -20,13 +20,13 @@ var (
 	keywords    = regexp.MustCompile(`(?i)(?:^|\s)(?:host|hostaddr|user|password|dbname|service)\s*=`) // libpq's other form
 )
 
-// ErrDatabase says that an argument names a database of another kind. The error leaves the
-// argument out, because a password may be in it.
+// ErrDatabase means that an argument names a database of another kind. The error does not
+// quote the argument, because it may contain a password.
 var ErrDatabase = errors.New("only CSV files and databases of the form postgres://user:password@host/name can be imported")
 
-// Sources finds what an argument names: a CSV file, or by a URL the tables of a PostgreSQL
-// database, which are those of the form unless others are named. A text that looks like
-// another address is refused unseen.
+// Sources resolves an argument: a CSV file, or a URL of a PostgreSQL database. tables are the
+// tables to read; empty for those of the form. It refuses other addresses without opening
+// them.
 func Sources(f Form, arg string, tables []string) ([]Source, error) {
 	switch prefix := postgresURL.FindString(arg); {
 	case prefix != "":
