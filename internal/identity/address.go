@@ -16,13 +16,13 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") || err == nil && addr.IsLoopback()
 }
 
-// cookieName is what a cookie may be called (RFC 6265, 4.1.1).
+// cookieName is the form of a cookie's name (RFC 6265, 4.1.1).
 var cookieName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,128}$")
 
 func isCookieName(name string) bool { return cookieName.MatchString(name) }
 
-// newTransport has a bound for everything that a server could make last long. It goes
-// through the proxy of the environment only if that is wanted.
+// newTransport makes a transport with time-outs and limits. It uses the proxy function that is
+// given; nil is no proxy.
 func newTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	const (
 		patience = 5 * time.Second
@@ -40,9 +40,8 @@ func newTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	}
 }
 
-// withoutURL is the cause of a failed call, without its address, which may have a key in
-// it.
-func withoutURL(err error) error {
+// stripURL is the cause of a failed call without its address, which may contain a key.
+func stripURL(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}

@@ -14,19 +14,19 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// credentials are what a request brings for the app.
+// credentials are what a request sends to the app.
 type credentials struct{ cookie, authorization string }
 
 // maxAnswer bounds the body of an app's answer.
 const maxAnswer = 64 << 10
 
-// ask asks the app once. The zero Identity is a visitor whom the app does not know.
-func (a *Ask) ask(ctx context.Context, c credentials, about Forwarded, agent string) (gateway.Identity, error) {
+// callApp asks the app once. The zero Identity is a visitor whom the app does not know.
+func (a *Ask) callApp(ctx context.Context, c credentials, about Forwarded, agent string) (gateway.Identity, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return gateway.Identity{}, errCrowded
+		return gateway.Identity{}, errQueueFull
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.options.URL, nil)
 	if err != nil {
@@ -40,14 +40,14 @@ func (a *Ask) ask(ctx context.Context, c credentials, about Forwarded, agent str
 	set("Cookie", c.cookie)
 	set("Authorization", c.authorization)
 	set("Accept", "application/json")
-	r.Header["User-Agent"] = []string{agent} // as the client wrote it, or none
+	r.Header["User-Agent"] = []string{agent} // the client's own; empty for none
 	set("X-Forwarded-For", about.For)
 	set("X-Forwarded-Host", about.Host)
 	set("X-Forwarded-Proto", about.Proto)
-	set(guardHeader, guardMark)
+	set(loopHeader, loopMark)
 	resp, err := a.client.Do(r)
 	if err != nil {
-		return gateway.Identity{}, withoutURL(err)
+		return gateway.Identity{}, stripURL(err)
 	}
 	defer resp.Body.Close()
 	switch {
@@ -59,7 +59,7 @@ func (a *Ask) ask(ctx context.Context, c credentials, about Forwarded, agent str
 	return a.read(resp)
 }
 
-// read finds the identity in an answer with a status of success.
+// read finds the identity in a successful answer.
 func (a *Ask) read(resp *http.Response) (gateway.Identity, error) {
 	var who gateway.Identity
 	if a.needBody {
@@ -67,10 +67,10 @@ func (a *Ask) read(resp *http.Response) (gateway.Identity, error) {
 		if err != nil {
 			return gateway.Identity{}, err
 		}
-		if who.Account, err = accountID(fields.at(a.options.Fields.Account)); err != nil {
+		if who.Account, err = accountID(fields.lookup(a.options.Fields.Account)); err != nil {
 			return gateway.Identity{}, err
 		}
-		fields.details(a.options.Fields, &who)
+		fields.readDetails(a.options.Fields, &who)
 	}
 	if err := a.options.Headers.read(resp.Header, &who); err != nil {
 		return gateway.Identity{}, err
@@ -84,8 +84,8 @@ func (a *Ask) read(resp *http.Response) (gateway.Identity, error) {
 	return who, nil
 }
 
-// readObject reads the JSON of an answer. null is an empty object: it is what some apps
-// say of visitors whom they do not know.
+// readObject reads the JSON of an answer. null counts as an empty object, because some apps
+// answer so for visitors whom they do not know.
 func readObject(resp *http.Response) (object, error) {
 	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
@@ -93,7 +93,7 @@ func readObject(resp *http.Response) (object, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, errors.New("the app's answer broke off")
+		return nil, errors.New("the app's answer was cut off")
 	}
 	if len(text) > maxAnswer {
 		return nil, fmt.Errorf("the app's answer has more than %d bytes", maxAnswer)
@@ -108,8 +108,8 @@ func readObject(resp *http.Response) (object, error) {
 	return fields, nil
 }
 
-// accountID is an id in an app's answer: a string, or a whole number as it is written. No
-// value is nobody; any other value is a mistake, and not to be taken for an id.
+// accountID is an id in an app's answer: a string, or a whole number in its written form. A
+// missing value means nobody; any other value is an error.
 func accountID(value jsontext.Value) (string, error) {
 	if value == nil {
 		return "", nil
@@ -123,7 +123,7 @@ func accountID(value jsontext.Value) (string, error) {
 	return "", errors.New("the account's id in the app's answer is neither a string nor a whole number")
 }
 
-// read reads what headers say.
+// read reads the identity from response headers.
 func (h HeaderNames) read(header http.Header, who *gateway.Identity) error {
 	for _, place := range []struct {
 		name string

@@ -16,27 +16,27 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// AskOptions say where the app tells who a visitor is, and what is read from its answer.
+// AskOptions say where the app answers who a visitor is, and what is read from its answer.
 type AskOptions struct {
-	// URL is the app's address for that. Required.
+	// URL is the address of that route of the app. Required.
 	URL string
-	// Cookies are the names of the cookies that are credentials; one that ends with a star
-	// stands for all that begin like it. Empty: all cookies.
+	// Cookies are the names of the cookies that are credentials. A name that ends with a star
+	// stands for all names with that prefix. Empty: all cookies.
 	Cookies []string
-	// Fields are where the JSON of an answer has the identity. Empty ones have the
-	// defaults id, email, email_verified and name, unless there is a header instead.
+	// Fields are the members of the answer's JSON that have the identity. Defaults: id, email,
+	// email_verified and name, unless a header is named for the same value.
 	Fields Paths
-	// Headers are response headers that have it instead.
+	// Headers are response headers that have the identity instead.
 	Headers HeaderNames
-	// Timeout bounds a question. Default: [DefaultAskTimeout].
+	// Timeout bounds one call of the app. Default: [DefaultAskTimeout].
 	Timeout time.Duration
-	// Remember is for how long an answer counts. Default: [DefaultRemember].
+	// Remember is how long an answer is reused. Default: [DefaultRemember].
 	Remember time.Duration
-	// Calls is how many questions are under way at once. Default: [DefaultCalls].
+	// Calls is the number of concurrent calls. Default: [DefaultCalls].
 	Calls int
 
-	// Forwarded is what the app hears of the client beside the credentials. Default: the
-	// peer's address, and the host and scheme of the request.
+	// Forwarded is what the app is sent about the client in addition to the credentials.
+	// Default: the peer's address, and the host and scheme of the request.
 	Forwarded func(*http.Request) Forwarded
 	// Observe, Clock and Transport are as in [JWTOptions].
 	Observe   func(Result)
@@ -44,14 +44,14 @@ type AskOptions struct {
 	Transport http.RoundTripper
 }
 
-// HeaderNames are response headers that say who a visitor is. Empty ones are not read.
+// HeaderNames are response headers with a visitor's identity. Empty ones are not read.
 type HeaderNames struct {
 	Account, Email, EmailVerified, Name string
 }
 
 func (h HeaderNames) all() []string { return []string{h.Account, h.Email, h.EmailVerified, h.Name} }
 
-// Forwarded is what an app hears of a client that it does not talk to itself.
+// Forwarded describes the client to an app that does not talk to it directly.
 type Forwarded struct{ For, Host, Proto string }
 
 // Defaults and bounds of [AskOptions].
@@ -64,15 +64,15 @@ const (
 	MaxCalls          = 10_000
 )
 
-// maxQueue bounds how many questions wait for one of the calls. Each holds up to
-// maxCredential bytes, and it waits on when its client has left.
+// maxQueue bounds how many requests wait for a call. Each holds up to maxCredential bytes, and
+// keeps its place after its client has disconnected.
 const maxQueue = 1000
 
-// errCrowded says that the queue is full.
-var errCrowded = errors.New("too many questions wait for the app")
+// errQueueFull means that too many requests wait for a call.
+var errQueueFull = errors.New("too many requests are waiting for the app")
 
-// Check finds what is wrong with the settings themselves. It calls nobody, and takes
-// settings whose placeholders are not filled in yet.
+// Check returns what is wrong with the settings. It makes no call, and accepts unresolved
+// placeholders.
 func (o *AskOptions) Check() error {
 	if err := checkAskURL(o.URL); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (o *AskOptions) Check() error {
 	case o.Timeout < 0 || o.Timeout > MaxAskTimeout:
 		return fmt.Errorf("timeout must be longer than zero, and %v at the most", MaxAskTimeout)
 	case o.Remember < 0 || o.Remember > MaxRemember:
-		return fmt.Errorf("remember must be longer than zero, and %v at the most: it is for so long that a visitor stays signed in here after leaving the app", MaxRemember)
+		return fmt.Errorf("remember must be longer than zero, and %v at the most: a visitor stays signed in here for that long after signing out of the app", MaxRemember)
 	case o.Calls < 0 || o.Calls > MaxCalls:
 		return fmt.Errorf("calls must be from 1 to %d", MaxCalls)
 	}
@@ -128,24 +128,24 @@ func checkAskURL(address string) error {
 	return nil
 }
 
-// Ask believes what the app says about a visitor's cookie or token.
+// Ask identifies visitors by asking the app about their cookie or token.
 type Ask struct {
 	options  AskOptions
 	needBody bool // some of the identity is in the JSON of answers
 	client   *http.Client
-	memory   *memory
+	verdicts *verdictCache
 	flights  singleflight.Group
-	slots    chan struct{} // one for each call
-	queue    chan struct{} // one for each question, under way or waiting
+	slots    chan struct{} // one for each concurrent call
+	queue    chan struct{} // one for each request, running or waiting
 }
 
-// NewAsk makes a source of options whose placeholders are filled in.
+// NewAsk makes a source from options without placeholders.
 func NewAsk(o AskOptions) (*Ask, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	o.fill()
-	a := &Ask{options: o, memory: newMemory(), slots: make(chan struct{}, o.Calls), queue: make(chan struct{}, o.Calls+maxQueue)}
+	o.setDefaults()
+	a := &Ask{options: o, verdicts: newVerdictCache(), slots: make(chan struct{}, o.Calls), queue: make(chan struct{}, o.Calls+maxQueue)}
 	for _, path := range []Path{o.Fields.Account, o.Fields.Email, o.Fields.EmailVerified, o.Fields.Name} {
 		a.needBody = a.needBody || len(path) > 0
 	}
@@ -156,8 +156,8 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	return a, nil
 }
 
-// fill puts the defaults in.
-func (o *AskOptions) fill() {
+// setDefaults fills in the defaults.
+func (o *AskOptions) setDefaults() {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultAskTimeout
 	}
@@ -168,7 +168,7 @@ func (o *AskOptions) fill() {
 		o.Calls = DefaultCalls
 	}
 	if o.Forwarded == nil {
-		o.Forwarded = forwardedPlainly
+		o.Forwarded = defaultForwarded
 	}
 	if o.Observe == nil {
 		o.Observe = func(Result) {}
@@ -177,9 +177,9 @@ func (o *AskOptions) fill() {
 		o.Clock = time.Now
 	}
 	if o.Transport == nil {
-		o.Transport = newTransport(nil) // the app is near, and a proxy must not see credentials
+		o.Transport = newTransport(nil) // no proxy: it would see the credentials
 	}
-	// An answer that says the account in a header need not be JSON at all.
+	// If the account is in a header, the answer need not be JSON.
 	onlyHeaders := o.Headers.Account != ""
 	or := func(path Path, header, name string) Path {
 		if len(path) > 0 || header != "" || onlyHeaders {
@@ -195,7 +195,8 @@ func (o *AskOptions) fill() {
 	}
 }
 
-func forwardedPlainly(r *http.Request) Forwarded {
+// defaultForwarded describes the peer of the connection.
+func defaultForwarded(r *http.Request) Forwarded {
 	proto := "http"
 	if r.TLS != nil {
 		proto = "https"
@@ -207,11 +208,11 @@ func forwardedPlainly(r *http.Request) Forwarded {
 	return Forwarded{For: strings.TrimPrefix(host, "["), Host: r.Host, Proto: proto}
 }
 
-// guardHeader marks the questions of a process. One that comes back to it is not asked
-// about again. No client can guess the mark, or it could make its request look like that.
-const guardHeader = "Dodogate-Ask"
+// loopHeader marks the calls of this process. A marked request that comes back is not asked
+// about again. No client can guess the mark, so none can make its request look like a loop.
+const loopHeader = "Dodogate-Ask"
 
-var guardMark = rand.Text()
+var loopMark = rand.Text()
 
 var errLoop = errors.New("ask leads back to a gateway that asks; give it the app's own address")
 
@@ -225,68 +226,68 @@ func (a *Ask) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 	switch {
 	case len(authorization) > 1 || len(c.cookie)+len(c.authorization) > maxCredential:
 		a.options.Observe(Refused)
-		return gateway.Identity{}, refused("several Authorization lines, or too many cookies")
+		return gateway.Identity{}, refusedCredentials("several Authorization lines, or too many cookies")
 	case c.cookie == "" && c.authorization == "":
 		return gateway.Identity{}, nil
-	case slices.Contains(r.Header[guardHeader], guardMark):
+	case slices.Contains(r.Header[loopHeader], loopMark):
 		a.options.Observe(Unavailable)
 		return gateway.Identity{}, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, errLoop)
 	}
-	// The app hears the host, too, and may have other users for another one.
-	digest := a.memory.digest(r.Host, c.cookie, c.authorization)
-	if found, ok := a.memory.find(digest, a.options.Clock()); ok {
+	// The app also gets the host, and may have different users for different hosts.
+	digest := a.verdicts.digest(r.Host, c.cookie, c.authorization)
+	if found, ok := a.verdicts.get(digest, a.options.Clock()); ok {
 		a.options.Observe(Remembered)
 		return found.who, found.err
 	}
-	found, err := a.together(r, digest, c)
+	found, err := a.askShared(r, digest, c)
 	if err != nil {
 		return gateway.Identity{}, err
 	}
 	return found.who, found.err
 }
 
-// together has one of those who ask about the same credentials ask for all of them. What
-// is begun is finished when the first of them has left.
-func (a *Ask) together(r *http.Request, d digest, c credentials) (*finding, error) {
+// askShared makes one call for all concurrent requests with the same credentials. The call
+// continues if the first of them disconnects.
+func (a *Ask) askShared(r *http.Request, d digest, c credentials) (*verdict, error) {
 	about := a.options.Forwarded(r)
 	agent := r.UserAgent()
 	flight := a.flights.DoChan(string(d[:]), func() (any, error) {
-		if found, ok := a.memory.find(d, a.options.Clock()); ok { // it was found out a moment ago
+		if found, ok := a.verdicts.get(d, a.options.Clock()); ok { // stored a moment ago
 			return found, nil
 		}
 		select {
 		case a.queue <- struct{}{}:
 			defer func() { <-a.queue }()
-		default: // not remembered: the next request may find a place
-			return a.failed(errCrowded), nil
+		default: // not cached: the next request may find a place
+			return a.unavailableVerdict(errQueueFull), nil
 		}
-		// Not the request's own context: it would keep the connection's buffers as long.
+		// Not the request's context, which would keep the connection's buffers in memory.
 		ctx, cancel := context.WithTimeout(context.Background(), a.options.Timeout)
 		defer cancel()
-		found := a.find(ctx, c, about, agent)
-		a.memory.keep(d, found)
+		found := a.askApp(ctx, c, about, agent)
+		a.verdicts.put(d, found)
 		return found, nil
 	})
 	select {
 	case result := <-flight:
-		return result.Val.(*finding), nil
+		return result.Val.(*verdict), nil
 	case <-r.Context().Done():
 		return nil, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, r.Context().Err())
 	}
 }
 
-// For how long an answer counts that may soon be another one: a visitor who signs in may
-// keep the cookie, and an app that was down comes back.
+// How long an answer is cached that may change soon: a visitor may sign in and keep the same
+// cookie, and an app that was down comes back.
 const (
 	rememberNobody  = time.Second
 	rememberFailure = time.Second
 )
 
-// find asks the app, and says for how long the answer counts.
-func (a *Ask) find(ctx context.Context, c credentials, about Forwarded, agent string) *finding {
-	who, err := a.ask(ctx, c, about, agent)
+// askApp asks the app, and sets how long the answer is cached.
+func (a *Ask) askApp(ctx context.Context, c credentials, about Forwarded, agent string) *verdict {
+	who, err := a.callApp(ctx, c, about, agent)
 	if err != nil {
-		return a.failed(err)
+		return a.unavailableVerdict(err)
 	}
 	remember := a.options.Remember
 	if who.Account == "" {
@@ -295,13 +296,13 @@ func (a *Ask) find(ctx context.Context, c credentials, about Forwarded, agent st
 	} else {
 		a.options.Observe(Verified)
 	}
-	return &finding{who: who, until: a.options.Clock().Add(remember).UnixMilli()}
+	return &verdict{who: who, until: a.options.Clock().Add(remember).UnixMilli()}
 }
 
-// failed is what counts of credentials that the app cannot be asked about.
-func (a *Ask) failed(err error) *finding {
+// unavailableVerdict is the verdict if the app cannot be asked.
+func (a *Ask) unavailableVerdict(err error) *verdict {
 	a.options.Observe(Unavailable)
-	return &finding{
+	return &verdict{
 		err:   fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err),
 		until: a.options.Clock().Add(rememberFailure).UnixMilli(),
 	}

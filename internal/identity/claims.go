@@ -11,13 +11,13 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// Path leads to a member of a JSON object: one name for each object on the way.
+// Path leads to a member of a JSON object: the names of the objects on the way, and then its
+// own.
 type Path []string
 
-// ParsePath reads a path as it is written in a config: `user.id` is the member id of the
-// object user. A part with a colon or a slash in it is one name, dots and all, because
-// many issuers name their claims by addresses. Each of several parts leads one object
-// deeper.
+// ParsePath reads a path as written in a config: `user.id` is the member id of the object
+// user. A part with a colon or a slash is one name, dots included, because many issuers use
+// addresses as names of claims. Several parts form one path.
 func ParsePath(parts ...string) Path {
 	var path Path
 	for _, part := range parts {
@@ -30,12 +30,12 @@ func ParsePath(parts ...string) Path {
 	return path
 }
 
-// Paths say where an identity is found. An empty one is not looked for.
+// Paths say where an identity is found. Empty ones are not read.
 type Paths struct {
 	Account, Email, EmailVerified, Name Path
 }
 
-// object is a JSON object. Names that are there twice were refused, at any depth.
+// object is a JSON object. Repeated names were refused at any depth.
 type object map[string]jsontext.Value
 
 // parseObject reads JSON that must be one object.
@@ -47,8 +47,8 @@ func parseObject(text []byte) (object, bool) {
 	return o, true
 }
 
-// at is the value at a path, nil for none. null is none.
-func (o object) at(path Path) jsontext.Value {
+// lookup is the value at a path; nil if it is missing or null.
+func (o object) lookup(path Path) jsontext.Value {
 	if len(path) == 0 {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (o object) at(path Path) jsontext.Value {
 	return value
 }
 
-// text is a value that is a string.
+// text is the content of a string value.
 func text(value jsontext.Value) (string, bool) {
 	var s string
 	if value.Kind() != '"' || json.Unmarshal(value, &s) != nil {
@@ -75,47 +75,48 @@ func text(value jsontext.Value) (string, bool) {
 	return s, true
 }
 
-// Texts that only fill in a checkout are left out beyond these lengths.
+// Longer values are left out: they only fill in a checkout.
 const (
 	maxEmail = 320
 	maxName  = 256
 )
 
-// details reads what else is known of the account.
-func (o object) details(paths Paths, who *gateway.Identity) {
-	if email, ok := text(o.at(paths.Email)); ok && len(email) <= maxEmail {
+// readDetails reads e-mail address and name.
+func (o object) readDetails(paths Paths, who *gateway.Identity) {
+	if email, ok := text(o.lookup(paths.Email)); ok && len(email) <= maxEmail {
 		who.Email = email
 	}
-	if name, ok := text(o.at(paths.Name)); ok && len(name) <= maxName {
+	if name, ok := text(o.lookup(paths.Name)); ok && len(name) <= maxName {
 		who.Name = name
 	}
-	who.EmailVerified = who.Email != "" && isTrue(o.at(paths.EmailVerified))
+	who.EmailVerified = who.Email != "" && isTrue(o.lookup(paths.EmailVerified))
 }
 
-// isTrue accepts the string "true" as well, which some issuers write.
+// isTrue also accepts the string "true", which some issuers write.
 func isTrue(value jsontext.Value) bool {
 	s, isText := text(value)
 	return value.Kind() == 't' || isText && s == "true"
 }
 
-// seconds is a date of a token (RFC 7519, 2). found says that there is one.
-func (o object) seconds(name string) (at time.Time, found, ok bool) {
-	value := o.at(Path{name})
+// date is a date of a token (RFC 7519, 2). found reports that the claim is present, ok that it
+// is valid or absent.
+func (o object) date(name string) (at time.Time, found, ok bool) {
+	value := o.lookup(Path{name})
 	if value == nil {
 		return time.Time{}, false, true
 	}
 	var n float64
-	const most = 1 << 40 // seconds; no date of anybody's
-	if value.Kind() != '0' || json.Unmarshal(value, &n) != nil || n < 0 || n > most {
+	const limit = 1 << 40 // seconds; later than any real date
+	if value.Kind() != '0' || json.Unmarshal(value, &n) != nil || n < 0 || n > limit {
 		return time.Time{}, true, false
 	}
 	whole := int64(n)
 	return time.Unix(whole, int64((n-float64(whole))*1e9)), true, true
 }
 
-// names is a claim that is one string or a list of them.
-func (o object) names(name string) []string {
-	value := o.at(Path{name})
+// stringList is a claim that is one string or a list of strings.
+func (o object) stringList(name string) []string {
+	value := o.lookup(Path{name})
 	if one, ok := text(value); ok {
 		return []string{one}
 	}
@@ -126,37 +127,37 @@ func (o object) names(name string) []string {
 	return list
 }
 
-// judge says until when the claims of a genuine token count.
-func (t *terms) judge(o object, now time.Time) (until time.Time, err error) {
-	expires, found, ok := o.seconds("exp")
+// check checks the claims of a genuine token, and returns when it expires.
+func (t *tokenRules) check(o object, now time.Time) (until time.Time, err error) {
+	expires, found, ok := o.date("exp")
 	if !found || !ok {
-		return until, refused("token without a valid exp")
+		return until, refusedCredentials("token without a valid exp")
 	}
 	until = expires.Add(t.leeway)
 	if !now.Before(until) {
-		return until, refused("token has expired")
+		return until, refusedCredentials("token has expired")
 	}
-	starts, _, ok := o.seconds("nbf")
+	starts, _, ok := o.date("nbf")
 	if !ok || now.Before(starts.Add(-t.leeway)) {
-		return until, refused("token is not valid yet")
+		return until, refusedCredentials("token is not valid yet")
 	}
-	if issuer, _ := text(o.at(Path{"iss"})); len(t.issuers) > 0 && !slices.Contains(t.issuers, issuer) {
-		return until, refused("token of another issuer")
+	if issuer, _ := text(o.lookup(Path{"iss"})); len(t.issuers) > 0 && !slices.Contains(t.issuers, issuer) {
+		return until, refusedCredentials("token of another issuer")
 	}
 	isOurs := func(audience string) bool { return slices.Contains(t.audiences, audience) }
-	if len(t.audiences) > 0 && !slices.ContainsFunc(o.names("aud"), isOurs) {
-		return until, refused("token for another audience")
+	if len(t.audiences) > 0 && !slices.ContainsFunc(o.stringList("aud"), isOurs) {
+		return until, refusedCredentials("token for another audience")
 	}
 	return until, nil
 }
 
-// identity is whom the claims name. The account must be a string.
-func (t *terms) identity(o object) (gateway.Identity, error) {
-	account, ok := text(o.at(t.paths.Account))
+// identity is the identity in the claims. The account must be a string.
+func (t *tokenRules) identity(o object) (gateway.Identity, error) {
+	account, ok := text(o.lookup(t.paths.Account))
 	if !ok || account == "" || len(account) > gateway.MaxAccount {
-		return gateway.Identity{}, refused("the account claim is not a string of 1 to 256 bytes")
+		return gateway.Identity{}, refusedCredentials("the account claim is not a string of 1 to 256 bytes")
 	}
 	who := gateway.Identity{Account: account}
-	o.details(t.paths, &who)
+	o.readDetails(t.paths, &who)
 	return who, nil
 }

@@ -12,42 +12,42 @@ import (
 	"time"
 )
 
-// How remote keys are kept up to date.
+// The schedule and bounds of fetching remote keys.
 const (
-	// refreshAfter is when keys are fetched again although all tokens have a known kid.
-	// A key that its issuer has withdrawn is trusted for so long at the most, if the
-	// issuer can be reached.
+	// refreshAfter is when keys are fetched again even if all tokens have a known kid. A key
+	// that its issuer has withdrawn stays trusted for at most this long, if the issuer can be
+	// reached.
 	refreshAfter = 15 * time.Minute
-	// fetchPause lies between two fetches, whatever tokens ask for, and retryPause
-	// between a failed one and the next.
+	// fetchPause is the shortest time between two fetches, whatever tokens ask for, and
+	// retryPause the time after a failed one.
 	fetchPause = 30 * time.Second
 	retryPause = 5 * time.Second
-	// fetchTimeout bounds one fetch, and maxKeySet its answer.
+	// fetchTimeout bounds one fetch, and maxKeySet the bytes of its answer.
 	fetchTimeout = 5 * time.Second
 	maxKeySet    = 1 << 20
 )
 
-// keyring has the keys that tokens may be signed with.
+// keyring holds the keys that verify tokens.
 type keyring interface {
-	// keys are those with the kid. They are empty if there is surely no such key, and an
-	// error means that nobody can say.
+	// keys returns those that fit the kid. It returns none if there is certainly no such key,
+	// and an error if that is unknown.
 	keys(ctx context.Context, kid string) ([]*trustedKey, error)
-	// tick is called for every request. It must be cheap.
-	tick(now time.Time)
+	// refreshIfOld is called for every request. It must be cheap.
+	refreshIfOld(now time.Time)
 }
 
-// fixedKeys are keys of the config.
+// fixedKeys are keys from the config.
 type fixedKeys []*trustedKey
 
 func (f fixedKeys) keys(_ context.Context, kid string) ([]*trustedKey, error) {
-	return pick(f, kid), nil
+	return keysFor(f, kid), nil
 }
 
-func (fixedKeys) tick(time.Time) {}
+func (fixedKeys) refreshIfOld(time.Time) {}
 
-// pick finds the keys for a kid: those of this name, or those without a name. A token
-// without a kid may be signed with any.
-func pick(keys []*trustedKey, kid string) (found []*trustedKey) {
+// keysFor returns the keys for a kid: those with this kid and those without one. For a token
+// without a kid it returns all.
+func keysFor(keys []*trustedKey, kid string) (found []*trustedKey) {
 	for _, key := range keys {
 		if kid == "" || key.id == "" || key.id == kid {
 			found = append(found, key)
@@ -57,42 +57,42 @@ func pick(keys []*trustedKey, kid string) (found []*trustedKey) {
 }
 
 // remoteKeys are the keys that an issuer publishes. They are fetched when the first token
-// needs them, when a token names a kid that is not among them, and once in a while. If a
-// fetch fails, the keys that are known stay.
+// needs them, when a token names an unknown kid, and at regular intervals. If a fetch fails,
+// the known keys stay in use.
 type remoteKeys struct {
 	url    string
 	client *http.Client
 	clock  func() time.Time
 	logger *slog.Logger
 
-	current atomic.Pointer[[]*trustedKey] // nil before the first fetch that went well
-	due     atomic.Int64                  // when to fetch anyway, in Unix nanoseconds; 0 is not yet known
-	fetches chan struct{}                 // holds one token: who has it may fetch
+	current    atomic.Pointer[[]*trustedKey] // nil before the first successful fetch
+	refreshDue atomic.Int64                  // when to fetch anyway, in Unix nanoseconds; 0 before the first fetch
+	fetchLock  chan struct{}                 // a lock that respects contexts: holds one token while a fetch runs
 
-	mu   sync.Mutex
-	next time.Time // no fetch before that
-	err  error     // of the last fetch
+	mu        sync.Mutex
+	notBefore time.Time // earliest next fetch
+	err       error     // result of the last fetch
 }
 
 func newRemoteKeys(url string, transport http.RoundTripper, clock func() time.Time, logger *slog.Logger) *remoteKeys {
-	k := &remoteKeys{url: url, clock: clock, logger: logger, fetches: make(chan struct{}, 1)}
-	k.client = &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: staysAtHost}
+	k := &remoteKeys{url: url, clock: clock, logger: logger, fetchLock: make(chan struct{}, 1)}
+	k.client = &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: onlySameHost}
 	return k
 }
 
-// staysAtHost allows redirects within one host, and none to another or to plain HTTP.
-func staysAtHost(r *http.Request, via []*http.Request) error {
-	const most = 3
-	if first := via[0].URL; len(via) > most || r.URL.Scheme != first.Scheme || r.URL.Host != first.Host {
+// onlySameHost allows redirects within one host and scheme, and no others.
+func onlySameHost(r *http.Request, via []*http.Request) error {
+	const maxRedirects = 3
+	if first := via[0].URL; len(via) > maxRedirects || r.URL.Scheme != first.Scheme || r.URL.Host != first.Host {
 		return errors.New("redirect to another host")
 	}
 	return nil
 }
 
-// tick fetches in the background when the keys are old.
-func (k *remoteKeys) tick(now time.Time) {
-	due := k.due.Load()
-	if due == 0 || now.UnixNano() < due || !k.due.CompareAndSwap(due, now.Add(fetchPause).UnixNano()) {
+// refreshIfOld fetches in the background if the keys are old.
+func (k *remoteKeys) refreshIfOld(now time.Time) {
+	due := k.refreshDue.Load()
+	if due == 0 || now.UnixNano() < due || !k.refreshDue.CompareAndSwap(due, now.Add(fetchPause).UnixNano()) {
 		return
 	}
 	go func() {
@@ -103,35 +103,35 @@ func (k *remoteKeys) tick(now time.Time) {
 }
 
 func (k *remoteKeys) keys(ctx context.Context, kid string) ([]*trustedKey, error) {
-	if found := k.known(kid); len(found) > 0 {
+	if found := k.cached(kid); len(found) > 0 {
 		return found, nil
 	}
 	err := k.refresh(ctx)
-	if found := k.known(kid); len(found) > 0 {
+	if found := k.cached(kid); len(found) > 0 {
 		return found, nil
 	}
 	return nil, err
 }
 
-func (k *remoteKeys) known(kid string) []*trustedKey {
+func (k *remoteKeys) cached(kid string) []*trustedKey {
 	if keys := k.current.Load(); keys != nil {
-		return pick(*keys, kid)
+		return keysFor(*keys, kid)
 	}
 	return nil
 }
 
-// refresh fetches the keys, unless that was done a moment ago, and returns how the last
-// fetch ended. One caller fetches; the others wait for it. A caller that leaves does not
-// end the fetch for the others.
+// refresh fetches the keys, unless that was done a moment ago, and returns the result of the
+// last fetch. One caller fetches; the others wait for it. The fetch continues if its caller
+// leaves.
 func (k *remoteKeys) refresh(ctx context.Context) error {
 	select {
-	case k.fetches <- struct{}{}:
+	case k.fetchLock <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-k.fetches }()
+	defer func() { <-k.fetchLock }()
 	k.mu.Lock()
-	next, last := k.next, k.err
+	next, last := k.notBefore, k.err
 	k.mu.Unlock()
 	if k.clock().Before(next) {
 		return last
@@ -140,7 +140,7 @@ func (k *remoteKeys) refresh(ctx context.Context) error {
 	pause := fetchPause
 	if err != nil {
 		pause = retryPause
-		if last == nil { // one line for an outage
+		if last == nil { // log one line for each outage
 			k.logger.Warn("the issuer's keys could not be fetched; those that are known stay in use", "error", err)
 		}
 	} else if last != nil {
@@ -148,7 +148,7 @@ func (k *remoteKeys) refresh(ctx context.Context) error {
 	}
 	now := k.clock()
 	k.mu.Lock()
-	k.next, k.err = now.Add(pause), err
+	k.notBefore, k.err = now.Add(pause), err
 	k.mu.Unlock()
 	return err
 }
@@ -160,7 +160,7 @@ func (k *remoteKeys) fetch(ctx context.Context) error {
 		return fmt.Errorf("read the keys at jwks: %w", err)
 	}
 	k.replace(keys)
-	k.due.Store(k.clock().Add(refreshAfter).UnixNano())
+	k.refreshDue.Store(k.clock().Add(refreshAfter).UnixNano())
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (k *remoteKeys) read(ctx context.Context) ([]*trustedKey, error) {
 	r.Header.Set("Accept", "application/json, application/jwk-set+json")
 	resp, err := k.client.Do(r) //nolint:gosec // the same
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, stripURL(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -188,8 +188,8 @@ func (k *remoteKeys) read(ctx context.Context) ([]*trustedKey, error) {
 	return parseKeySet(text)
 }
 
-// replace takes the keys of a fetch. A key that is there again stays the same, and what is
-// remembered of its tokens with it.
+// replace stores the keys of a fetch. A key that is fetched again keeps its object, so that
+// cached verdicts about its tokens stay valid.
 func (k *remoteKeys) replace(keys []*trustedKey) {
 	old := k.current.Load()
 	if old == nil {
@@ -197,14 +197,14 @@ func (k *remoteKeys) replace(keys []*trustedKey) {
 		return
 	}
 	for _, before := range *old {
-		stays := false
+		kept := false
 		for i, key := range keys {
-			if key.name == before.name && key.id == before.id && key.algorithm == before.algorithm {
-				keys[i], stays = before, true
+			if key.thumbprint == before.thumbprint && key.id == before.id && key.algorithm == before.algorithm {
+				keys[i], kept = before, true
 			}
 		}
-		if !stays {
-			defer before.gone.Store(true) // after the new set is in place
+		if !kept {
+			defer before.untrusted.Store(true) // after the new set is in place
 		}
 	}
 	k.current.Store(&keys)

@@ -17,39 +17,40 @@ import (
 	"github.com/dodogate/dodogate/internal/gateway"
 )
 
-// JWTOptions say which tokens are believed, and what is read from them.
+// JWTOptions say which tokens are accepted, and what is read from them.
 type JWTOptions struct {
-	// NoBearer leaves the Authorization header alone.
+	// NoBearer ignores the Authorization header.
 	NoBearer bool
-	// Cookie is the name of a cookie that has the token of requests without a bearer
-	// token. Empty: none.
+	// Cookie is the name of the cookie with the token, for requests without a bearer token.
+	// Empty: none.
 	Cookie string
 
-	// JWKS is the address at which the issuer publishes its keys. Exactly one of JWKS,
-	// KeyFile and Secrets is given.
+	// JWKS is the address at which the issuer publishes its keys. Exactly one of JWKS, KeyFile
+	// and Secrets is required.
 	JWKS string
 	// KeyFile is a file with public keys or certificates in PEM, or a JSON Web Key Set.
 	KeyFile string
-	// Secrets are shared with the issuer; any of them verifies.
+	// Secrets are shared with the issuer; a signature by any of them is valid.
 	Secrets []string
 
-	// Issuers and Audiences: a token must name one of each. Empty: it need not.
+	// Issuers and Audiences: a token must name one of each. Empty: not checked.
 	Issuers, Audiences []string
-	// Algorithms are the signatures that are believed. Default: [DefaultAlgorithms].
+	// Algorithms are the accepted signature algorithms. Default:
+	// [JWTOptions.DefaultAlgorithms].
 	Algorithms []string
-	// Leeway is added to the life of a token at both ends.
+	// Leeway is the tolerated clock difference, at both ends of a token's life.
 	Leeway time.Duration
-	// Paths are where a token says whom it is for. Empty ones have the defaults of
-	// OpenID Connect: sub, email, email_verified and name.
+	// Paths are the claims with the identity. Defaults are those of OpenID Connect: sub,
+	// email, email_verified and name.
 	Paths Paths
 
-	// Observe counts what was found out. Optional.
+	// Observe counts results. Optional.
 	Observe func(Result)
-	// Clock is the time. Default: time.Now.
+	// Clock returns the time. Default: time.Now.
 	Clock func() time.Time
 	// Transport fetches the keys. Default: a new one.
 	Transport http.RoundTripper
-	// Logger is told when the keys cannot be fetched. Default: none.
+	// Logger gets a line if the keys cannot be fetched. Default: none.
 	Logger *slog.Logger
 }
 
@@ -61,7 +62,7 @@ var (
 	}
 )
 
-// DefaultAlgorithms are those that are believed unless the options name some.
+// DefaultAlgorithms are accepted if the options name none.
 func (o *JWTOptions) DefaultAlgorithms() []string {
 	if len(o.Secrets) > 0 {
 		return secretAlgorithms[:1]
@@ -69,15 +70,15 @@ func (o *JWTOptions) DefaultAlgorithms() []string {
 	return []string{"RS256", "ES256", "EdDSA"}
 }
 
-// MaxLeeway is the most that clocks may differ.
+// MaxLeeway is the largest Leeway.
 const MaxLeeway = 10 * time.Minute
 
-// Check finds what is wrong with the settings themselves. It opens no file and calls
-// nobody, and takes settings whose placeholders are not filled in yet.
+// Check returns what is wrong with the settings. It opens no file and makes no call, and
+// accepts unresolved placeholders.
 func (o *JWTOptions) Check() error {
 	given := 0
-	for _, is := range []bool{o.JWKS != "", o.KeyFile != "", len(o.Secrets) > 0} {
-		if is {
+	for _, set := range []bool{o.JWKS != "", o.KeyFile != "", len(o.Secrets) > 0} {
+		if set {
 			given++
 		}
 	}
@@ -130,7 +131,7 @@ func (p Paths) check() error {
 	return nil
 }
 
-// checkKeyURL refuses addresses from which somebody on the way could hand out keys.
+// checkKeyURL refuses addresses at which somebody on the network could replace the keys.
 func checkKeyURL(address string) error {
 	if address == "" || strings.Contains(address, "{") {
 		return nil
@@ -145,27 +146,27 @@ func checkKeyURL(address string) error {
 	return errors.New("jwks must begin with https://, unless its host is a loopback one: who changes the keys on the way can sign any token")
 }
 
-// terms are what a token must fulfil.
-type terms struct {
+// tokenRules are what a token must fulfil.
+type tokenRules struct {
 	algorithms         []jose.SignatureAlgorithm
 	issuers, audiences []string
 	leeway             time.Duration
 	paths              Paths
 }
 
-// JWT believes tokens that the right issuer has signed.
+// JWT accepts tokens that the right issuer has signed.
 type JWT struct {
 	noBearer bool
 	cookie   string
-	terms    terms
-	ring     keyring
-	memory   *memory
+	rules    tokenRules
+	keys     keyring
+	verdicts *verdictCache
 	observe  func(Result)
 	clock    func() time.Time
 }
 
-// NewJWT makes a source of options whose placeholders are filled in, and reads the key
-// file. Keys at an address are fetched when the first token comes.
+// NewJWT makes a source from options without placeholders, and reads the key file. Keys at an
+// address are fetched when the first token arrives.
 func NewJWT(o JWTOptions) (*JWT, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -180,23 +181,23 @@ func NewJWT(o JWTOptions) (*JWT, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	j := &JWT{
-		noBearer: o.NoBearer, cookie: o.Cookie, memory: newMemory(), observe: o.Observe, clock: o.Clock,
-		terms: terms{issuers: o.Issuers, audiences: o.Audiences, leeway: o.Leeway, paths: o.Paths.orStandard()},
+		noBearer: o.NoBearer, cookie: o.Cookie, verdicts: newVerdictCache(), observe: o.Observe, clock: o.Clock,
+		rules: tokenRules{issuers: o.Issuers, audiences: o.Audiences, leeway: o.Leeway, paths: o.Paths.withDefaults()},
 	}
 	algorithms := o.Algorithms
 	if len(algorithms) == 0 {
 		algorithms = o.DefaultAlgorithms()
 	}
 	for _, name := range algorithms {
-		j.terms.algorithms = append(j.terms.algorithms, jose.SignatureAlgorithm(name))
+		j.rules.algorithms = append(j.rules.algorithms, jose.SignatureAlgorithm(name))
 	}
 	var err error
-	j.ring, err = o.keyring(algorithms)
+	j.keys, err = o.keyring(algorithms)
 	return j, err
 }
 
-// orStandard fills in the names of OpenID Connect.
-func (p Paths) orStandard() Paths {
+// withDefaults fills in the names of OpenID Connect.
+func (p Paths) withDefaults() Paths {
 	or := func(path Path, name string) Path {
 		if len(path) == 0 {
 			return Path{name}
@@ -247,8 +248,8 @@ func fileKeys(path string) (keyring, error) {
 	return fixedKeys(keys), nil
 }
 
-// Identify implements [Source]. A bearer token decides alone, also against a cookie: a
-// request with two credentials means the one that it had to name itself.
+// Identify implements [Source]. A bearer token takes precedence over a cookie, because the
+// client sent it explicitly and a browser adds cookies automatically.
 func (j *JWT) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 	token, err := j.token(r.Header)
 	if err != nil {
@@ -259,16 +260,16 @@ func (j *JWT) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 		return gateway.Identity{}, nil
 	}
 	now := j.clock()
-	j.ring.tick(now)
-	digest := j.memory.digest(token)
-	if found, ok := j.memory.find(digest, now); ok {
+	j.keys.refreshIfOld(now)
+	digest := j.verdicts.digest(token)
+	if found, ok := j.verdicts.get(digest, now); ok {
 		j.observe(Remembered)
 		return found.who, nil
 	}
 	found, err := j.verify(r.Context(), token, now)
 	switch {
 	case err == nil:
-		j.memory.keep(digest, found)
+		j.verdicts.put(digest, found)
 		j.observe(Verified)
 		return found.who, nil
 	case errors.Is(err, gateway.ErrLoginUnavailable):
@@ -279,7 +280,7 @@ func (j *JWT) Identify(r *http.Request, _ bool) (gateway.Identity, error) {
 	return gateway.Identity{}, err
 }
 
-// token is what the request brings; empty is nothing.
+// token is the request's token; empty if there is none.
 func (j *JWT) token(header http.Header) (token string, err error) {
 	if !j.noBearer {
 		if token, err = bearer(header); err != nil {
@@ -292,56 +293,56 @@ func (j *JWT) token(header http.Header) (token string, err error) {
 		}
 	}
 	if len(token) > maxCredential {
-		return "", refused("token is too long")
+		return "", refusedCredentials("token is too long")
 	}
 	return token, nil
 }
 
-// verify judges a token that is not remembered.
-func (j *JWT) verify(ctx context.Context, token string, now time.Time) (*finding, error) {
-	signed, err := jose.ParseSignedCompact(token, j.terms.algorithms)
+// verify checks a token that has no cached verdict.
+func (j *JWT) verify(ctx context.Context, token string, now time.Time) (*verdict, error) {
+	signed, err := jose.ParseSignedCompact(token, j.rules.algorithms)
 	if err != nil {
-		return nil, refused("not a signed token, or not with one of the algorithms")
+		return nil, refusedCredentials("not a signed token, or not with one of the algorithms")
 	}
 	head := signed.Signatures[0].Protected
-	const longestID = 256
-	if len(head.KeyID) > longestID || head.ExtraHeaders["b64"] != nil || head.ExtraHeaders["crit"] != nil {
-		return nil, refused("token with a header that is not supported")
+	const maxKeyID = 256
+	if len(head.KeyID) > maxKeyID || head.ExtraHeaders["b64"] != nil || head.ExtraHeaders["crit"] != nil {
+		return nil, refusedCredentials("token with a header that is not supported")
 	}
-	keys, err := j.ring.keys(ctx, head.KeyID)
+	keys, err := j.keys.keys(ctx, head.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", gateway.ErrLoginUnavailable, err)
 	}
-	key, payload := open(signed, jose.SignatureAlgorithm(head.Algorithm), keys)
+	key, payload := verifyWith(signed, jose.SignatureAlgorithm(head.Algorithm), keys)
 	if key == nil {
-		return nil, refused("no known key has signed the token")
+		return nil, refusedCredentials("no known key has signed the token")
 	}
 	claims, ok := parseObject(payload)
 	if !ok {
-		return nil, refused("claims are not a JSON object with each name once")
+		return nil, refusedCredentials("claims are not a JSON object with each name once")
 	}
-	until, err := j.terms.judge(claims, now)
+	until, err := j.rules.check(claims, now)
 	if err != nil {
 		return nil, err
 	}
-	who, err := j.terms.identity(claims)
+	who, err := j.rules.identity(claims)
 	if err != nil {
 		return nil, err
 	}
-	return &finding{who: who, until: until.UnixMilli(), gone: &key.gone}, nil
+	return &verdict{who: who, until: until.UnixMilli(), untrusted: &key.untrusted}, nil
 }
 
-// maxTries bounds how many keys are tried for one token.
-const maxTries = 8
+// maxKeyTries bounds how many keys are tried for one token.
+const maxKeyTries = 8
 
-// open finds the key that signed a token, and what was signed.
-func open(signed *jose.JSONWebSignature, algorithm jose.SignatureAlgorithm, keys []*trustedKey) (*trustedKey, []byte) {
+// verifyWith finds the key that signed a token, and returns the signed payload.
+func verifyWith(signed *jose.JSONWebSignature, algorithm jose.SignatureAlgorithm, keys []*trustedKey) (*trustedKey, []byte) {
 	tries := 0
 	for _, key := range keys {
 		if !key.fits(algorithm) {
 			continue
 		}
-		if tries++; tries > maxTries {
+		if tries++; tries > maxKeyTries {
 			return nil, nil
 		}
 		if payload, err := signed.Verify(key.public); err == nil {

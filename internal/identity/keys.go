@@ -18,15 +18,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// trustedKey is a key that tokens are verified with.
+// trustedKey is a key that verifies tokens.
 type trustedKey struct {
-	id        string // its kid; empty for none
-	algorithm string // the only one that it is for; empty for any that fits
-	public    any    // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, or []byte for a secret
-	name      string // its thumbprint, by which a later set has the same key
-	// gone is set when the key is no longer trusted, which ends what is remembered of
+	id         string // its kid; empty if it has none
+	algorithm  string // the only one that it is for; empty for all that fit its type
+	public     any    // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, or []byte for a secret
+	thumbprint string // identifies the key in a later set
+	// untrusted is set when the key is no longer trusted. It invalidates cached verdicts about
 	// tokens that it signed.
-	gone atomic.Bool
+	untrusted atomic.Bool
 }
 
 // Bounds of a set of keys.
@@ -36,8 +36,8 @@ const (
 	minSecret  = 32 // bytes; RFC 7518, 3.2
 )
 
-// fits reports whether the key may have made a signature: the algorithm decides the type
-// of the key, never the other way round, so that no public key is taken for a secret.
+// fits reports whether the key can verify this algorithm. The algorithm decides the type of
+// the key, never the other way round, so that a public key is never used as a secret.
 func (k *trustedKey) fits(algorithm jose.SignatureAlgorithm) bool {
 	if k.algorithm != "" && k.algorithm != string(algorithm) {
 		return false
@@ -67,8 +67,8 @@ func (k *trustedKey) isOn(curve elliptic.Curve) bool {
 	return ok && key.Curve == curve
 }
 
-// trust makes a trusted key of a public one.
-func trust(key jose.JSONWebKey) (*trustedKey, error) {
+// newTrustedKey checks a public key.
+func newTrustedKey(key jose.JSONWebKey) (*trustedKey, error) {
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
 		if public.N.BitLen() < minRSABits {
@@ -85,13 +85,13 @@ func trust(key jose.JSONWebKey) (*trustedKey, error) {
 	if err != nil {
 		return nil, errors.New("no thumbprint")
 	}
-	return &trustedKey{id: key.KeyID, algorithm: key.Algorithm, public: key.Key, name: string(sum)}, nil
+	return &trustedKey{id: key.KeyID, algorithm: key.Algorithm, public: key.Key, thumbprint: string(sum)}, nil
 }
 
 var errNoKeys = errors.New("no public key that tokens could be verified with")
 
-// parseKeySet reads a JSON Web Key Set (RFC 7517, 5), or one key alone. Keys of other
-// kinds are left out, as the RFC wants it.
+// parseKeySet reads a JSON Web Key Set (RFC 7517, 5), or a single key. Keys of unknown kinds
+// are left out, as the RFC requires.
 func parseKeySet(text []byte) ([]*trustedKey, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -111,7 +111,7 @@ func parseKeySet(text []byte) ([]*trustedKey, error) {
 		if key.UnmarshalJSON(raw) != nil {
 			continue
 		}
-		if trusted, err := trust(key); err == nil {
+		if trusted, err := newTrustedKey(key); err == nil {
 			keys = append(keys, trusted)
 		}
 	}
@@ -122,7 +122,7 @@ func parseKeySet(text []byte) ([]*trustedKey, error) {
 }
 
 // parseKeys reads the keys of a file: PEM blocks of public keys and certificates, or what
-// parseKeySet reads.
+// parseKeySet accepts.
 func parseKeys(text []byte) ([]*trustedKey, error) {
 	if trimmed := bytes.TrimSpace(text); len(trimmed) > 0 && trimmed[0] == '{' {
 		return parseKeySet(trimmed)
@@ -137,7 +137,7 @@ func parseKeys(text []byte) ([]*trustedKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		key, err := trust(jose.JSONWebKey{Key: public})
+		key, err := newTrustedKey(jose.JSONWebKey{Key: public})
 		if err != nil {
 			return nil, err
 		}

@@ -1,5 +1,5 @@
-// Package identitytest is a login service for tests: it signs tokens, publishes its keys,
-// rotates them, and dies.
+// Package identitytest is a login service for tests: it signs tokens, publishes and rotates
+// its keys, and can go down.
 package identitytest
 
 import (
@@ -23,16 +23,16 @@ import (
 type Issuer struct {
 	// URL is where it publishes its keys.
 	URL string
-	// Fetches counts how often they were read.
+	// Fetches counts how often the keys were fetched.
 	Fetches atomic.Int64
 
 	t      *testing.T
 	server *httptest.Server
 	mu     sync.Mutex
-	key    jose.JSONWebKey   // that signs
-	public []jose.JSONWebKey // that are published
+	key    jose.JSONWebKey   // signs tokens
+	public []jose.JSONWebKey // published keys
 	made   int
-	answer http.HandlerFunc // instead; nil for the keys
+	answer http.HandlerFunc // replaces the published keys if set
 }
 
 // NewIssuer starts a login service that signs with the algorithm until the test ends.
@@ -58,17 +58,17 @@ func (s *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(set)
 }
 
-// Answer has the service answer otherwise; nil has it publish its keys again.
+// Answer replaces the service's answers; nil makes it publish its keys again.
 func (s *Issuer) Answer(answer http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = answer
 }
 
-// Die closes the service. What it has signed stays.
+// Die closes the service. Tokens that it has signed stay valid.
 func (s *Issuer) Die() { s.server.Close() }
 
-// Rotate makes a new key, which signs from now on, and publishes it beside the one before.
+// Rotate makes a new signing key, and publishes it together with the one before.
 func (s *Issuer) Rotate(algorithm jose.SignatureAlgorithm) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -81,14 +81,14 @@ func (s *Issuer) Rotate(algorithm jose.SignatureAlgorithm) {
 	s.public = append(s.public[:len(s.public):len(s.public)], s.key.Public())
 }
 
-// Withdraw publishes only the key that signs.
+// Withdraw publishes only the current signing key.
 func (s *Issuer) Withdraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.public = []jose.JSONWebKey{s.key.Public()}
 }
 
-// Public is the key that signs, as everybody may see it.
+// Public is the public part of the signing key.
 func (s *Issuer) Public() jose.JSONWebKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
