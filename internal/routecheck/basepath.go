@@ -2,14 +2,14 @@ package routecheck
 
 import "cmp"
 
-// Gateway is where a gateway takes requests.
+// Gateway is an address at which a gateway accepts requests.
 type Gateway struct {
-	Prefix string // that is stripped from the path before
-	Base   string // below it
-	Compat string // the integration whose routes it has too; empty for none
+	Prefix string // stripped from the path before the gateway
+	Base   string // its base path, below Prefix
+	Compat string // the integration whose routes it also serves; empty for none
 }
 
-// Gateways are those in routes. A site of another host among the routes is left out.
+// Gateways are the gateways in routes. It skips a site of another host among the routes.
 func Gateways(routes []Route) []Gateway { return gateways(routes, "") }
 
 func gateways(routes []Route, prefix string) (list []Gateway) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// handler is a handler in JSON, with its name under "handler".
+// handler is a handler of the JSON config, with its name under "handler".
 type handler map[string]any
 
 func decode(raw json.RawMessage) any {
@@ -30,9 +30,9 @@ func (h handler) text(name string) string {
 
 func (h handler) name() string { return h.text("handler") }
 
-// at ends a sentence about the handler with where a Caddyfile has it, in the words of
-// Caddy's own parser.
-func (h handler) at() string {
+// location ends a sentence about the handler with its place in the Caddyfile, in the form that
+// Caddy's own parser uses.
+func (h handler) location() string {
 	if at := h.text("caddyfile"); at != "" {
 		return ", at " + at
 	}
@@ -59,7 +59,7 @@ func routesOf(v any) []Route {
 	return routes
 }
 
-// responses are the lists of routes that the handler keeps for answers.
+// responses are the lists of routes with which the handler treats answers.
 func (h handler) responses() (lists [][]Route) {
 	list, _ := h["handle_response"].([]any)
 	for _, v := range list {
@@ -70,7 +70,7 @@ func (h handler) responses() (lists [][]Route) {
 	return lists
 }
 
-// without is the handler less some members.
+// without is the handler without some members.
 func (h handler) without(names ...string) handler {
 	rest := maps.Clone(h)
 	for _, name := range names {
@@ -79,8 +79,8 @@ func (h handler) without(names ...string) handler {
 	return rest
 }
 
-// dials are the addresses of the servers behind a reverse_proxy, those of
-// placeholders excepted.
+// dials are the addresses of the servers behind a reverse_proxy, except those with
+// placeholders.
 func (h handler) dials() (dials []string) {
 	list, _ := h["upstreams"].([]any)
 	for _, v := range list {
@@ -103,7 +103,7 @@ func (h handler) destinations() (names []string) {
 	return names
 }
 
-// directive is what a Caddyfile calls the handler.
+// directive is the handler's name in a Caddyfile.
 func (h handler) directive() string {
 	switch name := h.name(); name {
 	case "vars":
@@ -146,8 +146,8 @@ func (h handler) directive() string {
 	}
 }
 
-// isForwardAuth reports whether a reverse_proxy asks another server and then lets
-// the request go on.
+// isForwardAuth reports whether a reverse_proxy asks another server and then lets the request
+// continue.
 func isForwardAuth(h handler) bool { return len(h.responses()) > 0 && h["rewrite"] != nil }
 
 // endsRequest reports whether the handler never calls the next one.
@@ -163,29 +163,30 @@ func (h handler) endsRequest() bool {
 	return false
 }
 
-// ofCaddy are the handlers that this package knows to the end: Caddy's own, and ours.
-var ofCaddy = []string{
+// knownHandlers are the handlers whose behaviour this package knows completely: Caddy's own,
+// and ours.
+var knownHandlers = []string{
 	"acme_server", "authentication", "copy_response", "copy_response_headers", "encode", "error", "file_server", "headers",
 	"intercept", "invoke", "log_append", "map", "metrics", "push", "request_body", "reverse_proxy", "rewrite",
 	"static_response", "subroute", "templates", "timeouts", "tracing", "vars",
 	gatewayHandler, webhookHandler, requireHandler, chargeHandler, stripHandler, "dodo_simulator",
 }
 
-func (h handler) isOfCaddy() bool { return slices.Contains(ofCaddy, h.name()) }
+func (h handler) isKnown() bool { return slices.Contains(knownHandlers, h.name()) }
 
-// everyHandler calls do with each handler in a document, however deep it is.
-func everyHandler(v any, do func(handler)) {
+// walkHandlers calls do with each handler in a document, at any depth.
+func walkHandlers(v any, do func(handler)) {
 	switch v := v.(type) {
 	case map[string]any:
 		if h := handler(v); h.name() != "" {
 			do(h)
 		}
 		for _, member := range v {
-			everyHandler(member, do)
+			walkHandlers(member, do)
 		}
 	case []any:
 		for _, member := range v {
-			everyHandler(member, do)
+			walkHandlers(member, do)
 		}
 	}
 }
@@ -196,27 +197,27 @@ func (s *Server) handlers() (list []handler) {
 	routes := slices.Concat(s.Routes, s.Errors, slices.Collect(maps.Values(s.Named)))
 	for _, route := range routes {
 		for _, raw := range route.Handle {
-			everyHandler(decode(raw), add)
+			walkHandlers(decode(raw), add)
 		}
 	}
 	return list
 }
 
-// everyText calls do with each text of a document, the names of members included.
-func everyText(v any, do func(string)) {
+// walkTexts calls do with each string of a document, including the names of members.
+func walkTexts(v any, do func(string)) {
 	switch v := v.(type) {
 	case string:
 		do(v)
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			do(name)
-			everyText(v[name], do)
+			walkTexts(v[name], do)
 		}
 	case handler:
-		everyText(map[string]any(v), do)
+		walkTexts(map[string]any(v), do)
 	case []any:
 		for _, member := range v {
-			everyText(member, do)
+			walkTexts(member, do)
 		}
 	}
 }

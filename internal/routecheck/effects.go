@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// What single handlers do to requests that go on.
+// The effects of single handlers on requests that continue.
 
-// removedPrefixes are those of `request_header -X-Something-*`.
+// removedPrefixes are the prefixes in `request_header -X-Something-*`.
 func removedPrefixes(h handler) (prefixes []string) {
 	list, _ := h.child("request")["delete"].([]any)
 	for _, v := range list {
@@ -19,7 +19,7 @@ func removedPrefixes(h handler) (prefixes []string) {
 	return prefixes
 }
 
-// removesHeader reports whether the operations on headers remove a request header.
+// removesHeader reports whether the handler's header operations remove a request header.
 func removesHeader(h handler, name string) bool {
 	list, _ := h.child("request")["delete"].([]any)
 	return slices.ContainsFunc(list, func(v any) bool {
@@ -38,8 +38,8 @@ func setHeaders(h handler) (names []string) {
 	return names
 }
 
-// setsUser says whether a vars handler says who is logged in.
-func setsUser(h handler) reach {
+// setsUser says whether a vars handler sets who is logged in.
+func setsUser(h handler) certainty {
 	for name := range h {
 		if strings.HasPrefix(name, "http.auth.user.") {
 			return surely
@@ -48,18 +48,16 @@ func setsUser(h handler) reach {
 	return never
 }
 
-// mapped are the placeholders that a map before any gateway fills from ours. It reads
-// ours when its own are asked for, so that it may stand early, if those are asked for
-// late.
-func mapped(h handler, at flow) []string {
-	if at.gateway != never || questions(at.mapped).inText(h) == "" {
+// mappedPlaceholders are the placeholders that a map before any gateway fills from ours. A map
+// evaluates ours only when its own are read, so it may come early if those are read late.
+func mappedPlaceholders(h handler, at flow) []string {
+	if at.gateway != never || accountRefs(at.mapped).findInTexts(h) == "" {
 		return nil
 	}
 	return h.destinations()
 }
 
-// fixesPath reports whether a rewrite replaces the path by one that the client does not
-// choose.
+// fixesPath reports whether a rewrite replaces the path by one that the client cannot choose.
 func fixesPath(h handler) bool {
 	path, _, _ := strings.Cut(h.text("uri"), "?")
 	return path != "" && !strings.Contains(path, "{http.request.") && !strings.Contains(path, "{http.matchers.")

@@ -5,70 +5,72 @@ import (
 	"slices"
 )
 
-// reach says whether something has happened when a request gets to a place.
-type reach int
+// certainty says whether something has happened to a request when it reaches a place.
+type certainty int
 
 const (
-	never reach = iota
+	never certainty = iota
 	perhaps
 	surely
 )
 
-// flow is what a part of a config does to requests that go on behind it.
+// flow is what a part of a config does to the requests that continue after it.
 type flow struct {
-	gateway   reach      // a dodo_gateway has run
-	login     reach      // something that knows logins has run
-	gate      reach      // a dodo_require or dodo_charge has run
-	guard     string     // a login that refuses every request without one: its directive
-	small     bool       // bodies as large as a webhook are refused for certain
-	hooked    bool       // a dodo_webhook stands before this place
-	base      string     // the base path of the gateway that has run for certain
-	stripped  string     // what has been taken off the front of the path for certain
-	fixed     bool       // the path has been replaced for certain, so that the client does not choose it
-	clean     []string   // the prefixes of headers that have been removed for certain
-	stays     bool       // upgrades have been removed for certain, so that it stays HTTP
-	headers   []string   // request headers that may have been set, in lower case
-	mapped    []string   // placeholders that a map fills from ours, when they are asked for
-	redirects []redirect // that may have ended the request
-	asked     []passed   // the servers that have seen the request, before any gateway
-	ends      bool       // nothing goes on behind it
+	gateway         certainty       // a dodo_gateway has run
+	login           certainty       // something that handles logins has run
+	gate            certainty       // a dodo_require or dodo_charge has run
+	loginGuard      string          // the directive of a login that refuses every request without one
+	limitsBody      bool            // bodies as large as a webhook are certainly refused
+	webhookTaken    bool            // a dodo_webhook comes before this place
+	basePath        string          // the base path of the gateway that has certainly run
+	strippedPrefix  string          // what has certainly been stripped from the path
+	pathFixed       bool            // the path has certainly been replaced, so that the client does not choose it
+	removedPrefixes []string        // the prefixes of headers that have certainly been removed
+	noUpgrade       bool            // upgrades have certainly been removed, so that it stays HTTP
+	headers         []string        // request headers that may have been set, in lower case
+	mapped          []string        // placeholders that a map fills from ours when they are read
+	redirects       []redirect      // redirects that may have answered the request
+	seenBy          []earlyUpstream // the servers that have seen the request before any gateway
+	ends            bool            // no request continues after it
 }
 
-// passed is a server that has seen a request, which then goes on.
-type passed struct {
-	directive string
-	dials     []string
-	clean     []string
-	stays     bool
+// earlyUpstream is a server that sees a request before a gateway; the request continues
+// afterwards.
+type earlyUpstream struct {
+	directive       string
+	dials           []string
+	removedPrefixes []string
+	noUpgrade       bool
 }
 
+// then is the flow of f followed by g.
 func (f flow) then(g flow) flow {
 	return flow{
-		base:      cmp.Or(g.base, f.base),
-		gateway:   max(f.gateway, g.gateway),
-		login:     max(f.login, g.login),
-		gate:      max(f.gate, g.gate),
-		guard:     cmp.Or(f.guard, g.guard),
-		small:     f.small || g.small,
-		hooked:    f.hooked || g.hooked,
-		redirects: slices.Concat(f.redirects, g.redirects),
-		stripped:  f.stripped + g.stripped,
-		fixed:     f.fixed || g.fixed,
-		clean:     slices.Concat(f.clean, g.clean),
-		stays:     f.stays || g.stays,
-		headers:   slices.Concat(f.headers, g.headers),
-		mapped:    slices.Concat(f.mapped, g.mapped),
-		asked:     slices.Concat(f.asked, g.asked),
-		ends:      f.ends || g.ends,
+		basePath:        cmp.Or(g.basePath, f.basePath),
+		gateway:         max(f.gateway, g.gateway),
+		login:           max(f.login, g.login),
+		gate:            max(f.gate, g.gate),
+		loginGuard:      cmp.Or(f.loginGuard, g.loginGuard),
+		limitsBody:      f.limitsBody || g.limitsBody,
+		webhookTaken:    f.webhookTaken || g.webhookTaken,
+		redirects:       slices.Concat(f.redirects, g.redirects),
+		strippedPrefix:  f.strippedPrefix + g.strippedPrefix,
+		pathFixed:       f.pathFixed || g.pathFixed,
+		removedPrefixes: slices.Concat(f.removedPrefixes, g.removedPrefixes),
+		noUpgrade:       f.noUpgrade || g.noUpgrade,
+		headers:         slices.Concat(f.headers, g.headers),
+		mapped:          slices.Concat(f.mapped, g.mapped),
+		seenBy:          slices.Concat(f.seenBy, g.seenBy),
+		ends:            f.ends || g.ends,
 	}
 }
 
-// orNot is the flow of a part that not every request gets to.
-func (f flow) orNot() flow {
-	if f.ends { // a request that gets there goes nowhere else
-		return flow{asked: f.asked, hooked: f.hooked, redirects: f.redirects}
+// optional is the flow of a part that only some requests reach.
+func (f flow) optional() flow {
+	if f.ends { // a request that reaches it does not continue
+		return flow{seenBy: f.seenBy, webhookTaken: f.webhookTaken, redirects: f.redirects}
 	}
 	f.gateway, f.login, f.gate = min(f.gateway, perhaps), min(f.login, perhaps), min(f.gate, perhaps)
-	f.clean, f.stays, f.fixed, f.guard, f.small, f.base, f.stripped = nil, false, false, "", false, "", ""
+	f.removedPrefixes, f.noUpgrade, f.pathFixed, f.loginGuard, f.limitsBody, f.basePath, f.strippedPrefix = nil, false, false, "", false, "", ""
 	return f
 }

@@ -1,11 +1,9 @@
-// Package routecheck reads the routes of HTTP servers, as Caddy's JSON config has
-// them, and says what cannot work there: questions about an account that are asked
-// before anything knows the account, requests that reach an app around the gateway,
-// addresses that no site answers. It knows no Caddy; package caddymodule hands it
-// the routes when a config is loaded.
+// Package routecheck reads the routes of HTTP servers in Caddy's JSON config, and reports what
+// cannot work: references to an account before the account is known, requests that bypass the
+// gateway on their way to an app, addresses that no site serves. It does not import Caddy;
+// package caddymodule passes it the routes when a config is loaded.
 //
-// A refusal is given only for what no request can make right. Whatever may be right
-// is a warning.
+// It refuses only what no request can make right. Anything else is a warning.
 package routecheck
 
 import (
@@ -31,10 +29,10 @@ type Server struct {
 	Name   string
 	Listen []string
 	Routes []Route
-	Errors []Route          // that answer errors
+	Errors []Route          // error routes
 	Named  map[string]Route // for the handler invoke
 
-	// TrustsProxies: another proxy stands in front.
+	// TrustsProxies: another proxy is in front of it.
 	TrustsProxies bool
 }
 
@@ -46,25 +44,26 @@ type Route struct {
 	Terminal bool                         `json:"terminal,omitempty"`
 }
 
-// Settings is what the check must know of the rest of the config.
+// Settings are the parts of the config outside the routes that the check needs.
 type Settings struct {
-	// HeaderPrefix begins the entitlement headers of a gateway that names no prefix.
+	// HeaderPrefix begins the entitlement headers of gateways without a prefix of their own.
 	HeaderPrefix string
 
-	// PublicHost is the host of public_url; empty is none.
+	// PublicHost is the host of public_url; empty for none.
 	PublicHost string
 
-	// MatchEmail is what says an address that adopts purchases, and that it is verified.
+	// MatchEmail are the placeholders of match_email: the address that adopts purchases, and
+	// whether it is verified.
 	MatchEmail []string
 
 	// NeedsPublicURL: the global option has no public_url.
 	NeedsPublicURL bool
 
-	// IsLive: customers pay with real money, so that no site is a trial.
+	// IsLive: customers pay with real money, so no site is a trial.
 	IsLive bool
 }
 
-// Report is what is wrong, in sentences for the operator.
+// Report lists what is wrong, in sentences for the operator.
 type Report struct {
 	Refusals []string // the config cannot work
 	Warnings []string // the config may not do what it was written for
@@ -85,37 +84,37 @@ func Check(servers []Server, settings Settings) Report {
 	var (
 		report Report
 		sites  []site
-		hooks  []hook
-		past   upstreams
+		hooks  []webhookPlace
+		all    upstreams
 	)
 	for i := range servers {
 		w := newWalker(&servers[i], settings, &report)
 		w.walk()
 		sites = append(sites, w.sites...)
-		hooks = append(hooks, w.hooks...)
-		past.add(w.upstreams)
+		hooks = append(hooks, w.webhooks...)
+		all.add(w.upstreams)
 		checkLogins(&servers[i], w.sites, settings, &report)
 	}
-	checkQuestions(sites, &report)
-	past.report(&report)
+	checkAskLoops(sites, &report)
+	all.report(&report)
 	checkAddresses(sites, settings, &report)
-	checkHooks(hooks, &report)
+	checkWebhooks(hooks, &report)
 	return report
 }
 
-// site is a place at which requests meet dodo_gateway or dodo_webhook.
+// site is a place where requests reach dodo_gateway or dodo_webhook.
 type site struct {
-	label   string
-	hosts   []string // empty is any
-	server  *Server
-	at      string  // how a sentence about it ends: with the place in the Caddyfile
-	claims  []claim // of the gateway about whoever makes a request
-	asks    string  // the address that the gateway asks who a visitor is; empty for none
-	part    bool    // only some requests for the hosts get there
-	public  string  // the gateway's own public_url
-	gateway bool
-	login   reach    // that has run before it
-	headers []string // that may have been set before it
+	label         string
+	hosts         []string // empty for any
+	server        *Server
+	location      string         // ends a sentence about it with its place in the Caddyfile
+	identityTexts []identityText // the gateway's settings that say who makes a request
+	askURL        string         // the address at which the gateway asks who a visitor is; empty for none
+	isPartial     bool           // only some requests for the hosts reach it
+	publicURL     string         // the gateway's own public_url
+	gateway       bool
+	login         certainty // whether a login has run before it
+	headers       []string  // request headers that may have been set before it
 }
 
 // isLocal reports whether only this machine can reach the site.

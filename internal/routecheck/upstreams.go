@@ -7,62 +7,62 @@ import (
 
 // upstreams are the servers that requests reach, with and without a gateway before.
 type upstreams struct {
-	behind []string  // the addresses of those behind a gateway
-	around []passage // to those that see what clients write
-	errors []passage // the same, from error routes
-	asked  []passage // to those that a client may upgrade to before the gateway
-	gates  []place   // that have a gateway
-	strips []place   // that have a dodo_strip
-	gated  []passage // to those behind a dodo_require or dodo_charge
-	open   []passage // from error routes, without such a gate and with the client's path
+	behind     []string        // addresses of the servers behind a gateway
+	bypassing  []contentSource // reached without a gateway, so that they see headers that clients write
+	errors     []contentSource // the same, from error routes
+	upgradable []contentSource // a client may upgrade the connection before the gateway
+	gateways   []place         // places with a gateway
+	strips     []place         // places with a dodo_strip
+	gated      []contentSource // behind a dodo_require or dodo_charge
+	unguarded  []contentSource // in error routes, without such a gate and with a path that the client chooses
 }
 
-// place is a part of a server: what is for some hosts, or for any.
+// place is a part of a server: for some hosts, or for any.
 type place struct {
 	server string
 	hosts  []string
 }
 
-// passage is a reverse_proxy or a file_server.
-type passage struct {
+// contentSource is a reverse_proxy or a file_server.
+type contentSource struct {
 	place
-	label, directive, dial string
+	label, directive, address string
 }
 
-// anyFiles is the address of file_server.
+// anyFiles stands for the address of a file_server.
 const anyFiles = "files"
 
 func (u *upstreams) add(other upstreams) {
 	u.behind = append(u.behind, other.behind...)
-	u.around = append(u.around, other.around...)
+	u.bypassing = append(u.bypassing, other.bypassing...)
 	u.errors = append(u.errors, other.errors...)
-	u.asked = append(u.asked, other.asked...)
-	u.gates = append(u.gates, other.gates...)
+	u.upgradable = append(u.upgradable, other.upgradable...)
+	u.gateways = append(u.gateways, other.gateways...)
 	u.strips = append(u.strips, other.strips...)
 	u.gated = append(u.gated, other.gated...)
-	u.open = append(u.open, other.open...)
+	u.unguarded = append(u.unguarded, other.unguarded...)
 }
 
-// content notes what serves content behind gates, and what does so in error routes, where
-// the gates of the site do not run.
-func (w *walker) content(h handler, dials []string, at flow) {
-	to := passage{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
-	for _, to.dial = range dials {
+// recordContent records what serves content behind gates, and what does so in error routes,
+// where the gates of the site do not run.
+func (w *walker) recordContent(h handler, dials []string, at flow) {
+	to := contentSource{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
+	for _, to.address = range dials {
 		switch {
 		case !w.inErrors && at.gate != never:
 			w.upstreams.gated = append(w.upstreams.gated, to)
-		case w.inErrors && at.gate == never && !at.fixed:
-			w.upstreams.open = append(w.upstreams.open, to)
+		case w.inErrors && at.gate == never && !at.pathFixed:
+			w.upstreams.unguarded = append(w.upstreams.unguarded, to)
 		}
 	}
 }
 
-// upstream notes to which servers a reverse_proxy passes requests. It returns what
-// has seen the request before any gateway.
-func (w *walker) upstream(h handler, at flow) []passed {
-	w.content(h, h.dials(), at)
-	clean := slices.Concat(at.clean, removedPrefixes(h.child("headers")))
-	to := passage{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
+// recordUpstream records the servers to which a reverse_proxy passes requests. It returns
+// those that see the request before any gateway.
+func (w *walker) recordUpstream(h handler, at flow) []earlyUpstream {
+	w.recordContent(h, h.dials(), at)
+	clean := slices.Concat(at.removedPrefixes, removedPrefixes(h.child("headers")))
+	to := contentSource{place: place{w.server.Name, w.hosts}, label: w.label, directive: h.directive()}
 	switch {
 	case at.gateway == surely:
 		w.upstreams.behind = append(w.upstreams.behind, h.dials()...)
@@ -70,39 +70,39 @@ func (w *walker) upstream(h handler, at flow) []passed {
 	case w.inErrors:
 		w.upstreams.errors = append(w.upstreams.errors, to)
 	case at.gateway == never && !isForwardAuth(h):
-		for _, to.dial = range h.dials() {
-			w.upstreams.around = append(w.upstreams.around, to)
+		for _, to.address = range h.dials() {
+			w.upstreams.bypassing = append(w.upstreams.bypassing, to)
 		}
 	}
 	if at.gateway != never {
 		return nil
 	}
-	return []passed{{
-		directive: to.directive, dials: h.dials(), clean: clean,
-		stays: at.stays || removesHeader(h.child("headers"), "Upgrade"),
+	return []earlyUpstream{{
+		directive: to.directive, dials: h.dials(), removedPrefixes: clean,
+		noUpgrade: at.noUpgrade || removesHeader(h.child("headers"), "Upgrade"),
 	}}
 }
 
 func (u *upstreams) report(report *Report) {
-	for _, p := range u.asked {
-		if slices.Contains(u.behind, p.dial) {
+	for _, p := range u.upgradable {
+		if slices.Contains(u.behind, p.address) {
 			report.refuse(fmt.Sprintf("%s: %s passes requests to %s before dodo_gateway, and %s is also the app behind it: a client could leave HTTP there (Upgrade: h2c) and reach everything. Write dodo_strip into the site",
-				p.label, p.directive, p.dial, p.dial))
+				p.label, p.directive, p.address, p.address))
 		}
 	}
-	for _, p := range u.around {
-		if slices.Contains(u.behind, p.dial) {
+	for _, p := range u.bypassing {
+		if slices.Contains(u.behind, p.address) {
 			report.warn(fmt.Sprintf("%s: requests reach %s here without dodo_gateway, and elsewhere behind it: the app would believe entitlement headers that a client wrote. Write dodo_gateway or dodo_strip before this %s",
-				p.label, p.dial, p.directive))
+				p.label, p.address, p.directive))
 		}
 	}
 	for _, p := range u.errors {
-		if slices.ContainsFunc(u.gates, p.overlaps) && !slices.ContainsFunc(u.strips, p.overlaps) {
+		if slices.ContainsFunc(u.gateways, p.overlaps) && !slices.ContainsFunc(u.strips, p.overlaps) {
 			report.warn(fmt.Sprintf("%s: handle_errors passes requests to a server by %s. After an error before dodo_gateway, such as a failed login, they have the entitlement headers that the client wrote. Begin handle_errors with dodo_gateway or dodo_strip, or write dodo_strip into the site",
 				p.label, p.directive))
 		}
 	}
-	for _, p := range u.open {
+	for _, p := range u.unguarded {
 		if slices.ContainsFunc(u.gated, p.servesLike) {
 			report.warn(fmt.Sprintf("%s: %s in handle_errors serves what is behind dodo_require or dodo_charge elsewhere, and neither runs there: a client that causes an error, such as a failed login, gets it for nothing. Write `rewrite * /error.html` (the page to show) before this %s",
 				p.label, p.directive, p.directive))
@@ -111,8 +111,8 @@ func (u *upstreams) report(report *Report) {
 }
 
 // servesLike reports whether both serve the same content of the same place.
-func (p passage) servesLike(other passage) bool {
-	return p.dial == other.dial && p.overlaps(other.place)
+func (p contentSource) servesLike(other contentSource) bool {
+	return p.address == other.address && p.overlaps(other.place)
 }
 
 // overlaps reports whether a request can be for both.

@@ -7,22 +7,23 @@ import (
 	"strings"
 )
 
-// walker follows requests through a server.
+// walker follows requests through a server. The fields from matchers on describe the current
+// place.
 type walker struct {
 	server    *Server
 	settings  Settings
 	report    *Report
 	sites     []site
-	hooks     []hook
+	webhooks  []webhookPlace
 	upstreams upstreams
 
-	sets     []map[string]any // the matchers of the route that is walked
-	label    string           // of the site that is walked
-	hosts    []string         // the same
-	part     bool             // a matcher lets only some requests for the hosts in
-	inErrors bool
-	invoked  []string
-	catching int // subroutes around this place that have error routes
+	matchers      []map[string]any // of the current route
+	label         string           // of the current site
+	hosts         []string         // of the current site
+	isPartial     bool             // a matcher lets in only some requests for the hosts
+	inErrors      bool
+	invoked       []string
+	errorHandlers int // number of enclosing subroutes with error routes
 }
 
 func newWalker(s *Server, settings Settings, report *Report) *walker {
@@ -36,29 +37,29 @@ func (w *walker) walk() {
 	w.routes(w.server.Errors, flow{gateway: perhaps})
 }
 
-// routes follows requests through a list of routes. at is what has happened to them
-// before. It returns what the list does.
+// routes follows requests through a list of routes. at is what has happened to them before. It
+// returns the flow of the list.
 func (w *walker) routes(list []Route, at flow) flow {
 	var (
-		free   flow // what routes without a group do
+		free   flow // of the routes without a group
 		groups = map[string]flow{}
 		names  []string
-		moved  = map[string]bool{} // the groups of which each route so far replaces the path
+		moved  = map[string]bool{} // the groups in which each route so far replaces the path
 	)
 	for _, route := range list {
 		now := at.then(free)
 		for _, name := range names {
-			if name != route.Group { // of a group, one route runs
+			if name != route.Group { // only one route of a group runs
 				now = now.then(groups[name])
 			}
 		}
 		does := w.route(route, now)
-		moved[route.Group] = does.fixed && (moved[route.Group] || !slices.Contains(names, route.Group))
+		moved[route.Group] = does.pathFixed && (moved[route.Group] || !slices.Contains(names, route.Group))
 		switch isSometimes := len(route.Match) > 0 || route.Group != ""; {
 		case route.Terminal && isSometimes: // a site of its own
 			does = flow{}
 		case isSometimes:
-			does = does.orNot()
+			does = does.optional()
 		}
 		if route.Group == "" {
 			free = free.then(does)
@@ -69,7 +70,7 @@ func (w *walker) routes(list []Route, at flow) flow {
 		}
 		group := groups[route.Group].then(does)
 		if len(route.Match) == 0 { // this route or one before it runs
-			group.fixed = moved[route.Group]
+			group.pathFixed = moved[route.Group]
 		}
 		groups[route.Group] = group
 	}
@@ -83,8 +84,8 @@ func (w *walker) routes(list []Route, at flow) flow {
 }
 
 func (w *walker) route(route Route, at flow) flow {
-	label, hosts, part := w.label, w.hosts, w.part
-	defer func() { w.label, w.hosts, w.part = label, hosts, part }()
+	label, hosts, part := w.label, w.hosts, w.isPartial
+	defer func() { w.label, w.hosts, w.isPartial = label, hosts, part }()
 	handlers := make([]handler, 0, len(route.Handle))
 	for _, raw := range route.Handle {
 		handlers = append(handlers, decodeHandler(raw))
@@ -94,17 +95,17 @@ func (w *walker) route(route Route, at flow) flow {
 		where = handlers[0].directive()
 	}
 	sets := matcherSets(route)
-	w.sets = sets
+	w.matchers = sets
 	w.enterHosts(sets)
-	w.part = w.part || !onlyHosts(sets)
+	w.isPartial = w.isPartial || !onlyHosts(sets)
 	for _, set := range sets {
-		if question := questions(at.mapped).inMatcher(set); question != "" {
-			w.judge(question, "the matcher of "+where, where, entitledAt(set), true, at)
+		if reference := accountRefs(at.mapped).findInMatcher(set); reference != "" {
+			w.reportReference(reference, "the matcher of "+where, where, entitledAt(set), true, at)
 		}
 	}
 	var does flow
 	for _, h := range handlers {
-		w.sets = sets
+		w.matchers = sets
 		does = does.then(w.handler(h, at.then(does)))
 	}
 	does.ends = does.ends || route.Terminal
@@ -123,12 +124,12 @@ func matcherSets(route Route) []map[string]any {
 	return sets
 }
 
-// onlyHosts reports whether matchers look at nothing but the host.
+// onlyHosts reports whether matchers look only at the host.
 func onlyHosts(sets []map[string]any) bool {
 	return !slices.ContainsFunc(sets, func(set map[string]any) bool { return len(set) != 1 || set["host"] == nil })
 }
 
-// enterHosts notes for which hosts a route is, if it is not for any.
+// enterHosts sets the hosts of a route, if it is not for any host.
 func (w *walker) enterHosts(sets []map[string]any) {
 	var hosts []string
 	for _, set := range sets {
@@ -148,80 +149,80 @@ func (w *walker) enterHosts(sets []map[string]any) {
 }
 
 func (w *walker) handler(h handler, at flow) flow {
-	if question := questions(at.mapped).inText(h.asked()); question != "" {
-		w.judge(question, h.directive(), h.directive(), h.at(), h.isOfCaddy(), at)
+	if reference := accountRefs(at.mapped).findInTexts(h.readOnArrival()); reference != "" {
+		w.reportReference(reference, h.directive(), h.directive(), h.location(), h.isKnown(), at)
 	}
 	does := flow{ends: h.endsRequest()}
-	w.unreached(h, at)
+	w.checkUnreachable(h, at)
 	switch h.name() {
 	case gatewayHandler:
-		w.gateway(h, at)
-		does.gateway, does.base = surely, cmp.Or(h.text("base_path"), defaultBase)
-		does.clean = []string{w.prefix(h)}
+		w.recordGateway(h, at)
+		does.gateway, does.basePath = surely, cmp.Or(h.text("base_path"), defaultBase)
+		does.removedPrefixes = []string{w.prefix(h)}
 	case webhookHandler:
-		w.hook(at, h, webhookPaths(w.sets)...)
-		does.hooked = true
+		w.recordWebhook(at, h, webhookPaths(w.matchers)...)
+		does.webhookTaken = true
 		w.sites = append(w.sites, site{label: w.label, hosts: w.hosts, server: w.server})
 	case stripHandler:
 		if at.gateway == surely && !w.inErrors {
-			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before" + h.at())
+			w.report.refuse(w.label + ": dodo_strip runs after dodo_gateway and would remove its headers; write it before" + h.location())
 		}
-		does.clean, does.stays = []string{w.prefix(h)}, true
+		does.removedPrefixes, does.noUpgrade = []string{w.prefix(h)}, true
 		w.upstreams.strips = append(w.upstreams.strips, place{server: w.server.Name, hosts: w.hosts})
 	case requireHandler, chargeHandler:
 		if at.gateway == never {
-			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so that nobody can say whose request it is; write dodo_gateway into the same site or block, and in a route block before it%s", w.label, h.name(), h.at()))
+			w.report.refuse(fmt.Sprintf("%s: no dodo_gateway runs before %s, so the account of a request is unknown; write dodo_gateway into the same site or block, and in a route block before it%s", w.label, h.name(), h.location()))
 		}
 		if h.text("refuse") == "error" && !w.catchesErrors() {
-			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out%s", w.label, h.name(), h.at()))
+			w.report.warn(fmt.Sprintf("%s: %s says refuse error, but the site has no handle_errors, so that Caddy answers every refusal with an empty page; write handle_errors into the site, or leave refuse out%s", w.label, h.name(), h.location()))
 		}
 		does.gate = surely
 	case "rewrite":
-		does.fixed, does.stripped = fixesPath(h), h.text("strip_path_prefix")
+		does.pathFixed, does.strippedPrefix = fixesPath(h), h.text("strip_path_prefix")
 	case "static_response":
 		if h.directive() == "redir" {
-			does.redirects = []redirect{{w.sets, at.stripped}}
+			does.redirects = []redirect{{w.matchers, at.strippedPrefix}}
 		}
 	case "request_body":
 		size, limited := h["max_size"].(float64)
-		does.small = limited && size < maxEvent
+		does.limitsBody = limited && size < maxEvent
 	case "file_server":
-		w.content(h, []string{anyFiles}, at)
+		w.recordContent(h, []string{anyFiles}, at)
 	case "headers":
-		does.clean, does.headers = removedPrefixes(h), setHeaders(h)
+		does.removedPrefixes, does.headers = removedPrefixes(h), setHeaders(h)
 	case "authentication":
-		does.login, does.guard = surely, h.directive()
+		does.login, does.loginGuard = surely, h.directive()
 	case "vars":
 		does.login = setsUser(h)
 	case "map":
-		does.mapped = mapped(h, at)
+		does.mapped = mappedPlaceholders(h, at)
 	case "subroute":
 		does = w.subroute(h, at)
 	case "invoke":
 		does = w.invoke(h.text("name"), at)
-	case "intercept": // on the way back, when everything has happened
+	case "intercept": // runs with the response, after everything else
 		for _, list := range h.responses() {
 			w.routes(list, at.then(flow{gateway: surely}))
 		}
 	case "reverse_proxy":
-		does.asked = w.upstream(h, at)
+		does.seenBy = w.recordUpstream(h, at)
 		if isForwardAuth(h) {
-			does.guard = h.directive()
+			does.loginGuard = h.directive()
 		}
 		for _, list := range h.responses() {
-			does = does.then(w.routes(list, at).orNot())
+			does = does.then(w.routes(list, at).optional())
 		}
 	default:
-		if !h.isOfCaddy() {
-			does.gateway, does.login = hidden(h), perhaps
+		if !h.isKnown() {
+			does.gateway, does.login = pluginGateway(h), perhaps
 		}
 	}
 	return does
 }
 
-// hidden says whether a handler of a plug-in has a dodo_gateway somewhere in it.
-func hidden(h handler) (found reach) {
-	everyHandler(map[string]any(h), func(inner handler) {
+// pluginGateway says whether a plug-in's handler contains a dodo_gateway.
+func pluginGateway(h handler) (found certainty) {
+	walkHandlers(map[string]any(h), func(inner handler) {
 		if inner.name() == gatewayHandler {
 			found = perhaps
 		}
@@ -229,60 +230,60 @@ func hidden(h handler) (found reach) {
 	return found
 }
 
-// entitledAt ends a sentence about a matcher set with where its dodo_entitled is.
+// entitledAt ends a sentence about a matcher set with the place of its dodo_entitled.
 func entitledAt(set map[string]any) string {
 	own, _ := set[entitledMatcher].(map[string]any)
-	return handler(own).at()
+	return handler(own).location()
 }
 
-// judge says what it means to ask about an account at this place.
-func (w *walker) judge(question, where, directive, place string, certain bool, at flow) {
+// reportReference reports a reference to the account before the account is known.
+func (w *walker) reportReference(reference, where, directive, place string, certain bool, at flow) {
 	remedy := fmt.Sprintf("Write dodo_gateway into the site, and %s into a handle or route block after it%s", directive, place)
 	switch {
 	case at.gateway == surely || w.inErrors:
-	case at.gateway == perhaps && question != entitledMatcher:
-		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty for the requests that did not pass dodo_gateway before", w.label, where, question))
-	case at.gateway == perhaps: // those requests are answered with 500
-	case question == entitledMatcher:
-		w.report.refuse(fmt.Sprintf("%s: %s is dodo_entitled, but no dodo_gateway has run there, and nobody can say whose request it is. %s", w.label, where, remedy))
+	case at.gateway == perhaps && reference != entitledMatcher:
+		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty for the requests that did not pass dodo_gateway before", w.label, where, reference))
+	case at.gateway == perhaps: // requests without a gateway get a 500
+	case reference == entitledMatcher:
+		w.report.refuse(fmt.Sprintf("%s: %s is dodo_entitled, but no dodo_gateway has run there, and the account of a request is unknown. %s", w.label, where, remedy))
 	case certain:
-		w.report.refuse(fmt.Sprintf("%s: %s asks for %s, but no dodo_gateway has run there, so that it is always empty. %s", w.label, where, question, remedy))
+		w.report.refuse(fmt.Sprintf("%s: %s asks for %s, but no dodo_gateway has run there, so that it is always empty. %s", w.label, where, reference, remedy))
 	default:
-		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty unless it is read after dodo_gateway. %s", w.label, where, question, remedy))
+		w.report.warn(fmt.Sprintf("%s: %s asks for %s, which is empty unless it is read after dodo_gateway. %s", w.label, where, reference, remedy))
 	}
 }
 
-func (w *walker) gateway(h handler, at flow) {
+func (w *walker) recordGateway(h handler, at flow) {
 	if w.inErrors {
 		return
 	}
 	w.sites = append(w.sites, site{
-		label: w.label, hosts: w.hosts, server: w.server, at: h.at(),
-		claims: claimsOf(h), asks: h.child("ask").text("url"), public: h.text("public_url"),
-		gateway: true, part: w.part, login: at.login, headers: at.headers,
+		label: w.label, hosts: w.hosts, server: w.server, location: h.location(),
+		identityTexts: identityTextsOf(h), askURL: h.child("ask").text("url"), publicURL: h.text("public_url"),
+		gateway: true, isPartial: w.isPartial, login: at.login, headers: at.headers,
 	})
 	base := cmp.Or(h.text("base_path"), defaultBase)
-	w.hook(at, h, base+"/webhook")
-	if taken := at.redirected(base); taken != "" {
-		w.report.warn(fmt.Sprintf("%s: redir answers requests for the payment routes below %s before dodo_gateway does, so that nobody can buy; except them from it, such as by `not path %s/*`%s", w.label, base, taken, h.at()))
+	w.recordWebhook(at, h, base+"/webhook")
+	if taken := at.redirectedBase(base); taken != "" {
+		w.report.warn(fmt.Sprintf("%s: redir answers requests for the payment routes below %s before dodo_gateway does, so that nobody can buy; except them from it, such as by `not path %s/*`%s", w.label, base, taken, h.location()))
 	}
-	w.upstreams.gates = append(w.upstreams.gates, place{server: w.server.Name, hosts: w.hosts})
+	w.upstreams.gateways = append(w.upstreams.gateways, place{server: w.server.Name, hosts: w.hosts})
 	switch at.gateway {
 	case surely:
-		w.report.refuse(w.label + ": two dodo_gateway run for one request, and the second would undo the first; let one stand for the whole site, or put each into a handle block of its own" + h.at())
+		w.report.refuse(w.label + ": two dodo_gateway run for one request, and the second would undo the first; let one stand for the whole site, or put each into a handle block of its own" + h.location())
 		return
 	case perhaps:
-		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did" + h.at())
+		w.report.warn(w.label + ": a second dodo_gateway runs for some requests and undoes what the first did" + h.location())
 	}
-	for _, p := range at.asked {
-		if !p.stays {
+	for _, p := range at.seenBy {
+		if !p.noUpgrade {
 			for _, dial := range p.dials {
-				w.upstreams.asked = append(w.upstreams.asked, passage{label: w.label, directive: p.directive, dial: dial})
+				w.upstreams.upgradable = append(w.upstreams.upgradable, contentSource{label: w.label, directive: p.directive, address: dial})
 			}
 		}
-		if !slices.Contains(p.clean, w.prefix(h)) {
+		if !slices.Contains(p.removedPrefixes, w.prefix(h)) {
 			w.report.warn(fmt.Sprintf("%s: %s runs before dodo_gateway, so that its server sees the %s headers that the client wrote, and any Upgrade; write %s into the site, which removes them first%s",
-				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h), h.at()))
+				w.label, p.directive, w.prefix(h)+"*", w.stripLine(h), h.location()))
 		}
 	}
 }
@@ -302,23 +303,23 @@ func (w *walker) stripLine(h handler) string {
 func (w *walker) subroute(h handler, at flow) flow {
 	errorRoutes := routesOf(h.child("errors")["routes"])
 	if len(errorRoutes) > 0 {
-		w.catching++
+		w.errorHandlers++
 	}
 	does := w.routes(h.routes("routes"), at)
 	if len(errorRoutes) > 0 {
-		w.catching--
+		w.errorHandlers--
 	}
 	w.errorRoutes(errorRoutes, at)
 	return does
 }
 
-// catchesErrors reports whether some route may answer an error of the place that is
-// walked. It does not read for which statuses the route is.
+// catchesErrors reports whether some route may answer an error of the current place. It
+// ignores for which statuses the route is.
 func (w *walker) catchesErrors() bool {
-	return w.catching > 0 || !w.inErrors && slices.ContainsFunc(w.server.Errors, w.mayServe)
+	return w.errorHandlers > 0 || !w.inErrors && slices.ContainsFunc(w.server.Errors, w.mayServe)
 }
 
-// mayServe reports whether a route may be for one of the hosts that are walked.
+// mayServe reports whether a route may be for one of the current hosts.
 func (w *walker) mayServe(route Route) bool {
 	sets := matcherSets(route)
 	if len(sets) == 0 || len(w.hosts) == 0 {
@@ -333,12 +334,12 @@ func (w *walker) mayServe(route Route) bool {
 	})
 }
 
-// errorRoutes are those of a subroute: something may have failed before or after its
-// gateway.
+// errorRoutes follows the error routes of a subroute. The failure may have happened before or
+// after its gateway.
 func (w *walker) errorRoutes(list []Route, at flow) {
 	before := w.inErrors
 	w.inErrors = true
-	w.routes(list, flow{gateway: perhaps, clean: at.clean})
+	w.routes(list, flow{gateway: perhaps, removedPrefixes: at.removedPrefixes})
 	w.inErrors = before
 }
 

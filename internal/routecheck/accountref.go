@@ -12,21 +12,21 @@ var (
 	inCEL       = regexp.MustCompile(`http\.dodo\.[a-z_.]+`)
 )
 
-// questions finds where a config asks about the account of a request: by our
-// placeholders and matcher, and by these placeholders, which a map fills from ours.
-type questions []string
+// accountRefs finds references to the account of a request in a config: our placeholders, our
+// matcher, and the listed placeholders, which a map fills from ours.
+type accountRefs []string
 
-// inText finds the first question in a document; empty is none.
-func (q questions) inText(v any) (found string) {
-	everyText(v, func(text string) {
+// findInTexts finds the first reference in a document; empty for none.
+func (q accountRefs) findInTexts(v any) (found string) {
+	walkTexts(v, func(text string) {
 		if found == "" {
-			found = q.inOne(text)
+			found = q.findInText(text)
 		}
 	})
 	return found
 }
 
-func (q questions) inOne(text string) string {
+func (q accountRefs) findInText(text string) string {
 	if m := placeholder.FindString(text); m != "" {
 		return m
 	}
@@ -38,22 +38,22 @@ func (q questions) inOne(text string) string {
 	return ""
 }
 
-// inMatcher finds the first question of a matcher set.
-func (q questions) inMatcher(set map[string]any) string {
+// findInMatcher finds the first reference in a matcher set.
+func (q accountRefs) findInMatcher(set map[string]any) string {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if found := q.inOneMatcher(name, set[name]); found != "" {
+		if found := q.findInOneMatcher(name, set[name]); found != "" {
 			return found
 		}
 	}
 	return ""
 }
 
-func (q questions) inOneMatcher(name string, v any) (found string) {
+func (q accountRefs) findInOneMatcher(name string, v any) (found string) {
 	switch name {
 	case entitledMatcher:
 		return entitledMatcher
-	case "expression": // which may name a placeholder without braces
-		everyText(v, func(text string) {
+	case "expression": // it may name a placeholder without braces
+		walkTexts(v, func(text string) {
 			if m := inCEL.FindString(text); m != "" {
 				found = "{" + m + "}"
 			}
@@ -62,20 +62,20 @@ func (q questions) inOneMatcher(name string, v any) (found string) {
 		sets, _ := v.([]any)
 		for _, set := range sets {
 			if set, ok := set.(map[string]any); ok && found == "" {
-				found = q.inMatcher(set)
+				found = q.findInMatcher(set)
 			}
 		}
 		return found
 	}
 	if found == "" {
-		found = q.inText(v)
+		found = q.findInTexts(v)
 	}
 	return found
 }
 
-// asked is the part of a handler that is read when a request reaches it. The rest
-// is read later: when something asks for it, or on the way back.
-func (h handler) asked() any {
+// readOnArrival is the part of a handler that is evaluated when a request reaches it. The rest
+// is evaluated later: when something reads it, or with the response.
+func (h handler) readOnArrival() any {
 	switch h.name() {
 	case "log_append":
 		if h["early"] != true {
