@@ -5,8 +5,8 @@ import "time"
 // abandonedAfter is when a checkout counts as abandoned (FACTS 3.3: "about 60 minutes").
 const abandonedAfter = time.Hour
 
-// abandonment is a checkout that nobody finished, in the shape of webhooks (FACTS 3.8).
-// Guarded by [Simulator.mu].
+// abandonment is an abandoned checkout, in the shape of webhooks (FACTS 3.8). Guarded by
+// [Simulator.mu].
 type abandonment struct {
 	PaymentID          string    `json:"payment_id"`
 	CustomerID         string    `json:"customer_id"`
@@ -27,25 +27,25 @@ func (a *abandonment) payload() any {
 	}{a, "AbandonedCheckout"}
 }
 
-// watchCheckout looks after an hour whether a checkout was abandoned, counted from a
-// payment that is not paid. A session without any payment is not found: the event is about
-// one (FACTS 3.8). The caller holds s.mu.
+// watchCheckout checks an hour after an unpaid payment whether its checkout was abandoned. A
+// session without any payment does not count, because the event is about a payment (FACTS
+// 3.8). The caller holds s.mu.
 func (s *Simulator) watchCheckout(session *session, p *payment) {
 	if !s.options.AbandonedCheckouts || p.Status == Succeeded || session.recharges != nil {
 		return
 	}
-	left := p.happened()
-	s.at(left.Add(abandonedAfter), func(at time.Time) bool { return s.abandonCheckout(session, p, left, at) })
+	left := p.outcomeTime()
+	s.schedule(left.Add(abandonedAfter), func(at time.Time) bool { return s.abandonCheckout(session, p, left, at) })
 }
 
-// abandonCheckout finds that the customer has left after a payment, unless there was a
-// later try, which is watched itself.
+// abandonCheckout records that the customer has left after a payment, unless there was a later
+// attempt, which has its own check.
 func (s *Simulator) abandonCheckout(session *session, p *payment, left, at time.Time) bool {
 	latest := session.last
 	if latest == nil {
-		latest = session.open
+		latest = session.presented
 	}
-	if latest != p || p.Status == Succeeded || !p.happened().Equal(left) || session.abandoned != nil {
+	if latest != p || p.Status == Succeeded || !p.outcomeTime().Equal(left) || session.abandoned != nil {
 		return false
 	}
 	session.abandoned = &abandonment{
@@ -56,7 +56,7 @@ func (s *Simulator) abandonCheckout(session *session, p *payment, left, at time.
 		session.abandoned.Reason = "payment_failed"
 	}
 	s.emit("abandoned_checkout.detected", session.abandoned, at)
-	s.at(session.expires, func(time.Time) bool {
+	s.schedule(session.expires, func(time.Time) bool {
 		if session.abandoned.Status == attemptAbandoned {
 			session.abandoned.Status = attemptExhausted
 		}
@@ -65,12 +65,11 @@ func (s *Simulator) abandonCheckout(session *session, p *payment, left, at time.
 	return true
 }
 
-// recoverCheckout notes that an abandoned checkout was paid after all. Dodo counts only
-// what is paid through the link in its mail; here it is the same page. The caller holds
-// s.mu.
+// recoverCheckout records that an abandoned checkout was paid after all. Dodo counts only
+// payments through the link in its mail; here it is the same page. The caller holds s.mu.
 func (s *Simulator) recoverCheckout(session *session, p *payment) {
 	if a := session.abandoned; a != nil && p.Status == Succeeded && a.Status == attemptAbandoned {
 		a.Status, a.RecoveredPaymentID = attemptRecovered, new(p.PaymentID)
-		s.emit("abandoned_checkout.recovered", a, p.happened())
+		s.emit("abandoned_checkout.recovered", a, p.outcomeTime())
 	}
 }

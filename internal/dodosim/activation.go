@@ -17,7 +17,7 @@ type validation struct {
 	Valid bool `json:"valid"`
 }
 
-// activation is an instance with what it is of.
+// activation is an instance with its licence key and product.
 type activation struct {
 	*instance
 	Customer customer         `json:"customer"`
@@ -38,8 +38,8 @@ func (l *license) instance(id string) *instance {
 	return nil
 }
 
-// validateLicense answers POST /licenses/validate. A key that does not exist is not
-// valid, and no error.
+// validateLicense answers POST /licenses/validate. An unknown key is invalid, and not an
+// error.
 func (s *Simulator) validateLicense(r *http.Request) (any, error) {
 	request, refusal := readJSON[activationRequest](r)
 	switch {
@@ -55,7 +55,7 @@ func (s *Simulator) validateLicense(r *http.Request) (any, error) {
 	return validation{valid}, nil
 }
 
-// usableLicense finds a key that can be used. The caller holds s.mu.
+// usableLicense finds a key that is active. The caller holds s.mu.
 func (s *Simulator) usableLicense(key string) (*license, *Error) {
 	l := s.licenseOf(key)
 	switch {
@@ -157,8 +157,8 @@ func (s *Simulator) patchInstance(r *http.Request) (any, error) {
 	return *found, nil
 }
 
-// listInstances answers GET /license_key_instances, newest first like payments:
-// UNCONFIRMED. No grant has a licence key here, so none is one's.
+// listInstances answers GET /license_key_instances, newest first like payments: UNCONFIRMED.
+// Instances never belong to a grant here.
 func (s *Simulator) listInstances(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window, of, grant := q.page(), q.text("license_key_id"), q.text("grant_id")
@@ -179,9 +179,9 @@ func (s *Simulator) listInstances(r *http.Request) (any, error) {
 	return list[instance]{Items: slicePage(items, window)}, nil
 }
 
-// keyless are the routes that need no key (FACTS 1.2): what apps call on machines of
-// customers, and what customers open themselves.
-var keyless = map[string]bool{
+// routesWithoutKey are the routes that need no API key (FACTS 1.2): apps call them on machines
+// of customers, and customers open them themselves.
+var routesWithoutKey = map[string]bool{
 	"POST /licenses/validate": true, "POST /licenses/activate": true, "POST /licenses/deactivate": true,
 	"GET /invoices/payments/{id}": true, "GET /invoices/refunds/{id}": true,
 }

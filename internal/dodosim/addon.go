@@ -11,13 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// Addon is an extra that subscriptions can have, in any quantity. Each billing cycle costs
-// its price once more for every piece.
+// Addon is an extra that subscriptions can have, in any quantity. Each billing cycle costs its
+// price for every piece.
 //
 // At Dodo a merchant attaches add-ons to products first. Here every subscription can have
 // every add-on of its currency, because no API call attaches them.
 type Addon struct {
-	// ID is the add-on's id, "adn_…" by Dodo's habit; any text without spaces will do.
+	// ID is the add-on's id. Dodo's have the form "adn_…"; any text without spaces is
+	// accepted.
 	ID string `json:"id"`
 	// Name is what customers read. Default: the ID.
 	Name string `json:"name,omitempty"`
@@ -70,14 +71,14 @@ func (a Addon) check() *Error {
 	return nil
 }
 
-// product is the add-on as a line of a bill has it. A refund names that line by the
-// add-on's id (FACTS 2.9).
+// product is the add-on as a line of a bill. A refund names that line by the add-on's id
+// (FACTS 2.9).
 func (a Addon) product() Product {
 	return Product{ID: a.ID, Name: a.Name, Description: a.Description, Price: a.Price, Currency: a.Currency}
 }
 
-// extra is an add-on of the catalog. Guarded by [Simulator.mu].
-type extra struct {
+// catalogAddon is an add-on of the catalog. Guarded by [Simulator.mu].
+type catalogAddon struct {
 	Addon
 	taxCategory          string
 	createdAt, updatedAt time.Time
@@ -97,7 +98,7 @@ type addonObject struct {
 	UpdatedAt   time.Time `json:"updated_at"`
 }
 
-func (s *Simulator) addonObject(x *extra) addonObject {
+func (s *Simulator) addonObject(x *catalogAddon) addonObject {
 	return addonObject{
 		ID: x.ID, BusinessID: s.business, Name: x.Name, Description: x.product().description(), Price: x.Price, Currency: x.Currency,
 		TaxCategory: x.taxCategory, CreatedAt: x.createdAt, UpdatedAt: x.updatedAt,
@@ -105,16 +106,16 @@ func (s *Simulator) addonObject(x *extra) addonObject {
 }
 
 // findAddon looks an add-on of the catalog up. The caller holds s.mu.
-func (s *Simulator) findAddon(id string) (*extra, *Error) {
-	i := slices.IndexFunc(s.extras, func(x *extra) bool { return x.ID == id })
+func (s *Simulator) findAddon(id string) (*catalogAddon, *Error) {
+	i := slices.IndexFunc(s.extras, func(x *catalogAddon) bool { return x.ID == id })
 	if i < 0 {
 		return nil, refuse(codeNotFound, "there is no add-on %s", id)
 	}
 	return s.extras[i], nil
 }
 
-// addonRequest is the body of POST and PATCH /addons. In a patch, a field that is absent or
-// null changes nothing. An image cannot be uploaded here, so image_id is not read.
+// addonRequest is the body of POST and PATCH /addons. In a patch, an absent or null field
+// changes nothing. image_id is ignored, because images cannot be uploaded here.
 type addonRequest struct {
 	Name        *string `json:"name"`
 	Description *string `json:"description"`
@@ -125,21 +126,21 @@ type addonRequest struct {
 
 var taxCategories = wordSet("digital_products saas e_book edtech live_tutoring")
 
-// change fills an add-on in from the request.
-func (request addonRequest) change(x *extra) *Error {
-	set(&x.Name, request.Name)
-	set(&x.Description, request.Description)
-	set(&x.Price, request.Price)
-	set(&x.Currency, request.Currency)
-	set(&x.taxCategory, request.TaxCategory)
+// change applies the request to an add-on.
+func (request addonRequest) change(x *catalogAddon) *Error {
+	setIfPresent(&x.Name, request.Name)
+	setIfPresent(&x.Description, request.Description)
+	setIfPresent(&x.Price, request.Price)
+	setIfPresent(&x.Currency, request.Currency)
+	setIfPresent(&x.taxCategory, request.TaxCategory)
 	if !taxCategories[x.taxCategory] {
 		return refuse(codeInvalidBody, "tax_category has no such value")
 	}
 	return x.check()
 }
 
-// listAddons answers GET /addons, in the order of the catalog. A page that cannot be used is
-// 422, though the API description lists only 500.
+// listAddons answers GET /addons, in the order of the catalog. An invalid page is 422,
+// although the API description lists only 500.
 func (s *Simulator) listAddons(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window := q.page()
@@ -167,7 +168,7 @@ func (s *Simulator) createAddon(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	x := &extra{Addon: Addon{ID: newID("adn_")}, createdAt: now, updatedAt: now}
+	x := &catalogAddon{Addon: Addon{ID: newID("adn_")}, createdAt: now, updatedAt: now}
 	if refusal := request.change(x); refusal != nil {
 		return nil, refusal
 	}
@@ -186,8 +187,8 @@ func (s *Simulator) getAddon(r *http.Request) (any, error) {
 	return s.addonObject(x), nil
 }
 
-// patchAddon answers PATCH /addons/{id}. Open checkouts and subscriptions keep the add-on as
-// it was: UNCONFIRMED.
+// patchAddon answers PATCH /addons/{id}. Open checkouts and subscriptions keep the former
+// add-on: UNCONFIRMED.
 func (s *Simulator) patchAddon(r *http.Request) (any, error) {
 	request, refusal := readJSON[addonRequest](r)
 	if refusal != nil {

@@ -2,9 +2,9 @@ package dodosim
 
 import "strings"
 
-// AdjustCredits changes what a customer has of a credit entitlement, as the merchant would
-// in the dashboard: credit.manual_adjustment. The amount is a decimal such as "2.5", or
-// "-2.5" to take credits. The error is an *[Error].
+// AdjustCredits changes a customer's balance of a credit entitlement, as the merchant can in
+// the dashboard: credit.manual_adjustment. The amount is a decimal such as "2.5", or "-2.5" to
+// take credits. The error is an *[Error].
 func (s *Simulator) AdjustCredits(creditID, customerID, amount string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,12 +13,11 @@ import (
 // maxBody bounds a request. A cart with all its metadata takes a tenth of it.
 const maxBody = 1 << 20
 
-// endpoint answers one API call: with a value to encode, an emptyAnswer, a pdfAnswer, or
-// an *Error.
-// Whatever it returns must not change any more, see snapshot.
+// endpoint answers one API call: with a value to encode, an emptyAnswer, a pdfAnswer, or an
+// *Error. The value must not change afterwards, see snapshot.
 type endpoint func(*http.Request) (any, error)
 
-// emptyAnswer is the status of an answer without a body.
+// emptyAnswer is the status of an answer that has no body.
 type emptyAnswer int
 
 // createdAnswer is the body of an answer with status 201.
@@ -39,7 +38,7 @@ var without404 = map[apiCall]bool{
 	{"GET", "/products/{id}"}: true, {"GET", "/refunds/{id}"}: true,
 }
 
-// hideMissing answers 500 where an endpoint would say that something does not exist.
+// hideMissing answers 500 if an endpoint reports that something does not exist.
 func hideMissing(do endpoint) endpoint {
 	return func(r *http.Request) (any, error) {
 		answer, err := do(r)
@@ -50,7 +49,7 @@ func hideMissing(do endpoint) endpoint {
 	}
 }
 
-// api counts a call, lets a fault have it, and otherwise serves it.
+// api counts a call and serves it, or serves the fault that is set for it.
 func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 	if s.options.MissingIs500 && without404[route] {
 		do = hideMissing(do)
@@ -61,10 +60,10 @@ func (s *Simulator) api(route apiCall, do endpoint) http.HandlerFunc {
 		if s.authorized(r) {
 			s.calledAt = s.publicURL(r)
 		}
-		fault, hit := s.takeFault(route)
+		fault, hit := s.nextFault(route)
 		s.mu.Unlock()
 		if hit {
-			s.misbehave(w, r, fault, do)
+			s.serveFault(w, r, fault, do)
 			return
 		}
 		if !s.limit(w, r) {
@@ -107,11 +106,11 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 	writeJSON(w, refusal.Status, refusal)
 }
 
-// authorize refuses a call that needs a key and does not have it, or only one that reads.
+// authorize refuses a call without the key it needs, and a write with a read-only key.
 func (s *Simulator) authorize(r *http.Request) *Error {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
-	case keyless[r.Pattern] || hasKey(r, s.options.APIKey):
+	case routesWithoutKey[r.Pattern] || hasKey(r, s.options.APIKey):
 		return nil
 	case !s.authorized(r):
 		return refuse(codeUnauthorized, "the API key is missing or wrong")
@@ -121,7 +120,7 @@ func (s *Simulator) authorize(r *http.Request) *Error {
 	return nil
 }
 
-// authorized reports whether a call has a key, whatever that may do.
+// authorized reports whether a call has any valid key.
 func (s *Simulator) authorized(r *http.Request) bool {
 	return hasKey(r, s.options.APIKey) || s.options.ReadOnlyKey != "" && hasKey(r, s.options.ReadOnlyKey)
 }
@@ -132,9 +131,8 @@ func hasKey(r *http.Request, wanted string) bool {
 		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(wanted)) == 1
 }
 
-// readJSON decodes a request body. Fields that the simulator does not know are
-// tolerated, as Dodo tolerates those of newer SDKs. What is no JSON is 400, what does
-// not fit is 422.
+// readJSON decodes a request body. It ignores unknown fields, as Dodo ignores those of newer
+// SDKs. Invalid JSON is 400; a value that does not fit is 422.
 func readJSON[T any](r *http.Request) (T, *Error) {
 	var request T
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
@@ -153,7 +151,7 @@ func readJSON[T any](r *http.Request) (T, *Error) {
 	case garbled:
 		return request, malformed(http.StatusBadRequest, "the body is not JSON")
 	case err != nil:
-		return request, refuse(codeInvalidBody, "a time in the body is not written by RFC 3339")
+		return request, refuse(codeInvalidBody, "a time in the body is not in RFC 3339 format")
 	}
 	return request, nil
 }
@@ -162,7 +160,8 @@ func malformed(status int, message string) *Error {
 	return &Error{Status: status, Code: codeInvalidBody, Message: message}
 }
 
-// snapshot encodes an object that may change once s.mu, which the caller holds, is free.
+// snapshot encodes an object now, because it may change after s.mu, which the caller holds, is
+// released.
 func snapshot(object any) (any, error) {
 	encoded, err := json.Marshal(object)
 	return json.RawMessage(encoded), err

@@ -8,27 +8,26 @@ import (
 	"slices"
 )
 
-// What a session's buyer is called by [Simulator.Pay] when nobody said it.
+// The buyer that [Simulator.Pay] uses if the session has none.
 const (
 	someEmail = "customer@example.com"
 	someName  = "Test Customer"
 )
 
-// Attempt is how a try to pay went. A decline is an outcome, not an error.
+// Attempt is the result of an attempt to pay. A decline is a result, not an error.
 type Attempt struct {
 	PaymentID string
 	// SubscriptionID is the subscription that the payment belongs to, if any.
 	SubscriptionID string
 	Status         PaymentStatus
-	// RedirectURL is where the browser would go now: the return_url with Dodo's
-	// parameters. Empty without a return_url.
+	// RedirectURL is the address to which the browser would be redirected: the return_url with
+	// Dodo's parameters. Empty without a return_url.
 	RedirectURL string
 }
 
-// Pay pays a session by a test card, as a customer would on the page who confirms
-// whatever the bank asks, and returns once the payment is made; its webhooks follow on
-// their own. The error is an *[Error] if the
-// session or the card cannot be used.
+// Pay pays a session with a test card, like a customer on the page who confirms every request
+// of the bank. It returns when the payment is made; the webhooks follow in the background. The
+// error is an *[Error] if the session or the card cannot be used.
 func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,13 +52,13 @@ func (s *Simulator) Pay(sessionID, cardNumber string) (Attempt, error) {
 	}
 	return Attempt{
 		PaymentID:      p.PaymentID,
-		SubscriptionID: text(p.SubscriptionID),
+		SubscriptionID: valueOrEmpty(p.SubscriptionID),
 		Status:         p.Status,
 		RedirectURL:    s.redirect(session),
 	}, nil
 }
 
-// Events returns what has happened so far, oldest first.
+// Events returns all events so far, oldest first.
 func (s *Simulator) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +69,8 @@ func (s *Simulator) Events() []Event {
 	return events
 }
 
-// Deliveries returns the finished attempts to deliver events, in the order in which they
-// ended. The caller may keep the result and change the headers; bodies are shared.
+// Deliveries returns the finished delivery attempts, in the order in which they ended. The
+// caller may keep the result and change the headers; bodies are shared.
 func (s *Simulator) Deliveries() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,10 +81,9 @@ func (s *Simulator) Deliveries() []Delivery {
 	return deliveries
 }
 
-// HoldWebhooks keeps events, and retries of earlier ones, from being sent until it is
-// called with false, which lets all of them go at once in no particular order. A test
-// that wants an order holds them and calls [Simulator.Redeliver]; one that wants a lost
-// webhook never releases.
+// HoldWebhooks stops the sending of events and retries until it is called with false, which
+// sends all of them in no particular order. A test that needs an order holds them and calls
+// [Simulator.Redeliver]; a test that needs a lost webhook never releases them.
 func (s *Simulator) HoldWebhooks(hold bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,16 +113,16 @@ func (s *Simulator) held() bool {
 	}
 }
 
-// Redeliver sends an event once, now, whether or not it was delivered before and even
-// while webhooks are held: the replay of Dodo's dashboard, with the same webhook-id and
-// the object's present state. It returns when the receiver has answered. An acknowledged
-// event is not sent again on its own.
+// Redeliver sends an event once, immediately, even if it was delivered before or webhooks are
+// held: the replay of Dodo's dashboard, with the same webhook-id and the object's current
+// state. It returns when the receiver has answered. An acknowledged event is not sent again
+// automatically.
 func (s *Simulator) Redeliver(ctx context.Context, eventID string) (Delivery, error) {
 	return s.DeliverAs(ctx, eventID, eventID)
 }
 
-// DeliverAs is Redeliver under another webhook-id, as a second endpoint of the account
-// might see the event (UNCONFIRMED, FACTS 3.1). It leaves the event's own state alone.
+// DeliverAs is Redeliver with another webhook-id, as a second endpoint of the account may see
+// the event (UNCONFIRMED, FACTS 3.1). It does not change the event's own state.
 func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (Delivery, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.events, func(e *event) bool { return e.ID == eventID })
@@ -143,12 +141,12 @@ func (s *Simulator) DeliverAs(ctx context.Context, eventID, webhookID string) (D
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)() // Close ends this too
-	return s.attempt(ctx, e, Delivery{WebhookID: webhookID}, mishap{})
+	return s.attempt(ctx, e, Delivery{WebhookID: webhookID}, attemptFaults{})
 }
 
-// Flush waits until every event has been delivered, has failed, or at least had its
-// first attempt, and until what [Mischief] adds has been sent. It does not wait for
-// retries, nor for events that are held.
+// Flush waits until every event has been delivered, has failed, or had its first attempt, and
+// until the deliveries that [Mischief] adds are sent. It waits neither for retries nor for
+// held events.
 func (s *Simulator) Flush(ctx context.Context) error {
 	for {
 		s.mu.Lock()
@@ -168,10 +166,9 @@ func (s *Simulator) Flush(ctx context.Context) error {
 	}
 }
 
-// Calls counts the API calls to a route since the start, refused ones included. The path
-// is the route's, such as "/payments/{id}"; an empty method or path stands for any, so
-// Calls("", "") counts everything, calls to unknown routes too. The hosted page does not
-// count.
+// Calls counts the API calls to a route since the start, refused ones included. The path is
+// the route's, such as "/payments/{id}". An empty method or path matches any, so Calls("", "")
+// counts everything, including unknown routes. The hosted page does not count.
 func (s *Simulator) Calls(method, path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

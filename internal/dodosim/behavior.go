@@ -9,29 +9,29 @@ import (
 	"strings"
 )
 
-// Behavior is what of Dodo depends on a merchant's settings, or on which of its sources
-// one believes. The zero value is a new account at Dodo, and the reading that
-// docs/simulator.md has under "What it assumes". Catalogs, flags and the Caddyfile use
+// Behavior selects what depends at Dodo on a merchant's settings, or on which of Dodo's
+// contradicting sources is right. The zero value is a new account at Dodo, with the choices
+// that docs/simulator.md lists under "What it assumes". Catalogs, flags and the Caddyfile use
 // the names in the tags.
 type Behavior struct {
 	// GracePeriodDays is how long a subscription whose renewal failed stays past_due, with
-	// access, before it goes on hold: 1 to 30 days. 0, the default as at Dodo: on hold at
-	// once. With it, the simulator behaves as a server newer than the published API
-	// description, which knows no past_due (FACTS 2.7).
+	// access, before it goes on hold: 1 to 30 days. 0, the default as at Dodo: on hold
+	// immediately. With a grace period the simulator behaves like a server that is newer than
+	// the published API description, which has no past_due (FACTS 2.7).
 	GracePeriodDays int `json:"grace_period_days,omitempty"`
 
 	// CancelAfterGrace cancels a subscription at the end of its grace instead of putting
 	// it on hold.
 	CancelAfterGrace bool `json:"cancel_after_grace,omitempty"`
 
-	// EarlyCancelled announces a scheduled cancellation the other way of the two that
-	// Dodo's sources describe (FACTS 3.5, UNCONFIRMED): subscription.cancelled at once,
-	// with status cancelled though the paid period goes on, and subscription.expired at its
-	// end. Default: it stays active until subscription.cancelled at the end.
+	// EarlyCancelled selects the other of the two ways in which Dodo's sources describe a
+	// scheduled cancellation (FACTS 3.5, UNCONFIRMED): subscription.cancelled immediately,
+	// with status cancelled although the paid period continues, and subscription.expired at
+	// its end. Default: it stays active until subscription.cancelled at the end.
 	EarlyCancelled bool `json:"early_cancelled,omitempty"`
 
-	// RenewedAtTrialStart sends subscription.renewed when a trial begins, too. Whether
-	// Dodo does is UNCONFIRMED (FACTS 3.4).
+	// RenewedAtTrialStart also sends subscription.renewed when a trial begins. Whether Dodo
+	// does is UNCONFIRMED (FACTS 3.4).
 	RenewedAtTrialStart bool `json:"renewed_at_trial_start,omitempty"`
 
 	// ShortDisputes sends dispute webhooks in the short form that the API description has
@@ -39,30 +39,30 @@ type Behavior struct {
 	// every published example (FACTS 3.8).
 	ShortDisputes bool `json:"short_disputes,omitempty"`
 
-	// Quirks sends webhooks in which credits are numbers instead of text, and grants are
-	// spelt as in the published examples, as real webhooks have been seen to break their
-	// schema (FACTS 3.9). Default: what the API description says.
+	// Quirks sends webhooks in which credits are numbers instead of text, and grants are spelt
+	// as in the published examples: real webhooks were seen to break their schema so (FACTS
+	// 3.9). Default: as in the API description.
 	Quirks bool `json:"quirks,omitempty"`
 
-	// OnePaymentID gives all tries to pay a session one payment, which may have failed
-	// before it succeeds. Whether Dodo does is UNCONFIRMED (FACTS 2.1). Default: each try has
-	// one of its own.
+	// OnePaymentID gives all attempts to pay a session the same payment, which may fail before
+	// it succeeds. Whether Dodo does is UNCONFIRMED (FACTS 2.1). Default: each attempt is a
+	// payment of its own.
 	OnePaymentID bool `json:"one_payment_id,omitempty"`
 
-	// BareRenewals leaves the payments of renewals without the subscription's metadata, which
-	// Dodo's documentation does not promise (FACTS 4, UNCONFIRMED). Default: they have it.
+	// BareRenewals omits the subscription's metadata from the payments of renewals, because
+	// Dodo's documentation does not promise it (FACTS 4, UNCONFIRMED). Default: they have it.
 	BareRenewals bool `json:"bare_renewals,omitempty"`
 
-	// MergeMetadata merges what PATCH /subscriptions/{id} has as metadata into what was there
-	// (FACTS 2.7, UNCONFIRMED). Default: it replaces that.
+	// MergeMetadata merges the metadata of PATCH /subscriptions/{id} into the existing one
+	// (FACTS 2.7, UNCONFIRMED). Default: it replaces it.
 	MergeMetadata bool `json:"merge_metadata,omitempty"`
 
-	// ProratedKeepsCycle leaves the billing dates where they are when a plan is changed with
-	// prorated_immediately, and gives no credits for it (FACTS 2.7, UNCONFIRMED). Default: a
-	// new cycle begins.
+	// ProratedKeepsCycle keeps the billing dates if a plan is changed with
+	// prorated_immediately, and gives no credits for the change (FACTS 2.7, UNCONFIRMED).
+	// Default: a new cycle begins.
 	ProratedKeepsCycle bool `json:"prorated_keeps_cycle,omitempty"`
 
-	// SoonestExpiryFirst uses the credits first that expire first (FACTS 2.13, UNCONFIRMED).
+	// SoonestExpiryFirst spends the credits that expire first (FACTS 2.13, UNCONFIRMED).
 	// Default: those of the oldest grant.
 	SoonestExpiryFirst bool `json:"soonest_expiry_first,omitempty"`
 
@@ -71,32 +71,32 @@ type Behavior struct {
 	// 404.
 	MissingIs500 bool `json:"missing_is_500,omitempty"`
 
-	// SharedWebhookIDs sends an event to all endpoints under one webhook-id. Default: each
-	// endpoint sees another. Which Dodo does is UNCONFIRMED (FACTS 3.1).
+	// SharedWebhookIDs sends an event to all endpoints with the same webhook-id. Default: each
+	// endpoint gets another. What Dodo does is UNCONFIRMED (FACTS 3.1).
 	SharedWebhookIDs bool `json:"shared_webhook_ids,omitempty"`
 
-	// RateLimits refuses calls beyond Dodo's limits (FACTS 1.4): 40 a second and 240 a
-	// minute with the key, 20 and 100 for each address without, by Clock. A call that fell
-	// to a [Fault] does not count. Default: no limit.
+	// RateLimits refuses calls beyond Dodo's limits (FACTS 1.4): 40 a second and 240 a minute
+	// with the key, 20 and 100 for each address without, by Clock. A call that a [Fault]
+	// answers does not count. Default: no limit.
 	RateLimits bool `json:"rate_limits,omitempty"`
 
-	// OneSubscription refuses a checkout for a subscription to a customer who is named by id
-	// and has one (FACTS 2.1). Default, as at Dodo: he gets a second one.
+	// OneSubscription refuses a checkout for a subscription if its customer is named by id and
+	// already has one (FACTS 2.1). Default, as at Dodo: the customer gets a second one.
 	OneSubscription bool `json:"one_subscription,omitempty"`
 
-	// SubscriptionQuantities sells more than one piece of a subscription: in checkouts, by POST
+	// SubscriptionQuantities allows several pieces of a subscription: in checkouts, by POST
 	// /subscriptions and by a plan change. Default: INVALID_QUANTITY, as Dodo is reported to
-	// answer, though its API description has a quantity there (FACTS 2.4, UNCONFIRMED).
+	// answer, although its API description has a quantity there (FACTS 2.4, UNCONFIRMED).
 	SubscriptionQuantities bool `json:"subscription_quantities,omitempty"`
 
-	// SlowRenewals lets every renewal and charge on demand be processing for two days, whatever
-	// the card, as those by Indian cards and UPI are (FACTS 3.4). [Simulator.SlowCard] does so
-	// for one subscription.
+	// SlowRenewals makes every renewal and on-demand charge process for two days, with any
+	// card, as Indian cards and UPI do (FACTS 3.4). [Simulator.SlowCard] does so for one
+	// subscription.
 	SlowRenewals bool `json:"slow_renewals,omitempty"`
 
-	// DatesMoveFirst begins the next billing period as soon as a renewal's charge is
-	// processing, so that next_billing_date lies ahead before any money has come; if the charge
-	// fails, the dates move back. Which Dodo does is UNCONFIRMED. Default: the dates move when
+	// DatesMoveFirst starts the next billing period as soon as a renewal's charge is
+	// processing, so that next_billing_date moves before the money arrives; if the charge
+	// fails, the dates move back. What Dodo does is UNCONFIRMED. Default: the dates move when
 	// the charge succeeds.
 	DatesMoveFirst bool `json:"dates_move_first,omitempty"`
 
@@ -104,41 +104,41 @@ type Behavior struct {
 	// often Dodo does that for cards is UNCONFIRMED (FACTS 3.3).
 	SendProcessing bool `json:"send_processing,omitempty"`
 
-	// RetryDays charges a renewal that failed again, up to 8 times in so many days, unless
-	// the card is declined for good: 1 to 30 days. 0, the default as at Dodo: never.
+	// RetryDays retries the charge of a failed renewal up to 8 times within this many days,
+	// unless the card is declined permanently: 1 to 30 days. 0, the default as at Dodo: never.
 	RetryDays int `json:"retry_days,omitempty"`
 
-	// Dunning recovers subscriptions that go on hold or that their customers cancel, as far
-	// as dunning.started and dunning.recovered: nobody gets a mail. Off by default, as at Dodo.
+	// Dunning recovers subscriptions that go on hold or that their customers cancel. It sends
+	// dunning.started and dunning.recovered, but no mails. Off by default, as at Dodo.
 	Dunning bool `json:"dunning,omitempty"`
 
-	// AbandonedCheckouts finds, an hour later, checkouts with a payment that nobody made or
-	// that was declined, and sees whether they are paid after all. Default: off.
+	// AbandonedCheckouts detects, an hour later, checkouts with an unpaid or declined payment,
+	// and whether they are paid after all. Default: off.
 	AbandonedCheckouts bool `json:"abandoned_checkouts,omitempty"`
 
-	// PayoutEvery pays the merchant what is owed in this rhythm. Default: never, unless
+	// PayoutEvery pays out the merchant's balance at this interval. Default: only when
 	// [Simulator.Payout] is called.
 	PayoutEvery Period `json:"payout_every,omitzero"`
 
-	// ManualEntries makes a credit ledger entry by the API a manual adjustment, with
+	// ManualEntries treats a credit ledger entry made by the API as a manual adjustment, with
 	// credit.manual_adjustment; Dodo's documentation has both (FACTS 3.3, UNCONFIRMED).
 	// Default: credit.added and credit.deducted.
 	ManualEntries bool `json:"manual_entries,omitempty"`
 
-	// RefundsTake is how long a refund is pending before it succeeds, by the simulated time:
-	// see [Simulator.Tick]. How long Dodo's are, and whether its answer already says
-	// succeeded, is UNCONFIRMED. Default: not at all.
+	// RefundsTake is how long a refund is pending before it succeeds, in simulated time: see
+	// [Simulator.Tick]. How long Dodo's are pending, and whether its answer already says
+	// succeeded, is UNCONFIRMED. Default: 0.
 	RefundsTake Duration `json:"refunds_take,omitzero"`
 }
 
 var (
 	behaviorName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	// plainValue can be put into JSON as it is, everything else in quotes.
+	// plainValue matches values that are valid JSON; others are put in quotes.
 	plainValue = regexp.MustCompile(`^(true|false|0|-?[1-9][0-9]{0,8})$`)
 )
 
-// Set changes one of the settings by its name in JSON: to a whole number, a length of
-// time, or to true, which is what no value at all means, or false.
+// Set changes one setting by its JSON name: to a whole number, a length of time, true or
+// false. An empty value means true.
 func (b *Behavior) Set(name, value string) error {
 	value = cmp.Or(value, "true")
 	changed := *b

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// CancelPayment ends a payment that the merchant was told of and that has no outcome yet,
-// as a customer does who leaves the page of some payment methods: payment.cancelled. A
-// payment that nobody tries to pay is cancelled when its link expires, if the time is put
-// forward that far: UNCONFIRMED. The error is an *[Error] if there is no such payment.
+// CancelPayment ends a payment that the merchant knows of and that has no result yet, like a
+// customer who leaves the page of some payment methods: payment.cancelled. A payment that
+// nobody attempts is cancelled when its link expires, if time is advanced that far:
+// UNCONFIRMED. The error is an *[Error] if there is no such payment.
 func (s *Simulator) CancelPayment(paymentID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,7 +23,7 @@ func (s *Simulator) CancelPayment(paymentID string) error {
 }
 
 // cancelPayment reports whether there was anything to cancel. A session whose payment waited
-// for the customer's bank can be tried again. The caller holds s.mu.
+// for the customer's bank can be paid again. The caller holds s.mu.
 func (s *Simulator) cancelPayment(p *payment, at time.Time) bool {
 	if p.Status != Awaited && p.Status != ActionRequired {
 		return false
@@ -35,9 +35,9 @@ func (s *Simulator) cancelPayment(p *payment, at time.Time) bool {
 	}
 	p.Status, p.UpdatedAt = Cancelled, new(at)
 	s.emit("payment.cancelled", p, at)
-	if sub := s.subscriptions[text(p.SubscriptionID)]; sub != nil && sub.Status == SubscriptionPending {
-		sub.Status = SubscriptionFailed // it can no longer begin: UNCONFIRMED
-		s.tell(sub, at, "failed")
+	if sub := s.subscriptions[valueOrEmpty(p.SubscriptionID)]; sub != nil && sub.Status == SubscriptionPending {
+		sub.Status = SubscriptionFailed // it can no longer start: UNCONFIRMED
+		s.emitAll(sub, at, "failed")
 	}
 	s.logger().Info("payment cancelled", "payment", p.PaymentID)
 	return true

@@ -6,37 +6,37 @@ import (
 	"strings"
 )
 
-// Test cards, for [Simulator.Pay] and [Simulator.ReplaceCard]. The hosted page takes all
-// of FACTS 5.2, too.
+// Test cards, for [Simulator.Pay] and [Simulator.ReplaceCard]. The hosted page also accepts
+// all of FACTS 5.2.
 const (
 	CardVisa              = "4242424242424242"
 	CardMastercard        = "5555555555554444"
 	CardDeclined          = "4000000000000002"
 	CardInsufficientFunds = "4000000000009995"
-	// CardFailsLater pays the checkout and then fails on renewals, plan changes and charges
-	// on demand.
+	// CardFailsLater pays the checkout and then fails for renewals, plan changes and on-demand
+	// charges.
 	CardFailsLater = "4000000000000341"
-	// CardIndia pays the checkout at once; renewals and charges on demand are processing for
-	// two days.
+	// CardIndia pays the checkout immediately; renewals and on-demand charges process for two
+	// days.
 	CardIndia = "4576238912771450"
-	// CardIndiaFailsLater pays the checkout at once; renewals and charges on demand are
-	// processing for two days, and then fail. It is the simulator's own: Dodo has no such card.
+	// CardIndiaFailsLater pays the checkout immediately; renewals and on-demand charges
+	// process for two days, and then fail. It is the simulator's own: Dodo has no such card.
 	CardIndiaFailsLater = "4000003560000123"
 )
 
-// card is a test instrument and its fate.
+// card is a test instrument and its behaviour.
 type card struct {
 	number  string // with UPI, an address
 	network string // empty: UPI
 	label   string // for the page's one-click choices
 	indian  bool
-	decline string // error_code of the payment (FACTS 5.3); "": accepted
+	decline string // error_code of the payment (FACTS 5.3); empty: accepted
 	later   string // the same for charges without the customer
-	slow    bool   // those take two days
+	slow    bool   // charges without the customer take two days
 }
 
-// testCards are all of FACTS 5.2, and CardIndiaFailsLater, in the order in which the page offers them. The error
-// code of UPI is UNCONFIRMED.
+// testCards are all cards of FACTS 5.2, and CardIndiaFailsLater, in the order of the page. The
+// error code of UPI is UNCONFIRMED.
 var testCards = []card{
 	{number: CardVisa, network: "visa", label: "Succeeds"},
 	{number: CardMastercard, network: "mastercard", label: "Succeeds"},
@@ -52,16 +52,16 @@ var testCards = []card{
 	{number: "failure@upi", label: "Declined", indian: true, decline: "GENERIC_DECLINE"},
 }
 
-// upi reports whether it is no card, but an account that an address names.
+// upi reports whether it is a UPI account, named by an address, and not a card.
 func (c card) upi() bool { return c.network == "" }
 
-// forLater is the error code that a charge without the customer ends with, if any: a card
-// that is declined at once is declined later, too.
+// forLater is the error code of charges without the customer; empty if they succeed. A card
+// that is declined at the checkout is declined later, too.
 func (c card) forLater() string { return cmp.Or(c.later, c.decline) }
 
-// findCard looks a number up, written with or without spaces and dashes. Any other
-// number than a test card's is refused before there is a payment: what Dodo's page does
-// with one in test mode is UNCONFIRMED.
+// findCard looks up a number, written with or without spaces and dashes. A number other than a
+// test card's is refused before a payment is made: what Dodo's page does with one in test mode
+// is UNCONFIRMED.
 func findCard(number string) (card, *Error) {
 	plain := strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(number))
 	for _, c := range testCards {
@@ -72,18 +72,18 @@ func findCard(number string) (card, *Error) {
 	return card{}, refuse(codeInvalidParameters, "that is not the number of a test card")
 }
 
-// takesUPI reports whether UPI is to be had (FACTS 5.2).
+// takesUPI reports whether UPI is available (FACTS 5.2).
 func takesUPI(address billing, currency string) bool {
 	return address.Country == "IN" && currency == "INR"
 }
 
-// takesUPI reports whether it is to be had in this session: merchants can leave it out.
+// takesUPI reports whether UPI is available in this session: merchants can exclude it.
 func (session *session) takesUPI() bool {
 	return takesUPI(session.billing, session.bill.currency) &&
 		(session.methodTypes == nil || slices.Contains(session.methodTypes, "upi_collect"))
 }
 
-// instrument is findCard for what can be used in this session.
+// instrument is findCard for the instruments of this session.
 func (session *session) instrument(number string) (card, *Error) {
 	with, refusal := findCard(number)
 	if refusal == nil && with.upi() && !session.takesUPI() {
@@ -96,7 +96,7 @@ func noUPI() *Error {
 	return refuse(codeInvalidParameters, "UPI needs the billing country IN, a price in INR, and a merchant who takes it")
 }
 
-// lastFour is what may be shown of a card.
+// lastFour are the digits of a card that may be shown.
 func (c card) lastFour() string { return c.number[len(c.number)-4:] }
 
 // spaced is the number as it is printed on a card.
@@ -114,7 +114,7 @@ func (c card) spaced() string {
 	return b.String()
 }
 
-// brand is what people call the network.
+// brand is the network's name for customers.
 func (c card) brand() string {
 	switch c.network {
 	case "visa":
@@ -125,7 +125,7 @@ func (c card) brand() string {
 	return "UPI"
 }
 
-// name is how customers recognize an instrument of theirs.
+// name is how customers recognize their instrument.
 func (c card) name() string {
 	if c.upi() {
 		return "UPI " + c.number

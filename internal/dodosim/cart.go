@@ -17,8 +17,8 @@ type cartItem struct {
 	addons  []addonRequestItem
 }
 
-// line is what one product of the cart costs, and what of it came back. Lines of the
-// same product are one, because refunds name a line by its product (FACTS 2.9).
+// line is one product of the cart: what it costs, and how much was refunded. Equal products
+// share a line, because refunds name a line by its product (FACTS 2.9).
 type line struct {
 	id       string // in payments
 	product  Product
@@ -27,7 +27,7 @@ type line struct {
 	paid     int64 // after them; all lines together make the payment's total
 	refunded int64
 
-	trial bool // of a paid trial, which codes do not lower
+	trial bool // a paid trial, to which codes do not apply
 	addon bool // the product is an add-on of the subscription
 }
 
@@ -37,10 +37,10 @@ type bill struct {
 	subtotal, total int64
 	lines           []line
 	codes           []*coupon
-	cuts            []int64 // what each code has taken off
+	cuts            []int64 // what each code took off
 }
 
-// price makes the bill of a cart of known products, as it is paid at the checkout.
+// price makes the bill of a cart of known products, as paid at the checkout.
 func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, *Error) {
 	b := bill{codes: codes}
 	for _, item := range cart {
@@ -85,23 +85,23 @@ func (s *Simulator) price(cart []cartItem, codes []*coupon, terms terms) (bill, 
 	return b, nil
 }
 
-// discount applies the codes in order, each on what the one before it left of the lines
-// that it covers. Parts of a minor unit stay with the merchant: UNCONFIRMED.
+// discount applies the codes in order, each to the remaining price of the lines that it
+// covers. Fractions of a minor unit stay with the merchant: UNCONFIRMED.
 func (b *bill) discount() {
 	for i := range b.lines {
 		b.lines[i].paid = b.lines[i].full
 	}
 	b.total, b.cuts = b.subtotal, nil
 	for _, code := range b.codes {
-		cut := b.cut(code)
+		cut := b.applyCode(code)
 		b.total -= cut
 		b.cuts = append(b.cuts, cut)
 	}
 }
 
-// cut takes a code's share off the lines that it covers, by what they cost; what rounding
-// leaves goes to the first lines, one minor unit each.
-func (b *bill) cut(code *coupon) int64 {
+// applyCode takes a code's share off the lines that it covers, in proportion to their price;
+// the remainder of rounding goes to the first lines, one minor unit each.
+func (b *bill) applyCode(code *coupon) int64 {
 	base := b.covered(code)
 	off := code.off(base, b.currency)
 	if base == 0 {
@@ -125,7 +125,7 @@ func (b *bill) cut(code *coupon) int64 {
 	return off
 }
 
-// covered is what the lines that a code covers cost now.
+// covered is the current price of the lines that a code covers.
 func (b *bill) covered(code *coupon) int64 {
 	var base int64
 	for _, l := range b.lines {
@@ -136,7 +136,7 @@ func (b *bill) covered(code *coupon) int64 {
 	return base
 }
 
-// recurring finds the line that makes a subscription of the cart.
+// recurring finds the line that makes the cart a subscription.
 func (b *bill) recurring() (line, bool) {
 	for _, l := range b.lines {
 		if l.product.recurring() {

@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Catalog is what a simulator sells and how it behaves, as files have it.
+// Catalog is what a simulator sells and how it behaves, as written in files.
 type Catalog struct {
 	Products  []Product  `json:"products"`
 	Addons    []Addon    `json:"addons,omitempty"`
@@ -18,8 +18,8 @@ type Catalog struct {
 	Options   Behavior   `json:"options,omitzero"`
 }
 
-// ParseCatalog reads YAML or JSON. What it does not know is an error; whether it can be
-// sold says [New] or [Simulator.Seed].
+// ParseCatalog reads YAML or JSON. Unknown fields are errors. [New] and [Simulator.Seed] check
+// whether the catalog can be sold.
 func ParseCatalog(file []byte) (Catalog, error) {
 	var c Catalog
 	var tree any
@@ -27,7 +27,7 @@ func ParseCatalog(file []byte) (Catalog, error) {
 		return c, fmt.Errorf("read catalog: %w", err)
 	}
 	if _, ok := tree.(map[string]any); !ok {
-		return c, errors.New("read catalog: it is no mapping with products in it")
+		return c, errors.New("read catalog: it is not a mapping with products in it")
 	}
 	text, err := json.Marshal(tree)
 	if err != nil {
@@ -41,9 +41,9 @@ func ParseCatalog(file []byte) (Catalog, error) {
 	return c, nil
 }
 
-// Seed adds products, add-ons and discounts to the catalog, or replaces those of the same id or
-// code. Open checkouts and subscriptions keep what they were made with: UNCONFIRMED. The
-// error says which entry cannot be sold; then nothing has changed.
+// Seed adds products, add-ons and discounts to the catalog, or replaces those with the same id
+// or code. Open checkouts and subscriptions keep the former ones: UNCONFIRMED. The error names
+// the entry that cannot be sold; then nothing has changed.
 func (s *Simulator) Seed(products []Product, addons []Addon, discounts []Discount) error {
 	products, err := completeProducts(products)
 	if err != nil {
@@ -59,13 +59,13 @@ func (s *Simulator) Seed(products []Product, addons []Addon, discounts []Discoun
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fill(products, addons, discounts)
+	s.addToCatalog(products, addons, discounts)
 	return nil
 }
 
-// fill makes complete products, add-ons and discounts part of the catalog. The caller holds s.mu,
-// or nobody else knows s yet.
-func (s *Simulator) fill(products []Product, addons []Addon, discounts []Discount) {
+// addToCatalog adds complete products, add-ons and discounts to the catalog. The caller holds
+// s.mu, or s is not shared yet.
+func (s *Simulator) addToCatalog(products []Product, addons []Addon, discounts []Discount) {
 	now := s.now()
 	for _, p := range products {
 		s.addCredits(p, now)
@@ -74,14 +74,14 @@ func (s *Simulator) fill(products []Product, addons []Addon, discounts []Discoun
 			known.Product, known.updatedAt = p, now
 			continue
 		}
-		s.offers = append(s.offers, &offer{p, now, now})
+		s.offers = append(s.offers, &catalogProduct{p, now, now})
 	}
 	for _, a := range addons {
 		if known, refusal := s.findAddon(a.ID); refusal == nil {
 			known.Addon, known.updatedAt = a, now
 			continue
 		}
-		s.extras = append(s.extras, &extra{a, taxCategory, now, now})
+		s.extras = append(s.extras, &catalogAddon{a, taxCategory, now, now})
 	}
 	for _, d := range discounts {
 		made := s.newCoupon("percentage", d.Code, d.BasisPoints)

@@ -65,8 +65,8 @@ func TestParseCatalog(t *testing.T) {
 
 func TestParseCatalogRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ file, says string }{
-		"nothing":         {"", "no mapping"},
-		"a list":          {"- id: pdt_1", "no mapping"},
+		"nothing":         {"", "not a mapping"},
+		"a list":          {"- id: pdt_1", "not a mapping"},
 		"no YAML":         {"products: [", "yaml"},
 		"unknown field":   {"products: [{id: a, prise: 1}]", "prise"},
 		"unknown option":  {"options: {grace: 1}", "grace"},

@@ -2,15 +2,15 @@ package dodosim
 
 import "time"
 
-// refusedChallenge is the error code of a payment that the customer did not confirm:
+// refusedChallenge is the error code of a payment that the customer refused to confirm:
 // UNCONFIRMED.
 const refusedChallenge = "AUTHENTICATION_FAILURE"
 
-// challenge begins a try to pay that the customer's bank wants to have confirmed, as by
-// 3-D Secure: a payment that waits with requires_customer_action, of which no event
-// tells. Which cards Dodo challenges in test mode is UNCONFIRMED; here the page has a
-// choice for it, and force_3ds in the request takes that choice away. A subscription
-// begins with the outcome: UNCONFIRMED. The caller holds s.mu.
+// challenge starts an attempt to pay that the customer's bank wants confirmed, as by 3-D
+// Secure: a payment that waits with requires_customer_action, without an event. Which cards
+// Dodo challenges in test mode is UNCONFIRMED; here the page has a choice for it, and
+// force_3ds in the request removes that choice. A subscription starts with the result:
+// UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) challenge(session *session, with card, by buyer) *Error {
 	now := s.now()
 	if refusal := session.usable(now); refusal != nil {
@@ -37,14 +37,14 @@ func (s *Simulator) challenge(session *session, with card, by buyer) *Error {
 		session.label(p)
 	}
 	session.subscription = session.recharges // of no earlier try
-	p = s.tried(session, p)
+	p = s.recordAttempt(session, p)
 	session.challenged, session.with = p, with
-	s.at(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
+	s.schedule(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
 	return nil
 }
 
-// decide ends a challenge: with the outcome that the card has, or with a decline if the
-// customer refused. The caller holds s.mu.
+// decide ends a challenge: with the card's result, or with a decline if the customer refused.
+// The caller holds s.mu.
 func (s *Simulator) decide(session *session, confirmed bool) (*payment, *Error) {
 	if session.challenged == nil {
 		return nil, refuse(codeInvalidParameters, "there is no payment to confirm")

@@ -55,7 +55,7 @@ func TestChallenge(t *testing.T) {
 				t.Error("went to", got)
 			}
 			ended := shop.payment(id)
-			if ended["status"] != test.status || text(ended["error_code"]) != test.code || ended["checkout_session_id"] != session || ended["product_cart"] == nil {
+			if ended["status"] != test.status || valueOrEmpty(ended["error_code"]) != test.code || ended["checkout_session_id"] != session || ended["product_cart"] == nil {
 				t.Error(ended)
 			}
 			if got := shop.news(); got != test.news {
@@ -141,8 +141,8 @@ func TestChallengeOfANewCard(t *testing.T) {
 	}
 }
 
-// text is a field that may be null.
-func text(value any) string {
+// valueOrEmpty is a field that may be null.
+func valueOrEmpty(value any) string {
 	s, _ := value.(string)
 	return s
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// checkoutRequest is the part of POST /checkouts that the simulator acts on (FACTS 2.1).
-// Pointers tell an absent field from an empty one.
+// checkoutRequest is the part of POST /checkouts that the simulator uses (FACTS 2.1). Pointers
+// distinguish an absent field from an empty one.
 type checkoutRequest struct {
 	ProductCart     []cartRequest    `json:"product_cart"`
 	Customer        *customerRequest `json:"customer"`
@@ -44,8 +44,8 @@ type customerRequest struct {
 	Phone      *string `json:"phone_number"`
 }
 
-// flags are the feature flags that change what the page does. The two about editing have
-// no documented default; here they are on, since without an address nobody could pay.
+// flags are the feature flags that change the page. The two about editing have no documented
+// default; here they are on, because without an address nobody could pay.
 type flags struct {
 	AllowDiscountCode       *bool `json:"allow_discount_code"`
 	AlwaysCreateNewCustomer *bool `json:"always_create_new_customer"`
@@ -95,8 +95,8 @@ func (s *Simulator) createCheckout(r *http.Request) (any, error) {
 	return answer, nil
 }
 
-// newSession checks a request and makes its session, which nobody knows of yet. The
-// caller holds s.mu.
+// newSession checks a request and makes its session, which is not shared yet. The caller holds
+// s.mu.
 func (s *Simulator) newSession(request checkoutRequest) (*session, *Error) {
 	cart, refusal := request.cart()
 	if refusal != nil {
@@ -155,14 +155,14 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 		bill:      priced,
 		billing:   billing{Country: countryOf(priced)},
 		metadata:  request.Metadata.orEmpty(),
-		returnURL: text(request.ReturnURL),
-		cancelURL: text(request.CancelURL),
+		returnURL: valueOrEmpty(request.ReturnURL),
+		cancelURL: valueOrEmpty(request.CancelURL),
 
-		allowCode: !denied(request.Flags.AllowDiscountCode),
-		editEmail: !denied(request.Flags.AllowEditingEmail),
-		editName:  !denied(request.Flags.AllowEditingName),
-		alwaysNew: allowed(request.Flags.AlwaysCreateNewCustomer),
-		force3DS:  allowed(request.Force3DS),
+		allowCode: !isSetFalse(request.Flags.AllowDiscountCode),
+		editEmail: !isSetFalse(request.Flags.AllowEditingEmail),
+		editName:  !isSetFalse(request.Flags.AllowEditingName),
+		alwaysNew: isSetTrue(request.Flags.AlwaysCreateNewCustomer),
+		force3DS:  isSetTrue(request.Force3DS),
 
 		methodTypes: request.MethodTypes,
 	}
@@ -172,8 +172,8 @@ func (s *Simulator) priceSession(request checkoutRequest, cart []cartItem) (*ses
 	return session, nil
 }
 
-// countryOf guesses where a customer lives whose address nobody has sent, as the page does
-// not ask for it. Rupees are for India alone, so that UPI can be tried.
+// countryOf guesses the customer's country if nobody sent an address, because the page does
+// not ask for it. Rupees are only for India, so that UPI can be tried.
 func countryOf(b bill) string {
 	if b.currency == "INR" {
 		return "IN"
@@ -204,16 +204,16 @@ func (request checkoutRequest) cart() ([]cartItem, *Error) {
 	return cart, nil
 }
 
-// subscribed reports whether a customer has a subscription that is not over. One who is
-// known by e-mail only when he pays is not looked for.
+// subscribed reports whether a customer has a subscription that is not over. It cannot see a
+// customer whose e-mail is known only at payment.
 func (s *Simulator) subscribed(c *customer) bool {
 	return c != nil && slices.ContainsFunc(s.subscriptionOrder, func(sub *subscription) bool {
 		return sub.Customer.CustomerID == c.CustomerID && !sub.over() && sub.Status != SubscriptionPending
 	})
 }
 
-// confirmable says whether a session that is to be confirmed at once has all that its
-// page would ask for. Which code a missing datum has is UNCONFIRMED.
+// confirmable reports whether a session with confirm has everything that its page would ask
+// for. The code for a missing value is UNCONFIRMED.
 func (request checkoutRequest) confirmable(session *session) *Error {
 	address := request.BillingAddress
 	switch {
@@ -221,9 +221,9 @@ func (request checkoutRequest) confirmable(session *session) *Error {
 		return refuse(codeInvalidParameters, "payment_method_id needs customer.customer_id")
 	case session.buyer.email == "" || session.buyer.name == "":
 		return refuse(codeInvalidParameters, "confirm needs the customer's email and name")
-	case address == nil || text(address.Zipcode) == "":
+	case address == nil || valueOrEmpty(address.Zipcode) == "":
 		return refuse(codeInvalidParameters, "confirm needs billing_address, with a zipcode")
-	case !request.MinimalAddress && (text(address.City) == "" || text(address.State) == "" || text(address.Street) == ""):
+	case !request.MinimalAddress && (valueOrEmpty(address.City) == "" || valueOrEmpty(address.State) == "" || valueOrEmpty(address.Street) == ""):
 		return refuse(codeInvalidParameters, "confirm needs all of billing_address, unless minimal_address is set")
 	}
 	return nil
@@ -270,7 +270,7 @@ func (request checkoutRequest) codes() []string {
 	return request.DiscountCodes
 }
 
-// attachCustomer records who the merchant says will pay. The caller holds s.mu.
+// attachCustomer sets the customer that the merchant named. The caller holds s.mu.
 func (s *Simulator) attachCustomer(session *session, request *customerRequest) *Error {
 	switch {
 	case request == nil:
@@ -289,17 +289,17 @@ func (s *Simulator) attachCustomer(session *session, request *customerRequest) *
 	case !validEmail(*request.Email):
 		return refuse(codeInvalidParameters, "customer.email must be an e-mail address")
 	}
-	session.buyer = buyer{email: *request.Email, name: text(request.Name), phone: request.Phone}
+	session.buyer = buyer{email: *request.Email, name: valueOrEmpty(request.Name), phone: request.Phone}
 	return nil
 }
 
-func text(s *string) string {
+func valueOrEmpty(s *string) string {
 	if s == nil {
 		return ""
 	}
 	return *s
 }
 
-func denied(flag *bool) bool { return flag != nil && !*flag }
+func isSetFalse(flag *bool) bool { return flag != nil && !*flag }
 
-func allowed(flag *bool) bool { return flag != nil && *flag }
+func isSetTrue(flag *bool) bool { return flag != nil && *flag }

@@ -2,7 +2,7 @@ package dodosim
 
 import "time"
 
-// now is the simulated time in the precision of Dodo's timestamps (FACTS 1.8).
+// now is the simulated time with the precision of Dodo's timestamps (FACTS 1.8).
 func (s *Simulator) now() time.Time {
 	return s.wallClock().Add(time.Duration(s.ahead.Load())).Truncate(time.Microsecond)
 }
@@ -10,30 +10,29 @@ func (s *Simulator) now() time.Time {
 // Now is the simulated time.
 func (s *Simulator) Now() time.Time { return s.now() }
 
-// Ahead is by how much [Simulator.Advance] has put it forward in all.
+// Ahead is the sum of all [Simulator.Advance] durations.
 func (s *Simulator) Ahead() time.Duration { return time.Duration(s.ahead.Load()) }
 
-// wallClock is the time outside, which signatures carry: receivers refuse one that is
-// minutes away from their own, however far [Simulator.Advance] has gone.
+// wallClock is the real time, which signatures carry: receivers refuse one that is minutes
+// away from their own clock, however far [Simulator.Advance] has gone.
 func (s *Simulator) wallClock() time.Time { return s.options.Clock().UTC() }
 
-// Tick makes everything happen that has come due by the clock: renewals and further tries
-// of those that failed, ends of trials and of grace, scheduled plan changes and
-// cancellations, ends of terms, of credits, of links to pay and of the time to answer a
-// dispute, found abandoned checkouts, refunds, and payouts, one after the other in the
-// order of their times, each dated at its own time. It returns how many that were.
-// Nothing of this happens without Tick or [Simulator.Advance], unless Options.TickEvery is
-// set. (A checkout session needs neither to expire.)
+// Tick performs everything that has become due by the clock: renewals and retries of failed
+// ones, ends of trials and of grace, scheduled plan changes and cancellations, ends of terms,
+// of credits, of payment links and of the time to answer a dispute, abandoned checkouts,
+// refunds, and payouts. It performs them in the order of their times, each dated at its own
+// time, and returns their number. Nothing of this happens without Tick or [Simulator.Advance],
+// unless Options.TickEvery is set. (A checkout session expires without them.)
 func (s *Simulator) Tick() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.runDue(s.now())
 }
 
-// Advance puts the simulator's time forward, by a duration that adds to whatever
-// Options.Clock says from now on, and makes everything happen that comes due on the way,
-// as [Simulator.Tick] does. Objects and events are dated in simulated time; signatures
-// still carry the time of Options.Clock, and waits for retries do not get shorter.
+// Advance moves the simulated time forward. The duration is added to Options.Clock from now
+// on, and everything that becomes due on the way is performed, as by [Simulator.Tick]. Objects
+// and events are dated in simulated time; signatures still have the time of Options.Clock, and
+// waits for retries do not get shorter.
 func (s *Simulator) Advance(by time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,8 +40,8 @@ func (s *Simulator) Advance(by time.Duration) int {
 	return s.runDue(s.now())
 }
 
-// nextDue is the subscription with the earliest thing to happen, the older subscription
-// of two at the same time, and nil if there is none until then. The caller holds s.mu.
+// nextDue is the subscription that is due first, and when: the older one of two at the same
+// time, nil if none is due until then. The caller holds s.mu.
 func (s *Simulator) nextDue(until time.Time) (*subscription, time.Time) {
 	var next *subscription
 	earliest := until
@@ -55,8 +54,7 @@ func (s *Simulator) nextDue(until time.Time) (*subscription, time.Time) {
 	return next, earliest
 }
 
-// tickOnItsOwn calls Tick every so often, for a host that has no clock of its own to
-// turn, until Close.
+// tickOnItsOwn calls Tick at intervals until Close, for a host without a clock of its own.
 func (s *Simulator) tickOnItsOwn(every time.Duration) {
 	for s.sleep(every) {
 		s.Tick()

@@ -36,8 +36,8 @@ type credit struct {
 
 var overageBehaviors = wordSet("forgive_at_reset invoice_at_billing carry_deficit carry_deficit_auto_repay")
 
-// creditRequest is the body of POST and PATCH /credit-entitlements. In a patch, a field
-// that is absent or null changes nothing: that null takes nothing away is UNCONFIRMED.
+// creditRequest is the body of POST and PATCH /credit-entitlements. In a patch, an absent or
+// null field changes nothing; that null does not clear a value is UNCONFIRMED.
 type creditRequest struct {
 	Name               *string `json:"name"`
 	Description        *string `json:"description"`
@@ -56,13 +56,13 @@ type creditRequest struct {
 	RolloverInterval   *string `json:"rollover_timeframe_interval"`
 }
 
-// change fills a credit entitlement in from the request.
+// change applies the request to a credit entitlement.
 func (request creditRequest) change(c *credit) {
-	set(&c.Name, request.Name)
-	set(&c.Unit, request.Unit)
-	set(&c.OverageEnabled, request.OverageEnabled)
-	set(&c.OverageBehavior, request.OverageBehavior)
-	set(&c.RolloverEnabled, request.RolloverEnabled)
+	setIfPresent(&c.Name, request.Name)
+	setIfPresent(&c.Unit, request.Unit)
+	setIfPresent(&c.OverageEnabled, request.OverageEnabled)
+	setIfPresent(&c.OverageBehavior, request.OverageBehavior)
+	setIfPresent(&c.RolloverEnabled, request.RolloverEnabled)
 	setPointer(&c.Description, request.Description)
 	setPointer(&c.Currency, request.Currency)
 	setPointer(&c.PricePerUnit, request.PricePerUnit)
@@ -74,7 +74,7 @@ func (request creditRequest) change(c *credit) {
 	setPointer(&c.RolloverInterval, request.RolloverInterval)
 }
 
-// checkCredit says whether a credit entitlement may be as it is. The caller holds s.mu.
+// checkCredit checks the settings of a credit entitlement. The caller holds s.mu.
 func (s *Simulator) checkCredit(c *credit) *Error {
 	positive := func(n *int) bool { return n == nil || *n >= 1 && *n <= math.MaxInt32 }
 	switch {

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// creditAccount is what a customer has of a credit entitlement. Guarded by
-// [Simulator.mu].
+// creditAccount is a customer's balance of a credit entitlement. Guarded by [Simulator.mu].
 type creditAccount struct {
 	ID         string     `json:"id"`
 	CreditID   string     `json:"credit_entitlement_id"`
@@ -23,7 +22,7 @@ type creditAccount struct {
 	keys    map[string]bool
 }
 
-// creditGrant is a credit that was given at once and may be used up bit by bit.
+// creditGrant is a grant of credits, which may be spent in parts.
 type creditGrant struct {
 	ID            string     `json:"id"`
 	CreditID      string     `json:"credit_entitlement_id"`
@@ -85,9 +84,9 @@ func (e *creditEntry) payload() any {
 	}{e, "CreditLedgerEntry"}
 }
 
-// creditEvents are the webhooks of the transactions that the simulator makes. Whether an
-// entry by the API is a transaction like any other or a manual adjustment is UNCONFIRMED
-// (FACTS 3.3); Options.ManualEntries decides.
+// creditEvents are the webhooks of the simulator's transactions. Whether an entry made by the
+// API is an ordinary transaction or a manual adjustment is UNCONFIRMED (FACTS 3.3);
+// Options.ManualEntries decides.
 var creditEvents = map[string]string{
 	"credit_added": "credit.added", "credit_deducted": "credit.deducted", "credit_expired": "credit.expired",
 	"credit_rolled_over": "credit.rolled_over", "rollover_forfeited": "credit.rollover_forfeited",
@@ -95,7 +94,7 @@ var creditEvents = map[string]string{
 	"manual_adjustment": "credit.manual_adjustment",
 }
 
-// account finds what a customer has of a credit entitlement, or nil.
+// account finds a customer's balance of a credit entitlement; nil if there is none.
 func (s *Simulator) account(creditID, customerID string) *creditAccount {
 	for _, a := range s.accounts {
 		if a.CreditID == creditID && a.CustomerID == customerID {
@@ -118,9 +117,9 @@ func (s *Simulator) accountFor(creditID, customerID string, now time.Time) *cred
 	return a
 }
 
-// enter writes a line of the ledger and tells the merchant. The caller has not changed
-// the account yet.
-func (s *Simulator) enter(a *creditAccount, e creditEntry, balance, overage decimal, at time.Time) *creditEntry {
+// addEntry writes a line of the ledger and sends its event. The caller has not changed the
+// account yet.
+func (s *Simulator) addEntry(a *creditAccount, e creditEntry, balance, overage decimal, at time.Time) *creditEntry {
 	e.ID, e.BusinessID, e.BrandID, e.CustomerID, e.CreditID = newID("cle_"), s.business, s.brand, a.CustomerID, a.CreditID
 	e.BalanceBefore, e.BalanceAfter, e.OverageBefore, e.OverageAfter = a.Balance, balance, a.Overage, overage
 	e.Metadata, e.CreatedAt = e.Metadata.orEmpty(), at
@@ -143,17 +142,17 @@ func (s *Simulator) give(c *credit, a *creditAccount, g creditGrant, e creditEnt
 	if e.Transaction == "" {
 		e.Transaction = "credit_added"
 	}
-	return s.enter(a, e, a.Balance.add(left), overage, at)
+	return s.addEntry(a, e, a.Balance.add(left), overage, at)
 }
 
-// addGrant completes a grant of which so much is left.
+// addGrant completes a grant that has this many credits left.
 func (s *Simulator) addGrant(a *creditAccount, g *creditGrant, left decimal, at time.Time) {
 	g.ID, g.CreditID, g.CustomerID, g.Remaining = newID("cgr_"), a.CreditID, a.CustomerID, left
 	g.CreatedAt, g.UpdatedAt, g.Metadata = at, at, g.Metadata.orEmpty()
 	a.grants = append(a.grants, g)
 }
 
-// take uses credits up, the oldest grant first as the API description says unless
+// take spends credits, from the oldest grant first as in the API description unless
 // Options.SoonestExpiryFirst is set, and then makes overage if that is allowed. The caller
 // holds s.mu.
 func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEntry, at time.Time) (*creditEntry, *Error) {
@@ -181,12 +180,12 @@ func (s *Simulator) take(c *credit, a *creditAccount, amount decimal, e creditEn
 	if e.Transaction == "" {
 		e.Transaction = "credit_deducted"
 	}
-	made := s.enter(a, e, a.Balance.sub(amount.sub(over)), overage, at)
-	s.warnLow(a, before, at)
+	made := s.addEntry(a, e, a.Balance.sub(amount.sub(over)), overage, at)
+	s.reportLowBalance(a, before, at)
 	return made, nil
 }
 
-// inOrderOfUse are an account's grants, those first that are used up first.
+// inOrderOfUse are an account's grants in the order in which they are spent.
 func (s *Simulator) inOrderOfUse(a *creditAccount) []*creditGrant {
 	grants := slices.Clone(a.grants)
 	if s.options.SoonestExpiryFirst {
@@ -215,7 +214,7 @@ type entryRequest struct {
 	Metadata  metadata   `json:"metadata"`
 }
 
-// check finds everything wrong a 400: the API description has no 422 for this call.
+// check refuses everything with 400: the API description has no 422 for this call.
 func (request entryRequest) check(c *credit, now time.Time) (decimal, *Error) {
 	bad := func(message string) (decimal, *Error) {
 		return zero(), &Error{Status: http.StatusBadRequest, Code: codeInvalidParameters, Message: message}

@@ -2,9 +2,9 @@ package dodosim
 
 import "encoding/json"
 
-// creditChange is what a merchant changes about the credits of one subscription: an item of
-// credit_entitlement_cart in PATCH /subscriptions/{id} (FACTS 2.7). A field that is absent
-// or null leaves what was.
+// creditChange is a merchant's change of the credits of one subscription: an item of
+// credit_entitlement_cart in PATCH /subscriptions/{id} (FACTS 2.7). An absent or null field
+// changes nothing.
 type creditChange struct {
 	CreditID           *string `json:"credit_entitlement_id"`
 	Amount             *string `json:"credits_amount"`
@@ -19,7 +19,7 @@ type creditChange struct {
 	RolloverInterval   *string `json:"rollover_timeframe_interval"`
 }
 
-// check refuses what fits no subscription.
+// check refuses values that are invalid for any subscription.
 func (change creditChange) check() *Error {
 	between := func(n *int, low, high int) bool { return n == nil || *n >= low && *n <= high }
 	positive := func(text *string) bool {
@@ -44,7 +44,7 @@ func (change creditChange) check() *Error {
 	return nil
 }
 
-// apply puts the change over what the product says.
+// apply overrides the product's settings with the change.
 func (change creditChange) apply(g *givenCredit) {
 	if change.Amount != nil {
 		g.amount, _ = parseDecimal(*change.Amount, maxPlaces)
@@ -55,16 +55,16 @@ func (change creditChange) apply(g *givenCredit) {
 	}
 	setPointer(&g.terms.ExpiresAfterDays, change.ExpiresAfterDays)
 	setPointer(&g.terms.LowBalancePercent, change.LowBalancePercent)
-	set(&g.terms.OverageEnabled, change.OverageEnabled)
-	set(&g.terms.RolloverEnabled, change.RolloverEnabled)
+	setIfPresent(&g.terms.OverageEnabled, change.OverageEnabled)
+	setIfPresent(&g.terms.RolloverEnabled, change.RolloverEnabled)
 	setPointer(&g.terms.MaxRolloverCount, change.MaxRolloverCount)
 	setPointer(&g.terms.RolloverPercentage, change.RolloverPercentage)
 	setPointer(&g.terms.RolloverCount, change.RolloverCount)
 	setPointer(&g.terms.RolloverInterval, change.RolloverInterval)
 }
 
-// changeCredits refuses credits that the subscription's product does not give, and keeps
-// the others' changes on top of earlier ones. The caller holds s.mu.
+// changeCredits refuses credits that the subscription's product does not give, and adds the
+// changes to earlier ones. The caller holds s.mu.
 func (s *Simulator) changeCredits(sub *subscription, changes []creditChange) *Error {
 	known := make(map[string]bool)
 	for _, g := range s.given(sub.plan.lines[0].product) {
@@ -105,9 +105,9 @@ type creditOverride struct {
 	Amount   *string `json:"credits_amount"`
 }
 
-// overrideCredits is the product with the credits of one checkout session. That they hold
-// for every cycle of a subscription, until its plan is changed, is UNCONFIRMED. The caller
-// holds s.mu.
+// overrideCredits is the product with the credits of one checkout session. That they apply to
+// every cycle of a subscription, until its plan is changed, is UNCONFIRMED. The caller holds
+// s.mu.
 func (s *Simulator) overrideCredits(p Product, overrides []creditOverride) (Product, *Error) {
 	if len(overrides) == 0 {
 		return p, nil

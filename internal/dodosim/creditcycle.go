@@ -2,8 +2,8 @@ package dodosim
 
 import "time"
 
-// expireCredits ends the grants whose time is over until then, each at its own time. The
-// caller holds s.mu.
+// expireCredits ends the grants that expire until then, each at its own time. The caller holds
+// s.mu.
 func (s *Simulator) expireCredits(until time.Time) int {
 	count := 0
 	for {
@@ -24,10 +24,10 @@ func (s *Simulator) expireCredits(until time.Time) int {
 	}
 }
 
-// expire ends a grant. What is left of it is lost, or rolls over into a new one, or is
-// forfeited because that has happened too often. A roll-over is two lines of the ledger:
-// all that is left goes as expired, and what is carried comes back. That it happens when
-// the grant expires, and not after the subscription, is UNCONFIRMED.
+// expire ends a grant. The remaining credits are lost, or roll over into a new grant, or are
+// forfeited because they have rolled over too often. A roll-over is two lines of the ledger:
+// all remaining credits expire, and the carried ones are added again. That it happens when the
+// grant expires, and not with the subscription's cycle, is UNCONFIRMED.
 func (s *Simulator) expire(a *creditAccount, g *creditGrant) {
 	left, at := g.Remaining, *g.ExpiresAt
 	g.IsExpired, g.Remaining, g.UpdatedAt = true, zero(), at
@@ -35,7 +35,7 @@ func (s *Simulator) expire(a *creditAccount, g *creditGrant) {
 		return
 	}
 	line := creditEntry{Amount: left, GrantID: new(g.ID), Transaction: "credit_expired", Metadata: g.Metadata}
-	sub := s.subscriptions[text(g.SourceID)]
+	sub := s.subscriptions[valueOrEmpty(g.SourceID)]
 	if sub != nil {
 		line.ReferenceType, line.ReferenceID = new("subscription"), g.SourceID
 	}
@@ -43,7 +43,7 @@ func (s *Simulator) expire(a *creditAccount, g *creditGrant) {
 	if rolls && terms.MaxRolloverCount != nil && g.RolloverCount >= *terms.MaxRolloverCount {
 		line.Transaction, rolls = "rollover_forfeited", false
 	}
-	s.enter(a, line, a.Balance.sub(left), a.Overage, at)
+	s.addEntry(a, line, a.Balance.sub(left), a.Overage, at)
 	if !rolls {
 		return
 	}
@@ -61,10 +61,10 @@ func (s *Simulator) expire(a *creditAccount, g *creditGrant) {
 	line.Transaction, line.IsCredit, line.Amount = "credit_rolled_over", true, carried
 	s.addGrant(a, &again, carried, at)
 	line.GrantID = new(again.ID)
-	s.enter(a, line, a.Balance.add(carried), a.Overage, at)
+	s.addEntry(a, line, a.Balance.add(carried), a.Overage, at)
 }
 
-// rollsOver finds the terms of what a subscription gave, and whether they carry anything.
+// rollsOver finds the terms of a subscription's credits, and whether they roll over.
 func (s *Simulator) rollsOver(creditID string, sub *subscription) (creditTerms, int, bool) {
 	if sub == nil || sub.over() {
 		return creditTerms{}, 0, false
@@ -77,8 +77,8 @@ func (s *Simulator) rollsOver(creditID string, sub *subscription) (creditTerms, 
 	return creditTerms{}, 0, false
 }
 
-// rolledExpiry is when credits that roll over end. Without a timeframe, after the same time
-// again.
+// rolledExpiry is when rolled-over credits expire: by the timeframe, or else after the same
+// length of time as before.
 func (t creditTerms) rolledExpiry(at time.Time, length time.Duration) *time.Time {
 	if t.RolloverCount != nil && t.RolloverInterval != nil {
 		return new(Period{*t.RolloverCount, Interval(*t.RolloverInterval)}.after(at))
@@ -86,8 +86,8 @@ func (t creditTerms) rolledExpiry(at time.Time, length time.Duration) *time.Time
 	return new(at.Add(length))
 }
 
-// overageDue is what a customer's overage costs when the next cycle is billed, in whole
-// minor units. The caller holds s.mu.
+// overageDue is the cost of a customer's overage when the next cycle is billed, in whole minor
+// units. The caller holds s.mu.
 func (s *Simulator) overageDue(sub *subscription) int64 {
 	due := zero()
 	for _, g := range s.givenBy(sub) {
@@ -101,9 +101,9 @@ func (s *Simulator) overageDue(sub *subscription) int64 {
 	return due.floor()
 }
 
-// turnCredits settles overage when a cycle has been paid. What is billed is charged first
-// and then wiped, in two lines: UNCONFIRMED. The caller holds s.mu.
-func (s *Simulator) turnCredits(sub *subscription, at time.Time) {
+// settleOverage settles overage when a cycle has been paid. Billed overage is charged first
+// and then reset, in two lines: UNCONFIRMED. The caller holds s.mu.
+func (s *Simulator) settleOverage(sub *subscription, at time.Time) {
 	for _, g := range s.givenBy(sub) {
 		a := s.account(g.ID, sub.Customer.CustomerID)
 		if a == nil || !a.Overage.positive() {
@@ -115,18 +115,18 @@ func (s *Simulator) turnCredits(sub *subscription, at time.Time) {
 		switch g.terms.OverageBehavior {
 		case InvoiceAtBilling:
 			line.Transaction = "overage_charged"
-			s.enter(a, line, a.Balance, a.Overage, at)
+			s.addEntry(a, line, a.Balance, a.Overage, at)
 		case ForgiveAtReset:
 		default:
 			continue
 		}
 		line.Transaction = "overage_reset"
-		s.enter(a, line, a.Balance, zero(), at)
+		s.addEntry(a, line, a.Balance, zero(), at)
 	}
 }
 
-// balanceLow is a balance that fell under its threshold, in the shape of webhooks
-// (FACTS 3.8), with the balance of the moment when it is sent.
+// balanceLow is a balance that fell below its threshold, in the shape of webhooks (FACTS 3.8).
+// It has the balance of the moment when it is sent.
 type balanceLow struct {
 	BrandID    string  `json:"brand_id"`
 	CustomerID string  `json:"customer_id"`
@@ -153,8 +153,9 @@ func (b *balanceLow) payload() any {
 	}{now, "CreditBalanceLow"}
 }
 
-// warnLow tells that a balance fell under the threshold of a subscription by being used.
-func (s *Simulator) warnLow(a *creditAccount, before decimal, at time.Time) {
+// reportLowBalance sends an event if spending took a balance below the threshold of a
+// subscription.
+func (s *Simulator) reportLowBalance(a *creditAccount, before decimal, at time.Time) {
 	for _, sub := range s.subscriptionOrder {
 		if sub.Customer.CustomerID != a.CustomerID || sub.over() {
 			continue

@@ -11,7 +11,7 @@ var (
 		overage_reset auto_top_up manual_adjustment refund`)
 )
 
-// requestedAccount is the one that a path names: 404 too while there is no balance.
+// requestedAccount is the account that a path names; 404 if it has no balance.
 func (s *Simulator) requestedAccount(r *http.Request) (*creditAccount, *Error) {
 	c, refusal := s.findCredit(r.PathValue("id"))
 	if refusal != nil {

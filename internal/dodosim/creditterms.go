@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// OverageBehavior is what becomes of overage when a billing cycle ends (FACTS 2.13).
+// OverageBehavior is what happens to overage when a billing cycle ends (FACTS 2.13).
 type OverageBehavior string
 
 // The behaviours of overage.
@@ -20,29 +20,28 @@ const (
 	CarryDeficitAutoRepay OverageBehavior = "carry_deficit_auto_repay" // kept, and paid down by new credits
 )
 
-// Overage lets credits be used that are not there.
+// Overage allows a customer to spend more credits than the balance.
 type Overage struct {
-	// Behavior says what becomes of it. Default: ForgiveAtReset.
+	// Behavior at the end of a cycle. Default: ForgiveAtReset.
 	Behavior OverageBehavior `json:"behavior,omitempty"`
-	// Limit is how much there can be. 0: any.
+	// Limit is the largest overage. 0: no limit.
 	Limit int64 `json:"limit,omitempty"`
-	// Price is what one credit costs with InvoiceAtBilling, a decimal of minor units.
+	// Price of one credit with InvoiceAtBilling, a decimal of minor units.
 	Price json.Number `json:"price,omitempty"`
 }
 
-// Rollover carries what is left of a grant into a new one when it expires.
+// Rollover carries the remaining credits of an expired grant into a new one.
 type Rollover struct {
 	// Percent is the share that is carried, 1 to 100; the rest is lost.
 	Percent int `json:"percent"`
-	// MaxCount is how often the same credits are carried before they are forfeited. 0: as
-	// often as they expire.
+	// MaxCount is how often the same credits roll over before they are forfeited. 0: no limit.
 	MaxCount int `json:"max_count,omitempty"`
-	// Timeframe is how long they are good for. Default: as long as the grant was.
+	// Timeframe is how long they last. Default: as long as the grant did.
 	Timeframe Period `json:"timeframe,omitzero"`
 }
 
-// creditTerms are the rules for credits. Those of a subscription go before those of its
-// product, and those before those of the credit entitlement.
+// creditTerms are the rules for credits. Those of a subscription override those of its
+// product, which override those of the credit entitlement.
 type creditTerms struct {
 	ExpiresAfterDays   *int            `json:"expires_after_days"`
 	LowBalancePercent  *int            `json:"low_balance_threshold_percent"`
@@ -77,8 +76,8 @@ func (c *credit) terms() creditTerms {
 	return t
 }
 
-// over puts what a product says over the terms of the credit entitlement.
-func (from ProductCredit) over(t creditTerms) creditTerms {
+// override applies the product's settings over the terms of the credit entitlement.
+func (from ProductCredit) override(t creditTerms) creditTerms {
 	if from.ExpiresAfterDays > 0 {
 		t.ExpiresAfterDays = new(from.ExpiresAfterDays)
 	}
@@ -148,15 +147,15 @@ func (p Product) checkCredits() error {
 			return err
 		}
 		if seen[c.Name] {
-			return fmt.Errorf("the credit %s is there twice", c.Name)
+			return fmt.Errorf("the credit %s appears twice", c.Name)
 		}
 		seen[c.Name] = true
 	}
 	return nil
 }
 
-// givenCredit is a credit entitlement with what a product, or a subscription to it, gives
-// of it.
+// givenCredit is a credit entitlement with the amount and terms that a product or a
+// subscription gives.
 type givenCredit struct {
 	*credit
 	from   ProductCredit
@@ -164,15 +163,15 @@ type givenCredit struct {
 	terms  creditTerms
 }
 
-// given finds the credits that a product gives. They may have been renamed; those that
-// were deleted are left out. The caller holds s.mu.
+// given finds the credits that a product gives. They may have been renamed; deleted ones are
+// left out. The caller holds s.mu.
 func (s *Simulator) given(p Product) []givenCredit {
 	var all []givenCredit
 	for _, from := range p.Credits {
 		c, refusal := s.findCredit(s.catalogCredits[from.Name])
 		amount, ok := parseDecimal(from.Amount, maxPlaces)
 		if refusal == nil && ok {
-			all = append(all, givenCredit{c, from, amount, from.over(c.terms())})
+			all = append(all, givenCredit{c, from, amount, from.override(c.terms())})
 		}
 	}
 	return all
@@ -189,8 +188,8 @@ func (s *Simulator) givenBy(sub *subscription) []givenCredit {
 	return all
 }
 
-// termsFor are the terms by which a customer uses credits: those of his newest subscription
-// that gives some, or of the credit entitlement.
+// termsFor are the terms for a customer's credits: those of the newest subscription that gives
+// some, else those of the credit entitlement.
 func (s *Simulator) termsFor(c *credit, customerID string) creditTerms {
 	for _, sub := range slices.Backward(s.subscriptionOrder) {
 		if sub.Customer.CustomerID != customerID || sub.over() {

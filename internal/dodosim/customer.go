@@ -41,8 +41,8 @@ func (s *Simulator) getCustomer(r *http.Request) (any, error) {
 	return s.customerObject(c), nil
 }
 
-// customerDetails is the body of POST and PATCH /customers. Both fields are required to
-// create a customer; in a patch, one that is absent or null changes nothing.
+// customerDetails is the body of POST and PATCH /customers. Creating a customer requires both
+// fields; in a patch, an absent or null one changes nothing.
 type customerDetails struct {
 	Email    *string  `json:"email"`
 	Name     *string  `json:"name"`
@@ -60,8 +60,8 @@ func (request customerDetails) check() *Error {
 	return request.Metadata.check()
 }
 
-// createCustomer answers POST /customers. That an e-mail may be another customer's, too,
-// is UNCONFIRMED (FACTS 2.6).
+// createCustomer answers POST /customers. That two customers may have the same e-mail is
+// UNCONFIRMED (FACTS 2.6).
 func (s *Simulator) createCustomer(r *http.Request) (any, error) {
 	request, refusal := readJSON[customerDetails](r)
 	switch {
@@ -79,9 +79,8 @@ func (s *Simulator) createCustomer(r *http.Request) (any, error) {
 	return s.customerObject(c), nil
 }
 
-// patchCustomer answers PATCH /customers/{id}. Payments and subscriptions keep showing
-// the customer as he was when they were made, and metadata is replaced, not merged: both
-// UNCONFIRMED.
+// patchCustomer answers PATCH /customers/{id}. Existing payments and subscriptions keep
+// showing the former details, and metadata is replaced, not merged: both UNCONFIRMED.
 func (s *Simulator) patchCustomer(r *http.Request) (any, error) {
 	request, refusal := readJSON[customerDetails](r)
 	if refusal != nil {
@@ -112,8 +111,8 @@ func (s *Simulator) patchCustomer(r *http.Request) (any, error) {
 	return s.customerObject(c), nil
 }
 
-// listCustomers answers GET /customers, newest first like payments: UNCONFIRMED. The name
-// may be a part of it, in either case; the e-mail is all of it.
+// listCustomers answers GET /customers, newest first like payments: UNCONFIRMED. The name may
+// be a part in any case; the e-mail must be complete.
 func (s *Simulator) listCustomers(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window := q.page()
@@ -144,16 +143,15 @@ func (s *Simulator) findCustomer(id string) (customer, *Error) {
 	return c, nil
 }
 
-// buyer is who pays, as far as the checkout page or the merchant said.
+// buyer is who pays, as entered on the checkout page or sent by the merchant.
 type buyer struct {
 	email, name string
 	phone       *string
 }
 
-// customerFor finds or makes the customer of a buyer: the most recent one with that
-// e-mail, unless the session insists on a new one (FACTS 2.1). That the e-mail is
-// compared without regard to case, and that a reused customer keeps its name, is
-// UNCONFIRMED. The caller holds s.mu.
+// customerFor finds or makes the customer of a buyer: the most recent one with that e-mail,
+// unless the session requires a new one (FACTS 2.1). That case is ignored in the e-mail, and
+// that an existing customer keeps the name, is UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) customerFor(b buyer, alwaysNew bool) customer {
 	if known, ok := s.customerOf(b.email); ok && !alwaysNew {
 		return known

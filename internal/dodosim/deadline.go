@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// deadline is a time at which something may happen on its own. Whether there still is
-// anything to happen is judged then.
+// deadline is a time at which something may happen. Whether it still applies is checked at
+// that time.
 type deadline struct {
 	at     time.Time
-	happen func(at time.Time) bool // reports whether anything did; called with s.mu held
+	happen func(at time.Time) bool // reports whether anything happened; called with s.mu held
 }
 
-// at sets a deadline. Those of the same time keep the order in which they were set. The
-// caller holds s.mu.
-func (s *Simulator) at(when time.Time, happen func(at time.Time) bool) {
+// schedule adds a deadline. Deadlines of the same time keep their order. The caller holds
+// s.mu.
+func (s *Simulator) schedule(when time.Time, happen func(at time.Time) bool) {
 	i, _ := slices.BinarySearchFunc(s.deadlines, when, func(d deadline, when time.Time) int {
 		if d.at.After(when) {
 			return 1
@@ -24,9 +24,9 @@ func (s *Simulator) at(when time.Time, happen func(at time.Time) bool) {
 	s.deadlines = slices.Insert(s.deadlines, i, deadline{when, happen})
 }
 
-// runDue lets happen what is due until then, in the order of its times. At the same time
-// credits expire first, then deadlines are over, and last come subscriptions. The caller
-// holds s.mu.
+// runDue performs everything that is due until then, in the order of its times. At the same
+// time, credits expire first, then come deadlines, and last subscriptions. The caller holds
+// s.mu.
 func (s *Simulator) runDue(until time.Time) int {
 	for count := 0; ; {
 		sub, at := s.nextDue(until)
@@ -43,6 +43,6 @@ func (s *Simulator) runDue(until time.Time) int {
 			return count + s.expireCredits(until)
 		}
 		count += s.expireCredits(at) + 1
-		s.comeDue(sub, at)
+		s.handleDue(sub, at)
 	}
 }

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// decimal is an exact amount of credits, text in JSON (FACTS 1.8). It is never changed.
+// decimal is an exact amount of credits, text in JSON (FACTS 1.8). It is immutable.
 type decimal struct{ r *big.Rat }
 
-// maxPlaces is how many places a credit entitlement can have.
+// maxPlaces is the largest number of decimal places of a credit entitlement.
 const maxPlaces = 10
 
-// decimalForm has an integer part below 10^10.
+// decimalForm allows an integer part below 10^10.
 var decimalForm = regexp.MustCompile(`^[0-9]{1,10}(\.[0-9]{1,10})?$`)
 
 func zero() decimal { return decimal{new(big.Rat)} }
 
 func whole(n int64) decimal { return decimal{new(big.Rat).SetInt64(n)} }
 
-// parseDecimal reads an amount of no more places than its entitlement has.
+// parseDecimal reads an amount with at most places decimal places.
 func parseDecimal[text ~string](written text, places int) (decimal, bool) {
 	number := string(written)
 	_, fraction, _ := strings.Cut(number, ".")
@@ -37,22 +37,22 @@ func (d decimal) times(n int64) decimal     { return decimal{new(big.Rat).Mul(d.
 func (d decimal) less(other decimal) bool   { return d.r.Cmp(other.r) < 0 }
 func (d decimal) positive() bool            { return d.r.Sign() > 0 }
 
-// multiply is exact, however many places that takes.
+// multiply is exact.
 func (d decimal) multiply(other decimal) decimal { return decimal{new(big.Rat).Mul(d.r, other.r)} }
 
-// over divides, by anything but zero.
-func (d decimal) over(other decimal) decimal { return decimal{new(big.Rat).Quo(d.r, other.r)} }
+// dividedBy divides; other must not be zero.
+func (d decimal) dividedBy(other decimal) decimal { return decimal{new(big.Rat).Quo(d.r, other.r)} }
 
 // floor is the amount without its fraction. No amount is negative.
 func (d decimal) floor() int64 { return new(big.Int).Quo(d.r.Num(), d.r.Denom()).Int64() }
 
-// share is so many percent, cut off after a number of places.
+// share is a percentage, truncated to a number of decimal places.
 func (d decimal) share(percent, places int) decimal {
-	return d.multiply(whole(int64(percent))).over(whole(100)).cut(places)
+	return d.multiply(whole(int64(percent))).dividedBy(whole(100)).truncate(places)
 }
 
-// cut drops the places beyond a number of them.
-func (d decimal) cut(places int) decimal {
+// truncate drops further decimal places.
+func (d decimal) truncate(places int) decimal {
 	scale := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil))
 	scaled := new(big.Rat).Mul(d.r, scale)
 	return decimal{new(big.Rat).Quo(new(big.Rat).SetInt(new(big.Int).Quo(scaled.Num(), scaled.Denom())), scale)}

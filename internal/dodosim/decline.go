@@ -2,8 +2,8 @@ package dodosim
 
 import "strings"
 
-// The error codes of FACTS 5.3: after a soft one a later try with the same card may work,
-// after a hard one it is not tried again.
+// The error codes of FACTS 5.3: after a soft decline a later attempt with the same card may
+// succeed; after a hard one it is not retried.
 var (
 	softReasons = strings.Fields(`AUTHENTICATION_FAILURE AUTHENTICATION_REQUIRED AUTHENTICATION_TIMEOUT CARD_NOT_ACTIVATED
 		CARD_VELOCITY_EXCEEDED CUSTOMER_CANCELLED GENERIC_DECLINE INCORRECT_CVC INCORRECT_NUMBER INSUFFICIENT_FUNDS INVALID_AMOUNT
@@ -15,8 +15,7 @@ var (
 		REVOCATION_OF_AUTHORIZATION STOLEN_CARD TRANSACTION_NOT_ALLOWED TRANSACTION_NOT_APPROVED`)
 )
 
-// What customers read about whole groups of codes, or about one that says nothing that
-// helps them.
+// Messages for groups of codes, and for codes that do not help customers.
 const (
 	declinedCard     = "Your card was declined. Try another one."
 	badNumber        = "The card number is not right. Check it, or try another card."
@@ -27,9 +26,9 @@ const (
 	unsupported      = "This way to pay is not possible here. Try another one."
 )
 
-// declineMessages is what the customer reads, by error_code. The wording is ours. Codes
-// that accuse the customer, or tell a thief something (FACTS 5.3), are not here on
-// purpose, see declineMessage.
+// declineMessages are messages for customers, by error_code. The wording is ours. Codes that
+// accuse the customer, or that help a thief (FACTS 5.3), are left out deliberately, see
+// declineMessage.
 var declineMessages = map[string]string{
 	"AUTHENTICATION_FAILURE":      notAuthenticated,
 	"AUTHENTICATION_REQUIRED":     notAuthenticated,
@@ -66,7 +65,7 @@ var declineMessages = map[string]string{
 	"UNKNOWN_ERROR":               tryLater,
 }
 
-// declineMessage puts a decline in words that are fit for the customer.
+// declineMessage is the message of a decline for the customer.
 func declineMessage(code string) string {
 	if message, ok := declineMessages[code]; ok {
 		return message
@@ -74,8 +73,8 @@ func declineMessage(code string) string {
 	return declinedCard
 }
 
-// declining is a card that is declined for a reason, which no test card of Dodo's is for
-// most of them.
+// declining is a card that is declined for the given reason. Dodo has no test card for most
+// reasons.
 func declining(code string) (card, *Error) {
 	for _, known := range append(softReasons[:len(softReasons):len(softReasons)], hardReasons...) {
 		if known == code {

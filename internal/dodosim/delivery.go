@@ -16,7 +16,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// retryTable is the wait before each attempt: 8 attempts in total, the first at once
+// retryTable is the wait before each attempt: 8 attempts in total, the first immediately
 // (FACTS 3.1).
 var retryTable = [...]time.Duration{
 	0,
@@ -32,17 +32,17 @@ var retryTable = [...]time.Duration{
 const (
 	// attemptTimeout bounds an attempt, from connecting to the end of the answer.
 	attemptTimeout = 15 * time.Second
-	// maxOnTheWire bounds the webhooks that are being sent at a time, maxUnsettled those
-	// that wait for their turn, a release or a retry. Both are the simulator's own.
+	// maxOnTheWire bounds the webhooks that are sent concurrently, maxUnsettled those that
+	// wait for their turn, a release or a retry. Both are the simulator's own limits.
 	maxOnTheWire = 8
 	maxUnsettled = 10_000
-	// maxAnswer is read of an answer, so that the connection can be used again.
+	// maxAnswer bounds how much of an answer is read, so that the connection can be reused.
 	maxAnswer = 64 << 10
 )
 
-// deliver works through the retry table, in the background and after a delay, until the
-// event is acknowledged. Events overtake each other freely, as Dodo's do.
-func (s *Simulator) deliver(e *event, delay time.Duration, first mishap) {
+// deliver works through the retry table in the background, after a delay, until the event is
+// acknowledged. Events may overtake each other, as Dodo's do.
+func (s *Simulator) deliver(e *event, delay time.Duration, first attemptFaults) {
 	outcome := EventFailed
 	for i, wait := range retryTable {
 		if i == 0 {
@@ -63,7 +63,7 @@ func (s *Simulator) deliver(e *event, delay time.Duration, first mishap) {
 			outcome = EventDelivered
 			break
 		}
-		first = mishap{}
+		first = attemptFaults{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *Simulator) deliver(e *event, delay time.Duration, first mishap) {
 	s.signal()
 }
 
-// sleep waits, and reports whether the simulator is still open after that.
+// sleep waits, and reports whether the simulator is still open afterwards.
 func (s *Simulator) sleep(wait time.Duration) bool {
 	if wait > 0 {
 		select {
@@ -85,8 +85,8 @@ func (s *Simulator) sleep(wait time.Duration) bool {
 	return s.ctx.Err() == nil
 }
 
-// awaitRelease waits while webhooks are held, and reports whether the simulator is still
-// open after that.
+// awaitRelease waits while webhooks are held, and reports whether the simulator is still open
+// afterwards.
 func (s *Simulator) awaitRelease() bool {
 	s.mu.Lock()
 	released := s.released
@@ -98,7 +98,7 @@ func (s *Simulator) awaitRelease() bool {
 	return s.ctx.Err() == nil
 }
 
-// reachable reports whether the event's endpoint takes anything now.
+// reachable reports whether the event's endpoint accepts events now.
 func (s *Simulator) reachable(e *event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,10 +111,10 @@ func (s *Simulator) settled(e *event) bool {
 	return e.State != EventPending
 }
 
-// attempt sends the event once, under the WebhookID of d and with what befalls it on the
-// way, and records how that went. The error is of what kept it from being sent at all; a refused or lost delivery is in the
+// attempt sends the event once, with the WebhookID of d and the given faults, and records the
+// result. The error says why it could not be sent at all; a refused or lost delivery is in the
 // Delivery.
-func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery, on mishap) (Delivery, error) {
+func (s *Simulator) attempt(ctx context.Context, e *event, d Delivery, on attemptFaults) (Delivery, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -172,8 +172,8 @@ func sign(d Delivery, secrets []string) (http.Header, error) {
 
 var errReplyLost = errors.New("the answer was lost: mischief")
 
-// post sends an attempt, its body as slow as that, and returns the status of the answer, which must be complete in
-// time to count.
+// post sends an attempt, its body over the given time, and returns the status of the answer.
+// The answer must be complete in time to count.
 func (s *Simulator) post(ctx context.Context, target string, d Delivery, slow time.Duration) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -183,7 +183,7 @@ func (s *Simulator) post(ctx context.Context, target string, d Delivery, slow ti
 	}
 	if slow > 0 {
 		request.GetBody = nil
-		request.Body = io.NopCloser(&trickle{rest: d.Body, wait: func() bool { return s.pause(ctx, slow/trickleParts) }})
+		request.Body = io.NopCloser(&slowReader{rest: d.Body, wait: func() bool { return s.waitAfter(ctx, slow/slowParts) }})
 	}
 	request.Header = d.Header.Clone()
 	answer, err := s.options.HTTPClient.Do(request)
@@ -222,7 +222,7 @@ func (s *Simulator) record(e *event, d Delivery) {
 	s.signal()
 }
 
-// signal wakes those who wait for events to change. The caller holds s.mu.
+// signal wakes goroutines that wait for events to change. The caller holds s.mu.
 func (s *Simulator) signal() {
 	close(s.progress)
 	s.progress = make(chan struct{})

@@ -8,7 +8,7 @@ import (
 // maxDirectLines bounds the cart of a payment without a checkout (FACTS 2.4).
 const maxDirectLines = 100
 
-// directRequest is the part of POST /payments that the simulator acts on (FACTS 2.4).
+// directRequest is the part of POST /payments that the simulator uses (FACTS 2.4).
 type directRequest struct {
 	Billing         *billing         `json:"billing"`
 	Customer        *customerRequest `json:"customer"`
@@ -38,8 +38,8 @@ type directResponse struct {
 	ProductCart  []cartItem `json:"product_cart"`
 }
 
-// createPayment answers POST /payments: a payment that is known before anybody has tried
-// to pay it, on the page that payment_link leads to or by a saved method at once.
+// createPayment answers POST /payments: it creates a payment before any attempt to pay. The
+// payment is made on the page at payment_link, or immediately with a saved method.
 func (s *Simulator) createPayment(r *http.Request) (any, error) {
 	request, refusal := readJSON[directRequest](r)
 	switch {
@@ -74,7 +74,7 @@ func (s *Simulator) createPayment(r *http.Request) (any, error) {
 	})
 }
 
-// awaitDirect makes the payment of a session that is no checkout: the session has the
+// awaitDirect makes the payment of a session that is not a checkout: the session has the
 // payment's id. The caller holds s.mu.
 func (s *Simulator) awaitDirect(session *session) *payment {
 	p := s.await(session)
@@ -84,7 +84,7 @@ func (s *Simulator) awaitDirect(session *session) *payment {
 	return p
 }
 
-// link gives a payment the address of its page, and returns when that expires.
+// link gives a payment the address of its page, and returns when it expires.
 func (s *Simulator) link(r *http.Request, session *session, p *payment) *time.Time {
 	p.PaymentLink = new(s.publicURL(r) + "/session/" + session.id)
 	return &session.expires
@@ -98,7 +98,7 @@ func (p *payment) discountIDs() []string {
 	return ids
 }
 
-// directSession is the page of a payment, under an id that is not the payment's yet.
+// directSession is the page of a payment. It does not have the payment's id yet.
 func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 	as := checkoutRequest{
 		ProductCart: request.ProductCart, Customer: request.Customer, BillingAddress: request.Billing,
@@ -119,8 +119,8 @@ func (s *Simulator) directSession(request directRequest) (*session, *Error) {
 	return session, refusal
 }
 
-// await makes the payment of a session before anybody has tried to pay it. A customer
-// without a name is called by his e-mail. The caller holds s.mu.
+// await makes the payment of a session before any attempt to pay. A customer without a name
+// gets the e-mail as name. The caller holds s.mu.
 func (s *Simulator) await(session *session) *payment {
 	by := session.buyer
 	if by.name == "" {
@@ -132,25 +132,25 @@ func (s *Simulator) await(session *session) *payment {
 	p := s.newPayment(session.charge(session.created))
 	p.Status = Awaited
 	p.CheckoutSessionID = new(session.id)
-	session.open = p
-	s.book(p)
+	session.presented = p
+	s.recordPayment(p)
 	s.watchCheckout(session, p)
-	s.at(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
+	s.schedule(session.expires, func(at time.Time) bool { return s.cancelPayment(p, at) })
 	return p
 }
 
-// paySaved charges a session to the method that it has. The customer is not present. The
-// caller holds s.mu.
+// paySaved charges a session to its saved method. The customer is not present. The caller
+// holds s.mu.
 func (s *Simulator) paySaved(session *session) (*payment, *Error) {
 	with := session.method.card
 	with.decline = with.forLater()
 	p, refusal := s.pay(session, with, session.buyer)
 	if refusal == nil {
-		session.method.lastUsed = p.happened()
+		session.method.lastUsed = p.outcomeTime()
 	}
 	return p, refusal
 }
 
-// clientSecret is for a script of Dodo's that the simulator does not play. Its form is a
+// clientSecret is for a script of Dodo's that the simulator does not have. Its form is a
 // guess.
 func clientSecret(p *payment) string { return p.PaymentID + "_secret_simulator" }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// maxBundled bounds one_time_product_cart: with the subscription it is as long as the cart
-// of POST /payments (FACTS 2.4).
+// maxBundled bounds one_time_product_cart: together with the subscription it has the limit of
+// POST /payments (FACTS 2.4).
 const maxBundled = maxDirectLines - 1
 
-// subscribeRequest is the part of POST /subscriptions that the simulator acts on (FACTS 2.4).
+// subscribeRequest is the part of POST /subscriptions that the simulator uses (FACTS 2.4).
 type subscribeRequest struct {
 	ProductID       *string            `json:"product_id"`
 	Quantity        *int32             `json:"quantity"`
@@ -47,10 +47,10 @@ type subscribeResponse struct {
 	OneTimeCart    []cartItem  `json:"one_time_product_cart"`
 }
 
-// createSubscription answers POST /subscriptions: a subscription and its first payment are
-// known before anybody has tried to pay. They are paid on the page that payment_link leads
-// to, or by a saved method at once. A try that is declined ends the subscription as failed,
-// which is final (FACTS 3.6), and then the page takes no further try.
+// createSubscription answers POST /subscriptions: it creates a subscription and its first
+// payment before any attempt to pay. They are paid on the page at payment_link, or immediately
+// with a saved method. A declined attempt ends the subscription as failed, which is final
+// (FACTS 3.6), and the page accepts no further attempt.
 func (s *Simulator) createSubscription(r *http.Request) (any, error) {
 	request, refusal := readJSON[subscribeRequest](r)
 	if refusal != nil {
@@ -100,8 +100,8 @@ func (request subscribeRequest) check() *Error {
 	return nil
 }
 
-// subscribeSession is the page of a subscription, under an id that is not its payment's yet,
-// and the product that recurs.
+// subscribeSession is the page of a subscription, which does not have its payment's id yet,
+// and the recurring product.
 func (s *Simulator) subscribeSession(request subscribeRequest) (*session, line, *Error) {
 	cart := append([]cartRequest{{ProductID: request.ProductID, Quantity: request.Quantity, Addons: request.Addons}}, request.OneTimeCart...)
 	session, refusal := s.newSession(checkoutRequest{

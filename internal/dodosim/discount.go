@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// coupon is a discount as GET /discounts/{id} shows it, but for how often it was used. It
-// is never changed, only replaced: a checkout keeps the terms under which a code was
-// applied to it.
+// coupon is a discount as GET /discounts/{id} shows it, without its usage. It is immutable and
+// is replaced on change: a checkout keeps the terms under which a code was applied.
 type coupon struct {
 	DiscountID           string           `json:"discount_id"`
 	BusinessID           string           `json:"business_id"`
@@ -31,8 +30,8 @@ type coupon struct {
 	CreatedAt            time.Time        `json:"created_at"`
 }
 
-// currencyOption is what a code does in one currency. For flat codes the most that it
-// takes off is all that it takes off.
+// currencyOption is what a code does in one currency. For flat codes the maximum is the amount
+// that it takes off.
 type currencyOption struct {
 	Currency        string `json:"currency"`
 	IsDefault       bool   `json:"is_default"`
@@ -40,8 +39,7 @@ type currencyOption struct {
 	MinimumSubtotal int64  `json:"minimum_subtotal"`
 }
 
-// redemptions is how often a discount was used, and who may use it. Guarded by
-// [Simulator.mu].
+// redemptions is the usage of a discount, and who may use it. Guarded by [Simulator.mu].
 type redemptions struct {
 	total      int
 	byCustomer map[string]int
@@ -66,8 +64,8 @@ func (s *Simulator) discountObject(c *coupon) discountObject {
 	return discountObject{c, s.redemptions[c.DiscountID].total}
 }
 
-// lowers reports whether the code takes anything off a line. A paid trial costs what it
-// costs (trial_apply_discounts is false, FACTS 2.8).
+// lowers reports whether the code applies to a line. It does not apply to a paid trial
+// (trial_apply_discounts is false, FACTS 2.8).
 func (c *coupon) lowers(l line) bool { return c.covers(l.product) && !l.trial }
 
 // covers reports whether a code may lower the price of a product.
@@ -75,7 +73,7 @@ func (c *coupon) covers(p Product) bool {
 	return len(c.RestrictedTo) == 0 || slices.Contains(c.RestrictedTo, p.ID)
 }
 
-// option is what the code says about a currency, or nil.
+// option is the code's option for a currency, or nil.
 func (c *coupon) option(currency string) *currencyOption {
 	for i := range c.CurrencyOptions {
 		if c.CurrencyOptions[i].Currency == currency {
@@ -97,8 +95,8 @@ func (c *coupon) off(base int64, currency string) int64 {
 	return cut
 }
 
-// checkCodes says whether the bill's codes can be applied to what it sells. The minimum
-// is compared with the prices before any code: UNCONFIRMED.
+// checkCodes checks whether the bill's codes fit its products. The minimum is compared with
+// the prices before any code: UNCONFIRMED.
 func (b *bill) checkCodes() *Error {
 	undiscounted := bill{lines: slices.Clone(b.lines)}
 	undiscounted.discount()
@@ -116,7 +114,7 @@ func (b *bill) checkCodes() *Error {
 	return nil
 }
 
-// findCoupon looks a discount up by its id, which may be gone. The caller holds s.mu.
+// findCoupon looks up a discount by its id. The caller holds s.mu.
 func (s *Simulator) findCoupon(id string) (*coupon, *Error) {
 	for _, c := range s.coupons {
 		if c.DiscountID == id {
@@ -126,7 +124,7 @@ func (s *Simulator) findCoupon(id string) (*coupon, *Error) {
 	return nil, refuse(codeNotFound, "there is no discount %s", id)
 }
 
-// couponOf looks a code up, without regard to case; nil: there is none.
+// couponOf looks up a code, ignoring case; nil if there is none.
 func (s *Simulator) couponOf(code string) *coupon {
 	code = strings.ToUpper(strings.TrimSpace(code)) // Dodo stores them so (FACTS 2.10)
 	for _, c := range s.coupons {
@@ -137,26 +135,27 @@ func (s *Simulator) couponOf(code string) *coupon {
 	return nil
 }
 
-// open says whether a discount can be used at all now. The caller holds s.mu.
-func (s *Simulator) openCoupon(c *coupon, now time.Time) *Error {
+// checkDates refuses a discount outside its dates or above its usage limit. The caller holds
+// s.mu.
+func (s *Simulator) checkDates(c *coupon, now time.Time) *Error {
 	switch {
 	case c.ExpiresAt != nil && !now.Before(*c.ExpiresAt):
 		return refuse(codeDiscountExpired, "discount code %s has expired", c.Code)
 	case c.StartsAt != nil && now.Before(*c.StartsAt):
 		return refuse(codeDiscountEarly, "discount code %s is not valid yet", c.Code)
 	}
-	return s.unusedUp(c)
+	return s.checkUnused(c)
 }
 
-func (s *Simulator) unusedUp(c *coupon) *Error {
+func (s *Simulator) checkUnused(c *coupon) *Error {
 	if c.UsageLimit != nil && s.redemptions[c.DiscountID].total >= *c.UsageLimit {
 		return refuse(codeDiscountUsedUp, "discount code %s is used up", c.Code)
 	}
 	return nil
 }
 
-// findDiscounts looks codes up that can be used now. A code twice is refused:
-// UNCONFIRMED. The caller holds s.mu.
+// findDiscounts looks up codes that can be used now. A repeated code is refused: UNCONFIRMED.
+// The caller holds s.mu.
 func (s *Simulator) findDiscounts(codes []string) ([]*coupon, *Error) {
 	if len(codes) > maxCodes {
 		return nil, refuse(codeInvalidParameters, "at most %d discount codes are allowed", maxCodes)
@@ -170,7 +169,7 @@ func (s *Simulator) findDiscounts(codes []string) ([]*coupon, *Error) {
 		if slices.ContainsFunc(found, func(before *coupon) bool { return before.DiscountID == c.DiscountID }) {
 			return nil, refuse(codeInvalidDiscount, "discount code %s is already applied", c.Code)
 		}
-		if refusal := s.openCoupon(c, s.now()); refusal != nil {
+		if refusal := s.checkDates(c, s.now()); refusal != nil {
 			return nil, refusal
 		}
 		found = append(found, c)
@@ -178,8 +177,8 @@ func (s *Simulator) findDiscounts(codes []string) ([]*coupon, *Error) {
 	return found, nil
 }
 
-// redeemable says whether a buyer may use the codes of a session. That limits count when
-// the session is paid, but the dates of a code only when it is applied, is UNCONFIRMED.
+// redeemable reports whether a buyer may use the codes of a session. That limits are checked
+// when the session is paid, but the dates of a code only when it is applied, is UNCONFIRMED.
 // The caller holds s.mu.
 func (s *Simulator) redeemable(session *session, by buyer) *Error {
 	customerID := ""
@@ -189,7 +188,7 @@ func (s *Simulator) redeemable(session *session, by buyer) *Error {
 		customerID = known.CustomerID
 	}
 	for _, code := range session.bill.codes {
-		if refusal := s.unusedUp(code); refusal != nil {
+		if refusal := s.checkUnused(code); refusal != nil {
 			return refusal
 		}
 		uses := s.redemptions[code.DiscountID]
@@ -212,14 +211,14 @@ func (s *Simulator) redeemable(session *session, by buyer) *Error {
 	return nil
 }
 
-// hasPaid reports whether a customer has ever paid for anything.
+// hasPaid reports whether a customer has ever made a successful payment.
 func (s *Simulator) hasPaid(customerID string) bool {
 	return slices.ContainsFunc(s.paymentOrder, func(p *payment) bool {
 		return p.Customer.CustomerID == customerID && p.Status == Succeeded
 	})
 }
 
-// redeem counts the codes of a payment that has succeeded.
+// redeem counts the codes of a successful payment.
 func (s *Simulator) redeem(p *payment) {
 	for _, code := range p.codes {
 		uses := s.redemptions[code.DiscountID]
@@ -248,8 +247,8 @@ type discountDetail struct {
 	Metadata             metadata   `json:"metadata"`
 }
 
-// details describes the codes as a payment shows them; null when there are none, as in
-// the published samples. The caller holds s.mu.
+// details describes the codes as a payment shows them; null if there are none, as in the
+// published samples. The caller holds s.mu.
 func (s *Simulator) details(codes []*coupon) []discountDetail {
 	var details []discountDetail
 	for i, c := range codes {
@@ -263,8 +262,8 @@ func (s *Simulator) details(codes []*coupon) []discountDetail {
 	return details
 }
 
-// discountRequest is the body of POST and PATCH /discounts. In a patch, a field that is
-// absent or null changes nothing: that null takes nothing away is UNCONFIRMED.
+// discountRequest is the body of POST and PATCH /discounts. In a patch, an absent or null
+// field changes nothing; that null does not clear a value is UNCONFIRMED.
 type discountRequest struct {
 	Type                 *string           `json:"type"`
 	Amount               *int              `json:"amount"`
@@ -282,7 +281,7 @@ type discountRequest struct {
 	Metadata             metadata          `json:"metadata"`
 }
 
-func set[T any](into *T, value *T) {
+func setIfPresent[T any](into *T, value *T) {
 	if value != nil {
 		*into = *value
 	}
@@ -294,14 +293,14 @@ func setPointer[T any](into **T, value *T) {
 	}
 }
 
-// change fills a coupon in from the request.
+// change applies the request to a coupon.
 func (request discountRequest) change(c *coupon) {
-	set(&c.Type, request.Type)
-	set(&c.Amount, request.Amount)
-	set(&c.RestrictedTo, request.RestrictedTo)
-	set(&c.PreserveOnPlanChange, request.PreserveOnPlanChange)
-	set(&c.CustomerEligibility, request.CustomerEligibility)
-	set(&c.CurrencyOptions, request.CurrencyOptions)
+	setIfPresent(&c.Type, request.Type)
+	setIfPresent(&c.Amount, request.Amount)
+	setIfPresent(&c.RestrictedTo, request.RestrictedTo)
+	setIfPresent(&c.PreserveOnPlanChange, request.PreserveOnPlanChange)
+	setIfPresent(&c.CustomerEligibility, request.CustomerEligibility)
+	setIfPresent(&c.CurrencyOptions, request.CurrencyOptions)
 	setPointer(&c.Name, request.Name)
 	setPointer(&c.StartsAt, request.StartsAt)
 	setPointer(&c.ExpiresAt, request.ExpiresAt)
@@ -321,7 +320,7 @@ var (
 	eligibilities = wordSet("any first_time existing specific")
 )
 
-// checkCoupon says whether a coupon may be as it is. The caller holds s.mu.
+// checkCoupon checks the settings of a coupon. The caller holds s.mu.
 func (s *Simulator) checkCoupon(c *coupon) *Error {
 	positive := func(n *int) bool { return n == nil || *n >= 1 && *n <= math.MaxInt32 }
 	taken := s.couponOf(c.Code)
@@ -425,8 +424,8 @@ func (s *Simulator) patchDiscount(r *http.Request) (any, error) {
 	return snapshot(s.discountObject(&changed))
 }
 
-// deleteDiscount answers DELETE /discounts/{id}. Open checkouts and subscriptions keep
-// it: UNCONFIRMED.
+// deleteDiscount answers DELETE /discounts/{id}. Open checkouts and subscriptions keep the
+// discount: UNCONFIRMED.
 func (s *Simulator) deleteDiscount(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -439,8 +438,8 @@ func (s *Simulator) deleteDiscount(r *http.Request) (any, error) {
 	return emptyAnswer(http.StatusNoContent), nil
 }
 
-// listDiscounts answers GET /discounts, newest first like payments: UNCONFIRMED. The code
-// is all of it, and a discount for any product is one for the product asked for.
+// listDiscounts answers GET /discounts, newest first like payments: UNCONFIRMED. The code must
+// be complete, and a discount for all products matches every product.
 func (s *Simulator) listDiscounts(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	window := q.page()
@@ -457,7 +456,7 @@ func (s *Simulator) listDiscounts(r *http.Request) (any, error) {
 		case code != "" && !strings.EqualFold(code, c.Code),
 			kind != "" && kind != c.Type,
 			product != "" && !c.covers(Product{ID: product}),
-			active != nil && *active != (s.openCoupon(c, s.now()) == nil):
+			active != nil && *active != (s.checkDates(c, s.now()) == nil):
 			continue
 		}
 		items = append(items, s.discountObject(c))

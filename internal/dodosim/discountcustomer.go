@@ -9,8 +9,8 @@ type discountCustomer struct {
 	CustomerID string `json:"customer_id"`
 }
 
-// getDiscountPart answers GET /discounts/code/{code}, which validates a code, and
-// GET /discounts/{id}/customers, which a mux cannot tell apart.
+// getDiscountPart answers GET /discounts/code/{code}, which validates a code, and GET
+// /discounts/{id}/customers. A mux cannot distinguish the two.
 func (s *Simulator) getDiscountPart(r *http.Request) (any, error) {
 	switch {
 	case r.PathValue("id") == "code":
@@ -28,7 +28,7 @@ func (s *Simulator) validateCode(code string) (any, error) {
 	if c == nil {
 		return nil, refuse(codeNotFound, "there is no such discount code")
 	}
-	if refusal := s.openCoupon(c, s.now()); refusal != nil {
+	if refusal := s.checkDates(c, s.now()); refusal != nil {
 		return nil, refusal
 	}
 	return snapshot(s.discountObject(c))
@@ -58,7 +58,7 @@ func (s *Simulator) discountCustomers(c *coupon, w window) list[discountCustomer
 }
 
 // addDiscountCustomers answers POST /discounts/{id}/customers with the first page of all
-// of them: UNCONFIRMED. One that is not known refuses all.
+// customers: UNCONFIRMED. It adds none if one is unknown.
 func (s *Simulator) addDiscountCustomers(r *http.Request) (any, error) {
 	request, refusal := readJSON[struct {
 		IDs []string `json:"customer_ids"`

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DisputeStatus is where a dispute stands (FACTS 3.6).
+// DisputeStatus is the state of a dispute (FACTS 3.6).
 type DisputeStatus string
 
 // The states of a dispute. The first two are open, the others final.
@@ -61,8 +61,8 @@ type disputeCore struct {
 	CreatedAt     time.Time     `json:"created_at"`
 }
 
-// dispute is a disputed payment, all of it: whether Dodo has disputes over a part is
-// UNCONFIRMED. Guarded by [Simulator.mu].
+// dispute is about a whole payment: whether Dodo has disputes about a part is UNCONFIRMED.
+// Guarded by [Simulator.mu].
 type dispute struct {
 	of    *payment
 	index int // in of.Disputes
@@ -109,16 +109,15 @@ func (about disputeSubject) payload() any {
 	}{about.object(), "Dispute"}
 }
 
-// OpenDispute lets the cardholder dispute a successful payment and returns the dispute's
-// id. It expires if nobody answers for 10 days. One at a time can be open; refunds and the
-// subscription are not affected. The error
-// is an *[Error] if there is no such payment.
+// OpenDispute makes the cardholder dispute a successful payment and returns the dispute's id.
+// It expires if nobody answers within 10 days. Only one dispute can be open at a time; refunds
+// and the subscription are not affected. The error is an *[Error] if there is no such payment.
 func (s *Simulator) OpenDispute(paymentID string) (string, error) {
 	return s.openDispute(paymentID, DisputeOpened, false)
 }
 
-// LoseByRDR settles a dispute before it becomes one, as Rapid Dispute Resolution does:
-// dispute.lost with is_resolved_by_rdr, and no dispute.opened before it (FACTS 3.5).
+// LoseByRDR settles a dispute before it is opened, as Rapid Dispute Resolution does:
+// dispute.lost with is_resolved_by_rdr, without dispute.opened (FACTS 3.5).
 func (s *Simulator) LoseByRDR(paymentID string) (string, error) {
 	return s.openDispute(paymentID, DisputeLost, true)
 }
@@ -161,7 +160,7 @@ func (s *Simulator) disputePayment(p *payment, status DisputeStatus, rdr bool) (
 	s.disputeOrder = append(s.disputeOrder, d)
 	s.moveDispute(d, status, s.now())
 	if status == DisputeOpened {
-		s.at(item.CreatedAt.Add(disputeWindow), func(at time.Time) bool {
+		s.schedule(item.CreatedAt.Add(disputeWindow), func(at time.Time) bool {
 			if d.item().Status != DisputeOpened {
 				return false
 			}
@@ -172,7 +171,8 @@ func (s *Simulator) disputePayment(p *payment, status DisputeStatus, rdr bool) (
 	return item.DisputeID, nil
 }
 
-// DecideDispute moves an open dispute to another state, all but DisputeChallenged final.
+// DecideDispute moves an open dispute to another state. All except DisputeChallenged are
+// final.
 func (s *Simulator) DecideDispute(disputeID string, outcome DisputeStatus) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +186,7 @@ func (s *Simulator) DecideDispute(disputeID string, outcome DisputeStatus) error
 func (s *Simulator) decideDispute(d *dispute, outcome DisputeStatus) error {
 	switch {
 	case disputeEvents[outcome] == "" || outcome == DisputeOpened:
-		return errors.New("decide dispute: that is no outcome")
+		return errors.New("decide dispute: not an outcome")
 	case !d.item().Status.open() || d.item().Status == outcome:
 		return fmt.Errorf("decide dispute %s: it is %s", d.objectID(), d.item().Status)
 	}
@@ -194,7 +194,7 @@ func (s *Simulator) decideDispute(d *dispute, outcome DisputeStatus) error {
 	return nil
 }
 
-// moveDispute gives a dispute a state and tells the merchant. The caller holds s.mu.
+// moveDispute changes the state of a dispute and sends the event. The caller holds s.mu.
 func (s *Simulator) moveDispute(d *dispute, status DisputeStatus, at time.Time) {
 	d.item().Status = status
 	d.of.UpdatedAt = new(at)

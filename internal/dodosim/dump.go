@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// dump is all that a simulator knows, in the shapes of the API where there is one. Secrets
-// are left out: the key, what signs webhooks, the values of headers.
+// dump is the simulator's whole state, in the shapes of the API where they exist. It contains
+// no secrets: no API key, no webhook secrets, no values of headers.
 type dump struct {
 	BusinessID     string           `json:"business_id"`
 	BrandID        string           `json:"brand_id"`
@@ -66,12 +66,12 @@ type creditDump struct {
 }
 
 type endpointDump struct {
-	*hook
+	*webhookEndpoint
 	Headers []string `json:"headers"` // their names
 }
 
-// Dump writes everything that the simulator knows as JSON, with no secret in it. Its form
-// is for people and for tests that look for something; it will grow.
+// Dump returns the simulator's state as JSON without secrets. The form is for people and for
+// tests that look for something; fields may be added.
 func (s *Simulator) Dump() (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *Simulator) Dump() (json.RawMessage, error) {
 	return json.Marshal(d)
 }
 
-// Catalog returns what is sold now, with discounts that lower the total by a share.
+// Catalog returns the current catalog, with the discounts that are a share of the total.
 func (s *Simulator) Catalog() Catalog {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *Simulator) dumpSessions() []sessionDump {
 	return sessions
 }
 
-// plainURL leaves out what may carry a token.
+// plainURL removes the parts of a URL that may contain a token.
 func plainURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -2,7 +2,7 @@ package dodosim
 
 import "time"
 
-// The states of what wins a customer back: dunning and abandoned checkouts (FACTS 3.6).
+// The states of attempts to win a customer back: dunning and abandoned checkouts (FACTS 3.6).
 const (
 	attemptRecovering = "recovering" // dunning only
 	attemptAbandoned  = "abandoned"  // abandoned checkouts only
@@ -32,9 +32,9 @@ func (d *dunning) payload() any {
 	}{d, "DunningAttempt"}
 }
 
-// startDunning begins to recover a subscription, if the merchant wants that and it has not
-// begun. A grace period does not trigger it, though newer servers have a trigger of that
-// name: UNCONFIRMED. The caller holds s.mu.
+// startDunning starts to recover a subscription, if the merchant wants that and it has not
+// been started. A grace period does not trigger it, although newer servers have a trigger of
+// that name: UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) startDunning(sub *subscription, trigger string, at time.Time) {
 	if !s.options.Dunning || sub.dunning != nil && sub.dunning.Status == attemptRecovering {
 		return
@@ -46,8 +46,8 @@ func (s *Simulator) startDunning(sub *subscription, trigger string, at time.Time
 	s.emit("dunning.started", sub.dunning, at)
 }
 
-// recoverDunning ends it with the payment that did it. One that was triggered by a
-// cancellation never does: UNCONFIRMED.
+// recoverDunning ends dunning with the payment that recovered the subscription. Dunning that a
+// cancellation triggered never ends so: UNCONFIRMED.
 func (s *Simulator) recoverDunning(sub *subscription, p *payment, at time.Time) {
 	if d := sub.dunning; d != nil && d.Status == attemptRecovering {
 		d.Status, d.PaymentID = attemptRecovered, new(p.PaymentID)
@@ -55,16 +55,16 @@ func (s *Simulator) recoverDunning(sub *subscription, p *payment, at time.Time) 
 	}
 }
 
-// exhaustDunning ends what a hold had begun, when the subscription is over.
+// exhaustDunning ends dunning when the subscription is over.
 func (sub *subscription) exhaustDunning() {
 	if d := sub.dunning; d != nil && d.Status == attemptRecovering && d.Trigger == string(SubscriptionOnHold) {
 		d.Status = attemptExhausted
 	}
 }
 
-// putOnHold ends the access of a subscription that owes. The caller holds s.mu.
+// putOnHold ends the access of a subscription with an unpaid cycle. The caller holds s.mu.
 func (s *Simulator) putOnHold(sub *subscription, at time.Time) {
 	sub.Status, sub.grace = SubscriptionOnHold, nil
-	s.tell(sub, at, "on_hold", "updated")
+	s.emitAll(sub, at, "on_hold", "updated")
 	s.startDunning(sub, string(SubscriptionOnHold), at)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Duration is a [time.Duration] that is written as people write it, see [ParseDuration].
+// Duration is a [time.Duration] in the notation of [ParseDuration].
 type Duration time.Duration
 
 // maxDays keeps a duration within the range of [time.Duration].
@@ -15,8 +15,8 @@ const maxDays = 36_500
 
 var days = regexp.MustCompile(`^([0-9]{1,5})([dw])`)
 
-// ParseDuration reads Go's notation, such as "90m", to which days and weeks are added, of
-// 24 hours and of 7 days: "31d", "2w", "1d12h". It is not negative.
+// ParseDuration reads Go's notation, such as "90m", and also days of 24 hours and weeks of 7
+// days: "31d", "2w", "1d12h". It refuses negative durations.
 func ParseDuration(text string) (time.Duration, error) {
 	var sum time.Duration
 	rest := text
@@ -35,7 +35,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	more, err := time.ParseDuration(rest)
 	if err != nil || more < 0 || more > maxDays*24*time.Hour {
-		return 0, fmt.Errorf("%q is no length of time, such as 31d, 36h or 90m", text)
+		return 0, fmt.Errorf("%q is not a length of time such as 31d, 36h or 90m", text)
 	}
 	return sum + more, nil
 }

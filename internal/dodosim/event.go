@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// EventState is how far an event has come.
+// EventState is the delivery state of an event.
 type EventState string
 
-// The states of an event. Pending is the only one that is left on its own.
+// The states of an event. Only pending changes automatically.
 const (
-	// EventPending has attempts ahead of it, now or after a wait or a hold.
+	// EventPending has further attempts, now or after a wait or a hold.
 	EventPending EventState = "pending"
 	// EventDelivered was acknowledged with a 2xx.
 	EventDelivered EventState = "delivered"
-	// EventFailed has used up the retry table, or was one too many to be queued.
+	// EventFailed has used up the retry table, or did not fit into the queue.
 	EventFailed EventState = "failed"
-	// EventDropped fell to [Mischief].
+	// EventDropped was dropped by [Mischief].
 	EventDropped EventState = "dropped"
-	// EventUnsent has nowhere to go: no webhook endpoint wants it, its endpoint was deleted
+	// EventUnsent has no destination: no webhook endpoint wants it, its endpoint was deleted
 	// or disabled, or the simulator was closed.
 	EventUnsent EventState = "unsent"
 )
 
-// Event is something that happened, as one webhook endpoint is told of it. What several
-// endpoints want is several events.
+// Event is something that happened, as sent to one webhook endpoint. Several endpoints get
+// several events.
 type Event struct {
 	// ID is the webhook-id: the same on every attempt. "msg_…" is a guess, Dodo's form is
 	// UNCONFIRMED (FACTS 1.8).
 	ID string `json:"id"`
-	// EndpointID is the endpoint that is told, by GET /webhooks; empty if none wants it.
+	// EndpointID is its destination, by GET /webhooks; empty if no endpoint wants it.
 	EndpointID string `json:"endpoint_id,omitempty"`
 	// Type is one of FACTS 3.3, such as "payment.succeeded".
 	Type string `json:"type"`
@@ -38,33 +38,33 @@ type Event struct {
 	ObjectID string `json:"object_id"`
 	// At is when it happened, in simulated time.
 	At time.Time `json:"at"`
-	// State and Attempts tell how delivery went; attempts by Redeliver count too.
+	// State and Attempts describe its delivery; attempts by Redeliver count too.
 	State    EventState `json:"state"`
 	Attempts int        `json:"attempts"`
 }
 
 // Delivery is one attempt to deliver an event.
 type Delivery struct {
-	// EventID and Type are those of the event. WebhookID is the header that went out,
-	// another one only with [Simulator.DeliverAs] and [Mischief].
+	// EventID and Type are those of the event. WebhookID is the header that was sent; it
+	// differs only with [Simulator.DeliverAs] and [Mischief].
 	EventID, Type, WebhookID string
-	// Copy tells that Mischief added this attempt. It is not tried again, and does not
-	// count as the event's delivery.
+	// Copy says that Mischief added this attempt. It is not retried, and does not count as the
+	// event's delivery.
 	Copy bool
 	// Attempt counts from 1 per event.
 	Attempt int
 	// At is when it was sent by Options.Clock, the time in its signature.
 	At time.Time
-	// Header and Body are what was sent, to the byte.
+	// Header and Body are exactly what was sent.
 	Header http.Header
 	Body   []byte
-	// Status is the HTTP status of the answer, 0 if none came; Err then says why.
+	// Status is the HTTP status of the answer; 0 if there was none, and Err says why.
 	Status int
 	Err    error
 }
 
-// Acknowledged reports whether the receiver took the event: any 2xx, nothing else, so a
-// redirect is a failure too (FACTS 3.1).
+// Acknowledged reports whether the receiver accepted the event with any 2xx. A redirect is a
+// failure too (FACTS 3.1).
 func (d Delivery) Acknowledged() bool { return d.Status >= 200 && d.Status <= 299 }
 
 // subject is an object that events are about.
@@ -77,13 +77,13 @@ type subject interface {
 type event struct {
 	Event
 	about  subject
-	to     *hook  // nil: no endpoint wants it
-	tried  bool   // an attempt has ended
-	copies int    // that Mischief adds, still to be sent
-	frozen []byte // the body, if it does not follow the object any more
+	to     *webhookEndpoint // nil: no endpoint wants it
+	tried  bool             // an attempt has ended
+	copies int              // that Mischief adds and that are not sent yet
+	frozen []byte           // the body, if it must not follow the object
 
-	happening int    // what happened, the same for all endpoints that are told of it
-	copyOf    string // the event that this endpoint had missed; empty in most
+	occurrence int    // number of what happened, the same for all endpoints
+	copyOf     string // the event that this endpoint has missed; usually empty
 }
 
 // envelope is a webhook's body (FACTS 3.2).
@@ -94,9 +94,9 @@ type envelope struct {
 	Data       any       `json:"data"`
 }
 
-// emit records that something happened at a time and starts to tell the merchant, once
-// for each endpoint that wants it. Whether endpoints see an event under one id is
-// UNCONFIRMED (FACTS 3.1); Options.SharedWebhookIDs decides. The caller holds s.mu.
+// emit records that something happened and starts to send it, once for each endpoint that
+// wants it. Whether endpoints get an event with the same id is UNCONFIRMED (FACTS 3.1);
+// Options.SharedWebhookIDs decides. The caller holds s.mu.
 func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 	s.happenings++
 	id, told := newID("msg_"), false
@@ -115,8 +115,8 @@ func (s *Simulator) emit(eventType string, about subject, at time.Time) {
 	}
 }
 
-func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time.Time) {
-	e := &event{about: about, to: h, happening: s.happenings, Event: Event{
+func (s *Simulator) emitTo(h *webhookEndpoint, id, eventType string, about subject, at time.Time) {
+	e := &event{about: about, to: h, occurrence: s.happenings, Event: Event{
 		ID:       id,
 		Type:     eventType,
 		ObjectID: about.objectID(),
@@ -138,8 +138,9 @@ func (s *Simulator) emitTo(h *hook, id, eventType string, about subject, at time
 	}
 }
 
-// body encodes the event with its object as it is now, not as it was when the event
-// happened: Dodo delivers the latest state (FACTS 3.1), except for [Mischief]. The caller holds s.mu.
+// body encodes the event with the current state of its object, not the one when it happened:
+// Dodo delivers the latest state (FACTS 3.1). [Mischief] may change that. The caller holds
+// s.mu.
 func (s *Simulator) body(e *event) ([]byte, error) {
 	if e.frozen != nil {
 		return e.frozen, nil
@@ -151,7 +152,7 @@ func (s *Simulator) body(e *event) ([]byte, error) {
 		Data:       e.about.payload(),
 	})
 	if err == nil && s.options.Quirks {
-		return quirked(e.Type, body)
+		return withQuirks(e.Type, body)
 	}
 	return body, err
 }

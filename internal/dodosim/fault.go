@@ -12,47 +12,47 @@ import (
 	"unicode"
 )
 
-// Fault is how API calls go wrong. Its parts combine: a delay precedes whatever else it
-// says, and the zero Fault does nothing. The hosted page and webhooks are never hit.
+// Fault makes API calls fail. Its parts combine: a delay comes before the other effects, and
+// the zero Fault does nothing. It affects neither the hosted page nor webhooks.
 //
-// What has been seen of Dodo (FACTS 1.3, 1.4), and what a network can do to anybody:
+// Failures seen from Dodo (FACTS 1.3, 1.4), and failures of networks:
 //
 //	Fault{Status: 429, Header: http.Header{"Retry-After": {"3"}}} // rate limit, empty body
 //	Fault{Status: 502, Body: "<html>Bad gateway</html>",
 //		Header: http.Header{"Content-Type": {"text/html"}}}       // a proxy in between
-//	Fault{LoseReply: true}    // done, but nobody hears of it
-//	Fault{Endless: true}      // never stops talking
-//	Fault{Delay: time.Minute} // slow to begin
-//	Fault{SlowBody: time.Minute} // and to end
+//	Fault{LoseReply: true}       // executed, but the answer is lost
+//	Fault{Endless: true}         // an answer without end
+//	Fault{Delay: time.Minute}    // slow to start
+//	Fault{SlowBody: time.Minute} // slow to finish
 //	Fault{Status: 307, Header: http.Header{"Location": {"/elsewhere"}}}
 type Fault struct {
-	// Method and Path say which calls it hits, as in [Simulator.Calls]: empty is any.
+	// Method and Path select the calls, as in [Simulator.Calls]: empty matches any.
 	Method, Path string
-	// Share is how many of those calls it hits, by chance that Seed repeats: above 0, up to
-	// 1. 0 is all.
+	// Share is the fraction of those calls that fail, chosen at random but repeatably by Seed:
+	// above 0, up to 1. 0 is all.
 	Share float64
 	Seed  uint64
 
 	// Status is answered without executing the call. 0: the call is executed.
 	Status int
-	// Header is added to that answer. Its Content-Type is application/json unless said
-	// otherwise here.
+	// Header is added to that answer. The default Content-Type is application/json.
 	Header http.Header
-	// Body of that answer, to the byte; Dodo's own form is {"code":"…","message":"…"}.
+	// Body is the exact body of that answer; Dodo's own form is
+	// {"code":"…","message":"…"}.
 	Body string
 
-	// Delay is waited (by Options.After) before anything else happens.
+	// Delay is how long to wait (by Options.After) before anything else.
 	Delay time.Duration
-	// SlowBody is the time over which the answer's body is sent, bit by bit, whatever it is.
+	// SlowBody is the time over which the body of any answer is sent, in parts.
 	SlowBody time.Duration
 	// LoseReply executes the call and then drops the connection without an answer.
 	LoseReply bool
-	// Endless answers 200 with JSON that ends when the caller hangs up.
+	// Endless answers 200 with JSON that ends only when the caller disconnects.
 	Endless bool
 }
 
-// SetFault makes the next calls to the API that it concerns go wrong, then all is well
-// again. It replaces an earlier fault; 0 calls only removes that.
+// SetFault makes the next matching API calls fail; later ones work again. It replaces an
+// earlier fault; 0 calls only removes that.
 func (s *Simulator) SetFault(fault Fault, calls int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,18 +60,18 @@ func (s *Simulator) SetFault(fault Fault, calls int) {
 	s.faultChance = rand.New(rand.NewPCG(fault.Seed, 0)) //nolint:gosec // chance that can be repeated, not a secret
 }
 
-// Fault returns what SetFault has set, and how many calls it will still hit.
+// Fault returns the fault that is set, and how many more calls it affects.
 func (s *Simulator) Fault() (Fault, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.fault, s.faultsLeft
 }
 
-// CheckFault says what of a fault makes no sense: a status that is none, or a route that
-// the simulator does not have.
+// CheckFault returns what is wrong with a fault: an invalid status, or a route that the
+// simulator does not have.
 func (s *Simulator) CheckFault(fault Fault) error {
 	if fault.Status != 0 && (fault.Status < 200 || fault.Status > 599) {
-		return fmt.Errorf("%d is no status of an answer", fault.Status)
+		return fmt.Errorf("%d is not the status of an answer", fault.Status)
 	}
 	if !(fault.Share >= 0 && fault.Share <= 1) {
 		return fmt.Errorf("%v is not a share between 0 and 1", fault.Share)
@@ -85,18 +85,18 @@ func (s *Simulator) CheckFault(fault Fault) error {
 		}
 	}
 	if !slices.ContainsFunc(s.known, fault.hits) {
-		return fmt.Errorf("no call is a %s %s, such as POST /checkouts or GET /payments/{id}", fault.Method, fault.Path)
+		return fmt.Errorf("there is no call %s %s; write one such as POST /checkouts or GET /payments/{id}", fault.Method, fault.Path)
 	}
 	return nil
 }
 
-// hits reports whether the fault concerns calls to a route.
+// hits reports whether the fault affects calls to a route.
 func (fault Fault) hits(route apiCall) bool {
 	return (fault.Method == "" || fault.Method == route.method) && (fault.Path == "" || fault.Path == route.path)
 }
 
-// takeFault uses one of the calls that a fault is set for. The caller holds s.mu.
-func (s *Simulator) takeFault(route apiCall) (Fault, bool) {
+// nextFault returns the fault for a call, and counts the call. The caller holds s.mu.
+func (s *Simulator) nextFault(route apiCall) (Fault, bool) {
 	if s.faultsLeft <= 0 || !s.fault.hits(route) {
 		return Fault{}, false
 	}
@@ -107,12 +107,12 @@ func (s *Simulator) takeFault(route apiCall) (Fault, bool) {
 	return s.fault, true
 }
 
-func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, fault Fault, do endpoint) {
-	if !s.pause(r.Context(), fault.Delay) {
+func (s *Simulator) serveFault(w http.ResponseWriter, r *http.Request, fault Fault, do endpoint) {
+	if !s.waitAfter(r.Context(), fault.Delay) {
 		return
 	}
 	if fault.SlowBody > 0 && !fault.Endless {
-		slow := &trickler{ResponseWriter: w, wait: func() bool { return s.pause(r.Context(), fault.SlowBody/trickleParts) }}
+		slow := &slowWriter{ResponseWriter: w, wait: func() bool { return s.waitAfter(r.Context(), fault.SlowBody/slowParts) }}
 		defer slow.finish()
 		w = slow
 	}
@@ -120,9 +120,9 @@ func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, fault Faul
 	case fault.Status != 0:
 		fault.answer(w)
 	case fault.Endless:
-		s.ramble(w, r)
+		s.writeEndlessly(w, r)
 	case fault.LoseReply:
-		s.serve(&deaf{header: make(http.Header)}, r, do)
+		s.serve(&discardWriter{header: make(http.Header)}, r, do)
 		panic(http.ErrAbortHandler) // how net/http drops a connection
 	default:
 		s.serve(w, r, do)
@@ -139,8 +139,8 @@ func (fault Fault) answer(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, fault.Body)
 }
 
-// ramble writes until nobody listens.
-func (s *Simulator) ramble(w http.ResponseWriter, r *http.Request) {
+// writeEndlessly writes until the caller disconnects.
+func (s *Simulator) writeEndlessly(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, err := io.WriteString(w, `{"items":[`)
 	chunk := strings.Repeat(`{"payment_id":"pay_000000000000000000000"},`, 100)
@@ -149,9 +149,9 @@ func (s *Simulator) ramble(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deaf is a response that goes nowhere.
-type deaf struct{ header http.Header }
+// discardWriter is a response that is thrown away.
+type discardWriter struct{ header http.Header }
 
-func (d *deaf) Header() http.Header         { return d.header }
-func (d *deaf) WriteHeader(int)             {}
-func (d *deaf) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discardWriter) Header() http.Header         { return d.header }
+func (d *discardWriter) WriteHeader(int)             {}
+func (d *discardWriter) Write(b []byte) (int, error) { return len(b), nil }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// grantStatus is where a grant stands (FACTS 3.6).
+// grantStatus is the state of a grant (FACTS 3.6).
 type grantStatus string
 
 const (
@@ -15,14 +15,14 @@ const (
 	grantRevoked   grantStatus = "Revoked"
 )
 
-// feature is what a flag confers.
+// feature is what a feature flag grants.
 type feature struct {
 	FeatureType string `json:"feature_type"`
 	FeatureID   string `json:"feature_id"`
 }
 
-// entitlement is what products can grant, as a product lists it. A feature flag is one of
-// the kind FeatureFlag.
+// entitlement is what products can grant, as a product lists it. A feature flag is an
+// entitlement of the kind FeatureFlag.
 type entitlement struct {
 	ID                string          `json:"id"`
 	Name              string          `json:"name"`
@@ -31,8 +31,8 @@ type entitlement struct {
 	IntegrationConfig any             `json:"integration_config"`
 }
 
-// addEntitlements makes one entitlement of each feature and each integration that a
-// product has and that is new. The caller holds s.mu, or nobody else knows s yet.
+// addEntitlements makes the entitlements for the product's features and integrations that do
+// not exist yet. The caller holds s.mu, or s is not shared yet.
 func (s *Simulator) addEntitlements(p Product) {
 	for _, i := range p.granted() {
 		if !slices.ContainsFunc(s.entitlements, i.is) {
@@ -81,12 +81,12 @@ type grant struct {
 	UpdatedAt        time.Time       `json:"updated_at"`
 
 	license   *license // of a licence key
-	withdrawn bool     // by the merchant, whatever the subscription does
+	withdrawn bool     // by the merchant, whatever the status of the subscription
 }
 
 func (g *grant) objectID() string { return g.ID }
 
-// shown is the grant as it is now, with the licence key that goes its own way. It is a copy.
+// shown is a copy of the grant with its current state and licence key.
 func (g *grant) shown() *grant {
 	shown := *g
 	if l := g.license; l != nil {
@@ -103,8 +103,8 @@ func (g *grant) payload() any {
 	}{g.shown(), "EntitlementGrant"}
 }
 
-// grantBought gives what a payment has bought once. What the subscription in a mixed
-// cart gives follows the subscription. The caller holds s.mu.
+// grantBought grants what a payment has bought once. In a mixed cart, the subscription's
+// grants follow the subscription. The caller holds s.mu.
 func (s *Simulator) grantBought(p *payment) {
 	if p.Status != Succeeded {
 		return
@@ -115,25 +115,25 @@ func (s *Simulator) grantBought(p *payment) {
 		}
 		s.giveBought(l, p)
 		for _, e := range s.entitlementsOf(l.product) {
-			s.grantEntitlement(e, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.happened())
+			s.grantEntitlement(e, grant{CustomerID: p.Customer.CustomerID, PaymentID: new(p.PaymentID)}, p.outcomeTime())
 		}
 	}
 }
 
-// revokeRefunded takes back what a payment bought once that is refunded in full.
+// revokeRefunded revokes the one-time purchases of a payment that is refunded in full.
 func (s *Simulator) revokeRefunded(p *payment, at time.Time) {
 	if p.refunded < p.TotalAmount {
 		return
 	}
 	s.disableRefunded(p)
 	for _, g := range s.grants {
-		if text(g.PaymentID) == p.PaymentID && g.SubscriptionID == nil && g.revocable() {
+		if valueOrEmpty(g.PaymentID) == p.PaymentID && g.SubscriptionID == nil && g.revocable() {
 			s.revoke(g, "refund", at)
 		}
 	}
 }
 
-// revocationReasons are Dodo's, in its spelling (FACTS 3.8).
+// revocationReasons are Dodo's reasons, in its spelling (FACTS 3.8).
 var revocationReasons = map[SubscriptionStatus]string{
 	SubscriptionActive:    "plan_changed",
 	SubscriptionPastDue:   "plan_changed",
@@ -143,16 +143,16 @@ var revocationReasons = map[SubscriptionStatus]string{
 	SubscriptionExpired:   "subscription_expired",
 }
 
-// syncGrants gives and takes what follows from a subscription's status and product. That a
-// grant comes back under its own id, and that one that was pending when it was revoked is
-// pending again, is UNCONFIRMED. The caller holds s.mu.
+// syncGrants delivers and revokes grants according to a subscription's status and product.
+// That a grant is delivered again under its own id, and that one that was pending when it was
+// revoked is pending again, is UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) syncGrants(sub *subscription, at time.Time) {
 	var due []entitlement
 	if sub.Status == SubscriptionActive || sub.Status == SubscriptionPastDue {
 		due = s.entitlementsOf(sub.plan.lines[0].product)
 	}
 	for _, g := range s.grants {
-		if text(g.SubscriptionID) != sub.SubscriptionID {
+		if valueOrEmpty(g.SubscriptionID) != sub.SubscriptionID {
 			continue
 		}
 		i := slices.IndexFunc(due, func(e entitlement) bool { return e.ID == g.EntitlementID })
@@ -177,8 +177,8 @@ func (s *Simulator) syncGrants(sub *subscription, at time.Time) {
 	}
 }
 
-// grantEntitlement completes a grant that says whose it is, and delivers it unless that is
-// for others to do.
+// grantEntitlement completes a grant of a known customer, and delivers it unless somebody else
+// must do that.
 func (s *Simulator) grantEntitlement(e entitlement, g grant, at time.Time) {
 	g.ID, g.BusinessID, g.BrandID = newID("entg_"), s.business, s.brand
 	g.EntitlementID, g.IntegrationType = e.ID, e.IntegrationType
@@ -194,7 +194,7 @@ func (s *Simulator) grantEntitlement(e entitlement, g grant, at time.Time) {
 	}
 }
 
-// revocable reports whether there is anything to take away.
+// revocable reports whether there is anything to revoke.
 func (g *grant) revocable() bool { return g.Status == grantDelivered || g.Status == grantPending }
 
 func (s *Simulator) revoke(g *grant, reason string, at time.Time) {
@@ -203,7 +203,7 @@ func (s *Simulator) revoke(g *grant, reason string, at time.Time) {
 	s.emit("entitlement_grant.revoked", g, at)
 }
 
-// change moves updated_at, which never stands still: by it bodies are told apart.
+// change advances updated_at, which must differ after each change: it orders the bodies.
 func (g *grant) change(at time.Time) time.Time {
 	if !at.After(g.UpdatedAt) {
 		at = g.UpdatedAt.Add(time.Microsecond)

@@ -25,8 +25,8 @@ func (s *Simulator) showPage(w http.ResponseWriter, r *http.Request) {
 	writePage(w, status, checkoutPage, v)
 }
 
-// submitPage answers POST /session/{id}, the page's one form. One URL for page and form
-// keeps it working wherever the simulator is mounted.
+// submitPage answers POST /session/{id}, the page's only form. Page and form share a URL, so
+// that they work wherever the simulator is mounted.
 func (s *Simulator) submitPage(w http.ResponseWriter, r *http.Request) {
 	if !readForm(w, r) {
 		return
@@ -38,27 +38,27 @@ func (s *Simulator) submitPage(w http.ResponseWriter, r *http.Request) {
 		writePage(w, http.StatusNotFound, checkoutPage, notFoundPage)
 		return
 	}
-	target, refusal := s.act(session, r)
+	target, refusal := s.handleAction(session, r)
 	v := s.view(session)
 	s.mu.Unlock()
 
 	switch {
 	case refusal != nil:
 		v.Problem = sentence(refusal.Message)
-		v.keepTyped(r)
+		v.refill(r)
 		v.Code, v.Number = r.PostForm.Get("discount_code"), r.PostForm.Get("number")
 		writePage(w, refusal.Status, checkoutPage, v)
 	case target == "":
-		v.keepTyped(r)
+		v.refill(r)
 		writePage(w, http.StatusOK, checkoutPage, v)
 	default:
 		seeOther(w, target)
 	}
 }
 
-// act does what the pressed button says and returns where to go: "" is this page again.
-// The caller holds s.mu.
-func (s *Simulator) act(session *session, r *http.Request) (string, *Error) {
+// handleAction does what the pressed button says and returns where to go: "" is this page
+// again. The caller holds s.mu.
+func (s *Simulator) handleAction(session *session, r *http.Request) (string, *Error) {
 	number, action, code := r.PostForm.Get("card"), r.PostForm.Get("action"), r.PostForm.Get("discount_code")
 	if number == "" {
 		number = r.PostForm.Get("number")
@@ -67,9 +67,9 @@ func (s *Simulator) act(session *session, r *http.Request) (string, *Error) {
 	}
 	switch {
 	case action == "cancel" && session.cancelURL != "":
-		return session.cancelURL, nil // nothing happens: the session can still be paid
+		return session.cancelURL, nil // the session can still be paid
 	case action == "confirm" || action == "refuse":
-		return s.answer(session, action == "confirm")
+		return s.answerChallenge(session, action == "confirm")
 	case session.challenged != nil:
 		return session.id, nil // a page from before: the bank waits
 	case action == "discount", action == "pay" && code != "":
@@ -77,11 +77,11 @@ func (s *Simulator) act(session *session, r *http.Request) (string, *Error) {
 		// button, gets to see the new total before paying it.
 		return "", s.applyCode(session, code)
 	case action == "pay", action == "decline":
-		by, refusal := s.typed(session, r)
+		by, refusal := s.typedBuyer(session, r)
 		if refusal != nil {
 			return "", refusal
 		}
-		with, refusal := session.chosen(action, number, r.PostForm.Get("reason"))
+		with, refusal := session.chosenCard(action, number, r.PostForm.Get("reason"))
 		if refusal != nil {
 			return "", refusal
 		}
@@ -90,8 +90,8 @@ func (s *Simulator) act(session *session, r *http.Request) (string, *Error) {
 	return "", refuse(codeInvalidParameters, "the form has no such button")
 }
 
-// chosen is the card that a form pays with: any if none is needed.
-func (session *session) chosen(action, number, reason string) (card, *Error) {
+// chosenCard is the card of a form; any card if none is needed.
+func (session *session) chosenCard(action, number, reason string) (card, *Error) {
 	switch {
 	case !session.needsCard():
 		return card{}, nil
@@ -101,9 +101,9 @@ func (session *session) chosen(action, number, reason string) (card, *Error) {
 	return session.instrument(number)
 }
 
-// payForm pays by what the customer typed. A success leads to the merchant at once,
-// without the page in between that Dodo shows unless redirect_immediately is set; a
-// decline leads back here, by a redirect so that reloading does not try again.
+// payForm pays with the customer's input. A success redirects to the merchant immediately,
+// without the page in between that Dodo shows unless redirect_immediately is set. A decline
+// redirects to this page, so that reloading does not pay again.
 func (s *Simulator) payForm(session *session, with card, by buyer, challenge bool) (string, *Error) {
 	if session.needsCard() && !with.upi() && (challenge || session.force3DS) {
 		return session.id, s.challenge(session, with, by)
@@ -112,11 +112,11 @@ func (s *Simulator) payForm(session *session, with card, by buyer, challenge boo
 	if refusal != nil {
 		return "", refusal
 	}
-	return s.after(session, p), nil
+	return s.pageAfter(session, p), nil
 }
 
-// answer is what the customer says to his bank.
-func (s *Simulator) answer(session *session, confirmed bool) (string, *Error) {
+// answerChallenge passes on the customer's answer to the bank.
+func (s *Simulator) answerChallenge(session *session, confirmed bool) (string, *Error) {
 	if refusal := session.usable(s.now()); refusal != nil {
 		return "", refusal
 	}
@@ -124,20 +124,20 @@ func (s *Simulator) answer(session *session, confirmed bool) (string, *Error) {
 	if refusal != nil {
 		return "", refusal
 	}
-	return s.after(session, p), nil
+	return s.pageAfter(session, p), nil
 }
 
-// after is where a try to pay leads.
-func (s *Simulator) after(session *session, p *payment) string {
+// pageAfter is the page after an attempt to pay.
+func (s *Simulator) pageAfter(session *session, p *payment) string {
 	if target := s.redirect(session); target != "" && p.Status == Succeeded {
 		return target
 	}
 	return session.id // relative to /session/
 }
 
-// typed is the buyer by the form, as far as the merchant lets the customer say. The
+// typedBuyer is the buyer from the form, as far as the merchant lets the customer edit it. The
 // caller holds s.mu.
-func (s *Simulator) typed(session *session, r *http.Request) (buyer, *Error) {
+func (s *Simulator) typedBuyer(session *session, r *http.Request) (buyer, *Error) {
 	if refusal := session.usable(s.now()); refusal != nil {
 		return buyer{}, refusal
 	}
@@ -157,7 +157,7 @@ func (s *Simulator) typed(session *session, r *http.Request) (buyer, *Error) {
 	return by, nil
 }
 
-// applyCode adds a discount code to those that the session has.
+// applyCode adds a discount code to the session.
 func (s *Simulator) applyCode(session *session, code string) *Error {
 	if refusal := session.usable(s.now()); refusal != nil {
 		return refusal

@@ -28,16 +28,16 @@ var pages = func() *template.Template {
 	return all
 }()
 
-// pagePolicy lets a page have its own style and nothing else: no script, no frame around
-// it, no request to anywhere. It says nothing about form-action on purpose: browsers
-// apply that to redirects as well, and paying ends with one to the merchant.
+// pagePolicy allows only a page's own style: no script, no frame around it, no other request.
+// It leaves out form-action deliberately: browsers apply that to redirects as well, and paying
+// ends with a redirect to the merchant.
 var pagePolicy = func() string {
 	hash := sha256.Sum256([]byte(pageStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
 		"'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// portalPolicy also keeps forms at home: nothing that customers do there leads elsewhere.
+// portalPolicy also restricts forms to the simulator: nothing in the portal leads elsewhere.
 var portalPolicy = pagePolicy + "; form-action 'self'"
 
 func writePage(w http.ResponseWriter, status int, name string, view any) {
@@ -61,34 +61,33 @@ func writePage(w http.ResponseWriter, status int, name string, view any) {
 	_, _ = w.Write(page.Bytes())
 }
 
-// fromItself serves a page's form, but not one that another site submits in the
-// customer's name.
+// fromItself serves a page's form, but refuses one that another site submits for the customer.
 func fromItself(form http.HandlerFunc) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writePage(w, http.StatusForbidden, checkoutPage, closed("Not allowed", "This form was sent by another site."))
+		writePage(w, http.StatusForbidden, checkoutPage, problemOnlyView("Not allowed", "This form was sent by another site."))
 	}))
 	return protection.Handler(form)
 }
 
-// readForm reads a page's form, or answers that it cannot be read.
+// readForm reads a page's form, or answers with an error.
 func readForm(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		writePage(w, http.StatusBadRequest, checkoutPage, closed("Not understood", "The form could not be read."))
+		writePage(w, http.StatusBadRequest, checkoutPage, problemOnlyView("Not understood", "The form could not be read."))
 		return false
 	}
 	return true
 }
 
-// seeOther leads the browser on. It is not http.Redirect, which would make a relative
-// target absolute, and so lose the prefix that the simulator may be mounted under.
+// seeOther redirects the browser. It does not use http.Redirect, which would make a relative
+// target absolute, and so lose the prefix under which the simulator may be mounted.
 func seeOther(w http.ResponseWriter, target string) {
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// sentence makes a page's sentence of an API's message.
+// sentence turns an API's message into a sentence for a page.
 func sentence(message string) string {
 	return strings.ToUpper(message[:1]) + message[1:] + "."
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// checkoutView is what the checkout page shows. A closed page has only title, problem and
+// checkoutView is what the checkout page shows. A closed page has only title, problem and a
 // way back.
 type checkoutView struct {
 	Title, Problem      string
@@ -77,7 +77,7 @@ func (s *Simulator) view(session *session) checkoutView {
 	case session.challenged != nil:
 		v.Title, v.Challenge, v.Back = "Confirm your payment", session.with.name(), ""
 	case session.last != nil:
-		v.Problem = text(session.last.ErrorMessage)
+		v.Problem = valueOrEmpty(session.last.ErrorMessage)
 	}
 	if v.Closed && v.Back == "" {
 		v.Back = cmp.Or(session.cancelURL, session.returnURL)
@@ -112,7 +112,7 @@ func (v *checkoutView) list(session *session) {
 	}
 }
 
-// offerCards shows the test cards that can make a difference in the session.
+// offerCards shows the test cards that matter in the session.
 func (v *checkoutView) offerCards(session *session) {
 	_, recurring := session.bill.recurring()
 	for _, c := range testCards {
@@ -128,8 +128,8 @@ func (v *checkoutView) offerCards(session *session) {
 	}
 }
 
-// keepTyped shows the customer's own words again.
-func (v *checkoutView) keepTyped(r *http.Request) {
+// refill shows the customer's own input again.
+func (v *checkoutView) refill(r *http.Request) {
 	if v.EditEmail {
 		v.Email = r.PostForm.Get("email")
 	}
@@ -138,9 +138,9 @@ func (v *checkoutView) keepTyped(r *http.Request) {
 	}
 }
 
-// closed is a page with nothing but a problem on it.
-func closed(title, problem string) checkoutView {
+// problemOnlyView is a page with only a problem on it.
+func problemOnlyView(title, problem string) checkoutView {
 	return checkoutView{Title: title, Problem: problem, Closed: true}
 }
 
-var notFoundPage = closed("Not found", "There is no such page. The simulator forgets everything when it restarts.")
+var notFoundPage = problemOnlyView("Not found", "There is no such page. The simulator forgets everything when it restarts.")

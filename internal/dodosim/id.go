@@ -8,16 +8,16 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// businessOf is the business that an API key belongs to: the same one after a restart, as
-// at Dodo. A gateway that keeps its store does not take it for another.
+// businessOf is the business that an API key belongs to. It is the same after a restart, as at
+// Dodo, so that a gateway that keeps its store recognizes it.
 func businessOf(apiKey string) string {
 	sum := sha256.Sum256([]byte("dodosim business\n" + apiKey))
 	return "bus_" + hex.EncodeToString(sum[:10])
 }
 
-// newID makes an id that looks like Dodo's: the prefix and 21 base-62 characters,
-// about 125 bits (FACTS 1.8). It has to be unguessable, because whoever knows a
-// session id can open its page.
+// newID makes an id that looks like Dodo's: the prefix and 21 base-62 characters, about 125
+// bits (FACTS 1.8). It must be unguessable, because anybody who knows a session's id can open
+// its page.
 func newID(prefix string) string {
 	const length = 21
 	// Bytes from 248 up would favour the first characters of the alphabet.

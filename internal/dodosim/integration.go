@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// IntegrationKind is where an entitlement gives access (FACTS 2.14).
+// IntegrationKind is the service in which an entitlement gives access (FACTS 2.14).
 type IntegrationKind string
 
 // The kinds of entitlements. Grants of the last three are delivered as soon as they are
@@ -25,26 +25,26 @@ const (
 	FeatureFlag  IntegrationKind = "feature_flag"
 )
 
-// atOnce reports whether nobody has to do anything for a delivery.
+// atOnce reports whether delivery needs nobody's action.
 func (kind IntegrationKind) atOnce() bool {
 	return kind == DigitalFiles || kind == LicenseKey || kind == FeatureFlag
 }
 
-// Integration is an entitlement that a product grants: as [Product.Features] does, but of
-// any kind. Products that name the same one share it.
+// Integration is an entitlement that a product grants, of any kind; [Product.Features] is for
+// feature flags only. Products that name the same integration share it.
 type Integration struct {
-	// Kind says where it gives access. A LicenseKey hands out the key that the product comes
-	// with, so it needs [Product.LicenseKeys].
+	// Kind is the service. A LicenseKey hands out the product's licence key, so it requires
+	// [Product.LicenseKeys].
 	Kind IntegrationKind `json:"kind"`
-	// Name tells it from others: the repository, the server, the chat, the file or the
-	// template. A feature flag's feature_id.
+	// Name identifies it: the repository, the server, the chat, the file or the template. For
+	// a feature flag it is the feature_id.
 	Name string `json:"name"`
 }
 
-// is reports whether an entitlement is of the integration.
+// is reports whether an entitlement belongs to the integration.
 func (i Integration) is(e entitlement) bool { return i.Kind == e.IntegrationType && i.Name == e.Name }
 
-// granted is what a product grants.
+// granted are all integrations of a product, its features included.
 func (p Product) granted() []Integration {
 	all := make([]Integration, 0, len(p.Features)+len(p.Integrations))
 	for _, name := range p.Features {
@@ -59,20 +59,20 @@ func (p Product) checkIntegrations() error {
 	for _, i := range p.granted() {
 		switch {
 		case !integrations[string(i.Kind)]:
-			return fmt.Errorf("%q is no kind of entitlement", i.Kind)
+			return fmt.Errorf("%q is not a kind of entitlement", i.Kind)
 		case i.Name == "":
 			return fmt.Errorf("an entitlement of the kind %s has no name", i.Kind)
 		case i.Kind == LicenseKey && !p.LicenseKeys:
 			return fmt.Errorf("the entitlement %s needs licence keys", i.Name)
 		case seen[i] && i.Kind != FeatureFlag:
-			return fmt.Errorf("the entitlement %s is there twice", i.Name)
+			return fmt.Errorf("the entitlement %s appears twice", i.Name)
 		}
 		seen[i] = true
 	}
 	return nil
 }
 
-// config is what Dodo keeps of an integration.
+// config is what Dodo stores for an integration.
 func (i Integration) config() any {
 	switch i.Kind {
 	case GitHub:
@@ -95,7 +95,7 @@ func (i Integration) config() any {
 	return feature{"boolean", i.Name}
 }
 
-// licenseGrant is what a grant shows of a licence key.
+// licenseGrant is a grant's licence key.
 type licenseGrant struct {
 	Key              string     `json:"key"`
 	ActivationsUsed  int        `json:"activations_used"`
@@ -103,7 +103,7 @@ type licenseGrant struct {
 	ExpiresAt        *time.Time `json:"expires_at"`
 }
 
-// fileDelivery is what a grant shows of digital files. There is nothing at its URLs.
+// fileDelivery is a grant's digital files. Its URLs do not work.
 type fileDelivery struct {
 	Files        []deliveredFile `json:"files"`
 	Instructions *string         `json:"instructions"`
@@ -123,7 +123,7 @@ func (i Integration) files() *fileDelivery {
 	}}}
 }
 
-// fillGrant adds what is particular to the kind, but for a licence key: see issue.
+// fillGrant adds the values for the kind, except a licence key: see issue.
 func fillGrant(e entitlement, g *grant) {
 	switch e.IntegrationType {
 	case FeatureFlag:
@@ -141,8 +141,8 @@ func (s *Simulator) handOut(l *license, p Product) {
 	attached := s.entitlementsOf(p)
 	for _, g := range s.grants {
 		of := slices.ContainsFunc(attached, func(e entitlement) bool { return e.ID == g.EntitlementID })
-		bought := g.SubscriptionID == nil && text(g.PaymentID) == text(l.PaymentID) ||
-			g.SubscriptionID != nil && *g.SubscriptionID == text(l.SubscriptionID)
+		bought := g.SubscriptionID == nil && valueOrEmpty(g.PaymentID) == valueOrEmpty(l.PaymentID) ||
+			g.SubscriptionID != nil && *g.SubscriptionID == valueOrEmpty(l.SubscriptionID)
 		if g.IntegrationType == LicenseKey && g.license == nil && of && bought {
 			g.license = l
 		}
@@ -171,8 +171,8 @@ func (s *Simulator) pendingGrant(id string) (*grant, error) {
 	return g, nil
 }
 
-// DeliverGrant gives the access that a grant is about, as when its customer has connected
-// an account. The id is one of [Simulator.Events], or of GET /entitlements/{id}/grants.
+// DeliverGrant delivers a grant, as if its customer had connected an account. The id is one of
+// [Simulator.Events], or of GET /entitlements/{id}/grants.
 func (s *Simulator) DeliverGrant(grantID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *Simulator) deliverGrant(g *grant, at time.Time) {
 	s.emit("entitlement_grant.delivered", g, at)
 }
 
-// FailGrant lets the delivery of a pending grant fail. It is not tried again (FACTS 3.3).
+// FailGrant makes the delivery of a pending grant fail. It is not retried (FACTS 3.3).
 func (s *Simulator) FailGrant(grantID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,8 +223,8 @@ func (s *Simulator) findEntitlement(id string) (entitlement, *Error) {
 	return s.entitlements[i], nil
 }
 
-// revokeGrant answers DELETE /entitlements/{id}/grants/{grant}: for good, and as often as
-// one likes (FACTS 2.14).
+// revokeGrant answers DELETE /entitlements/{id}/grants/{grant}. It is permanent, and may be
+// repeated (FACTS 2.14).
 func (s *Simulator) revokeGrant(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

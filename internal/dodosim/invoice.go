@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// invoiced gives a payment that has succeeded its invoice. That one which did not
-// succeed has none is UNCONFIRMED: Dodo's examples differ. The link needs no key (FACTS
-// 2.5) and is below the address at which the API was last called. The caller holds s.mu.
+// invoiced gives a successful payment its invoice. That other payments have none is
+// UNCONFIRMED: Dodo's examples differ. The link needs no key (FACTS 2.5); it starts with the
+// address at which the API was last called. The caller holds s.mu.
 func (s *Simulator) invoiced(p *payment) {
 	if p.Status != Succeeded || p.InvoiceID != nil {
 		return
@@ -48,9 +48,9 @@ func (s *Simulator) getRefundInvoice(r *http.Request) (any, error) {
 	return paper.pdf()
 }
 
-// paper is an invoice or a credit note before it is set in type. It shares nothing with
-// the simulator's state.
-type paper struct {
+// invoiceDocument is the content of an invoice or a credit note. It shares nothing with the
+// simulator's state.
+type invoiceDocument struct {
 	title, number string
 	date          time.Time
 	facts         []labelled // below the title
@@ -67,8 +67,8 @@ type paperLine struct {
 }
 
 // invoice describes what was paid. The caller holds s.mu.
-func (s *Simulator) invoice(p *payment) paper {
-	doc := paper{
+func (s *Simulator) invoice(p *payment) invoiceDocument {
+	doc := invoiceDocument{
 		title: "Invoice", number: *p.InvoiceID, date: p.settled, from: s.seller(), to: recipient(p.Customer, p.Billing),
 		facts: []labelled{{"Payment", p.PaymentID}},
 	}
@@ -96,17 +96,17 @@ func (s *Simulator) invoice(p *payment) paper {
 	return doc
 }
 
-// creditNote describes what came back. The caller holds s.mu.
-func (s *Simulator) creditNote(made *refund) paper {
-	doc := paper{
+// creditNote describes a refund. The caller holds s.mu.
+func (s *Simulator) creditNote(made *refund) invoiceDocument {
+	doc := invoiceDocument{
 		title: "Credit note", number: made.RefundID, date: made.CreatedAt, from: s.seller(), to: recipient(made.Customer, billing{}),
 		facts:  []labelled{{"Payment", made.PaymentID}},
 		totals: []labelled{{"Refunded", money(made.Amount, made.Currency)}},
 	}
-	note := text(made.Reason)
+	note := valueOrEmpty(made.Reason)
 	if p, known := s.payments[made.PaymentID]; known {
 		doc.to = recipient(made.Customer, p.Billing)
-		doc.facts = append([]labelled{{"Invoice", text(p.InvoiceID)}}, doc.facts...)
+		doc.facts = append([]labelled{{"Invoice", valueOrEmpty(p.InvoiceID)}}, doc.facts...)
 	}
 	name := "Refund"
 	if made.IsPartial {
@@ -116,15 +116,15 @@ func (s *Simulator) creditNote(made *refund) paper {
 	return doc
 }
 
-// seller is who sells: nobody.
+// seller is a fictitious seller.
 func (s *Simulator) seller() []string { return []string{"A simulated shop", s.business} }
 
 func recipient(c customer, address billing) []string {
 	lines := []string{c.Name, c.Email}
 	for _, part := range []string{
-		text(address.Street),
-		strings.TrimSpace(text(address.Zipcode) + " " + text(address.City)),
-		text(address.State),
+		valueOrEmpty(address.Street),
+		strings.TrimSpace(valueOrEmpty(address.Zipcode) + " " + valueOrEmpty(address.City)),
+		valueOrEmpty(address.State),
 		address.Country,
 	} {
 		if strings.TrimSpace(part) != "" {
@@ -134,11 +134,11 @@ func recipient(c customer, address billing) []string {
 	return lines
 }
 
-// paidWith names what a payment was made with; "" if it cost nothing.
+// paidWith names the payment's instrument; "" if it cost nothing.
 func (p *payment) paidWith() string {
 	switch {
 	case p.CardLastFour != nil:
-		return card{number: *p.CardLastFour, network: text(p.CardNetwork)}.name()
+		return card{number: *p.CardLastFour, network: valueOrEmpty(p.CardNetwork)}.name()
 	case p.PaymentMethod != nil:
 		return "UPI"
 	}

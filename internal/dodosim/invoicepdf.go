@@ -26,11 +26,11 @@ const (
 	nameWidth   = paperWidth - countWidth - amountWidth
 )
 
-// typesetter sets a paper in type.
+// typesetter renders a document.
 type typesetter struct{ *fpdf.Fpdf }
 
-// pdf sets the paper in type. The same paper is always the same bytes.
-func (doc paper) pdf() (any, error) {
+// pdf renders the document. The same document always gives the same bytes.
+func (doc invoiceDocument) pdf() (any, error) {
 	t := typesetter{fpdf.New("P", "mm", "A4", "")}
 	t.AddUTF8FontFromBytes("go", "", goregular.TTF)
 	t.AddUTF8FontFromBytes("go", "B", gobold.TTF)
@@ -60,7 +60,7 @@ func (t typesetter) font(style string, size float64, grey int) {
 	t.SetTextColor(grey, grey, grey)
 }
 
-// line writes one line and goes to the next.
+// line writes one line and moves to the next.
 func (t typesetter) line(height float64, words string) {
 	t.CellFormat(0, height, printable(words), "", 1, "L", false, 0, "")
 }
@@ -70,7 +70,7 @@ func (t typesetter) rule() {
 	t.Line(paperMargin, t.GetY(), paperMargin+paperWidth, t.GetY())
 }
 
-// footer says what the paper is worth.
+// footer says that the document is from a simulator.
 func (t typesetter) footer() {
 	t.SetY(-22)
 	t.rule()
@@ -79,7 +79,7 @@ func (t typesetter) footer() {
 	t.line(5, "Made by the dodogate simulator. Nothing was sold, no money moved, and this is no document for any tax office.")
 }
 
-func (t typesetter) head(doc paper) {
+func (t typesetter) head(doc invoiceDocument) {
 	t.font("B", 24, 20)
 	t.line(14, doc.title)
 	for _, fact := range append([]labelled{{"Number", doc.number}, {"Date", doc.date.Format("2 January 2006")}}, doc.facts...) {
@@ -91,8 +91,8 @@ func (t typesetter) head(doc paper) {
 	t.Ln(8)
 }
 
-// parties puts seller and customer side by side.
-func (t typesetter) parties(doc paper) {
+// parties prints seller and customer next to each other.
+func (t typesetter) parties(doc invoiceDocument) {
 	top, bottom := t.GetY(), t.GetY()
 	for i, party := range []struct {
 		label string
@@ -112,7 +112,7 @@ func (t typesetter) parties(doc paper) {
 	t.SetXY(paperMargin, bottom+10)
 }
 
-func (t typesetter) table(doc paper) {
+func (t typesetter) table(doc invoiceDocument) {
 	t.font("", 9, 110)
 	t.CellFormat(nameWidth, 7, "Description", "", 0, "L", false, 0, "")
 	t.CellFormat(countWidth, 7, "Quantity", "", 0, "R", false, 0, "")
@@ -150,8 +150,8 @@ func (t typesetter) table(doc paper) {
 	}
 }
 
-// printable leaves out what the typesetter has no place for: control characters, and
-// those beyond the Basic Multilingual Plane.
+// printable removes characters that cannot be rendered: control characters, and those beyond
+// the Basic Multilingual Plane.
 func printable(words string) string {
 	return strings.Map(func(c rune) rune {
 		switch {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// The currencies and countries that Dodo's API description enumerates. An unknown one
-// in a request is refused, as it was in a real call (FACTS 2.1), and one in a response
-// would break clients that decode by the description.
+// The currencies and countries of Dodo's API description. An unknown one in a request is
+// refused, as in a real call (FACTS 2.1); in a response it would break clients that decode
+// by the description.
 var (
 	currencies = wordSet(`
 		AED ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CHF CLP CNY
@@ -43,7 +43,7 @@ func knownCurrency(code string) bool { return currencies[code] }
 
 func knownCountry(code string) bool { return countries[code] }
 
-// money writes an amount for people, such as "USD 9.99", "JPY 999" or "KWD 0.999".
+// money formats an amount for people, such as "USD 9.99", "JPY 999" or "KWD 0.999".
 func money(minor int64, currency string) string {
 	switch {
 	case wholeUnits[currency]:

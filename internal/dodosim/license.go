@@ -39,10 +39,10 @@ type license struct {
 	CreatedAt        time.Time  `json:"created_at"`
 
 	instances []*instance
-	withdrawn bool // disabled by the merchant, whatever the subscription does
+	withdrawn bool // disabled by the merchant, whatever the status of the subscription
 }
 
-// instance is a place where a licence key is in use.
+// instance is one activation of a licence key.
 type instance struct {
 	ID         string    `json:"id"`
 	LicenseID  string    `json:"license_key_id"`
@@ -61,14 +61,14 @@ func (l *license) payload() any {
 	}{l, "LicenseKey"}
 }
 
-// newKey looks like the keys of many shops. Dodo's form is UNCONFIRMED.
+// newKey makes a key of a common form. Dodo's form is UNCONFIRMED.
 func newKey() string {
 	raw := strings.ToUpper(newID("")[:20])
 	return strings.Join([]string{raw[:5], raw[5:10], raw[10:15], raw[15:]}, "-")
 }
 
-// issue makes the keys that a payment has bought: one for each product, however many
-// pieces, which is UNCONFIRMED. The caller holds s.mu.
+// issue makes the keys that a payment has bought: one for each product, however many pieces
+// (UNCONFIRMED). The caller holds s.mu.
 func (s *Simulator) issue(p *payment) {
 	if p.Status != Succeeded {
 		return
@@ -86,7 +86,7 @@ func (s *Simulator) issue(p *payment) {
 		if limit := l.product.ActivationsLimit; limit > 0 {
 			made.ActivationsLimit = new(limit)
 		}
-		s.addLicense(made, p.happened())
+		s.addLicense(made, p.outcomeTime())
 		s.handOut(made, l.product)
 	}
 }
@@ -102,15 +102,15 @@ func (s *Simulator) addLicense(l *license, at time.Time) {
 func (s *Simulator) licensesOf(p *payment) []string {
 	var keys []string
 	for _, l := range s.licenses {
-		if text(l.PaymentID) == p.PaymentID {
+		if valueOrEmpty(l.PaymentID) == p.PaymentID {
 			keys = append(keys, l.Key)
 		}
 	}
 	return keys
 }
 
-// syncLicenses lets the keys of a subscription go the way that it goes: disabled while it
-// gives no access, expired when it is over. That is UNCONFIRMED. The caller holds s.mu.
+// syncLicenses makes a subscription's keys follow its status: disabled while it gives no
+// access, expired when it is over. That is UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) syncLicenses(sub *subscription) {
 	status := licenseDisabled
 	switch {
@@ -120,23 +120,23 @@ func (s *Simulator) syncLicenses(sub *subscription) {
 		status = licenseActive
 	}
 	for _, l := range s.licenses {
-		if text(l.SubscriptionID) == sub.SubscriptionID && !l.withdrawn {
+		if valueOrEmpty(l.SubscriptionID) == sub.SubscriptionID && !l.withdrawn {
 			l.Status = status
 		}
 	}
 }
 
-// disableRefunded disables the keys that a payment has bought once, after all of it was
-// refunded.
+// disableRefunded disables the keys of a payment's one-time purchases after it was refunded in
+// full.
 func (s *Simulator) disableRefunded(p *payment) {
 	for _, l := range s.licenses {
-		if text(l.PaymentID) == p.PaymentID && l.SubscriptionID == nil && p.refunded == p.TotalAmount {
+		if valueOrEmpty(l.PaymentID) == p.PaymentID && l.SubscriptionID == nil && p.refunded == p.TotalAmount {
 			l.Status = licenseDisabled
 		}
 	}
 }
 
-// shownLicense is the key as it is now: time may have ended it.
+// shownLicense is the key in its current state: it may have expired.
 func (s *Simulator) shownLicense(l *license) *license {
 	if l.Status == licenseActive && l.ExpiresAt != nil && !s.now().Before(*l.ExpiresAt) {
 		l.Status = licenseExpired
@@ -145,7 +145,7 @@ func (s *Simulator) shownLicense(l *license) *license {
 	return l
 }
 
-// findLicense looks a key up by its id. The caller holds s.mu.
+// findLicense looks up a licence by its id. The caller holds s.mu.
 func (s *Simulator) findLicense(id string) (*license, *Error) {
 	for _, l := range s.licenses {
 		if l.ID == id {
@@ -155,7 +155,7 @@ func (s *Simulator) findLicense(id string) (*license, *Error) {
 	return nil, refuse(codeNotFound, "there is no licence key %s", id)
 }
 
-// licenseOf looks a key up by itself; nil: there is none.
+// licenseOf looks up a licence by its key; nil if there is none.
 func (s *Simulator) licenseOf(key string) *license {
 	for _, l := range s.licenses {
 		if l.Key == key {
@@ -182,13 +182,13 @@ func (request licenseRequest) check() *Error {
 	return nil
 }
 
-// importLicense answers POST /license_keys, which takes a key of the merchant's own.
+// importLicense answers POST /license_keys, which adds a key of the merchant's own.
 func (s *Simulator) importLicense(r *http.Request) (any, error) {
 	request, refusal := readJSON[licenseRequest](r)
 	switch {
 	case refusal != nil:
 		return nil, refusal
-	case text(request.Key) == "" || request.CustomerID == nil || request.ProductID == nil:
+	case valueOrEmpty(request.Key) == "" || request.CustomerID == nil || request.ProductID == nil:
 		return nil, refuse(codeInvalidBody, "key, customer_id and product_id are required")
 	}
 	if refusal := request.check(); refusal != nil {
@@ -224,8 +224,8 @@ func (s *Simulator) getLicense(r *http.Request) (any, error) {
 	return snapshot(l)
 }
 
-// patchLicense answers PATCH /license_keys/{id}. A field that is absent or null changes
-// nothing: that null takes nothing away is UNCONFIRMED.
+// patchLicense answers PATCH /license_keys/{id}. An absent or null field changes nothing; that
+// null does not clear a value is UNCONFIRMED.
 func (s *Simulator) patchLicense(r *http.Request) (any, error) {
 	request, refusal := readJSON[licenseRequest](r)
 	if refusal != nil {
@@ -253,7 +253,7 @@ func (s *Simulator) patchLicense(r *http.Request) (any, error) {
 			l.Status = licenseActive // unless the new time is over, too
 		}
 	}
-	set(&l.withdrawn, request.Disabled)
+	setIfPresent(&l.withdrawn, request.Disabled)
 	switch {
 	case request.Disabled == nil:
 	case *request.Disabled:

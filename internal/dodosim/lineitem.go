@@ -18,9 +18,8 @@ type lineItem struct {
 	Refundable  int64   `json:"refundable_amount"`
 }
 
-// listLineItems answers GET /payments/{id}/line-items. That discounts are taken off the
-// amounts, and that nothing can be refunded of a payment that did not succeed, is
-// UNCONFIRMED.
+// listLineItems answers GET /payments/{id}/line-items. That discounts are subtracted from the
+// amounts, and that an unsuccessful payment has nothing to refund, is UNCONFIRMED.
 func (s *Simulator) listLineItems(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

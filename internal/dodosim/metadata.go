@@ -12,11 +12,11 @@ const (
 	maxMetadataValue = 500
 )
 
-// metadata is a merchant's own map on an object. Values keep the bytes they came in, so
-// that a large integer is not rounded on its way to the payment.
+// metadata is a merchant's own map on an object. Values keep their original bytes, so that a
+// large integer is not rounded.
 type metadata map[string]json.RawMessage
 
-// check applies the documented rules. A value is a string, a number or a boolean.
+// check applies the documented rules: a value is a string, a number or a boolean.
 func (m metadata) check() *Error {
 	if len(m) > maxMetadataPairs {
 		return refuse(codeTooManyKeys, "metadata has %d pairs, at most %d are allowed", len(m), maxMetadataPairs)
@@ -56,7 +56,7 @@ func validMetadataKey(key string) bool {
 	return true
 }
 
-// orEmpty is m as responses show it: an absent map is {}, never null.
+// orEmpty is m as in responses: an absent map is {}, never null.
 func (m metadata) orEmpty() metadata {
 	if m == nil {
 		return metadata{}

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Aggregation is how a meter makes a number of its events.
+// Aggregation is how a meter turns its events into a number.
 type Aggregation string
 
-// The aggregations that Dodo knows. All but Count read a number from an event's metadata.
+// The aggregations of Dodo. All except Count read a number from an event's metadata.
 const (
 	Count Aggregation = "count"
 	Sum   Aggregation = "sum"
@@ -22,18 +22,18 @@ const (
 	Last  Aggregation = "last"
 )
 
-// Meter counts usage events of a customer, and charges for them at the end of each billing
-// cycle, or takes credits for them.
+// Meter counts a customer's usage events. At the end of each billing cycle it charges money or
+// takes credits for them.
 type Meter struct {
-	// ID is the meter id; products that name the same one share it. Default: "mtr_" and the
-	// EventName.
+	// ID is the meter id; products that name the same one share the meter. Default: "mtr_" and
+	// the EventName.
 	ID string `json:"id,omitempty"`
-	// EventName is the event_name of the events that it counts. Required.
+	// EventName is the event_name of the counted events. Required.
 	EventName string `json:"event_name"`
-	// Name and Unit are what customers read. Default: the EventName, and "unit".
+	// Name and Unit are for customers. Default: the EventName, and "unit".
 	Name string `json:"name,omitempty"`
 	Unit string `json:"unit,omitempty"`
-	// Aggregation and Key say how it counts. Default: Count, without a Key.
+	// Aggregation and Key say how to count. Default: Count, without a Key.
 	Aggregation Aggregation `json:"aggregation,omitempty"`
 	Key         string      `json:"key,omitempty"`
 	// FreeThreshold is how many units of a cycle are free.
@@ -41,15 +41,15 @@ type Meter struct {
 	// PricePerUnit is a decimal of minor units, with up to 5 digits before and 12 after the
 	// point. Required without Credit.
 	PricePerUnit json.Number `json:"price_per_unit,omitempty"`
-	// Credit is the name of the product's credit that is used up instead of money being
-	// charged, one for each UnitsPerCredit units.
+	// Credit is the name of the product's credit that is spent instead of money: one for each
+	// UnitsPerCredit units.
 	Credit         string      `json:"credit,omitempty"`
 	UnitsPerCredit json.Number `json:"units_per_credit,omitempty"`
 }
 
 var unitPrice = regexp.MustCompile(`^[0-9]{1,5}(\.[0-9]{1,12})?$`) // FACTS 1.8
 
-// price is what a unit costs, or how many units a credit buys.
+// price is the price of a unit, or the units for one credit.
 func price(text json.Number) decimal {
 	r, ok := new(big.Rat).SetString(text.String())
 	if !ok {
@@ -106,11 +106,11 @@ func (m *Meter) fillIn() {
 	}
 }
 
-// counts reports whether an event is one of the meter's.
+// counts reports whether the meter counts an event.
 func (m Meter) counts(e usageEvent) bool { return m.EventName == e.EventName }
 
-// units is what the meter makes of a customer's events of a time, beyond what is free.
-// Events without a number under the Key do not count. The caller holds s.mu.
+// units is the meter's number for a customer's events in a time, less the free units. It
+// ignores events without a number under the Key. The caller holds s.mu.
 func (s *Simulator) units(m Meter, customerID string, from, to time.Time) decimal {
 	total := zero()
 	for _, e := range s.usage {
@@ -133,7 +133,7 @@ func (s *Simulator) units(m Meter, customerID string, from, to time.Time) decima
 	return total.sub(total.min(whole(m.FreeThreshold)))
 }
 
-// number is what an event adds. It may be written as text.
+// number is an event's value. It may be written as text.
 func (m Meter) number(e usageEvent) (decimal, bool) {
 	if m.Aggregation == Count {
 		return whole(1), true
@@ -142,7 +142,7 @@ func (m Meter) number(e usageEvent) (decimal, bool) {
 	if json.Unmarshal(e.Metadata[m.Key], &written) != nil {
 		written = string(e.Metadata[m.Key])
 	}
-	if strings.ContainsAny(written, "/_") { // which big.Rat reads
+	if strings.ContainsAny(written, "/_") { // big.Rat would accept these
 		return zero(), false
 	}
 	r, ok := new(big.Rat).SetString(written)
@@ -152,8 +152,8 @@ func (m Meter) number(e usageEvent) (decimal, bool) {
 	return decimal{r}, true
 }
 
-// usageDue is what the usage of the cycle until then costs, in whole minor units. What
-// takes credits instead costs nothing. The caller holds s.mu.
+// usageDue is the cost of the cycle's usage until then, in whole minor units. Usage that takes
+// credits costs nothing. The caller holds s.mu.
 func (s *Simulator) usageDue(sub *subscription, until time.Time) int64 {
 	due := zero()
 	for _, m := range sub.plan.lines[0].product.Meters {
@@ -165,12 +165,12 @@ func (s *Simulator) usageDue(sub *subscription, until time.Time) int64 {
 	return due.floor()
 }
 
-// creditDelay is how long after an event credits are taken for it (FACTS 2.12).
+// creditDelay is how long after an event its credits are taken (FACTS 2.12).
 const creditDelay = time.Minute
 
-// takeForUsage takes credits for what has been used of the cycle until then and was not
-// paid for yet. Without overage, what is beyond the balance is used for nothing:
-// UNCONFIRMED. It reports whether anything was taken. The caller holds s.mu.
+// takeForUsage takes credits for the cycle's usage until then that has not been paid for.
+// Without overage, usage beyond the balance is free: UNCONFIRMED. It reports whether it took
+// any. The caller holds s.mu.
 func (s *Simulator) takeForUsage(sub *subscription, until, at time.Time) bool {
 	taken := false
 	for _, m := range sub.plan.lines[0].product.Meters {
@@ -179,7 +179,7 @@ func (s *Simulator) takeForUsage(sub *subscription, until, at time.Time) bool {
 			continue
 		}
 		units := s.units(m, sub.Customer.CustomerID, sub.PreviousBillingDate, until)
-		used := units.over(price(m.UnitsPerCredit)).cut(c.Precision)
+		used := units.dividedBy(price(m.UnitsPerCredit)).truncate(c.Precision)
 		before := sub.metered[m.ID]
 		if before.r == nil {
 			before = zero()

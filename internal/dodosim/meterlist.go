@@ -52,8 +52,8 @@ func (s *Simulator) priceMeters(p Product) []priceMeter {
 	return meters
 }
 
-// cartMeter is a meter as a subscription lists it (FACTS 2.7), and creditMeter one that
-// takes credits.
+// cartMeter is a meter as a subscription lists it (FACTS 2.7); creditMeter is one that takes
+// credits.
 type cartMeter struct {
 	MeterID       string  `json:"meter_id"`
 	Name          string  `json:"name"`
@@ -71,7 +71,7 @@ type creditMeter struct {
 	UnitsPerCredit string `json:"meter_units_per_credit"`
 }
 
-// showMeters spells out the meters of a subscription. The caller holds s.mu.
+// showMeters writes the meters of a subscription into the object. The caller holds s.mu.
 func (s *Simulator) showMeters(sub *subscription) {
 	p := sub.plan.lines[0].product
 	sub.Meters, sub.MeterEntitlements = []cartMeter{}, []creditMeter{}
@@ -102,7 +102,7 @@ type aggregation struct {
 	Key  *string     `json:"key"`
 }
 
-// meters are those of the catalog, each once. The caller holds s.mu.
+// meters are all meters of the catalog, without duplicates. The caller holds s.mu.
 func (s *Simulator) meters() []Meter {
 	var all []Meter
 	for _, p := range s.offers {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// method is a card that a customer has left with the merchant: with a subscription, as
-// one-time purchases keep none. Guarded by [Simulator.mu].
+// method is a customer's saved card. Only subscriptions save one; one-time purchases do not.
+// Guarded by [Simulator.mu].
 type method struct {
 	id       string
 	card     card
@@ -33,9 +33,8 @@ type cardSummary struct {
 	ExpiryYear  string `json:"expiry_year"`
 }
 
-// attach makes a card the one that a subscription is charged to, and one of its
-// customer's methods. The same number again is another method: UNCONFIRMED. The caller
-// holds s.mu.
+// attach makes a card the subscription's instrument and one of its customer's methods. The
+// same number again is another method: UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) attach(sub *subscription, with card, now time.Time) {
 	m := &method{id: newID("pm_"), card: with, lastUsed: now}
 	owner := sub.Customer.CustomerID
@@ -43,7 +42,7 @@ func (s *Simulator) attach(sub *subscription, with card, now time.Time) {
 	sub.use(m)
 }
 
-// use makes a method the one that the subscription is charged to.
+// use makes a saved method the subscription's instrument.
 func (sub *subscription) use(m *method) {
 	sub.card, sub.declined = m.card, 0
 	sub.PaymentMethodID = new(m.id)
@@ -95,15 +94,15 @@ func (s *Simulator) deleteMethod(r *http.Request) (any, error) {
 	return emptyAnswer(http.StatusNoContent), nil
 }
 
-// removeMethod forgets a method. Which statuses make a subscription one that still needs
-// it is UNCONFIRMED; here all do from which it can go on. The caller holds s.mu.
+// removeMethod deletes a method. Which subscriptions prevent that is UNCONFIRMED; here all
+// that can still continue.
 func (s *Simulator) removeMethod(customerID, id string) *Error {
 	m, refusal := s.findMethod(customerID, id)
 	if refusal != nil {
 		return refusal
 	}
 	for _, sub := range s.subscriptionOrder {
-		if !sub.over() && text(sub.PaymentMethodID) == m.id {
+		if !sub.over() && valueOrEmpty(sub.PaymentMethodID) == m.id {
 			return refuse(codeMethodInUse, "subscription %s is charged to this payment method", sub.SubscriptionID)
 		}
 	}

@@ -23,7 +23,7 @@ type methodResponse struct {
 // updateMethod answers POST /subscriptions/{id}/update-payment-method.
 func (s *Simulator) updateMethod(r *http.Request) (any, error) {
 	request, refusal := readJSON[methodRequest](r)
-	switch kind := text(request.Type); {
+	switch kind := valueOrEmpty(request.Type); {
 	case refusal != nil:
 		return nil, refusal
 	case kind != "new" && kind != "existing":
@@ -49,44 +49,44 @@ func (s *Simulator) updateMethod(r *http.Request) (any, error) {
 		}
 		return s.useSaved(sub, m), nil
 	}
-	session := s.cardSession(sub, text(request.ReturnURL))
-	p := session.open
+	session := s.cardSession(sub, valueOrEmpty(request.ReturnURL))
+	p := session.presented
 	p.PaymentLink = new(s.publicURL(r) + "/session/" + session.id)
 	return methodResponse{new(p.PaymentID), new(*p.PaymentLink), new(clientSecret(p)), &session.expires}, nil
 }
 
-// cardReplaceable says whether a subscription can get another card.
+// cardReplaceable reports whether a subscription's card can be replaced.
 func (sub *subscription) cardReplaceable(now time.Time) *Error {
 	switch {
 	case sub.over() || sub.Status == SubscriptionPending:
 		return refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
 	case sub.owes() && !now.Before(sub.ExpiresAt):
-		// Dodo's transitions have no way from on_hold to expired (FACTS 3.6).
+		// Dodo has no transition from on_hold to expired (FACTS 3.6).
 		return refuse(codeTermOver, "the term of subscription %s is over", sub.SubscriptionID)
 	}
 	return nil
 }
 
-// useSaved moves a subscription to a saved method and charges what it owes. That nothing
-// is charged, and no payment made, while nothing is owed is UNCONFIRMED.
+// useSaved moves a subscription to a saved method and charges what is owed. That nothing is
+// charged, and no payment is made, if nothing is owed is UNCONFIRMED.
 func (s *Simulator) useSaved(sub *subscription, m *method) methodResponse {
 	now := s.now()
 	if !sub.owes() {
 		sub.use(m)
-		s.tell(sub, now, "update_payment_method", "updated")
+		s.emitAll(sub, now, "update_payment_method", "updated")
 		return methodResponse{}
 	}
 	with := m.card
 	with.decline = with.forLater() // the customer is not present
-	p := s.dues(sub, with, now)
+	p := s.chargeDues(sub, with, now)
 	p.IsUpdateMethod = true
-	s.book(p)
+	s.recordPayment(p)
 	s.settleDues(sub, p, with, m, now)
 	return methodResponse{PaymentID: new(p.PaymentID)}
 }
 
-// cardSession is the page on which the customer gives a subscription another card, and
-// pays what it owes. Its payment may be of zero amount.
+// cardSession is the page on which the customer gives a subscription another card, and pays
+// what is owed. The payment may be zero.
 func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 	now, owner := s.now(), sub.Customer
 	session := &session{
@@ -101,7 +101,7 @@ func (s *Simulator) cardSession(sub *subscription, returnURL string) *session {
 	return session
 }
 
-// owed is what a new card has to pay at once: a cycle with what the last one left to pay,
+// owed is what a new card must pay immediately: a cycle with the unpaid rest of the last one,
 // or zero.
 func (s *Simulator) owed(sub *subscription) bill {
 	if sub.owes() {
@@ -110,8 +110,8 @@ func (s *Simulator) owed(sub *subscription) bill {
 	return planBill(sub.plan.lines[0].product, 0, nil, nil)
 }
 
-// payNewCard tries a new card on its page. What the subscription owes is charged, which
-// may be another amount than when the page was made. The caller holds s.mu.
+// payNewCard pays with a new card on its page. It charges what the subscription owes now,
+// which may differ from when the page was made. The caller holds s.mu.
 func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*payment, *Error) {
 	sub := session.recharges
 	if refusal := sub.cardReplaceable(now); refusal != nil {
@@ -123,7 +123,7 @@ func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*pay
 	p.belongTo(sub)
 	p.IsUpdateMethod = true
 	p.chargeCard(with, with.decline)
-	p = s.tried(session, p)
+	p = s.recordAttempt(session, p)
 	if owes {
 		s.settleDues(sub, p, with, nil, now)
 		return p, nil
@@ -132,7 +132,7 @@ func (s *Simulator) payNewCard(session *session, with card, now time.Time) (*pay
 	if p.Status == Succeeded {
 		s.attach(sub, with, now)
 		p.PaymentMethodID = sub.PaymentMethodID
-		s.tell(sub, now, "update_payment_method", "updated")
+		s.emitAll(sub, now, "update_payment_method", "updated")
 	}
 	return p, nil
 }

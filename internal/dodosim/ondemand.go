@@ -14,16 +14,16 @@ type onDemandRequest struct {
 	Metadata    metadata `json:"metadata"`
 }
 
-// maxDeclined is how many charges on demand can fail in a row (FACTS 1.3; that a new payment
-// method begins the count anew is UNCONFIRMED).
+// maxDeclined is how many on-demand charges in a row may fail (FACTS 1.3; that a new payment
+// method resets the count is UNCONFIRMED).
 const maxDeclined = 10
 
 type onDemandResponse struct {
 	PaymentID string `json:"payment_id"`
 }
 
-// chargeOnDemand answers POST /subscriptions/{id}/charge. The outcome is in the payment
-// and its webhook; that a declined charge leaves the subscription active is UNCONFIRMED.
+// chargeOnDemand answers POST /subscriptions/{id}/charge. The result is in the payment and its
+// webhook; that a declined charge leaves the subscription active is UNCONFIRMED.
 func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 	request, refusal := readJSON[onDemandRequest](r)
 	switch {
@@ -65,7 +65,7 @@ func (s *Simulator) chargeOnDemand(r *http.Request) (any, error) {
 		}
 	}
 	if s.takesLong(sub) {
-		s.process(sub, p, count)
+		s.processSlowly(sub, p, count)
 	} else {
 		count(p.CreatedAt)
 		s.announce(p)

@@ -14,33 +14,32 @@ import (
 	"unicode"
 )
 
-// Options say what a [Simulator] sells, who may call it and where its webhooks go.
+// Options say what a [Simulator] sells, who may call it and where it sends webhooks.
 type Options struct {
-	// APIKey is the bearer key that API calls must carry. Required.
+	// APIKey is the bearer key of API calls. Required.
 	APIKey string
 
-	// ReadOnlyKey is another bearer key, which may read and gets 403 for all else (FACTS 1.2).
-	// Optional.
+	// ReadOnlyKey is another bearer key, which may only read and otherwise gets 403 (FACTS
+	// 1.2). Optional.
 	ReadOnlyKey string
 
-	// WebhookURL is where signed webhooks go: the first webhook endpoint, which the API can
-	// change and add others to. Empty: events are recorded, see [Simulator.Events], but none
-	// is sent until an endpoint is made.
+	// WebhookURL is the first webhook endpoint for signed webhooks. The API can change it and
+	// add others. Empty: events are recorded, see [Simulator.Events], but not sent until an
+	// endpoint is made.
 	WebhookURL string
 
 	// WebhookSecret signs them: base64 of 24 to 64 bytes, after an optional
 	// "whsec_" (Standard Webhooks). Required with WebhookURL.
 	WebhookSecret string
 
-	// PublicURL is where customers reach the simulator, and so the beginning of every
-	// checkout_url, invoice_url and link to the portal. Empty: taken from each API request's
-	// Host.
+	// PublicURL is the simulator's address for customers, with which every checkout_url,
+	// invoice_url and portal link begins. Empty: taken from each API request's Host.
 	PublicURL string
 
 	// Products is the catalog. At least one.
 	Products []Product
 
-	// Addons are the extras that subscriptions can have.
+	// Addons are add-ons for subscriptions.
 	Addons []Addon
 
 	// Discounts are the codes that customers and merchants may use.
@@ -49,30 +48,30 @@ type Options struct {
 	Behavior
 
 	// TickEvery calls [Simulator.Tick] at this interval, so that subscriptions renew
-	// without anybody's help. 0: only the caller does.
+	// automatically. 0: only the caller calls it.
 	TickEvery time.Duration
 
-	// Clock tells the time: of objects, of session expiry, of what is due, and of
-	// signatures. It is called from several goroutines. Default: time.Now.
+	// Clock is the time of objects, session expiry, due dates and signatures. It is called
+	// concurrently. Default: time.Now.
 	Clock func() time.Time
 
 	// After waits between the attempts of a webhook, for [Fault.Delay], and for TickEvery.
 	// Default: time.After.
 	After func(time.Duration) <-chan time.Time
 
-	// HTTPClient sends webhooks. Whatever it says about redirects and time-outs, none
-	// is followed and an attempt ends after 15 s (FACTS 3.1). Default: a client of
-	// its own.
+	// HTTPClient sends webhooks. Its own settings for redirects and time-outs are ignored: no
+	// redirect is followed, and an attempt ends after 15 s (FACTS 3.1). Default: a new client.
 	HTTPClient *http.Client
 
-	// Logger gets one line for each session, payment, refund and delivery, with ids
-	// and amounts but no e-mail, body or secret. Default: nothing is logged.
+	// Logger gets one line for each session, payment, refund and delivery, with ids and
+	// amounts but without e-mails, bodies and secrets. Default: none.
 	Logger *slog.Logger
 }
 
-// Product is something that the simulator sells, once or by subscription.
+// Product is a product of the catalog, sold once or by subscription.
 type Product struct {
-	// ID is the product id, "pdt_…" by Dodo's habit; any text without spaces will do.
+	// ID is the product id. Dodo's have the form "pdt_…"; any text without spaces is
+	// accepted.
 	ID string `json:"id"`
 	// Name is what customers read. Default: the ID.
 	Name string `json:"name,omitempty"`
@@ -85,49 +84,50 @@ type Product struct {
 	Currency string `json:"currency"`
 	// Every is the billing cycle of a subscription. The zero value sells the product once.
 	Every Period `json:"every,omitzero"`
-	// Term is how long a subscription lasts in all. Default: 10 years, or the billing cycle
-	// if that is longer.
+	// Term is the total length of a subscription. Default: 10 years, or the billing cycle if
+	// that is longer.
 	Term Period `json:"term,omitzero"`
 	// TrialDays come before the first charge of a subscription: 0 to 10000. They cost
-	// TrialPrice for one piece, of which discounts take nothing: UNCONFIRMED.
+	// TrialPrice for one piece, to which discounts do not apply: UNCONFIRMED.
 	TrialDays  int `json:"trial_days,omitempty"`
 	TrialPrice int `json:"trial_price,omitempty"`
-	// Meters make the price depend on usage. Price is then what each cycle costs without any.
+	// Meters make the price depend on usage. Price is the price of a cycle without any usage.
 	Meters []Meter `json:"meters,omitempty"`
-	// Archived products are listed apart and cannot be bought; subscriptions to them go on.
+	// Archived products are listed separately and cannot be bought; existing subscriptions
+	// continue.
 	Archived bool `json:"archived,omitempty"`
-	// LicenseKeys says that a purchase comes with a licence key, which ActivationsLimit
-	// places can use at a time: 0 is any number.
+	// LicenseKeys says that a purchase includes a licence key, which can be used in
+	// ActivationsLimit places at a time; 0 is no limit.
 	LicenseKeys      bool `json:"license_keys,omitempty"`
 	ActivationsLimit int  `json:"activations_limit,omitempty"`
-	// Credits are what a purchase, or each paid billing cycle, gives for every piece.
+	// Credits are granted for every piece of a purchase or of a paid billing cycle.
 	Credits []ProductCredit `json:"credits,omitempty"`
-	// Features are the feature_ids of the feature flags that the product grants: for good when
-	// it is sold once, and while it is active or past due when it is a subscription.
+	// Features are the feature_ids of the feature flags that the product grants: permanently
+	// if it is sold once, and while active or past due if it is a subscription.
 	Features []string `json:"features,omitempty"`
-	// Integrations are what else it grants, with access somewhere outside.
+	// Integrations are further entitlements, with access in other services.
 	Integrations []Integration `json:"integrations,omitempty"`
 }
 
-// ProductCredit is a credit entitlement of a product. Products that name the same one
-// share its balance.
+// ProductCredit is a credit entitlement of a product. Products with the same Name share its
+// balance.
 type ProductCredit struct {
-	// Name tells it from others.
+	// Name identifies it.
 	Name string `json:"name"`
-	// Unit is what one credit is called.
+	// Unit is the name of one credit.
 	Unit string `json:"unit"`
 	// Amount is a positive decimal with at most 10 places, such as 2.5.
 	Amount json.Number `json:"amount"`
-	// TrialAmount is given when a trial begins, and lost at its end with TrialExpires. Default:
-	// a trial gives none.
+	// TrialAmount is granted when a trial begins, and lost at its end if TrialExpires is set.
+	// Default: a trial grants none.
 	TrialAmount  json.Number `json:"trial_amount,omitempty"`
 	TrialExpires bool        `json:"trial_expires,omitempty"`
-	// ExpiresAfterDays is how long they are good for. 0: for ever.
+	// ExpiresAfterDays is how long the credits last. 0: no expiry.
 	ExpiresAfterDays int `json:"expires_after_days,omitempty"`
-	// LowBalancePercent tells the merchant when use takes the balance under that share of
-	// Amount: 1 to 100. 0: no.
+	// LowBalancePercent sends an event when spending takes the balance below that percentage
+	// of Amount: 1 to 100. 0: no event.
 	LowBalancePercent int `json:"low_balance_percent,omitempty"`
-	// Overage lets them be used beyond what is there, and Rollover saves what is left.
+	// Overage allows spending beyond the balance; Rollover keeps the remaining credits.
 	Overage  *Overage  `json:"overage,omitempty"`
 	Rollover *Rollover `json:"rollover,omitempty"`
 }
@@ -135,9 +135,9 @@ type ProductCredit struct {
 // recurring reports whether the product is sold by subscription.
 func (p Product) recurring() bool { return p.Every != Period{} }
 
-// Discount is a code that makes a cart cheaper by a share of its total.
+// Discount is a code that reduces a cart's total by a percentage.
 type Discount struct {
-	// Code is what the customer types, 3 characters or more; case does not matter.
+	// Code is what the customer enters: at least 3 characters, in any case.
 	Code string `json:"code"`
 	// BasisPoints is the share, 1 to 10000: 540 is 5.4 %, 10000 makes it free.
 	BasisPoints int `json:"basis_points"`
@@ -148,23 +148,22 @@ const (
 	maxTrialDays = 10_000 // FACTS 2.1
 )
 
-// Errors of New, for callers that want to tell them apart from a typing error in the
-// catalog.
+// Errors of New that callers can distinguish from an error in the catalog.
 var (
-	// ErrNoAPIKey says that Options.APIKey is empty or not usable in a header.
+	// ErrNoAPIKey means that Options.APIKey is empty or cannot be sent in a header.
 	ErrNoAPIKey = errors.New("an API key of visible characters is required")
-	// ErrWebhookSecret says that Options.WebhookSecret is missing or too weak. A Standard
-	// Webhooks library accepts an empty secret without a word (FACTS 3.1).
+	// ErrWebhookSecret means that Options.WebhookSecret is missing or too weak. A Standard
+	// Webhooks library silently accepts an empty secret (FACTS 3.1).
 	ErrWebhookSecret = errors.New("the webhook secret must be base64 of 24 to 64 bytes, after an optional whsec_")
 )
 
-// complete fills in the defaults and reports the first thing that cannot be used.
+// complete fills in the defaults and reports the first unusable value.
 func (o Options) complete() (Options, error) {
 	if o.APIKey == "" || !visible(o.APIKey) {
 		return o, ErrNoAPIKey
 	}
 	if !visible(o.ReadOnlyKey) || o.ReadOnlyKey == o.APIKey {
-		return o, errors.New("the key that only reads must be another one, of visible characters")
+		return o, errors.New("the read-only key must differ from the API key and consist of visible characters")
 	}
 	if o.WebhookURL != "" {
 		if err := checkWebURL(o.WebhookURL); err != nil {
@@ -248,7 +247,7 @@ func completeProducts(products []Product) ([]Product, error) {
 	return complete, nil
 }
 
-// completeCycle checks what concerns subscriptions and fills in the usual term.
+// completeCycle checks the subscription's settings and fills in the default term.
 func (p *Product) completeCycle() error {
 	if !p.recurring() {
 		if p.Term != (Period{}) || p.TrialDays != 0 || p.TrialPrice != 0 {
@@ -295,7 +294,7 @@ func completeDiscounts(discounts []Discount) ([]Discount, error) {
 	return complete, nil
 }
 
-// checkWebURL refuses what a browser or an HTTP client could not open.
+// checkWebURL refuses addresses that a browser or an HTTP client cannot open.
 func checkWebURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -307,7 +306,7 @@ func checkWebURL(raw string) error {
 	return nil
 }
 
-// visible reports whether a text can be used in a header as it is.
+// visible reports whether a text can be sent in a header.
 func visible(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
@@ -317,7 +316,7 @@ func usableSecret(secret string) bool {
 	return err == nil && len(key) >= 24 && len(key) <= 64
 }
 
-// strictClient is client, or a new one, that takes a redirect for an answer.
+// strictClient is client, or a new one, that does not follow redirects.
 func strictClient(client *http.Client) *http.Client {
 	strict := http.Client{}
 	if client != nil {

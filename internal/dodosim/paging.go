@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// list is the body of every page-number list: nothing but the items (FACTS 1.6).
+// list is the body of every list with page numbers: only the items (FACTS 1.6).
 type list[T any] struct {
 	Items []T `json:"items"`
 }
@@ -17,11 +17,11 @@ type window struct{ number, size int }
 const (
 	defaultPageSize = 10
 	maxPageSize     = 100
-	// maxPageNumber stands for the cap on deep paging that Dodo has and does not tell.
+	// maxPageNumber stands for Dodo's undocumented limit of deep paging.
 	maxPageNumber = 10_000
 )
 
-// slicePage cuts one page out of the whole list. Past the end it is empty.
+// slicePage returns one page of the whole list. It is empty after the end.
 func slicePage[T any](all []T, w window) []T {
 	from := min(w.number*w.size, len(all))
 	return all[from:min(from+w.size, len(all))]
@@ -35,8 +35,8 @@ type query struct {
 
 func (q *query) text(name string) string { return q.values.Get(name) }
 
-// page reads page_number and page_size. Too large a size is refused rather than cut,
-// as the API description has it where it lists a 422.
+// page reads page_number and page_size. It refuses too large a size, as the API description
+// does where it lists a 422.
 func (q *query) page() window {
 	return window{
 		number: q.number("page_number", 0, maxPageNumber),
@@ -62,7 +62,7 @@ func (q *query) boolean(name string) bool {
 	return given != nil && *given
 }
 
-// choice is nil when the parameter is absent.
+// choice is nil if the parameter is absent.
 func (q *query) choice(name string) *bool {
 	switch q.values.Get(name) {
 	case "":
@@ -76,7 +76,7 @@ func (q *query) choice(name string) *bool {
 	return nil
 }
 
-// instant is zero when the parameter is absent.
+// instant is zero if the parameter is absent.
 func (q *query) instant(name string) time.Time {
 	raw := q.values.Get(name)
 	if raw == "" {
@@ -89,13 +89,13 @@ func (q *query) instant(name string) time.Time {
 	return t
 }
 
-// within reports whether a time is between two others, which count as within; a zero one
-// is no limit.
+// within reports whether a time lies between two others, both included; a zero one is no
+// limit.
 func within(t, from, to time.Time) bool {
 	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || !t.After(to))
 }
 
-// oneOf accepts a value of the set or none.
+// oneOf accepts a value of the set, or none.
 func (q *query) oneOf(name string, known map[string]bool) string {
 	raw := q.values.Get(name)
 	if raw != "" && !known[raw] {

@@ -12,8 +12,8 @@ var (
 	feedbacks     = wordSet(`too_expensive missing_features switched_service unused customer_service low_quality too_complex other`)
 )
 
-// patchRequest is the body of PATCH /subscriptions/{id} (FACTS 2.7). A field that is
-// absent or null changes nothing.
+// patchRequest is the body of PATCH /subscriptions/{id} (FACTS 2.7). An absent or null field
+// changes nothing.
 type patchRequest struct {
 	Status          *string    `json:"status"`
 	CancelAtNext    *bool      `json:"cancel_at_next_billing_date"`
@@ -35,7 +35,7 @@ type patchRequest struct {
 	Pause              *bool          `json:"pause"`
 }
 
-// patchSubscription answers PATCH /subscriptions/{id}: with the whole change or none.
+// patchSubscription answers PATCH /subscriptions/{id}: it makes the whole change or none.
 func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
 	request, refusal := readJSON[patchRequest](r)
 	if refusal != nil {
@@ -50,17 +50,17 @@ func (s *Simulator) patchSubscription(r *http.Request) (any, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := s.patch(sub, request); refusal != nil {
+	if refusal := s.patchAtomically(sub, request); refusal != nil {
 		return nil, refusal
 	}
 	return snapshot(s.shown(sub))
 }
 
-// patch makes a change that has passed its own check: all of it or nothing. The caller
-// holds s.mu.
-func (s *Simulator) patch(sub *subscription, request patchRequest) *Error {
+// patchAtomically makes a change that has passed its own check: all of it or nothing. The
+// caller holds s.mu.
+func (s *Simulator) patchAtomically(sub *subscription, request patchRequest) *Error {
 	now := s.now()
-	if refusal := request.fits(sub, now); refusal != nil {
+	if refusal := request.checkFor(sub, now); refusal != nil {
 		return refusal
 	}
 	if refusal := s.changeCredits(sub, request.CreditEntitlements); refusal != nil {
@@ -70,7 +70,7 @@ func (s *Simulator) patch(sub *subscription, request patchRequest) *Error {
 	return nil
 }
 
-// check refuses what fits no subscription.
+// check refuses values that are invalid for any subscription.
 func (request patchRequest) check() *Error {
 	switch {
 	case request.Pause != nil:
@@ -109,10 +109,10 @@ func (request patchRequest) resumes() bool {
 
 // cancels reports whether the request ends the subscription, now or later.
 func (request patchRequest) cancels() bool {
-	return request.Status != nil && *request.Status == "cancelled" || allowed(request.CancelAtNext)
+	return request.Status != nil && *request.Status == "cancelled" || isSetTrue(request.CancelAtNext)
 }
 
-// alone reports whether the status is all that is asked for.
+// alone reports whether the request changes only the status.
 func (request patchRequest) alone() bool {
 	return request.CancelAtNext == nil && request.CancelReason == nil && request.Feedback == nil && request.Comment == nil &&
 		request.NextBillingDate == nil && request.TermCount == nil && request.TermInterval == nil && request.Metadata == nil &&
@@ -120,10 +120,10 @@ func (request patchRequest) alone() bool {
 		len(request.CreditEntitlements) == 0
 }
 
-// fits refuses what does not fit this subscription as it stands. The pairs of state and
-// change that are refused go by the transitions of FACTS 3.6.
-func (request patchRequest) fits(sub *subscription, now time.Time) *Error {
-	status := text(request.Status)
+// checkFor refuses changes that are invalid in the subscription's current state, by the
+// transitions of FACTS 3.6.
+func (request patchRequest) checkFor(sub *subscription, now time.Time) *Error {
+	status := valueOrEmpty(request.Status)
 	inactive := refuse(codeInactive, "subscription %s is %s", sub.SubscriptionID, sub.Status)
 	switch {
 	case status == "paused" && sub.Status != SubscriptionActive,
@@ -159,7 +159,7 @@ func (request patchRequest) term(sub *subscription) Period {
 	return term
 }
 
-// apply makes a change that fits. The caller holds s.mu.
+// apply makes a checked change. The caller holds s.mu.
 func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time) {
 	if s.options.MergeMetadata && request.Metadata != nil {
 		merged := maps.Clone(sub.Metadata)
@@ -188,35 +188,35 @@ func (s *Simulator) apply(request patchRequest, sub *subscription, now time.Time
 	if request.cancels() {
 		sub.CancellationFeedback, sub.CancellationComment = request.Feedback, request.Comment
 	}
-	defer s.dunLeaver(request, sub, now)
+	defer s.startDunningOnCancel(request, sub, now)
 	switch {
-	case text(request.Status) == "cancelled":
+	case valueOrEmpty(request.Status) == "cancelled":
 		s.cancelNow(sub, now)
-	case text(request.Status) == "paused":
+	case valueOrEmpty(request.Status) == "paused":
 		sub.Status, sub.PausedAt = SubscriptionPaused, new(now)
-		s.tell(sub, now, "paused", "updated")
-	case text(request.Status) == "active":
+		s.emitAll(sub, now, "paused", "updated")
+	case valueOrEmpty(request.Status) == "active":
 		sub.resume(now)
-		s.tell(sub, now, "unpaused", "updated")
+		s.emitAll(sub, now, "unpaused", "updated")
 	case early:
-		s.tell(sub, now, "cancelled", "updated")
+		s.emitAll(sub, now, "cancelled", "updated")
 	default:
-		s.tell(sub, now, "updated")
+		s.emitAll(sub, now, "updated")
 	}
 }
 
-// dunLeaver begins to win back a customer who cancelled, or whom the merchant wants to be
-// won back (FACTS 3.5).
-func (s *Simulator) dunLeaver(request patchRequest, sub *subscription, now time.Time) {
-	switch reason := text(request.CancelReason); {
+// startDunningOnCancel starts dunning for a customer who cancelled, or if the merchant
+// requests it (FACTS 3.5).
+func (s *Simulator) startDunningOnCancel(request patchRequest, sub *subscription, now time.Time) {
+	switch reason := valueOrEmpty(request.CancelReason); {
 	case !request.cancels():
 	case reason == "cancelled_by_customer", reason == "cancelled_by_merchant_send_dunning":
 		s.startDunning(sub, "cancelled", now)
 	}
 }
 
-// editDetails changes what has no effect on what happens. Whether metadata is replaced or
-// merged is UNCONFIRMED: Options.MergeMetadata decides.
+// editDetails makes the changes that only affect what is shown. Whether metadata is replaced
+// or merged is UNCONFIRMED: Options.MergeMetadata decides.
 func (request patchRequest) editDetails(sub *subscription) {
 	if request.Metadata != nil {
 		sub.Metadata = request.Metadata
@@ -235,8 +235,8 @@ func (request patchRequest) editDetails(sub *subscription) {
 	}
 }
 
-// schedule cancels at the next billing date, or takes that back. A subscription on demand
-// may have passed its date without a charge; then it is the next one in its rhythm.
+// schedule cancels at the next billing date, or undoes that. An on-demand subscription may
+// have passed its date without a charge; then it is the next date of its cycle.
 func (sub *subscription) schedule(cancel bool, now time.Time) {
 	sub.CancelAtNextBillingDate = cancel
 	if !cancel {
@@ -247,7 +247,7 @@ func (sub *subscription) schedule(cancel bool, now time.Time) {
 	}
 }
 
-// resume ends a pause, by whose length everything ahead moves (FACTS 3.5).
+// resume ends a pause. All later dates move by the length of the pause (FACTS 3.5).
 func (sub *subscription) resume(now time.Time) {
 	length := now.Sub(*sub.PausedAt)
 	sub.Status, sub.PausedAt, sub.notBefore = SubscriptionActive, nil, now

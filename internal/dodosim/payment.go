@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// PaymentStatus is the outcome of a try to pay.
+// PaymentStatus is the result of an attempt to pay.
 type PaymentStatus string
 
-// What the simulator produces of the eleven in FACTS 2.5.
+// The statuses that the simulator produces, of the eleven in FACTS 2.5.
 const (
 	Succeeded PaymentStatus = "succeeded"
 	Failed    PaymentStatus = "failed"
 	// Processing is a charge to an Indian card or by UPI, for two days.
 	Processing PaymentStatus = "processing"
-	// Cancelled is an awaited payment that will not be paid any more.
+	// Cancelled is an awaited payment that can no longer be paid.
 	Cancelled PaymentStatus = "cancelled"
-	// Awaited is a payment that the merchant has made and nobody has tried to pay. Dodo
-	// may show null (FACTS 2.5): UNCONFIRMED.
+	// Awaited is a payment that the merchant has created and nobody has attempted. Dodo may
+	// show null (FACTS 2.5): UNCONFIRMED.
 	Awaited PaymentStatus = "requires_payment_method"
-	// ActionRequired is a payment that the customer's bank wants to have confirmed.
+	// ActionRequired is a payment that the customer's bank wants confirmed.
 	ActionRequired PaymentStatus = "requires_customer_action"
 )
 
-// paymentStatuses is what the status filter of GET /payments accepts.
+// paymentStatuses are the values of the status filter of GET /payments.
 var paymentStatuses = wordSet(`succeeded failed cancelled processing requires_customer_action requires_merchant_action
 	requires_payment_method requires_confirmation requires_capture partially_captured partially_captured_and_capturable`)
 
-// billing is an address. Only the country is ever required.
+// billing is an address. Only the country is required.
 type billing struct {
 	Country string  `json:"country"`
 	City    *string `json:"city"`
@@ -38,9 +38,9 @@ type billing struct {
 	Zipcode *string `json:"zipcode"`
 }
 
-// payment is the object of FACTS 2.5, in the shape of the API and of webhooks. Card
-// fields are written as in a real test-mode capture, lower case and sparse (FACTS 3.9).
-// Guarded by [Simulator.mu].
+// payment is the object of FACTS 2.5, in the shape of the API and of webhooks. Card fields are
+// as in a real test-mode capture, lower case and sparse (FACTS 3.9). Guarded by
+// [Simulator.mu].
 type payment struct {
 	PaymentID           string           `json:"payment_id"`
 	BusinessID          string           `json:"business_id"`
@@ -87,15 +87,15 @@ type payment struct {
 	lines    []line // what each product cost, for refunds
 	codes    []*coupon
 	refunded int64
-	settled  time.Time // when it got the outcome that it has
+	settled  time.Time // when it got its current result
 
 	refunding bool // a refund is pending
 }
 
-// pay makes one try to pay a session, as a payment of its own: whether Dodo reuses the
-// id of a declined one is UNCONFIRMED (FACTS 2.1). Only a payment that the merchant has
-// been told of before the first try takes all of them. A decline leaves the session
-// usable. The caller holds s.mu.
+// pay makes one attempt to pay a session, as a payment of its own: whether Dodo reuses the id
+// of a declined one is UNCONFIRMED (FACTS 2.1). A payment that the merchant knew before the
+// first attempt is used for all attempts. After a decline the session can still be paid. The
+// caller holds s.mu.
 func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error) {
 	now := s.now()
 	if refusal := session.usable(now); refusal != nil {
@@ -127,14 +127,14 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 		}
 		s.start(session.subscription, session, plan, with, now)
 		p.belongTo(session.subscription)
-		p = s.tried(session, p)
+		p = s.recordAttempt(session, p)
 		s.announceStart(session.subscription, p)
 		s.recoverCheckout(session, p)
 		s.grantBought(p)
 		s.issue(p)
 		return p, nil
 	}
-	p = s.tried(session, p)
+	p = s.recordAttempt(session, p)
 	s.announce(p)
 	s.recoverCheckout(session, p)
 	s.grantBought(p)
@@ -142,7 +142,7 @@ func (s *Simulator) pay(session *session, with card, by buyer) (*payment, *Error
 	return p, nil
 }
 
-// label says what a session's payment was made for: in it, and of which products.
+// label sets the payment's session and products.
 func (session *session) label(p *payment) {
 	if !session.direct() {
 		p.CheckoutSessionID = new(session.id)
@@ -155,7 +155,7 @@ func (session *session) label(p *payment) {
 	}
 }
 
-// charge is what a session's payment is for, and whose.
+// charge says what a session's payment is for, and who pays.
 func (session *session) charge(at time.Time) charge {
 	return charge{
 		at:       at,
@@ -166,10 +166,10 @@ func (session *session) charge(at time.Time) charge {
 	}
 }
 
-// tried books the outcome of a try: as the payment that the merchant knows already, or
-// that waited for the customer's bank, if there is one.
-func (s *Simulator) tried(session *session, p *payment) *payment {
-	if known := cmp.Or(session.open, session.challenged); known != nil {
+// recordAttempt records the result of an attempt. It updates the payment that the merchant
+// already knows, or that waited for the customer's bank, if there is one.
+func (s *Simulator) recordAttempt(session *session, p *payment) *payment {
+	if known := cmp.Or(session.presented, session.challenged); known != nil {
 		p.UpdatedAt = new(p.CreatedAt)
 		p.PaymentID, p.PaymentLink, p.CreatedAt = known.PaymentID, known.PaymentLink, known.CreatedAt
 		*known = *p
@@ -178,27 +178,27 @@ func (s *Simulator) tried(session *session, p *payment) *payment {
 	session.challenged = nil
 	session.last = p
 	if s.options.OnePaymentID {
-		session.open = p
+		session.presented = p
 	}
-	s.book(p)
+	s.recordPayment(p)
 	s.watchCheckout(session, p)
 	return p
 }
 
-// happened is when a payment got the outcome that it has.
-func (p *payment) happened() time.Time {
+// outcomeTime is when a payment got its current result.
+func (p *payment) outcomeTime() time.Time {
 	if p.UpdatedAt != nil {
 		return *p.UpdatedAt
 	}
 	return p.CreatedAt
 }
 
-// book makes a payment known, or the outcome of one that is known. The caller holds s.mu.
-func (s *Simulator) book(p *payment) {
+// recordPayment makes a payment known, or the result of a known one. The caller holds s.mu.
+func (s *Simulator) recordPayment(p *payment) {
 	if p.Status == Succeeded {
 		p.Tax, p.SettlementTax = new(int64(0)), new(int64(0)) // null on what never settled (FACTS 3.9)
 	}
-	p.settled = p.happened()
+	p.settled = p.outcomeTime()
 	s.invoiced(p)
 	p.Discounts = s.details(p.codes)
 	if len(p.Discounts) > 0 {
@@ -208,20 +208,20 @@ func (s *Simulator) book(p *payment) {
 		s.payments[p.PaymentID] = p
 		s.paymentOrder = append(s.paymentOrder, p)
 	}
-	s.logger().Info("payment made", "payment", p.PaymentID, "session", text(p.CheckoutSessionID),
-		"subscription", text(p.SubscriptionID), "status", p.Status, "total", p.TotalAmount, "currency", p.Currency)
+	s.logger().Info("payment made", "payment", p.PaymentID, "session", valueOrEmpty(p.CheckoutSessionID),
+		"subscription", valueOrEmpty(p.SubscriptionID), "status", p.Status, "total", p.TotalAmount, "currency", p.Currency)
 }
 
-// announce sends a payment's own events. The caller holds s.mu.
+// announce emits a payment's own events. The caller holds s.mu.
 func (s *Simulator) announce(p *payment) {
 	if s.options.SendProcessing {
-		s.emit("payment.processing", p, p.happened())
+		s.emit("payment.processing", p, p.outcomeTime())
 	}
-	s.emit("payment."+string(p.Status), p, p.happened())
+	s.emit("payment."+string(p.Status), p, p.outcomeTime())
 }
 
-// settleBuyer finds the customer of this try. A later try with another e-mail is another
-// customer's. The caller holds s.mu.
+// settleBuyer finds the customer of this attempt. A later attempt with another e-mail belongs
+// to another customer. The caller holds s.mu.
 func (s *Simulator) settleBuyer(session *session, by buyer) {
 	if session.customer == nil || session.customer.Email != by.email {
 		c := s.customerFor(by, session.alwaysNew)
@@ -230,7 +230,7 @@ func (s *Simulator) settleBuyer(session *session, by buyer) {
 	session.buyer = by
 }
 
-// charge is what a payment is for, and whose.
+// charge says what a payment is for, and who pays.
 type charge struct {
 	at       time.Time
 	bill     bill
@@ -239,8 +239,8 @@ type charge struct {
 	metadata metadata
 }
 
-// newPayment is a payment that nobody knows of yet, succeeded until a card says
-// otherwise.
+// newPayment is a payment that is not known yet. It counts as succeeded unless a card declines
+// it.
 func (s *Simulator) newPayment(c charge) *payment {
 	return &payment{
 		PaymentID:          newID("pay_"),
@@ -263,7 +263,7 @@ func (s *Simulator) newPayment(c charge) *payment {
 	}
 }
 
-// nameLines copies lines and gives them the ids by which refunds can name them.
+// nameLines copies lines and gives them ids, which refunds can name.
 func nameLines(lines []line) []line {
 	named := slices.Clone(lines)
 	for i := range named {
@@ -272,14 +272,14 @@ func nameLines(lines []line) []line {
 	return named
 }
 
-// belongTo marks a payment as a subscription's. Such a payment names no products: its
+// belongTo marks a payment as a subscription's. Such a payment lists no products: its
 // product_cart is null (FACTS 2.5), even for a mixed cart, where that is UNCONFIRMED.
 func (p *payment) belongTo(sub *subscription) {
 	p.SubscriptionID = new(sub.SubscriptionID)
 	p.PaymentMethodID = sub.PaymentMethodID
 }
 
-// chargeCard tries a card; decline is the error code that it ends with, if any.
+// chargeCard charges a card; decline is the error code, empty for success.
 func (p *payment) chargeCard(c card, decline string) {
 	if c.upi() {
 		p.PaymentMethod, p.PaymentMethodType = new("upi"), new("upi_collect")
@@ -315,8 +315,8 @@ func (s *Simulator) findPayment(id string) (*payment, *Error) {
 	return p, nil
 }
 
-// getPayment answers GET /payments/{id}. A missing one is 404, as Dodo's error page has
-// it; the API description lists only 200 and 500 (FACTS 1.3, UNCONFIRMED).
+// getPayment answers GET /payments/{id}. A missing one is 404, as on Dodo's error page; the
+// API description lists only 200 and 500 (FACTS 1.3, UNCONFIRMED).
 func (s *Simulator) getPayment(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

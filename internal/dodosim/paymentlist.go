@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// paymentItem is a payment as GET /payments lists it: without its session, which is why
-// a list alone cannot be matched to checkouts (FACTS 2.5).
+// paymentItem is a payment as GET /payments lists it: without its session, so a list alone
+// cannot be matched to checkouts (FACTS 2.5).
 type paymentItem struct {
 	PaymentID         string        `json:"payment_id"`
 	BrandID           string        `json:"brand_id"`
@@ -60,8 +60,8 @@ func (p *payment) item() paymentItem {
 	}
 }
 
-// paymentFilter is what GET /payments may be narrowed by; an empty field lets all pass.
-// Both times include the instant that they name.
+// paymentFilter is the filter of GET /payments; an empty field matches all. Both times include
+// their instant.
 type paymentFilter struct {
 	from, to                                           time.Time
 	customer, subscription, status, brand, product, in string
@@ -72,7 +72,7 @@ func (f paymentFilter) passes(p *payment) bool {
 	case !f.from.IsZero() && p.CreatedAt.Before(f.from),
 		!f.to.IsZero() && p.CreatedAt.After(f.to),
 		f.customer != "" && p.Customer.CustomerID != f.customer,
-		f.subscription != "" && text(p.SubscriptionID) != f.subscription,
+		f.subscription != "" && valueOrEmpty(p.SubscriptionID) != f.subscription,
 		f.status != "" && string(p.Status) != f.status,
 		f.brand != "" && p.BrandID != f.brand,
 		f.in != "" && p.Currency != f.in:

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// PayoutStatus is where a payout stands (FACTS 3.6).
+// PayoutStatus is the state of a payout (FACTS 3.6).
 type PayoutStatus string
 
 // The states of a payout.
@@ -29,14 +29,14 @@ var payoutEvents = map[PayoutStatus]string{
 	PayoutSucceeded:  "payout.success",
 }
 
-// How long a payout that nothing goes wrong with takes. Dodo's times are UNCONFIRMED.
+// How long a successful payout takes. Dodo's times are UNCONFIRMED.
 const (
 	payoutBegins = 24 * time.Hour
 	payoutEnds   = 72 * time.Hour
 )
 
-// payout is what the merchant is paid of one currency, in the shape of webhooks
-// (FACTS 3.8). Guarded by [Simulator.mu].
+// payout is a payment to the merchant in one currency, in the shape of webhooks (FACTS 3.8).
+// Guarded by [Simulator.mu].
 type payout struct {
 	PayoutID      string       `json:"payout_id"`
 	BusinessID    string       `json:"business_id"`
@@ -68,12 +68,12 @@ func (p *payout) payload() any {
 // open reports whether the payout can still change.
 func (p *payout) open() bool { return p.Status != PayoutFailed && p.Status != PayoutSucceeded }
 
-// funds is what has come in of a currency and what has gone back.
+// funds are the sums of payments, refunds and chargebacks in one currency.
 type funds struct{ paid, refunds, chargebacks int64 }
 
-// balance is what the merchant has of a currency and has not been paid yet: all payments,
-// less refunds and disputes that are not won, less earlier payouts that did not fail. There
-// is no fee and no tax. The caller holds s.mu.
+// balance is what the merchant has not been paid yet in a currency: all payments, less refunds
+// and disputes that are not won, less earlier payouts that did not fail. There is no fee and
+// no tax. The caller holds s.mu.
 func (s *Simulator) balance(currency string) funds {
 	var f funds
 	for _, p := range s.paymentOrder {
@@ -103,9 +103,9 @@ func (status DisputeStatus) held() bool {
 	return status != DisputeWon && status != DisputeCancelled
 }
 
-// Payout pays the merchant what the simulator owes of a currency, and returns the payout's
-// id. It is in progress a day later and has succeeded after three, when the time is put
-// forward, unless [Simulator.MovePayout] says otherwise.
+// Payout pays out the merchant's balance in a currency, and returns the payout's id. When time
+// is advanced, it is in progress a day later and succeeds after three, unless
+// [Simulator.MovePayout] changes it.
 func (s *Simulator) Payout(currency string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,17 +129,17 @@ func (s *Simulator) payOut(currency string, at time.Time) *payout {
 	}
 	s.payouts = append(s.payouts, made)
 	s.movePayout(made, PayoutCreated, at)
-	s.at(at.Add(payoutBegins), func(at time.Time) bool {
+	s.schedule(at.Add(payoutBegins), func(at time.Time) bool {
 		return made.Status == PayoutCreated && s.movePayout(made, PayoutInProgress, at)
 	})
-	s.at(at.Add(payoutEnds), func(at time.Time) bool {
+	s.schedule(at.Add(payoutEnds), func(at time.Time) bool {
 		return made.Status == PayoutInProgress && s.movePayout(made, PayoutSucceeded, at)
 	})
 	return made
 }
 
-// MovePayout gives a payout another state: on hold and on again, failed, or succeeded
-// before its time. What failed is owed again.
+// MovePayout changes the state of a payout: on hold and back, failed, or succeeded early. The
+// amount of a failed payout is owed again.
 func (s *Simulator) MovePayout(payoutID string, status PayoutStatus) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ func (s *Simulator) MovePayout(payoutID string, status PayoutStatus) error {
 	case i < 0:
 		return fmt.Errorf("move payout: there is no payout %s", payoutID)
 	case payoutEvents[status] == "" || status == PayoutCreated:
-		return errors.New("move payout: that is no state to move to")
+		return errors.New("move payout: a payout cannot be moved to that state")
 	case !s.payouts[i].open() || s.payouts[i].Status == status:
 		return fmt.Errorf("move payout %s: it is %s", payoutID, s.payouts[i].Status)
 	}
@@ -163,10 +163,10 @@ func (s *Simulator) movePayout(p *payout, status PayoutStatus, at time.Time) boo
 	return true
 }
 
-// payOutRegularly pays all that is owed, and sets the next time. The caller holds s.mu, or
-// nobody else knows s yet.
+// payOutRegularly pays out all balances, and schedules the next time. The caller holds s.mu,
+// or s is not shared yet.
 func (s *Simulator) payOutRegularly(last time.Time) {
-	s.at(s.options.PayoutEvery.after(last), func(at time.Time) bool {
+	s.schedule(s.options.PayoutEvery.after(last), func(at time.Time) bool {
 		currencies := make(map[string]bool)
 		for _, p := range s.paymentOrder {
 			currencies[p.SettlementCurrency] = true

@@ -24,8 +24,8 @@ type Period struct {
 	Interval Interval
 }
 
-// maxPeriod keeps every date of a subscription within the four digits of a year that
-// RFC 3339 has, whatever the interval.
+// maxPeriod keeps every date of a subscription within RFC 3339's four-digit years, with any
+// interval.
 const maxPeriod = 1000
 
 func (p Period) valid() bool {
@@ -36,8 +36,8 @@ func (p Period) valid() bool {
 	return false
 }
 
-// after is the end of a period that begins at t. A month that lacks the day ends on its
-// last one, and the next period counts from there: UNCONFIRMED.
+// after is the end of a period that begins at t. If the month lacks the day, it ends on the
+// month's last day, and the next period counts from there: UNCONFIRMED.
 func (p Period) after(t time.Time) time.Time {
 	switch p.Interval {
 	case Day:
@@ -51,7 +51,7 @@ func (p Period) after(t time.Time) time.Time {
 	}
 }
 
-// each is the period as a rhythm: "every month", "every 3 months".
+// each is the period in words: "every month", "every 3 months".
 func (p Period) each() string {
 	unit := strings.ToLower(string(p.Interval))
 	if p.Count == 1 {
@@ -67,7 +67,7 @@ func addMonths(t time.Time, months int) time.Time {
 	return first.AddDate(0, 0, min(day, lastDay)-1)
 }
 
-// ParsePeriod reads a period as people write it, such as "month" or "3 months".
+// ParsePeriod reads a period such as "month" or "3 months".
 func ParsePeriod(text string) (Period, error) {
 	words := strings.Fields(text)
 	p := Period{Count: 1}

@@ -17,7 +17,7 @@ const (
 // nextBillingDate is the effective_at of a change that waits.
 const nextBillingDate = "next_billing_date"
 
-// scheduledChange is a plan change that waits for the next billing date.
+// scheduledChange is a plan change that takes effect at the next billing date.
 type scheduledChange struct {
 	ID                 string           `json:"id"`
 	ProductID          string           `json:"product_id"`
@@ -44,9 +44,9 @@ type planChangeRequest struct {
 	Addons        []addonRequestItem `json:"addons"`
 }
 
-// changePlan answers POST /subscriptions/{id}/change-plan, without a body, as the
-// published API description has it; newer servers name the payment. That a declined
-// charge is no error of the call is UNCONFIRMED.
+// changePlan answers POST /subscriptions/{id}/change-plan, without a body, as in the published
+// API description; newer servers name the payment. That a declined charge is not an error of
+// the call is UNCONFIRMED.
 func (s *Simulator) changePlan(r *http.Request) (any, error) {
 	request, refusal := readJSON[planChangeRequest](r)
 	if refusal != nil {
@@ -64,15 +64,14 @@ func (s *Simulator) changePlan(r *http.Request) (any, error) {
 
 // toPlan makes a change that planFor has allowed, now or later. The caller holds s.mu.
 func (s *Simulator) toPlan(sub *subscription, plan bill, request planChangeRequest) {
-	if text(request.EffectiveAt) == nextBillingDate {
+	if valueOrEmpty(request.EffectiveAt) == nextBillingDate {
 		s.schedulePlan(sub, plan)
 	} else {
 		s.switchPlan(sub, plan, request)
 	}
 }
 
-// planFor finds the subscription and prices the plan that it is to change to. The caller
-// holds s.mu.
+// planFor finds the subscription and prices its new plan. The caller holds s.mu.
 func (s *Simulator) planFor(id string, request planChangeRequest) (*subscription, bill, *Error) {
 	if refusal := request.check(); refusal != nil {
 		return nil, bill{}, refusal
@@ -88,9 +87,9 @@ func (s *Simulator) planFor(id string, request planChangeRequest) (*subscription
 	return sub, plan, sub.changeable(plan)
 }
 
-// check refuses what fits no subscription.
+// check refuses values that are invalid for any subscription.
 func (request planChangeRequest) check() *Error {
-	later := text(request.EffectiveAt) == nextBillingDate
+	later := valueOrEmpty(request.EffectiveAt) == nextBillingDate
 	switch {
 	case request.ProductID == nil || request.Quantity == nil || request.Mode == nil:
 		return refuse(codeInvalidBody, "product_id, quantity and proration_billing_mode are required")
@@ -108,8 +107,8 @@ func (request planChangeRequest) check() *Error {
 	return request.Metadata.check()
 }
 
-// newPlan prices the plan that a request asks for. Without codes of its own, those stay
-// that are marked so.
+// newPlan prices the requested plan. Without codes of its own, it keeps the codes that are
+// marked to stay.
 func (s *Simulator) newPlan(sub *subscription, request planChangeRequest) (bill, *Error) {
 	if request.DiscountCode != nil {
 		request.DiscountCodes = append(request.DiscountCodes, *request.DiscountCode)
@@ -146,7 +145,7 @@ func (s *Simulator) newPlan(sub *subscription, request planChangeRequest) (bill,
 	return plan, plan.checkCodes()
 }
 
-// changeable says whether the subscription can go to a plan.
+// changeable reports whether the subscription can change to a plan.
 func (sub *subscription) changeable(plan bill) *Error {
 	switch {
 	case sub.Status != SubscriptionActive:
@@ -165,7 +164,7 @@ func (sub *subscription) changeable(plan bill) *Error {
 	return nil
 }
 
-// schedulePlan makes the change wait. The caller holds s.mu.
+// schedulePlan schedules the change. The caller holds s.mu.
 func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 	l := plan.lines[0]
 	sub.ScheduledChange = &scheduledChange{
@@ -179,13 +178,13 @@ func (s *Simulator) schedulePlan(sub *subscription, plan bill) {
 		Addons:             plan.scheduledAddons(),
 		plan:               plan,
 	}
-	s.tell(sub, s.now(), "updated")
+	s.emitAll(sub, s.now(), "updated")
 }
 
-// switchPlan makes the change at once. What is charged is simple: the whole new price;
-// or that less the old one; or that less what is left of the old cycle. If nothing is
-// left to charge there is no payment, and no credit either. The cycle begins anew except
-// with do_not_bill: UNCONFIRMED (FACTS 8). The caller holds s.mu.
+// switchPlan makes the change immediately. It charges the whole new price, or that less the
+// old price, or that less the unused part of the old cycle. If nothing is left to charge there
+// is no payment, and no credit either. The cycle starts again except with do_not_bill:
+// UNCONFIRMED (FACTS 8). The caller holds s.mu.
 func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeRequest) {
 	now := s.now()
 	due := sub.dueNow(plan, *request.Mode, s.options.ProratedKeepsCycle, now)
@@ -196,7 +195,7 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 			s.useCycle(sub)
 			sub.begin(now)
 		}
-		s.tell(sub, now, "plan_changed", "updated")
+		s.emitAll(sub, now, "plan_changed", "updated")
 		return
 	}
 	meta := request.Metadata
@@ -212,33 +211,34 @@ func (s *Simulator) switchPlan(sub *subscription, plan bill, request planChangeR
 			s.useCycle(sub)
 			sub.begin(now)
 		}
-		s.tell(sub, now, "plan_changed", "updated")
+		s.emitAll(sub, now, "plan_changed", "updated")
 		if !keepsCycle {
 			s.giveCycle(sub, now)
 		}
-	case text(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
+	case valueOrEmpty(request.OnFailure) == "apply_change": // otherwise the old plan stays, the default: UNCONFIRMED
 		s.setPlan(sub, plan)
 		s.putOnHold(sub, now)
 	}
 }
 
-// dueNow is what a change to a plan charges at once. If a prorated change keeps the cycle,
-// the new plan costs no more than the rest of that.
+// dueNow is the immediate charge of a plan change. If a prorated change keeps the cycle, the
+// new plan costs only the rest of the cycle.
 func (sub *subscription) dueNow(plan bill, mode string, keepsCycle bool, now time.Time) bill {
 	if length := sub.NextBillingDate.Sub(sub.PreviousBillingDate); keepsCycle && mode == prorated && length > 0 && !sub.inTrial() {
 		passed := float64(now.Sub(sub.PreviousBillingDate)) / float64(length)
-		plan.lower(int64(float64(plan.total) * min(max(passed, 0), 1)))
+		plan.reducePrice(int64(float64(plan.total) * min(max(passed, 0), 1)))
 	}
 	if refund := sub.unused(mode, now); refund > 0 {
-		plan.lower(min(refund, plan.total))
+		plan.reducePrice(min(refund, plan.total))
 	}
 	if mode == doNotBill {
-		plan.lower(plan.total)
+		plan.reducePrice(plan.total)
 	}
 	return plan
 }
 
-// unused is what a mode gives back of the present cycle. What a trial has cost stays paid.
+// unused is what a mode gives back for the current cycle. The price of a trial is not given
+// back.
 func (sub *subscription) unused(mode string, now time.Time) int64 {
 	length := sub.NextBillingDate.Sub(sub.PreviousBillingDate)
 	switch {
@@ -253,8 +253,8 @@ func (sub *subscription) unused(mode string, now time.Time) int64 {
 	return 0
 }
 
-// lower takes an amount off a plan's lines, in their order.
-func (b *bill) lower(by int64) {
+// reducePrice subtracts an amount from a plan's lines, in their order.
+func (b *bill) reducePrice(by int64) {
 	b.lines = slices.Clone(b.lines)
 	b.total -= by
 	for i := range b.lines {
@@ -264,8 +264,8 @@ func (b *bill) lower(by int64) {
 	}
 }
 
-// raise adds an amount to a plan's product.
-func (b *bill) raise(by int64) {
+// increasePrice adds an amount to a plan's product.
+func (b *bill) increasePrice(by int64) {
 	b.lines = slices.Clone(b.lines)
 	b.lines[0].full += by
 	b.lines[0].paid += by
@@ -288,12 +288,12 @@ func (s *Simulator) unschedulePlan(r *http.Request) (any, error) {
 	return emptyAnswer(http.StatusNoContent), nil
 }
 
-// unschedule takes a change back that waits. The caller holds s.mu.
+// unschedule cancels a scheduled change. The caller holds s.mu.
 func (s *Simulator) unschedule(sub *subscription) *Error {
 	if sub.ScheduledChange == nil {
 		return refuse(codeNoScheduledChange, "subscription %s has no scheduled change", sub.SubscriptionID)
 	}
 	sub.ScheduledChange = nil
-	s.tell(sub, s.now(), "updated")
+	s.emitAll(sub, s.now(), "updated")
 	return nil
 }

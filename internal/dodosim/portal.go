@@ -13,7 +13,7 @@ type portalResponse struct {
 	Link string `json:"link"`
 }
 
-// portal is a link to the customer portal. Whoever knows its id is the customer.
+// portal is a link to the customer portal. Anybody who knows its id acts as the customer.
 type portal struct {
 	id         string
 	customerID string
@@ -21,8 +21,8 @@ type portal struct {
 	expires    time.Time
 }
 
-// openPortal answers POST /customers/{id}/customer-portal/session. Its return_url is a
-// query parameter (FACTS 6); nobody gets the mail that send_email asks for.
+// openPortal answers POST /customers/{id}/customer-portal/session. Its return_url is a query
+// parameter (FACTS 6); send_email sends nothing.
 func (s *Simulator) openPortal(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
 	q.boolean("send_email")
@@ -44,22 +44,22 @@ func (s *Simulator) openPortal(r *http.Request) (any, error) {
 	return portalResponse{Link: s.publicURL(r) + "/portal/" + link.id}, nil
 }
 
-// findPortal looks a link up, or says what to show instead. The caller holds s.mu.
+// findPortal looks up a link, or returns the error page to show. The caller holds s.mu.
 func (s *Simulator) findPortal(r *http.Request) (portal, int, checkoutView) {
 	link, ok := s.portals[r.PathValue("id")]
 	switch {
 	case !ok:
 		return portal{}, http.StatusNotFound, notFoundPage
 	case !s.now().Before(link.expires):
-		v := closed("Expired", "This link has expired. Ask the shop for a new one.")
+		v := problemOnlyView("Expired", "This link has expired. Ask the shop for a new one.")
 		v.Back = link.back
 		return portal{}, http.StatusGone, v
 	}
 	return link, http.StatusOK, checkoutView{}
 }
 
-// showPortal answers GET /portal/{id}. The query says which page of it: every link and
-// form of the portal then works wherever the simulator is mounted.
+// showPortal answers GET /portal/{id}. The query selects the page, so that every link and form
+// of the portal works wherever the simulator is mounted.
 func (s *Simulator) showPortal(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	link, status, instead := s.findPortal(r)
@@ -76,8 +76,8 @@ func (s *Simulator) showPortal(w http.ResponseWriter, r *http.Request) {
 	writePage(w, status, portalPage, v)
 }
 
-// submitPortal answers POST /portal/{id}. Whatever was done is shown by a redirect, so
-// that reloading does not do it again.
+// submitPortal answers POST /portal/{id}. It redirects to the result, so that reloading does
+// not repeat the action.
 func (s *Simulator) submitPortal(w http.ResponseWriter, r *http.Request) {
 	if !readForm(w, r) {
 		return
@@ -101,7 +101,7 @@ func (s *Simulator) submitPortal(w http.ResponseWriter, r *http.Request) {
 	writePage(w, refusal.Status, portalPage, v)
 }
 
-// ownSubscription looks one up among those of the link's customer.
+// ownSubscription looks up a subscription of the link's customer.
 func (s *Simulator) ownSubscription(link portal, id string) (*subscription, *Error) {
 	sub, refusal := s.findSubscription(id)
 	if refusal != nil || sub.Customer.CustomerID != link.customerID {

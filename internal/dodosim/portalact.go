@@ -5,9 +5,9 @@ import (
 	"net/url"
 )
 
-// What the portal says has been done, by the word in the query of the page that follows.
-// Anybody can put another word there, and then reads a sentence that is not true; so none
-// of them asks for anything.
+// portalNotices are the portal's messages after an action, by the word in the query of the
+// next page. Anybody can change that word and see an untrue message, so none of them asks for
+// anything.
 var portalNotices = map[string]string{
 	"cancelled": "Your subscription has ended.",
 	"ending":    "Your subscription will end with the period that you have paid for.",
@@ -21,13 +21,13 @@ var portalNotices = map[string]string{
 	"removed":   "The payment method is gone.",
 }
 
-// portalProblems are those of a payment that was declined, which is no refusal.
+// portalProblems are the messages for a declined payment, which is not a refusal.
 var portalProblems = map[string]string{
 	"plan-declined":   "The payment for the new plan was declined, so your plan stays as it is.",
 	"method-declined": "The payment was declined. Try another payment method.",
 }
 
-// serveCustomer does what a form of the portal says, by the same code as the API, and
+// serveCustomer does what a form of the portal says, with the same code as the API, and
 // returns where to go. The caller holds s.mu.
 func (s *Simulator) serveCustomer(link portal, r *http.Request) (string, *Error) {
 	form := r.PostForm
@@ -43,11 +43,11 @@ func (s *Simulator) serveCustomer(link portal, r *http.Request) (string, *Error)
 	case "cancel":
 		done, refusal = s.cancelFor(sub, form)
 	case "keep":
-		done, refusal = "kept", s.patch(sub, patchRequest{CancelAtNext: new(false)})
+		done, refusal = "kept", s.patchAtomically(sub, patchRequest{CancelAtNext: new(false)})
 	case "pause":
-		done, refusal = "paused", s.patch(sub, patchRequest{Status: new("paused")})
+		done, refusal = "paused", s.patchAtomically(sub, patchRequest{Status: new("paused")})
 	case "resume":
-		done, refusal = "resumed", s.patch(sub, patchRequest{Status: new("active")})
+		done, refusal = "resumed", s.patchAtomically(sub, patchRequest{Status: new("active")})
 	case "change":
 		done, refusal = s.changeFor(sub, form)
 	case "unplan":
@@ -72,7 +72,7 @@ func (link portal) page(subscriptionID, done string) string {
 	return link.id + "?" + query.Encode()
 }
 
-// cancelFor cancels at once or with the paid period.
+// cancelFor cancels immediately or at the end of the paid period.
 func (s *Simulator) cancelFor(sub *subscription, form url.Values) (string, *Error) {
 	request := patchRequest{CancelReason: new("cancelled_by_customer")}
 	if feedback := form.Get("feedback"); feedback != "" {
@@ -93,11 +93,11 @@ func (s *Simulator) cancelFor(sub *subscription, form url.Values) (string, *Erro
 	if refusal := request.check(); refusal != nil {
 		return "", refusal
 	}
-	return done, s.patch(sub, request)
+	return done, s.patchAtomically(sub, request)
 }
 
-// planRequest is the change of plan that a customer asks for: at once, less what is left
-// of the old plan, or on the next billing date. Merchants decide at Dodo what they offer.
+// planRequest is a customer's change of plan: immediately, less the unused part of the old
+// plan, or on the next billing date. At Dodo merchants decide what they offer.
 func (sub *subscription) planRequest(productID, when string) planChangeRequest {
 	request := planChangeRequest{ProductID: &productID, Quantity: new(sub.Quantity), Mode: new(prorated)}
 	if when == "later" {
@@ -106,7 +106,7 @@ func (sub *subscription) planRequest(productID, when string) planChangeRequest {
 	return request
 }
 
-// changeFor changes the plan. A charge that is declined leaves the old one.
+// changeFor changes the plan. If the charge is declined, the old plan stays.
 func (s *Simulator) changeFor(sub *subscription, form url.Values) (string, *Error) {
 	when := form.Get("when")
 	if when != "now" && when != "later" {
@@ -127,8 +127,8 @@ func (s *Simulator) changeFor(sub *subscription, form url.Values) (string, *Erro
 	return "changed", nil
 }
 
-// newMethodFor leads to the page on which another card is left, as
-// POST /subscriptions/{id}/update-payment-method does.
+// newMethodFor leads to the page for another card, like POST
+// /subscriptions/{id}/update-payment-method.
 func (s *Simulator) newMethodFor(link portal, sub *subscription, r *http.Request) (string, *Error) {
 	if refusal := sub.cardReplaceable(s.now()); refusal != nil {
 		return "", refusal
@@ -139,7 +139,7 @@ func (s *Simulator) newMethodFor(link portal, sub *subscription, r *http.Request
 	return "../session/" + session.id, nil
 }
 
-// useFor moves the subscription to a method that the customer has left before.
+// useFor moves the subscription to one of the customer's saved methods.
 func (s *Simulator) useFor(sub *subscription, methodID string) (string, *Error) {
 	if refusal := sub.cardReplaceable(s.now()); refusal != nil {
 		return "", refusal

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxHistory bounds the payments that the portal shows.
+// maxHistory bounds the payments that the portal lists.
 const maxHistory = 50
 
 // portalView is what a page of the portal shows. Without One it is the first page.
@@ -63,11 +63,11 @@ var feedbackChoices = []choice{
 	{"too_complex", "It is too complicated"}, {"other", "Something else"},
 }
 
-// date is a day for customers. They are all in UTC, and say so on the page.
+// date is a day for customers, in UTC, as the page says.
 func date(t time.Time) string { return t.UTC().Format("2 January 2006") }
 
-// portalView describes the page that the query names. The view is of use even with a
-// refusal: it is of the first page then. The caller holds s.mu.
+// portalView describes the page that the query names. With a refusal it is the first page. The
+// caller holds s.mu.
 func (s *Simulator) portalView(link portal, query url.Values) (portalView, *Error) {
 	owner := s.customers[link.customerID]
 	v := portalView{
@@ -94,7 +94,7 @@ func (s *Simulator) portalView(link portal, query url.Values) (portalView, *Erro
 	return v, nil
 }
 
-// over sorts what can still be used before what cannot.
+// over sorts usable subscriptions before ended ones.
 func over(v subscriptionView) int {
 	if v.Cancel {
 		return 0
@@ -102,13 +102,13 @@ func over(v subscriptionView) int {
 	return 1
 }
 
-// focus makes the page about one subscription and the step that the query names. A step
-// that is not possible is left out.
+// focus shows one subscription and the step that the query names. It leaves out impossible
+// steps.
 func (s *Simulator) focus(v *portalView, sub *subscription, query url.Values) {
 	v.One = new(s.subscriptionView(sub))
 	v.Title = v.One.Product
 	for i := range v.Methods {
-		v.Methods[i].Current = v.Methods[i].ID == text(sub.PaymentMethodID)
+		v.Methods[i].Current = v.Methods[i].ID == valueOrEmpty(sub.PaymentMethodID)
 	}
 	possible := false
 	switch v.Step = query.Get("step"); v.Step {
@@ -146,7 +146,7 @@ func (s *Simulator) subscriptionView(sub *subscription) subscriptionView {
 		v.Method = sub.card.name()
 	}
 	if change := sub.ScheduledChange; change != nil {
-		v.Planned = fmt.Sprintf("Changes to %s on %s.", text(change.ProductName), date(change.EffectiveAt))
+		v.Planned = fmt.Sprintf("Changes to %s on %s.", valueOrEmpty(change.ProductName), date(change.EffectiveAt))
 	}
 	v.Status, v.Tone, v.Next = sub.standing()
 	return v
@@ -164,7 +164,8 @@ func (sub *subscription) price() string {
 	return price
 }
 
-// standing puts the status in words: one or two, a tone, and a sentence about what comes.
+// standing describes the status: one or two words, a tone, and a sentence about what comes
+// next.
 func (sub *subscription) standing() (status, tone, next string) {
 	switch sub.Status {
 	case SubscriptionPending:
@@ -200,14 +201,14 @@ func (sub *subscription) standing() (status, tone, next string) {
 	return "Cancelled", "over", ""
 }
 
-// methodView describes a method, and what of the customer's it pays for.
+// methodView describes a method, and which subscriptions it pays for.
 func (s *Simulator) methodView(customerID string, m *method) methodView {
 	v := methodView{ID: m.id, Name: m.card.name()}
 	if !m.card.upi() {
 		v.Name += ", expires 06/32" // FACTS 5.2
 	}
 	for _, sub := range s.subscriptionOrder {
-		if sub.Customer.CustomerID == customerID && !sub.over() && text(sub.PaymentMethodID) == m.id {
+		if sub.Customer.CustomerID == customerID && !sub.over() && valueOrEmpty(sub.PaymentMethodID) == m.id {
 			if v.Used != "" {
 				v.Used += ", "
 			}
@@ -231,7 +232,7 @@ func (s *Simulator) plansFor(sub *subscription) []planView {
 	return plans
 }
 
-// planFrom is the plan that a customer considers, with what the change would do.
+// planFrom is a plan that a customer considers, with the effects of the change.
 func (s *Simulator) planFrom(sub *subscription, productID string) (planView, bool) {
 	plans := s.plansFor(sub)
 	i := slices.IndexFunc(plans, func(p planView) bool { return p.ID == productID })
@@ -253,8 +254,8 @@ func (s *Simulator) planFrom(sub *subscription, productID string) (planView, boo
 	return v, true
 }
 
-// addHistory lists the customer's payments, newest first: not those that nobody has tried
-// to make.
+// addHistory lists the customer's payments, newest first, without those that nobody has
+// attempted.
 func (s *Simulator) addHistory(v *portalView, customerID string) {
 	for _, p := range slices.Backward(s.paymentOrder) {
 		if p.Customer.CustomerID != customerID || p.Status == Awaited {
@@ -283,7 +284,7 @@ func (s *Simulator) addHistory(v *portalView, customerID string) {
 	}
 }
 
-// standing puts the status in words, and gives them a tone.
+// standing describes the status, with a tone.
 func (p *payment) standing() (status, tone string) {
 	switch p.Status {
 	case Succeeded:
@@ -297,7 +298,7 @@ func (p *payment) standing() (status, tone string) {
 	return strings.ToUpper(words[:1]) + words[1:], "over"
 }
 
-// what names the things that a payment is for.
+// what names what a payment is for.
 func (p *payment) what() string {
 	if p.IsUpdateMethod && p.TotalAmount == 0 {
 		return "New payment method"

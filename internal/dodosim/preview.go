@@ -21,7 +21,7 @@ type checkoutPreview struct {
 	IsBYOP           bool          `json:"is_byop"`
 }
 
-// breakup is what an amount is made of.
+// breakup is the composition of an amount.
 type breakup struct {
 	Subtotal int64 `json:"subtotal"`
 	Discount int64 `json:"discount"`
@@ -33,8 +33,7 @@ func (b *bill) breakup() breakup {
 	return breakup{Subtotal: b.subtotal, Discount: b.subtotal - b.total, Total: b.total}
 }
 
-// previewLine is a product of the cart with its prices: those of the whole line, which is
-// UNCONFIRMED.
+// previewLine is a product of the cart with the prices of the whole line (UNCONFIRMED).
 type previewLine struct {
 	ProductID       string          `json:"product_id"`
 	Name            *string         `json:"name"`
@@ -57,7 +56,7 @@ type previewLine struct {
 	Addons          []previewAddon  `json:"addons"`
 }
 
-// previewMeter and previewCredit are what a product counts and what it gives.
+// previewMeter and previewCredit are a product's meters and credits.
 type previewMeter struct {
 	Name          string `json:"name"`
 	Unit          string `json:"measurement_unit"`
@@ -214,9 +213,9 @@ type planSummary struct {
 	Total              int64  `json:"total_amount"`
 }
 
-// previewPlan answers POST /subscriptions/{id}/change-plan/preview with what the change
-// would do, and refuses what the change would. How Dodo writes what it gives back is
-// UNCONFIRMED: here the old plan is a line with a negative factor.
+// previewPlan answers POST /subscriptions/{id}/change-plan/preview with the effects of the
+// change; it refuses whatever the change would refuse. How Dodo shows amounts that it gives
+// back is UNCONFIRMED: here the old plan is a line with a negative factor.
 func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 	request, refusal := readJSON[planChangeRequest](r)
 	if refusal != nil {
@@ -231,16 +230,16 @@ func (s *Simulator) previewPlan(r *http.Request) (any, error) {
 	return snapshot(s.previewChange(sub, plan, request))
 }
 
-// previewChange says what a change would do that planFor has allowed. The caller holds
+// previewChange describes the effects of a change that planFor has allowed. The caller holds
 // s.mu.
 func (s *Simulator) previewChange(sub *subscription, plan bill, request planChangeRequest) planPreview {
 	now, mode := s.now(), *request.Mode
-	later := text(request.EffectiveAt) == nextBillingDate
+	later := valueOrEmpty(request.EffectiveAt) == nextBillingDate
 	due := sub.dueNow(plan, mode, s.options.ProratedKeepsCycle, now)
 	charge := immediateCharge{EffectiveAt: now, LineItems: []planLineItem{}}
 	if later {
 		charge.EffectiveAt = sub.NextBillingDate
-		due.lower(due.total)
+		due.reducePrice(due.total)
 	}
 	charge.Summary = planSummary{
 		Currency: plan.currency, SettlementAmount: due.total, SettlementCurrency: plan.currency, Total: due.total,

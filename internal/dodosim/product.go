@@ -72,7 +72,7 @@ type productItem struct {
 	UpdatedAt    time.Time     `json:"updated_at"`
 }
 
-// taxCategory is the same for every product: the simulator knows no tax.
+// taxCategory is the same for every product: the simulator has no taxes.
 const taxCategory = "digital_products"
 
 // price is the product's price, tagged by its type. The caller holds s.mu.
@@ -116,14 +116,14 @@ func (p Product) description() *string {
 	return &p.Description
 }
 
-// offer is a product of the catalog. Guarded by [Simulator.mu].
-type offer struct {
+// catalogProduct is a product of the catalog. Guarded by [Simulator.mu].
+type catalogProduct struct {
 	Product
 	createdAt, updatedAt time.Time
 }
 
-// findOffer looks an entry of the catalog up. The caller holds s.mu.
-func (s *Simulator) findOffer(id string) (*offer, *Error) {
+// findOffer looks up an entry of the catalog. The caller holds s.mu.
+func (s *Simulator) findOffer(id string) (*catalogProduct, *Error) {
 	for _, o := range s.offers {
 		if o.ID == id {
 			return o, nil
@@ -132,7 +132,7 @@ func (s *Simulator) findOffer(id string) (*offer, *Error) {
 	return nil, refuse(codeNotFound, "there is no product %s", id)
 }
 
-// findProduct looks a product up, as it is sold now. The caller holds s.mu.
+// findProduct looks up a product as it is sold now. The caller holds s.mu.
 func (s *Simulator) findProduct(id string) (Product, *Error) {
 	o, refusal := s.findOffer(id)
 	if refusal != nil {

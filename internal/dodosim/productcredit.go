@@ -48,7 +48,7 @@ type creditUsage struct {
 	LimitReached      bool     `json:"limit_reached"`
 }
 
-// addCredits makes the credit entitlements that a product gives and that are new.
+// addCredits makes the product's credit entitlements that do not exist yet.
 func (s *Simulator) addCredits(p Product, now time.Time) {
 	for _, given := range p.Credits {
 		if slices.ContainsFunc(s.credits, func(c *credit) bool { return c.Name == given.Name }) {
@@ -85,15 +85,15 @@ func (s *Simulator) creditsOf(p Product) []productCredit {
 	return credits
 }
 
-// mappingID is the UUID of what attaches a credit entitlement to a product.
+// mappingID is the UUID of the link between a product and a credit entitlement.
 func mappingID(product, creditID string) string {
 	sum := sha256.Sum256([]byte(product + " " + creditID))
 	h := hex.EncodeToString(sum[:])
 	return h[:8] + "-" + h[8:12] + "-8" + h[13:16] + "-8" + h[17:20] + "-" + h[20:32] // RFC 9562, version 8
 }
 
-// creditCart is what a subscription's product gives, and what is left of what the
-// subscription has been given. The caller holds s.mu.
+// creditCart is what a subscription's product gives, and what is left of what the subscription
+// was given. The caller holds s.mu.
 func (s *Simulator) creditCart(sub *subscription) []cartCredit {
 	cart := []cartCredit{}
 	for _, g := range s.givenBy(sub) {
@@ -104,7 +104,7 @@ func (s *Simulator) creditCart(sub *subscription) []cartCredit {
 		if a := s.account(g.ID, sub.Customer.CustomerID); a != nil {
 			item.Overage = a.Overage
 			for _, g := range a.grants {
-				if text(g.SourceID) == sub.SubscriptionID {
+				if valueOrEmpty(g.SourceID) == sub.SubscriptionID {
 					item.Remaining = item.Remaining.add(g.Remaining)
 				}
 			}
@@ -114,7 +114,7 @@ func (s *Simulator) creditCart(sub *subscription) []cartCredit {
 	return cart
 }
 
-// giveCycle gives the credits of a paid cycle. No credit of an earlier cycle is taken back:
+// giveCycle grants the credits of a paid cycle. Credits of earlier cycles are not taken back:
 // UNCONFIRMED for credits that do not expire.
 func (s *Simulator) giveCycle(sub *subscription, at time.Time) {
 	for _, g := range s.givenBy(sub) {
@@ -137,7 +137,7 @@ func (s *Simulator) giveTrial(sub *subscription, at time.Time) {
 	}
 }
 
-// creditSource is why credits are given, to whom, and until when.
+// creditSource is the reason, recipient and expiry of a grant of credits.
 type creditSource struct {
 	to              customer
 	kind, reference string
@@ -151,10 +151,9 @@ func (sub *subscription) source(at time.Time, expires *time.Time) creditSource {
 	return creditSource{sub.Customer, "subscription", "subscription", sub.SubscriptionID, sub.Metadata, at, expires}
 }
 
-// giveBought gives what a line that was bought once brings, for every piece. The caller
-// holds s.mu.
+// giveBought grants the credits of a one-time line, for every piece. The caller holds s.mu.
 func (s *Simulator) giveBought(l line, p *payment) {
-	at := p.happened()
+	at := p.outcomeTime()
 	for _, g := range s.given(l.product) {
 		from := creditSource{p.Customer, "one_time", "payment", p.PaymentID, p.Metadata, at, g.terms.expiry(at)}
 		s.giveTo(g, g.amount.times(l.quantity), from)
@@ -173,8 +172,8 @@ type creditUsageList struct {
 	Items          []creditUsage `json:"items"`
 }
 
-// getCreditUsage answers GET /subscriptions/{id}/credit-usage with what the customer has
-// of the credits that the product gives.
+// getCreditUsage answers GET /subscriptions/{id}/credit-usage with the customer's balances of
+// the product's credits.
 func (s *Simulator) getCreditUsage(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

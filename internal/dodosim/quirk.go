@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// quirked is a webhook's body with what real ones have been seen to break their schema by
-// (FACTS 3.9): credits as numbers, not text; and grants with their status in lower case,
-// without integration_type, with null for metadata, and with a field that nobody knows. The
-// bytes are others each time, too: the order of fields means nothing.
-func quirked(eventType string, body []byte) ([]byte, error) {
+// withQuirks is a webhook's body with the schema violations that real ones were seen to have
+// (FACTS 3.9): credits as numbers, not text; and grants with a status in lower case, without
+// integration_type, with null for metadata, and with an unknown field. The order of fields
+// changes each time, because it has no meaning.
+func withQuirks(eventType string, body []byte) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var envelope map[string]any
@@ -37,7 +37,7 @@ func quirked(eventType string, body []byte) ([]byte, error) {
 	return json.Marshal(envelope)
 }
 
-// asNumbers turns decimals that are written as text into numbers.
+// asNumbers turns decimals that are text into numbers.
 func asNumbers(fields map[string]any, names ...string) {
 	for _, name := range names {
 		if text, ok := fields[name].(string); ok {

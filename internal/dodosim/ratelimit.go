@@ -13,18 +13,17 @@ const (
 	keylessPerSecond, keylessPerMinute = 20, 100
 )
 
-// maxCallers bounds how many addresses are remembered at a time.
+// maxCallers bounds how many addresses are tracked at a time.
 const maxCallers = 10_000
 
-// caller counts the calls of the second and of the minute that it is. Guarded by
-// [Simulator.mu].
+// caller counts the calls in the current second and minute. Guarded by [Simulator.mu].
 type caller struct {
 	second, minute     time.Time
 	inSecond, inMinute int
 }
 
-// count counts a call and reports what is left of a limit for the minute, below zero if
-// the call is one too many.
+// count counts a call and returns what is left of the limit for the minute; below zero if the
+// call exceeds a limit.
 func (c *caller) count(now time.Time, second, minute int) int {
 	if s := now.Truncate(time.Second); !s.Equal(c.second) {
 		c.second, c.inSecond = s, 0
@@ -40,15 +39,15 @@ func (c *caller) count(now time.Time, second, minute int) int {
 	return minute - c.inMinute
 }
 
-// limit refuses a call that is one too many: with 429 and no body at all, as users of
-// Dodo have seen it. Windows that begin with the clock's second and minute, headers about
-// the minute, and the time until the next one in seconds are UNCONFIRMED.
+// limit refuses a call above the limit: with 429 and an empty body, as users of Dodo have seen
+// it. Windows that begin with the clock's second and minute, headers about the minute, and the
+// seconds until the next window are UNCONFIRMED.
 func (s *Simulator) limit(w http.ResponseWriter, r *http.Request) bool {
 	if !s.options.RateLimits {
 		return false
 	}
 	who, second, minute := "", perSecond, perMinute
-	if keyless[r.Pattern] || !s.authorized(r) {
+	if routesWithoutKey[r.Pattern] || !s.authorized(r) {
 		second, minute = keylessPerSecond, keylessPerMinute
 		who = r.RemoteAddr
 		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {

@@ -12,16 +12,16 @@ const (
 	maxRefundReason = 3000
 )
 
-// The states of a refund, but for review, which the simulator never needs.
+// The states of a refund, except review, which the simulator does not use.
 const (
 	refundSucceeded = "succeeded"
 	refundFailed    = "failed"
 	refundPending   = "pending" // only with Options.RefundsTake
 )
 
-// refund is the object of FACTS 2.9. It succeeds at once, unless Options.RefundsTake says
-// otherwise: how long Dodo keeps one pending, and what its response then says, is
-// UNCONFIRMED. Guarded by [Simulator.mu].
+// refund is the object of FACTS 2.9. It succeeds immediately, unless Options.RefundsTake is
+// set: how long Dodo keeps one pending, and what its response then says, is UNCONFIRMED.
+// Guarded by [Simulator.mu].
 type refund struct {
 	RefundID   string    `json:"refund_id"`
 	PaymentID  string    `json:"payment_id"`
@@ -67,8 +67,8 @@ func (r *refund) item() refundItem {
 	}
 }
 
-// refundRequest is the body of POST /refunds. Without items everything that is left goes
-// back; tax_inclusive changes nothing, because there is no tax.
+// refundRequest is the body of POST /refunds. Without items it refunds everything that is
+// left; tax_inclusive has no effect, because there are no taxes.
 type refundRequest struct {
 	PaymentID *string             `json:"payment_id"`
 	Items     []refundRequestItem `json:"items"`
@@ -76,7 +76,8 @@ type refundRequest struct {
 	Metadata  metadata            `json:"metadata"`
 }
 
-// refundRequestItem names a line by its product id, or by its own; no amount means all that is left.
+// refundRequestItem names a line by its product id or its own id; without an amount it refunds
+// all that is left.
 type refundRequestItem struct {
 	ItemID *string `json:"item_id"`
 	Amount *int64  `json:"amount"`
@@ -91,7 +92,7 @@ func (s *Simulator) createRefund(r *http.Request) (any, error) {
 	switch {
 	case request.PaymentID == nil:
 		return nil, refuse(codeInvalidBody, "payment_id is required")
-	case utf8.RuneCountInString(text(request.Reason)) > maxRefundReason:
+	case utf8.RuneCountInString(valueOrEmpty(request.Reason)) > maxRefundReason:
 		return nil, refuse(codeInvalidParameters, "reason has more than %d characters", maxRefundReason)
 	}
 	if refusal := request.Metadata.check(); refusal != nil {
@@ -114,7 +115,7 @@ func (s *Simulator) createRefund(r *http.Request) (any, error) {
 	return snapshot(made)
 }
 
-// refundable says whether anything of the payment can go back.
+// refundable reports whether any part of the payment can be refunded.
 func (p *payment) refundable(now time.Time) *Error {
 	switch {
 	case p.Status != Succeeded:
@@ -131,7 +132,7 @@ func (p *payment) refundable(now time.Time) *Error {
 	return nil
 }
 
-// sharesOf turns the request's items into what goes back of each of the payment's lines.
+// sharesOf turns the request's items into the refunded amounts of the payment's lines.
 func (p *payment) sharesOf(items []refundRequestItem) ([]int64, *Error) {
 	shares := make([]int64, len(p.lines))
 	if items == nil {
@@ -167,7 +168,7 @@ func (p *payment) sharesOf(items []refundRequestItem) ([]int64, *Error) {
 	return shares, nil
 }
 
-// shareOf finds the line that an item names, and how much of it is asked for.
+// shareOf finds the line that an item names, and the amount requested for it.
 func (p *payment) shareOf(item refundRequestItem) (int, int64, *Error) {
 	if item.ItemID == nil {
 		return 0, 0, refuse(codeInvalidBody, "each item needs item_id")
@@ -189,8 +190,8 @@ func (p *payment) shareOf(item refundRequestItem) (int, int64, *Error) {
 	return 0, 0, refuse(codeLineNotFound, "the payment has no item %s", *item.ItemID)
 }
 
-// refund asks for shares of the payment's lines to go back. The caller holds s.mu and has
-// made sure that the shares are there.
+// refund starts a refund of the given amounts of the payment's lines. The caller holds s.mu
+// and has checked the amounts.
 func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta metadata) *refund {
 	made := s.newRefund(p, shares, reason, meta)
 	if s.options.RefundsTake == 0 {
@@ -198,14 +199,14 @@ func (s *Simulator) refund(p *payment, shares []int64, reason *string, meta meta
 		return made
 	}
 	p.refunding = true
-	s.at(made.CreatedAt.Add(time.Duration(s.options.RefundsTake)), func(at time.Time) bool {
+	s.schedule(made.CreatedAt.Add(time.Duration(s.options.RefundsTake)), func(at time.Time) bool {
 		return s.settleRefund(made, refundSucceeded, at)
 	})
 	return made
 }
 
-// newRefund makes a refund that is pending. That the remainder after a partial refund
-// counts as partial too, while the payment then says full, is UNCONFIRMED.
+// newRefund makes a pending refund. That the rest after a partial refund counts as partial
+// too, although the payment then says full, is UNCONFIRMED.
 func (s *Simulator) newRefund(p *payment, shares []int64, reason *string, meta metadata) *refund {
 	made := &refund{
 		RefundID:   newID("ref_"),
@@ -231,9 +232,9 @@ func (s *Simulator) newRefund(p *payment, shares []int64, reason *string, meta m
 	return made
 }
 
-// settleRefund decides a pending refund, if it still is one, and tells the merchant. A
-// refund that fails leaves the payment as it was, but for the list of refunds (FACTS 3.5).
-// The caller holds s.mu.
+// settleRefund decides a refund that is still pending, and emits the event. A failed refund
+// leaves the payment unchanged, except for its list of refunds (FACTS 3.5). The caller holds
+// s.mu.
 func (s *Simulator) settleRefund(r *refund, status string, at time.Time) bool {
 	if r.Status != refundPending {
 		return false

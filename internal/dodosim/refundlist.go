@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// refundStatuses is what the status filter of GET /refunds accepts.
+// refundStatuses are the values of the status filter of GET /refunds.
 var refundStatuses = wordSet(`succeeded failed pending review`)
 
-// refundFilter is what GET /refunds may be narrowed by; an empty field lets all pass.
-// There is none by payment.
+// refundFilter is the filter of GET /refunds; an empty field matches all. There is no filter
+// by payment.
 type refundFilter struct {
 	from, to                       time.Time
 	status, customer, subscription string
@@ -22,7 +22,7 @@ func (f refundFilter) passes(made *refund, of *payment) bool {
 		!f.to.IsZero() && made.CreatedAt.After(f.to),
 		f.status != "" && made.Status != f.status,
 		f.customer != "" && made.Customer.CustomerID != f.customer,
-		f.subscription != "" && text(of.SubscriptionID) != f.subscription:
+		f.subscription != "" && valueOrEmpty(of.SubscriptionID) != f.subscription:
 		return false
 	}
 	return true

@@ -5,15 +5,15 @@ import (
 	"net/http"
 )
 
-// Error is a refusal in Dodo's words: the body of an API error (FACTS 1.3), and what
-// the back doors return where the API would have refused.
+// Error is a refusal with Dodo's codes: the body of an API error (FACTS 1.3), and the error of
+// the back doors if the API would have refused.
 type Error struct {
 	// Status is the HTTP status.
 	Status int `json:"-"`
 	// Code is one of Dodo's codes, such as CHECKOUT_SESSION_CONSUMED.
 	Code string `json:"code"`
-	// Message is a sentence for a developer. Dodo's own wording is not published, so
-	// nobody should compare it.
+	// Message is a sentence for a developer. Dodo's own wording is not published, so do not
+	// compare it.
 	Message string `json:"message"`
 }
 
@@ -86,10 +86,10 @@ const (
 	codeLineTooLow         = "LINE_ITEM_REFUND_AMOUNT_TOO_LOW"
 )
 
-// statusOf pairs each code with its HTTP status. Dodo prints codes without statuses, so
-// most pairs are UNCONFIRMED (FACTS 1.3). The rule used here: 422 for what is well
-// formed but wrong, the most common validation status of the API description; 400 for
-// what cannot be parsed and, by the documentation's table, for refund parameters.
+// statusOf is the HTTP status of each code. Dodo documents codes without statuses, so most
+// pairs are UNCONFIRMED (FACTS 1.3). The rule here: 422 for well-formed but wrong requests,
+// the most common validation status of the API description; 400 for what cannot be parsed and,
+// by the documentation's table, for refund parameters.
 var statusOf = map[string]int{
 	codeUnauthorized:       http.StatusUnauthorized,
 	codeForbidden:          http.StatusForbidden,

@@ -2,8 +2,8 @@ package dodosim
 
 import "time"
 
-// due is when something happens to the subscription next, if anything does on its own. What
-// fell due while a charge was processing, or in a pause, happens after it.
+// due is when something happens to the subscription next; false if nothing will. What became
+// due during a processing charge, or in a pause, happens afterwards.
 func (sub *subscription) due() (time.Time, bool) {
 	at, comes := sub.planned()
 	if comes && at.Before(sub.notBefore) {
@@ -12,8 +12,7 @@ func (sub *subscription) due() (time.Time, bool) {
 	return at, comes
 }
 
-// planned is due by the dates alone. A term that ends with a cycle ends before it is charged
-// again.
+// planned is due by the dates alone. A term that ends with a cycle ends before another charge.
 func (sub *subscription) planned() (time.Time, bool) {
 	switch {
 	case sub.processing != nil:
@@ -28,14 +27,15 @@ func (sub *subscription) planned() (time.Time, bool) {
 	return sub.ExpiresAt, true
 }
 
-// comeDue lets that happen. Afterwards it is due later, or never. The caller holds s.mu.
-func (s *Simulator) comeDue(sub *subscription, at time.Time) {
+// handleDue performs what is due. Afterwards the next thing is due later, or never. The caller
+// holds s.mu.
+func (s *Simulator) handleDue(sub *subscription, at time.Time) {
 	switch {
 	case sub.Status == SubscriptionPastDue:
 		s.endGrace(sub, at)
 	case !at.Before(sub.ExpiresAt):
 		sub.Status = SubscriptionExpired
-		s.tell(sub, at, "expired", "updated")
+		s.emitAll(sub, at, "expired", "updated")
 	case sub.CancelAtNextBillingDate:
 		s.endScheduled(sub, at)
 	default:
@@ -43,7 +43,7 @@ func (s *Simulator) comeDue(sub *subscription, at time.Time) {
 	}
 }
 
-// renew charges the next cycle, by the scheduled plan if there is one.
+// renew charges the next cycle, with the scheduled plan if there is one.
 func (s *Simulator) renew(sub *subscription, at time.Time) {
 	s.takeForUsage(sub, at, at)
 	change, before, due := sub.ScheduledChange, sub.plan, s.cycleBill(sub)
@@ -51,7 +51,7 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 		s.setPlan(sub, change.plan)
 		arrears := due.total - before.total
 		due = change.plan
-		due.raise(arrears)
+		due.increasePrice(arrears)
 	}
 	p := s.charge(sub, due, s.renewalMetadata(sub), at)
 	failed := func(at time.Time) {
@@ -74,11 +74,11 @@ func (s *Simulator) renew(sub *subscription, at time.Time) {
 
 // renewSlowly is a renewal whose charge is processing before it succeeds or fails. The
 // subscription stays active meanwhile. That its dates stay, too, is UNCONFIRMED:
-// Options.DatesMoveFirst moves them at once, and back if the charge fails.
+// Options.DatesMoveFirst moves them immediately, and back if the charge fails.
 func (s *Simulator) renewSlowly(sub *subscription, p *payment, change *scheduledChange, failed func(at time.Time)) {
 	outcome, began := p.Status, p.CreatedAt
 	previous, next, metered := sub.PreviousBillingDate, sub.NextBillingDate, sub.metered
-	s.process(sub, p, func(at time.Time) {
+	s.processSlowly(sub, p, func(at time.Time) {
 		moved := s.options.DatesMoveFirst && sub.PreviousBillingDate.Equal(began)
 		switch {
 		case sub.over():
@@ -96,30 +96,30 @@ func (s *Simulator) renewSlowly(sub *subscription, p *payment, change *scheduled
 	})
 	if s.options.DatesMoveFirst {
 		sub.begin(began)
-		s.tell(sub, began, "updated")
+		s.emitAll(sub, began, "updated")
 	}
 }
 
-// beginRenewed begins the cycle that has been paid: at the time when it was charged, which
-// may be before the money came.
+// beginRenewed starts the paid cycle, at the time of the charge, which may be before the money
+// arrived.
 func (s *Simulator) beginRenewed(sub *subscription, change *scheduledChange, began, at time.Time) {
 	sub.begin(began)
 	s.payRenewed(sub, change, at)
 }
 
-// payRenewed is what follows when the money of a cycle that has begun is there.
+// payRenewed does what follows when the money of a started cycle has arrived.
 func (s *Simulator) payRenewed(sub *subscription, change *scheduledChange, at time.Time) {
 	sub.ScheduledChange = nil
 	s.useCycle(sub)
 	if change != nil {
-		s.tell(sub, at, "plan_changed")
+		s.emitAll(sub, at, "plan_changed")
 	}
-	s.tell(sub, at, "renewed", "updated")
-	s.turnCredits(sub, at)
+	s.emitAll(sub, at, "renewed", "updated")
+	s.settleOverage(sub, at)
 	s.giveCycle(sub, at)
 }
 
-// renewalMetadata is what the payments of later cycles carry.
+// renewalMetadata is the metadata of the payments of later cycles.
 func (s *Simulator) renewalMetadata(sub *subscription) metadata {
 	if s.options.BareRenewals {
 		return metadata{}
@@ -127,12 +127,11 @@ func (s *Simulator) renewalMetadata(sub *subscription) metadata {
 	return sub.Metadata
 }
 
-// cycleBill is what the next cycle costs, with what the last one has left to pay: its usage,
-// and overage that is invoiced. Discounts do not lower that: UNCONFIRMED. The caller holds
-// s.mu.
+// cycleBill is the cost of the next cycle, with the unpaid usage and invoiced overage of the
+// last one. Discounts do not apply to those: UNCONFIRMED. The caller holds s.mu.
 func (s *Simulator) cycleBill(sub *subscription) bill {
 	what := sub.plan
-	what.raise(s.overageDue(sub) + s.usageDue(sub, sub.NextBillingDate))
+	what.increasePrice(s.overageDue(sub) + s.usageDue(sub, sub.NextBillingDate))
 	return what
 }
 
@@ -151,24 +150,23 @@ func (sub *subscription) billNext(at time.Time) {
 	}
 }
 
-// charge makes a payment without the customer. It is neither a session's nor does it
-// name products.
+// charge makes a payment without the customer. It belongs to no session and lists no products.
 func (s *Simulator) charge(sub *subscription, what bill, meta metadata, at time.Time) *payment {
 	p := s.newPayment(charge{at: at, bill: what, customer: sub.Customer, billing: sub.Billing, metadata: meta})
 	p.belongTo(sub)
 	p.chargeCard(sub.card, sub.card.forLater())
-	s.book(p)
+	s.recordPayment(p)
 	return p
 }
 
-// missPayment is what a failed renewal does (FACTS 3.4). The billing dates stay: the
-// cycle that was not paid has not begun.
+// missPayment handles a failed renewal (FACTS 3.4). The billing dates stay, because the unpaid
+// cycle has not started.
 func (s *Simulator) missPayment(sub *subscription, p *payment, at time.Time) {
 	defer s.retryLater(sub, p, at)
 	if days := s.options.GracePeriodDays; days > 0 {
 		sub.Status = SubscriptionPastDue
 		sub.grace = new(at.AddDate(0, 0, days))
-		s.tell(sub, at, "past_due", "updated")
+		s.emitAll(sub, at, "past_due", "updated")
 		return
 	}
 	s.putOnHold(sub, at)
@@ -189,27 +187,27 @@ func (s *Simulator) cancelNow(sub *subscription, at time.Time) {
 	sub.CancelAtNextBillingDate = false
 	sub.ScheduledChange, sub.PausedAt, sub.grace = nil, nil, nil
 	sub.exhaustDunning()
-	s.tell(sub, at, "cancelled", "updated")
+	s.emitAll(sub, at, "cancelled", "updated")
 }
 
-// endScheduled ends a subscription whose cancellation had been scheduled. The flag stays:
-// it says how the end came about.
+// endScheduled ends a subscription whose cancellation was scheduled. The flag stays, because
+// it says how the subscription ended.
 func (s *Simulator) endScheduled(sub *subscription, at time.Time) {
 	sub.ScheduledChange = nil
 	if s.options.EarlyCancelled {
 		sub.Status = SubscriptionExpired
-		s.tell(sub, at, "expired", "updated")
+		s.emitAll(sub, at, "expired", "updated")
 		return
 	}
 	sub.Status = SubscriptionCancelled
 	sub.CancelledAt = new(at)
-	s.tell(sub, at, "cancelled", "updated")
+	s.emitAll(sub, at, "cancelled", "updated")
 }
 
-// ReplaceCard gives a subscription another test card, as its customer would in the
-// portal. One on hold or past due is charged what it owes, and active again if that
-// works; the Attempt is of that payment, and empty if nothing is owed. A card that is
-// declined at once is not attached. The error is an *[Error].
+// ReplaceCard gives a subscription another test card, like its customer in the portal. A
+// subscription on hold or past due is charged what it owes, and becomes active again if that
+// succeeds; the Attempt is that payment, and empty if nothing is owed. A card that is declined
+// immediately is not attached. The error is an *[Error].
 func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,36 +228,36 @@ func (s *Simulator) ReplaceCard(subscriptionID, cardNumber string) (Attempt, err
 	}
 	switch {
 	case sub.owes():
-		p := s.dues(sub, with, now)
-		s.book(p)
+		p := s.chargeDues(sub, with, now)
+		s.recordPayment(p)
 		s.settleDues(sub, p, with, nil, now)
 		return Attempt{PaymentID: p.PaymentID, SubscriptionID: sub.SubscriptionID, Status: p.Status}, nil
 	case with.decline != "":
 		return Attempt{SubscriptionID: sub.SubscriptionID, Status: Failed}, nil
 	}
 	s.attach(sub, with, now)
-	s.tell(sub, now, "update_payment_method", "updated")
+	s.emitAll(sub, now, "update_payment_method", "updated")
 	return Attempt{SubscriptionID: sub.SubscriptionID, Status: Succeeded}, nil
 }
 
-// owes reports whether a cycle has not been paid that should have been.
+// owes reports whether a cycle is unpaid.
 func (sub *subscription) owes() bool {
 	return sub.Status == SubscriptionOnHold || sub.Status == SubscriptionPastDue
 }
 
-// dues charges what is owed to a new card. The customer is present: only a card that is
-// declined at once fails.
-func (s *Simulator) dues(sub *subscription, with card, now time.Time) *payment {
+// chargeDues charges what is owed to a new card. The customer is present: only a card that is
+// declined immediately fails.
+func (s *Simulator) chargeDues(sub *subscription, with card, now time.Time) *payment {
 	p := s.newPayment(charge{at: now, bill: s.cycleBill(sub), customer: sub.Customer, billing: sub.Billing, metadata: s.renewalMetadata(sub)})
 	p.belongTo(sub)
 	p.chargeCard(with, with.decline)
 	return p
 }
 
-// settleDues is what follows from a payment of dues, by a new card or by a saved method.
-// Which cycle that pays is UNCONFIRMED: here past due goes on as if nothing had happened,
-// with the cycle that the time is in, and a hold, which gave no access, is followed by a
-// new cycle. There is no renewed event (FACTS 3.4).
+// settleDues does what follows from a payment of dues, by a new card or a saved method. Which
+// cycle it pays is UNCONFIRMED: here a past due subscription continues with the current cycle,
+// and a hold, which gave no access, is followed by a new cycle. There is no renewed event
+// (FACTS 3.4).
 func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *method, now time.Time) {
 	s.announce(p)
 	if p.Status != Succeeded {
@@ -274,7 +272,7 @@ func (s *Simulator) settleDues(sub *subscription, p *payment, with card, saved *
 	s.recovered(sub, p, now, "active", "update_payment_method", "updated")
 }
 
-// recovered makes a subscription active again whose dues have been paid.
+// recovered makes a subscription active again after its dues were paid.
 func (s *Simulator) recovered(sub *subscription, p *payment, now time.Time, events ...string) {
 	began := now
 	if sub.Status == SubscriptionPastDue {
@@ -287,8 +285,8 @@ func (s *Simulator) recovered(sub *subscription, p *payment, now time.Time, even
 	for !sub.NextBillingDate.After(now) { // the grace was longer than a cycle
 		sub.begin(sub.NextBillingDate)
 	}
-	s.tell(sub, now, events...)
+	s.emitAll(sub, now, events...)
 	s.recoverDunning(sub, p, now)
-	s.turnCredits(sub, now)
+	s.settleOverage(sub, now)
 	s.giveCycle(sub, now)
 }

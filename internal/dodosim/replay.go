@@ -11,8 +11,8 @@ import (
 // replayWindow is how far back a replay reaches (FACTS 3.1).
 const replayWindow = 14 * 24 * time.Hour
 
-// ReplayFilter selects the events that [Simulator.Replay] sends again: those that fit all
-// that is said, and all events if nothing is.
+// ReplayFilter selects the events that [Simulator.Replay] sends again. An event must match all
+// fields that are set; the zero value matches all events.
 //
 //	ReplayFilter{EventIDs: []string{id}}               // a single one
 //	ReplayFilter{States: []EventState{EventFailed}}    // all failed ones
@@ -22,24 +22,25 @@ type ReplayFilter struct {
 	// EventIDs and ObjectID name events, and the object that they are about.
 	EventIDs []string
 	ObjectID string
-	// EndpointID is where they go, by GET /webhooks. Empty: each where it went before.
+	// EndpointID is the destination, by GET /webhooks. Empty: each event goes where it went
+	// before.
 	EndpointID string
 	// Types are those of FACTS 3.3.
 	Types []string
-	// Since and Until bound the time when they happened, both included. Nothing is older than
-	// two weeks, whatever Since says.
+	// Since and Until bound the time of the event, both included. Events older than two weeks
+	// are never sent.
 	Since, Until time.Time
-	// States are how far they have come.
+	// States are the accepted delivery states.
 	States []EventState
-	// Missing selects only what an endpoint was never sent: because it did not exist, was
-	// disabled, or did not want such events; or because [Mischief] dropped it.
+	// Missing selects only events that an endpoint was never sent: because it did not exist,
+	// was disabled, or did not want such events; or because [Mischief] dropped them.
 	Missing bool
 }
 
-// Replay sends events once more, one after the other, oldest first, each with its present
-// state and under its webhook-id, as the dashboard does. What is missing somewhere is sent
-// under an id that the endpoint has not seen yet. Whatever becomes of it, nothing is tried
-// again on its own. It returns when all have been answered.
+// Replay sends events again, one after the other, oldest first, each with its object's current
+// state and its webhook-id, like the dashboard. An event that an endpoint has missed is sent
+// with an id that is new to it. Nothing is retried automatically. It returns when all have
+// been answered.
 func (s *Simulator) Replay(ctx context.Context, filter ReplayFilter) ([]Delivery, error) {
 	s.mu.Lock()
 	selected, err := s.selectEvents(filter)
@@ -55,7 +56,7 @@ func (s *Simulator) Replay(ctx context.Context, filter ReplayFilter) ([]Delivery
 		if !s.reachable(e) {
 			continue
 		}
-		d, err := s.attempt(ctx, e, Delivery{WebhookID: e.ID}, mishap{})
+		d, err := s.attempt(ctx, e, Delivery{WebhookID: e.ID}, attemptFaults{})
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -67,9 +68,9 @@ func (s *Simulator) Replay(ctx context.Context, filter ReplayFilter) ([]Delivery
 	return sent, nil
 }
 
-// selectEvents finds what fits the filter. The caller holds s.mu.
+// selectEvents finds the events that match the filter. The caller holds s.mu.
 func (s *Simulator) selectEvents(filter ReplayFilter) ([]*event, error) {
-	known := slices.ContainsFunc(s.hooks, func(h *hook) bool { return h.ID == filter.EndpointID })
+	known := slices.ContainsFunc(s.hooks, func(h *webhookEndpoint) bool { return h.ID == filter.EndpointID })
 	if filter.EndpointID != "" && !known {
 		return nil, fmt.Errorf("there is no webhook endpoint %s", filter.EndpointID)
 	}
@@ -93,11 +94,11 @@ func (s *Simulator) selectEvents(filter ReplayFilter) ([]*event, error) {
 			selected = append(selected, e)
 		}
 	}
-	slices.SortStableFunc(selected, func(a, b *event) int { return a.happening - b.happening })
+	slices.SortStableFunc(selected, func(a, b *event) int { return a.occurrence - b.occurrence })
 	return selected, nil
 }
 
-// selects reports whether an event that has an endpoint is to be sent.
+// selects reports whether to send an event that has an endpoint.
 func (filter ReplayFilter) selects(e *event, now time.Time) bool {
 	switch {
 	case filter.Missing && (e.Attempts > 0 || e.State == EventPending):
@@ -110,7 +111,7 @@ func (filter ReplayFilter) selects(e *event, now time.Time) bool {
 	return filter.fits(e.Event, now)
 }
 
-// fits reports whether something that happened is asked for, wherever it was sent.
+// fits reports whether an event matches, whatever its endpoint.
 func (filter ReplayFilter) fits(e Event, now time.Time) bool {
 	return (filter.ObjectID == "" || filter.ObjectID == e.ObjectID) &&
 		(len(filter.Types) == 0 || slices.Contains(filter.Types, e.Type)) &&
@@ -118,32 +119,31 @@ func (filter ReplayFilter) fits(e Event, now time.Time) bool {
 		!e.At.Before(now.Add(-replayWindow))
 }
 
-// addMissing makes the events that endpoints were never told of, so that they can be. The
-// caller holds s.mu.
+// addMissing makes the events that endpoints have missed. The caller holds s.mu.
 func (s *Simulator) addMissing(filter ReplayFilter) {
 	now := s.now()
 	type telling struct {
 		happening int
-		to        *hook
+		to        *webhookEndpoint
 	}
 	told := make(map[telling]bool)
 	for _, e := range s.events {
-		told[telling{e.happening, e.to}] = true
+		told[telling{e.occurrence, e.to}] = true
 	}
 	for _, e := range slices.Clone(s.events) {
 		if !filter.fits(e.Event, now) {
 			continue
 		}
 		for _, h := range s.hooks {
-			if told[telling{e.happening, h}] || !h.reachable() || filter.EndpointID != "" && filter.EndpointID != h.ID {
+			if told[telling{e.occurrence, h}] || !h.reachable() || filter.EndpointID != "" && filter.EndpointID != h.ID {
 				continue
 			}
-			told[telling{e.happening, h}] = true
+			told[telling{e.occurrence, h}] = true
 			if e.to == nil { // nobody was told: it is that very event
 				e.to, e.EndpointID = h, h.ID
 				continue
 			}
-			missed := &event{about: e.about, to: h, Event: e.Event, happening: e.happening, copyOf: e.ID}
+			missed := &event{about: e.about, to: h, Event: e.Event, occurrence: e.occurrence, copyOf: e.ID}
 			missed.EndpointID, missed.State, missed.Attempts = h.ID, EventUnsent, 0
 			if !s.options.SharedWebhookIDs {
 				missed.ID = newID("msg_")

@@ -15,8 +15,8 @@ const (
 	confirmedLife = 15 * time.Minute
 )
 
-// session is one checkout: a cart on its way to at most one successful payment. All but
-// the id and the times are guarded by [Simulator.mu].
+// session is one checkout: a cart with at most one successful payment. All fields except the
+// id and the times are guarded by [Simulator.mu].
 type session struct {
 	id               string
 	created, expires time.Time
@@ -25,29 +25,29 @@ type session struct {
 	bill      bill
 	billing   billing
 	metadata  metadata
-	returnURL string // "": the page itself says how it went
-	cancelURL string // "": no way back is shown
+	returnURL string // empty: the page itself shows the result
+	cancelURL string // empty: the page has no link back
 
 	allowCode, editEmail, editName, alwaysNew bool
 
-	buyer    buyer     // what the merchant prefilled, then what the customer typed
-	customer *customer // once known: attached by the merchant, or made by the first try
-	last     *payment  // the latest try; a success is always the last
-	open     *payment  // the one that the merchant was told of before any try; nil in most sessions
-	method   *method   // a saved card, if the merchant charges one
+	buyer     buyer     // what the merchant prefilled, then what the customer typed
+	customer  *customer // once known: set by the merchant, or by the first attempt
+	last      *payment  // the latest attempt; a success is always the last
+	presented *payment  // a payment that the merchant knew before any attempt; usually nil
+	method    *method   // a saved card that the merchant charges
 
 	methodTypes []string // that the merchant allows; nil: all
 	force3DS    bool     // every card is challenged
-	challenged  *payment // waits for the customer's bank to be answered; nil in most sessions
-	with        card     // that it is to be made with
+	challenged  *payment // waits for the customer's answer to the bank; usually nil
+	with        card     // the card of challenged
 
-	abandoned *abandonment // once it was found to be
+	abandoned *abandonment // set if it was abandoned
 
-	recharges *subscription // whose card this session replaces; nil: it sells a cart
+	recharges *subscription // the subscription whose card this session replaces; nil: it sells a cart
 
 	terms        terms         // what the merchant changed about the recurring product
-	subscription *subscription // of the latest try; nil for a cart without such a product
-	pending      *subscription // the one that the merchant was told of before any try; nil in most sessions
+	subscription *subscription // of the latest attempt; nil for a cart without a recurring product
+	pending      *subscription // a subscription that the merchant knew before any attempt; usually nil
 }
 
 // checkoutStatus is the body of GET /checkouts/{id} (FACTS 2.2).
@@ -60,8 +60,8 @@ type checkoutStatus struct {
 	PaymentStatus *PaymentStatus `json:"payment_status"`
 }
 
-// getCheckout answers GET /checkouts/{id}. An expired session looks like an open one:
-// nothing in Dodo's answer tells them apart.
+// getCheckout answers GET /checkouts/{id}. Dodo's answer does not distinguish an expired
+// session from an open one.
 func (s *Simulator) getCheckout(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,17 +79,17 @@ func (s *Simulator) getCheckout(r *http.Request) (any, error) {
 	if session.buyer.name != "" {
 		status.CustomerName = new(session.buyer.name)
 	}
-	if p := cmp.Or(session.last, session.open); p != nil {
+	if p := cmp.Or(session.last, session.presented); p != nil {
 		status.PaymentID = new(p.PaymentID)
 		status.PaymentStatus = new(p.Status)
 	}
 	return status, nil
 }
 
-// direct reports whether the session is the page of a payment that was made without a
-// checkout: it has the payment's id, and the API does not know it.
+// direct reports whether the session is the page of a payment without a checkout: it has the
+// payment's id, and the API does not know it.
 func (session *session) direct() bool {
-	return session.open != nil && session.open.PaymentID == session.id
+	return session.presented != nil && session.presented.PaymentID == session.id
 }
 
 // findSession looks a session up. The caller holds s.mu.
@@ -101,14 +101,14 @@ func (s *Simulator) findSession(id string) (*session, *Error) {
 	return session, nil
 }
 
-// usable says whether the session can still be paid. The caller holds s.mu.
+// usable reports whether the session can still be paid. The caller holds s.mu.
 func (session *session) usable(now time.Time) *Error {
 	switch {
 	case session.paid():
 		return refuse(codeSessionConsumed, "this checkout session has been paid")
 	case session.pending != nil && session.pending.over():
 		return refuse(codeSessionExpired, "subscription %s is %s", session.pending.SubscriptionID, session.pending.Status)
-	case session.open != nil && session.open.Status == Cancelled:
+	case session.presented != nil && session.presented.Status == Cancelled:
 		return refuse(codeSessionExpired, "the payment of this session was cancelled")
 	case !now.Before(session.expires):
 		return refuse(codeSessionExpired, "this checkout session has expired")
@@ -120,16 +120,16 @@ func (session *session) paid() bool {
 	return session.last != nil && session.last.Status == Succeeded
 }
 
-// needsCard reports whether a card is asked for: a subscription needs one for later even
-// if nothing is charged now (UNCONFIRMED; newer servers have options for it).
+// needsCard reports whether a card is required: a subscription needs one for later even if
+// nothing is charged now (UNCONFIRMED; newer servers have options for it).
 func (session *session) needsCard() bool {
 	_, recurring := session.bill.recurring()
 	return recurring || session.recharges != nil || session.bill.total > 0
 }
 
-// redirect is where the browser goes after the latest try: the merchant's return_url
-// with the parameters of FACTS 2.3, or "" without a return_url or a try. The merchant's
-// own query stays as it is, byte for byte, in front.
+// redirect is where the browser goes after the latest attempt: the merchant's return_url with
+// the parameters of FACTS 2.3, or "" without a return_url or an attempt. The merchant's own
+// query stays unchanged, in front.
 func (s *Simulator) redirect(session *session) string {
 	if session.returnURL == "" || session.last == nil {
 		return ""

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Simulator is Dodo Payments in a box. Make one with [New], serve it as a handler, and
-// [Simulator.Close] it. All methods may be called at the same time.
+// Simulator simulates Dodo Payments. Make one with [New], serve it as a handler, and
+// [Simulator.Close] it. It is safe for concurrent use.
 type Simulator struct {
-	options  Options // complete, and not changed any more
+	options  Options // complete, and never changed
 	business string
 	brand    string
 	started  time.Time
 	handler  http.Handler
-	known    []apiCall // the routes; not changed any more
+	known    []apiCall // the routes; never changed
 	log      atomic.Pointer[slog.Logger]
 
 	// ctx ends with Close; background counts what Close waits for; slots bounds how many
@@ -30,10 +30,10 @@ type Simulator struct {
 
 	ahead atomic.Int64 // nanoseconds that Advance has added to the clock
 
-	mu                sync.Mutex    // guards all below and what it points to
-	offers            []*offer      // the catalog, in its order
-	extras            []*extra      // the add-ons, in the order of the catalog
-	entitlements      []entitlement // what products can grant
+	mu                sync.Mutex        // guards all below and what it points to
+	offers            []*catalogProduct // the catalog, in its order
+	extras            []*catalogAddon   // the add-ons, in the order of the catalog
+	entitlements      []entitlement     // what products can grant
 	sessions          map[string]*session
 	payments          map[string]*payment
 	paymentOrder      []*payment // oldest first, like every order here
@@ -60,18 +60,18 @@ type Simulator struct {
 	usage          []usageEvent      // in the order of receipt
 	usageIDs       map[string]bool
 
-	hooks    []*hook           // webhook endpoints, oldest first
-	hookKeys map[string]string // the endpoint of each idempotency key
+	hooks    []*webhookEndpoint // webhook endpoints, oldest first
+	hookKeys map[string]string  // the endpoint of each idempotency key
 
 	deadlines []deadline // in the order of their times
 
-	happenings int
-	events     []*event
-	deliveries []Delivery
-	unsettled  int           // events with attempts ahead of them
-	released   chan struct{} // closed unless webhooks are held
-	progress   chan struct{} // closed and replaced when an event changes state
-	fates      *fates        // of events to come
+	happenings    int
+	events        []*event
+	deliveries    []Delivery
+	unsettled     int           // events with attempts ahead of them
+	released      chan struct{} // closed unless webhooks are held
+	progress      chan struct{} // closed and replaced when an event changes state
+	webhookFaults *faultSource  // of events to come
 
 	calledAt string // the public address at which the API was last called
 
@@ -82,7 +82,7 @@ type Simulator struct {
 	calls       map[apiCall]int
 }
 
-// New makes a simulator, or says which of its options cannot be used.
+// New makes a simulator, or returns an error that names the unusable option.
 func New(options Options) (*Simulator, error) {
 	options, err := options.complete()
 	if err != nil {
@@ -109,13 +109,13 @@ func New(options Options) (*Simulator, error) {
 		callers:       make(map[string]*caller),
 		usageIDs:      make(map[string]bool),
 		hookKeys:      make(map[string]string),
-		fates:         newFates(Mischief{}),
+		webhookFaults: newFaultSource(Mischief{}),
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.log.Store(options.Logger)
 	close(s.released)
-	s.fill(options.Products, options.Addons, options.Discounts)
+	s.addToCatalog(options.Products, options.Addons, options.Discounts)
 	if options.WebhookURL != "" {
 		s.addHook(options.WebhookURL, options.WebhookSecret)
 	}
@@ -129,8 +129,8 @@ func New(options Options) (*Simulator, error) {
 	return s, nil
 }
 
-// Close stops the sender, abandons what it had not delivered, and waits until nothing of
-// it runs any more. The handler goes on answering; no event is sent after Close.
+// Close stops the sending of webhooks, abandons undelivered ones, and waits until all its
+// goroutines have ended. The handler still answers afterwards; no event is sent.
 func (s *Simulator) Close() error {
 	s.mu.Lock() // no event can start its sender between these two
 	s.cancel()
@@ -139,8 +139,8 @@ func (s *Simulator) Close() error {
 	return nil
 }
 
-// SetLogger replaces Options.Logger, for a host that outlives its own logger. nil
-// silences the simulator.
+// SetLogger replaces Options.Logger, for a host that outlives its logger. nil disables
+// logging.
 func (s *Simulator) SetLogger(logger *slog.Logger) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -266,7 +266,7 @@ func (s *Simulator) routes() http.Handler {
 
 func (s *Simulator) logger() *slog.Logger { return s.log.Load() }
 
-// publicURL is the beginning of links to the simulator, without a slash at its end.
+// publicURL is the beginning of links to the simulator, without a trailing slash.
 func (s *Simulator) publicURL(r *http.Request) string {
 	switch {
 	case s.options.PublicURL != "":

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// stories leads to each event that Dodo knows. TestTriggerEverything compares it with
+// stories has the story of each event that Dodo sends. TestTriggerEverything compares it with
 // eventTypes.
 var stories map[string]story
 
@@ -70,7 +70,7 @@ func init() {
 	}
 }
 
-// What a story adds to a catalog that has nothing that fits.
+// The products that a story adds to a catalog without a suitable one.
 var (
 	stockOnce    = Product{ID: "pdt_sim_once", Name: "Something", Price: 500, Currency: "USD"}
 	stockMonthly = Product{ID: "pdt_sim_monthly", Name: "Something, monthly", Price: 900, Currency: "USD", Every: Period{1, Month}}
@@ -82,7 +82,7 @@ var (
 	stockLicense = Product{ID: "pdt_sim_license", Name: "A licence", Price: 500, Currency: "USD", LicenseKeys: true}
 )
 
-// buyable is what somebody pays for at once.
+// buyable reports whether a product is paid for immediately.
 func buyable(p Product) bool { return !p.Archived && p.Price > 0 && p.TrialDays == 0 }
 
 // paid is a purchase.
@@ -94,15 +94,15 @@ func (c *scene) paid(fits need) (*payment, *Error) {
 	return c.pays(session, CardVisa)
 }
 
-// payment is the successful one that the story goes on with: the one that was asked for,
-// the account's latest that something is left of, or a new one.
+// payment is the successful payment for the story: the requested one, the account's latest
+// that is not fully refunded, or a new one.
 func (c *scene) payment() (*payment, *Error) {
 	if c.wish.Payment != "" {
 		return c.findPayment(c.wish.Payment)
 	}
 	if c.wish.Session == "" && c.wish.Product == "" {
 		for _, p := range slices.Backward(c.paymentOrder) {
-			if c.theirs(p.Metadata) && p.Status == Succeeded && p.refunded < p.TotalAmount && !p.disputed() {
+			if c.isAccounts(p.Metadata) && p.Status == Succeeded && p.refunded < p.TotalAmount && !p.disputed() {
 				return p, nil
 			}
 		}
@@ -123,20 +123,20 @@ func (c *scene) decline() *Error {
 	return refusal
 }
 
-// process is a purchase by a method that is slow to say how it went.
+// process is a purchase with a slow payment method.
 func (c *scene) process() *Error {
-	defer during(&c.options.SendProcessing)()
+	defer temporarily(&c.options.SendProcessing)()
 	_, refusal := c.paid(buyable)
 	return refusal
 }
 
-// giveUp is a payment that the merchant has made and nobody pays.
+// giveUp is a payment that the merchant created and nobody makes.
 func (c *scene) giveUp() *Error {
 	session, refusal := c.checkout(sold, stockOnce)
 	if refusal != nil {
 		return refusal
 	}
-	p := session.open
+	p := session.presented
 	if p == nil {
 		p = c.await(session)
 	}
@@ -146,7 +146,7 @@ func (c *scene) giveUp() *Error {
 	return nil
 }
 
-// refunded ends a refund of the amount that was asked for.
+// refunded ends a refund of the requested amount.
 func (c *scene) refunded(status string) *Error {
 	p, refusal := c.payment()
 	if refusal != nil {
@@ -174,8 +174,7 @@ func (c *scene) disputed() (*dispute, *Error) {
 	return c.disputes[id], nil
 }
 
-// decided moves a dispute: the one that was asked for, the account's latest that is open,
-// or a new one.
+// decided moves a dispute: the requested one, the account's latest open one, or a new one.
 func (c *scene) decided(outcome DisputeStatus) *Error {
 	d, refusal := c.disputeFor(outcome)
 	if refusal != nil {
@@ -187,7 +186,8 @@ func (c *scene) decided(outcome DisputeStatus) *Error {
 	return nil
 }
 
-// loseDispute decides against the merchant, before there is a dispute if that is wished.
+// loseDispute decides against the merchant, or before the dispute is opened if RDR is
+// requested.
 func (c *scene) loseDispute() *Error {
 	if !c.wish.RDR {
 		return c.decided(DisputeLost)
@@ -211,7 +211,7 @@ func (c *scene) disputeFor(outcome DisputeStatus) (*dispute, *Error) {
 		return d, nil
 	}
 	for _, d := range slices.Backward(c.disputeOrder) {
-		named := c.wish.Payment == d.of.PaymentID || c.wish.Payment == "" && c.theirs(d.of.Metadata)
+		named := c.wish.Payment == d.of.PaymentID || c.wish.Payment == "" && c.isAccounts(d.of.Metadata)
 		if named && d.item().Status.open() && d.item().Status != outcome {
 			return d, nil
 		}
@@ -229,13 +229,13 @@ func (c *scene) abandoned() (*session, *Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if !c.abandonCheckout(session, p, p.happened(), c.now) {
+	if !c.abandonCheckout(session, p, p.outcomeTime(), c.now) {
 		return nil, refuse(codeInvalidParameters, "session %s was abandoned before", session.id)
 	}
 	return session, nil
 }
 
-// comeBack pays it after all.
+// comeBack pays the abandoned checkout.
 func (c *scene) comeBack() *Error {
 	session, refusal := c.abandoned()
 	if refusal == nil {
@@ -265,7 +265,7 @@ func (c *scene) movedPayout(status PayoutStatus) *Error {
 	return refusal
 }
 
-// payoutByItsOldName sends what payout.created was called before (FACTS 3.3).
+// payoutByItsOldName sends the former name of payout.created (FACTS 3.3).
 func (c *scene) payoutByItsOldName() *Error {
 	made, refusal := c.payout()
 	if refusal == nil {
@@ -274,7 +274,7 @@ func (c *scene) payoutByItsOldName() *Error {
 	return refusal
 }
 
-// impossible says why a story cannot go on.
+// impossible is the error of a story that cannot continue.
 func impossible(format string, args ...any) *Error {
 	return refuse(codeInvalidParameters, "%s", fmt.Sprintf(format, args...))
 }

@@ -26,15 +26,15 @@ func monthlyCredits(id string, given ProductCredit) Product {
 
 func credits(p Product) bool { return sold(p) && len(p.Credits) > 0 }
 
-// giving is a product that is subscribed to without a trial, and gives credits of a kind.
+// giving selects products that are subscribed to without a trial and give credits of a kind.
 func giving(kind func(ProductCredit) bool) need {
 	return func(p Product) bool { return subscribed(p) && buyable(p) && slices.ContainsFunc(p.Credits, kind) }
 }
 
-// The kinds of credits that the stories are about.
-func rollingOver(c ProductCredit) bool { return c.Rollover != nil && c.Rollover.MaxCount > 0 }
-func watched(c ProductCredit) bool     { return c.LowBalancePercent > 0 }
-func elastic(c ProductCredit) bool {
+// The kinds of credits in the stories.
+func rollingOver(c ProductCredit) bool       { return c.Rollover != nil && c.Rollover.MaxCount > 0 }
+func warnsOfLowBalance(c ProductCredit) bool { return c.LowBalancePercent > 0 }
+func allowsOverage(c ProductCredit) bool {
 	return c.Overage != nil && c.Overage.Limit == 0 && c.Overage.Behavior == InvoiceAtBilling
 }
 
@@ -49,14 +49,14 @@ func (c *scene) credited() (*creditAccount, *Error) {
 		return nil, refusal
 	}
 	for _, a := range c.accounts {
-		if a.CustomerID == p.Customer.CustomerID && len(a.grants) > 0 && text(a.grants[len(a.grants)-1].SourceID) == p.PaymentID {
+		if a.CustomerID == p.Customer.CustomerID && len(a.grants) > 0 && valueOrEmpty(a.grants[len(a.grants)-1].SourceID) == p.PaymentID {
 			return a, nil
 		}
 	}
 	return nil, impossible("the credits of payment %s are gone from the catalog", p.PaymentID)
 }
 
-// use takes credits, as a merchant's entry does.
+// use spends credits, like a merchant's entry.
 func (c *scene) use(a *creditAccount, amount decimal, line creditEntry) *Error {
 	of, refusal := c.findCredit(a.CreditID)
 	if refusal == nil {
@@ -65,7 +65,7 @@ func (c *scene) use(a *creditAccount, amount decimal, line creditEntry) *Error {
 	return refusal
 }
 
-// deduct uses one of the credits up.
+// deduct spends one credit.
 func (c *scene) deduct() *Error {
 	a, refusal := c.credited()
 	if refusal != nil {
@@ -74,7 +74,7 @@ func (c *scene) deduct() *Error {
 	return c.use(a, whole(1).min(a.Balance), creditEntry{ReferenceType: new("api")})
 }
 
-// adjust takes one away in the dashboard.
+// adjust removes one credit in the dashboard.
 func (c *scene) adjust() *Error {
 	a, refusal := c.credited()
 	if refusal != nil {
@@ -93,15 +93,15 @@ func (c *scene) expireCredit() *Error {
 	return nil
 }
 
-// endGrant ends the latest grant. One that ended in its own instant would have had no
-// length, with which it could roll over.
+// endGrant ends the latest grant. A grant that ends at its own start would have no length, and
+// so could not roll over.
 func (c *scene) endGrant(a *creditAccount) {
 	last := a.grants[len(a.grants)-1]
 	last.ExpiresAt = new(later(c.now, last.CreatedAt.Add(time.Microsecond)))
 	c.expireCredits(*last.ExpiresAt)
 }
 
-// subscribedCredits are those of a new subscription, of the kind that the story is about.
+// subscribedCredits are the credits of a new subscription, of the given kind.
 func (c *scene) subscribedCredits(kind func(ProductCredit) bool, otherwise Product) (*subscription, *creditAccount, *Error) {
 	if refusal := c.granted(giving(kind), otherwise); refusal != nil {
 		return nil, nil, refusal
@@ -115,11 +115,11 @@ func (c *scene) subscribedCredits(kind func(ProductCredit) bool, otherwise Produ
 	return nil, nil, impossible("the credits of subscription %s are gone from the catalog", sub.SubscriptionID)
 }
 
-// rollOver ends grants until what is left is carried, or forfeited.
+// rollOver ends grants until the remaining credits are carried, or forfeited.
 func (c *scene) rollOver() *Error {
 	before := len(c.events)
 	_, a, refusal := c.subscribedCredits(rollingOver, stockRollover)
-	for i := 0; refusal == nil && !c.told(before, c.wish.Type); i++ {
+	for i := 0; refusal == nil && !c.hasEmitted(before, c.wish.Type); i++ {
 		if i > maxPeriod {
 			return impossible("the credits roll over too often")
 		}
@@ -128,9 +128,9 @@ func (c *scene) rollOver() *Error {
 	return refusal
 }
 
-// overdraw uses more than there is, and pays for it with the next cycle.
+// overdraw spends more than the balance, and pays for it with the next cycle.
 func (c *scene) overdraw() *Error {
-	sub, a, refusal := c.subscribedCredits(elastic, stockOverage)
+	sub, a, refusal := c.subscribedCredits(allowsOverage, stockOverage)
 	if refusal != nil {
 		return refusal
 	}
@@ -140,9 +140,9 @@ func (c *scene) overdraw() *Error {
 	return c.bill(sub)
 }
 
-// runLow uses up what there is.
+// runLow spends the whole balance.
 func (c *scene) runLow() *Error {
-	_, a, refusal := c.subscribedCredits(watched, stockLow)
+	_, a, refusal := c.subscribedCredits(warnsOfLowBalance, stockLow)
 	if refusal != nil {
 		return refusal
 	}

@@ -2,7 +2,7 @@ package dodosim
 
 import "slices"
 
-// What products must give for the stories of this file.
+// The conditions for products in the stories of this file.
 func licensed(p Product) bool { return sold(p) && p.LicenseKeys }
 func grants(p Product) bool   { return sold(p) && len(p.granted()) > 0 }
 
@@ -14,7 +14,7 @@ func grantsLater(p Product) bool {
 	return sold(p) && slices.ContainsFunc(p.granted(), func(i Integration) bool { return !i.Kind.atOnce() })
 }
 
-// granted buys something that is granted.
+// granted buys a product with a grant.
 func (c *scene) granted(fits need, otherwise Product) *Error {
 	session, refusal := c.checkout(fits, otherwise)
 	if refusal == nil {
@@ -25,7 +25,7 @@ func (c *scene) granted(fits need, otherwise Product) *Error {
 
 func (c *scene) license() *Error { return c.granted(licensed, stockLicense) }
 
-// failGrant buys access somewhere that then cannot be given.
+// failGrant buys a product whose grant then fails.
 func (c *scene) failGrant() *Error {
 	if refusal := c.granted(grantsLater, stockAccess); refusal != nil {
 		return refusal
@@ -39,10 +39,10 @@ func (c *scene) failGrant() *Error {
 	return nil
 }
 
-// revokeGranted takes a grant of the account away, or one that is bought for that.
+// revokeGranted revokes a grant of the account, or of a new purchase.
 func (c *scene) revokeGranted() *Error {
 	for _, g := range slices.Backward(c.grants) {
-		if g.revocable() && c.theirs(c.sourceOf(g)) {
+		if g.revocable() && c.isAccounts(c.sourceOf(g)) {
 			g.withdrawn = true
 			c.revoke(g, "manual", c.now)
 			return nil
@@ -57,12 +57,12 @@ func (c *scene) revokeGranted() *Error {
 	return nil
 }
 
-// sourceOf is the metadata of what a grant was bought by.
+// sourceOf is the metadata of the purchase that a grant belongs to.
 func (c *scene) sourceOf(g *grant) metadata {
-	if p := c.payments[text(g.PaymentID)]; p != nil {
+	if p := c.payments[valueOrEmpty(g.PaymentID)]; p != nil {
 		return p.Metadata
 	}
-	if sub := c.subscriptions[text(g.SubscriptionID)]; sub != nil {
+	if sub := c.subscriptions[valueOrEmpty(g.SubscriptionID)]; sub != nil {
 		return sub.Metadata
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// subscribe is a first purchase.
+// subscribe is a first purchase of a subscription.
 func (c *scene) subscribe() *Error {
 	session, refusal := c.checkout(subscribed, stockMonthly)
 	if refusal == nil {
@@ -14,9 +14,8 @@ func (c *scene) subscribe() *Error {
 	return refusal
 }
 
-// subscription is the one that the story goes on with: the one that was asked for, the
-// account's latest, or a new one. It has one of the statuses, of which a new one gets the
-// first, active.
+// subscription is the one for the story: the requested one, the account's latest, or a new
+// one. It has one of the statuses; a new one gets the first, active.
 func (c *scene) subscription(statuses ...SubscriptionStatus) (*subscription, *Error) {
 	if c.wish.Subscription != "" {
 		sub, refusal := c.findSubscription(c.wish.Subscription)
@@ -27,7 +26,7 @@ func (c *scene) subscription(statuses ...SubscriptionStatus) (*subscription, *Er
 	}
 	if c.wish.Session == "" {
 		for _, sub := range slices.Backward(c.subscriptionOrder) {
-			if c.theirs(sub.Metadata) && slices.Contains(statuses, sub.Status) && (c.wish.Product == "" || c.wish.Product == sub.ProductID) {
+			if c.isAccounts(sub.Metadata) && slices.Contains(statuses, sub.Status) && (c.wish.Product == "" || c.wish.Product == sub.ProductID) {
 				return sub, nil
 			}
 		}
@@ -52,26 +51,26 @@ func (c *scene) bill(sub *subscription) *Error {
 	return nil
 }
 
-// renewed charges the next cycle early, as a billing date that was patched does.
+// renewed charges the next cycle early, as if the billing date had been patched.
 func (c *scene) renewed() *Error {
 	before := len(c.events)
 	sub, refusal := c.subscription(SubscriptionActive)
-	if refusal != nil || c.told(before, "subscription.renewed") {
+	if refusal != nil || c.hasEmitted(before, "subscription.renewed") {
 		return refusal // a first charge renews, too
 	}
 	return c.bill(sub)
 }
 
-// told reports whether an event has happened since there were so many.
-func (c *scene) told(since int, eventType string) bool {
+// hasEmitted reports whether an event of the type was emitted after the first since events.
+func (c *scene) hasEmitted(since int, eventType string) bool {
 	return slices.ContainsFunc(c.events[since:], func(e *event) bool { return e.Type == eventType })
 }
 
-// updated changes the metadata, or for want of such a wish moves the billing date by a day.
+// updated changes the metadata or, if none was requested, moves the billing date by a day.
 func (c *scene) updated() *Error {
 	before := len(c.events)
 	sub, refusal := c.subscription(SubscriptionActive)
-	if refusal != nil || c.told(before, "subscription.updated") {
+	if refusal != nil || c.hasEmitted(before, "subscription.updated") {
 		return refusal
 	}
 	request := patchRequest{NextBillingDate: new(sub.NextBillingDate.AddDate(0, 0, 1))}
@@ -99,16 +98,16 @@ func (c *scene) miss(grace int) *Error {
 	return c.bill(sub)
 }
 
-// hold is a renewal that is not paid, without any grace.
+// hold is an unpaid renewal without grace.
 func (c *scene) hold() *Error {
 	if c.wish.Type == "dunning.started" {
-		defer during(&c.options.Dunning)()
+		defer temporarily(&c.options.Dunning)()
 	}
 	return c.miss(0)
 }
 
-// fallBehind is one with grace: three days, Dodo's default (FACTS 3.4), unless the options
-// say otherwise.
+// fallBehind is an unpaid renewal with grace: three days, Dodo's default (FACTS 3.4), unless
+// the options say otherwise.
 func (c *scene) fallBehind() *Error {
 	const usual = 3
 	if days := c.options.GracePeriodDays; days > 0 {
@@ -117,9 +116,9 @@ func (c *scene) fallBehind() *Error {
 	return c.miss(usual)
 }
 
-// winBack pays for a subscription on hold by another card.
+// winBack pays for a subscription on hold with another card.
 func (c *scene) winBack() *Error {
-	defer during(&c.options.Dunning)()
+	defer temporarily(&c.options.Dunning)()
 	sub, refusal := c.subscription(SubscriptionOnHold, SubscriptionActive)
 	if refusal != nil {
 		return refusal
@@ -134,7 +133,7 @@ func (c *scene) winBack() *Error {
 	return c.replaceCard(sub)
 }
 
-// replaceCard gives a subscription a good card, which pays what it owes.
+// replaceCard gives a subscription a valid card, which pays what is owed.
 func (c *scene) replaceCard(sub *subscription) *Error {
 	if refusal := sub.cardReplaceable(c.now); refusal != nil {
 		return refusal
@@ -144,13 +143,13 @@ func (c *scene) replaceCard(sub *subscription) *Error {
 		return refusal
 	}
 	if sub.owes() {
-		p := c.dues(sub, with, c.now)
-		c.book(p)
+		p := c.chargeDues(sub, with, c.now)
+		c.recordPayment(p)
 		c.settleDues(sub, p, with, nil, c.now)
 		return nil
 	}
 	c.attach(sub, with, c.now)
-	c.tell(sub, c.now, "update_payment_method", "updated")
+	c.emitAll(sub, c.now, "update_payment_method", "updated")
 	return nil
 }
 
@@ -182,8 +181,8 @@ func (c *scene) unpause() *Error {
 	return nil
 }
 
-// changePlan moves the subscription to the product that was asked for, or to another one
-// of the same currency, and charges it in full.
+// changePlan changes the subscription to the requested product, or to another one in the same
+// currency, and charges it in full.
 func (c *scene) changePlan() *Error {
 	target := c.wish.Product
 	c.wish.Product = "" // the subscription is one of another product
@@ -219,7 +218,7 @@ func otherPlan(sub *subscription) Product {
 	return other
 }
 
-// cancelSubscription ends it as its customer does in the portal.
+// cancelSubscription cancels like the customer in the portal.
 func (c *scene) cancelSubscription() *Error {
 	sub, refusal := c.subscription(SubscriptionActive, SubscriptionOnHold, SubscriptionPastDue, SubscriptionPaused)
 	if refusal == nil {
@@ -246,7 +245,7 @@ func (c *scene) expire() *Error {
 	}
 	sub.ExpiresAt = c.now
 	sub.NextBillingDate = later(sub.NextBillingDate, c.now)
-	c.comeDue(sub, c.now)
+	c.handleDue(sub, c.now)
 	return nil
 }
 

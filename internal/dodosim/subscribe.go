@@ -2,8 +2,8 @@ package dodosim
 
 import "time"
 
-// newSubscription makes the subscription of a session: pending, until somebody tries to pay.
-// The caller holds s.mu.
+// newSubscription makes the subscription of a session. It is pending until the first attempt
+// to pay. The caller holds s.mu.
 func (s *Simulator) newSubscription(session *session, plan line, now time.Time) *subscription {
 	sub := &subscription{
 		SubscriptionID:  newID("sub_"),
@@ -16,15 +16,15 @@ func (s *Simulator) newSubscription(session *session, plan line, now time.Time) 
 		TermCount:       plan.product.Term.Count,
 		TermInterval:    plan.product.Term.Interval,
 	}
-	s.fit(sub, session, plan, now)
+	s.refreshPlan(sub, session, plan, now)
 	s.subscriptions[sub.SubscriptionID] = sub
 	s.subscriptionOrder = append(s.subscriptionOrder, sub)
 	return sub
 }
 
-// fit gives a subscription the plan and the buyer that the session has now, and the dates
-// that follow if it begins now.
-func (s *Simulator) fit(sub *subscription, session *session, plan line, now time.Time) {
+// refreshPlan sets a subscription's plan and buyer from the session, and the dates for a start
+// at now.
+func (s *Simulator) refreshPlan(sub *subscription, session *session, plan line, now time.Time) {
 	sub.began, sub.PreviousBillingDate = now, now
 	sub.Customer, sub.Billing = *session.customer, session.billing
 	s.setPlan(sub, planBill(plan.product, plan.quantity, session.bill.addons(), session.bill.codes))
@@ -38,11 +38,11 @@ func (s *Simulator) fit(sub *subscription, session *session, plan line, now time
 	}
 }
 
-// start begins a subscription with a try to pay it: active, or failed if the card was
-// declined, which is final. So each try to pay a checkout makes one of its own
+// start starts a subscription with an attempt to pay: active, or failed if the card was
+// declined, which is final. So each attempt to pay a checkout makes a subscription of its own
 // (UNCONFIRMED, as for payments). The caller holds s.mu.
 func (s *Simulator) start(sub *subscription, session *session, plan line, with card, now time.Time) {
-	s.fit(sub, session, plan, now)
+	s.refreshPlan(sub, session, plan, now)
 	sub.Status = SubscriptionActive
 	switch {
 	case with.decline != "":
@@ -57,8 +57,8 @@ func (s *Simulator) start(sub *subscription, session *session, plan line, with c
 	}
 }
 
-// planBill is what one cycle of a recurring product costs, with its add-ons. Codes lower every cycle for
-// which they are valid, not only the first.
+// planBill is the cost of one cycle of a recurring product with its add-ons. Codes apply to
+// every cycle for which they are valid, not only to the first.
 func planBill(p Product, quantity int64, addons []line, codes []*coupon) bill {
 	b := bill{currency: p.Currency, codes: codes, subtotal: int64(p.Price) * quantity}
 	b.add(p, quantity, b.subtotal) // the first line is the product, in all plans
@@ -67,8 +67,8 @@ func planBill(p Product, quantity int64, addons []line, codes []*coupon) bill {
 	return b
 }
 
-// setPlan puts a subscription on a plan, from the next charge on. A code that it had
-// before goes on counting its cycles. The caller holds s.mu.
+// setPlan sets a subscription's plan, from the next charge on. A code that it already had
+// keeps its count of cycles. The caller holds s.mu.
 func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	l := plan.lines[0]
 	left := make(map[string]int)
@@ -92,7 +92,7 @@ func (s *Simulator) setPlan(sub *subscription, plan bill) {
 	s.showMeters(sub)
 }
 
-// showDiscounts spells out the codes of the plan in the object.
+// showDiscounts writes the codes of the plan into the object.
 func (s *Simulator) showDiscounts(sub *subscription) {
 	sub.Discounts, sub.DiscountID, sub.DiscountCyclesRemaining = s.details(sub.plan.codes), nil, nil
 	for i := range sub.Discounts {
@@ -106,8 +106,8 @@ func (s *Simulator) showDiscounts(sub *subscription) {
 	}
 }
 
-// useCycle counts a cycle that has been paid with the codes of the plan. A code that was
-// valid for no more is gone from the next one.
+// useCycle counts a paid cycle for the codes of the plan. A code that is no longer valid is
+// removed from the next one.
 func (s *Simulator) useCycle(sub *subscription) {
 	var valid []*coupon
 	for _, code := range sub.plan.codes {
@@ -123,21 +123,20 @@ func (s *Simulator) useCycle(sub *subscription) {
 	s.setPlan(sub, planBill(l.product, l.quantity, sub.plan.addons(), valid))
 }
 
-// announceStart sends the events of a first charge, in the order of FACTS 3.4. Real
-// order and delays are UNCONFIRMED, and webhooks overtake each other anyway. The caller
-// holds s.mu.
+// announceStart emits the events of a first charge, in the order of FACTS 3.4. The real order
+// and delays are UNCONFIRMED, and webhooks overtake each other anyway. The caller holds s.mu.
 func (s *Simulator) announceStart(sub *subscription, first *payment) {
 	if sub.Status == SubscriptionFailed {
 		s.announce(first)
-		s.tell(sub, sub.began, "failed")
+		s.emitAll(sub, sub.began, "failed")
 		return
 	}
-	s.tell(sub, sub.began, "active")
+	s.emitAll(sub, sub.began, "active")
 	s.announce(first)
 	if sub.TrialPeriodDays == 0 || s.options.RenewedAtTrialStart {
-		s.tell(sub, sub.began, "renewed")
+		s.emitAll(sub, sub.began, "renewed")
 	}
-	s.tell(sub, sub.began, "updated")
+	s.emitAll(sub, sub.began, "updated")
 	if sub.TrialPeriodDays == 0 {
 		s.giveCycle(sub, sub.began)
 	} else {

@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// SubscriptionStatus is where a subscription stands (FACTS 3.6).
+// SubscriptionStatus is the state of a subscription (FACTS 3.6).
 type SubscriptionStatus string
 
 // The states that the simulator produces.
 const (
-	// SubscriptionPending is one that the merchant has made by POST /subscriptions and nobody
-	// has tried to pay.
+	// SubscriptionPending was created by POST /subscriptions, and nobody has attempted to pay.
 	SubscriptionPending   SubscriptionStatus = "pending"
 	SubscriptionActive    SubscriptionStatus = "active"
 	SubscriptionPastDue   SubscriptionStatus = "past_due" // only with Options.GracePeriodDays
@@ -70,11 +69,11 @@ type subscription struct {
 	card  card       // what it is charged to
 	grace *time.Time // when past_due ends
 
-	missed     *payment  // the latest try to charge what is owed
+	missed     *payment  // the latest attempt to charge what is owed
 	missedAt   time.Time // when that began
-	processing *payment  // a charge without an outcome
-	notBefore  time.Time // when the latest such charge got one, or a pause ended
-	declined   int       // charges on demand in a row
+	processing *payment  // a charge without a result
+	notBefore  time.Time // when the latest such charge got a result, or a pause ended
+	declined   int       // number of on-demand charges declined in a row
 
 	dunning       *dunning                // the latest attempt to recover it
 	metered       map[string]decimal      // credits taken for the usage of the cycle, by meter
@@ -83,16 +82,16 @@ type subscription struct {
 	cyclesLeft map[string]int // of the plan's codes that are valid for some cycles only
 }
 
-// cycle and term are the lengths that the object spells out in two fields each.
+// cycle and term are the lengths that the object has in two fields each.
 func (sub *subscription) cycle() Period { return Period{sub.CycleCount, sub.CycleInterval} }
 func (sub *subscription) term() Period  { return Period{sub.TermCount, sub.TermInterval} }
 
-// inTrial reports whether the first charge is still ahead.
+// inTrial reports whether the first charge has not happened yet.
 func (sub *subscription) inTrial() bool {
 	return sub.TrialPeriodDays > 0 && sub.PreviousBillingDate.Equal(sub.began)
 }
 
-// over reports whether nothing can happen to the subscription any more.
+// over reports whether the subscription can no longer change.
 func (sub *subscription) over() bool {
 	switch sub.Status {
 	case SubscriptionCancelled, SubscriptionFailed, SubscriptionExpired:
@@ -101,8 +100,8 @@ func (sub *subscription) over() bool {
 	return false
 }
 
-// shown is the subscription as the merchant sees it. It is a copy, which the caller may
-// keep only while it holds s.mu.
+// shown is the subscription as the merchant sees it. It is a copy that is valid only while the
+// caller holds s.mu.
 func (s *Simulator) shown(sub *subscription) *subscription {
 	shown := *sub
 	shown.CreditEntitlements = s.creditCart(sub)
@@ -120,8 +119,8 @@ type subscriptionSubject struct {
 
 func (about subscriptionSubject) objectID() string { return about.SubscriptionID }
 
-// payload has past_due_ends_at only if there can be a grace period: servers that know it
-// send it, in webhooks only, and null outside of grace (FACTS 2.7).
+// payload has past_due_ends_at only if there can be a grace period: servers that know it send
+// it only in webhooks, and null outside grace (FACTS 2.7).
 func (about subscriptionSubject) payload() any {
 	type object struct {
 		*subscription
@@ -137,8 +136,8 @@ func (about subscriptionSubject) payload() any {
 	}{plain, about.grace}
 }
 
-// tell sends events of a subscription. The caller holds s.mu.
-func (s *Simulator) tell(sub *subscription, at time.Time, names ...string) {
+// emitAll emits events of a subscription. The caller holds s.mu.
+func (s *Simulator) emitAll(sub *subscription, at time.Time, names ...string) {
 	for _, name := range names {
 		s.emit("subscription."+name, subscriptionSubject{sub, s}, at)
 	}

@@ -2,28 +2,28 @@ package dodosim
 
 import "slices"
 
-// addonRequestItem is an add-on that a subscription is to have.
+// addonRequestItem is a requested add-on of a subscription.
 type addonRequestItem struct {
 	AddonID  *string `json:"addon_id"`
 	Quantity *int32  `json:"quantity"`
 }
 
-// addonItem is an add-on that a subscription has.
+// addonItem is an add-on of a subscription.
 type addonItem struct {
 	AddonID  string `json:"addon_id"`
 	Quantity int64  `json:"quantity"`
 }
 
-// scheduledAddon is an add-on of a plan change that waits.
+// scheduledAddon is an add-on of a scheduled plan change.
 type scheduledAddon struct {
 	AddonID  string `json:"addon_id"`
 	Name     string `json:"name"`
 	Quantity int64  `json:"quantity"`
 }
 
-// addonLines are the add-ons of a request as lines of what a cycle costs: one line for each
-// add-on. Their quantities are of the whole subscription, not of each of its pieces:
-// UNCONFIRMED. The caller holds s.mu.
+// addonLines are the requested add-ons as lines of a cycle's bill, one for each add-on. Their
+// quantities are for the whole subscription, not for each of its pieces: UNCONFIRMED. The
+// caller holds s.mu.
 func (s *Simulator) addonLines(items []addonRequestItem, to Product) ([]line, *Error) {
 	var b bill
 	for _, item := range items {
@@ -62,8 +62,8 @@ func (b *bill) addons() []line {
 	return addons
 }
 
-// attach adds a subscription's add-ons to what is paid: at their price, or for nothing. A
-// trial gives them away; a subscription on demand costs what the merchant charges. Both are
+// attach adds a subscription's add-ons to a bill, at their price or free. They are free in a
+// trial, and for an on-demand subscription, which costs what the merchant charges. Both are
 // UNCONFIRMED.
 func (b *bill) attach(addons []line, free bool) {
 	for _, l := range addons {

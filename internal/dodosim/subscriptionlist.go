@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// subscriptionStatuses is what the status filter of GET /subscriptions accepts: the
-// published ones and past_due, which newer servers know.
+// subscriptionStatuses are the values of the status filter of GET /subscriptions: the
+// published ones and past_due of newer servers.
 var subscriptionStatuses = wordSet(`pending active past_due on_hold paused cancelled failed expired`)
 
 // subscriptionItem is a subscription as GET /subscriptions lists it.
@@ -91,8 +91,7 @@ func (sub *subscription) item() subscriptionItem {
 	}
 }
 
-// subscriptionFilter is what GET /subscriptions may be narrowed by; an empty field lets
-// all pass.
+// subscriptionFilter is the filter of GET /subscriptions; an empty field matches all.
 type subscriptionFilter struct {
 	from, to                         time.Time
 	customer, status, brand, product string

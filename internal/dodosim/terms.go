@@ -5,15 +5,14 @@ import (
 	"math"
 )
 
-// terms are what a checkout changes about its recurring product (subscription_data of
-// FACTS 2.1).
+// terms are a checkout's changes of its recurring product (subscription_data of FACTS 2.1).
 type terms struct {
 	TrialDays *int           `json:"trial_period_days"`
 	OnDemand  *onDemandTerms `json:"on_demand"`
 }
 
-// onDemandTerms make a subscription that is charged when the merchant says so, not by
-// the calendar.
+// onDemandTerms make a subscription that is charged when the merchant requests it, not by the
+// calendar.
 type onDemandTerms struct {
 	MandateOnly     *bool   `json:"mandate_only"`
 	ProductPrice    *int64  `json:"product_price"`
@@ -35,8 +34,8 @@ func (t terms) check() *Error {
 	return nil
 }
 
-// trial is how many days of a product come before its first charge. A subscription on
-// demand has no calendar, and so no trial: UNCONFIRMED.
+// trial is the number of days before a product's first charge. An on-demand subscription has
+// no calendar, and so no trial: UNCONFIRMED.
 func (t terms) trial(p Product) int {
 	switch {
 	case !p.recurring() || t.OnDemand != nil:
@@ -47,7 +46,7 @@ func (t terms) trial(p Product) int {
 	return p.TrialDays
 }
 
-// first is what one piece costs at the checkout.
+// first is the price of one piece at the checkout.
 func (t terms) first(p Product) int64 {
 	switch {
 	case t.trial(p) > 0:
@@ -62,10 +61,10 @@ func (t terms) first(p Product) int64 {
 	return int64(p.Price)
 }
 
-// checkRecurring refuses carts that the simulator makes no subscription of. Several in
-// one payment are newer than the published API description (FACTS 2.5). What a cycle
-// costs has to be in range even if the checkout charges less. More than one piece is refused
-// unless an option allows it: Dodo is reported to refuse it.
+// checkRecurring refuses carts that cannot become a subscription. Several subscriptions in one
+// payment are newer than the published API description (FACTS 2.5). The price of a cycle must
+// be in range even if the checkout charges less. More than one piece is refused unless an
+// option allows it: Dodo is reported to refuse it.
 func (s *Simulator) checkRecurring(b *bill, t terms) *Error {
 	count, pieces, cycle := 0, int64(0), int64(0)
 	for _, l := range b.lines {
@@ -93,7 +92,7 @@ func (s *Simulator) checkRecurring(b *bill, t terms) *Error {
 	return nil
 }
 
-// addPrice adds what a line costs in each cycle, and stops above what an amount can be.
+// addPrice adds the price of a line in each cycle, up to the largest amount.
 func addPrice(sum int64, l line) int64 {
 	if l.quantity > math.MaxInt32 {
 		return math.MaxInt32 + 1
@@ -101,7 +100,7 @@ func addPrice(sum int64, l line) int64 {
 	return min(sum+int64(l.product.Price)*l.quantity, math.MaxInt32+1)
 }
 
-// sentence tells a customer what comes after the checkout.
+// sentence tells a customer what happens after the checkout.
 func (t terms) sentence(l line) string {
 	switch {
 	case l.addon && t.OnDemand == nil:

@@ -10,41 +10,40 @@ import (
 	"time"
 )
 
-// Trigger is a wish that something happens, of which an event tells.
+// Trigger requests an event.
 type Trigger struct {
 	// Type is the event, one of [EventTypes].
 	Type string `json:"type"`
 
-	// Account says whose the payment or subscription is: the latest that has this text as a
-	// value in its metadata. A checkout of his that waits is paid. If there is nothing, the
-	// customer buys something, with the metadata of the last purchase, or with the account as
-	// user_id.
+	// Account selects the payment or subscription: the latest that has this text as a value in
+	// its metadata. A waiting checkout of the account is paid. If there is none, the customer
+	// buys something, with the metadata of the last purchase, or with the account as user_id.
 	Account string `json:"account,omitempty"`
-	// Session, Payment, Subscription and Dispute name what it happens to, instead.
+	// Session, Payment, Subscription and Dispute select the object instead.
 	Session      string `json:"session,omitempty"`
 	Payment      string `json:"payment,omitempty"`
 	Subscription string `json:"subscription,omitempty"`
 	Dispute      string `json:"dispute,omitempty"`
-	// Existing says that it happens to what there is: nobody buys anything for it.
+	// Existing requires an existing object: nothing is bought.
 	Existing bool `json:"existing,omitempty"`
 
-	// Product and Quantity are what is bought, if something is. Default: one of the first
-	// product of the catalog that can lead to the event.
+	// Product and Quantity are what is bought, if anything is. Default: one of the first
+	// suitable product of the catalog.
 	Product  string `json:"product,omitempty"`
 	Quantity int32  `json:"quantity,omitempty"`
 	// Amount is what is refunded, in minor units. Default: all.
 	Amount int `json:"amount,omitempty"`
-	// RDR lets dispute.lost be about a payment that was settled by Rapid Dispute Resolution
-	// before the dispute was opened.
+	// RDR makes dispute.lost about a payment that Rapid Dispute Resolution settled before the
+	// dispute was opened.
 	RDR bool `json:"rdr,omitempty"`
-	// Email and Name are the buyer's, Metadata the checkout's.
+	// Email and Name are the buyer's; Metadata is the checkout's.
 	Email    string            `json:"email,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// EventTypes are the events that Dodo knows (FACTS 3.3), in alphabetical order. Each can
-// be the Type of a [Trigger].
+// EventTypes are the events that Dodo sends (FACTS 3.3), in alphabetical order. Each can be
+// the Type of a [Trigger].
 func EventTypes() []string {
 	types := make([]string, 0, len(eventTypes))
 	for t := range eventTypes {
@@ -54,11 +53,11 @@ func EventTypes() []string {
 	return types
 }
 
-// Trigger makes an event happen, as the end of a story that can lead to it: somebody buys
-// and asks for his money back, a card fails and the subscription goes on hold. It returns
-// all events of the story, the wanted one among them. What it is about can then be read
-// by the API, and goes on: a renewal follows a month later. The error is an *[Error] if it
-// cannot happen, and then a part of the story may have.
+// Trigger makes an event happen, as the end of a story that leads to it: somebody buys and
+// asks for a refund, or a card fails and the subscription goes on hold. It returns all events
+// of the story, including the requested one. Its objects can then be read by the API, and
+// continue: a renewal follows a month later. The error is an *[Error] if the event cannot
+// happen; part of the story may have happened then.
 func (s *Simulator) Trigger(wish Trigger) ([]Event, error) {
 	tell, known := stories[wish.Type]
 	if !known {
@@ -82,24 +81,24 @@ func (s *Simulator) Trigger(wish Trigger) ([]Event, error) {
 	return happened, nil
 }
 
-// story makes things happen that end with an event. It is called with s.mu held.
+// story leads to an event. It is called with s.mu held.
 type story func(*scene) *Error
 
-// scene is where a story happens.
+// scene is the state of a story.
 type scene struct {
 	*Simulator
 	wish Trigger
 	now  time.Time
 }
 
-// during has an option for the time of the story. Others read these with s.mu held, too.
-func during(option *bool) (restore func()) {
+// temporarily sets an option until restore is called. Other goroutines read it with s.mu held.
+func temporarily(option *bool) (restore func()) {
 	before := *option
 	*option = true
 	return func() { *option = before }
 }
 
-// mentions reports whether the metadata has the text as a value.
+// mentions reports whether the text is a value of the metadata.
 func (m metadata) mentions(text string) bool {
 	for _, raw := range m {
 		var value any
@@ -110,11 +109,13 @@ func (m metadata) mentions(text string) bool {
 	return false
 }
 
-// theirs reports whether something is of the account that the story is about.
-func (c *scene) theirs(m metadata) bool { return c.wish.Account != "" && m.mentions(c.wish.Account) }
+// isAccounts reports whether metadata belongs to the story's account.
+func (c *scene) isAccounts(m metadata) bool {
+	return c.wish.Account != "" && m.mentions(c.wish.Account)
+}
 
-// metadata is what a checkout of the story carries: what the account's last purchase did,
-// in which its app knows to find the account, with what the wish says.
+// metadata is the metadata of the story's checkout: that of the account's last purchase, by
+// which its app finds the account, and that of the request.
 func (c *scene) metadata() metadata {
 	m := make(metadata)
 	if last := c.lastPayment(); last != nil {
@@ -129,7 +130,7 @@ func (c *scene) metadata() metadata {
 	return m
 }
 
-// buyer is who buys in the story: the account's customer, if it has bought before.
+// buyer is the buyer in the story: the account's customer, if it has bought before.
 func (c *scene) buyer() *customerRequest {
 	if c.wish.Email == "" {
 		if last := c.lastPayment(); last != nil {
@@ -143,23 +144,23 @@ func (c *scene) buyer() *customerRequest {
 	return &customerRequest{Email: new(email), Name: new(name)}
 }
 
-// lastPayment is the account's latest, or nil.
+// lastPayment is the account's latest payment, or nil.
 func (c *scene) lastPayment() *payment {
 	for _, p := range slices.Backward(c.paymentOrder) {
-		if c.theirs(p.Metadata) {
+		if c.isAccounts(p.Metadata) {
 			return p
 		}
 	}
 	return nil
 }
 
-// need is what a product must have for a story.
+// need is a story's condition for a product.
 type need func(Product) bool
 
 func sold(p Product) bool       { return !p.Archived && !p.recurring() && p.Price > 0 }
 func subscribed(p Product) bool { return !p.Archived && p.recurring() }
 
-// product is what is bought: what was asked for, or what the story needs.
+// product is what is bought: the requested product, or what the story needs.
 func (c *scene) product(fits need, otherwise Product) (Product, *Error) {
 	if c.wish.Product != "" {
 		p, refusal := c.findProduct(c.wish.Product)
@@ -177,12 +178,12 @@ func (c *scene) product(fits need, otherwise Product) (Product, *Error) {
 	if err != nil {
 		return Product{}, refuse(codeInternal, "%v", err)
 	}
-	c.fill(complete, nil, nil)
+	c.addToCatalog(complete, nil, nil)
 	return complete[0], nil
 }
 
-// checkout is where the story pays: the session that was asked for, one of the account
-// that waits, or a new one.
+// checkout is the session that the story pays: the requested one, a waiting one of the
+// account, or a new one.
 func (c *scene) checkout(fits need, otherwise Product) (*session, *Error) {
 	if c.wish.Session != "" {
 		session, refusal := c.findSession(c.wish.Session)
@@ -216,13 +217,13 @@ func (c *scene) checkout(fits need, otherwise Product) (*session, *Error) {
 	return session, nil
 }
 
-// waiting is the latest session of the account that can be paid and leads somewhere.
+// waiting is the account's latest session that can be paid and fits the story.
 func (c *scene) waiting(fits need) (latest *session) {
 	for _, session := range c.sessions {
 		serves := func(l line) bool {
 			return fits(l.product) && (c.wish.Product == "" || l.product.ID == c.wish.Product)
 		}
-		if c.theirs(session.metadata) && session.recharges == nil && session.usable(c.now) == nil &&
+		if c.isAccounts(session.metadata) && session.recharges == nil && session.usable(c.now) == nil &&
 			(session.abandoned == nil || c.wish.Type != "abandoned_checkout.detected" && c.wish.Type != "abandoned_checkout.recovered") &&
 			slices.ContainsFunc(session.bill.lines, serves) && (latest == nil || session.created.After(latest.created)) {
 			latest = session
@@ -231,7 +232,7 @@ func (c *scene) waiting(fits need) (latest *session) {
 	return latest
 }
 
-// pays pays a session by a test card.
+// pays pays a session with a test card.
 func (c *scene) pays(session *session, number string) (*payment, *Error) {
 	with, refusal := findCard(number)
 	if refusal != nil {

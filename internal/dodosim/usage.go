@@ -41,8 +41,8 @@ type ingestResponse struct {
 	Count int `json:"ingested_count"`
 }
 
-// ingest answers POST /events/ingest: all events of the request or none. The count leaves
-// duplicates of earlier requests out, and no meter has to know an event's name: both
+// ingest answers POST /events/ingest: it accepts all events of the request or none. The count
+// leaves out duplicates of earlier requests, and no meter has to know an event's name: both
 // UNCONFIRMED.
 func (s *Simulator) ingest(r *http.Request) (any, error) {
 	request, refusal := readJSON[ingestRequest](r)
@@ -60,7 +60,7 @@ func (s *Simulator) ingest(r *http.Request) (any, error) {
 	var fresh []usageEvent
 	for _, e := range *request.Events {
 		switch {
-		case text(e.EventID) == "" || text(e.CustomerID) == "" || text(e.EventName) == "":
+		case valueOrEmpty(e.EventID) == "" || valueOrEmpty(e.CustomerID) == "" || valueOrEmpty(e.EventName) == "":
 			return nil, refuse(codeInvalidBody, "each event needs event_id, customer_id and event_name")
 		case seen[*e.EventID]:
 			return nil, malformedEvent("event_id is in the request twice")
@@ -88,7 +88,7 @@ func (s *Simulator) ingest(r *http.Request) (any, error) {
 	}
 	s.usage = append(s.usage, fresh...)
 	if len(s.meters()) > 0 {
-		s.at(now.Add(creditDelay), func(at time.Time) bool {
+		s.schedule(now.Add(creditDelay), func(at time.Time) bool {
 			taken := false
 			for _, sub := range s.subscriptionOrder {
 				taken = s.takeForUsage(sub, at, at) || taken
@@ -99,13 +99,12 @@ func (s *Simulator) ingest(r *http.Request) (any, error) {
 	return ingestResponse{len(fresh)}, nil
 }
 
-// malformedEvent is a 400. Which status Dodo has for an event that it does not take is
-// UNCONFIRMED.
+// malformedEvent is a 400. Dodo's status for an unacceptable event is UNCONFIRMED.
 func malformedEvent(message string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: codeInvalidParameters, Message: message}
 }
 
-// checkUsageMetadata applies the limits of usage events, which are not those of other
+// checkUsageMetadata applies the limits of usage events, which differ from those of other
 // metadata.
 func checkUsageMetadata(m metadata) *Error {
 	if len(m) > maxMetadataPairs {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// wallet is what a merchant owes a customer, by currency. The simulator's checkouts do
+// wallet is a customer's balance with the merchant, by currency. The simulator's checkouts do
 // not pay from it. Guarded by [Simulator.mu].
 type wallet struct {
 	balances []*walletBalance  // in the order of their first entry
@@ -77,8 +77,8 @@ func (w *wallet) balance(currency string) *walletBalance {
 	return nil
 }
 
-// createWalletEntry answers POST /customers/{id}/wallets/ledger-entries with the balance
-// after it. A used idempotency key makes no other entry and is no error (FACTS 1.5).
+// createWalletEntry answers POST /customers/{id}/wallets/ledger-entries with the balance after
+// it. A used idempotency key makes no second entry and is no error (FACTS 1.5).
 func (s *Simulator) createWalletEntry(r *http.Request) (any, error) {
 	request, refusal := readJSON[walletRequest](r)
 	if refusal != nil {
@@ -94,7 +94,7 @@ func (s *Simulator) createWalletEntry(r *http.Request) (any, error) {
 		return nil, refusal
 	}
 	w := s.walletOf(c.CustomerID)
-	if currency, used := w.keys[text(request.Key)]; request.Key != nil && used {
+	if currency, used := w.keys[valueOrEmpty(request.Key)]; request.Key != nil && used {
 		return *w.balance(currency), nil
 	}
 	b := w.balance(*request.Currency)
@@ -133,7 +133,7 @@ func (s *Simulator) walletOf(customerID string) *wallet {
 	return w
 }
 
-// listWallets answers GET /customers/{id}/wallets. The total counts US dollars alone: the
+// listWallets answers GET /customers/{id}/wallets. The total counts only US dollars: the
 // simulator converts no currency.
 func (s *Simulator) listWallets(r *http.Request) (any, error) {
 	s.mu.Lock()

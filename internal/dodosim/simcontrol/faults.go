@@ -9,8 +9,8 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
-// apiFault is a [dodosim.Fault] in JSON. Kind is one of the kinds below, of which the
-// fields change what they say.
+// apiFault is a [dodosim.Fault] in JSON. Kind is one of the kinds below; other fields override
+// its values.
 type apiFault struct {
 	Kind       string            `json:"kind,omitempty"`
 	Status     int               `json:"status,omitempty"`
@@ -23,14 +23,14 @@ type apiFault struct {
 	LoseReply  bool              `json:"lose_reply,omitempty"`
 	Endless    bool              `json:"endless,omitempty"`
 
-	Calls  int     `json:"calls,omitempty"` // how many calls it hits; 0: until it is cleared
+	Calls  int     `json:"calls,omitempty"` // how many calls it affects; 0: until it is cleared
 	Method string  `json:"method,omitempty"`
 	Path   string  `json:"path,omitempty"`
-	Share  float64 `json:"share,omitempty"` // of the calls; 0 is all
+	Share  float64 `json:"share,omitempty"` // fraction of the calls; 0 is all
 	Seed   uint64  `json:"seed,omitempty"`
 }
 
-// kinds of faults, as they have been seen of Dodo (FACTS 1.3, 1.4) or of networks.
+// kinds of faults, as seen from Dodo (FACTS 1.3, 1.4) or from networks.
 var kinds = map[string]apiFault{
 	"429":        {Status: http.StatusTooManyRequests, RetryAfter: new(1)}, // with no body at all
 	"500":        {Status: http.StatusInternalServerError, Body: "<html><body><h1>Internal Server Error</h1></body></html>", Header: html},
@@ -45,8 +45,8 @@ var kinds = map[string]apiFault{
 
 var html = map[string]string{"Content-Type": "text/html; charset=utf-8"}
 
-// filled is the fault with what its kind says and it does not.
-func (f apiFault) filled() (apiFault, error) {
+// withKind is the fault with the defaults of its kind.
+func (f apiFault) withKind() (apiFault, error) {
 	if f.Kind == "" {
 		return f, nil
 	}
@@ -80,7 +80,7 @@ func (f apiFault) filled() (apiFault, error) {
 	return f, nil
 }
 
-// fault is what the simulator is told, and for how many calls.
+// fault converts it for the simulator, with the number of calls.
 func (f apiFault) fault() (dodosim.Fault, int) {
 	header := make(http.Header)
 	for name, value := range f.Header {
@@ -102,14 +102,14 @@ func (f apiFault) fault() (dodosim.Fault, int) {
 	}, calls
 }
 
-// setAPIFault replaces the fault that there was.
+// setAPIFault replaces the current fault.
 func (s *Server) setAPIFault(_ *http.Request, request apiFault) (any, error) {
-	request, err := request.filled()
+	request, err := request.withKind()
 	if err != nil {
 		return nil, err
 	}
 	if request.Status == 0 && !request.LoseReply && !request.Endless && request.Delay == 0 && request.SlowBody == 0 {
-		return nil, invalid("nothing goes wrong: a kind, a status, lose_reply, endless, delay or slow_body is needed")
+		return nil, invalid("the fault does nothing: it needs a kind, a status, lose_reply, endless, delay or slow_body")
 	}
 	if request.Calls < 0 {
 		return nil, invalid("calls must not be negative")
@@ -134,7 +134,7 @@ type mischief struct {
 	MaxDelay dodosim.Duration `json:"max_delay,omitzero"`
 }
 
-// setMischief replaces what there was, for events from now on.
+// setMischief replaces the current mischief, for events from now on.
 func (s *Server) setMischief(_ *http.Request, request mischief) (any, error) {
 	m := request.Mischief
 	m.SlowFor, m.MaxDelay = time.Duration(request.SlowFor), time.Duration(request.MaxDelay)
@@ -155,9 +155,9 @@ func (s *Server) clearFaults(r *http.Request) (any, error) {
 	return s.clearMischief(r)
 }
 
-// faults is what goes wrong now.
+// faults are the current faults.
 type faults struct {
-	API      *apiFault `json:"api"` // null: nothing
+	API      *apiFault `json:"api"` // null: none
 	Webhooks *mischief `json:"webhooks"`
 	Held     bool      `json:"webhooks_held"`
 }

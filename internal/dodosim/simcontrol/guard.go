@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// admit says why a request may not use the control API, if it may not.
-func (s *Server) admit(r *http.Request) error {
+// authorize returns why a request may not use the control API; nil if it may.
+func (s *Server) authorize(r *http.Request) error {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if s.origins.Check(r) != nil || site == "cross-site" || site == "same-site" {
 		return &problem{http.StatusForbidden, "CROSS_SITE", "the control API takes no requests of other sites"}
@@ -20,7 +20,7 @@ func (s *Server) admit(r *http.Request) error {
 		}
 		return nil
 	}
-	if !fromHere(r) {
+	if !isLocal(r) {
 		return &problem{http.StatusUnauthorized, "UNAUTHORIZED", "from elsewhere, or by another name than localhost, the control API needs the API key"}
 	}
 	return nil
@@ -32,16 +32,16 @@ func (s *Server) hasKey(authorization string) bool {
 		subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.options.APIKey)) == 1
 }
 
-// proxyHeaders are what proxies and tunnels add, that hand requests from elsewhere to this
+// proxyHeaders are added by proxies and tunnels, which pass requests from elsewhere to this
 // machine.
 var proxyHeaders = []string{
 	"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
 	"Cf-Connecting-Ip", "True-Client-Ip", "X-Original-Forwarded-For", "Ngrok-Trace-Id",
 }
 
-// fromHere reports whether a request is of this machine, and by a name that nobody else
-// can point to it.
-func fromHere(r *http.Request) bool {
+// isLocal reports whether a request comes from this machine, and names it by a host name that
+// nobody else can point to it.
+func isLocal(r *http.Request) bool {
 	for _, name := range proxyHeaders {
 		if len(r.Header.Values(name)) > 0 {
 			return false

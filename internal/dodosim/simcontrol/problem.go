@@ -11,7 +11,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
-// problem is a refusal. It is written by RFC 9457, with a code for programs.
+// problem is a refusal in the form of RFC 9457, with a code for programs.
 type problem struct {
 	Status int
 	Code   string
@@ -28,8 +28,8 @@ func invalid(detail string) error {
 	return &problem{http.StatusUnprocessableEntity, "INVALID_REQUEST_PARAMETERS", detail}
 }
 
-// problemOf is any error as a problem. What the simulator refuses keeps Dodo's status and
-// code; what its state does not allow is a conflict.
+// problemOf converts any error. A refusal of the simulator keeps Dodo's status and code; an
+// action that its state does not allow is a conflict.
 func problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -52,10 +52,10 @@ func writeProblem(w http.ResponseWriter, err error) {
 	})
 }
 
-// maxBody bounds a request, of which the largest is a catalog.
+// maxBody bounds a request. The largest is a catalog.
 const maxBody = 1 << 20
 
-// readBody reads a body of one of the types; an empty one needs none.
+// readBody reads a body of one of the types; an empty body needs no type.
 func readBody(r *http.Request, types ...string) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
@@ -76,7 +76,7 @@ func readBody(r *http.Request, types ...string) ([]byte, error) {
 	return nil, &problem{http.StatusUnsupportedMediaType, "INVALID_REQUEST_BODY", "the body must be " + types[0]}
 }
 
-// readJSON decodes a body, of which everything must be known. No body is an empty object.
+// readJSON decodes a body and refuses unknown fields. An empty body is an empty object.
 func readJSON[T any](r *http.Request) (T, error) {
 	var request T
 	body, err := readBody(r, "application/json")
@@ -94,7 +94,7 @@ func readJSON[T any](r *http.Request) (T, error) {
 	return request, nil
 }
 
-// serve answers by a function that needs no body.
+// serve answers with a function that needs no body.
 func serve(do func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := do(r)
@@ -107,7 +107,7 @@ func serve(do func(*http.Request) (any, error)) http.Handler {
 	})
 }
 
-// serveJSON answers by a function of a body.
+// serveJSON answers with a function that takes a JSON body.
 func serveJSON[T any](do func(*http.Request, T) (any, error)) http.Handler {
 	return serve(func(r *http.Request) (any, error) {
 		request, err := readJSON[T](r)

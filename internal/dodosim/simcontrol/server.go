@@ -1,10 +1,9 @@
-// Package simcontrol puts a control API under /__sim/ of a simulator: for a developer,
-// or a test in any language, that decides what happens, when, and what goes wrong. It
-// offers over HTTP what package dodosim offers to Go, as JSON; docs/simulator.md has the
-// routes.
+// Package simcontrol adds a control API under /__sim/ to a simulator. A developer, or a test
+// in any language, uses it to decide what happens, when, and what fails. It offers the
+// features of package dodosim over HTTP, as JSON; docs/simulator.md lists the routes.
 //
-// Whoever uses it can mark orders as paid. So it answers without a key only to this
-// machine, and never to a web page of another site: see [Server.ServeHTTP].
+// Its users can mark orders as paid. So it answers without a key only to this machine, and
+// never to a web page of another site: see [Server.ServeHTTP].
 package simcontrol
 
 import (
@@ -17,11 +16,11 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
-// Prefix is where the control API is.
+// Prefix is the path of the control API.
 const Prefix = "/__sim/"
 
-// Server is a simulator and its control API. Make one with [New], serve it as a handler,
-// and [Server.Close] it. All methods may be called at the same time.
+// Server is a simulator and its control API. Make one with [New], serve it as a handler, and
+// [Server.Close] it. It is safe for concurrent use.
 type Server struct {
 	options dodosim.Options
 	control http.Handler
@@ -33,7 +32,7 @@ type Server struct {
 	log      atomic.Pointer[slog.Logger] // for the simulator that follows a Reset
 }
 
-// New starts a simulator, or says which of its options cannot be used.
+// New starts a simulator, or returns an error that names the unusable option.
 func New(options dodosim.Options) (*Server, error) {
 	simulator, err := dodosim.New(options)
 	if err != nil {
@@ -46,7 +45,7 @@ func New(options dodosim.Options) (*Server, error) {
 	return s, nil
 }
 
-// Simulator is the one that runs now: another one after each [Server.Reset].
+// Simulator is the current simulator, which each [Server.Reset] replaces.
 func (s *Server) Simulator() *dodosim.Simulator { return s.current.Load() }
 
 // Close stops the simulator, see [dodosim.Simulator.Close].
@@ -57,8 +56,8 @@ func (s *Server) Close() error {
 	return s.Simulator().Close()
 }
 
-// Reset begins anew, with the catalog and the secrets of the start. What was sold is
-// forgotten, and what had not been delivered never is.
+// Reset starts again with the original catalog and secrets. Sales are forgotten, and
+// undelivered webhooks are never sent.
 func (s *Server) Reset() error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -81,13 +80,13 @@ func (s *Server) SetLogger(logger *slog.Logger) {
 	s.Simulator().SetLogger(logger)
 }
 
-// ServeHTTP serves the control API below [Prefix], and everything else by the simulator.
+// ServeHTTP serves the control API below [Prefix]; the simulator serves everything else.
 //
-// The control API wants the simulator's own key (Authorization: Bearer …), except from
-// this machine: from a loopback address, to a loopback host name, with no sign of a proxy
-// in between. The host name is what a page keeps that resolves its own name to this
-// machine, and a tunnel to here is a proxy. Browsers that come from another site are
-// refused in any case.
+// The control API requires the simulator's own key (Authorization: Bearer …), except from
+// this machine: from a loopback address, to a loopback host name, and without headers of a
+// proxy. The host name is checked because a page of another site can point its own name to
+// this machine; proxies are refused because a tunnel to this machine is one. Browsers that
+// come from another site are always refused.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path+"/", Prefix) {
 		s.Simulator().ServeHTTP(w, r)
@@ -95,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := s.admit(r); err != nil {
+	if err := s.authorize(r); err != nil {
 		writeProblem(w, err)
 		return
 	}

@@ -15,7 +15,7 @@ func (s *Server) reset(*http.Request) (any, error) {
 
 func (s *Server) getCatalog(*http.Request) (any, error) { return s.Simulator().Catalog(), nil }
 
-// seed takes a catalog file. Its options are for the start.
+// seed reads a catalog file. Its options work only at the start.
 func (s *Server) seed(r *http.Request) (any, error) {
 	file, err := readBody(r, "application/json", "application/yaml", "application/x-yaml", "text/yaml")
 	if err != nil {
@@ -44,17 +44,17 @@ type advanced struct {
 	Events   []dodosim.Event `json:"events"`
 }
 
-// farthest keeps every date within the years that RFC 3339 has, and sums of durations
-// within their type.
-const farthest = 100 * 365 * 24 * time.Hour
+// maxAdvance keeps every date within the years of RFC 3339, and sums of durations within their
+// type.
+const maxAdvance = 100 * 365 * 24 * time.Hour
 
-// advance puts the time forward and tells what that led to.
+// advance moves the time forward and returns what happened.
 func (s *Server) advance(_ *http.Request, request advanceRequest) (any, error) {
 	sim := s.Simulator()
 	switch by := time.Duration(request.By); {
 	case by <= 0:
-		return nil, invalid("by is a length of time, such as 31d")
-	case sim.Ahead()+by > farthest:
+		return nil, invalid("by must be a length of time, such as 31d")
+	case sim.Ahead()+by > maxAdvance:
 		return nil, invalid("the time can be put forward by 100 years in all")
 	}
 	before := len(sim.Events())

@@ -9,7 +9,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 )
 
-// instant reads a time by RFC 3339, or how long ago it was.
+// instant reads an RFC 3339 time, or a duration before now.
 func instant(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -42,7 +42,7 @@ func (s *Server) listEvents(r *http.Request) (any, error) {
 	return triggered{last(events, limit)}, nil
 }
 
-// limitOf is how many are wanted: all, unless limit says otherwise.
+// limitOf is the number of wanted items: all, unless limit is set.
 func limitOf(r *http.Request) (int, error) {
 	given := r.URL.Query().Get("limit")
 	if given == "" {
@@ -62,7 +62,7 @@ func last[T any](list []T, limit int) []T {
 	return list[len(list)-limit:]
 }
 
-// delivery is a [dodosim.Delivery] in JSON. Its body is text, for it may be corrupt.
+// delivery is a [dodosim.Delivery] in JSON. Its body is text, because it may be corrupt.
 type delivery struct {
 	EventID   string    `json:"event_id"`
 	WebhookID string    `json:"webhook_id"`
@@ -144,20 +144,20 @@ func (s *Server) hold(*http.Request) (any, error) {
 	return s.faults(), nil
 }
 
-// releaseRequest says in which order.
+// releaseRequest says in which order to release webhooks.
 type releaseRequest struct {
 	Shuffle bool `json:"shuffle"`
 	mischief
 }
 
-// release lets all go at once; or, shuffled, one after the other, with what else goes
-// wrong then, before those that come later go freely.
+// release sends all held webhooks at once; or, with shuffle, one after the other with the
+// given faults, and then later ones freely.
 func (s *Server) release(r *http.Request, request releaseRequest) (any, error) {
 	sim, m := s.Simulator(), request.Mischief
 	m.SlowFor = time.Duration(request.SlowFor)
 	if !request.Shuffle {
 		if m != (dodosim.Mischief{}) || request.MaxDelay != 0 {
-			return nil, invalid("what goes wrong is said with shuffle, or by PUT " + Prefix + "faults/webhooks")
+			return nil, invalid("faults need shuffle; otherwise set them by PUT " + Prefix + "faults/webhooks")
 		}
 		sim.HoldWebhooks(false)
 		return deliveries{[]delivery{}}, nil
@@ -182,7 +182,7 @@ type rotated struct {
 	Secret   string `json:"secret"`
 }
 
-// rotate is the only route that shows a secret: nobody else knows it yet.
+// rotate is the only route that shows a secret, because nobody else knows the new one yet.
 func (s *Server) rotate(_ *http.Request, request rotateRequest) (any, error) {
 	sim := s.Simulator()
 	if request.Endpoint == "" {

@@ -19,10 +19,10 @@ func New(t testing.TB, options dodosim.Options) *dodosim.Simulator {
 	return sim
 }
 
-// Serve starts a simulator with an API that is served until the test ends, at the URL.
+// Serve starts a simulator and serves its API at url until the test ends.
 func Serve(t testing.TB, options dodosim.Options) (sim *dodosim.Simulator, url string) {
 	t.Helper()
-	// The simulator is closed before its server, which waits for answers that do not end.
+	// Close the simulator first, because its server waits for answers that never end.
 	var server *httptest.Server
 	t.Cleanup(func() {
 		if server != nil {

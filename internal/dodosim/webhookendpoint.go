@@ -14,11 +14,11 @@ import (
 	"unicode"
 )
 
-// rotationGrace is how long a secret that was replaced still signs (FACTS 3.1).
+// rotationGrace is how long a replaced secret still signs (FACTS 3.1).
 const rotationGrace = 24 * time.Hour
 
-// eventTypes is what an endpoint can filter by: the published types (FACTS 3.3) and
-// subscription.past_due, which newer servers know.
+// eventTypes are the types that an endpoint can filter by: the published ones (FACTS 3.3) and
+// subscription.past_due of newer servers.
 var eventTypes = wordSet(`payment.succeeded payment.failed payment.processing payment.cancelled refund.succeeded refund.failed
 	dispute.opened dispute.expired dispute.accepted dispute.cancelled dispute.challenged dispute.won dispute.lost
 	subscription.active subscription.renewed subscription.on_hold subscription.cancelled subscription.failed subscription.expired
@@ -29,9 +29,9 @@ var eventTypes = wordSet(`payment.succeeded payment.failed payment.processing pa
 	dunning.started dunning.recovered entitlement_grant.created entitlement_grant.delivered entitlement_grant.failed
 	entitlement_grant.revoked`)
 
-// hook is a webhook endpoint (FACTS 2.11) with what the API shows only on its own routes.
-// Guarded by [Simulator.mu].
-type hook struct {
+// webhookEndpoint is a webhook endpoint (FACTS 2.11), with the values that the API shows only
+// on separate routes. Guarded by [Simulator.mu].
+type webhookEndpoint struct {
 	ID          string            `json:"id"`
 	URL         string            `json:"url"`
 	Description string            `json:"description"`
@@ -43,22 +43,22 @@ type hook struct {
 	UpdatedAt   time.Time         `json:"updated_at"`
 
 	secret    string // with whsec_
-	former    string // the one before, which signs until formerEnd
+	former    string // the secret before, which signs until formerEnd
 	formerEnd time.Time
 	headers   map[string]string
 	gone      bool
 }
 
-// wants reports whether the endpoint is to be told of events of a type.
-func (h *hook) wants(eventType string) bool {
+// wants reports whether the endpoint subscribes to events of a type.
+func (h *webhookEndpoint) wants(eventType string) bool {
 	return h.reachable() && (len(h.FilterTypes) == 0 || slices.Contains(h.FilterTypes, eventType))
 }
 
-// reachable reports whether anything is sent to the endpoint now.
-func (h *hook) reachable() bool { return !h.gone && !h.Disabled }
+// reachable reports whether events are sent to the endpoint now.
+func (h *webhookEndpoint) reachable() bool { return !h.gone && !h.Disabled }
 
-// secrets are those that sign at a time of the clock outside: two during a rotation.
-func (h *hook) secrets(now time.Time) []string {
+// secrets are those that sign at a real time: two during a rotation.
+func (h *webhookEndpoint) secrets(now time.Time) []string {
 	if h.former != "" && now.Before(h.formerEnd) {
 		return []string{h.secret, h.former}
 	}
@@ -71,10 +71,10 @@ func newSecret() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(key[:])
 }
 
-// addHook makes an endpoint. The caller holds s.mu, or nobody else knows s yet.
-func (s *Simulator) addHook(url, secret string) *hook {
+// addHook makes an endpoint. The caller holds s.mu, or s is not shared yet.
+func (s *Simulator) addHook(url, secret string) *webhookEndpoint {
 	now := s.now()
-	h := &hook{
+	h := &webhookEndpoint{
 		ID: newID("whk_"), URL: url, Metadata: map[string]string{}, CreatedAt: now, UpdatedAt: now,
 		secret: "whsec_" + strings.TrimPrefix(secret, "whsec_"), headers: make(map[string]string),
 	}
@@ -83,7 +83,7 @@ func (s *Simulator) addHook(url, secret string) *hook {
 }
 
 // findHook looks an endpoint up. The caller holds s.mu.
-func (s *Simulator) findHook(id string) (*hook, *Error) {
+func (s *Simulator) findHook(id string) (*webhookEndpoint, *Error) {
 	for _, h := range s.hooks {
 		if h.ID == id {
 			return h, nil
@@ -92,8 +92,8 @@ func (s *Simulator) findHook(id string) (*hook, *Error) {
 	return nil, refuse(codeNotFound, "there is no webhook %s", id)
 }
 
-// RotateWebhookSecret gives an endpoint a new secret and returns it, as the dashboard
-// would. For 24 hours both sign. The id is one of GET /webhooks; the error is an *[Error].
+// RotateWebhookSecret gives an endpoint a new secret and returns it, like the dashboard. Both
+// secrets sign for 24 hours. The id is one of GET /webhooks; the error is an *[Error].
 func (s *Simulator) RotateWebhookSecret(webhookID string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,8 +106,8 @@ func (s *Simulator) RotateWebhookSecret(webhookID string) (string, error) {
 	return h.secret, nil
 }
 
-// FirstEndpoint is the id of the oldest webhook endpoint: that of Options.WebhookURL, as
-// long as it is there. Empty: there is none.
+// FirstEndpoint is the id of the oldest webhook endpoint, which is that of Options.WebhookURL
+// until it is deleted. It is empty if there is none.
 func (s *Simulator) FirstEndpoint() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,8 +117,8 @@ func (s *Simulator) FirstEndpoint() string {
 	return s.hooks[0].ID
 }
 
-// hookRequest is the body of POST and PATCH /webhooks. In a patch, a field that is absent
-// or null changes nothing.
+// hookRequest is the body of POST and PATCH /webhooks. In a patch, an absent or null field
+// changes nothing.
 type hookRequest struct {
 	URL         *string           `json:"url"`
 	Description *string           `json:"description"`
@@ -144,7 +144,7 @@ func (request hookRequest) check() *Error {
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9_-]{1,100}$")
 
-// checkHeaders refuses what cannot be sent, and what the sender itself sets.
+// checkHeaders refuses headers that cannot be sent, and those that the sender sets itself.
 func checkHeaders(headers map[string]string) *Error {
 	for name, value := range headers {
 		lower := strings.ToLower(name)
@@ -156,11 +156,11 @@ func checkHeaders(headers map[string]string) *Error {
 	return nil
 }
 
-// change fills an endpoint in from the request.
-func (request hookRequest) change(h *hook) {
-	set(&h.URL, request.URL)
-	set(&h.Description, request.Description)
-	set(&h.Disabled, request.Disabled)
+// change applies the request to an endpoint.
+func (request hookRequest) change(h *webhookEndpoint) {
+	setIfPresent(&h.URL, request.URL)
+	setIfPresent(&h.Description, request.Description)
+	setIfPresent(&h.Disabled, request.Disabled)
 	setPointer(&h.RateLimit, request.RateLimit)
 	if request.FilterTypes != nil {
 		h.FilterTypes = request.FilterTypes
@@ -173,8 +173,8 @@ func (request hookRequest) change(h *hook) {
 	}
 }
 
-// createHook answers POST /webhooks. A used idempotency key brings the endpoint that it
-// made, unchanged: UNCONFIRMED. The secret is not in the answer.
+// createHook answers POST /webhooks. A used idempotency key returns the endpoint that it
+// created, unchanged: UNCONFIRMED. The answer does not contain the secret.
 func (s *Simulator) createHook(r *http.Request) (any, error) {
 	request, refusal := readJSON[hookRequest](r)
 	switch {
@@ -188,7 +188,7 @@ func (s *Simulator) createHook(r *http.Request) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id, used := s.hookKeys[text(request.Key)]; used && request.Key != nil {
+	if id, used := s.hookKeys[valueOrEmpty(request.Key)]; used && request.Key != nil {
 		if made, refusal := s.findHook(id); refusal == nil {
 			return snapshot(made)
 		}
@@ -212,7 +212,7 @@ func (s *Simulator) getHook(r *http.Request) (any, error) {
 	return snapshot(h)
 }
 
-// patchHook answers PATCH /webhooks/{id}. Retries of earlier events go where it now says:
+// patchHook answers PATCH /webhooks/{id}. Retries of earlier events use the new settings:
 // UNCONFIRMED.
 func (s *Simulator) patchHook(r *http.Request) (any, error) {
 	request, refusal := readJSON[hookRequest](r)
@@ -234,7 +234,7 @@ func (s *Simulator) patchHook(r *http.Request) (any, error) {
 	return snapshot(h)
 }
 
-// deleteHook answers DELETE /webhooks/{id}. What had not been delivered to it never is.
+// deleteHook answers DELETE /webhooks/{id}. Undelivered events to it are never sent.
 func (s *Simulator) deleteHook(r *http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,7 +243,7 @@ func (s *Simulator) deleteHook(r *http.Request) (any, error) {
 		return nil, refusal
 	}
 	h.gone = true
-	s.hooks = slices.DeleteFunc(s.hooks, func(other *hook) bool { return other == h })
+	s.hooks = slices.DeleteFunc(s.hooks, func(other *webhookEndpoint) bool { return other == h })
 	return emptyAnswer(http.StatusOK), nil
 }
 
@@ -262,7 +262,7 @@ func (s *Simulator) getHookSecret(r *http.Request) (any, error) {
 	return hookSecret{h.secret}, nil
 }
 
-// sensitive are the headers whose values are not shown again. Which ones Dodo hides is
+// sensitive are the headers whose values are never shown. Which ones Dodo hides is
 // UNCONFIRMED.
 var sensitive = wordSet(`Authorization Proxy-Authorization Cookie X-Api-Key`)
 
@@ -290,8 +290,8 @@ func (s *Simulator) getHookHeaders(r *http.Request) (any, error) {
 	return answer, nil
 }
 
-// patchHookHeaders answers PATCH /webhooks/{id}/headers: headers are added or changed,
-// and none is removed.
+// patchHookHeaders answers PATCH /webhooks/{id}/headers: it adds or changes headers, and
+// removes none.
 func (s *Simulator) patchHookHeaders(r *http.Request) (any, error) {
 	request, refusal := readJSON[hookRequest](r)
 	switch {
@@ -314,15 +314,15 @@ func (s *Simulator) patchHookHeaders(r *http.Request) (any, error) {
 	return emptyAnswer(http.StatusOK), nil
 }
 
-// hookList is the one list with a cursor (FACTS 1.6).
+// hookList is the only list with a cursor (FACTS 1.6).
 type hookList struct {
-	Data         []*hook `json:"data"`
-	Iterator     *string `json:"iterator"`
-	PrevIterator *string `json:"prev_iterator"`
-	Done         bool    `json:"done"`
+	Data         []*webhookEndpoint `json:"data"`
+	Iterator     *string            `json:"iterator"`
+	PrevIterator *string            `json:"prev_iterator"`
+	Done         bool               `json:"done"`
 }
 
-// listHooks answers GET /webhooks, oldest first: UNCONFIRMED. An iterator counts the
+// listHooks answers GET /webhooks, oldest first: UNCONFIRMED. The iterator is the number of
 // endpoints before the page.
 func (s *Simulator) listHooks(r *http.Request) (any, error) {
 	q := query{values: r.URL.Query()}
@@ -337,7 +337,7 @@ func (s *Simulator) listHooks(r *http.Request) (any, error) {
 	defer s.mu.Unlock()
 	from = min(from, len(s.hooks))
 	to := min(from+limit, len(s.hooks))
-	answer := hookList{Data: append([]*hook{}, s.hooks[from:to]...), Done: to == len(s.hooks)}
+	answer := hookList{Data: append([]*webhookEndpoint{}, s.hooks[from:to]...), Done: to == len(s.hooks)}
 	if !answer.Done {
 		answer.Iterator = new(strconv.Itoa(to))
 	}

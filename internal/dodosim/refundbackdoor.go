@@ -2,9 +2,9 @@ package dodosim
 
 import "fmt"
 
-// Refund gives an amount of a payment back, as the merchant would in the dashboard, and
-// returns the refund's id. The amount is taken from the payment's lines in their order.
-// 0 refunds all that is left. The error is an *[Error].
+// Refund refunds an amount of a payment, like the merchant in the dashboard, and returns the
+// refund's id. The amount is taken from the payment's lines in their order. 0 refunds all that
+// is left. The error is an *[Error].
 func (s *Simulator) Refund(paymentID string, amount int) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -15,9 +15,8 @@ func (s *Simulator) Refund(paymentID string, amount int) (string, error) {
 	return s.refund(p, shares, nil, metadata{}).RefundID, nil
 }
 
-// FailRefund asks for a refund as [Simulator.Refund] does, which then cannot be done:
-// refund.failed. With Options.RefundsTake, let the refund begin and fail it by
-// [Simulator.SettleRefund].
+// FailRefund starts a refund like [Simulator.Refund] and makes it fail: refund.failed. With
+// Options.RefundsTake, start the refund and fail it with [Simulator.SettleRefund].
 func (s *Simulator) FailRefund(paymentID string, amount int) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,7 +29,7 @@ func (s *Simulator) FailRefund(paymentID string, amount int) (string, error) {
 	return made.RefundID, nil
 }
 
-// SettleRefund ends a refund that is pending, before the clock does.
+// SettleRefund ends a pending refund before its time.
 func (s *Simulator) SettleRefund(refundID string, succeeds bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
