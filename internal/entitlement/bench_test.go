@@ -9,7 +9,7 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// BenchmarkSnapshot is what every charge of an account costs beside the store.
+// BenchmarkSnapshot measures what every charge of an account costs in addition to the store.
 func BenchmarkSnapshot(b *testing.B) {
 	renewal := func(plan string) entitlement.Standing {
 		return entitlement.Standing{Renewal: &entitlement.Renewal{Plan: plan, Status: "active", Access: true, Until: noon.Add(time.Hour)}}

@@ -17,15 +17,15 @@ var (
 	seed      = flag.Uint64("seed", 1, "where it begins")
 )
 
-// plan is a product of a shop: what a month costs in cents, and the credits of it.
+// plan is a product of a shop: the price of a month in cents, and its credits.
 type plan struct {
 	id             string
 	price, credits int64
 }
 
-// The catalogs that shops have. In the first one, no plan gives more for a cent than another:
-// money alone says how many credits there are. In the others, larger plans give more
-// for it, or less.
+// The catalogs of the shops. In the first one, all plans give equally many credits for a cent,
+// so the money alone determines the credits. In the others, larger plans give more credits for
+// a cent, or fewer.
 var catalogs = [][]plan{
 	{{"pdt_basic", 900, 90}, {"pdt_mid", 1900, 190}, {"pdt_top", 5000, 500}},
 	{{"pdt_basic", 900, 90}, {"pdt_mid", 1900, 250}, {"pdt_top", 5000, 900}},
@@ -50,8 +50,8 @@ func (s *shop) priceOf(product string, pieces int64) int64 {
 // next is when a period ends that begins now.
 func (s *shop) next() time.Time { return s.now.AddDate(0, int(s.months), 0) }
 
-// shop is a provider with one subscription, in one reading of what Dodo's documents leave
-// open, and the truth about what was paid for.
+// shop is a provider with one subscription, with one choice for each question that Dodo's
+// documents leave open. It also knows what was really paid for.
 type shop struct {
 	*rand.Rand
 	plans   []plan
@@ -251,14 +251,14 @@ func (s *shop) worth(cents int64) int64 {
 	return most
 }
 
-// TestCreditsFollowMoney: over random histories of changes, in both readings of what Dodo
-// does to billing dates, the credits never exceed what was paid for, whichever bodies are
-// lost, repeated or out of order, and however soon one change follows another. When all
-// was heard, a paying customer has at least the credits of each renewed period; and if
-// all plans give as much for a cent, those that each cent buys, but for what is rounded.
+// TestCreditsFollowMoney plays random histories of plan changes, for both ways in which Dodo
+// may move billing dates. The credits never exceed what was paid for, whichever bodies are
+// lost, repeated or out of order, and however soon one change follows another. Once every body
+// has arrived, a paying customer has at least the credits of each renewed period; and if all
+// plans give equally many credits for a cent, exactly those, except for rounding.
 //
-// One thing nobody can know: what a trial was begun with, if the body was lost before the
-// plan was changed. The trial is free in any case.
+// One fact cannot be known: the plan with which a trial began, if that body was lost before
+// the plan was changed. The trial is free in any case.
 //
 //	go test ./internal/entitlement -run TestCreditsFollowMoney -histories 200000 -seed 7
 func TestCreditsFollowMoney(t *testing.T) {
@@ -299,8 +299,8 @@ func TestCreditsFollowMoney(t *testing.T) {
 		if got := s.given(t, shuffled); got != want {
 			t.Fatalf("seed %d, history %d: %d credits in another order, not %d:\n%v", *seed, n, got, want, s.told)
 		}
-		// Lost webhooks: reconcile reads all payments, and of the subscription what it is
-		// some minutes after each change.
+		// Lost webhooks: reconcile reads all payments, and the subscription as it is some
+		// minutes after each change.
 		heard := slices.DeleteFunc(slices.Clone(s.facts), func(f entitlement.Fact) bool {
 			return f.Ref.Kind == entitlement.KindSubscription && r.IntN(3) > 0
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// TestAppendJSON: what is stored is what encoding/json writes, as earlier releases did.
+// TestAppendJSON: the stored form is the output of encoding/json, which earlier releases used.
 func TestAppendJSON(t *testing.T) {
 	at := time.Date(2026, time.May, 4, 12, 0, 0, 123_000_000, time.UTC)
 	payment := entitlement.Payment{
@@ -161,7 +161,7 @@ func drawTime(t *rapid.T, name string) time.Time {
 	return at.In(time.FixedZone("", rapid.SampledFrom([]int{0, 3600, -5400, 86399, 1}).Draw(t, name+" zone")))
 }
 
-// TestAppendJSONOfAnything: it fails where encoding/json fails.
+// TestAppendJSONOfAnything: encoding fails exactly when encoding/json fails.
 func TestAppendJSONOfAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := func(name string) string { return drawText.Draw(t, name) }

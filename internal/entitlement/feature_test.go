@@ -28,7 +28,7 @@ func TestFeatureEffect(t *testing.T) {
 	}
 }
 
-// TestFeatureOfOneInstant: what the clock cannot tell apart, the status does.
+// TestFeatureOfOneInstant: of two reports with the same time, the status decides.
 func TestFeatureOfOneInstant(t *testing.T) {
 	inOrder := []entitlement.FeatureStatus{"", "pending", "failed", "delivered", "revoked"}
 	for i, before := range inOrder {

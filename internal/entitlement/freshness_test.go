@@ -9,7 +9,7 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// doubtful is an account that has only the subscription.
+// doubtful is an account with only the subscription.
 func doubtful(t *testing.T, s entitlement.Subscription) entitlement.Account {
 	t.Helper()
 	e, err := s.Effect("sub_1", catalog, freeze)
@@ -22,7 +22,7 @@ func doubtful(t *testing.T, s entitlement.Subscription) entitlement.Account {
 	}
 }
 
-// doubts writes what Dodo should be asked about.
+// doubts lists the subscriptions that should be checked with Dodo.
 func doubts(a entitlement.Account, now time.Time) string {
 	var words []string
 	for _, d := range a.Doubts(now) {
@@ -41,8 +41,8 @@ func doubts(a entitlement.Account, now time.Time) string {
 	return strings.Join(words, ", ")
 }
 
-// TestDoubts: from which instant, and until when, Dodo should be asked about a subscription,
-// and for how long its customer must not be told that she has not paid.
+// TestDoubts: from when and until when a subscription should be checked with Dodo, and how
+// long its customer must not be told that she has not paid.
 func TestDoubts(t *testing.T) {
 	type facts = []entitlement.Subscription
 	const active, ms = entitlement.SubscriptionActive, time.Millisecond
@@ -109,8 +109,8 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// TestLongestGrace: an unanswered period is outlived by the longer of the two graces, an
-// answered one by the operator's alone.
+// TestLongestGrace: an unanswered period is followed by the longer of the two graces, an
+// answered one only by the operator's.
 func TestLongestGrace(t *testing.T) {
 	first := body("active", "pdt_pro", 0).Merge(charged("a", 0))
 	answered := first.Merge(body("active", "pdt_pro", 0, after(month)))
@@ -148,7 +148,7 @@ func TestLongestGrace(t *testing.T) {
 	}
 }
 
-// TestDoubtsOfAPeriod: a doubt says when the newest period began that Dodo told, if it did.
+// TestDoubtsOfAPeriod: a doubt has the start of the newest period that Dodo reported, if any.
 func TestDoubtsOfAPeriod(t *testing.T) {
 	first, second := body("active", "pdt_pro", 0), body("active", "pdt_pro", 30)
 	for name, c := range map[string]struct {
@@ -167,8 +167,8 @@ func TestDoubtsOfAPeriod(t *testing.T) {
 	}
 }
 
-// TestDoubtsByName: they are only about subscriptions, in the order of their ids. Of what an
-// earlier release stored, only an active plan that is over is in doubt.
+// TestDoubtsByName: doubts are only about subscriptions, in the order of their ids. For
+// standings of an earlier release, only an active plan that is over is in doubt.
 func TestDoubtsByName(t *testing.T) {
 	a := entitlement.Account{Standings: map[string]entitlement.Standing{"payment:pay_1": pass("pro", -2*day, day)}}
 	for i, status := range []entitlement.PlanStatus{"active", "past_due", "on_hold", "paused", "cancelled", "expired"} {

@@ -24,7 +24,7 @@ func nothingOf(id string, _ time.Time) (entitlement.Terms, bool) {
 
 var subscription1 = entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}
 
-// TestGivesNothing: whether a fact tells of money for which its account got nothing.
+// TestGivesNothing: whether a fact is about money for which its account got nothing.
 func TestGivesNothing(t *testing.T) {
 	of := func(p entitlement.Payment) entitlement.Fact { return about(p) }
 	sub := func(s entitlement.Subscription) entitlement.Fact {

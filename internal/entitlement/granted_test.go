@@ -10,8 +10,8 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// kept is a subscription as an earlier release kept it, which counted each period as paid
-// whose start was new: `pro` changed three times to itself, and to `team` for nothing.
+// kept is a subscription as stored by an earlier release, which counted each period with a new
+// start as paid: `pro` changed three times to itself, and to `team` for free.
 const kept = `{"subscription":{
 	"state":{"at":"2026-11-22T12:00:00Z","status":"active","product_id":"pdt_team","quantity":1,"created_at":"2026-11-21T12:00:00Z",
 		"period_start":"2026-11-21T12:09:00Z","period_end":"2026-12-21T12:09:00Z"},
@@ -24,8 +24,8 @@ const kept = `{"subscription":{
 		"pdt_pro@1795262400000":{"credits":500,"plan":"pro"},"pdt_pro@1795262580000":{"credits":500,"plan":"pro"},
 		"pdt_pro@1795262940000":{"credits":500,"plan":"pro"},"pdt_team@1795262940000":{"credits":800,"plan":"team"}}}`
 
-// TestGrantedStays: what an earlier release gave is neither taken back nor given again,
-// whatever is heard of it now; and what is heard for the first time follows money.
+// TestGrantedStays: grants of an earlier release are neither taken back nor given again,
+// whatever is reported now; everything that is new follows the money.
 func TestGrantedStays(t *testing.T) {
 	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	state := func(product string, begin time.Duration, at time.Duration) entitlement.SubscriptionState {

@@ -33,8 +33,8 @@ func TestImportedPlan(t *testing.T) {
 	}
 }
 
-// TestImportedPayment: only a customer who had paid has paid, at the latest time that the
-// operator says.
+// TestImportedPayment: a customer has paid only if the operator says so, at the latest
+// reported time.
 func TestImportedPayment(t *testing.T) {
 	plan := func(paidAt time.Time) *entitlement.ImportedPlan {
 		return &entitlement.ImportedPlan{Name: "pro", PaidAt: paidAt}
@@ -60,8 +60,8 @@ func TestImportedPayment(t *testing.T) {
 	}
 }
 
-// TestImportAgain: what a later import says counts, for what it says; the instant stays that
-// of the first.
+// TestImportAgain: a later import replaces the values that it sets; the instant of the first
+// one stays.
 func TestImportAgain(t *testing.T) {
 	ten, two := int64(10), int64(2)
 	first := entitlement.Import{AsOf: noon, Credits: &ten, Paid: &entitlement.ImportedPayment{Paid: true, At: noon.Add(-day)}, Customers: []string{"c", "a"}, Payments: []string{"p"}}
@@ -78,8 +78,8 @@ func TestImportAgain(t *testing.T) {
 	}
 }
 
-// TestSettledUntil: an imported balance has what periods gave that began before its instant,
-// and of a payment leaves that it was paid, unless it was given back.
+// TestSettledUntil: an imported balance includes periods that began before its instant. Of a
+// settled payment only the fact that it was paid remains, unless it was refunded.
 func TestSettledUntil(t *testing.T) {
 	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}
 	for after, want := range map[time.Duration]string{0: "[500 500]", time.Millisecond: "[0 500]", month: "[0 500]", month + time.Millisecond: "[0 0]"} {

@@ -120,8 +120,8 @@ func TestPeriodsThatTouch(t *testing.T) {
 	}
 }
 
-// TestMoneyAtTheRenewal: for which cycle a charge counts that is made about when it renews.
-// Pro costs 9.00 and gives 500 credits that stay, team costs 18.00 and gives 900.
+// TestMoneyAtTheRenewal: to which cycle a charge around the renewal belongs. Pro costs 9.00
+// and gives 500 credits that stay, team costs 18.00 and gives 900.
 func TestMoneyAtTheRenewal(t *testing.T) {
 	type facts = []entitlement.Subscription
 	of := func(product string, cents int64, days int, change ...subscriptionEdit) entitlement.Subscription {
@@ -183,7 +183,7 @@ func TestMoneyAtTheRenewal(t *testing.T) {
 	}
 }
 
-// TestInferredPeriods: when a period begins and ends of which nothing but a charge is known.
+// TestInferredPeriods: the start and end of a period of which only a charge is known.
 func TestInferredPeriods(t *testing.T) {
 	type facts = []entitlement.Subscription
 	const active, ms = entitlement.SubscriptionActive, time.Millisecond
@@ -248,8 +248,8 @@ func zero(d time.Duration) string {
 	return ""
 }
 
-// TestAccessTakenBackIsNoLonger: a change that was paid in full and given back leaves access
-// until the period before it ends, and never longer than Dodo says.
+// TestAccessTakenBackIsNoLonger: after a change that was paid in full and refunded, access
+// lasts until the period before it ends, and never longer than Dodo says.
 func TestAccessTakenBackIsNoLonger(t *testing.T) {
 	year := func(s *entitlement.SubscriptionState) { s.PeriodEnd = s.PeriodStart.Add(365 * day) }
 	change := charged("b", 10, refunded(1000))
@@ -267,7 +267,7 @@ func TestAccessTakenBackIsNoLonger(t *testing.T) {
 	}
 }
 
-// TestOngoing: whether a subscription goes on, by its status and at the instant of its end.
+// TestOngoing: whether a subscription continues, by its status and at the instant of its end.
 func TestOngoing(t *testing.T) {
 	for status, want := range map[entitlement.SubscriptionStatus]bool{
 		"pending": false, "active": true, "past_due": true, "on_hold": true, "paused": true, "cancelled": false, "failed": false, "expired": false, "novel": false,
@@ -301,8 +301,8 @@ func TestPaymentDate(t *testing.T) {
 	}
 }
 
-// TestBeyondCounting: credits, add-ons and months together are refused when they cannot be
-// counted, and not before.
+// TestBeyondCounting: sums of credits, add-ons and months are refused exactly when they exceed
+// the largest number.
 func TestBeyondCounting(t *testing.T) {
 	terms := func(credits, addon int64, monthly bool) entitlement.TermsOf {
 		return func(id string, _ time.Time) (entitlement.Terms, bool) {
@@ -341,8 +341,7 @@ func TestBeyondCounting(t *testing.T) {
 	}
 }
 
-// TestHowLongCreditsLast: with their period, unless the product says otherwise. What stays
-// never ends.
+// TestHowLongCreditsLast: until the end of their period, unless the product says otherwise.
 func TestHowLongCreditsLast(t *testing.T) {
 	for name, c := range map[string]struct {
 		terms entitlement.Terms
@@ -363,8 +362,7 @@ func TestHowLongCreditsLast(t *testing.T) {
 	}
 }
 
-// TestUnknownNow: only what is subscribed to now, by an active one, must be known for its
-// own sake.
+// TestUnknownNow: the current product must be known only if the subscription is active.
 func TestUnknownNow(t *testing.T) {
 	known := body("active", "pdt_pro", 0)
 	for status, wants := range map[entitlement.SubscriptionStatus]bool{"active": true, "on_hold": false, "cancelled": false} {

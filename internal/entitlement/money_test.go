@@ -10,8 +10,8 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// TestMoneyOfACycle: what the charges of a cycle buy, in every order of what is heard. Pro
-// costs 9.00 and gives 500 credits, team costs 18.00 and gives 800.
+// TestMoneyOfACycle: what the charges of a cycle buy, in every order of facts. Pro costs 9.00
+// and gives 500 credits, team costs 18.00 and gives 800.
 func TestMoneyOfACycle(t *testing.T) {
 	type facts = []entitlement.Subscription
 	type edits = []func(*entitlement.SubscriptionState)
@@ -84,7 +84,7 @@ func TestMoneyOfACycle(t *testing.T) {
 	}
 }
 
-// TestMoneyBeyondCounting: more money than buys credits that can be counted is an error.
+// TestMoneyBeyondCounting: money for more credits than the largest number is an error.
 func TestMoneyBeyondCounting(t *testing.T) {
 	for _, amount := range []int64{2, math.MaxInt64} {
 		s := body("active", "pdt_huge", 0, priced(100, "USD"))

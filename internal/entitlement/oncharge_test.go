@@ -41,7 +41,7 @@ func amounts(t *testing.T, termsOf entitlement.TermsOf, facts ...entitlement.Sub
 }
 
 // TestChargesOnDemand: each charge gives credits of its own, by its amount before tax, less
-// what was given back; and its periods give none.
+// refunds; the periods give none.
 func TestChargesOnDemand(t *testing.T) {
 	running := body("active", "pdt", 0, demanded)
 	taxed := func(p *entitlement.Payment) { p.Tax = 150 }
@@ -86,8 +86,8 @@ func TestChargesOnDemand(t *testing.T) {
 	}
 }
 
-// TestRateOfACharge: the rate of its time stays that of a charge that gave something, and a
-// rate that was forgotten counts later.
+// TestRateOfACharge: a charge that gave something keeps its rate; a rate that was missing
+// counts when it is added.
 func TestRateOfACharge(t *testing.T) {
 	none := func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Plan: "pro"}, true }
 	double := func(string, time.Time) (entitlement.Terms, bool) {
@@ -119,7 +119,7 @@ func TestRateOfACharge(t *testing.T) {
 	}
 }
 
-// TestChargeBeyondCounting: a charge that gives more than can be counted is an error.
+// TestChargeBeyondCounting: a charge for more credits than the largest number is an error.
 func TestChargeBeyondCounting(t *testing.T) {
 	of := func(credits, amount, cents int64) error {
 		terms := func(string, time.Time) (entitlement.Terms, bool) {

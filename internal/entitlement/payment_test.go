@@ -43,7 +43,7 @@ func about(p entitlement.Payment) entitlement.Fact {
 	return entitlement.Fact{Ref: payment1, Payment: p}
 }
 
-// refund is a fact that knows nothing but one refund.
+// refund is a fact with only one refund.
 func refund(id string, status entitlement.RefundStatus, amount int64, full bool) entitlement.Payment {
 	return entitlement.Payment{Refunds: map[string]entitlement.Refund{
 		id: {Status: status, Amount: amount, Currency: "USD", Full: full},
@@ -143,8 +143,8 @@ func TestRefundInAnotherCurrency(t *testing.T) {
 	}
 }
 
-// TestRefundWithoutCurrency: a refund of which Dodo says no currency is in that of its
-// payment, and refunds never give back more than was paid.
+// TestRefundWithoutCurrency: a refund without a currency has that of its payment, and refunds
+// never exceed the payment.
 func TestRefundWithoutCurrency(t *testing.T) {
 	refunds := func(currency string, amounts ...int64) (p entitlement.Payment) {
 		p = paid(line("pdt_pack", 1))
@@ -179,8 +179,8 @@ func TestRefundWithoutCurrency(t *testing.T) {
 	}
 }
 
-// TestLongPasses: however many pieces of a plan are bought, it lasts as long as all of them,
-// or as long as can be counted.
+// TestLongPasses: several pieces of a plan last as long as all of them, up to the longest
+// duration.
 func TestLongPasses(t *testing.T) {
 	const longest = time.Duration(1<<63 - 1)
 	for _, c := range []struct {
@@ -197,8 +197,8 @@ func TestLongPasses(t *testing.T) {
 	}
 }
 
-// TestWhatWasForgottenCountsLater: terms that give nothing are asked for again, those that
-// give something never.
+// TestWhatWasForgottenCountsLater: terms that give nothing are looked up again; terms that
+// give something never are.
 func TestWhatWasForgottenCountsLater(t *testing.T) {
 	of := func(credits int64) entitlement.TermsOf {
 		return func(string, time.Time) (entitlement.Terms, bool) { return entitlement.Terms{Credits: credits}, true }
@@ -238,7 +238,7 @@ func TestCatalogChangesNothingBought(t *testing.T) {
 	}
 }
 
-// facts draws what may be said about one payment, consistent or not.
+// facts draws what may be reported about one payment, consistent or not.
 var facts = rapid.Custom(func(t *rapid.T) entitlement.Payment {
 	p := entitlement.Payment{
 		Status:        rapid.SampledFrom([]entitlement.PaymentStatus{"", "processing", "failed", "cancelled", "succeeded", "novel"}).Draw(t, "status"),
@@ -270,7 +270,7 @@ var facts = rapid.Custom(func(t *rapid.T) entitlement.Payment {
 // TestMergeIsAJoin: order, grouping and repetition of facts do not matter.
 func TestMergeIsAJoin(t *testing.T) { checkJoin(t, facts, entitlement.Payment.Merge) }
 
-// checkJoin holds a merge to what a join is.
+// checkJoin checks that a merge is commutative, associative and idempotent.
 func checkJoin[T any](t *testing.T, draw *rapid.Generator[T], merge func(T, T) T) {
 	text := func(v T) string {
 		b, err := json.Marshal(v)
@@ -293,8 +293,8 @@ func checkJoin[T any](t *testing.T, draw *rapid.Generator[T], merge func(T, T) T
 	})
 }
 
-// TestOrderOfFactsDoesNotMatter follows the path of the gateway, a commit after
-// each fact, and compares what the account is left with.
+// TestOrderOfFactsDoesNotMatter works like the gateway, with a commit after each fact, and
+// compares the resulting accounts.
 func TestOrderOfFactsDoesNotMatter(t *testing.T) {
 	story := []entitlement.Payment{
 		{Status: "processing"},

@@ -87,8 +87,8 @@ func written(s entitlement.Snapshot) string {
 	return "[" + text[2:] + "]"
 }
 
-// TestPlansByOracle: the plans of any account are those that a naive count finds, name by
-// name; the first of them is what the account's plan, status and end say; and gates agree.
+// TestPlansByOracle: the plans of any account are those of a naive count; the first of them
+// has the account's plan, status and end; and gates agree.
 func TestPlansByOracle(t *testing.T) {
 	highestFirst := []string{"team", "pro", "basic", "gone"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -120,8 +120,8 @@ func TestPlansByOracle(t *testing.T) {
 	})
 }
 
-// planOf counts naively what an account has of one plan: every instant of a pass begins
-// where the pass before it ended, or when it was paid, whichever is later.
+// planOf counts naively what an account has of one plan: each pass begins when the pass before
+// it ended, or when it was paid, whichever is later.
 func planOf(a entitlement.Account, name string, now time.Time) (entitlement.Plan, bool) {
 	var (
 		passes []entitlement.Pass
@@ -174,7 +174,7 @@ func planOf(a entitlement.Account, name string, now time.Time) (entitlement.Plan
 	return best, true
 }
 
-// TestPlansOfOthersTakeNoneAway: whatever a purchase gives by itself, the account has,
+// TestPlansOfOthersTakeNoneAway: an account has everything that each purchase gives alone,
 // whatever else was bought.
 func TestPlansOfOthersTakeNoneAway(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// TestDescribes: a fact that only tells of a refund, a grace or an import does not describe
+// TestDescribes: a fact that is only about a refund, a grace or an import does not describe
 // its object.
 func TestDescribes(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -31,7 +31,7 @@ func TestDescribes(t *testing.T) {
 	}
 }
 
-// TestRefs: what writes a name reads it, whatever its id has in it.
+// TestRefs: ParseRef reads what String writes, with any id.
 func TestRefs(t *testing.T) {
 	for _, ref := range []entitlement.Ref{{Kind: entitlement.KindPayment, ID: "pay_1"}, {Kind: entitlement.KindForeign, ID: "payment:pay_1"}, {Kind: entitlement.KindOrder}} {
 		if got, ok := entitlement.ParseRef(ref.String()); !ok || got != ref {
@@ -43,8 +43,8 @@ func TestRefs(t *testing.T) {
 	}
 }
 
-// TestForgivenUnderANewName: credits that were spent, taken back by a dispute and forgiven
-// are not given again when the dispute is won, also if their period got another name by then.
+// TestForgivenUnderANewName: credits that were spent, taken back by a dispute and forgiven are
+// not given again if the dispute is won, even if their period has another name by then.
 func TestForgivenUnderANewName(t *testing.T) {
 	told := body("active", "pdt_keep", 0, moved(33*time.Second))
 	sooner := body("active", "pdt_keep", 0, after(time.Minute))

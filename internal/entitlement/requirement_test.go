@@ -48,7 +48,7 @@ func TestRequirement(t *testing.T) {
 	}
 }
 
-// TestPiecesInDebt: what is owed is bought, too, and of what comes every month only one is.
+// TestPiecesInDebt: the debt is bought too, and of monthly credits only one piece is bought.
 func TestPiecesInDebt(t *testing.T) {
 	monthly := config.Product{Credits: 10, CreditsEvery: "month"}
 	for _, tt := range []struct {

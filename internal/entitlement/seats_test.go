@@ -10,7 +10,7 @@ import (
 	"github.com/dodogate/dodogate/internal/ledger"
 )
 
-// TestSeatsBoughtOnce: those of all purchases in force count together.
+// TestSeatsBoughtOnce: the seats of all purchases in force are added up.
 func TestSeatsBoughtOnce(t *testing.T) {
 	seats := map[string]entitlement.Terms{"pdt_seats": {Seats: 3}, "pdt_team": {Plan: "team", Seats: 5, Lasts: day}, "pdt_many": {Seats: ledger.Max}}
 	for name, c := range map[string]struct {
@@ -38,8 +38,8 @@ func TestSeatsBoughtOnce(t *testing.T) {
 	}
 }
 
-// TestSeatsAndFeaturesOfASubscription: it gives them, those of its pieces and of its add-ons,
-// for as long as it gives access, and a plan that several give is there once.
+// TestSeatsAndFeaturesOfASubscription: a subscription gives the seats and features of its
+// pieces and add-ons as long as it gives access; a plan from several sources is listed once.
 func TestSeatsAndFeaturesOfASubscription(t *testing.T) {
 	terms := func(id string, _ time.Time) (entitlement.Terms, bool) {
 		t, ok := map[string]entitlement.Terms{

@@ -114,8 +114,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSubscribed: an account that has or had a subscription is known as a subscriber, even
-// if nothing of it is left.
+// TestSubscribed: an account that has or had a subscription counts as a subscriber, even if
+// nothing of it is left.
 func TestSubscribed(t *testing.T) {
 	for object, want := range map[string]bool{"subscription:sub_1": true, "payment:pay_1": false, "subscriptions:x": false, "import:acc": false} {
 		a := entitlement.Account{Standings: map[string]entitlement.Standing{object: {}, "payment:pay_2": {Paid: true}}}

@@ -8,8 +8,8 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// TestEveryFieldBreaksTies: of two bodies of the same instant that differ in one field alone,
-// the same one wins in either order.
+// TestEveryFieldBreaksTies: of two bodies of the same instant that differ in only one field,
+// the same one wins in both orders.
 func TestEveryFieldBreaksTies(t *testing.T) {
 	state := body("active", "pdt_pro", 0).State
 	checkTies(t, state, func(v entitlement.SubscriptionState) entitlement.SubscriptionState {

@@ -59,8 +59,8 @@ func (l *folded) sees(at time.Time) string {
 	return fmt.Sprintf("%d %s paid=%v dated=%v", s.Credits, s.Plan, s.HasPaid, !s.PaymentDate.IsZero())
 }
 
-// TestUnderpaidPayment compares what was paid after discounts and before tax with what
-// the cart must bring, whatever order the facts come in.
+// TestUnderpaidPayment compares what was paid after discounts and before tax with the minimum
+// of the cart, in every order of facts.
 func TestUnderpaidPayment(t *testing.T) {
 	of := func(total, tax int64, currency string, cart ...entitlement.Line) entitlement.Payment {
 		p := paid(cart...)
@@ -113,8 +113,8 @@ func TestUnderpaidPayment(t *testing.T) {
 
 var payment1ref = entitlement.Ref{Kind: entitlement.KindPayment, ID: "pay_1"}
 
-// TestUnderpaidIsAskedAgain: what is parked follows the catalog of today, and what was
-// good once stays good.
+// TestUnderpaidIsAskedAgain: a parked payment follows the current catalog, and one that was
+// accepted stays accepted.
 func TestUnderpaidIsAskedAgain(t *testing.T) {
 	p := paid(line("pdt_pack", 1))
 	p.Total, p.Currency = 300, "USD"
@@ -195,8 +195,8 @@ func TestUnderpaidSubscription(t *testing.T) {
 	}
 }
 
-// TestUnderpaidPeriodIsToldOnce: only facts about the period that brought too little
-// are to be parked, and the operator's new amount counts for it.
+// TestUnderpaidPeriodIsToldOnce: only facts about the period that brought too little are
+// parked, and the operator's new amount counts for it.
 func TestUnderpaidPeriodIsToldOnce(t *testing.T) {
 	ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}
 	about := func(s entitlement.Subscription) entitlement.Fact { return entitlement.Fact{Ref: ref, Subscription: s} }

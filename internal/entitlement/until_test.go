@@ -56,7 +56,7 @@ var accounts = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	return a
 })
 
-// subscribers are accounts of which Dodo has not said everything, with graces, features and
+// subscribers are accounts with reports that may be out of date, with graces, features and
 // seats.
 var subscribers = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	a := accounts.Draw(t, "account")
@@ -79,9 +79,8 @@ var subscribers = rapid.Custom(func(t *rapid.T) entitlement.Account {
 	return a
 })
 
-// TestSnapshotUntil: a snapshot holds until the instant that comes with it, which
-// is never now; and from one such instant to the next, everything that time
-// changes is come by.
+// TestSnapshotUntil: a snapshot stays valid until its instant, which is never now; and
+// stepping from one such instant to the next misses no change.
 func TestSnapshotUntil(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := subscribers.Draw(t, "account")
@@ -125,7 +124,7 @@ func subscribed(r entitlement.Renewal, next *entitlement.Freshness) map[string]e
 	return map[string]entitlement.Standing{"subscription:sub_1": {Renewal: &r, Freshness: next}}
 }
 
-// TestSnapshotUntilIsNotAlwaysSoon: what time cannot change holds for ever.
+// TestSnapshotUntilIsNotAlwaysSoon: a snapshot that time cannot change is valid forever.
 func TestSnapshotUntilIsNotAlwaysSoon(t *testing.T) {
 	for name, c := range map[string]struct {
 		account entitlement.Account

@@ -18,8 +18,8 @@ func monthly(s *entitlement.SubscriptionState) { s.Cycle = month }
 // free makes a charge one of nothing.
 func free(p *entitlement.Payment) { p.Total = 0 }
 
-// TestMissedPeriods: periods that only charges speak of are granted, by the
-// product that is known, and charges that do not speak of one are not.
+// TestMissedPeriods: periods that only charges show are granted, for the known product; other
+// charges grant none.
 func TestMissedPeriods(t *testing.T) {
 	type facts = []entitlement.Subscription
 	active := entitlement.SubscriptionActive
@@ -85,9 +85,8 @@ func TestMissedPeriods(t *testing.T) {
 	}
 }
 
-// TestMissedBodies: whichever bodies are lost but the last, the credits are the
-// same in the end, however much was spent in between, and however late the lost
-// ones are heard after all.
+// TestMissedBodies: whichever bodies except the last are lost, the credits are finally the
+// same, however much was spent meanwhile, and however late the lost ones arrive.
 func TestMissedBodies(t *testing.T) {
 	const months = 5
 	now := noon.Add(months * month)
@@ -123,10 +122,10 @@ func TestMissedBodies(t *testing.T) {
 	})
 }
 
-// TestSpentInAnyLife: of a subscription about which anything may be heard, in any
-// order, credits that are spent in between are spent once, whatever the policy, also while
-// add-ons change within a period and when the credits come every month. Policy floor
-// forgives no more than what single facts took back.
+// TestSpentInAnyLife: whatever is reported about a subscription, in any order, credits that
+// are spent meanwhile are spent once, under every policy, also if add-ons change within a
+// period and if the credits come monthly. Policy floor forgives no more than what single facts
+// took back.
 func TestSpentInAnyLife(t *testing.T) {
 	quarter := func(s *entitlement.SubscriptionState) {
 		s.PeriodEnd, s.Cycle = s.PeriodStart.Add(3*month), 3*month

@@ -11,15 +11,15 @@ import (
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// happening is something that Dodo tells of, or would have.
+// happening is something that Dodo reports, or would have reported.
 type happening struct {
 	at   time.Time // when it happened
 	told time.Time // when its webhook arrives; zero for never
 	fact entitlement.Fact
 }
 
-// subscriber is one paying customer as Dodo knows her: what happened to her
-// subscription, and from when on she has the plan or does not have it.
+// subscriber is one paying customer as Dodo knows her: what happened to her subscription, and
+// from when on she has the plan or not.
 type subscriber struct {
 	*rand.Rand
 	early bool // dates move when a charge begins, not when it is done
@@ -201,11 +201,11 @@ func (s *subscriber) answers(at time.Time) []entitlement.Fact {
 // TestNeverRefusedUnasked plays random subscriptions whose webhooks are lost, late and out of
 // order. It checks four things.
 //
-// If an account has the plan at Dodo, it has the plan here, or there is a doubt and Dodo is asked.
-// The exception is a subscription that Dodo reported as on hold; reconcile finds when that ends.
-// While Dodo does not answer, a refusal does not say for an hour that the customer has not paid. After an answer of Dodo,
-// plans are as they are there, and customers without one can be refused. After an answer,
-// nobody has more credits than were paid for.
+// If an account has the plan at Dodo, it has the plan here, or there is a doubt and Dodo is
+// asked. The exception is a subscription that Dodo reported as on hold; reconcile finds when
+// that ends. While Dodo does not answer, a refusal does not say for an hour that the customer
+// has not paid. After an answer of Dodo, plans are as they are there, and customers without
+// one can be refused. After an answer, nobody has more credits than were paid for.
 //
 //	go test ./internal/entitlement -run TestNeverRefusedUnasked -histories 200000 -seed 7
 func TestNeverRefusedUnasked(t *testing.T) {

@@ -11,9 +11,9 @@ func underway(p *entitlement.Payment) { p.Status = entitlement.PaymentProcessing
 
 func failed(p *entitlement.Payment) { p.Status = entitlement.PaymentFailed }
 
-// TestRenewalInProcessing: a plan outlives its period while the charge for the next one is
-// being processed, for a week at most, and gives no credits for it before the money is
-// there. It makes no difference whether the billing dates move at once or then.
+// TestRenewalInProcessing: a plan continues after its period while the charge for the next one
+// is being processed, for at most a week, and gives no credits before the money has arrived.
+// It does not matter whether the billing dates move immediately or later.
 func TestRenewalInProcessing(t *testing.T) {
 	type facts = []entitlement.Subscription
 	const active = entitlement.SubscriptionActive
@@ -56,8 +56,8 @@ func TestRenewalInProcessing(t *testing.T) {
 	}
 }
 
-// TestGrace: a plan that goes on, as far as is known, outlives its period by the grace. One
-// whose end was told, and one with a grace of Dodo's own, does not.
+// TestGrace: a plan that is expected to continue lasts for the grace after its period. A plan
+// with a known end, and one with a grace from Dodo, does not.
 func TestGrace(t *testing.T) {
 	const active = entitlement.SubscriptionActive
 	end := noon.Add(month)
