@@ -96,20 +96,22 @@ model: deps ## take each store 100,000 random steps beside package ledger, from 
 		awk '{ print } / [0-9]+ steps$$/ { enough += $$(NF - 1) >= 100000 } /^ok/ { ok++ } \
 			END { if (ok != 2 || enough != 2) { print "make model: a store failed, or took fewer than 100,000 steps"; exit 1 } }'
 
-# What `make bench` may be told: how much of it, and how often.
+# What `make bench` may be told: how much of it, how often, and where its results go. With
+# OUT=bench/RESULTS.md, those of some parts replace the older ones of the same parts.
 ROUNDS ?= 7
 BURST ?= 1s
 ONLY ?=
 CONTESTANTS ?=
 BEFORE ?=
 NOTE ?=
+OUT ?= $(if $(ONLY)$(CONTESTANTS)$(BEFORE),,bench/RESULTS.md)
 bench_flags = -rounds $(ROUNDS) -burst $(BURST) -note '$(NOTE)' \
 	-command '$(strip make bench $(foreach v,ROUNDS BURST ONLY CONTESTANTS,$(if $(findstring command,$(origin $(v))),$(v)=$($(v)))))' \
 	$(if $(CONTESTANTS),-contestants $(CONTESTANTS)) $(if $(BEFORE),-before $(BEFORE)) \
-	$(if $(ONLY)$(CONTESTANTS)$(BEFORE),$(if $(ONLY),-only $(ONLY)),-out bench/RESULTS.md)
+	$(if $(ONLY),-only $(ONLY)) $(if $(OUT),-out $(OUT))
 
 .PHONY: bench
-bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate beside bare Caddy and others; writes bench/RESULTS.md
+bench: bin/dodogate bin/bench bench/express/node_modules ## measure dodogate beside the floor of each job; writes bench/RESULTS.md
 	./bin/bench $(bench_flags)
 
 .PHONY: bench-profile

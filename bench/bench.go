@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
+	"github.com/dodogate/dodogate/bench/naive"
 	"github.com/dodogate/dodogate/bench/rig"
 	"github.com/dodogate/dodogate/internal/testing/freeport"
 )
@@ -25,7 +25,7 @@ import (
 type options struct {
 	command     string // by which this run would be made again
 	note        string // for the reader of the results
-	only        string // contestants of the proxy part, by name; "" is all
+	only        string // contestants by name; "" is all
 	dodogate    string // the binary
 	before      string // an older one to compare with; "" is none
 	dodogateEnv []string
@@ -52,6 +52,7 @@ type bench struct {
 	modules map[string]bool
 	draw    *rand.Rand
 	started []interface{ Stop() }
+	goals   *[]goal // of the part
 }
 
 func newBench(o options, dir string) (*bench, error) {
@@ -102,14 +103,14 @@ func (b *bench) close() {
 }
 
 // role starts this program as another one, and returns it with its address.
-func (b *bench) role(role, name string, args ...string) (*rig.Process, string, error) {
+func (b *bench) role(role, name string) (*rig.Process, string, error) {
 	port, err := freeport.Find()
 	if err != nil {
 		return nil, "", err
 	}
 	addr := net.JoinHostPort("127.0.0.1", port)
 	p, err := rig.Start(rig.Spec{
-		Name: name, Bin: b.self, Dir: b.dir, Args: append([]string{addr}, args...),
+		Name: name, Bin: b.self, Dir: b.dir, Args: []string{addr},
 		Env: []string{roleVariable + "=" + role}, Ready: rig.Accepts(addr),
 	})
 	if err == nil {
@@ -152,7 +153,7 @@ const (
 	productName   = "pack10"
 	productID     = "pdt_bench_pack10"
 	productGives  = 10
-	signup        = 1_000_000
+	signup        = naive.Start
 )
 
 // storeIn is the option of a gateway that has its store there.
@@ -178,6 +179,16 @@ func gatewayOptions(store, dodo string) string {
 		}
 	}
 `, apiKey, webhookSecret, dodo, signup, siteID, store, productName, productID, productGives)
+}
+
+// unlimitedOptions are those of a gateway whose provider takes any number of calls.
+func unlimitedOptions(store, dodo string) string {
+	return strings.Replace(gatewayOptions(store, dodo), "\tdodo {", "\tdodo {\n\t\tbudget 1000000", 1)
+}
+
+// naiveCaddy starts a Caddy with a handler of package naive and nothing behind it.
+func (b *bench) naiveCaddy(name, directive string) (*rig.Caddy, error) {
+	return b.caddy(rig.CaddySpec{Name: name, Bin: b.self, Env: []string{stockGC, roleVariable + "=" + roleCaddy}, Site: line(directive)})
 }
 
 // site is a site on a gateway. charge is a line such as "dodo_charge /api/* 1".
@@ -230,7 +241,11 @@ func account(n int) string { return fmt.Sprintf("acct-%05d", n) }
 // right: for an account that is known as entitled says, and with these credits.
 // credits of "" is any number.
 func (b *bench) visits(addr, path string, entitled func(account string) string, credits string) []load.Exchange {
-	visits := make([]load.Exchange, b.accounts)
+	return visitsOfMany(b.accounts, addr, path, entitled, credits)
+}
+
+func visitsOfMany(accounts int, addr, path string, entitled func(account string) string, credits string) []load.Exchange {
+	visits := make([]load.Exchange, accounts)
 	for i := range visits {
 		user := account(i)
 		visits[i] = load.Exchange{
@@ -265,19 +280,4 @@ func (b *bench) once(ctx context.Context, addr string, exchanges []load.Exchange
 	}
 	defer client.Close()
 	return client.Saturate(ctx, load.Once(exchanges), 0)
-}
-
-func (b *bench) preamble() string {
-	note := ""
-	if b.note != "" {
-		note = "\n" + b.note + "\n"
-	}
-	return fmt.Sprintf(`# Results
-
-Made by `+"`%s`"+` on %s: %d cores, %s, %s/%s. Everything ran on
-this one machine: load generator, gateways, upstream, Redis. How: [docs/performance.md](../docs/performance.md).
-
-Each figure is the median of %d rounds, with the lowest and the highest in brackets. A ratio compares with bare Caddy in
-the same round.
-%s`, b.command, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, b.rounds, note)
 }

@@ -1,36 +1,28 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
+	"github.com/dodogate/dodogate/bench/naive"
 	"github.com/dodogate/dodogate/bench/rig"
 )
 
-// unlimited begins the options of a gateway whose provider takes any number of calls.
-const unlimited = "\tdodo {\n\t\tbudget 1000000"
-
-// checkoutBody is what a bare handler would send, which is about as much as we do.
-func checkoutBody() io.Reader {
-	return bytes.NewReader([]byte(`{"product_cart":[{"product_id":"` + productID + `","quantity":1}],"return_url":"http://127.0.0.1/payments/return?order=ord_0000000000000000000000",` +
-		`"metadata":{"account":"acct-00000","order":"ord_0000000000000000000000","product":"` + productName + `"}}`))
-}
-
 // shop sells.
 type shop struct {
-	title   string
-	addr    string
-	process *rig.Process
-	caddy   *rig.Caddy // nil for the bare handlers
-	ask     func(n int) load.Exchange
+	name, title string
+	job         string
+	addr        string
+	process     *rig.Process
+	caddy       *rig.Caddy
+	ask         func(n int) load.Exchange
 
 	idle            int64  // bytes of memory before the first of them came
 	cpu, took, peak series // microseconds a checkout; milliseconds for all; MiB more than idle
@@ -38,6 +30,17 @@ type shop struct {
 	refused         int64
 	first           error // why, of the first
 }
+
+// The jobs of the checkouts part.
+const (
+	jobShopRedis = "checkout-redis"
+	jobShopBolt  = "checkout-bolt"
+)
+
+func shopJobs() []string { return []string{jobShopRedis, jobShopBolt} }
+
+const asks = "a handler of Caddy that makes one call to the provider and answers with its session. Before the call it stores the " +
+	"order, after it the session, "
 
 // checkouts measures a thousand customers who buy in the same moment, at a
 // provider that takes 200 ms.
@@ -53,7 +56,7 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 	for round := range b.rounds + 1 {
 		for _, i := range b.draw.Perm(len(shops)) {
 			if err := shops[i].rush(ctx, b.customers, round*b.customers, provider); err != nil {
-				return "", fmt.Errorf("%s: %w", shops[i].title, err)
+				return "", fmt.Errorf("%s: %w", shops[i].name, err)
 			}
 			if round == 0 { // the warm-up
 				shops[i].forget()
@@ -63,19 +66,48 @@ func (b *bench) checkouts(ctx context.Context) (string, error) {
 	if err := b.profileShops(ctx, shops, provider); err != nil {
 		return "", err
 	}
-	t := newTable("shop", "CPU per checkout, µs", "× bare handler", "until all have theirs, ms", "memory more than idle, MiB", "most at the provider at once", "not served")
-	var notes strings.Builder
+	b.shopGoals(shops)
+	var text strings.Builder
+	fmt.Fprintf(&text, `%d customers at once, each of another account, at a provider that takes %v. Redis' CPU is not in the figures.
+`, b.customers, thinking)
+	for _, name := range shopJobs() {
+		var members []*shop
+		for _, s := range shops {
+			if s.job == name {
+				members = append(members, s)
+			}
+		}
+		if len(members) > 0 {
+			text.WriteString(b.shopsReport(jobs[name], members))
+		}
+	}
+	return text.String(), nil
+}
+
+func (b *bench) shopGoals(shops []*shop) {
+	seen := make(map[string]series)
 	for _, s := range shops {
-		t.add(s.title, s.cpu.format("%.0f"), s.cpu.over(shops[0].cpu).format("%.2f"), s.took.format("%.0f"), s.peak.format("%.1f"), s.most.format("%.0f"), fmt.Sprintf("%d of %d", s.refused, b.rounds*b.customers))
+		seen[s.name] = s.cpu
+	}
+	for _, store := range []string{"redis", "bolt"} {
+		name := "checkout-" + store
+		b.goalAtMost(1, "%.2f", "checkouts, "+storeTitle(store)+": CPU, × before", seen[name].over(seen[beforeName(name)]))
+	}
+}
+
+// shopsReport is the table of one job, of which the floor comes first.
+func (b *bench) shopsReport(j job, members []*shop) string {
+	floor := members[0]
+	t := newTable("shop", "CPU per checkout, µs", "× floor", "until all have theirs, ms", "× floor", "memory more than idle, MiB", "× floor", "most at the provider at once", "not served")
+	var notes strings.Builder
+	for _, s := range members {
+		t.add(s.title, s.cpu.format("%.0f"), s.cpu.over(floor.cpu).format("%.2f"), s.took.format("%.0f"), s.took.over(floor.took).format("%.2f"),
+			s.peak.format("%.0f"), s.peak.over(floor.peak).format("%.2f"), s.most.format("%.0f"), fmt.Sprintf("%d of %d", s.refused, b.rounds*b.customers))
 		if s.first != nil {
 			fmt.Fprintf(&notes, "\n%s: %v\n", s.title, s.first)
 		}
 	}
-	return fmt.Sprintf(`## Checkouts
-
-%d customers at once, each of another account, at a provider that takes %v.
-
-%s%s`, b.customers, thinking, t, &notes), nil
+	return fmt.Sprintf("\n### %s\n\nFloor: %s.\n\n%s%s", j.title, j.does, t, &notes)
 }
 
 // profileShops writes where each gateway spends its time and memory in rushes.
@@ -84,9 +116,6 @@ func (b *bench) profileShops(ctx context.Context, shops []*shop, provider string
 		return nil
 	}
 	for _, s := range shops {
-		if s.caddy == nil {
-			continue
-		}
 		rushed := *s
 		profiles := b.takeProfiles(s.caddy)
 		var err error
@@ -153,43 +182,96 @@ func (s *shop) rush(ctx context.Context, customers, first int, provider string) 
 }
 
 func (s *shop) forget() {
-	*s = shop{title: s.title, addr: s.addr, process: s.process, caddy: s.caddy, ask: s.ask, idle: s.idle}
+	*s = shop{name: s.name, title: s.title, job: s.job, addr: s.addr, process: s.process, caddy: s.caddy, ask: s.ask, idle: s.idle}
 }
 
+// shops starts those that are wanted. The floor of a job is the first of it.
 func (b *bench) shops(provider string) (shops []*shop, err error) {
-	server, err := b.redis("redis")
-	if err != nil {
-		return nil, err
+	all := []struct {
+		name, title, job string
+		start            func(s *shop, provider string) error
+	}{
+		{"floor-checkout-redis", "**floor:** one call, two writes to Redis", jobShopRedis, b.naiveShop(naive.Commands)},
+		{"checkout-nothing", "one call, nothing is stored", jobShopRedis, b.naiveShop(naive.Nowhere)},
+		{"checkout-redis", "dodogate", jobShopRedis, b.gatewayShop("redis", "")},
+		{"floor-checkout-bolt", "**floor:** one call, two group-committed writes", jobShopBolt, b.naiveShop(naive.File)},
+		{"checkout-bolt", "dodogate", jobShopBolt, b.gatewayShop("bolt", "")},
 	}
-	wish := []byte(`{"product":"` + productName + `"}`)
-	for _, bare := range []struct{ role, title string }{
-		{roleShop, "bare Go handler, pool of its size"},
-		{roleShopStd, "bare Go handler, standard transport"},
-		{roleShopKeep, "the first, with a write to Redis before and after"},
-	} {
-		p, addr, err := b.role(bare.role, bare.role, "http://"+provider, server.Addr)
-		if err != nil {
-			return nil, err
+	if b.before != "" {
+		for _, s := range all {
+			if s.title == "dodogate" {
+				s.start = b.gatewayShop(strings.TrimPrefix(s.name, "checkout-"), b.before)
+				s.name, s.title = beforeName(s.name), s.title+", before"
+				all = append(all, s)
+			}
 		}
-		shops = append(shops, &shop{title: bare.title, addr: addr, process: p, ask: func(int) load.Exchange {
-			return load.Exchange{Status: 201, Prefix: []byte(`{"session_id":"cks_`), Request: request(addr, "POST", "/", account(0), wish)}
-		}})
 	}
-	for _, store := range []struct{ name, title, line string }{
-		{"gateway-redis", "dodogate, Redis", "redis redis://" + server.Addr},
-		{"gateway-bolt", "dodogate, embedded", "bolt " + filepath.Join(b.dir, "dodogate.db")},
-	} {
+	for _, e := range all {
+		names := func(yield func(string) bool) {
+			for _, other := range all {
+				if other.job == e.job && !yield(other.name) {
+					return
+				}
+			}
+		}
+		if !b.wants(e.name, jobs[e.job].floor, names) {
+			continue
+		}
+		s := &shop{name: e.name, title: e.title, job: e.job}
+		if err := e.start(s, provider); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.name, err)
+		}
+		shops = append(shops, s)
+	}
+	slices.SortStableFunc(shops, func(x, y *shop) int { return floorFirst(x.job, x.name) - floorFirst(y.job, y.name) })
+	return shops, nil
+}
+
+// naiveShop is a handler of package naive.
+func (b *bench) naiveShop(how string) func(*shop, string) error {
+	return func(s *shop, provider string) error {
+		where := filepath.Join(b.dir, s.name+".db")
+		if how == naive.Commands {
+			server, err := b.redis(s.name + "-redis")
+			if err != nil {
+				return err
+			}
+			where = server.Addr
+		}
+		caddy, err := b.naiveCaddy(s.name, fmt.Sprintf("naive_checkout http://%s %s %s", provider, how, where))
+		if err != nil {
+			return err
+		}
+		s.addr, s.process, s.caddy = caddy.Addr, caddy.Process, caddy
+		s.ask = func(n int) load.Exchange {
+			return load.Exchange{Status: 201, Prefix: []byte(`{"session_id":"cks_`),
+				Request: request(s.addr, "POST", "/", account(n), []byte(`{"product":"`+productName+`"}`))}
+		}
+		return nil
+	}
+}
+
+// gatewayShop is a gateway; bin is the binary, "" for the measured one. Its Redis may take the
+// time that the product allows, so that refusals are counted.
+func (b *bench) gatewayShop(store, bin string) func(*shop, string) error {
+	return func(s *shop, provider string) error {
+		where := "bolt " + filepath.Join(b.dir, s.name+".db")
+		if store == "redis" {
+			server, err := b.redis(s.name + "-redis")
+			if err != nil {
+				return err
+			}
+			where = "redis redis://" + server.Addr
+		}
 		gateway, err := b.caddy(rig.CaddySpec{
-			Name: store.name, Env: []string{stockGC},
-			Global: strings.Replace(gatewayOptions(store.line, provider), "\tdodo {", unlimited, 1), Site: gatewaySite("", provider),
+			Name: s.name, Bin: bin, Env: []string{stockGC},
+			Global: unlimitedOptions(where, provider), Site: gatewaySite("", provider),
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		shops = append(shops, &shop{title: store.title, addr: gateway.Addr, process: gateway.Process, caddy: gateway, ask: func(n int) load.Exchange {
-			return load.Exchange{Status: 201, Prefix: []byte(`{"order_id":"ord_`),
-				Request: request(gateway.Addr, "POST", "/payments/checkout", account(n), wish)}
-		}})
+		s.addr, s.process, s.caddy = gateway.Addr, gateway.Process, gateway
+		s.ask = func(n int) load.Exchange { return wish(s.addr, n) }
+		return nil
 	}
-	return shops, nil
 }

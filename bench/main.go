@@ -1,16 +1,16 @@
-// Command bench measures dodogate beside what people would run without it: the
-// app alone, a bare Caddy, a middleware that asks Redis, an Express handler. All
-// of them run on this machine, interleaved in one run, and the results are ratios,
-// because microseconds differ from machine to machine and from hour to hour.
+// Command bench measures dodogate beside the floor of each job: the least that does the
+// same job. It also measures what people run without dodogate. All contestants run on this
+// machine, interleaved in one run, and the results are ratios, because microseconds differ
+// from machine to machine and from hour to hour.
 //
 //	make bench                      everything, into bench/RESULTS.md; half an hour
 //	make bench ROUNDS=30 BURST=500ms
-//	make bench ONLY=proxy,webhooks  some of it, to the terminal
+//	make bench ONLY=proxy,webhooks  some parts, to the terminal
 //	make bench ONLY=proxy CONTESTANTS=headers-redis
-//	make bench ONLY=proxy BEFORE=/tmp/dodogate    an older binary beside this one
-//	make bench-smoke                whether it still works, in seconds
+//	make bench BEFORE=/tmp/dodogate an older binary beside this one, in the same run
+//	make bench-smoke                checks in seconds that the benchmarks work
 //
-// What is measured and how: docs/performance.md.
+// docs/performance.md says what is measured and how.
 package main
 
 import (
@@ -47,14 +47,14 @@ func run() error {
 	var o options
 	var only, out string
 	flag.StringVar(&o.dodogate, "dodogate", "bin/dodogate", "the `binary` to measure, of cmd/dodogate")
-	flag.StringVar(&o.before, "before", "", "an older `binary`: in proxy, each gateway takes part with both, in the same run")
+	flag.StringVar(&o.before, "before", "", "an older `binary`: in proxy, webhooks and checkouts each gateway takes part with both, in the same run")
 	flag.StringVar(&o.express, "express", "bench/express", "the `folder` of the Express handler, with its packages installed")
 	flag.StringVar(&o.profiles, "profiles", "", "a `folder` for a CPU profile of each gateway under load")
 	flag.StringVar(&o.command, "command", "go run ./bench", "what the results say that they were made by")
 	flag.StringVar(&o.note, "note", "", "a `sentence` for the head of the results")
 	flag.StringVar(&only, "only", "", "run these `parts` only, of "+strings.Join(partNames(), ","))
-	flag.StringVar(&o.only, "contestants", "", "let only these `contestants` take part in proxy, webhooks and streams, beside "+bareName)
-	flag.StringVar(&out, "out", "", "write the results to this `file`")
+	flag.StringVar(&o.only, "contestants", "", "let only these `contestants` and their floors take part in proxy, webhooks, checkouts and streams")
+	flag.StringVar(&out, "out", "", "write the results to this `file`, where they replace those of the same parts")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; each result is their median")
 	flag.DurationVar(&o.burst, "burst", time.Second, "how long a contestant runs at a time")
 	flag.IntVar(&o.connections, "connections", 64, "connections to each contestant")
@@ -78,59 +78,62 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	text, err := results(ctx, o, chosen)
+	sections, err := measure(ctx, o, chosen)
 	if err != nil {
 		return err
 	}
 	if out == "" {
-		_, err = os.Stdout.WriteString(text)
+		_, err = os.Stdout.WriteString(report("", sections))
 		return err
 	}
-	return os.WriteFile(out, []byte(text), 0o644) //nolint:gosec // it is to be read by all
+	before, err := os.ReadFile(out)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(out, []byte(report(string(before), sections)), 0o644) //nolint:gosec // it is to be read by all
 }
 
 // say tells whoever waits. Caddy has taken package log for itself.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 
-// results runs the chosen parts in a folder that is gone afterwards.
-func results(ctx context.Context, o options, chosen []part) (text string, err error) {
+// measure runs the chosen parts in a folder that is gone afterwards, and returns the section
+// of each by its title.
+func measure(ctx context.Context, o options, chosen []part) (sections map[string]string, err error) {
 	dir, err := os.MkdirTemp("", "dodogate-bench-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b, err := newBench(o, dir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	report := b.preamble()
+	sections = make(map[string]string)
 	for _, p := range chosen {
 		say("%s …", p.name)
 		began := time.Now()
-		section, err := b.section(ctx, p)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", p.name, err)
+		if sections[p.title], err = b.section(ctx, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
 		say("%s took %v", p.name, time.Since(began).Round(time.Second))
-		report += "\n" + section
 	}
-	return report, nil
+	return sections, nil
 }
 
 // part is a benchmark of its own, with contestants of its own.
 type part struct {
-	name string
-	run  func(*bench, context.Context) (markdown string, err error)
+	name, title string
+	run         func(*bench, context.Context) (markdown string, err error)
 }
 
 func parts() []part {
 	return []part{
-		{"proxy", (*bench).proxy},
-		{"stores", (*bench).stores},
-		{"webhooks", (*bench).webhooks},
-		{"propagation", (*bench).propagation},
-		{"checkouts", (*bench).checkouts},
-		{"streams", (*bench).streams},
+		{"proxy", "A request through the gateway", (*bench).proxy},
+		{"stores", "The stores alone", (*bench).stores},
+		{"webhooks", "Webhooks", (*bench).webhooks},
+		{"propagation", "From one gateway to another", (*bench).propagation},
+		{"checkouts", "Checkouts", (*bench).checkouts},
+		{"streams", "Long answers", (*bench).streams},
 	}
 }
 
@@ -166,7 +169,9 @@ func (b *bench) section(ctx context.Context, p part) (string, error) {
 		return "", err
 	}
 	inner := *b
-	inner.dir = dir
+	inner.dir, inner.goals = dir, new([]goal)
 	defer inner.close()
-	return p.run(&inner, ctx)
+	made := b.circumstances()
+	text, err := p.run(&inner, ctx)
+	return made + "\n" + text + goalsReport(*inner.goals), err
 }

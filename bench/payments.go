@@ -12,78 +12,89 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dodogate/dodogate/bench/load"
-	"github.com/dodogate/dodogate/internal/book"
-	"github.com/dodogate/dodogate/internal/dodo"
-	"github.com/dodogate/dodogate/internal/entitlement"
-	"github.com/dodogate/dodogate/internal/store"
+	"github.com/dodogate/dodogate/bench/rig"
 )
 
-// purchase is an order that will be paid.
-type purchase struct {
-	account, order, payment string
+// order is what the provider was asked for: the metadata of a checkout, which comes back
+// with the payment.
+type order struct {
+	account  string
+	metadata json.RawMessage
 }
 
-// purchases are n of them, over all accounts. Each series has ids of its own.
-func (b *bench) purchases(series string, n int) []purchase {
-	all := make([]purchase, n)
-	for i := range all {
-		// An order id is "ord_" and 22 characters of base64.
-		name := fmt.Sprintf("%.8s%014d", series+"--------", i)
-		all[i] = purchase{account: account(i % b.accounts), order: "ord_" + name, payment: "pay_" + name}
+// orders has a gateway sell n orders, over all accounts, and returns what the provider was
+// asked for. The provider has the role [roleQuick]. Because the gateway makes the orders
+// itself, older binaries can take part.
+func (b *bench) orders(ctx context.Context, gateway, provider string, n int) ([]order, error) {
+	wishes := make([]load.Exchange, n)
+	for i := range wishes {
+		wishes[i] = wish(gateway, i%b.accounts)
 	}
-	return all
-}
-
-// place stores the orders as a checkout does, so that the payments find them.
-func place(ctx context.Context, s store.Client, orders []purchase) error {
-	return all(len(orders), func(i int) error { return placeOne(ctx, s, orders[i]) })
-}
-
-func placeOne(ctx context.Context, s store.Client, p purchase) error {
-	now := time.Now()
-	order := book.Order{
-		ID: p.order, Account: p.account, Product: productName, Quantity: 1, ReturnTo: "http://127.0.0.1/",
-		Terms: map[string]entitlement.Terms{productID: {Credits: productGives}},
-		State: book.OrderOpen, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+	if _, err := b.once(ctx, gateway, wishes); err != nil {
+		return nil, fmt.Errorf("checkouts: %w", err)
 	}
-	if _, _, err := s.CreateOrder(ctx, order, book.Key{}); err != nil {
-		return err
-	}
-	order.SessionID = "cks_" + p.order
-	order.CheckoutURL = "http://127.0.0.1/" + order.SessionID
-	return s.OpenOrder(ctx, order, book.Key{})
-}
-
-// signer makes the webhooks that tell of paid orders.
-type signer struct {
-	prover  *dodo.Prover
-	webhook *standardwebhooks.Webhook
-}
-
-func newSigner() (*signer, error) {
-	prover, err := dodo.NewProver([][]byte{dodo.DeriveKey(apiKey)})
+	text, err := rig.Get("http://" + provider + "/checkouts/metadata")
 	if err != nil {
 		return nil, err
 	}
+	var all []json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, err
+	}
+	if len(all) != n {
+		return nil, fmt.Errorf("the provider was asked for %d checkouts instead of %d", len(all), n)
+	}
+	orders := make([]order, n)
+	for i, metadata := range all {
+		var m struct {
+			Account string `json:"dodogate_account"`
+		}
+		if err := json.Unmarshal(metadata, &m); err != nil {
+			return nil, err
+		}
+		orders[i] = order{m.Account, metadata}
+	}
+	return orders, nil
+}
+
+// wish asks a gateway for a checkout.
+func wish(gateway string, n int) load.Exchange {
+	return load.Exchange{Status: 201, Prefix: []byte(`{"order_id":"ord_`),
+		Request: request(gateway, "POST", "/payments/checkout", account(n), []byte(`{"product":"`+productName+`"}`))}
+}
+
+// withoutGateway are n orders that no gateway has seen, with metadata of the same length.
+func (b *bench) withoutGateway(n int) []order {
+	orders := make([]order, n)
+	for i := range orders {
+		user := account(i % b.accounts)
+		orders[i] = order{user, fmt.Appendf(nil, `{"dodogate_account":%q,"dodogate_order":"ord_%022d","dodogate_product":%q,"dodogate_proof":"%043d","dodogate_site":%q}`,
+			user, i, productName, i, siteID)}
+	}
+	return orders
+}
+
+// signer makes the webhooks that tell of paid orders.
+type signer struct{ webhook *standardwebhooks.Webhook }
+
+func newSigner() (*signer, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(webhookSecret, "whsec_"))
 	if err != nil {
 		return nil, err
 	}
 	webhook, err := standardwebhooks.NewWebhookRaw(key)
-	return &signer{prover, webhook}, err
+	return &signer{webhook}, err
 }
 
 // deliveries are the webhooks for orders, signed now: they are good for five
-// minutes.
-func (s *signer) deliveries(addr, path string, paid []purchase) ([]load.Exchange, error) {
+// minutes. The payments are numbered from first.
+func (s *signer) deliveries(addr, path string, paid []order, first int) ([]load.Exchange, error) {
 	all := make([]load.Exchange, len(paid))
 	now := time.Now()
-	for i, p := range paid {
-		body, err := s.body(p)
-		if err != nil {
-			return nil, err
-		}
-		id := "evt_" + p.payment
+	for i, o := range paid {
+		payment := fmt.Sprintf("pay_%022d", first+i)
+		body := fmt.Appendf(nil, paidBody, payment, o.metadata) // with all the fields that Dodo sends and nobody here reads
+		id := "evt_" + payment
 		signature, err := s.webhook.Sign(id, now, body)
 		if err != nil {
 			return nil, err
@@ -92,16 +103,6 @@ func (s *signer) deliveries(addr, path string, paid []purchase) ([]load.Exchange
 			"webhook-id: "+id, "webhook-timestamp: "+strconv.FormatInt(now.Unix(), 10), "webhook-signature: "+signature)}
 	}
 	return all, nil
-}
-
-// body is a payment.succeeded as Dodo sends it, with all the fields that nobody
-// here reads.
-func (s *signer) body(p purchase) ([]byte, error) {
-	metadata, err := json.Marshal(s.prover.Metadata(dodo.Claim{Site: siteID, Order: p.order, Account: p.account, Product: productName}))
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, paidBody, p.payment, metadata), nil
 }
 
 const paidBody = `{"business_id":"bus_bench","type":"payment.succeeded","timestamp":"2026-01-02T03:04:06.182629Z","data":{` +

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
@@ -16,15 +14,15 @@ import (
 
 // measures are what a contestant has shown, one value for each round.
 type measures struct {
-	cpu, cpuWithRedis series // microseconds a request, saturated
-	throughput        series // requests a second, saturated
-	allocations       series // a request
-	roundTrips        series // to Redis, a request
-	halfP50, halfP99  series // microseconds, at half of bare Caddy's throughput
-	lowP50, lowP99    series // microseconds, at the low rate
-	unsent            int64
-	calls             map[string]int64 // by Redis' own count, over all rounds
-	requests          int64            // in the same time
+	cpu, redis, both series // microseconds a request, saturated: its own, Redis', the sum
+	throughput       series // requests a second, saturated
+	allocations      series // a request
+	roundTrips       series // to Redis, a request
+	halfP50, halfP99 series // microseconds, at half of bare Caddy's throughput
+	lowP50, lowP99   series // microseconds, at the low rate
+	unsent           int64
+	calls            map[string]int64 // by Redis' own count, over all rounds
+	requests         int64            // in the same time
 }
 
 // proxy measures what a request costs on its way through each contestant.
@@ -33,7 +31,7 @@ func (b *bench) proxy(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	half, err := b.halfOfBare(ctx, field)
+	half, err := b.halfOfFloors(ctx, field)
 	if err != nil {
 		return "", err
 	}
@@ -45,17 +43,23 @@ func (b *bench) proxy(ctx context.Context) (string, error) {
 		for _, phase := range []func(*running, *measures) error{
 			func(r *running, m *measures) error { return b.saturated(ctx, r, m) },
 			func(r *running, m *measures) (err error) {
-				m.halfP50, m.halfP99, err = b.paced(ctx, r, m, half, m.halfP50, m.halfP99)
+				if r.direct {
+					return nil
+				}
+				m.halfP50, m.halfP99, err = b.paced(ctx, r, m, half[r.job], m.halfP50, m.halfP99)
 				return err
 			},
 			func(r *running, m *measures) (err error) {
+				if r.direct {
+					return nil
+				}
 				m.lowP50, m.lowP99, err = b.paced(ctx, r, m, b.rate, m.lowP50, m.lowP99)
 				return err
 			},
 		} {
 			for _, i := range b.draw.Perm(len(field)) {
 				if err := phase(field[i], seen[field[i].name]); err != nil {
-					return "", fmt.Errorf("%s: %w", field[i].title, err)
+					return "", fmt.Errorf("%s: %w", field[i].name, err)
 				}
 			}
 		}
@@ -63,6 +67,7 @@ func (b *bench) proxy(ctx context.Context) (string, error) {
 	if err := b.profile(ctx, field); err != nil {
 		return "", err
 	}
+	b.proxyGoals(seen)
 	return b.proxyReport(field, seen, half), nil
 }
 
@@ -77,11 +82,11 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 		return nil, err
 	}
 	for _, c := range b.contestants() {
-		if !wanted(c) || !b.takesPart(c.name) {
+		if !wanted(c) || !b.takesPart(c) {
 			continue
 		}
 		if c.needs != "" && !b.modules[c.needs] {
-			say("without %q: the binary has no %s", c.title, c.needs)
+			say("without %s: the binary has no %s", c.name, c.needs)
 			continue
 		}
 		r, err := b.start(ctx, c, upstream, upstreamAddr, dodo.Addr)
@@ -93,28 +98,30 @@ func (b *bench) field(ctx context.Context, wanted func(contestant) bool) (field 
 	return field, nil
 }
 
-func (b *bench) takesPart(name string) bool {
-	return b.only == "" || name == bareName || slices.Contains(strings.Split(b.only, ","), name)
-}
-
 // warmUp is the part of a burst that is run before it and not counted.
 const warmUp = 5
 
-// halfOfBare is half of what bare Caddy can do.
-func (b *bench) halfOfBare(ctx context.Context, field []*running) (float64, error) {
-	bare := field[slices.IndexFunc(field, func(r *running) bool { return r.name == bareName })]
-	var rates series
-	for range 3 {
-		err := b.dial(ctx, bare, func(c *load.Client) error {
-			r, err := c.Saturate(ctx, load.Random(bare.visits, b.draw.Uint64()), b.burst)
-			rates = append(rates, r.Rate())
-			return err
-		})
-		if err != nil {
-			return 0, err
+// halfOfFloors is half of what the floor of each job can do, in requests a second.
+func (b *bench) halfOfFloors(ctx context.Context, field []*running) (map[string]float64, error) {
+	half := make(map[string]float64)
+	for _, r := range field {
+		if r.direct || jobs[r.job].floor != r.name {
+			continue
 		}
+		var rates series
+		for range 3 {
+			err := b.dial(ctx, r, func(c *load.Client) error {
+				result, err := c.Saturate(ctx, load.Random(r.visits, b.draw.Uint64()), b.burst)
+				rates = append(rates, result.Rate())
+				return err
+			})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+		half[r.job] = rates.median() / 2
 	}
-	return rates.median() / 2, nil
+	return half, nil
 }
 
 // dial opens connections for one burst, so that nobody's are older or warmer
@@ -153,9 +160,10 @@ func (b *bench) saturated(ctx context.Context, r *running, m *measures) error {
 
 func (m *measures) add(result load.Result, before, after look) {
 	n := float64(result.Done)
-	cpu := micros(after.cpu-before.cpu) / n
+	cpu, redis := micros(after.cpu-before.cpu)/n, micros(after.redis-before.redis)/n
 	m.cpu = append(m.cpu, cpu)
-	m.cpuWithRedis = append(m.cpuWithRedis, cpu+micros(after.redis-before.redis)/n)
+	m.redis = append(m.redis, redis)
+	m.both = append(m.both, cpu+redis)
 	m.throughput = append(m.throughput, result.Rate())
 	m.allocations = append(m.allocations, float64(after.allocations-before.allocations-before.reading)/n)
 	traffic := after.traffic.Since(before.traffic)
@@ -216,58 +224,4 @@ func (b *bench) takeProfiles(c *rig.Caddy) (wait func() error) {
 		}()
 	}
 	return func() error { return errors.Join(<-failed, <-failed) }
-}
-
-func (b *bench) proxyReport(field []*running, seen map[string]*measures, half float64) string {
-	bare := seen[bareName]
-	costs := newTable("contestant", "CPU per request, µs", "× bare Caddy", "with Redis' own", "throughput, × bare", "allocations added", "Redis round trips")
-	times := newTable("contestant", "p50, µs", "p99, µs", "p99, × bare", fmt.Sprintf("p50 at %.0f/s, µs", b.rate), "p50, µs more than bare", fmt.Sprintf("p99 at %.0f/s, µs", b.rate))
-	var notes strings.Builder
-	for _, r := range field {
-		m := seen[r.name]
-		withRedis, allocations, trips := "–", "–", "–"
-		if r.server != nil {
-			withRedis = m.cpuWithRedis.over(bare.cpu).format("%.2f")
-			trips = fmt.Sprintf("%.2f", m.roundTrips.median())
-			fmt.Fprintf(&notes, "- %s: %s\n", r.title, calls(m.calls, m.requests))
-		}
-		if r.caddy != nil {
-			allocations = fmt.Sprintf("%.1f", m.allocations.minus(bare.allocations).median())
-		}
-		costs.add(r.title, fmt.Sprintf("%.1f", m.cpu.median()), m.cpu.over(bare.cpu).format("%.2f"), withRedis,
-			m.throughput.over(bare.throughput).format("%.2f"), allocations, trips)
-		times.add(r.title, fmt.Sprintf("%.0f", m.halfP50.median()), fmt.Sprintf("%.0f", m.halfP99.median()), m.halfP99.over(bare.halfP99).format("%.2f"),
-			fmt.Sprintf("%.0f", m.lowP50.median()), m.lowP50.minus(bare.lowP50).format("%.0f"), fmt.Sprintf("%.0f", m.lowP99.median()))
-		if m.unsent > 0 {
-			fmt.Fprintf(&notes, "- %s did not keep up: %d requests of the constant rates were never sent\n", r.title, m.unsent)
-		}
-	}
-	return fmt.Sprintf(`## A request through the gateway
-
-%d accounts, %d connections, answers of %d bytes. Saturated; bare Caddy answers %.0f requests a second. "Upstream,
-direct" is the upstream's own CPU, which is in none of the others.
-
-%s
-At a constant rate: half of what bare Caddy can do (%.0f requests a second), and %.0f a second.
-
-%s
-Commands in Redis per request, those inside of scripts too:
-
-%s`, b.accounts, b.connections, answerLength, bare.throughput.median(),
-		costs, half, b.rate, times, &notes)
-}
-
-// calls writes what Redis counted, per request, without what is rare.
-func calls(calls map[string]int64, requests int64) string {
-	var parts []string
-	for command, n := range calls {
-		if share := float64(n) / float64(requests); share >= 0.005 {
-			parts = append(parts, fmt.Sprintf("%s %.2f", command, share))
-		}
-	}
-	slices.Sort(parts)
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }

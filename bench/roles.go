@@ -1,14 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +18,9 @@ import (
 // program, and the programs.
 const (
 	roleVariable = "DODOGATE_BENCH_ROLE"
-	roleCaddy    = "caddy"     // with the handlers of package naive
-	roleUpstream = "upstream"  // the app behind everything, and a provider that takes its time
-	roleShop     = "shop"      // a bare checkout handler with a pool of its size
-	roleShopStd  = "shop-std"  // the same on Go's standard transport
-	roleShopKeep = "shop-keep" // a bare handler that keeps its orders in Redis
+	roleCaddy    = "caddy"    // with the handlers of package naive
+	roleUpstream = "upstream" // the app behind everything, and a provider that takes its time
+	roleQuick    = "quick"    // the same, but the provider answers at once and remembers what it was asked for
 )
 
 // play runs a role. The servers' address is the first argument.
@@ -34,11 +31,9 @@ func play(role string) {
 		caddycmd.Main()
 		return
 	case roleUpstream:
-		handler = newUpstream()
-	case roleShop, roleShopStd:
-		handler = newShop(os.Args[2], role == roleShop)
-	case roleShopKeep:
-		handler = keepingShop(os.Args[2], os.Args[3])
+		handler = newUpstream(&provider{thinks: thinking})
+	case roleQuick:
+		handler = newUpstream(&provider{remembers: true})
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
 		os.Exit(2)
@@ -67,7 +62,7 @@ func answerFor(user, entitled, credits string) string {
 
 // newUpstream is the app. It says what it was told, so that the answers prove
 // that the gateway told the truth about this account and no other.
-func newUpstream() http.Handler {
+func newUpstream(p *provider) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		body := make([]byte, 0, answerLength)
@@ -80,11 +75,11 @@ func newUpstream() http.Handler {
 	})
 	mux.HandleFunc("/api/download", serveDownload)
 	mux.HandleFunc("/api/ticks", serveTicks)
-	p := &provider{}
 	mux.HandleFunc("POST /checkouts", p.checkout)
 	mux.HandleFunc("GET /checkouts/most", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, p.most.Swap(0))
 	})
+	mux.HandleFunc("GET /checkouts/metadata", p.metadata)
 	return mux
 }
 
@@ -136,7 +131,13 @@ const thinking = 200 * time.Millisecond
 
 // provider makes checkout sessions as Dodo does, with nothing behind them.
 type provider struct {
+	thinks    time.Duration
+	remembers bool
+
 	made, now, most atomic.Int64
+
+	mu    sync.Mutex
+	asked []json.RawMessage // the metadata of each checkout
 }
 
 func (p *provider) checkout(w http.ResponseWriter, r *http.Request) {
@@ -144,66 +145,41 @@ func (p *provider) checkout(w http.ResponseWriter, r *http.Request) {
 	defer p.now.Add(-1)
 	for most := p.most.Load(); now > most && !p.most.CompareAndSwap(most, now); most = p.most.Load() {
 	}
-	_, _ = io.Copy(io.Discard, r.Body)
-	select {
-	case <-r.Context().Done():
+	if err := p.read(r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
-	case <-time.After(thinking):
+	}
+	if p.thinks > 0 {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(p.thinks):
+		}
 	}
 	id := "cks_bench" + strconv.FormatInt(p.made.Add(1), 10)
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"session_id":%q,"checkout_url":"http://%s/pay/%s"}`, id, r.Host, id)
 }
 
-// newShop is a checkout handler without a gateway, as short as it can be: it knows
-// what is wanted, and asks for it. It neither knows who asks nor looks at what the
-// provider says, and keeps nothing.
-func newShop(provider string, pooled bool) http.Handler {
-	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: time.Minute}
-	if pooled {
-		client = pooledClient()
+func (p *provider) read(body io.Reader) error {
+	if !p.remembers {
+		_, err := io.Copy(io.Discard, body)
+		return err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var answer []byte
-		err := readWish(r)
-		if err == nil {
-			answer, err = buy(r.Context(), client, provider)
-		}
-		sold(w, answer, err)
-	})
+	var wish struct{ Metadata json.RawMessage }
+	if err := json.NewDecoder(body).Decode(&wish); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, wish.Metadata)
+	return nil
 }
 
-// readWish reads what is to be bought; all buy the same.
-func readWish(r *http.Request) error {
-	var wish struct{ Product string }
-	err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&wish)
-	if err == nil && wish.Product != productName {
-		err = fmt.Errorf("no such product: %q", wish.Product)
-	}
-	return err
-}
-
-// pooledClient has as many connections as a rush needs.
-func pooledClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2000, 2000
-	return &http.Client{Transport: transport, Timeout: time.Minute}
-}
-
-func buy(ctx context.Context, client *http.Client, provider string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, provider+"/checkouts", checkoutBody())
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(response.Status)
-	}
-	return answer, err
+// metadata answers what was remembered, and forgets it.
+func (p *provider) metadata(w http.ResponseWriter, _ *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(p.asked)
+	p.asked = nil
 }

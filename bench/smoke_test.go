@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // up is checked by the benchmark itself, which fails otherwise; how fast it was is
 // nobody's business here.
 func TestSmoke(t *testing.T) {
-	text, err := results(t.Context(), options{
+	sections, err := measure(t.Context(), options{
 		command: "the test", dodogate: os.Args[0], dodogateEnv: []string{roleVariable + "=" + roleCaddy},
 		rounds: 1, burst: 100 * time.Millisecond, connections: 8, accounts: 50, rate: 200,
 		events: 50, customers: 20, changes: 20, download: 8 << 20, seed: 1,
@@ -33,13 +33,22 @@ func TestSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		"bare Caddy", "dodogate, headers only, Redis", "dodogate, headers only, embedded", "one Redis read", "deduction script",
-		"## The stores alone", "group commit", "## Webhooks", "dodogate, Redis", "dodogate, embedded",
-		"## From one gateway to another", "## Checkouts", "## Long answers",
-	} {
+	text := report("", sections)
+	wanted := []string{"### Goals\n"}
+	for _, p := range parts() {
+		wanted = append(wanted, "## "+p.title+"\n")
+	}
+	for _, j := range jobs { // each with its floor in the first row
+		wanted = append(wanted, "### "+j.title+"\n\nFloor: "+j.does)
+	}
+	for _, want := range wanted {
 		if !strings.Contains(text, want) {
 			t.Errorf("the results have no %q", want)
+		}
+	}
+	for _, table := range tablesOf(text) {
+		if strings.Contains(table[0], "× floor") && !strings.Contains(table[2], "| **floor:**") {
+			t.Errorf("a table does not begin with its floor: %s", table[2])
 		}
 	}
 	for line := range strings.Lines(text) {
@@ -50,6 +59,35 @@ func TestSmoke(t *testing.T) {
 		}
 	}
 	t.Log("\n" + text)
+}
+
+// tablesOf are the lines of each table.
+func tablesOf(text string) (tables [][]string) {
+	var table []string
+	for line := range strings.Lines(text + "\n") {
+		if strings.HasPrefix(line, "|") {
+			table = append(table, line)
+		} else if table != nil {
+			tables, table = append(tables, table), nil
+		}
+	}
+	return tables
+}
+
+// TestSectionsAreReplaced measures one part again: the others stay as they were.
+func TestSectionsAreReplaced(t *testing.T) {
+	first := report("", map[string]string{"Webhooks": "one\n\n### Goals\n\n- a\n", "Checkouts": "two\n"})
+	second := report(first, map[string]string{"Webhooks": "three\n"})
+	want := preamble + "\n## Webhooks\n\nthree\n\n## Checkouts\n\ntwo\n"
+	if second != want {
+		t.Errorf("got\n%s\nwant\n%s", second, want)
+	}
+	if again := report(second, nil); again != second {
+		t.Errorf("nothing was measured, and\n%s\nbecame\n%s", second, again)
+	}
+	if first == second || !strings.Contains(first, "one\n\n### Goals\n\n- a\n\n## Checkouts") {
+		t.Errorf("first was\n%s", first)
+	}
 }
 
 func TestPartsAreChosenByName(t *testing.T) {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"github.com/dodogate/dodogate/bench/naive"
 	"github.com/dodogate/dodogate/bench/rig"
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -30,55 +30,75 @@ type contender struct {
 	commit, pair func(n int64) error
 	server       *rig.Redis // nil when it has none
 
-	commits, pairs       series // a second
-	commitCPU, pairCPU   series // microseconds of Redis' own
-	commitTrip, pairTrip series // round trips to Redis
+	commits, pairs stored
+}
+
+// stored is what a store did, and what that took of Redis.
+type stored struct {
+	rate, cpu, trips series // a second; microseconds of Redis' own and round trips for each
 }
 
 // stores measures the stores without anything around them.
 func (b *bench) stores(ctx context.Context) (string, error) {
-	contenders, done, err := b.contenders(ctx)
+	groups, done, err := b.contenders(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer done()
+	var all []*contender
+	for _, g := range groups {
+		all = append(all, g.contenders...)
+	}
 	for range b.rounds {
-		for _, i := range b.draw.Perm(len(contenders)) {
-			c := contenders[i]
-			err := b.hammer(ctx, c.server, c.pair, &c.pairs, &c.pairCPU, &c.pairTrip)
+		for _, i := range b.draw.Perm(len(all)) {
+			c := all[i]
+			err := b.hammer(ctx, c.server, c.pair, &c.pairs)
 			if c.commit != nil {
-				err = errors.Join(err, b.hammer(ctx, c.server, c.commit, &c.commits, &c.commitCPU, &c.commitTrip))
+				err = errors.Join(err, b.hammer(ctx, c.server, c.commit, &c.commits))
 			}
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", c.title, err)
 			}
 		}
 	}
-	t := newTable("store", "commits of a payment, a second", "pairs of hold and capture, a second", "round trips", "Redis' own CPU, µs", "so at most, a second")
-	for _, c := range contenders {
-		trips, cpu, most, commits := "–", "–", "–", "–"
-		switch {
-		case c.server != nil && c.commit == nil:
-			trips, cpu, most = fmt.Sprintf("%.2f", c.pairTrip.median()), c.pairCPU.format("%.1f"), fmt.Sprintf("%.0f", 1e6/c.pairCPU.median())
-		case c.server != nil:
-			trips = fmt.Sprintf("%.2f, %.2f", c.commitTrip.median(), c.pairTrip.median())
-			cpu = c.commitCPU.format("%.1f") + ", " + c.pairCPU.format("%.1f")
-			most = fmt.Sprintf("%.0f, %.0f", 1e6/c.commitCPU.median(), 1e6/c.pairCPU.median())
-		}
-		if c.commit != nil {
-			commits = c.commits.format("%.0f")
-		}
-		t.add(c.title, commits, c.pairs.format("%.0f"), trips, cpu, most)
+	var text strings.Builder
+	fmt.Fprintf(&text, `Durable changes of %d accounts by %d callers at once. A pair is a hold and its capture.
+`, b.accounts, callers)
+	for _, g := range groups {
+		text.WriteString(g.report())
 	}
-	return fmt.Sprintf(`## The stores alone
-
-Durable changes of %d accounts, or of one, by %d callers at once. Of Redis: what a commit takes, and what a pair takes. Ten
-gateways are ten stores of one process, between which the callers are divided.
-
-%s`, b.accounts, callers, t), nil
+	return text.String(), nil
 }
 
-func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), err error) {
+// group is one kind of store beside its floor, which comes first.
+type group struct {
+	title, floor string
+	contenders   []*contender
+}
+
+func (g group) report() string {
+	floor := g.contenders[0]
+	withRedis := floor.server != nil
+	head := []string{"store", "pairs a second", "× floor", "payments a second", "× floor"}
+	if withRedis {
+		head = append(head, "Redis' CPU per pair, µs", "× floor", "per payment, µs", "× floor", "round trips per pair", "per payment")
+	}
+	t := newTable(head...)
+	for _, c := range g.contenders {
+		row := []string{c.title, c.pairs.rate.format("%.0f"), c.pairs.rate.over(floor.pairs.rate).format("%.2f"),
+			c.commits.rate.format("%.0f"), c.commits.rate.over(floor.commits.rate).format("%.2f")}
+		if withRedis {
+			row = append(row, c.pairs.cpu.format("%.1f"), c.pairs.cpu.over(floor.pairs.cpu).format("%.2f"),
+				c.commits.cpu.format("%.1f"), c.commits.cpu.over(floor.commits.cpu).format("%.2f"),
+				c.pairs.trips.format("%.2f"), c.commits.trips.format("%.2f"))
+		}
+		t.add(row...)
+	}
+	return fmt.Sprintf("\n### %s\n\nFloor: %s.\n\n%s", g.title, g.floor, t)
+}
+
+// contenders opens the stores. The function that it returns closes them.
+func (b *bench) contenders(ctx context.Context) (groups []group, done func(), err error) {
 	var opened []io.Closer
 	done = func() {
 		for _, c := range opened {
@@ -90,55 +110,103 @@ func (b *bench) contenders(ctx context.Context) (all []*contender, done func(), 
 			done()
 		}
 	}()
-	embedded, err := boltstore.Open(filepath.Join(b.dir, "dodogate.db"), boltstore.Options{})
+	keep := func(c io.Closer) { opened = append(opened, c) }
+	embedded, err := b.embeddedContenders(ctx, keep)
 	if err != nil {
 		return nil, nil, err
 	}
-	opened = append(opened, embedded)
-	file := store.Client{Store: embedded}
+	inRedis, err := b.redisContenders(ctx, keep)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(embedded, inRedis...), done, nil
+}
+
+func (b *bench) embeddedContenders(ctx context.Context, keep func(io.Closer)) ([]group, error) {
+	ours, err := boltstore.Open(filepath.Join(b.dir, "dodogate.db"), boltstore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	keep(ours)
+	floor, err := naive.OpenJournal(filepath.Join(b.dir, "floor.db"))
+	if err != nil {
+		return nil, err
+	}
+	keep(floor)
 	plain, err := openPlain(filepath.Join(b.dir, "plain.db"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	opened = append(opened, plain)
+	keep(plain)
+	return []group{{
+		title: "Embedded",
+		floor: "a bbolt file. Changes that wait share a transaction and its fsync. A pair writes the new balance and an entry, a payment also its state and its grant; nothing is checked",
+		contenders: []*contender{
+			writesOf("**floor:** group commit", floor.Do, b.accounts),
+			b.contender(ctx, "dodogate", ours, nil),
+			writesOf("a transaction for each change, as in bbolt's introduction", plain.do, b.accounts),
+		},
+	}}, b.fill(ctx, ours)
+}
+
+func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]group, error) {
 	server, err := b.redis("redis")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var gateways []store.Client
+	if err := b.seed(ctx, server.Client); err != nil {
+		return nil, err
+	}
+	alone, err := naive.NewHolder(ctx, naive.Scripts, server.Addr)
+	if err != nil {
+		return nil, err
+	}
+	keep(alone)
+	batched, err := naive.NewHolder(ctx, naive.Batched, server.Addr)
+	if err != nil {
+		return nil, err
+	}
+	keep(batched)
+	var gateways []store.Store
 	for range manyGateways {
 		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		gateways, opened = append(gateways, store.Client{Store: s}), append(opened, s)
+		keep(s)
+		gateways = append(gateways, s)
 	}
-	shared := gateways[0]
-	for _, s := range []store.Client{file, shared} {
-		if err := b.fill(ctx, s); err != nil {
-			return nil, nil, err
-		}
-	}
-	return []*contender{
-		b.contender(ctx, "embedded, group commit", file, nil),
-		{title: "a plain bbolt `Update` for each commit, and for each pair", commit: plain.commit(b.accounts), pair: plain.pair(b.accounts)},
-		b.contender(ctx, "Redis", shared, server),
-		one(ctx, "Redis, one account", server, shared),
-		one(ctx, "Redis, one account, ten gateways", server, gateways...),
-	}, done, nil
+	const scripts = "two scripts for a pair, one for a payment, each a command of its own. A hold never expires; a pair writes no entry"
+	few := "**floor:** scripts, each a command of its own"
+	together := "the same scripts; those that wait share a round trip"
+	many := func(n int64) int { return int(n) % b.accounts }
+	one := func(int64) int { return 0 }
+	return []group{
+		{title: "Redis", floor: scripts, contenders: []*contender{
+			{title: few, server: server, pair: pairOf(ctx, alone, many), commit: payScript(ctx, server.Client, b.accounts)},
+			{title: together, server: server, pair: pairOf(ctx, batched, many)},
+			b.contender(ctx, "dodogate", gateways[0], server),
+		}},
+		{title: "Redis, all pairs of one account", floor: scripts, contenders: []*contender{
+			{title: few, server: server, pair: pairOf(ctx, alone, one)},
+			{title: together, server: server, pair: pairOf(ctx, batched, one)},
+			ofOne(ctx, "dodogate, one gateway", server, gateways[:1]),
+			ofOne(ctx, fmt.Sprintf("dodogate, %d gateways, which are stores of one process", manyGateways), server, gateways),
+		}},
+	}, b.fill(ctx, gateways[0])
 }
 
 // manyGateways is how many charge one account.
 const manyGateways = 10
 
-// one charges one account by several gateways, which take turns.
-func one(ctx context.Context, title string, server *rig.Redis, gateways ...store.Client) *contender {
+// ofOne charges one account by several gateways, which take turns.
+func ofOne(ctx context.Context, title string, server *rig.Redis, gateways []store.Store) *contender {
 	return &contender{title: title, server: server, pair: func(n int64) error {
 		return charge(ctx, gateways[int(n)%len(gateways)], account(0), fmt.Sprintf("one_%08d", n))
 	}}
 }
 
-func (b *bench) contender(ctx context.Context, title string, s store.Client, server *rig.Redis) *contender {
+func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
 	return &contender{
 		title: title, server: server,
 		commit: func(n int64) error {
@@ -152,7 +220,7 @@ func (b *bench) contender(ctx context.Context, title string, s store.Client, ser
 }
 
 // fill gives every account credits to spend.
-func (b *bench) fill(ctx context.Context, s store.Client) error {
+func (b *bench) fill(ctx context.Context, s store.Store) error {
 	return all(b.accounts, func(n int) error { return pay(ctx, s, account(n), "signup", signup) })
 }
 
@@ -160,9 +228,8 @@ func (b *bench) fill(ctx context.Context, s store.Client) error {
 var numbers atomic.Int64
 
 // hammer has all callers do something again and again for one burst, each time
-// with another number, and appends how often a second it was done, what it took of
-// Redis' CPU, and round trips.
-func (b *bench) hammer(ctx context.Context, server *rig.Redis, do func(n int64) error, rate, cpu, trips *series) error {
+// with another number, and appends what that took.
+func (b *bench) hammer(ctx context.Context, server *rig.Redis, do func(n int64) error, seen *stored) error {
 	r := running{server: server}
 	before, err := r.before(ctx)
 	if err != nil {
@@ -183,10 +250,13 @@ func (b *bench) hammer(ctx context.Context, server *rig.Redis, do func(n int64) 
 		return err
 	}
 	n := float64(done.Load())
-	*rate = append(*rate, n/time.Since(start).Seconds())
+	seen.rate = append(seen.rate, n/time.Since(start).Seconds())
+	if server == nil {
+		return nil
+	}
 	after, err := r.after(ctx)
-	*cpu = append(*cpu, micros(after.redis-before.redis)/n)
-	*trips = append(*trips, float64(after.traffic.Since(before.traffic).Reads)/n)
+	seen.cpu = append(seen.cpu, micros(after.redis-before.redis)/n)
+	seen.trips = append(seen.trips, float64(after.traffic.Since(before.traffic).Reads)/n)
 	return err
 }
 
@@ -215,7 +285,7 @@ func all(n int, do func(i int) error) error {
 }
 
 // pay writes a payment that gives credits, as a webhook does.
-func pay(ctx context.Context, s store.Client, account, payment string, credits int64) error {
+func pay(ctx context.Context, s store.Accounts, account, payment string, credits int64) error {
 	grant := ledger.Target{ID: payment, Amount: credits, CreatedAt: time.Now()}
 	_, err := s.Commit(ctx, book.Commit{
 		Account: account,
@@ -228,7 +298,7 @@ func pay(ctx context.Context, s store.Client, account, payment string, credits i
 }
 
 // charge takes a credit for a request that went well, as dodo_charge does.
-func charge(ctx context.Context, s store.Client, account, id string) error {
+func charge(ctx context.Context, s store.Holds, account, id string) error {
 	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute})
 	if err != nil || held.Outcome != book.HoldPlaced {
 		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))
@@ -242,50 +312,3 @@ func charge(ctx context.Context, s store.Client, account, id string) error {
 
 // paymentState is about as long as a merged payment is.
 var paymentState = []byte(`{"kind":"payment","status":"succeeded","created_at":"2026-01-02T03:04:05Z","total":500,"refunds":{},"disputes":{},"cart":[{"product":"pdt_bench_pack10","quantity":1,"credits":10}]}`)
-
-// plainStore is what bbolt's introduction shows: an Update for each change. It
-// writes about as many keys and bytes as we do, and checks nothing.
-type plainStore struct{ *bolt.DB }
-
-func openPlain(path string) (plainStore, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
-	return plainStore{db}, err
-}
-
-func (p plainStore) commit(accounts int) func(n int64) error {
-	return func(n int64) error {
-		payment := fmt.Sprintf("pay_%08d", n)
-		return p.put(account(int(n)%accounts), map[string]string{
-			"object:" + payment:           string(paymentState),
-			"seq":                         fmt.Sprint(n),
-			"grant:" + payment:            "10 10 0 - 1767323045000",
-			fmt.Sprintf("entry:%016x", n): "1 1767323045000 grant 10 10 " + payment,
-		})
-	}
-}
-
-// pair takes a credit in one step: there is nothing to give back.
-func (p plainStore) pair(accounts int) func(n int64) error {
-	return func(n int64) error {
-		return p.put(account(int(n)%accounts), map[string]string{
-			"seq":                         fmt.Sprint(n),
-			"grant:signup":                "1000000 999999 0 - 1767323045000",
-			fmt.Sprintf("entry:%016x", n): "1 1767323045000 capture -1 999999 signup",
-		})
-	}
-}
-
-func (p plainStore) put(account string, values map[string]string) error {
-	return p.Update(func(tx *bolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte(account))
-		if err != nil {
-			return err
-		}
-		for name, value := range values {
-			if err := b.Put([]byte(name), []byte(value)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}

@@ -24,7 +24,9 @@ type stream struct {
 // streams measures what passes through without an end in sight: a download and
 // server-sent events.
 func (b *bench) streams(ctx context.Context) (string, error) {
-	field, err := b.field(ctx, func(c contestant) bool { return !c.refused && c.naive == "" && !c.ownGC && !c.direct })
+	field, err := b.field(ctx, func(c contestant) bool {
+		return !c.refused && c.naive == "" && !c.ownGC && !c.direct && !c.token && !c.hot && !c.older
+	})
 	if err != nil {
 		return "", err
 	}
@@ -43,13 +45,18 @@ func (b *bench) streams(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	t := newTable("contestant", "memory growth, MiB", "download, s", "event p50, µs", "more than bare, µs", "event p99, µs")
+	t := newTable("contestant", "memory growth, MiB", "download, s", "× floor", "event p50, µs", "× floor", "event p99, µs")
+	floor := seen[bareName]
 	for _, r := range field {
 		s := seen[r.name]
-		t.add(r.title, s.growth.format("%.1f"), s.took.format("%.2f"), s.p50.format("%.0f"),
-			s.p50.minus(seen[bareName].p50).format("%.0f"), s.p99.format("%.0f"))
+		title := r.title
+		if r.charge != "" {
+			title += ", hold and capture, " + storeTitle(strings.TrimPrefix(r.name, "charge-"))
+		}
+		t.add(title, s.growth.format("%.1f"), s.took.format("%.2f"), s.took.over(floor.took).format("%.2f"),
+			s.p50.format("%.0f"), s.p50.over(floor.p50).format("%.2f"), s.p99.format("%.0f"))
 	}
-	return fmt.Sprintf("## Long answers\n\nA download of %.0f MiB, and %d server-sent events, one every 5 ms: from the moment that the upstream writes one to the\nmoment that the client has it.\n\n%s", mebibytes(b.download), ticks, t), nil
+	return fmt.Sprintf("A download of %.0f MiB, and %d server-sent events, one every 5 ms: from the moment that the upstream writes one to the\nmoment that the client has it.\n\nFloor: bare Caddy.\n\n%s", mebibytes(b.download), ticks, t), nil
 }
 
 // get asks for a page below the charged path, as the first account.

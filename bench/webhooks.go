@@ -4,25 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/dodogate/dodogate/bench/load"
 	"github.com/dodogate/dodogate/bench/rig"
-	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/boltstore"
-	"github.com/dodogate/dodogate/internal/store/redisstore"
 )
 
 // taker takes webhooks.
 type taker struct {
-	title   string
-	addr    string
-	path    string
-	process *rig.Process
-	caddy   *rig.Caddy // nil when it is none
-	server  *rig.Redis
+	name, title string
+	job         string
+	addr        string
+	path        string
+	process     *rig.Process
+	caddy       *rig.Caddy // nil when it is none
+	server      *rig.Redis
+	paid        []order // what is paid in all rounds
 	// counted is how many payments it has given credits for.
 	counted func(context.Context) (int64, error)
 
@@ -31,16 +28,25 @@ type taker struct {
 
 // taken is what the events have cost.
 type taken struct {
-	cpu, cpuWithRedis, rate, roundTrips series // microseconds an event; events a second; an event
+	cpu, redis, both, rate, roundTrips series // microseconds an event; events a second; an event
 
 	calls  map[string]int64 // of each command of Redis
 	events int64            // in the same time
 }
 
+// The jobs of the webhooks part.
+const (
+	jobEventRedis = "event-redis"
+	jobEventBolt  = "event-bolt"
+)
+
+func webhookJobs() []string { return []string{jobEventRedis, jobEventBolt} }
+
+const verifies = "a handler of Caddy that verifies the signature, reads the type and the account, and "
+
 // webhooks measures what an event costs, from its signature to its credits.
 func (b *bench) webhooks(ctx context.Context) (string, error) {
-	all := b.purchases("webhook", (b.rounds+1)*b.events)
-	takers, err := b.takers(ctx, all)
+	takers, err := b.takers(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -51,7 +57,8 @@ func (b *bench) webhooks(ctx context.Context) (string, error) {
 	for round := range b.rounds + 1 {
 		for _, i := range b.draw.Perm(len(takers)) {
 			t := takers[i]
-			deliveries, err := signer.deliveries(t.addr, t.path, all[round*b.events:][:b.events])
+			first := round * b.events
+			deliveries, err := signer.deliveries(t.addr, t.path, t.paid[first:][:b.events], first)
 			if err != nil {
 				return "", err
 			}
@@ -60,7 +67,7 @@ func (b *bench) webhooks(ctx context.Context) (string, error) {
 				profiles = b.takeProfiles(t.caddy)
 			}
 			if err := errors.Join(t.take(ctx, b, deliveries), profiles()); err != nil {
-				return "", fmt.Errorf("%s: %w", t.title, err)
+				return "", fmt.Errorf("%s: %w", t.name, err)
 			}
 			if round == 0 { // the warm-up, which Node needs
 				t.seen = taken{}
@@ -70,11 +77,12 @@ func (b *bench) webhooks(ctx context.Context) (string, error) {
 	for _, t := range takers {
 		switch n, err := t.counted(ctx); {
 		case err != nil:
-			return "", fmt.Errorf("%s: %w", t.title, err)
-		case n != int64(len(all)):
-			return "", fmt.Errorf("%s counted %d payments instead of %d", t.title, n, len(all))
+			return "", fmt.Errorf("%s: %w", t.name, err)
+		case n != int64(len(t.paid)):
+			return "", fmt.Errorf("%s counted %d payments instead of %d", t.name, n, len(t.paid))
 		}
 	}
+	b.webhookGoals(takers)
 	return b.webhookReport(takers), nil
 }
 
@@ -99,9 +107,10 @@ func (t *taker) take(ctx context.Context, b *bench, deliveries []load.Exchange) 
 
 func (s *taken) add(result load.Result, before, after look) {
 	n := float64(result.Done)
-	cpu, redis := after.cpu-before.cpu, after.redis-before.redis
-	s.cpu = append(s.cpu, micros(cpu)/n)
-	s.cpuWithRedis = append(s.cpuWithRedis, micros(cpu+redis)/n)
+	cpu, redis := micros(after.cpu-before.cpu)/n, micros(after.redis-before.redis)/n
+	s.cpu = append(s.cpu, cpu)
+	s.redis = append(s.redis, redis)
+	s.both = append(s.both, cpu+redis)
 	s.rate = append(s.rate, result.Rate())
 	traffic := after.traffic.Since(before.traffic)
 	s.roundTrips = append(s.roundTrips, float64(traffic.Reads)/n)
@@ -114,124 +123,57 @@ func (s *taken) add(result load.Result, before, after look) {
 	s.events += result.Done
 }
 
-func (b *bench) takers(ctx context.Context, all []purchase) (takers []*taker, err error) {
-	for _, c := range []struct {
-		name string
-		with func(context.Context, []purchase) (*taker, error)
-	}{
-		{"webhook-redis", b.redisTaker(stockGC)}, {"webhook-own-redis", b.redisTaker("")},
-		{"webhook-bolt", b.boltTaker(stockGC)}, {"webhook-own-bolt", b.boltTaker("")},
-		{bareName, b.floorTaker}, {"webhook-go", b.goTaker}, {"webhook-express", b.expressTaker},
-	} {
-		if !b.takesPart(c.name) {
-			continue
-		}
-		t, err := c.with(ctx, all)
-		if err != nil {
-			return nil, err
-		}
-		if t != nil {
-			takers = append(takers, t)
-		}
+func (b *bench) webhookGoals(takers []*taker) {
+	seen := make(map[string]series)
+	for _, t := range takers {
+		seen[t.name] = t.seen.both
 	}
-	return takers, nil
-}
-
-// redisTaker is a gateway on Redis; gc are its settings of the garbage collector, "" for
-// its own.
-func (b *bench) redisTaker(gc string) func(context.Context, []purchase) (*taker, error) {
-	return func(ctx context.Context, all []purchase) (*taker, error) {
-		server, err := b.redis("redis" + gc)
-		if err != nil {
-			return nil, err
-		}
-		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
-		if err != nil {
-			return nil, err
-		}
-		return b.gatewayTaker(ctx, "dodogate, Redis", gc, b.storeIn(server), server, store.Client{Store: s}, s.Close, all)
+	for _, store := range []string{"redis", "bolt"} {
+		name := "webhook-" + store
+		b.goalAtMost(1, "%.2f", "webhooks, "+storeTitle(store)+": CPU with Redis', × before", seen[name].over(seen[beforeName(name)]))
 	}
-}
-
-func (b *bench) boltTaker(gc string) func(context.Context, []purchase) (*taker, error) {
-	return func(ctx context.Context, all []purchase) (*taker, error) {
-		file := filepath.Join(b.dir, "dodogate"+gc+".db")
-		s, err := boltstore.Open(file, boltstore.Options{})
-		if err != nil {
-			return nil, err
-		}
-		return b.gatewayTaker(ctx, "dodogate, embedded", gc, "bolt "+file, nil, store.Client{Store: s}, s.Close, all)
-	}
-}
-
-// gatewayTaker places the orders in the store, closes it, and starts a gateway
-// on it that every account visits once.
-func (b *bench) gatewayTaker(ctx context.Context, title, gc, storeLine string, server *rig.Redis, s store.Client, done func() error, all []purchase) (*taker, error) {
-	err := place(ctx, s, all)
-	if closed := done(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return nil, err
-	}
-	name, env := "gateway-"+strings.Fields(storeLine)[0]+gc, []string{gc}
-	if gc == "" {
-		title, env = title+", its own GC settings", nil
-	}
-	_, upstream, err := b.role(roleUpstream, name+"-upstream")
-	if err != nil {
-		return nil, err
-	}
-	gateway, err := b.caddy(rig.CaddySpec{
-		Name: name, Env: env,
-		Global: gatewayOptions(storeLine, upstream), Site: gatewaySite("", upstream),
-	})
-	if err != nil {
-		return nil, err
-	}
-	itself := func(account string) string { return account }
-	if _, err := b.once(ctx, gateway.Addr, b.visits(gateway.Addr, "/", itself, fmt.Sprint(signup))); err != nil {
-		return nil, err
-	}
-	return &taker{
-		title: title, addr: gateway.Addr, path: "/payments/webhook", process: gateway.Process, caddy: gateway, server: server,
-		counted: func(context.Context) (int64, error) {
-			const applied = `dodogate_events_total{outcome="applied",type="payment.succeeded"}`
-			m, err := gateway.Metrics(applied)
-			return int64(m[applied]), err
-		},
-	}, nil
 }
 
 func (b *bench) webhookReport(takers []*taker) string {
-	last := takers[len(takers)-1]
-	var express taken // nothing to compare with where it is missing
-	if last.title == expressTitle {
-		express = last.seen
-	}
-	t := newTable("handler", "CPU per event, µs", "with Redis' own", "events per CPU second", "× Express", "with Redis' own", "events a second", "Redis round trips")
-	var notes strings.Builder
-	for _, k := range takers {
-		s := k.seen
-		trips := "–"
-		if k.server != nil {
-			trips = fmt.Sprintf("%.2f", s.roundTrips.median())
-			fmt.Fprintf(&notes, "- %s: %s\n", k.title, calls(s.calls, s.events))
+	var text strings.Builder
+	fmt.Fprintf(&text, `%d signed `+"`payment.succeeded`"+` in each round, each of its own order and payment, over %d connections.
+`, b.events, b.connections)
+	for _, name := range webhookJobs() {
+		var members []*taker
+		for _, t := range takers {
+			if t.job == name {
+				members = append(members, t)
+			}
 		}
-		t.add(k.title, s.cpu.format("%.0f"), s.cpuWithRedis.format("%.0f"), fmt.Sprintf("%.0f", 1e6/s.cpu.median()),
-			express.cpu.over(s.cpu).format("%.2f"), express.cpuWithRedis.over(s.cpuWithRedis).format("%.2f"), s.rate.format("%.0f"), trips)
+		if len(members) > 0 {
+			text.WriteString(takersReport(jobs[name], members))
+		}
 	}
-	ceiling := ""
-	if first := takers[0]; first.server != nil {
-		cpu := first.seen.cpuWithRedis.minus(first.seen.cpu).median()
-		ceiling = fmt.Sprintf(" Redis itself needs\n%.0f µs for an event of dodogate: one server can take at most %.0f events a second.", cpu, 1e6/cpu)
+	return text.String()
+}
+
+// takersReport is the table of one job, of which the floor comes first.
+func takersReport(j job, members []*taker) string {
+	floor := &members[0].seen
+	withRedis := members[0].server != nil
+	head := []string{"handler", "CPU per event, µs", "× floor", "events a second", "× floor"}
+	if withRedis {
+		head = append(head, "Redis' CPU per event, µs", "× floor", "both, × floor", "round trips")
 	}
-	return fmt.Sprintf(`## Webhooks
-
-%d signed `+"`payment.succeeded`"+` in each round, each of its own order and payment, over %d connections.%s
-
-%s
-Commands in Redis per event, those inside of scripts too:
-
-%s`, b.events, b.connections, ceiling, t, &notes)
+	t := newTable(head...)
+	var notes strings.Builder
+	for _, m := range members {
+		s := &m.seen
+		row := []string{m.title, s.cpu.format("%.0f"), s.cpu.over(floor.cpu).format("%.2f"), s.rate.format("%.0f"), s.rate.over(floor.rate).format("%.2f")}
+		if withRedis {
+			row = append(row, s.redis.format("%.0f"), s.redis.over(floor.redis).format("%.2f"), s.both.over(floor.both).format("%.2f"), s.roundTrips.format("%.2f"))
+			fmt.Fprintf(&notes, "- %s: %s\n", strings.TrimPrefix(m.title, "**floor:** "), calls(s.calls, s.events))
+		}
+		t.add(row...)
+	}
+	commands := ""
+	if notes.Len() > 0 {
+		commands = "\nCommands in Redis per event, those inside scripts too:\n\n" + notes.String()
+	}
+	return fmt.Sprintf("\n### %s\n\nFloor: %s.\n\n%s%s", j.title, j.does, t, commands)
 }
