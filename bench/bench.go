@@ -39,6 +39,7 @@ type options struct {
 	events      int
 	customers   int
 	changes     int
+	purchases   int
 	download    int64
 	seed        uint64
 	patience    time.Duration // of gateways with Redis, which may be busy

@@ -62,6 +62,7 @@ func run() error {
 	flag.Float64Var(&o.rate, "rate", 1000, "the low constant rate, requests a second")
 	flag.IntVar(&o.events, "events", 2000, "webhooks in a burst")
 	flag.IntVar(&o.customers, "customers", 1000, "customers who check out at once")
+	flag.IntVar(&o.purchases, "purchases", 3000, "purchases of the account that has many")
 	flag.IntVar(&o.changes, "changes", 3000, "changes whose way to another gateway is timed")
 	flag.Int64Var(&o.download, "download", 1<<30, "size of the download, in bytes")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "timeout of the gateways' Redis, but for checkouts")
@@ -130,6 +131,7 @@ func parts() []part {
 	return []part{
 		{"proxy", "A request through the gateway", (*bench).proxy},
 		{"stores", "The stores alone", (*bench).stores},
+		{"rich", "An account of many purchases", (*bench).rich},
 		{"webhooks", "Webhooks", (*bench).webhooks},
 		{"propagation", "From one gateway to another", (*bench).propagation},
 		{"checkouts", "Checkouts", (*bench).checkouts},

@@ -27,7 +27,7 @@ func TestSmoke(t *testing.T) {
 	sections, err := measure(t.Context(), options{
 		command: "the test", dodogate: os.Args[0], dodogateEnv: []string{roleVariable + "=" + roleCaddy},
 		rounds: 1, burst: 100 * time.Millisecond, connections: 8, accounts: 50, rate: 200,
-		events: 50, customers: 20, changes: 20, download: 8 << 20, seed: 1,
+		events: 50, customers: 20, changes: 20, purchases: 30, download: 8 << 20, seed: 1,
 		patience: 30 * time.Second, // the machine may be busy
 	}, parts())
 	if err != nil {
