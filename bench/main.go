@@ -175,5 +175,8 @@ func (b *bench) section(ctx context.Context, p part) (string, error) {
 	defer inner.close()
 	made := b.circumstances()
 	text, err := p.run(&inner, ctx)
+	if strings.Contains(text, ", before |") {
+		made += aboutBefore
+	}
 	return made + "\n" + text + goalsReport(*inner.goals), err
 }

@@ -27,11 +27,10 @@ func (b *bench) circumstances() string {
 	if b.note != "" {
 		text += "\n" + b.note + "\n"
 	}
-	if b.before != "" {
-		text += "\nContestants that end in \"before\" are the same gateways of an older binary, in the same run.\n"
-	}
 	return text
 }
+
+const aboutBefore = "\nContestants that end in \"before\" are the same gateways of an older binary, in the same run.\n"
 
 // report is a file of results: the given sections, and those of before that are not among them.
 func report(before string, sections map[string]string) string {
