@@ -41,7 +41,7 @@ func (b *bench) rich(ctx context.Context) (string, error) {
 		}
 		defer gateways[i].Close()
 	}
-	here, there := gateways[0], gateways[1]
+	here, there := store.Client{Store: gateways[0]}, store.Client{Store: gateways[1]}
 	if err := b.fill(ctx, here); err != nil {
 		return "", err
 	}
@@ -75,7 +75,7 @@ Floor: the same pairs while nobody else is charged.
 }
 
 // besides charges accounts here for one burst, while there somebody charges one account.
-func (b *bench) besides(ctx context.Context, here, there store.Holds, n *neighbour) error {
+func (b *bench) besides(ctx context.Context, here, there store.Client, n *neighbour) error {
 	var (
 		crew   sync.WaitGroup
 		mu     sync.Mutex
@@ -83,7 +83,7 @@ func (b *bench) besides(ctx context.Context, here, there store.Holds, n *neighbo
 		failed error
 		start  = time.Now()
 	)
-	loop := func(s store.Holds, of func(n int64) string, note func(time.Duration)) {
+	loop := func(s store.Client, of func(n int64) string, note func(time.Duration)) {
 		for time.Since(start) < b.burst {
 			began, number := time.Now(), numbers.Add(1)
 			err := charge(ctx, s, of(number), fmt.Sprintf("rich_%08d", number))
@@ -114,7 +114,7 @@ func (b *bench) besides(ctx context.Context, here, there store.Holds, n *neighbo
 }
 
 // buyMany gives an account many grants that nobody spends first, and as many standings.
-func buyMany(ctx context.Context, s store.Accounts, account string, purchases int) error {
+func buyMany(ctx context.Context, s store.Client, account string, purchases int) error {
 	for i := range purchases {
 		payment := fmt.Sprintf("pay_rich_%06d", i)
 		_, err := s.Commit(ctx, book.Commit{

@@ -143,10 +143,10 @@ func (b *bench) embeddedContenders(ctx context.Context, keep func(io.Closer)) ([
 		floor: "a bbolt file. Changes that wait share a transaction and its fsync. A pair writes the new balance and an entry, a payment also its state and its grant; nothing is checked",
 		contenders: []*contender{
 			writesOf("**floor:** group commit", floor.Do, b.accounts),
-			b.contender(ctx, "dodogate", ours, nil),
+			b.contender(ctx, "dodogate", store.Client{Store: ours}, nil),
 			writesOf("a transaction for each change, as in bbolt's introduction", plain.do, b.accounts),
 		},
-	}}, b.fill(ctx, ours)
+	}}, b.fill(ctx, store.Client{Store: ours})
 }
 
 func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]group, error) {
@@ -167,14 +167,14 @@ func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]gr
 		return nil, err
 	}
 	keep(batched)
-	var gateways []store.Store
+	var gateways []store.Client
 	for range manyGateways {
 		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
 		if err != nil {
 			return nil, err
 		}
 		keep(s)
-		gateways = append(gateways, s)
+		gateways = append(gateways, store.Client{Store: s})
 	}
 	const scripts = "two scripts for a pair, one for a payment, each a command of its own. A hold never expires; a pair writes no entry"
 	few := "**floor:** scripts, each a command of its own"
@@ -200,13 +200,13 @@ func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]gr
 const manyGateways = 10
 
 // ofOne charges one account by several gateways, which take turns.
-func ofOne(ctx context.Context, title string, server *rig.Redis, gateways []store.Store) *contender {
+func ofOne(ctx context.Context, title string, server *rig.Redis, gateways []store.Client) *contender {
 	return &contender{title: title, server: server, pair: func(n int64) error {
 		return charge(ctx, gateways[int(n)%len(gateways)], account(0), fmt.Sprintf("one_%08d", n))
 	}}
 }
 
-func (b *bench) contender(ctx context.Context, title string, s store.Store, server *rig.Redis) *contender {
+func (b *bench) contender(ctx context.Context, title string, s store.Client, server *rig.Redis) *contender {
 	return &contender{
 		title: title, server: server,
 		commit: func(n int64) error {
@@ -220,7 +220,7 @@ func (b *bench) contender(ctx context.Context, title string, s store.Store, serv
 }
 
 // fill gives every account credits to spend.
-func (b *bench) fill(ctx context.Context, s store.Store) error {
+func (b *bench) fill(ctx context.Context, s store.Client) error {
 	return all(b.accounts, func(n int) error { return pay(ctx, s, account(n), "signup", signup) })
 }
 
@@ -285,7 +285,7 @@ func all(n int, do func(i int) error) error {
 }
 
 // pay writes a payment that gives credits, as a webhook does.
-func pay(ctx context.Context, s store.Accounts, account, payment string, credits int64) error {
+func pay(ctx context.Context, s store.Client, account, payment string, credits int64) error {
 	grant := ledger.Target{ID: payment, Amount: credits, CreatedAt: time.Now()}
 	_, err := s.Commit(ctx, book.Commit{
 		Account: account,
@@ -298,7 +298,7 @@ func pay(ctx context.Context, s store.Accounts, account, payment string, credits
 }
 
 // charge takes a credit for a request that went well, as dodo_charge does.
-func charge(ctx context.Context, s store.Holds, account, id string) error {
+func charge(ctx context.Context, s store.Client, account, id string) error {
 	held, err := s.Hold(ctx, book.Hold{Account: account, ID: id, Amount: 1, TTL: time.Minute})
 	if err != nil || held.Outcome != book.HoldPlaced {
 		return fmt.Errorf("hold is %q: %w", held.Outcome, errors.Join(err))
