@@ -47,6 +47,16 @@ bin/dodogate: # the binary with the simulator; go knows best what is up to date
 build: ## build the production binary, ./bin/caddy, from xcaddy.json (without the simulator)
 	$(GO) run ./cmd/build -o bin/caddy
 
+.PHONY: release
+release: ## make the release VERSION=v1.2.3 of this commit in dist: binaries, SBOMs, notes and checksums
+	@test -n '$(VERSION)' || { echo 'release: which one? make release VERSION=v1.2.3' >&2; exit 1; }
+	$(GO) run ./cmd/build -release '$(VERSION)' -o dist
+	@echo 'release: see dist; then: git tag -a $(VERSION) -F dist/NOTES.md --cleanup=verbatim'
+
+.PHONY: release-check
+release-check: ## make a release twice, in different folders, and compare every byte; takes many minutes
+	RELEASE_BUILD=1 $(GO) test -count=1 -timeout 60m -v -run TestReleaseIsReproducible ./cmd/build
+
 .PHONY: deps
 deps: ## look for what the tests need besides Go; installs redis-server and npm packages if they are missing
 	@./.ci/deps
@@ -168,4 +178,4 @@ xcaddy: ## prove that production builds work, by xcaddy --with and by xcaddy.jso
 
 .PHONY: clean
 clean: ## remove what these targets wrote, with the demo's data
-	rm -rf bin caddy .demo artifacts internal/dodo/testdata/standardwebhooks/node_modules internal/dodosim/testdata/dodojs/node_modules bench/express/node_modules
+	rm -rf bin dist caddy .demo artifacts internal/dodo/testdata/standardwebhooks/node_modules internal/dodosim/testdata/dodojs/node_modules bench/express/node_modules

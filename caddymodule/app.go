@@ -361,6 +361,7 @@ func (a *App) loadStore(ctx caddy.Context) (*handle, error) {
 // begins to reconcile. It sets the pace of the garbage collector, here and not in
 // Provision, so that a config that is only validated leaves it alone.
 func (a *App) Start() error {
+	a.logger.Info("dodogate starts", zap.String("version", Version()))
 	if err := a.store.open(context.Background()); err != nil {
 		return err
 	}

@@ -17,11 +17,12 @@ import (
 	// Each of these registers its modules with Caddy.
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
-	_ "github.com/dodogate/dodogate/caddymodule"
+	"github.com/dodogate/dodogate/caddymodule"
 	_ "github.com/dodogate/dodogate/caddymodule/simulator"
 )
 
 func main() {
 	caddy.CustomBinaryName = "dodogate" // in help texts
+	caddy.CustomVersion = "dodogate " + caddymodule.Version() + " on Caddy"
 	caddycmd.Main()
 }

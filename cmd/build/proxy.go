@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
@@ -21,7 +21,7 @@ func publish(proxy, root, modulePath, version string) error {
 		return err
 	}
 	dir := filepath.Join(proxy, filepath.FromSlash(escaped), "@v")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing in it is secret
 		return err
 	}
 
@@ -50,7 +50,7 @@ func publish(proxy, root, modulePath, version string) error {
 		version + ".info": fmt.Sprintf(`{"Version": %q}`, version),
 		version + ".mod":  string(goMod),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil { //nolint:gosec // nothing in it is secret
 			return err
 		}
 	}
@@ -59,16 +59,14 @@ func publish(proxy, root, modulePath, version string) error {
 
 // gitFiles lists the regular files under root that a commit of everything would hold.
 func gitFiles(root string) ([]zip.File, error) {
-	git := exec.Command("git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	git.Stderr = os.Stderr
-	out, err := git.Output()
+	out, err := git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
-		return nil, fmt.Errorf("git ls-files: %w", err)
+		return nil, err
 	}
 
 	var files []zip.File
-	for name := range bytes.SplitSeq(bytes.TrimSuffix(out, []byte{0}), []byte{0}) {
-		f := gitFile{root: root, path: string(name)}
+	for name := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		f := gitFile{root: root, path: name}
 		if info, err := f.Lstat(); err == nil && info.Mode().IsRegular() { // not deleted, not a link
 			files = append(files, f)
 		}
@@ -83,3 +81,14 @@ func (f gitFile) name() string                 { return filepath.Join(f.root, fi
 func (f gitFile) Path() string                 { return f.path }
 func (f gitFile) Lstat() (os.FileInfo, error)  { return os.Lstat(f.name()) }
 func (f gitFile) Open() (io.ReadCloser, error) { return os.Open(f.name()) }
+
+// git runs git in a checkout and returns what it prints.
+func git(root string, args ...string) (string, error) {
+	cmd := exec.Command("git", append([]string{"-C", root}, args...)...) //nolint:noctx // it ends at once
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	}
+	return string(out), nil
+}
