@@ -24,7 +24,10 @@ demo_env := env XDG_DATA_HOME="$(CURDIR)/.demo/data" XDG_CONFIG_HOME="$(CURDIR)/
 	DODO_PAYMENTS_WEBHOOK_SECRET="$${DODO_PAYMENTS_WEBHOOK_SECRET:-whsec_ZG9kb2dhdGUtZGVtby1zZWNyZXQtZG8tbm90LXVzZSE=}"
 
 # The examples for moving over read the variables that the old integrations had.
-validate_env := $(demo_env) ENV=development DODO_PRODUCT_ID=pdt_example
+# Those in deploy read secrets from files.
+validate_env := $(demo_env) ENV=development DODO_PRODUCT_ID=pdt_example SECRETS="$(CURDIR)/.demo/secrets"
+validate_secrets := dodo_api_key=demo_api_key dodo_webhook_secret=whsec_ZG9kb2dhdGUtZGVtby1zZWNyZXQtZG8tbm90LXVzZSE= \
+	dodo_proof_secret=demo_proof_secret_of_the_validation redis_password=demo redis_url=redis://localhost
 
 # Every Caddyfile that people may copy: those that git has, or would add.
 caddyfiles = $(shell git ls-files --cached --others --exclude-standard -- \
@@ -51,7 +54,7 @@ build: ## build the production binary, ./bin/caddy, from xcaddy.json (without th
 release: ## make the release VERSION=v1.2.3 of this commit in dist: binaries, SBOMs, notes and checksums
 	@test -n '$(VERSION)' || { echo 'release: which one? make release VERSION=v1.2.3' >&2; exit 1; }
 	$(GO) run ./cmd/build -release '$(VERSION)' -o dist
-	@echo 'release: see dist; then: git tag -a $(VERSION) -F dist/NOTES.md --cleanup=verbatim'
+	@echo 'release: see dist; then: git tag --annotate $(VERSION) --file dist/NOTES.md --cleanup verbatim'
 
 .PHONY: release-check
 release-check: ## make a release twice, in different folders, and compare every byte; takes many minutes
@@ -64,6 +67,12 @@ deps: ## look for what the tests need besides Go; installs redis-server and npm 
 .PHONY: test
 test: deps $(gotestsum) ## run all tests that can run here, and say which ones were skipped and why
 	$(gotestsum) --format standard-quiet --raw-command -- $(GO) test -json -timeout 10m ./...
+	@$(MAKE) --no-print-directory deploy-check
+
+# Its tests need many libraries, so they are a module of their own.
+.PHONY: deploy-check
+deploy-check: $(gotestsum) ## check what is in deploy: container file, compose, Kubernetes, systemd, Redis
+	cd deploy/check && $(CURDIR)/$(gotestsum) --format standard-quiet --raw-command -- $(GO) test -json -timeout 10m ./...
 
 $(gotestsum):
 	GOBIN="$(CURDIR)/bin" $(GO) install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
@@ -144,6 +153,7 @@ bench/express/node_modules: bench/express/package.json bench/express/package-loc
 .PHONY: vet
 vet: ## run go vet
 	$(GO) vet ./...
+	cd deploy/check && $(GO) vet ./...
 
 .PHONY: fmt-check
 fmt-check: ## find Go files that gofmt -s would change
@@ -153,10 +163,12 @@ fmt-check: ## find Go files that gofmt -s would change
 .PHONY: tidy-check
 tidy-check: ## find what go mod tidy would change
 	$(GO) mod tidy -diff
+	cd deploy/check && $(GO) mod tidy -diff
 
 .PHONY: lint
 lint: $(linter) ## run golangci-lint at the pinned version, building it when it is not there
 	$(linter) run ./...
+	cd deploy/check && $(CURDIR)/$(linter) run ./...
 
 $(linter):
 	GOBIN="$(CURDIR)/bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
@@ -165,6 +177,9 @@ $(linter):
 .PHONY: validate
 validate: bin/dodogate ## check that every shipped Caddyfile is formatted and valid
 	@test -n '$(caddyfiles)' || { echo 'validate: found no Caddyfile' >&2; exit 1; }
+	@mkdir -p .demo/secrets && for secret in $(validate_secrets); do \
+		printf '%s' "$${secret#*=}" > ".demo/secrets/$${secret%%=*}" || exit 1; \
+	done
 	@for f in $(caddyfiles); do \
 		echo "validate $$f"; \
 		./bin/dodogate fmt "$$f" >/dev/null || exit 1; \
