@@ -10,10 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // lyingApp answers every request with the same bytes, and ends the connection.
@@ -234,6 +237,7 @@ func TestChargeOfATakenConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	_, _ = io.WriteString(conn, lines("GET / HTTP/1.1", "Host: 127.0.0.1", "X-Test-User: alice", "Upgrade: mine", "Connection: Upgrade", ""))
 	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HTTP/1.1 101 Mine\r\n" {
 		t.Errorf("%q %v", line, err)
@@ -244,11 +248,11 @@ func TestChargeOfATakenConnection(t *testing.T) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	b.client = &http.Client{Transport: transport}
+	b.client = &http.Client{Transport: transport, Timeout: httpclient.Timeout}
 	if a := b.do("GET", "/", "", "X-Test-User", "bob"); a.status != 501 || receipts(a.header) != "0/100" {
 		t.Errorf("%d %v", a.status, a.header)
 	}
-	b.client = http.DefaultClient
+	b.client = httpclient.Default
 	b.leaves("bob", 100)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -47,7 +48,7 @@ func (b *bench) asksDodo(method, path, body string, answer any) {
 	}
 	r.Header.Set("Authorization", "Bearer test_api_key")
 	r.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(r)
+	response, err := httpclient.Default.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/dodogate/dodogate/internal/identity/identitytest"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // A login that a browser sends by itself must not let other sites spend its credits.
@@ -80,7 +81,7 @@ func TestCrossOriginSpending(t *testing.T) {
 					}
 				}
 			}
-			b.client = http.DefaultClient
+			b.client = httpclient.Default
 			b.leaves(user, 1000-spent)
 		}
 	}

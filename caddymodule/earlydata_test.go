@@ -14,6 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // A request that comes before the handshake of HTTP/3 is done is not charged, and not
@@ -87,7 +89,7 @@ func TestEarlyDataOverHTTP3(t *testing.T) {
 		_ = under.Close()
 		_ = udp.Close()
 	}
-	b.client = http.DefaultClient
+	b.client = httpclient.Default
 	b.leaves("alice", 3)
 }
 

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 func newReader(text []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(text)) }
@@ -194,7 +197,7 @@ func TestHTTP2(t *testing.T) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	b.client = &http.Client{Transport: transport}
+	b.client = &http.Client{Transport: transport, Timeout: httpclient.Timeout}
 	req, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:"+b.Port+"/app", io.NopCloser(strings.NewReader("hello")))
 	if err != nil {
 		t.Fatal(err)
@@ -270,6 +273,7 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	_, _ = io.WriteString(conn, lines("GET /socket HTTP/1.1", "Host: 127.0.0.1:"+b.Port, "Connection: Upgrade, X-Entitlement-Credits",
 		"Upgrade: websocket", "X-Test-User: alice")+"\r\n")
 	buffered := bufio.NewReader(conn)

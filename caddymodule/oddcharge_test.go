@@ -13,6 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // A charged request costs the same whatever else it asks for, but for a preflight,
@@ -81,7 +83,7 @@ func TestChargeOfOddRequests(t *testing.T) {
 				if receipts(a.header) != want {
 					t.Errorf("%s: receipts %s, want %s", f.name, receipts(a.header), want)
 				}
-				b.client = http.DefaultClient
+				b.client = httpclient.Default
 				b.leaves(user, 100-max(tt.charged, 0))
 			}
 		})

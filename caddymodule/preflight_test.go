@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // A preflight never identifies a visitor, even if the client adds a login to it.
@@ -45,6 +47,6 @@ func TestPreflightIsNobodys(t *testing.T) {
 			}
 		}
 	}
-	b.client = http.DefaultClient
+	b.client = httpclient.Default
 	b.leaves("alice", 3)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/net/websocket"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // newStreams is a bench whose app is gated and charged, and reached by every protocol.
@@ -70,7 +72,7 @@ func TestEventsAreNotHeldBack(t *testing.T) {
 			if len(rest) != 0 || err != nil || receipts(resp.Trailer) != "4/96" {
 				t.Errorf("%s: %q %v, trailer %v", f.name, rest, err, resp.Trailer)
 			}
-			b.client = http.DefaultClient
+			b.client = httpclient.Default
 			b.leaves(user, 96)
 		}
 	}
@@ -234,7 +236,7 @@ func TestWebSocketOverHTTP3(t *testing.T) {
 	if resp.StatusCode != 200 || receipts(resp.Header) != "1/99" || resp.Header.Get("X-Saw") != "95" { // 5 are held
 		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
 	}
-	b.client = http.DefaultClient
+	b.client = httpclient.Default
 	b.leaves("alice", 99) // while it goes on
 	in := bufio.NewReader(resp.Body)
 	for i := range 50 {

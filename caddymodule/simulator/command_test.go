@@ -25,6 +25,7 @@ import (
 	_ "github.com/dodogate/dodogate/caddymodule" // the global option dodo
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // TestMain lets the test binary be dodogate itself, for the scripts.
@@ -102,7 +103,7 @@ const patience = 200 // tries, 50 ms apart
 
 func ready(ts *testscript.TestScript) {
 	for range patience {
-		if resp, err := http.Get("http://" + ts.Getenv("SIM") + "/__sim/"); err == nil {
+		if resp, err := httpclient.Default.Get("http://" + ts.Getenv("SIM") + "/__sim/"); err == nil {
 			_ = resp.Body.Close()
 			return
 		}
@@ -115,7 +116,7 @@ func post(ts *testscript.TestScript, args []string) {
 	req, err := http.NewRequest(http.MethodPost, "http://"+ts.Getenv("SIM")+args[0], strings.NewReader(args[1]))
 	ts.Check(err)
 	req.Header.Set("Authorization", "Bearer "+ts.Getenv("KEY"))
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpclient.Default.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -233,7 +234,7 @@ func curl(ts *testscript.TestScript, args []string) {
 	if name, value, ok := strings.Cut(*header, ": "); ok {
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpclient.Default.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {

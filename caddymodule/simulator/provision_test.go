@@ -22,6 +22,7 @@ import (
 	"github.com/dodogate/dodogate/caddymodule/simulator"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // the example of Standard Webhooks
@@ -71,7 +72,7 @@ func call(t *testing.T, method, target, body string) (int, map[string]any) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer resolved-key")
-	response, err := http.DefaultClient.Do(request)
+	response, err := httpclient.Default.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestPurchase(t *testing.T) {
 	if status != http.StatusOK || !strings.HasPrefix(session["checkout_url"].(string), base+"/session/cks_") {
 		t.Fatal(status, session)
 	}
-	page, err := http.PostForm(session["checkout_url"].(string), url.Values{
+	page, err := httpclient.Default.PostForm(session["checkout_url"].(string), url.Values{
 		"email": {"ada@example.com"}, "name": {"Ada"}, "card": {"4242424242424242"},
 	})
 	if err != nil {
@@ -170,7 +171,7 @@ func TestRenewalComesByItself(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = caddy.Stop() })
 	_, session := call(t, "POST", base+"/checkouts", `{"product_cart":[{"product_id":"pdt_pro","quantity":1}]}`)
-	page, err := http.PostForm(session["checkout_url"].(string), url.Values{
+	page, err := httpclient.Default.PostForm(session["checkout_url"].(string), url.Values{
 		"email": {"ada@example.com"}, "name": {"Ada"}, "card": {"4242424242424242"},
 	})
 	if err != nil {

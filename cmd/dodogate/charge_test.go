@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -332,7 +333,7 @@ func TestTerminated(t *testing.T) {
 	})
 	ends.terminate()
 	ends.eventually("it stops listening", func() string {
-		c, err := http.Get("http://" + ends.site + "/payments/products")
+		c, err := httpclient.Default.Get("http://" + ends.site + "/payments/products")
 		if err == nil {
 			_ = c.Body.Close()
 			return "it does not"

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -116,7 +117,7 @@ func (d *demo) start() {
 		d.t.Fatal(err)
 	}
 	for range 200 {
-		if resp, err := http.Get(d.site + "/payments/products"); err == nil {
+		if resp, err := httpclient.Default.Get(d.site + "/payments/products"); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
@@ -331,7 +332,7 @@ func TestDemoByAPI(t *testing.T) {
 		}
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Cookie", "demo_user=alice")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := httpclient.Default.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +347,7 @@ func TestDemoByAPI(t *testing.T) {
 	if status != http.StatusCreated {
 		t.Fatalf("checkout: %d %v", status, order)
 	}
-	resp, err := http.PostForm(fmt.Sprint(order["checkout_url"]), url.Values{"email": {"a@example.com"}, "name": {"Alice"}, "card": {"4242424242424242"}})
+	resp, err := httpclient.Default.PostForm(fmt.Sprint(order["checkout_url"]), url.Values{"email": {"a@example.com"}, "name": {"Alice"}, "card": {"4242424242424242"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +365,7 @@ func TestDemoByAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Cookie", "demo_user=alice")
-	if resp, err = http.DefaultClient.Do(req); err != nil {
+	if resp, err = httpclient.Default.Do(req); err != nil {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()

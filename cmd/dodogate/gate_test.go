@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // gate is a process that charges for every request of its site.
@@ -105,7 +106,7 @@ func (g *gate) start() {
 	}()
 	g.process, g.log, g.ended = cmd, log, ended
 	g.eventually("the gate answers", func() string {
-		resp, err := http.Get("http://" + g.site + "/payments/products")
+		resp, err := httpclient.Default.Get("http://" + g.site + "/payments/products")
 		if err != nil {
 			return err.Error()
 		}

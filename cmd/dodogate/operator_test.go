@@ -19,6 +19,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
@@ -120,7 +121,7 @@ func officeOf(ts *testscript.TestScript, args []string, want int) *office {
 
 func (o *office) ready(ts *testscript.TestScript, path, host string) {
 	for range 200 {
-		if resp, err := http.Get("http://" + ts.Getenv(host) + path); err == nil {
+		if resp, err := httpclient.Default.Get("http://" + ts.Getenv(host) + path); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
@@ -136,7 +137,7 @@ func (o *office) buy(ts *testscript.TestScript, account, product string) {
 	ts.Check(err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Test-User", account)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpclient.Default.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

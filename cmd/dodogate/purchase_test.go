@@ -12,6 +12,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // TestBrowser clicks through the demo as customers do, and keeps pictures of every step.
@@ -212,7 +214,7 @@ func (d *demo) asMerchant(t *testing.T, method, path, body string, into any) {
 	}
 	request.Header.Set("Authorization", "Bearer "+demoKey)
 	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := httpclient.Default.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +275,7 @@ func usesThePortal(b *tab) {
 // opensInvoice reads the invoice that the page links to.
 func (b *tab) opensInvoice() {
 	b.t.Helper()
-	answer, err := http.Get(b.is("document.querySelector('a[href*=invoices]').href"))
+	answer, err := httpclient.Default.Get(b.is("document.querySelector('a[href*=invoices]').href"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -296,5 +298,5 @@ func (d *demo) customerCalled(name string) customer {
 		d.t.Fatal(err)
 	}
 	jar.SetCookies(site, []*http.Cookie{{Name: "demo_user", Value: name}})
-	return customer{&http.Client{Jar: jar}, d}
+	return customer{&http.Client{Jar: jar, Timeout: httpclient.Timeout}, d}
 }

@@ -3,6 +3,8 @@ package dodosim_test
 import (
 	"net/http"
 	"testing"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 func TestCalls(t *testing.T) {
@@ -29,7 +31,7 @@ func TestAuthorization(t *testing.T) {
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + key, key, "Bearer " + key + "x"} {
 		request, _ := http.NewRequestWithContext(t.Context(), "GET", shop.url+"/products", nil)
 		request.Header.Set("Authorization", header)
-		answer, err := http.DefaultClient.Do(request)
+		answer, err := httpclient.Default.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 var (
@@ -58,7 +59,7 @@ func (s *shop) download(url string) []byte {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := httpclient.Default.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}

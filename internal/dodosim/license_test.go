@@ -10,6 +10,7 @@ import (
 	"github.com/dodopayments/dodopayments-go/option"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // licensed is a shop that sells an app once and by the month, each with a key.
@@ -44,7 +45,7 @@ func TestOfficialSDKLicenses(t *testing.T) {
 		t.Errorf("product %v", got)
 	}
 
-	app := dodopayments.NewClient(option.WithBaseURL(shop.url), option.WithBearerToken("not the key"), option.WithMaxRetries(0))
+	app := dodopayments.NewClient(option.WithBaseURL(shop.url), option.WithBearerToken("not the key"), option.WithMaxRetries(0), option.WithHTTPClient(httpclient.Default))
 	valid := func(instance string) bool {
 		t.Helper()
 		params := dodopayments.LicenseValidateParams{LicenseKey: dodopayments.F(key)}

@@ -11,6 +11,7 @@ import (
 	"github.com/dodopayments/dodopayments-go/shared"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // answer is what a call of the SDK has returned.
@@ -162,7 +163,7 @@ func (s *shop) visit(link string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	page, err := http.DefaultClient.Do(request)
+	page, err := httpclient.Default.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,14 +9,17 @@ import (
 	"github.com/dodopayments/dodopayments-go"
 	"github.com/dodopayments/dodopayments-go/option"
 	"github.com/dodopayments/dodopayments-go/shared"
+
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
-// client is the official SDK with nothing changed but the base URL.
+// client is the official SDK with nothing changed but the base URL and a time-out.
 func (s *shop) client() *dodopayments.Client {
 	return dodopayments.NewClient(
 		option.WithBaseURL(s.url),
 		option.WithBearerToken(key),
 		option.WithMaxRetries(0),
+		option.WithHTTPClient(httpclient.Default),
 	)
 }
 
@@ -120,7 +123,7 @@ func TestOfficialSDKUnwraps(t *testing.T) {
 
 func TestOfficialSDKErrors(t *testing.T) {
 	shop, ctx := open(t, nil), t.Context()
-	wrong := dodopayments.NewClient(option.WithBaseURL(shop.url), option.WithBearerToken("wrong"), option.WithMaxRetries(0))
+	wrong := dodopayments.NewClient(option.WithBaseURL(shop.url), option.WithBearerToken("wrong"), option.WithMaxRetries(0), option.WithHTTPClient(httpclient.Default))
 	for name, test := range map[string]struct {
 		call   func() error
 		status int

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 func TestCheckout(t *testing.T) {
@@ -400,7 +401,9 @@ func TestCheckoutOverTheWire(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/payments/checkout", endless{})
 	must(t, err)
 	r.Header.Set("Content-Type", "application/json")
-	res, err := server.Client().Do(r)
+	client := server.Client()
+	client.Timeout = httpclient.Timeout
+	res, err := client.Do(r)
 	must(t, err)
 	defer res.Body.Close()
 	if res.StatusCode != 413 {

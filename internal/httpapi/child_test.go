@@ -27,6 +27,7 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/boltstore"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // childEnv makes a re-executed test binary a gateway instead of a test: its value
@@ -210,7 +211,7 @@ func (c *child) post(ctx context.Context, from call, body string) (status int, e
 		return 0, err
 	}
 	r.Header = from.Header.Clone()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: httpclient.Timeout}
 	answer, err := client.Do(r)
 	if err != nil {
 		return 0, err
