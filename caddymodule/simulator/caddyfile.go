@@ -53,6 +53,8 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		quirks
 //		one_payment_id
 //		bare_renewals
+//		no_currency
+//		no_session_ids
 //		merge_metadata
 //		prorated_keeps_cycle
 //		soonest_expiry_first

@@ -77,7 +77,7 @@ type apiFault struct {
 }
 
 func apiFaultsCommand() *cobra.Command {
-	words := []string{"429", "500", "502", "503", "redirect", "lost-reply", "endless", "delay", "slow"}
+	words := []string{"429", "500", "502", "503", "redirect", "lost-reply", "cut", "endless", "delay", "slow"}
 	var fault apiFault
 	cmd := &cobra.Command{
 		Use:   "api " + strings.Join(words, "|"),
@@ -89,6 +89,7 @@ func apiFaultsCommand() *cobra.Command {
   503         Dodo's own JSON
   redirect    307
   lost-reply  it is done, and nobody hears of it
+  cut         an answer that breaks off in the middle
   endless     an answer that does not end
   delay       an answer that begins late
   slow        an answer that takes its time

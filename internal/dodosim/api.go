@@ -95,6 +95,9 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 		return
 	}
 	if err == nil {
+		answer, err = s.said(answer)
+	}
+	if err == nil {
 		writeJSON(w, http.StatusOK, answer)
 		return
 	}
@@ -104,6 +107,19 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, do endpoint) {
 		refusal = refuse(codeInternal, "the simulator failed; its log says why")
 	}
 	writeJSON(w, refusal.Status, refusal)
+}
+
+// said is an answer without what [Behavior] leaves out.
+func (s *Simulator) said(answer any) (any, error) {
+	if !s.options.NoCurrency && !s.options.NoSessionIDs {
+		return answer, nil
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	body, err = s.options.untold(body)
+	return json.RawMessage(body), err
 }
 
 // authorize refuses a call without the key it needs, and a write with a read-only key.

@@ -53,6 +53,14 @@ type Behavior struct {
 	// Dodo's documentation does not promise it (FACTS 4, UNCONFIRMED). Default: they have it.
 	BareRenewals bool `json:"bare_renewals,omitempty"`
 
+	// NoCurrency leaves the currencies out of payments and refunds, in webhooks and in
+	// answers, which breaks the API description. Default: they are there.
+	NoCurrency bool `json:"no_currency,omitempty"`
+
+	// NoSessionIDs leaves out of payments which checkout session they were made in, which the
+	// API description allows (FACTS 2.5). Default: they say it.
+	NoSessionIDs bool `json:"no_session_ids,omitempty"`
+
 	// MergeMetadata merges the metadata of PATCH /subscriptions/{id} into the existing one
 	// (FACTS 2.7, UNCONFIRMED). Default: it replaces it.
 	MergeMetadata bool `json:"merge_metadata,omitempty"`

@@ -152,7 +152,10 @@ func (s *Simulator) body(e *event) ([]byte, error) {
 		Data:       e.about.payload(),
 	})
 	if err == nil && s.options.Quirks {
-		return withQuirks(e.Type, body)
+		body, err = withQuirks(e.Type, body)
 	}
-	return body, err
+	if err != nil {
+		return nil, err
+	}
+	return s.options.untold(body)
 }

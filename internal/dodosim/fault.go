@@ -1,12 +1,14 @@
 package dodosim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +23,7 @@ import (
 //	Fault{Status: 502, Body: "<html>Bad gateway</html>",
 //		Header: http.Header{"Content-Type": {"text/html"}}}       // a proxy in between
 //	Fault{LoseReply: true}       // executed, but the answer is lost
+//	Fault{Cut: true}             // executed, but the answer breaks off in the middle
 //	Fault{Endless: true}         // an answer without end
 //	Fault{Delay: time.Minute}    // slow to start
 //	Fault{SlowBody: time.Minute} // slow to finish
@@ -47,6 +50,8 @@ type Fault struct {
 	SlowBody time.Duration
 	// LoseReply executes the call and then drops the connection without an answer.
 	LoseReply bool
+	// Cut executes the call and drops the connection after half of the answer's body.
+	Cut bool
 	// Endless answers 200 with JSON that ends only when the caller disconnects.
 	Endless bool
 }
@@ -124,6 +129,8 @@ func (s *Simulator) serveFault(w http.ResponseWriter, r *http.Request, fault Fau
 	case fault.LoseReply:
 		s.serve(&discardWriter{header: make(http.Header)}, r, do)
 		panic(http.ErrAbortHandler) // how net/http drops a connection
+	case fault.Cut:
+		s.cut(w, r, do)
 	default:
 		s.serve(w, r, do)
 	}
@@ -138,6 +145,27 @@ func (fault Fault) answer(w http.ResponseWriter) {
 	w.WriteHeader(fault.Status)
 	_, _ = io.WriteString(w, fault.Body)
 }
+
+// cut sends half of an answer.
+func (s *Simulator) cut(w http.ResponseWriter, r *http.Request, do endpoint) {
+	whole := &kept{discardWriter: discardWriter{header: w.Header()}}
+	s.serve(whole, r, do)
+	w.Header().Set("Content-Length", strconv.Itoa(whole.body.Len()))
+	w.WriteHeader(whole.status)
+	_, _ = w.Write(whole.body.Bytes()[:whole.body.Len()/2])
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// kept is a response that goes nowhere yet.
+type kept struct {
+	discardWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (k *kept) WriteHeader(status int)      { k.status = status }
+func (k *kept) Write(b []byte) (int, error) { return k.body.Write(b) }
 
 // writeEndlessly writes until the caller disconnects.
 func (s *Simulator) writeEndlessly(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package dodosim_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/httpclient"
 )
 
 // raw is a call to a shop whose answers nobody validates, because they are wrong.
@@ -18,7 +20,13 @@ func (s *shop) raw(method, path, body string) (*http.Response, error) {
 		s.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+key)
-	return http.DefaultTransport.RoundTrip(request)
+	return strict.Do(request)
+}
+
+// strict takes a redirect for an answer.
+var strict = &http.Client{
+	Timeout:       httpclient.Timeout,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 func faulty(t *testing.T) *shop {
@@ -66,6 +74,31 @@ func TestFaultLosesTheReply(t *testing.T) {
 	shop.sim.SetFault(dodosim.Fault{LoseReply: true}, 1)
 	if answer, err := shop.raw("POST", "/refunds", `{"payment_id":"`+paid.PaymentID+`"}`); err == nil {
 		t.Error("an answer came:", answer.Status)
+	}
+	if payment := shop.payment(paid.PaymentID); payment["refund_status"] != "full" {
+		t.Error("the call was not executed")
+	}
+}
+
+// The call is done, half of its answer comes, and the caller can see that there was more.
+func TestFaultCutsTheAnswer(t *testing.T) {
+	shop := faulty(t)
+	paid := shop.pay(shop.checkout(onePack))
+	whole := shop.get("/payments")
+	shop.sim.SetFault(dodosim.Fault{Cut: true}, 2)
+	for _, call := range [][3]string{{"GET", "/payments", ""}, {"POST", "/refunds", `{"payment_id":"` + paid.PaymentID + `"}`}} {
+		answer, err := shop.raw(call[0], call[1], call[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || !errors.Is(err, io.ErrUnexpectedEOF) || len(body) == 0 {
+			t.Errorf("%s %s: %d %q, %v", call[0], call[1], answer.StatusCode, body, err)
+		}
+		if call[0] == "GET" && string(body) != string(whole[:len(whole)/2]) {
+			t.Errorf("%q is not the first half of %q", body, whole)
+		}
 	}
 	if payment := shop.payment(paid.PaymentID); payment["refund_status"] != "full" {
 		t.Error("the call was not executed")

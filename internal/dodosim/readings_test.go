@@ -3,6 +3,8 @@ package dodosim_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +57,61 @@ func TestBareRenewals(t *testing.T) {
 			t.Error(first, renewal)
 		}
 	})
+}
+
+// TestUntoldFields: what an option leaves out is nowhere said, in webhooks, answers and lists.
+func TestUntoldFields(t *testing.T) {
+	for option, fields := range map[string][]string{
+		"no_currency": {`"currency"`, `"settlement_currency"`}, "no_session_ids": {`"checkout_session_id"`},
+	} {
+		both(t, func(t *testing.T, other bool) {
+			o := options()
+			if err := o.Set(option, fmt.Sprint(other)); err != nil {
+				t.Fatal(err)
+			}
+			sim := start(t, o)
+			shop := &shop{t: t, sim: sim, url: serve(t, sim)}
+			session := shop.checkout(onePack)
+			paid, err := sim.Pay(session, dodosim.CardVisa)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := sim.Refund(paid.PaymentID, 100); err != nil {
+				t.Fatal(err)
+			}
+			said := map[string]string{}
+			for _, path := range []string{"/payments/" + paid.PaymentID, "/payments", "/refunds"} {
+				answer, err := shop.raw("GET", path, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
+				if err != nil || !json.Valid(body) || answer.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %d %s, %v", path, answer.StatusCode, body, err)
+				}
+				said[path] = string(body)
+			}
+			for _, e := range sim.Events() {
+				d, _ := sim.Redeliver(t.Context(), e.ID) // nobody receives it
+				said[e.Type] = string(d.Body)
+			}
+			for _, field := range fields {
+				found := 0
+				for at, body := range said {
+					if strings.Contains(body, field) {
+						found++
+						if other {
+							t.Errorf("%s: %s has %s", option, at, field)
+						}
+					}
+				}
+				if found == 0 && !other {
+					t.Errorf("%s is nowhere, without %s", field, option)
+				}
+			}
+		})
+	}
 }
 
 func TestMergeMetadata(t *testing.T) {

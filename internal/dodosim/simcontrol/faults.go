@@ -21,6 +21,7 @@ type apiFault struct {
 	Delay      dodosim.Duration  `json:"delay,omitzero"`
 	SlowBody   dodosim.Duration  `json:"slow_body,omitzero"`
 	LoseReply  bool              `json:"lose_reply,omitempty"`
+	Cut        bool              `json:"cut,omitempty"`
 	Endless    bool              `json:"endless,omitempty"`
 
 	Calls  int     `json:"calls,omitempty"` // how many calls it affects; 0: until it is cleared
@@ -38,6 +39,7 @@ var kinds = map[string]apiFault{
 	"503":        {Status: http.StatusServiceUnavailable, Body: `{"code":"INTERNAL_SERVER_ERROR","message":"try again later"}`},
 	"redirect":   {Status: http.StatusTemporaryRedirect, Location: "/"},
 	"lost_reply": {LoseReply: true},
+	"cut":        {Cut: true},
 	"endless":    {Endless: true},
 	"delay":      {Delay: dodosim.Duration(30 * time.Second)},
 	"slow":       {SlowBody: dodosim.Duration(30 * time.Second)},
@@ -52,7 +54,7 @@ func (f apiFault) withKind() (apiFault, error) {
 	}
 	kind, known := kinds[f.Kind]
 	if !known {
-		return f, invalid("kind is 429, 500, 502, 503, redirect, lost_reply, endless, delay or slow")
+		return f, invalid("kind is 429, 500, 502, 503, redirect, lost_reply, cut, endless, delay or slow")
 	}
 	if f.Status == 0 {
 		f.Status = kind.Status
@@ -76,6 +78,7 @@ func (f apiFault) withKind() (apiFault, error) {
 		f.SlowBody = kind.SlowBody
 	}
 	f.LoseReply = f.LoseReply || kind.LoseReply
+	f.Cut = f.Cut || kind.Cut
 	f.Endless = f.Endless || kind.Endless
 	return f, nil
 }
@@ -98,7 +101,7 @@ func (f apiFault) fault() (dodosim.Fault, int) {
 	}
 	return dodosim.Fault{
 		Method: f.Method, Path: f.Path, Share: f.Share, Seed: f.Seed, Status: f.Status, Header: header, Body: f.Body,
-		Delay: time.Duration(f.Delay), SlowBody: time.Duration(f.SlowBody), LoseReply: f.LoseReply, Endless: f.Endless,
+		Delay: time.Duration(f.Delay), SlowBody: time.Duration(f.SlowBody), LoseReply: f.LoseReply, Cut: f.Cut, Endless: f.Endless,
 	}, calls
 }
 
@@ -108,8 +111,8 @@ func (s *Server) setAPIFault(_ *http.Request, request apiFault) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.Status == 0 && !request.LoseReply && !request.Endless && request.Delay == 0 && request.SlowBody == 0 {
-		return nil, invalid("the fault does nothing: it needs a kind, a status, lose_reply, endless, delay or slow_body")
+	if request.Status == 0 && !request.LoseReply && !request.Cut && !request.Endless && request.Delay == 0 && request.SlowBody == 0 {
+		return nil, invalid("the fault does nothing: it needs a kind, a status, lose_reply, cut, endless, delay or slow_body")
 	}
 	if request.Calls < 0 {
 		return nil, invalid("calls must not be negative")
@@ -170,7 +173,7 @@ func (s *Server) faults() faults {
 	if f, left := sim.Fault(); left > 0 {
 		now.API = &apiFault{
 			Status: f.Status, Body: f.Body, Delay: dodosim.Duration(f.Delay), SlowBody: dodosim.Duration(f.SlowBody), LoseReply: f.LoseReply,
-			Endless: f.Endless, Method: f.Method, Path: f.Path, Share: f.Share, Seed: f.Seed, Header: make(map[string]string),
+			Cut: f.Cut, Endless: f.Endless, Method: f.Method, Path: f.Path, Share: f.Share, Seed: f.Seed, Header: make(map[string]string),
 		}
 		if left < math.MaxInt/2 { // or it hits until it is cleared
 			now.API.Calls = left
