@@ -21,7 +21,8 @@ type Accounts struct {
 // newAccounts also begins to listen to the store's reports of changes.
 func newAccounts(p *parts, o Options, events *Events) *Accounts {
 	a := &Accounts{parts: p, events: events, words: o.Words, stop: func() {}}
-	a.deferred.parts, a.deferred.owed = p, make(map[string]int64)
+	a.deferred.parts, a.deferred.owed = p, make(map[string]owing)
+	a.deferred.queue.attempt = a.deferred.attempt
 	if o.Store != nil {
 		w := &storeWatcher{parts: p, waiters: &a.waiters}
 		stop := p.store.Watch(w)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,21 +17,24 @@ import (
 // answers again. They are kept in memory only: when the process ends before that, nobody is
 // charged.
 //
-// An account can owe no more than it was known to have, and all of them together
-// no more than MaxDeferred charges. Two gateways do not know of each other's.
+// An account can owe no more than it was known to have. All of them together can owe no more
+// than MaxDeferred charges, and one account no more than are left for the others. Two gateways
+// do not know of each other's.
 type deferredCharges struct {
 	*parts
 
 	mu    sync.Mutex
-	count atomic.Int64      // of the charges that have not ended or are not made; changed under the lock
-	owed  map[string]int64  // by account: what they are or may be, in credits
-	queue []*deferredCharge // those that have ended
-	busy  bool              // work is running
+	count atomic.Int64     // of the charges that have not ended or are not made; changed under the lock
+	owed  map[string]owing // by account
+	queue deferredQueue    // those that have ended
 
 	// retryAt is not 0 when the store did not answer: it is left alone until then, in
 	// nanoseconds since 1970. Every request looks here, so there is no lock.
 	retryAt atomic.Int64
 }
+
+// owing is what an account owes, or may.
+type owing struct{ credits, charges int64 }
 
 // deferredCharge is one that waits to be made.
 type deferredCharge struct {
@@ -69,12 +71,13 @@ func (d *deferredCharges) admit(r HoldRequest) (hold book.Hold, available int64,
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := known - d.owed[r.Account] - r.Credits
-	if left < 0 || d.count.Load() == MaxDeferred {
+	owes := d.owed[r.Account]
+	left := known - owes.credits - r.Credits
+	if left < 0 || owes.charges >= MaxDeferred-d.count.Load() {
 		return book.Hold{}, 0, false
 	}
 	d.count.Add(1)
-	d.owed[r.Account] += r.Credits
+	d.owed[r.Account] = owing{owes.credits + r.Credits, owes.charges + 1}
 	hold = book.Hold{
 		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: deferredHoldTTL,
 	}
@@ -93,7 +96,7 @@ func (d *deferredCharges) owes(account string) int64 {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.owed[account]
+	return d.owed[account].credits
 }
 
 // end makes a charge that is decided, however long that takes while ctx does not end.
@@ -103,14 +106,7 @@ func (d *deferredCharges) end(ctx context.Context, hold book.Hold, captured int6
 	}
 	hold.Amount = captured
 	c := &deferredCharge{ctx: ctx, hold: hold, done: make(chan struct{})}
-	d.mu.Lock()
-	d.queue = append(d.queue, c)
-	if !d.busy {
-		d.busy = true
-		go d.work()
-	}
-	d.mu.Unlock()
-	<-c.done
+	d.queue.do(ctx, c)
 	d.reduce(hold.Account, captured, true)
 	return c.spent, c.err
 }
@@ -119,60 +115,23 @@ func (d *deferredCharges) end(ctx context.Context, hold book.Hold, captured int6
 func (d *deferredCharges) reduce(account string, credits int64, over bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.owed[account] -= credits; d.owed[account] == 0 {
-		delete(d.owed, account)
-	}
+	owes := d.owed[account]
+	owes.credits -= credits
 	if over {
+		owes.charges--
 		d.count.Add(-1)
 	}
-}
-
-// work makes charges until there are no more.
-func (d *deferredCharges) work() {
-	const shortest, longest = 50 * time.Millisecond, 2 * time.Second
-	pause := shortest
-	for {
-		c := d.next()
-		if c == nil {
-			return
-		}
-		spent, err := d.collect(c)
-		if c.ctx.Err() == nil && (errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)) {
-			d.storeFailed()
-			d.putBack(c)
-			select {
-			case <-time.After(pause):
-			case <-c.ctx.Done():
-			}
-			pause = min(2*pause, longest)
-			continue
-		}
-		pause = shortest
-		c.spent, c.err = spent, err
-		close(c.done)
+	if owes == (owing{}) {
+		delete(d.owed, account)
+	} else {
+		d.owed[account] = owes
 	}
 }
 
-// next takes the oldest charge from the queue; nil when there is none, and the
-// caller then stops working.
-func (d *deferredCharges) next() *deferredCharge {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.queue) == 0 {
-		d.busy = false
-		return nil
-	}
-	c := d.queue[0]
-	d.queue = slices.Delete(d.queue, 0, 1)
-	return c
-}
-
-// putBack puts a charge at the end of the queue, so that an account that cannot be
-// written to does not keep them waiting.
-func (d *deferredCharges) putBack(c *deferredCharge) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.queue = append(d.queue, c)
+// attempt tries to make a charge, and reports whether the store answered.
+func (d *deferredCharges) attempt(c *deferredCharge) (answered bool) {
+	c.spent, c.err = d.collect(c)
+	return !errors.Is(c.err, store.ErrUnavailable) && !errors.Is(c.err, context.DeadlineExceeded) && !errors.Is(c.err, context.Canceled)
 }
 
 // collect holds and spends. It may be repeated: the hold has one name, which is

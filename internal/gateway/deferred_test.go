@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -241,47 +242,44 @@ func TestLateChargeGivenUp(t *testing.T) {
 	w.keeps(10)
 }
 
-// An account that cannot be written to does not keep the others waiting.
-func TestLateChargesDoNotWaitForEachOther(t *testing.T) {
-	w, u := unsteadyWorld(t, openBolt(t))
-	u.set(true, 0)
-	broken, err := w.Hold(t.Context(), gateway.HoldRequest{
-		Account: "", Credits: 1, TTL: time.Minute, Known: &gateway.View{Snapshot: entitlement.Snapshot{Credits: 1}},
-	})
-	must(t, err)
-	stuck, done := end(t.Context(), broken, 1), end(t.Context(), w.passes(4, 6), 4)
-	u.set(false, 0)
-	if got := <-done; !got.spent || got.err != nil {
-		t.Errorf("%+v", got)
-	}
-	if got := <-stuck; got.spent || got.err == nil {
-		t.Errorf("%+v", got)
-	}
-}
-
-// There is a limit to what is kept in memory.
+// There is a limit to what is kept in memory, and one account cannot use up all of it.
 func TestLateChargesAreBounded(t *testing.T) {
 	w, u := richWorld(t, openBolt(t), 1_000_000)
 	u.set(true, 0)
 	known := &gateway.View{Snapshot: entitlement.Snapshot{Credits: 1_000_000}}
-	ask := func() (*gateway.Charge, error) {
-		return w.Hold(t.Context(), gateway.HoldRequest{Account: "ann", Credits: 1, TTL: time.Minute, Known: known})
+	ask := func(account string) (*gateway.Charge, error) {
+		return w.Hold(t.Context(), gateway.HoldRequest{Account: account, Credits: 1, TTL: time.Minute, Known: known})
 	}
-	var last *gateway.Charge
-	for n := 0; ; n++ {
-		c, err := ask()
-		if err != nil {
-			if n != gateway.MaxDeferred || !errors.Is(err, store.ErrUnavailable) {
-				t.Errorf("%d pass: %v", n, err)
+	pass := func(account string, want int) (last *gateway.Charge) {
+		t.Helper()
+		for n := 0; ; n++ {
+			c, err := ask(account)
+			if err != nil {
+				if n != want || !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("%d of %s pass, want %d: %v", n, account, want, err)
+				}
+				return last
 			}
-			break
+			last = c
 		}
-		last = c
+	}
+	last := pass("ann", gateway.MaxDeferred/2)
+	pass("bob", gateway.MaxDeferred/4)
+	if _, err := ask("ann"); err == nil {
+		t.Error("one more of ann passes")
 	}
 	_, err := last.End(t.Context(), 0, nil)
 	must(t, err)
-	if _, err := ask(); err != nil {
+	if _, err := ask("bob"); err != nil {
 		t.Error("one more does not pass in the place of one that is over:", err)
+	}
+	for n := range gateway.MaxDeferred / 4 {
+		if _, err := ask(fmt.Sprint("customer_", n)); err != nil {
+			t.Fatalf("customer %d does not pass: %v", n, err)
+		}
+	}
+	if _, err := ask("carol"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("beyond the limit: %v", err)
 	}
 }
 

@@ -24,3 +24,14 @@ func (b *Budget) Remembered() int {
 	}
 	return n
 }
+
+// Queued is how many deferred charges of decided requests are not made yet.
+func (a *Accounts) Queued() (n int) {
+	q := &a.deferred.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, of := range q.accounts {
+		n += len(of.charges)
+	}
+	return n
+}
