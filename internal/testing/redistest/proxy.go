@@ -73,11 +73,16 @@ func (p *Proxy) LoseReplyWith(text string) (lost func() bool) {
 }
 
 // CutAfter lets so many more requests through and then nothing at all, as when
-// the process that sends them dies.
-func (p *Proxy) CutAfter(requests int) {
+// the process that sends them dies. hit reports whether a request was not let through.
+func (p *Proxy) CutAfter(requests int) (hit func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests, p.cut = requests, true
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.requests < 0
+	}
 }
 
 // Mend undoes CutAfter.
