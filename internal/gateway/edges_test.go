@@ -2,15 +2,18 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store/boltstore"
 )
 
 // TestOrderOfASession: a payment whose metadata got lost is known by its checkout session. It
@@ -143,4 +146,29 @@ func TestPendingSubscription(t *testing.T) {
 			t.Errorf("while the subscription is %s, the order is %s, want %s", c.status, o.State, c.want)
 		}
 	}
+}
+
+// TestKeyIsRememberedForADay: a request whose key was charged is not charged again for a day.
+func TestKeyIsRememberedForADay(t *testing.T) {
+	withoutWebhooks(t, settings{signupCredits: 10}, func(t *testing.T, u *silent) {
+		if _, is := u.store.Store.(*boltstore.Store); !is {
+			t.Skip("Redis forgets by its own clock")
+		}
+		_, err := u.View(t.Context(), "ann")
+		must(t, err)
+		ask := gateway.HoldRequest{Account: "ann", Credits: 4, TTL: time.Minute, Key: "once"}
+		c, err := u.Hold(t.Context(), ask)
+		must(t, err)
+		_, err = c.End(t.Context(), 3, nil)
+		must(t, err)
+		u.move(23 * time.Hour)
+		var finished *gateway.FinishedError
+		if _, err := u.Hold(t.Context(), ask); !errors.As(err, &finished) || finished.Charged != 3 {
+			t.Errorf("within the day: %v", err)
+		}
+		u.move(2 * time.Hour)
+		if _, err := u.Hold(t.Context(), ask); err != nil {
+			t.Errorf("after a day: %v", err)
+		}
+	})
 }
