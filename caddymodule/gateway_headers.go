@@ -22,7 +22,7 @@ type entitlementHeaders struct {
 // sentHeader is a header that the site wants.
 type sentHeader struct {
 	name  string
-	value int // its place in headerValues, with Stale behind them
+	value int // its place in headerValues, with Credits and Stale behind them
 }
 
 // headerCount is how many headers say what an account may do.
@@ -47,7 +47,7 @@ func newEntitlementHeaders(prefix string, wanted []string, seats bool) (entitlem
 	}
 	var h entitlementHeaders
 	for i, name := range [headerCount]string{
-		names.User, names.Credits, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Seats, names.Stale,
+		names.User, names.HasPaid, names.Plan, names.Plans, names.PlanStatus, names.PlanExpiresAt, names.Features, names.Seats, names.Credits, names.Stale,
 	} {
 		if slices.Contains(chosen, name) {
 			h.sent = append(h.sent, sentHeader{name, i})
@@ -56,12 +56,11 @@ func newEntitlementHeaders(prefix string, wanted []string, seats bool) (entitlem
 	return h, nil
 }
 
-// headerValues are the values of the headers but for Stale. They are made once for
-// every snapshot and shared by the requests that see it.
+// headerValues are the values of the headers but for Credits and Stale. They are made when
+// an account is read, and remembered with it.
 func headerValues(account string, s entitlement.Snapshot) []string {
 	return []string{
 		encodeAccount(account, "%"),
-		strconv.FormatInt(s.Credits, 10),
 		strconv.FormatBool(s.HasPaid),
 		s.Plan,
 		encodeNames(s.PlanNames(), "%,"),
@@ -77,6 +76,7 @@ func headerValues(account string, s entitlement.Snapshot) []string {
 // handlers behind us may change and append to what they find.
 func (h entitlementHeaders) set(header http.Header, values *[headerCount]string, v *gateway.View) {
 	copy(values[:], v.Words())
+	values[headerCount-2] = v.CreditsText()
 	values[headerCount-1] = "false"
 	if v.Stale {
 		values[headerCount-1] = "true"

@@ -53,7 +53,7 @@ type Options struct {
 	// MatchEmail lets an address that a login vouches for lead purchases that nothing
 	// else leads to an account to one, see [Events.ClaimEmail].
 	MatchEmail bool
-	// Words makes what hosts need of a snapshot, once for each; see [cache.View].
+	// Words makes what hosts need of a snapshot but for its credits; see [cache.Options].
 	// Optional.
 	Words  func(account string, s entitlement.Snapshot) []string
 	Logger *slog.Logger

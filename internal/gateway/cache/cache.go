@@ -8,12 +8,20 @@
 // life, and an entry of another life does not count. While there is no life,
 // every request reads the store.
 //
-// Time changes snapshots too. An entry holds the snapshots that will follow each
-// other while it is remembered, each with the instant at which it ends.
+// Time changes snapshots too. An entry holds two timelines: what follows from the
+// ledger and what follows from the standings. Each is a list of the states that will
+// follow each other while the entry is remembered, with the instants at which they end.
 //
 // An entry is read anew after a few minutes all the same. Redis can lose what it
 // acknowledged, in a failover or when somebody restores a backup, and no message
 // tells of that.
+//
+// # Memory
+//
+// An entry is kept as bytes, so that the garbage collector has nothing to follow however
+// many accounts are remembered. Each request decodes it into memory of its own, with the
+// header values ready-made. What needs pointers is only there while it is used: a read
+// that is under way.
 //
 // # Races
 //
@@ -27,84 +35,15 @@ package cache
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/bytecache"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/store"
 )
-
-// View is what a request sees of an account. It is shared by many requests, and
-// read only.
-type View struct {
-	entitlement.Snapshot
-	// Stale: the store cannot be reached, and this is what was remembered.
-	Stale bool
-	// Doubts are what Dodo should be asked about before the account is refused something.
-	Doubts []entitlement.Doubt
-
-	words   *words       // see [View.Words]
-	settled *atomic.Bool // nil: it is not remembered
-}
-
-// NewView makes a view of a snapshot that is not remembered. say makes its words.
-func NewView(s entitlement.Snapshot, stale bool, account string, say func(account string, s entitlement.Snapshot) []string) *View {
-	return &View{Snapshot: s, Stale: stale, words: &words{account: account, say: say}}
-}
-
-// words are made when somebody asks for them: of an account that is charged all the time,
-// most snapshots are seen by no request.
-type words struct {
-	once    sync.Once
-	account string
-	say     func(account string, s entitlement.Snapshot) []string
-	texts   []string
-	settled atomic.Bool // of a view that is remembered; see [View.Settled]
-}
-
-// Words are what [Options.Words] makes of the snapshot, once. They are read only.
-func (v *View) Words() []string {
-	w := v.words
-	if w == nil || w.say == nil {
-		return nil
-	}
-	w.once.Do(func() { w.texts = w.say(w.account, v.Snapshot) })
-	return w.texts
-}
-
-// Over reports whether a period is over and Dodo has not said how it goes on.
-func (v *View) Over() bool {
-	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Over })
-}
-
-// Owed reports whether the account must not be refused anything by this view, because it may
-// have paid for it.
-func (v *View) Owed() bool {
-	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Owed })
-}
-
-// Untold reports whether there is a payment for a subscription of which nothing else is known.
-func (v *View) Untold() bool {
-	return slices.ContainsFunc(v.Doubts, func(d entitlement.Doubt) bool { return d.Untold })
-}
-
-// Settled reports whether no order of the account waits to be paid, as far as
-// somebody has looked since the account was read.
-func (v *View) Settled() bool { return v.settled != nil && !v.Stale && v.settled.Load() }
-
-// Settle remembers that no order of the account waits to be paid. The caller has looked
-// after it got the view. Once an order can be paid the view is no longer remembered,
-// and what is noted in it seen by nobody.
-func (v *View) Settle() {
-	if v.settled != nil && !v.Stale {
-		v.settled.Store(true)
-	}
-}
 
 // Result is where a view came from.
 type Result string
@@ -119,7 +58,8 @@ const (
 
 // Options of [New].
 type Options struct {
-	// Entries is how many accounts are remembered. Required.
+	// Entries is how many accounts of [AccountSize] are remembered: it bounds the bytes.
+	// There is always room for [bytecache.Least] bytes. Required.
 	Entries int
 	// MaxStale is for how long an account may be shown as it was last known while
 	// the store cannot be reached; 0 is not at all.
@@ -130,12 +70,16 @@ type Options struct {
 	Ranking config.Ranking
 	// Grace and UnansweredGrace are those of [entitlement.Account].
 	Grace, UnansweredGrace time.Duration
-	// Words makes what is made of a snapshot once, and not for every request; nil
-	// is nothing.
+	// Words makes what is made of a snapshot when the account is read, and not for every
+	// request; nil is nothing. Credits and debt are not known to it.
 	Words func(account string, s entitlement.Snapshot) []string
 	// Clock tells the time. Required.
 	Clock func() time.Time
 }
+
+// AccountSize is how many bytes are reserved for an account: enough for one with a grant and
+// a plan. freecache's index of accounts takes 16 to 34 more.
+const AccountSize = 140
 
 const (
 	// remember is how long an entry counts without being read anew.
@@ -148,8 +92,9 @@ const (
 // Cache remembers views. Its methods may be called by many goroutines.
 type Cache struct {
 	Options
-	entries *otter.Cache[string, *entry]
-	life    atomic.Int64 // the number of this life; 0 is none
+	entries *bytecache.Cache
+	life    atomic.Int64  // the number of this life; 0 is none
+	numbers atomic.Uint64 // how many entries there were
 
 	mu     sync.Mutex // held for every change of entries, and of what follows
 	lives  int64      // how many there were
@@ -165,7 +110,7 @@ var _ store.Watcher = (*Cache)(nil)
 func New(o Options) *Cache {
 	return &Cache{
 		Options: o,
-		entries: otter.Must(&otter.Options[string, *entry]{MaximumSize: o.Entries}),
+		entries: bytecache.New(o.Entries * AccountSize),
 		fills:   make(map[string]*fill),
 	}
 }
@@ -176,7 +121,7 @@ func (c *Cache) Close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.life.Store(0)
-	c.entries.InvalidateAll()
+	c.entries.Close()
 }
 
 // View is what the account may do now. Errors are those of [Options.Read].
@@ -192,7 +137,7 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 	}
 	e, result, err := c.read(ctx, account)
 	if err == nil {
-		return &e.View, result, nil
+		return c.view(account, e, time.Time{}), result, nil
 	}
 	if c.MaxStale > 0 && errors.Is(err, store.ErrUnavailable) {
 		c.leaveAlone(now)
@@ -207,8 +152,8 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 func (c *Cache) Current(account string) *View { return c.current(account, c.Clock()) }
 
 func (c *Cache) current(account string, now time.Time) *View {
-	if e, ok := c.entries.GetIfPresent(account); ok && c.counts(e) && e.fresh(now) {
-		return e.at(now)
+	if e, ok := c.get(account); ok && c.counts(&e) && e.fresh(now) {
+		return c.view(account, &e, now)
 	}
 	return nil
 }
@@ -220,7 +165,7 @@ func (c *Cache) Remembered(account string) *View { return c.remembered(account, 
 // counts reports whether an entry is the truth as far as messages go.
 func (c *Cache) counts(e *entry) bool {
 	life := c.life.Load()
-	return e.life == life && life != 0 && !e.outdated.Load()
+	return e.life == life && life != 0 && !e.outdated
 }
 
 // read reads an account and remembers it if it may.
@@ -245,13 +190,6 @@ func (c *Cache) read(ctx context.Context, account string) (*entry, Result, error
 	return e, Bypass, nil
 }
 
-// set replaces an entry. The caller holds the lock.
-func (c *Cache) set(account string, e *entry) {
-	if !c.closed {
-		c.entries.Set(account, e)
-	}
-}
-
 // Put remembers the state of an account that an operation on it returned, but for
 // its standings, so that views from now on are not behind it. Where the standings are
 // not remembered as they must be now, because another gateway's news of them is on
@@ -264,17 +202,15 @@ func (c *Cache) Put(account string, a entitlement.Account) {
 	if f := c.fills[account]; f != nil {
 		f.least = max(f.least, a.Rev)
 	}
-	known, ok := c.entries.GetEntryQuietly(account)
-	if !ok {
-		return
-	}
-	switch e := known.Value; {
-	case a.Rev < e.heard || a.Rev == e.heard && !e.outdated.Load():
-	case a.StandingsRev <= e.standingsRev:
-		a.Standings = e.standings
-		c.set(account, c.newEntry(known.Key, a, e.life))
+	e, ok := c.get(account)
+	switch {
+	case !ok, a.Rev < e.heard, a.Rev == e.heard && !e.outdated:
+	case a.StandingsRev <= e.rev:
+		next := c.entryOf(a.Rev, e.life)
+		next.balance, next.standing = c.balanceOf(a, next.from), e.standing
+		c.set(account, next)
 	default:
-		c.outdate(e, a.Rev)
+		c.outdate(account, e, a.Rev)
 	}
 }
 
@@ -287,7 +223,7 @@ func (c *Cache) Forget(account string) {
 		f.void = true
 		delete(c.fills, account)
 	}
-	c.entries.Invalidate(account)
+	c.entries.Delete(account)
 }
 
 // Changed implements [store.Watcher].
@@ -301,8 +237,8 @@ func (c *Cache) Changed(account string, rev int64) {
 	if f := c.fills[account]; f != nil {
 		f.least = max(f.least, rev)
 	}
-	if known, ok := c.entries.GetEntryQuietly(account); ok {
-		c.outdate(known.Value, rev)
+	if e, ok := c.get(account); ok {
+		c.outdate(account, e, rev)
 	}
 }
 
@@ -311,8 +247,9 @@ func (c *Cache) Changed(account string, rev int64) {
 func (c *Cache) unsettle(account string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, ok := c.entries.GetEntryQuietly(account); ok {
-		c.set(account, known.Value.unsettled())
+	if e, ok := c.get(account); ok {
+		e = c.unsettled(e)
+		c.set(account, &e)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dodogate/dodogate/internal/bytecache"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -38,7 +39,7 @@ func newWorld(t *testing.T, maxStale time.Duration) *world {
 	w := &world{T: t, now: noon}
 	w.Cache = cache.New(cache.Options{
 		Entries: 100, MaxStale: maxStale, Read: w.read, Clock: w.clock,
-		Words: func(account string, s entitlement.Snapshot) []string { return []string{account, fmt.Sprint(s.Credits)} },
+		Words: func(account string, s entitlement.Snapshot) []string { return []string{account, s.Plan} },
 	})
 	t.Cleanup(w.Close)
 	w.set(1, 10)
@@ -87,7 +88,7 @@ func (w *world) wants(n int64, result cache.Result) {
 	w.Helper()
 	v, got, err := w.View(w.Context(), "acc")
 	if err != nil || got != result || v.Credits != n || v.Stale != (result == cache.Stale) ||
-		!slices.Equal(v.Words(), []string{"acc", fmt.Sprint(n)}) {
+		v.CreditsText() != fmt.Sprint(n) || !slices.Equal(v.Words(), []string{"acc", entitlement.NoPlan}) {
 		w.Fatalf("%v, %s, %v; want %d credits, %s", v, got, err, n, result)
 	}
 }
@@ -310,26 +311,26 @@ func TestPut(t *testing.T) {
 	}
 }
 
+// TestBounded: what is remembered does not grow beyond the bytes that it may have.
 func TestBounded(t *testing.T) {
 	w := newWorld(t, 0)
 	w.Live()
-	for i := range 10_000 {
-		if _, _, err := w.View(t.Context(), fmt.Sprint(i)); err != nil {
+	const size = 250 // of a name, so that 16 MiB have room for 60,000
+	names := make([]string, 100_000)
+	for i := range names {
+		names[i] = fmt.Sprintf("%0*d", size, i)
+		if _, _, err := w.View(t.Context(), names[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hits := 0
-	for i := range 10_000 {
-		reads := w.reads
-		if _, _, err := w.View(t.Context(), fmt.Sprint(i)); err != nil {
-			t.Fatal(err)
-		}
-		if w.reads == reads {
+	for _, name := range names {
+		if w.Current(name) != nil {
 			hits++
 		}
 	}
-	if hits > 300 { // some are evicted late
-		t.Errorf("%d of 10,000 accounts are remembered, want about 100", hits)
+	if most := bytecache.Least / size; hits == 0 || hits > most {
+		t.Errorf("%d of %d accounts are remembered, want some and at most %d", hits, len(names), most)
 	}
 }
 
