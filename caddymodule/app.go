@@ -86,7 +86,7 @@ type App struct {
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
 	// How many accounts are remembered, so that their requests ask no store: at
-	// most 10,000,000. Each takes about 180 bytes. Default: 100,000.
+	// most 10,000,000. Each takes about 180 bytes, and as much again with Redis. Default: 100,000.
 	CacheEntries int `json:"cache_entries,omitempty"`
 
 	// How long accounts may be shown as they were last known while the store

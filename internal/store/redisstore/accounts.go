@@ -30,8 +30,8 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 			return err
 		}
 		a = st.Account()
-		if known := s.remembered(account); known == nil || known.revision != st.revision {
-			s.remember(account, &state{revision: st.revision, Kept: st.Kept}) // whoever looks may buy or spend next
+		if known := s.memory.get(account); known == nil || known.revision != st.revision {
+			s.memory.set(account, &state{revision: st.revision, Kept: st.Kept}) // whoever looks may buy or spend next
 		}
 		if a.Ledger.Holds == nil {
 			a.Ledger.Holds = make(map[string]ledger.Hold)

@@ -34,7 +34,7 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 	src := &source{account: account, keys: s.keysOf(account)}
 	src.items, src.holds = src.room[:0], src.roomHolds[:0]
 	src.now = s.serverNow()
-	known := s.remembered(account)
+	known := s.memory.get(account)
 	if known != nil && !known.Next.IsZero() && !src.now.Before(known.Next) {
 		known = nil // a hold has run out
 	}
@@ -66,7 +66,7 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			known = nil
 			continue
 		case !b.Changed():
-			s.remember(account, known)
+			s.memory.set(account, known)
 			return known, s.claimAll(ctx, b)
 		}
 		if s.apart.Load() { // in a Cluster, what goes together may arrive in any order
@@ -84,12 +84,12 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			continue
 		}
 		if err != nil {
-			s.forget(account)
+			s.memory.forget(account)
 			return nil, err
 		}
 		if next == nil || next.revision == mine { // the reply to the first try was lost
 			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after(b)}
-			s.remember(account, after)
+			s.memory.set(account, after)
 			return after, nil
 		}
 		known = next

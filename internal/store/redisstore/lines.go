@@ -173,13 +173,3 @@ func (s *Store) serverNow() time.Time {
 	}
 	return time.UnixMilli(offset + time.Since(s.server.began).Milliseconds())
 }
-
-// remembered is an account as it was last read or written; nil if it is not remembered.
-func (s *Store) remembered(account string) *state {
-	st, _ := s.memory.GetIfPresent(account)
-	return st
-}
-
-func (s *Store) remember(account string, st *state) { s.memory.Set(account, st) }
-
-func (s *Store) forget(account string) { s.memory.Invalidate(account) }

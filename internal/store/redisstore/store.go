@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dodogate/dodogate/internal/ledger"
@@ -31,7 +30,7 @@ type Store struct {
 	secrets []string
 	turns   turns
 	lines   lines
-	memory  *otter.Cache[string, *state]
+	memory  memory
 	server  serverClock
 	apart   atomic.Bool // an event and an account are never written by one script
 
@@ -41,9 +40,6 @@ type Store struct {
 }
 
 var _ store.Store = (*Store)(nil)
-
-// maxRemembered is how many accounts a store remembers, so that decisions about them need not read.
-const maxRemembered = 100_000
 
 // Open connects to Redis and checks that it can be used. No error shows a password. The caller must [Store.Close] the store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
@@ -68,7 +64,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)}, server: serverClock{began: time.Now()},
-		memory: otter.Must(&otter.Options[string, *state]{MaximumSize: maxRemembered}),
+		memory: newMemory(maxRemembered),
 	}
 	_, cluster := s.client.(*redis.ClusterClient)
 	s.apart.Store(cluster)
@@ -83,6 +79,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	if err != nil {
 		s.batch.close()
+		s.memory.close()
 		return nil, errors.Join(err, s.client.Close())
 	}
 	return s, nil
@@ -92,6 +89,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.stopListening()
 	s.batch.close()
+	s.memory.close()
 	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return s.unavailable(context.Background(), "close redis", err)
 	}
