@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -85,8 +86,12 @@ type App struct {
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
 
-	// How many accounts are remembered, so that their requests ask no store: at
-	// most 10,000,000. Each takes about 180 bytes, and as much again with Redis. Default: 100,000.
+	// How many accounts are remembered, so that their requests ask no store: at most
+	// 10,000,000. It bounds the memory: 175 bytes for each, and as much again with Redis,
+	// but never below 16 MB each. That is enough for an account with a grant and a plan;
+	// of accounts with more, or with long names, fewer are remembered. Memory is taken
+	// when it is needed. Default: 1,000,000, or what an eighth of the memory limit has
+	// room for.
 	CacheEntries int `json:"cache_entries,omitempty"`
 
 	// How long accounts may be shown as they were last known while the store
@@ -219,7 +224,8 @@ func (a *App) provision(ctx caddy.Context) error {
 	options.Proration = a.Proration
 	options.KeepEvents = a.KeepEvents
 	options.Store = a.store
-	options.CacheEntries = a.CacheEntries
+	options.CacheEntries = cacheEntries(a.CacheEntries, debug.SetMemoryLimit(-1))
+	a.store.remember(options.CacheEntries)
 	options.MaxStale = a.MaxStale.Std()
 	options.Words = headerValues
 	options.Observer = metrics
@@ -227,21 +233,6 @@ func (a *App) provision(ctx caddy.Context) error {
 	a.shop, a.events, a.accounts = gateway.New(options)
 	a.warnOfPlainSecrets()
 	a.warnUnlessServed(ctx) // the last, because it may load the sites, which need this app
-	return nil
-}
-
-const (
-	mostCacheEntries = 10_000_000
-	mostStale        = 24 * time.Hour
-)
-
-func (a *App) validateCache() error {
-	switch {
-	case a.CacheEntries < 0 || a.CacheEntries > mostCacheEntries:
-		return fmt.Errorf("cache must be between 1 and %d accounts", mostCacheEntries)
-	case a.MaxStale < 0 || a.MaxStale.Std() > mostStale:
-		return errors.New("max_stale must be at most 1d")
-	}
 	return nil
 }
 

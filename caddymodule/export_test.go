@@ -69,6 +69,9 @@ func AcquireHandle(key string, opener func(context.Context) (OpenStore, error)) 
 	return h
 }
 
+// Remember is [handle.remember].
+func (h *handle) Remember(accounts int) { h.remember(accounts) }
+
 // ReleaseHandle gives it back, and returns when it is closed.
 func ReleaseHandle(key string) error { return release(key) }
 
@@ -133,3 +136,6 @@ func LimitBodies(t interface{ Cleanup(func()) }, limits httpapi.BodyLimits) {
 	bodies = httpapi.NewBodies(limits)
 	t.Cleanup(func() { bodies = usual })
 }
+
+// CacheEntries is how many accounts are remembered.
+func CacheEntries(wanted int, limit int64) int { return cacheEntries(wanted, limit) }

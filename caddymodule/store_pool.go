@@ -57,6 +57,7 @@ type handle struct {
 	quiet    chan struct{} // not nil: somebody waits until there are no requests
 	unwanted bool          // no config has it
 	closed   bool
+	accounts int // that the latest config has remembered; 0 is what the store does by itself
 
 	watchers store.Watchers // of the open store, through all openings
 }
@@ -103,6 +104,23 @@ func (h *handle) open(ctx context.Context) error {
 	return nil
 }
 
+// remembering is a store that remembers accounts.
+type remembering interface{ Remember(accounts int) }
+
+// remember says how many accounts the store may remember. The latest config decides.
+func (h *handle) remember(accounts int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.accounts = accounts
+	h.sayHowMany()
+}
+
+func (h *handle) sayHowMany() {
+	if s, ok := h.opened.(remembering); ok && h.accounts > 0 {
+		s.Remember(h.accounts)
+	}
+}
+
 // use returns the store, opened if need be. The caller must call done, and not
 // use the store after that.
 func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error) {
@@ -120,6 +138,7 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 			return nil, nil, unavailable(err)
 		}
 		h.opened = opened
+		h.sayHowMany()
 		opened.Watch(&h.watchers) // until it is closed
 	}
 	h.users++

@@ -20,7 +20,11 @@ type fakeStore struct {
 	watchers store.Watchers
 	opened   int
 	closed   bool
+	accounts int // that it may remember
 }
+
+// Remember is what a store has that remembers accounts.
+func (s *fakeStore) Remember(accounts int) { s.accounts = accounts }
 
 func (s *fakeStore) Watch(w store.Watcher) (stop func()) { return s.watchers.Watch(w) }
 
@@ -53,6 +57,25 @@ func TestHandleOpensOnce(t *testing.T) {
 	}
 	if opened != 2 {
 		t.Errorf("opened %d times, want a second try and no more", opened)
+	}
+}
+
+// TestHandleRemembers: a store learns how many accounts it may remember, whether a config says so
+// before the store is open or after.
+func TestHandleRemembers(t *testing.T) {
+	fake := &fakeStore{}
+	h := caddymodule.AcquireHandle("test", func(context.Context) (caddymodule.OpenStore, error) { return fake, nil })
+	defer func() { _ = caddymodule.ReleaseHandle("test") }()
+	h.Remember(5)
+	if err := h.Open(); err != nil {
+		t.Fatal(err)
+	}
+	if fake.accounts != 5 {
+		t.Errorf("a store that was opened after that may remember %d accounts, want 5", fake.accounts)
+	}
+	h.Remember(7)
+	if fake.accounts != 7 {
+		t.Errorf("an open store may remember %d accounts, want 7", fake.accounts)
 	}
 }
 

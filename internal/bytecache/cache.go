@@ -29,7 +29,7 @@ const (
 // Cache is a cache of values by their keys. If it is full, values that were not used lately are
 // evicted. Its methods may be called by many goroutines.
 type Cache struct {
-	most    int
+	most    atomic.Int64
 	tables  atomic.Pointer[tables]
 	changes atomic.Int64
 
@@ -48,10 +48,17 @@ type tables struct {
 
 // New makes a cache of at most size bytes, or [Least].
 func New(size int) *Cache {
-	c := &Cache{most: max(size, Least)}
+	c := &Cache{}
+	c.Resize(size)
 	c.tables.Store(&tables{current: freecache.NewCache(smallest), size: smallest})
 	return c
 }
+
+// Resize lets a cache have another size in bytes, or [Least]. What it has already, it keeps.
+func (c *Cache) Resize(size int) { c.most.Store(int64(max(size, Least))) }
+
+// mayHave is the size that it may have.
+func (c *Cache) mayHave() int { return int(c.most.Load()) }
 
 // keyRoom is the length of keys that need no memory of their own on their way to freecache.
 const keyRoom = 64
@@ -78,11 +85,11 @@ func (c *Cache) Set(key string, value []byte) {
 	for {
 		t, err := c.set(k, value)
 		switch {
-		case t.current == nil || t.size >= c.most:
+		case t.current == nil || t.size >= c.mayHave():
 			return
 		case errors.Is(err, freecache.ErrLargeEntry):
 			needs := (len(k) + len(value) + freecache.ENTRY_HDR_SIZE) * maxShare
-			if needs < c.most && c.grow(t, needs) {
+			if needs < c.mayHave() && c.grow(t, needs) {
 				continue
 			}
 		case c.changes.Add(1)%checkEvery == 0 && t.current.EvacuateCount() > 0:

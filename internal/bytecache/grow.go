@@ -13,9 +13,12 @@ func (c *Cache) grow(from *tables, size int) (grows bool) {
 	if c.closed || from.former != nil || c.tables.Load() != from {
 		return false
 	}
-	next := &tables{former: from.current, size: from.size}
-	for next.size <= size && next.size < c.most {
-		next.size = min(2*next.size, c.most)
+	next, most := &tables{former: from.current, size: from.size}, c.mayHave()
+	for next.size <= size && next.size < most {
+		next.size = min(2*next.size, most)
+	}
+	if next.size == from.size {
+		return false
 	}
 	next.current = freecache.NewCache(next.size)
 	c.tables.Store(next)

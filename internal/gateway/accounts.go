@@ -44,7 +44,7 @@ func (a *Accounts) Close() {
 
 // DefaultCacheEntries is how many accounts are remembered unless [Options] say
 // otherwise.
-const DefaultCacheEntries = 100_000
+const DefaultCacheEntries = 1_000_000
 
 // View is what a request sees of an account.
 type View = cache.View

@@ -23,8 +23,9 @@ type memory struct {
 }
 
 const (
-	// maxRemembered is how many accounts of accountSize are remembered.
-	maxRemembered = 100_000
+	// maxRemembered is how many accounts of accountSize are remembered unless [Store.Remember] says
+	// otherwise.
+	maxRemembered = 1_000_000
 	// accountSize is how many bytes are reserved for an account: enough for one with one grant.
 	accountSize = 140
 	// maxOthers is how many accounts are remembered as they are.
@@ -39,6 +40,10 @@ func newMemory(accounts int) memory {
 		others: otter.Must(&otter.Options[string, *state]{MaximumSize: maxOthers}),
 	}
 }
+
+// Remember bounds the bytes of what the store remembers to those of so many accounts. What it
+// remembers already, it keeps.
+func (s *Store) Remember(accounts int) { s.memory.plain.Resize(accounts * accountSize) }
 
 func (m *memory) close() {
 	m.plain.Close()
