@@ -35,6 +35,7 @@ type options struct {
 	burst       time.Duration
 	connections int
 	accounts    int
+	remembered  string // numbers of accounts, for the part that compares them; "" is accounts
 	rate        float64
 	events      int
 	customers   int

@@ -59,6 +59,7 @@ func run() error {
 	flag.DurationVar(&o.burst, "burst", time.Second, "how long a contestant runs at a time")
 	flag.IntVar(&o.connections, "connections", 64, "connections to each contestant")
 	flag.IntVar(&o.accounts, "accounts", 10_000, "accounts")
+	flag.StringVar(&o.remembered, "remembered", "1000,100000,1000000", "in accounts: `numbers` of accounts that gateways remember")
 	flag.Float64Var(&o.rate, "rate", 1000, "the low constant rate, requests a second")
 	flag.IntVar(&o.events, "events", 2000, "webhooks in a burst")
 	flag.IntVar(&o.customers, "customers", 1000, "customers who check out at once")
@@ -130,6 +131,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"proxy", "A request through the gateway", (*bench).proxy},
+		{"accounts", "By number of accounts", (*bench).byAccounts},
 		{"stores", "The stores alone", (*bench).stores},
 		{"rich", "An account of many purchases", (*bench).rich},
 		{"webhooks", "Webhooks", (*bench).webhooks},

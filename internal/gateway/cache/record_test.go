@@ -101,7 +101,7 @@ func account(t *rapid.T) entitlement.Account {
 				Plan: text().Draw(t, "plan"), Status: status.Draw(t, "status"), Access: rapid.Bool().Draw(t, "access"),
 				Until: instant(t, "until"), TrialUntil: instant(t, "trial"), Renews: rapid.Bool().Draw(t, "goes on"),
 			}
-			s.Next = &entitlement.Next{Due: s.Renewal.Until, Since: instant(t, "since"), Said: instant(t, "said"), Renews: rapid.Bool().Draw(t, "next"), Unpaid: rapid.Bool().Draw(t, "unpaid")}
+			s.Freshness = &entitlement.Freshness{StaleAt: s.Renewal.Until, PeriodStart: instant(t, "since"), ReportedAt: instant(t, "said"), Renews: rapid.Bool().Draw(t, "next"), Unpaid: rapid.Bool().Draw(t, "unpaid")}
 		}
 		if rapid.Bool().Draw(t, "pass") {
 			s.Passes = []entitlement.Pass{{Plan: text().Draw(t, "plan"), PaidAt: noon.Add(-time.Second), Lasts: time.Duration(rapid.Int64Range(0, 600).Draw(t, "lasts")) * time.Second}}
