@@ -37,8 +37,15 @@ func (r *Record) Time(t time.Time) {
 	}
 	sec := t.Unix()
 	r.Uint(uint64(sec<<1^sec>>63) + 1)
-	r.Uint(uint64(t.Nanosecond()))
+	if ns := uint64(t.Nanosecond()); ns%milli == 0 {
+		r.Uint(ns / milli << 1)
+	} else {
+		r.Uint(ns<<1 | 1)
+	}
 }
+
+// milli is a millisecond, which most instants are whole numbers of.
+const milli = uint64(time.Millisecond)
 
 // Refer lets texts that are the same as this one refer to it. The [Reader] must be told the same.
 func (r *Record) Refer(text string) {
@@ -69,7 +76,7 @@ func (r *Record) Text(text string, common []string) {
 }
 
 // padding is what lengths are multiples of.
-const padding = 16
+const padding = 8
 
 // Padded is the record with zeros behind it, so that it can grow a little in its place.
 func (r *Record) Padded() []byte {
@@ -124,7 +131,13 @@ func (r *Reader) Time() time.Time {
 	if sec == 0 {
 		return time.Time{}
 	}
-	return time.Unix(signed(sec-1), int64(r.Uint())).UTC()
+	ns := r.Uint()
+	if ns&1 == 0 {
+		ns = ns >> 1 * milli
+	} else {
+		ns >>= 1
+	}
+	return time.Unix(signed(sec-1), int64(ns)).UTC()
 }
 
 // Refer is told what [Record.Refer] was told.

@@ -79,7 +79,7 @@ type Options struct {
 
 // AccountSize is how many bytes are reserved for an account: enough for one with a grant and
 // a plan. freecache's index of accounts takes 16 to 34 more.
-const AccountSize = 140
+const AccountSize = 146
 
 const (
 	// remember is how long an entry counts without being read anew.

@@ -27,7 +27,7 @@ const (
 	// otherwise.
 	maxRemembered = 1_000_000
 	// accountSize is how many bytes are reserved for an account: enough for one with one grant.
-	accountSize = 140
+	accountSize = 130
 	// maxOthers is how many accounts are remembered as they are.
 	maxOthers = 10_000
 	// maxPlainGrants is how many grants are decoded for each decision.
