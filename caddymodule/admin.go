@@ -24,6 +24,7 @@ func init() {
 // when the request comes. No answer has a secret, an event's body or an e-mail
 // address in it.
 //
+//	GET  /dodo/health                                    whether this gateway can do its work
 //	GET  /dodo/parked?after=&limit=                      events that could not be applied
 //	GET  /dodo/events/<id>                               one event
 //	POST /dodo/redrive                                   try all that is parked again
@@ -51,6 +52,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/dodo/", Handler: caddy.AdminHandlerFunc(noAdminRoute)},
+		{Pattern: "/dodo/health", Handler: adminRoute{http.MethodGet: showHealth}},
 		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
 		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
 		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},
@@ -93,12 +95,15 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if _, ok := answer.(passView); ok {
-		w.WriteHeader(http.StatusAccepted) // it waits
+	if own, ok := answer.(statusAnswer); ok {
+		w.WriteHeader(own.status())
 	}
 	_, err = w.Write(append(body, '\n'))
 	return err
 }
+
+// statusAnswer is an answer with a status of its own. All others have 200.
+type statusAnswer interface{ status() int }
 
 func noAdminRoute(_ http.ResponseWriter, r *http.Request) error {
 	return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("no such route: %.100q", r.URL.Path)}

@@ -20,6 +20,9 @@ type passView struct {
 	Error     string    `json:"error,omitempty"`
 }
 
+// status implements [statusAnswer]: who asks for a pass gets one that waits.
+func (passView) status() int { return http.StatusAccepted }
+
 func showPass(p pass) passView {
 	v := passView{
 		Pass: p.number, Kind: p.kind, State: p.state, BeganAt: p.began.UTC(), EndedAt: p.ended.UTC(),

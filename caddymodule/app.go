@@ -167,6 +167,7 @@ type App struct {
 	client     *dodo.Client
 	logger     *zap.Logger
 	reconciler *reconciler // from Start to Stop
+	watching   *watching   // likewise
 	// asksByMatcher: this config has a dodo_entitled, set while it is provisioned.
 	asksByMatcher bool
 }
@@ -228,7 +229,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	a.store.remember(options.CacheEntries)
 	options.MaxStale = a.MaxStale.Std()
 	options.Words = headerValues
-	options.Observer = metrics
+	options.Observer = appObserver{metrics, a.store.watch}
 	options.Clock = time.Now
 	a.shop, a.events, a.accounts = gateway.New(options)
 	a.warnOfPlainSecrets()
@@ -364,6 +365,7 @@ func (a *App) Start() error {
 	case err != nil:
 		a.logger.Warn("the store's site cannot be read yet", zap.Error(err))
 	}
+	a.watching = startWatching(a.store)
 	a.reconciler = startReconciler(a)
 	if budget := gcpace.Start(); budget > 0 {
 		a.logger.Info("garbage is collected less often while memory is plenty; GOGC=100 in the environment ends that",
@@ -376,6 +378,9 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	if a.reconciler != nil {
 		a.reconciler.stop()
+	}
+	if a.watching != nil {
+		a.watching.stop()
 	}
 	return nil
 }

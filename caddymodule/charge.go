@@ -222,10 +222,12 @@ func (h *Charge) validate() error {
 }
 
 func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	began := time.Now()
 	v, err := visitOf(r, "dodo_charge")
 	if err != nil {
 		return err
 	}
+	waited := v.waited
 	if httpapi.IsPreflight(r) {
 		return next.ServeHTTP(v.site.api.PreflightOnly(w, r), r)
 	}
@@ -262,6 +264,7 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	m = newMeter(h, w, r, v, charge, done)
 	m.record = record
 	v.held(r, charge)
+	metrics.handled(timedCharge, time.Since(began)-(v.waited-waited))
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
 	if m.err == nil && !m.wrote { // net/http answers 200
@@ -283,7 +286,9 @@ func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key stri
 	if h.OnStoreError == failOpen {
 		ask.Known = v.lastKnown()
 	}
-	charge, err := h.app.accounts.Hold(r.Context(), ask)
+	ctx, setAside := startSpan(r.Context(), "dodogate.hold")
+	charge, err := h.app.accounts.Hold(ctx, ask)
+	setAside.end(err)
 	if errors.Is(err, gateway.ErrInsufficient) {
 		now, waiting, settleErr := v.settle(r)
 		switch {
@@ -318,14 +323,16 @@ func (h *Charge) refuse(w http.ResponseWriter, r *http.Request, v *visit, now en
 
 // fail answers a request that could not be charged.
 func (h *Charge) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
-	logUnjudged(r, h.logger, err)
+	logUnjudged(r, h.logger, err, h.app.store.watch)
 	return h.Refusing.fail(w, r, v, err)
 }
 
 // end ends a hold behind the answer, and says so if that fails.
-func (h *Charge) end(charge *gateway.Charge, captured int64, receipt []byte, done func()) {
+func (h *Charge) end(r *http.Request, charge *gateway.Charge, captured int64, receipt []byte, done func()) {
 	defer done()
-	found, err := charge.End(h.app.store.life, captured, receipt)
+	ctx, capture := startSpan(behind(h.app.store.life, r), "dodogate.capture")
+	found, err := charge.End(ctx, captured, receipt)
+	capture.end(err)
 	switch {
 	case captured == 0:
 		metrics.charged("released", 0)

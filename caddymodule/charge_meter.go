@@ -202,7 +202,7 @@ func (m *meter) end(receipt []byte) {
 	m.done()
 	m.done = nil
 	m.charge.AnnounceEnd(m.price)
-	go m.handler.end(m.charge, m.price, receipt, behind)
+	go m.handler.end(m.request, m.charge, m.price, receipt, behind)
 }
 
 // finish settles what no status has settled. It also runs when the handlers behind

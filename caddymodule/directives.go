@@ -13,6 +13,9 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 // basic_auth among them. What precedes it only sets variables, logs and headers of
 // responses.
 //
+// dodo_health runs at the same place, because a load balancer has no login and takes a
+// redirect for health.
+//
 // dodo_gateway runs after both built-in logins, because it needs the identity, and
 // before request_header: whoever copies one of our headers there must not copy
 // what the client sent. handle, reverse_proxy and all that answers come after it.
@@ -28,6 +31,9 @@ func init() {
 
 	httpcaddyfile.RegisterDirective("dodo_webhook", parseWebhook)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_webhook", httpcaddyfile.Before, "request_body")
+
+	httpcaddyfile.RegisterDirective("dodo_health", parseHealth)
+	httpcaddyfile.RegisterDirectiveOrder("dodo_health", httpcaddyfile.Before, "request_body")
 
 	httpcaddyfile.RegisterDirective("dodo_charge", parseCharge)
 	httpcaddyfile.RegisterDirectiveOrder("dodo_charge", httpcaddyfile.After, "forward_auth")

@@ -13,6 +13,7 @@
 //	dodo_require             http.handlers.dodo_require   require.go, gate_*.go
 //	dodo_charge              http.handlers.dodo_charge    charge.go, charge_*.go, gate_*.go
 //	dodo_webhook             http.handlers.dodo_webhook   webhook.go, webhook_path.go
+//	dodo_health              http.handlers.dodo_health    health.go
 //	dodo_strip               http.handlers.dodo_strip     strip.go
 //	@x dodo_entitled         http.matchers.dodo_entitled  matcher_entitled.go
 //	@x dodo_path             http.matchers.dodo_path      matcher_path.go, reading.go
@@ -72,6 +73,8 @@
 //   - Open stores belong to the process and are pooled (store_pool.go), and so do the
 //     passes over Dodo's lists (passes.go) and the metrics (metrics.go). A store is
 //     closed behind the last request of the last config that had it (store_drain.go).
+//   - Each open store is watched (store_watch.go) while a config runs: health, the gauges
+//     of metrics.go and the log's lines about outages show what the watch knows.
 //   - Secrets are resolved into what Provision makes, and into nothing that is
 //     ever written out (secrets.go).
 package caddymodule

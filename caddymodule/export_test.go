@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/identity"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -102,7 +104,7 @@ const OpenTime time.Duration = openTime
 func NewServing(o gateway.Options) (*Gateway, error) {
 	g := &Gateway{Account: "{http.auth.user.id}", logger: zap.NewNop()}
 	o.Words, o.Observer = headerValues, metrics
-	g.app = new(App)
+	g.app = &App{store: &handle{watch: newWatch("test")}}
 	g.app.shop, g.app.events, g.app.accounts = gateway.New(o)
 	g.source = newPlaceholders(g)
 	var err error
@@ -139,3 +141,52 @@ func LimitBodies(t interface{ Cleanup(func()) }, limits httpapi.BodyLimits) {
 
 // CacheEntries is how many accounts are remembered.
 func CacheEntries(wanted int, limit int64) int { return cacheEntries(wanted, limit) }
+
+// Watched has the handle's store checked until stop is called, and logs to log.
+func (h *handle) Watched(log *zap.Logger) (stop func()) {
+	h.watch.log = log
+	return startWatching(h).stop
+}
+
+// Ready reports whether the store can be reached and takes writes, as load balancers see it.
+func (h *handle) Ready(ctx context.Context) bool { return h.watch.fresh(ctx, h).well() }
+
+// Blames counts a request that failed by err.
+func (h *handle) Blames(err error) bool { return h.watch.blames(err) }
+
+// WriteProber is a store with a check of its own.
+type WriteProber = writeProber
+
+// How a store is checked.
+const (
+	CheckEvery   = checkEvery
+	RecheckEvery = recheckEvery
+	CheckTime    = checkTime
+)
+
+// Meters are metrics that count nothing else.
+type Meters = meters
+
+// NewMeters makes them.
+func NewMeters() *Meters { return newMeters() }
+
+// Register registers them.
+func (m *meters) Register(r prometheus.Registerer) error { return m.register(r) }
+
+// Drive counts all that there is to count, with any words.
+func (m *meters) Drive(word string, err error, parked map[string]int) {
+	m.identified(identity.Result(word))
+	m.visited(word)
+	m.visited("")
+	m.unread(err)
+	m.refusedWith(word)
+	m.charged(word, 1)
+	m.reconciled(err)
+	m.redriven(parked)
+	for _, kind := range storeKinds {
+		m.stored(kind, time.Millisecond)
+	}
+	for _, handler := range []string{timedGateway, timedRequire, timedCharge, timedWebhook} {
+		m.handled(handler, time.Millisecond)
+	}
+}

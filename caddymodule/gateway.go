@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -182,6 +183,7 @@ func (g *Gateway) provisionAnswers() (err error) {
 		Site: site, BasePath: g.BasePath, TrustedOrigins: g.TrustedOrigins, Reading: readingOf,
 		Logger: coreLogger(g.logger), Bodies: bodies, ClientIP: clientIP, SignInURL: g.SignInURL,
 		Metadata: g.app.checkoutMetadata(), Compat: g.Compat, NoBearer: g.JWT != nil && g.JWT.Bearer == off,
+		Explained: g.app.store.watch.blames, Around: aroundEvent,
 	})
 	return err
 }
@@ -228,6 +230,7 @@ func configuredApp(ctx caddy.Context) (*App, error) {
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	began := time.Now()
 	body := g.claims.strip(r)
 	if g.claims.upgrades.refuses(r) {
 		refuseTunnel(w, r)
@@ -236,6 +239,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	g.treatRoutingHeaders(r)
 	isOurs := g.api.Owns(r)
 	who, doubt := g.identify(r, isOurs || g.app.emailMatch != nil)
+	if g.Ask != nil {
+		began = time.Now() // that was the app's time
+	}
 	if doubt != nil && !passesFree(doubt) {
 		g.refuse(w, r, doubt)
 		return nil
@@ -258,6 +264,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	metrics.visited(who.Account)
 	g.headers.set(r.Header, &v.headers, view)
+	metrics.handled(timedGateway, time.Since(began)-v.waited)
 	if g.app.asksByMatcher {
 		return servePrivate(w, r, next, &v.judged)
 	}
@@ -291,8 +298,9 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request, who gateway.I
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	metrics.unread(err)
 	level := zap.ErrorLevel
-	// The client left, and that is why; or its login is too long, which it can send at will.
-	if r.Context().Err() != nil || errors.Is(err, gateway.ErrAccount) && !g.app.invalidAccounts.Allow() {
+	// The client left, and that is why; or its login is too long, which it can send at will; or
+	// the log has one line for all of them.
+	if r.Context().Err() != nil || g.app.store.watch.blames(err) || errors.Is(err, gateway.ErrAccount) && !g.app.invalidAccounts.Allow() {
 		level = zap.DebugLevel
 	}
 	g.logger.Log(level, "entitlement could not be read", zap.Error(err), traceOf(r))

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,71 +20,163 @@ import (
 var metrics = newMeters()
 
 // meters are the metrics. Every label is from a closed set: none is, or follows
-// from, what a client, a customer or Dodo wrote.
+// from, what a client, a customer or Dodo wrote. testdata/metrics.golden has all of
+// them: names and labels do not change without a line in the CHANGELOG.
 type meters struct {
 	events    *prometheus.CounterVec
-	refusals  *prometheus.CounterVec
-	checkouts *prometheus.CounterVec
-	requests  *prometheus.CounterVec
-	refused   *prometheus.CounterVec
-	charges   *prometheus.CounterVec
+	refusals  counters
+	checkouts counters
+	requests  counters
+	refused   counters
+	charges   counters
 	spent     prometheus.Counter
-	passes    *prometheus.CounterVec
+	passes    counters
 	parked    *prometheus.GaugeVec
-	reads     *prometheus.CounterVec
+	reads     counters
 	heard     prometheus.Gauge
-	logins    *prometheus.CounterVec
+	logins    counters
+	stores    map[string]prometheus.Observer // by the kind of the operation
+	handlers  map[string]prometheus.Observer // by the name of the handler
 
 	// Those that every request counts, found once.
 	known, anonymous prometheus.Counter
 	results          map[cache.Result]prometheus.Counter
-	identities       map[identity.Result]prometheus.Counter
+
+	all []prometheus.Collector
 }
 
+// counters count by one label, whose values are known from the start, so that a counter is
+// 0 before it is 1. A value that is not known counts as other.
+type counters struct {
+	by    map[string]prometheus.Counter
+	other string
+}
+
+func (c counters) inc(value string) {
+	counter, known := c.by[value]
+	if !known {
+		counter = c.by[c.other]
+	}
+	counter.Inc()
+}
+
+// otherValue is the label of what is in none of the sets below.
+const otherValue = "error"
+
+// What labels can be. The lists of errors are labels of errorLabels.
+var (
+	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "store_unavailable", otherValue}
+	checkoutResults = []string{
+		"ok", "anonymous", "account_invalid", "invalid", "discount_code", "return_to", "public_url_missing", "key_running", "key_mismatch",
+		"too_many_requests", "too_many_orders", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
+	}
+	requestKinds = []string{"known", "anonymous", "store_unavailable", "account_invalid", "login_unavailable", otherValue}
+	refusedCodes = []string{
+		"unauthenticated", "credentials_invalid", "login_unavailable", "payment_required", "plan_required", "feature_required",
+		"insufficient_credits", "payment_unconfirmed", "too_early", "cross_origin", "tunnel_refused", "invalid_idempotency_key",
+		"idempotency_key_in_use", "idempotency_key_finished", "idempotency_key_reused", "account_invalid", "store_unavailable", "timeout",
+		"internal", "other",
+	}
+	chargeResults = []string{"captured", "late", "released", "lost", "replayed"}
+	passResults   = []string{"ok", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue}
+)
+
+// The handlers whose time is measured.
+const (
+	timedGateway = "dodo_gateway"
+	timedRequire = "dodo_require"
+	timedCharge  = "dodo_charge"
+	timedWebhook = "webhook"
+)
+
+// latencies are the upper ends of the buckets of our own times, in seconds.
+var latencies = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+
 func newMeters() *meters {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "dodogate", Name: name, Help: help}, labels)
+	m := new(meters)
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "events_total",
+		Help: "Webhook events handled, by type and by what became of them."}, []string{"type", "outcome"})
+	m.all = append(m.all, m.events)
+	m.refusals = m.counters("events_refused_total",
+		"Webhook deliveries that were not acknowledged, by reason.", "reason", otherValue, refusalReasons...)
+	m.checkouts = m.counters("checkouts_total",
+		"Checkouts asked for, by how that ended.", "result", otherValue, checkoutResults...)
+	m.requests = m.counters("requests_total",
+		"Requests to the site itself, by what was known of the account.", "account", otherValue, requestKinds...)
+	m.refused = m.counters("requests_refused_total",
+		"Requests refused for what their account has, by the problem's code.", "code", "other", refusedCodes...)
+	m.charges = m.counters("charges_total",
+		"Requests that were to be charged, by how that ended.", "result", "lost", chargeResults...)
+	m.spent = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "credits_spent_total",
+		Help: "Credits that requests were charged."})
+	m.passes = m.counters("reconciliations_total",
+		"Passes over Dodo's lists, by how they ended.", "result", otherValue, passResults...)
+	m.parked = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "parked_events",
+		Help: "Events about money that could not be applied yet, by what they wait for."}, []string{"reason"})
+	for _, reason := range gateway.Reasons {
+		m.parked.WithLabelValues(reason)
 	}
-	m := &meters{
-		events: counter("events_total",
-			"Webhook events handled, by type and by what became of them.", "type", "outcome"),
-		refusals: counter("events_refused_total",
-			"Webhook deliveries that were not acknowledged, by reason.", "reason"),
-		checkouts: counter("checkouts_total",
-			"Checkouts asked for, by how that ended.", "result"),
-		requests: counter("requests_total",
-			"Requests to the site itself, by what was known of the account.", "account"),
-		refused: counter("requests_refused_total",
-			"Requests refused for what their account has, by the problem's code.", "code"),
-		charges: counter("charges_total",
-			"Requests that were to be charged, by how that ended.", "result"),
-		spent: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dodogate", Name: "credits_spent_total",
-			Help: "Credits that requests were charged."}),
-		passes: counter("reconciliations_total",
-			"Passes over Dodo's lists, by how they ended.", "result"),
-		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dodogate", Name: "parked_events",
-			Help: "Events about money that could not be applied yet, by what they wait for."}, []string{"reason"}),
-		reads: counter("cache_requests_total",
-			"Times that somebody asked what an account may do, by where the answer came from.", "result"),
-		heard: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dodogate", Name: "changes_heard",
-			Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."}),
-		logins: counter("logins_total",
-			"Tokens and cookies that jwt or ask judged, by how that ended.", "result"),
-		results:    make(map[cache.Result]prometheus.Counter),
-		identities: make(map[identity.Result]prometheus.Counter),
-	}
-	m.known, m.anonymous = m.requests.WithLabelValues("known"), m.requests.WithLabelValues("anonymous")
-	for _, r := range []cache.Result{cache.Hit, cache.Miss, cache.Bypass, cache.Stale} {
-		m.results[r] = m.reads.WithLabelValues(string(r))
-	}
-	for _, r := range identity.Results {
-		m.identities[r] = m.logins.WithLabelValues(string(r))
-	}
+	m.heard = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "changes_heard",
+		Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."})
+	m.all = append(m.all, m.spent, m.parked, m.heard)
+	m.stores = m.histograms("store_seconds",
+		"Time that operations on the store take, by kind.", "operation", storeKinds...)
+	m.handlers = m.histograms("handler_seconds",
+		"Time that our handlers take for a request, without the app behind them and without waiting for Dodo.", "handler",
+		timedGateway, timedRequire, timedCharge, timedWebhook)
+	m.all = append(m.all, healthGauges()...)
+	m.countReads()
 	return m
 }
 
+// countReads makes the counters of what every request does.
+func (m *meters) countReads() {
+	results := []cache.Result{cache.Hit, cache.Miss, cache.Bypass, cache.Stale}
+	m.reads = m.counters("cache_requests_total",
+		"Times that somebody asked what an account may do, by where the answer came from.", "result", string(cache.Bypass), textsOf(results)...)
+	m.logins = m.counters("logins_total",
+		"Tokens and cookies that jwt or ask judged, by how that ended.", "result", string(identity.Unavailable), textsOf(identity.Results)...)
+	m.known, m.anonymous = m.requests.by["known"], m.requests.by["anonymous"]
+	m.results = make(map[cache.Result]prometheus.Counter, len(results))
+	for _, r := range results {
+		m.results[r] = m.reads.by[string(r)]
+	}
+}
+
+const namespace = "dodogate"
+
+// counters makes a counter for each value of a label.
+func (m *meters) counters(name, help, label, other string, values ...string) counters {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, []string{label})
+	m.all = append(m.all, vec)
+	c := counters{by: make(map[string]prometheus.Counter, len(values)), other: other}
+	for _, value := range values {
+		c.by[value] = vec.WithLabelValues(value)
+	}
+	return c
+}
+
+// histograms makes a histogram for each value of a label.
+func (m *meters) histograms(name, help, label string, values ...string) map[string]prometheus.Observer {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: latencies}, []string{label})
+	m.all = append(m.all, vec)
+	by := make(map[string]prometheus.Observer, len(values))
+	for _, value := range values {
+		by[value] = vec.WithLabelValues(value)
+	}
+	return by
+}
+
+func textsOf[T ~string](words []T) []string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = string(word)
+	}
+	return texts
+}
+
 func (m *meters) register(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.events, m.refusals, m.checkouts, m.requests, m.refused, m.charges, m.spent, m.passes, m.parked, m.reads, m.heard, m.logins} {
+	for _, c := range m.all {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -100,10 +193,10 @@ func (m *meters) EventSettled(eventType string, outcome gateway.Outcome) {
 }
 
 // EventRefused implements [gateway.Observer].
-func (m *meters) EventRefused(err error) { m.refusals.WithLabelValues(labelOf(err)).Inc() }
+func (m *meters) EventRefused(err error) { m.refusals.inc(labelOf(err)) }
 
 // CheckoutEnded implements [gateway.Observer].
-func (m *meters) CheckoutEnded(err error) { m.checkouts.WithLabelValues(labelOf(err)).Inc() }
+func (m *meters) CheckoutEnded(err error) { m.checkouts.inc(labelOf(err)) }
 
 // EntitlementRead implements [gateway.Observer].
 func (m *meters) EntitlementRead(r cache.Result) { m.results[r].Inc() }
@@ -118,7 +211,7 @@ func (m *meters) ChangesHeard(all bool) {
 }
 
 // identified counts what became of credentials.
-func (m *meters) identified(r identity.Result) { m.identities[r].Inc() }
+func (m *meters) identified(r identity.Result) { m.logins.inc(string(r)) }
 
 // visited counts a request that is passed on.
 func (m *meters) visited(account string) {
@@ -130,20 +223,28 @@ func (m *meters) visited(account string) {
 }
 
 // unread counts a request whose account is not usable or cannot be read.
-func (m *meters) unread(err error) { m.requests.WithLabelValues(labelOf(err)).Inc() }
+func (m *meters) unread(err error) { m.requests.inc(labelOf(err)) }
 
 // refusedWith counts a request that is not entitled, or cannot be judged.
-func (m *meters) refusedWith(code string) { m.refused.WithLabelValues(code).Inc() }
+func (m *meters) refusedWith(code string) { m.refused.inc(code) }
 
 // charged counts how a request ended that was to be charged: captured, late,
 // released, lost or replayed.
 func (m *meters) charged(result string, credits int64) {
-	m.charges.WithLabelValues(result).Inc()
+	m.charges.inc(result)
 	m.spent.Add(float64(credits))
 }
 
+// stored measures an operation on the store.
+func (m *meters) stored(kind string, took time.Duration) { m.stores[kind].Observe(took.Seconds()) }
+
+// handled measures what a handler of ours did for a request.
+func (m *meters) handled(handler string, took time.Duration) {
+	m.handlers[handler].Observe(took.Seconds())
+}
+
 // reconciled counts a pass.
-func (m *meters) reconciled(err error) { m.passes.WithLabelValues(labelOf(err)).Inc() }
+func (m *meters) reconciled(err error) { m.passes.inc(labelOf(err)) }
 
 // redriven notes what stays parked, by reason.
 func (m *meters) redriven(parked map[string]int) {
@@ -162,7 +263,7 @@ func labelOf(err error) string {
 			return row.label
 		}
 	}
-	return "error"
+	return otherValue
 }
 
 var errorLabels = []struct {

@@ -50,9 +50,10 @@ type passes struct {
 	wake chan struct{} // full when somebody asked
 
 	mu    sync.Mutex
-	begun int64    // how many
-	asked passKind // what was asked for and has not begun; "" for nothing
-	kept  []pass   // the newest, the last one may be running
+	begun int64     // how many
+	asked passKind  // what was asked for and has not begun; "" for nothing
+	kept  []pass    // the newest, the last one may be running
+	good  time.Time // when a pass ended well last
 }
 
 // keepPasses is how many passes are remembered.
@@ -96,6 +97,13 @@ func (p *passes) list() []pass {
 	}
 	slices.Reverse(list)
 	return list
+}
+
+// lastGood is when a pass ended well last; zero if none has since the process started.
+func (p *passes) lastGood() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.good
 }
 
 // sleep waits until it is time or somebody asks, and reports whether ctx is still
@@ -177,7 +185,7 @@ func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 	this.did, this.err, this.ended = did, err, time.Now()
 	switch {
 	case err == nil:
-		this.state = passDone
+		this.state, p.good = passDone, this.ended
 	case cut:
 		this.state, this.err = passCut, nil
 		if this.asked {

@@ -139,7 +139,7 @@ func assertMetrics(t *testing.T, text string) {
 			t.Errorf("there is no %s", want)
 		}
 	}
-	word := regexp.MustCompile(`^dodogate_[a-z_]+(\{([a-z]+="[a-z_.]+",?)+\})? [0-9.e+]+$`)
+	word := regexp.MustCompile(`^dodogate_[a-z_]+(\{(([a-z]+="[a-z_.]+"|le="[0-9.e+Inf-]+"),?)+\})? [0-9.e+-]+$`)
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "dodogate_") && !word.MatchString(line) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -90,10 +91,12 @@ func (h *Require) Provision(ctx caddy.Context) (err error) {
 }
 
 func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	began := time.Now()
 	v, err := visitOf(r, "dodo_require")
 	if err != nil {
 		return err
 	}
+	waited := v.waited
 	if isEarly(r) && !isSafe(r.Method) {
 		return h.fail(w, r, v, httpapi.ErrTooEarly)
 	}
@@ -103,6 +106,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	now := view.Snapshot
 	if h.requirement().MetBy(now) {
+		metrics.handled(timedRequire, time.Since(began)-(v.waited-waited))
 		return servePrivate(w, r, next, nil)
 	}
 	if httpapi.IsPreflight(r) {
@@ -115,6 +119,7 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		case err != nil:
 			return h.fail(w, r, v, err)
 		case h.requirement().MetBy(settled.Snapshot):
+			metrics.handled(timedRequire, time.Since(began)-(v.waited-waited))
 			return servePrivate(w, r, next, nil)
 		case settled.Owed():
 			return h.fail(w, r, v, gateway.ErrUnconfirmed)
@@ -128,15 +133,16 @@ func (h *Require) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // fail answers a request that could not be judged.
 func (h *Require) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
-	logUnjudged(r, h.logger, err)
+	logUnjudged(r, h.logger, err, h.app.store.watch)
 	return h.Refusing.fail(w, r, v, err)
 }
 
-// logUnjudged logs why it is unknown whether a request may pass.
-func logUnjudged(r *http.Request, logger *zap.Logger, err error) {
+// logUnjudged logs why it is unknown whether a request may pass, unless the store is the
+// reason, which has lines of its own.
+func logUnjudged(r *http.Request, logger *zap.Logger, err error, store *watch) {
 	p := httpapi.ProblemOf(err)
 	level := zap.ErrorLevel
-	if r.Context().Err() != nil || p.Status < http.StatusInternalServerError || httpapi.FillsLog(err) { // the client's doing
+	if r.Context().Err() != nil || store.blames(err) || p.Status < http.StatusInternalServerError || httpapi.FillsLog(err) { // the client's doing
 		level = zap.DebugLevel
 	}
 	logger.Log(level, "request could not be judged", zap.String("code", p.Code), zap.Error(err), traceOf(r))

@@ -13,19 +13,19 @@ import (
 // and counted while it runs. internal/store says what the operations do.
 
 // passOn lets an open store do something.
-func passOn[T any](ctx context.Context, h *handle, do func(store.Store) (T, error)) (T, error) {
-	s, done, err := h.use(ctx)
-	if err != nil {
-		var none T
-		return none, err
-	}
-	defer done()
-	return do(s)
+func passOn[T any](ctx context.Context, h *handle, op operation, do func(context.Context, store.Store) (T, error)) (result T, err error) {
+	err = h.run(ctx, op, func(ctx context.Context, s store.Store) (err error) {
+		result, err = do(ctx, s)
+		return err
+	})
+	return result, err
 }
 
 // Ping implements [store.Pinger].
 func (h *handle) Ping(ctx context.Context) error {
-	_, err := passOn(ctx, h, func(s store.Store) (struct{}, error) { return struct{}{}, store.Client{Store: s}.Ping(ctx) })
+	_, err := passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (struct{}, error) {
+		return struct{}{}, store.Client{Store: s}.Ping(ctx)
+	})
 	return err
 }
 
@@ -35,66 +35,66 @@ func (h *handle) Watch(w store.Watcher) (stop func()) { return h.watchers.Watch(
 
 // Update implements [store.Store].
 func (h *handle) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
-	return passOn(ctx, h, func(s store.Store) (store.Updated, error) { return s.Update(ctx, account, decide) })
+	return passOn(ctx, h, opUpdate, func(ctx context.Context, s store.Store) (store.Updated, error) { return s.Update(ctx, account, decide) })
 }
 
 // Receive implements [store.Store].
 func (h *handle) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
-	return passOn(ctx, h, func(s store.Store) (store.Received, error) { return s.Receive(ctx, d, decide) })
+	return passOn(ctx, h, opReceive, func(ctx context.Context, s store.Store) (store.Received, error) { return s.Receive(ctx, d, decide) })
 }
 
 // View implements [store.Store].
 func (h *handle) View(ctx context.Context, account string, look store.Decision) (entitlement.Account, error) {
-	return passOn(ctx, h, func(s store.Store) (entitlement.Account, error) { return s.View(ctx, account, look) })
+	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (entitlement.Account, error) {
+		return s.View(ctx, account, look)
+	})
 }
 
 // Orders implements [store.Store].
 func (h *handle) Orders(ctx context.Context, account string, list store.OrderList) ([]book.Order, error) {
-	return passOn(ctx, h, func(s store.Store) ([]book.Order, error) { return s.Orders(ctx, account, list) })
+	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) ([]book.Order, error) { return s.Orders(ctx, account, list) })
 }
 
 // Entries implements [store.Store].
 func (h *handle) Entries(ctx context.Context, account string, p store.Page) ([]ledger.Entry, error) {
-	return passOn(ctx, h, func(s store.Store) ([]ledger.Entry, error) { return s.Entries(ctx, account, p) })
+	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) ([]ledger.Entry, error) { return s.Entries(ctx, account, p) })
 }
 
 // Claim implements [store.Store].
 func (h *handle) Claim(ctx context.Context, ref entitlement.Ref, account string) (string, error) {
-	return passOn(ctx, h, func(s store.Store) (string, error) { return s.Claim(ctx, ref, account) })
+	return passOn(ctx, h, opClaim, func(ctx context.Context, s store.Store) (string, error) { return s.Claim(ctx, ref, account) })
 }
 
 // Settle implements [store.Store].
 func (h *handle) Settle(ctx context.Context, e book.Event, r book.Retention) error {
-	_, err := passOn(ctx, h, func(s store.Store) (struct{}, error) { return struct{}{}, s.Settle(ctx, e, r) })
+	_, err := passOn(ctx, h, opSettle, func(ctx context.Context, s store.Store) (struct{}, error) { return struct{}{}, s.Settle(ctx, e, r) })
 	return err
 }
 
 // Event implements [store.Store].
 func (h *handle) Event(ctx context.Context, id string) (book.Event, error) {
-	return passOn(ctx, h, func(s store.Store) (book.Event, error) { return s.Event(ctx, id) })
+	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (book.Event, error) { return s.Event(ctx, id) })
 }
 
 // Note implements [store.Store].
 func (h *handle) Note(ctx context.Context, name, seen, text string) (string, error) {
-	return passOn(ctx, h, func(s store.Store) (string, error) { return s.Note(ctx, name, seen, text) })
+	return passOn(ctx, h, opNote, func(ctx context.Context, s store.Store) (string, error) { return s.Note(ctx, name, seen, text) })
 }
 
 // Parked implements [store.Store].
 func (h *handle) Parked(ctx context.Context, object, after string, limit int) (events []book.Event, next string, err error) {
-	s, done, err := h.use(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	defer done()
-	return s.Parked(ctx, object, after, limit)
+	err = h.run(ctx, opRead, func(ctx context.Context, s store.Store) (err error) {
+		events, next, err = s.Parked(ctx, object, after, limit)
+		return err
+	})
+	return events, next, err
 }
 
 // AccountIDs implements [store.Store].
 func (h *handle) AccountIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
-	s, done, err := h.use(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	defer done()
-	return s.AccountIDs(ctx, after, limit)
+	err = h.run(ctx, opRead, func(ctx context.Context, s store.Store) (err error) {
+		ids, next, err = s.AccountIDs(ctx, after, limit)
+		return err
+	})
+	return ids, next, err
 }

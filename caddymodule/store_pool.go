@@ -42,6 +42,7 @@ type handle struct {
 	opener func(context.Context) (openStore, error)
 	passes *passes // over Dodo's lists, into this store
 	calls  calls   // to Dodo
+	watch  *watch  // whether the store is there
 	// life ends before the store is closed under those who are still at work, so
 	// that they can give up what waits for it.
 	life context.Context //nolint:containedctx // of no request
@@ -72,7 +73,7 @@ func acquire(key string, opener func(context.Context) (openStore, error)) (*hand
 		if h := leftBehind.take(key); h != nil {
 			return h, nil
 		}
-		h := &handle{key: key, opener: opener, passes: newPasses()}
+		h := &handle{key: key, opener: opener, passes: newPasses(), watch: newWatch(key)}
 		h.life, h.end = context.WithCancel(context.Background())
 		h.left, h.answered = h.done, h.unkeep
 		return h, nil

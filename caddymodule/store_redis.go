@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 )
 
@@ -117,7 +119,19 @@ func openRedis(ctx context.Context, options redisstore.Options) (openStore, erro
 	if err != nil {
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
-	return s, nil
+	return redisWithProbe{s}, nil
+}
+
+// redisWithProbe is Redis with a check of writes: a replica, and a server that lacks its
+// replicas or whose disk is full, answers a ping and refuses writes.
+type redisWithProbe struct{ *redisstore.Store }
+
+// healthMark is the mark that checks write.
+const healthMark = "health"
+
+// ProbeWrite implements [writeProber].
+func (s redisWithProbe) ProbeWrite(ctx context.Context) error {
+	return store.Client{Store: s.Store}.SetMark(ctx, healthMark, time.Now())
 }
 
 // checkRedisURL reports what is wrong with a url. It shows no password.
@@ -235,4 +249,5 @@ var (
 	_ caddy.CleanerUpper    = (*RedisStore)(nil)
 	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
 	_ storeModule           = (*RedisStore)(nil)
+	_ writeProber           = redisWithProbe{}
 )

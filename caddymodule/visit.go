@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -31,8 +32,9 @@ type visit struct {
 
 	headers [headerCount]string // the values that the request is given
 
-	holds   int   // so far
-	charged int64 // so far, in credits
+	waited  time.Duration // so far, for Dodo
+	holds   int           // so far
+	charged int64         // so far, in credits
 	// silenced: what the app itself wrote of charges is gone.
 	silenced bool
 	// judged: a dodo_entitled was asked, so that the answer depends on the account.
@@ -120,7 +122,9 @@ func (v *visit) settled(c *gateway.Charge, price int64) (charged, left int64) {
 // Placeholders, headers and later handlers see the result from then on.
 func (v *visit) settle(r *http.Request) (*gateway.View, []book.Order, error) {
 	defer v.site.app.store.keep()()
+	began := time.Now()
 	now, waiting, err := v.site.app.events.ConfirmAccount(withAddress(r), v.account)
+	v.waited += time.Since(began)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -44,7 +44,8 @@ func (h *Webhook) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = configuredApp(ctx); err != nil {
 		return err
 	}
-	api, err := httpapi.New(httpapi.Options{Shop: h.app.shop, Events: h.app.events, Accounts: h.app.accounts, Logger: coreLogger(ctx.Logger()), Bodies: bodies, ClientIP: clientIP})
+	api, err := httpapi.New(httpapi.Options{Shop: h.app.shop, Events: h.app.events, Accounts: h.app.accounts, Logger: coreLogger(ctx.Logger()), Bodies: bodies, ClientIP: clientIP,
+		Explained: h.app.store.watch.blames, Around: aroundEvent})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package dodo
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -44,6 +46,9 @@ type Clues struct {
 // can label metrics. Only events of these types have an effect: the meaning of another type is
 // unknown, even if its body looks familiar. Such an event is stored, counted and acknowledged.
 func KnownType(t string) bool { return knownTypes[t] }
+
+// KnownTypes are all of them, sorted.
+func KnownTypes() []string { return slices.Sorted(maps.Keys(knownTypes)) }
 
 var knownTypes = map[string]bool{
 	"payment.succeeded": true, "payment.failed": true, "payment.processing": true, "payment.cancelled": true,

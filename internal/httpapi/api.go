@@ -65,6 +65,13 @@ type Options struct {
 	Metadata Metadata
 	// Compat also serves the routes of a hand-written integration. Default: none.
 	Compat *config.Compat
+	// Explained reports that the reason of a failed request is logged elsewhere, once for all
+	// requests. It is called for each of them, whose own lines are for debugging then.
+	// Default: none is.
+	Explained func(error) bool
+	// Around begins to measure the handling of an event, behind its body, and returns what
+	// ends that. Default: nothing is measured.
+	Around func(context.Context) (context.Context, func(error))
 }
 
 // API serves the routes under the base path. It is safe for concurrent use.
@@ -89,6 +96,8 @@ type API struct {
 	clientIP        func(*http.Request) string
 	signInURL       string // empty: none
 	metadata        Metadata
+	explained       func(error) bool
+	around          func(context.Context) (context.Context, func(error))
 	logger          *slog.Logger
 }
 
@@ -119,12 +128,18 @@ func New(o Options) (*API, error) {
 	if o.ClientIP == nil {
 		o.ClientIP = func(*http.Request) string { return "" }
 	}
+	if o.Explained == nil {
+		o.Explained = func(error) bool { return false }
+	}
+	if o.Around == nil {
+		o.Around = func(ctx context.Context) (context.Context, func(error)) { return ctx, func(error) {} }
+	}
 	a := &API{
 		shop: o.Shop, events: o.Events, accounts: o.Accounts,
 		base: base, site: o.Site, reading: o.Reading, origins: http.NewCrossOriginProtection(), trusted: o.TrustedOrigins, logger: o.Logger,
 		refusalCache: newRefusalCache(), webhookRefusals: newRefusalLimits(), bodies: o.Bodies, clientIP: o.ClientIP,
 		signInURL: o.SignInURL, noBearer: o.NoBearer,
-		metadata: o.Metadata,
+		metadata: o.Metadata, explained: o.Explained, around: o.Around,
 	}
 	a.base.links = a.site.Path(base.path)
 	a.routes = a.ownRoutes()
@@ -315,7 +330,7 @@ func (a *API) logFailure(r *http.Request, p Problem, err error) {
 		return
 	}
 	level := slog.LevelError
-	if r.Context().Err() != nil || FillsLog(err) { // the client disconnected, which caused it
+	if r.Context().Err() != nil || FillsLog(err) || a.explained(err) { // or the client disconnected, which caused it
 		level = slog.LevelDebug
 	}
 	name := a.base.route(r.URL.Path)

@@ -112,7 +112,9 @@ func (a *API) handleEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	_, err = a.events.HandleEvent(r.Context(), r.Header, body)
+	ctx, end := a.around(r.Context())
+	_, err = a.events.HandleEvent(ctx, r.Header, body)
+	end(err)
 	return err
 }
 

@@ -1,0 +1,61 @@
+package caddymodule
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
+)
+
+// watching checks a store for as long as a config runs.
+type watching struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func startWatching(h *handle) *watching {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watching{cancel: cancel}
+	w.done.Go(func() { h.watch.run(ctx, h) })
+	return w
+}
+
+func (w *watching) stop() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// appObserver counts for the process, and tells the store's watch what health is about.
+type appObserver struct {
+	*meters
+	watch *watch
+}
+
+// EventSettled implements [gateway.Observer].
+func (o appObserver) EventSettled(eventType string, outcome gateway.Outcome) {
+	o.meters.EventSettled(eventType, outcome)
+	o.watch.webhookAt.Store(time.Now().UnixNano())
+}
+
+// EntitlementRead implements [gateway.Observer].
+func (o appObserver) EntitlementRead(r cache.Result) {
+	o.meters.EntitlementRead(r)
+	if r == cache.Stale {
+		o.watch.stale.Add(1)
+	}
+}
+
+// aroundEvent measures the handling of an event.
+func aroundEvent(ctx context.Context) (context.Context, func(error)) {
+	began := time.Now()
+	ctx, handling := startSpan(ctx, "dodogate.webhook")
+	return ctx, func(err error) {
+		handling.end(err)
+		metrics.handled(timedWebhook, time.Since(began))
+	}
+}
+
+// Interface guard
+var _ gateway.Observer = appObserver{}
