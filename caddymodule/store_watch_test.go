@@ -225,7 +225,7 @@ func TestWatchChecksOneAtATime(t *testing.T) {
 		}
 		s.set(func() { s.slow = 0 })
 		for range 2 { // if two checks have failed, then two must succeed
-			time.Sleep(3 * caddymodule.CheckEvery)
+			time.Sleep(4 * caddymodule.CheckEvery)
 			_ = h.Ready(t.Context())
 		}
 		if !h.Ready(t.Context()) {
