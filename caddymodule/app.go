@@ -15,6 +15,7 @@ import (
 	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/gateway/notice"
 	"github.com/dodogate/dodogate/internal/gcpace"
 )
 
@@ -85,6 +86,10 @@ type App struct {
 
 	// Credits for every account, given once when it is first seen. Default: 0.
 	SignupCredits int64 `json:"signup_credits,omitempty"`
+
+	// The number of credits below which an account has few: when its balance falls below it,
+	// the event `dodo.credits_low` is emitted. Default: none is.
+	CreditsLow int64 `json:"credits_low,omitempty"`
 
 	// How many accounts are remembered, so that their requests ask no store: at most
 	// 10,000,000. It bounds the memory: 175 bytes for each, and as much again with Redis,
@@ -168,6 +173,7 @@ type App struct {
 	logger     *zap.Logger
 	reconciler *reconciler // from Start to Stop
 	watching   *watching   // likewise
+	emitter    *emitter
 	// asksByMatcher: this config has a dodo_entitled, set while it is provisioned.
 	asksByMatcher bool
 }
@@ -191,11 +197,17 @@ func (a *App) provision(ctx caddy.Context) error {
 	if a.SignupCredits < 0 || a.SignupCredits > config.MaxCredits {
 		return fmt.Errorf("signup_credits must be between 0 and %d", config.MaxCredits)
 	}
+	if a.CreditsLow < 0 || a.CreditsLow > config.MaxCredits {
+		return fmt.Errorf("credits_low must be between 1 and %d", config.MaxCredits)
+	}
 	if err := errors.Join(a.RefundPolicy.Validate(), a.DisputePolicy.Validate(), a.Proration.Validate(), a.Reconcile.validate(), a.KeepEvents.Validate(), config.CheckMetadata(a.CheckoutMetadata), a.validateEnvironmentWords(), a.validateCache(), a.validateGrace(), a.validateBudget()); err != nil {
 		return err
 	}
 	var err error
 	if a.store, err = a.loadStore(ctx); err != nil {
+		return err
+	}
+	if a.emitter, err = newEmitter(ctx); err != nil {
 		return err
 	}
 	options, err := a.options()
@@ -224,7 +236,9 @@ func (a *App) provision(ctx caddy.Context) error {
 	options.Grace = a.Grace.Std()
 	options.Proration = a.Proration
 	options.KeepEvents = a.KeepEvents
-	options.Store = a.store
+	options.Store = notice.New(a.store, notice.Options{
+		Ranking: options.Catalog.Ranking(), Grace: a.Grace.Std(), Low: a.CreditsLow, Wants: a.emitter.wants, Tell: a.emitter.tell, Clock: time.Now,
+	})
 	options.CacheEntries = cacheEntries(a.CacheEntries, debug.SetMemoryLimit(-1))
 	a.store.remember(options.CacheEntries)
 	options.MaxStale = a.MaxStale.Std()
@@ -382,6 +396,7 @@ func (a *App) Stop() error {
 	if a.watching != nil {
 		a.watching.stop()
 	}
+	a.emitter.stop()
 	return nil
 }
 

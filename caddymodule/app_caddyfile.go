@@ -29,6 +29,7 @@ import (
 //		addon   <name> { … }
 //		plans          <name>...
 //		signup_credits <number>
+//		credits_low    <number>
 //		checkout_metadata <name> [<placeholder>]
 //		cache          <accounts>
 //		max_stale      <period>
@@ -112,6 +113,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return parseMetadata(d, &a.CheckoutMetadata)
 	case "signup_credits":
 		return readCredits(d, 0, &a.SignupCredits)
+	case "credits_low":
+		return readCredits(d, 1, &a.CreditsLow)
 	case "cache":
 		return readCount(d, mostCacheEntries, &a.CacheEntries)
 	case "max_stale":
@@ -159,7 +162,7 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	case "business":
 		return parseBusinesses(d, &a.Businesses)
 	default:
-		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits", "checkout_metadata",
+		return unknown(d, "dodo", "environment", "api_key", "base_url", "webhook_secret", "public_url", "return_to", "store", "product", "addon", "plans", "signup_credits", "credits_low", "checkout_metadata",
 			"cache", "max_stale", "refund_policy", "dispute_policy", "grace", "proration", "budget", "reconcile", "keep_events", "proof_secret", "site", "business", "match_email")
 	}
 }

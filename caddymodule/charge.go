@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -327,12 +328,10 @@ func (h *Charge) fail(w http.ResponseWriter, r *http.Request, v *visit, err erro
 	return h.Refusing.fail(w, r, v, err)
 }
 
-// end ends a hold behind the answer, and says so if that fails.
-func (h *Charge) end(r *http.Request, charge *gateway.Charge, captured int64, receipt []byte, done func()) {
+// end ends a hold behind the answer, and logs an error if that fails.
+func (h *Charge) end(ctx context.Context, charge *gateway.Charge, captured int64, receipt []byte, done func()) error {
 	defer done()
-	ctx, capture := startSpan(behind(h.app.store.life, r), "dodogate.capture")
 	found, err := charge.End(ctx, captured, receipt)
-	capture.end(err)
 	switch {
 	case captured == 0:
 		metrics.charged("released", 0)
@@ -350,6 +349,7 @@ func (h *Charge) end(r *http.Request, charge *gateway.Charge, captured int64, re
 	default:
 		metrics.charged("captured", captured)
 	}
+	return err
 }
 
 // parseCharge sets up the handler from Caddyfile tokens. The fields of [Charge]

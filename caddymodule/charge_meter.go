@@ -202,7 +202,11 @@ func (m *meter) end(receipt []byte) {
 	m.done()
 	m.done = nil
 	m.charge.AnnounceEnd(m.price)
-	go m.handler.end(m.request, m.charge, m.price, receipt, behind)
+	ctx, capture := startSpanBehind(m.handler.app.store.life, m.request, "dodogate.capture")
+	go func() {
+		err := m.handler.end(ctx, m.charge, m.price, receipt, behind)
+		capture.end(err)
+	}()
 }
 
 // finish settles what no status has settled. It also runs when the handlers behind

@@ -39,6 +39,9 @@
 // When a config is loaded, loadcheck.go hands all routes to internal/routecheck, which
 // says what cannot work in them: gates that ask before dodo_gateway has run, for one.
 //
+// Other modules hear of plans, credits and payments by Caddy's app events: notices.go emits
+// what internal/gateway/notice tells. tracing.go makes spans below those of Caddy's tracing.
+//
 // Modules log by Caddy's ctx.Logger(); logging.go makes log/slog out of it for the packages
 // in internal, which do not know zap.
 //

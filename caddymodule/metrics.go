@@ -1,18 +1,15 @@
 package caddymodule
 
 import (
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/dodogate/dodogate/config"
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
-	"github.com/dodogate/dodogate/internal/httpapi"
+	"github.com/dodogate/dodogate/internal/gateway/notice"
 	"github.com/dodogate/dodogate/internal/identity"
-	"github.com/dodogate/dodogate/internal/store"
 )
 
 // metrics count for the process. Every config has a registry of its own and each
@@ -35,6 +32,7 @@ type meters struct {
 	reads     counters
 	heard     prometheus.Gauge
 	logins    counters
+	emissions map[notice.Kind]counters
 	stores    map[string]prometheus.Observer // by the kind of the operation
 	handlers  map[string]prometheus.Observer // by the name of the handler
 
@@ -59,35 +57,6 @@ func (c counters) inc(value string) {
 	}
 	counter.Inc()
 }
-
-// otherValue is the label of what is in none of the sets below.
-const otherValue = "error"
-
-// What labels can be. The lists of errors are labels of errorLabels.
-var (
-	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "store_unavailable", otherValue}
-	checkoutResults = []string{
-		"ok", "anonymous", "account_invalid", "invalid", "discount_code", "return_to", "public_url_missing", "key_running", "key_mismatch",
-		"too_many_requests", "too_many_orders", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
-	}
-	requestKinds = []string{"known", "anonymous", "store_unavailable", "account_invalid", "login_unavailable", otherValue}
-	refusedCodes = []string{
-		"unauthenticated", "credentials_invalid", "login_unavailable", "payment_required", "plan_required", "feature_required",
-		"insufficient_credits", "payment_unconfirmed", "too_early", "cross_origin", "tunnel_refused", "invalid_idempotency_key",
-		"idempotency_key_in_use", "idempotency_key_finished", "idempotency_key_reused", "account_invalid", "store_unavailable", "timeout",
-		"internal", "other",
-	}
-	chargeResults = []string{"captured", "late", "released", "lost", "replayed"}
-	passResults   = []string{"ok", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue}
-)
-
-// The handlers whose time is measured.
-const (
-	timedGateway = "dodo_gateway"
-	timedRequire = "dodo_require"
-	timedCharge  = "dodo_charge"
-	timedWebhook = "webhook"
-)
 
 // latencies are the upper ends of the buckets of our own times, in seconds.
 var latencies = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
@@ -124,6 +93,7 @@ func newMeters() *meters {
 	m.handlers = m.histograms("handler_seconds",
 		"Time that our handlers take for a request, without the app behind them and without waiting for Dodo.", "handler",
 		timedGateway, timedRequire, timedCharge, timedWebhook)
+	m.countEmissions()
 	m.all = append(m.all, healthGauges()...)
 	m.countReads()
 	return m
@@ -140,6 +110,27 @@ func (m *meters) countReads() {
 	m.results = make(map[cache.Result]prometheus.Counter, len(results))
 	for _, r := range results {
 		m.results[r] = m.reads.by[string(r)]
+	}
+}
+
+// The results of emitting an event.
+const (
+	emitted = "emitted"
+	dropped = "dropped"
+)
+
+// countEmissions makes the counters of events for other modules.
+func (m *meters) countEmissions() {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "caddy_events_total",
+		Help: "Caddy events for other modules, by name without dodo. and by what became of them."}, []string{"event", "result"})
+	m.all = append(m.all, vec)
+	m.emissions = make(map[notice.Kind]counters, len(notice.Kinds))
+	for _, kind := range notice.Kinds {
+		c := counters{by: make(map[string]prometheus.Counter)}
+		for _, result := range []string{emitted, dropped} {
+			c.by[result] = vec.WithLabelValues(string(kind), result)
+		}
+		m.emissions[kind] = c
 	}
 }
 
@@ -243,6 +234,9 @@ func (m *meters) handled(handler string, took time.Duration) {
 	m.handlers[handler].Observe(took.Seconds())
 }
 
+// told counts an event for other modules.
+func (m *meters) told(kind notice.Kind, result string) { m.emissions[kind].by[result].Inc() }
+
 // reconciled counts a pass.
 func (m *meters) reconciled(err error) { m.passes.inc(labelOf(err)) }
 
@@ -251,53 +245,6 @@ func (m *meters) redriven(parked map[string]int) {
 	for _, reason := range gateway.Reasons {
 		m.parked.WithLabelValues(reason).Set(float64(parked[reason]))
 	}
-}
-
-// labelOf names an error; the first that fits counts.
-func labelOf(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	for _, row := range errorLabels {
-		if errors.Is(err, row.sentinel) {
-			return row.label
-		}
-	}
-	return otherValue
-}
-
-var errorLabels = []struct {
-	sentinel error
-	label    string
-}{
-	{dodo.ErrSignature, "signature"},
-	{dodo.ErrStale, "stale"},
-	{dodo.ErrMalformed, "malformed"},
-	{httpapi.ErrBodyTooLarge, "too_large"},
-	{httpapi.ErrSlowBody, "too_slow"},
-	{httpapi.ErrTooManyBodies, "too_many"},
-
-	{gateway.ErrAnonymous, "anonymous"},
-	{gateway.ErrAccount, "account_invalid"},
-	{gateway.ErrCredentials, "credentials_invalid"},
-	{gateway.ErrLoginUnavailable, "login_unavailable"},
-	{gateway.ErrUnknownProduct, "invalid"},
-	{gateway.ErrChoice, "invalid"},
-	{gateway.ErrQuantity, "invalid"},
-	{gateway.ErrDiscountCode, "discount_code"},
-	{config.ErrReturnTo, "return_to"},
-	{gateway.ErrNoPublicURL, "public_url_missing"},
-	{gateway.ErrKeyRunning, "key_running"},
-	{gateway.ErrKeyMismatch, "key_mismatch"},
-
-	{gateway.ErrTooManyRequests, "too_many_requests"},
-	{store.ErrTooManyOrders, "too_many_orders"},
-	{store.ErrUnavailable, "store_unavailable"},
-	{dodo.ErrUnavailable, "dodo_unavailable"},
-	{dodo.ErrBadAnswer, "dodo_refused"},
-	{dodo.ErrRejected, "dodo_refused"},
-	{dodo.ErrNotFound, "dodo_refused"},
-	{dodo.ErrUnauthorized, "dodo_unauthorized"},
 }
 
 // Interface guard

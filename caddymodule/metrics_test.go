@@ -206,7 +206,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 				t.Errorf("%s: the label %s is not documented", name, label)
 			}
 			for _, value := range values {
-				if !(name == "dodogate_events_total" && label == "type") && !strings.Contains(row, "`"+value+"`") {
+				isType := name == "dodogate_events_total" && label == "type" // which docs/events.md lists
+				if !isType && !strings.Contains(row, "`"+value+"`") {
 					t.Errorf("%s: the %s %s is not documented", name, label, value)
 				}
 			}

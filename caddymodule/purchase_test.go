@@ -164,7 +164,7 @@ func TestUnknownEventTypeIsOneLabel(t *testing.T) {
 }
 
 // webhook delivers a signed event and wants it acknowledged.
-func (b *bench) webhook(id, body string) {
+func (b *bench) webhook(id, body string, header ...string) {
 	b.t.Helper()
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(webhookSecret, "whsec_"))
 	if err != nil {
@@ -173,8 +173,8 @@ func (b *bench) webhook(id, body string) {
 	now := fmt.Sprint(time.Now().Unix())
 	mac := hmac.New(sha256.New, key)
 	_, _ = fmt.Fprintf(mac, "%s.%s.%s", id, now, body)
-	a := b.do("POST", "/payments/webhook", body, "Webhook-Id", id, "Webhook-Timestamp", now,
-		"Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	a := b.do("POST", "/payments/webhook", body, append(header, "Webhook-Id", id, "Webhook-Timestamp", now,
+		"Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))...)
 	if a.status != http.StatusOK {
 		b.t.Fatalf("%d %s", a.status, a.body)
 	}

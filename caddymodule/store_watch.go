@@ -295,29 +295,3 @@ func (w *watch) tellPartial() {
 	w.log.Error("the store answers, but some operations failed",
 		zap.String("store", w.name), zap.Int64("operations", w.failed.Load()), zap.Int64("requests_refused", w.refused.Load()), zap.Error(w.cause))
 }
-
-// writeProber is a store whose ping does not say whether it takes writes.
-type writeProber interface {
-	// ProbeWrite writes something that nobody depends on.
-	ProbeWrite(ctx context.Context) error
-}
-
-// probe asks the store itself, within checkTime.
-func (h *handle) probe(ctx context.Context) (writable, reachable bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	s, done, err := h.use(ctx)
-	if err != nil {
-		return false, false, err
-	}
-	defer done()
-	prober, ok := s.(writeProber)
-	if !ok {
-		err = store.Client{Store: s}.Ping(ctx)
-		return err == nil, err == nil, err
-	}
-	if err = prober.ProbeWrite(ctx); err == nil {
-		return true, true, nil
-	}
-	return false, store.Client{Store: s}.Ping(ctx) == nil, err
-}

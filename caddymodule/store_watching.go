@@ -7,6 +7,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // watching checks a store for as long as a config runs.
@@ -25,6 +26,32 @@ func startWatching(h *handle) *watching {
 func (w *watching) stop() {
 	w.cancel()
 	w.done.Wait()
+}
+
+// writeProber is a store whose ping does not say whether it takes writes.
+type writeProber interface {
+	// ProbeWrite writes something that nobody depends on.
+	ProbeWrite(ctx context.Context) error
+}
+
+// probe asks the store itself, within checkTime.
+func (h *handle) probe(ctx context.Context) (writable, reachable bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	s, done, err := h.use(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer done()
+	prober, ok := s.(writeProber)
+	if !ok {
+		err = store.Client{Store: s}.Ping(ctx)
+		return err == nil, err == nil, err
+	}
+	if err = prober.ProbeWrite(ctx); err == nil {
+		return true, true, nil
+	}
+	return false, store.Client{Store: s}.Ping(ctx) == nil, err
 }
 
 // appObserver counts for the process, and tells the store's watch what health is about.

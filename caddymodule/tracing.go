@@ -42,10 +42,11 @@ func (s span) end(err error) {
 	s.of.End()
 }
 
-// behind is ctx with the span of a request, for work that outlives the request.
-func behind(ctx context.Context, r *http.Request) context.Context {
+// startSpanBehind begins a span of work that outlives a request, within ctx. It must be called
+// while the request's own span is open.
+func startSpanBehind(ctx context.Context, r *http.Request, name string) (context.Context, span) {
 	if of := trace.SpanFromContext(r.Context()); of.IsRecording() {
-		return trace.ContextWithSpan(ctx, of)
+		ctx = trace.ContextWithSpan(ctx, of)
 	}
-	return ctx
+	return startSpan(ctx, name)
 }

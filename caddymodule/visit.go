@@ -57,9 +57,24 @@ func (v *visit) read() (*gateway.View, error) {
 			v.view = nobody
 			return
 		}
-		v.view, v.err = v.site.app.accounts.View(v.ctx, v.account)
+		v.view, v.err = v.site.app.accounts.View(visitContext{v}, v.account)
 	})
 	return v.view, v.err
+}
+
+// visitContext is the context of a visit's request. It takes the time for which the gateway
+// waits for Dodo, without an allocation for each request.
+type visitContext struct{ v *visit }
+
+func (c visitContext) Deadline() (time.Time, bool) { return c.v.ctx.Deadline() }
+func (c visitContext) Done() <-chan struct{}       { return c.v.ctx.Done() }
+func (c visitContext) Err() error                  { return c.v.ctx.Err() }
+
+func (c visitContext) Value(key any) any {
+	if key == gateway.WaitedFor {
+		return func(waited time.Duration) { c.v.waited += waited }
+	}
+	return c.v.ctx.Value(key)
 }
 
 // visitKey is the request variable that has the visit, for handlers and matchers

@@ -87,7 +87,14 @@ func (a *Accounts) View(ctx context.Context, account string) (*View, error) {
 	if err != nil || !v.Over() || v.Stale {
 		return v, err
 	}
-	if q := a.events.inquire(ctx, account, v.Doubts); q == nil || !q.wait(ctx, a.glance) {
+	q := a.events.inquire(ctx, account, v.Doubts)
+	if q == nil {
+		return v, nil
+	}
+	began := a.clock()
+	told := q.wait(ctx, a.glance)
+	noteWait(ctx, a.clock().Sub(began))
+	if !told {
 		return v, nil
 	}
 	v, _, err = a.views.View(ctx, account)

@@ -319,11 +319,24 @@ func TestDodoHangs(t *testing.T) {
 			dodo.ServeHTTP(w, r)
 		})
 	}})
+	waits := 0
+	ctx := context.WithValue(t.Context(), gateway.WaitedFor, func(time.Duration) { waits++ })
+	view := func() {
+		if _, err := u.View(ctx, "alice"); err != nil {
+			t.Error(err)
+		}
+	}
 	u.subscribed("alice", "monthly")
+	if view(); waits != 0 {
+		t.Error("a view that waits for nobody says that it has")
+	}
 	u.pass(month)
 	slow.Store(true)
 	for range 50 {
 		u.sees("alice", "0 pro active")
+	}
+	if view(); waits != 1 {
+		t.Errorf("a view that waits for Dodo has said so %d times", waits)
 	}
 	if _, _, err := u.ConfirmAccount(t.Context(), "alice"); err != nil {
 		t.Error(err)
