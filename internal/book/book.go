@@ -123,6 +123,11 @@ func (b *Book) Changed() bool {
 	return b.AccountChanged() || len(b.changes.Orders)+len(b.changes.Keys) > 0
 }
 
+// Touched reports whether any decision left anything in the book.
+func (b *Book) Touched() bool {
+	return b.Changed() || len(b.changes.Claims)+len(b.changes.Commits)+len(b.changes.Settled) > 0
+}
+
 // Object is the merged state of one of the account's objects; the zero one if it was never
 // written.
 func (b *Book) Object(ref entitlement.Ref) (Object, error) {

@@ -112,23 +112,41 @@ func standBack(ctx context.Context, try int) {
 	}
 }
 
-// decideAll makes decisions, one after the other, over the same account.
+// decideAll makes decisions, one after the other, over the same account. One that fails may have
+// changed the book before; then the others are made once more, without it.
 func (s *Store) decideAll(account string, known *state, src *source, decisions []*decision) (b *book.Book, unread bool) {
-	src.begin()
-	b = book.Open(account, &known.Kept, src, src.now)
-	changes := b.Changes()
-	for _, d := range decisions {
-		if d.receipt != nil && s.ownerOf(src, d.receipt) != account {
-			d.err = errElsewhere
-			continue
+	for failed := []*decision(nil); ; {
+		src.begin()
+		b, unread = book.Open(account, &known.Kept, src, src.now), false
+		var refused *decision
+		for _, d := range decisions {
+			if slices.Contains(failed, d) {
+				continue
+			}
+			s.decideOne(b, src, d)
+			if errors.Is(d.err, book.ErrUnread) {
+				unread = true
+			} else if d.err != nil && b.Touched() {
+				refused = d
+				break
+			}
 		}
-		settled, commits := len(changes.Settled), len(changes.Commits)
-		if d.err = d.decide(b); errors.Is(d.err, book.ErrUnread) {
-			unread = true
+		if refused == nil {
+			return b, unread
 		}
-		d.beside = beside{settled: changes.Settled[settled:], commits: changes.Commits[commits:], receipt: d.receipt}
+		failed = append(failed, refused)
 	}
-	return b, unread
+}
+
+func (s *Store) decideOne(b *book.Book, src *source, d *decision) {
+	if d.receipt != nil && s.ownerOf(src, d.receipt) != b.Account {
+		d.err = errElsewhere
+		return
+	}
+	changes := b.Changes()
+	settled, commits := len(changes.Settled), len(changes.Commits)
+	d.err = d.decide(b)
+	d.beside = beside{settled: changes.Settled[settled:], commits: changes.Commits[commits:], receipt: d.receipt}
 }
 
 // look reads an account, and what decisions about it have asked for so far.

@@ -28,6 +28,38 @@ func together(n int, f func(i int)) {
 }
 
 var concurrencyTests = []test{
+	{"decisions that fail when they have committed", func(r *rig) {
+		failed := errors.New("on second thoughts")
+		var all sync.WaitGroup
+		for i := range 64 {
+			all.Go(func() {
+				_, err := r.Update(r.ctx(), "acc", func(b *book.Book) error {
+					known, err := b.Object(payment(fmt.Sprint("pay_", i)))
+					if err != nil {
+						return err
+					}
+					_, err = b.Commit(book.Commit{
+						Account: "acc", Object: payment(fmt.Sprint("pay_", i)), Version: known.Version, State: []byte("{}"), Cause: "test",
+						Effect: entitlement.Effect{Grants: targets(forever(fmt.Sprint("g", i), 1))},
+					})
+					if err == nil && i%2 == 0 {
+						err = failed
+					}
+					return err
+				})
+				if want := i%2 == 0; errors.Is(err, failed) != want || !want && err != nil {
+					r.Errorf("decision %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+		a := r.account("acc")
+		same(r, "balance", a.Ledger.Balance(), 32)
+		for i := range 64 {
+			same(r, "version", r.object("acc", payment(fmt.Sprint("pay_", i))).Version, int64(i%2))
+		}
+		r.audit("acc")
+	}},
 	{"one object: one commit wins at each version", func(r *rig) {
 		for version := range int64(5) {
 			var won atomic.Int64
