@@ -30,7 +30,8 @@ func init() {
 // Every text may contain `{env.NAME}` and `{file./path}`, which are filled in
 // when the config is loaded and never written back, so that a secret is neither
 // in the adapted config nor in what the admin API shows. A placeholder that is
-// unset or empty is an error.
+// unset or empty is an error. The files of secrets are read again every second, so that
+// a secret can be changed without a reload.
 type App struct {
 	Written
 
@@ -50,8 +51,9 @@ type App struct {
 	BaseURL string `json:"base_url,omitempty"`
 
 	// The signing secrets (`whsec_…`) of the webhook endpoint; a delivery is
-	// believed when any of them signed it, so that a secret can be rotated. At
-	// least one is required. Secrets.
+	// believed when any of them signed it, so that a secret can be rotated. A file or
+	// variable may hold several, with white space or line breaks between them. At
+	// least one is required, 16 at the most. Secrets.
 	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
 
 	// Where customers reach the site, such as `https://app.example.com` or
@@ -164,16 +166,18 @@ type App struct {
 	// invalidAccounts lets one request a minute log that its account cannot be used.
 	invalidAccounts *rate.Limiter
 
-	shop       *gateway.Shop
-	events     *gateway.Events
-	accounts   *gateway.Accounts
-	store      *handle
-	emailMatch *emailMatch
-	client     *dodo.Client
-	logger     *zap.Logger
-	reconciler *reconciler // from Start to Stop
-	watching   *watching   // likewise
-	emitter    *emitter
+	shop        *gateway.Shop
+	events      *gateway.Events
+	accounts    *gateway.Accounts
+	store       *handle
+	emailMatch  *emailMatch
+	client      *dodo.Client
+	logger      *zap.Logger
+	reconciler  *reconciler // from Start to Stop
+	watching    *watching   // likewise
+	emitter     *emitter
+	secrets     []*rotation
+	stopSecrets context.CancelFunc // from Start to Stop
 	// asksByMatcher: this config has a dodo_entitled, set while it is provisioned.
 	asksByMatcher bool
 }
@@ -290,12 +294,13 @@ func (a *App) options() (o gateway.Options, err error) {
 		return o, fmt.Errorf("api_key, base_url: %w", err)
 	}
 	o.Provider = a.client
-	if o.Verifier, err = dodo.NewVerifier(webhookSecrets, time.Now); err != nil {
+	if o.Verifier, err = dodo.NewVerifier(eachWord(webhookSecrets), time.Now); err != nil {
 		return o, fmt.Errorf("webhook_secret: %w", err)
 	}
 	if o.Prover, err = dodo.NewProver(proofKeys(proofSecrets, apiKey)); err != nil {
 		return o, fmt.Errorf("proof_secret: %w", err)
 	}
+	a.secrets = a.rotations(o, apiKey, webhookSecrets, proofSecrets)
 	if o.Site, err = config.NewSite(publicURL, returnTo); err != nil {
 		return o, err
 	}
@@ -380,6 +385,7 @@ func (a *App) Start() error {
 		a.logger.Warn("the store's site cannot be read yet", zap.Error(err))
 	}
 	a.watching = startWatching(a.store)
+	a.stopSecrets = keepRotating(a.secrets...)
 	a.reconciler = startReconciler(a)
 	if budget := gcpace.Start(); budget > 0 {
 		a.logger.Info("garbage is collected less often while memory is plenty; GOGC=100 in the environment ends that",
@@ -390,6 +396,9 @@ func (a *App) Start() error {
 
 // Stop ends the background work. Requests go on.
 func (a *App) Stop() error {
+	if a.stopSecrets != nil {
+		a.stopSecrets()
+	}
 	if a.reconciler != nil {
 		a.reconciler.stop()
 	}

@@ -6,7 +6,7 @@
 // The names of the files of one subject begin with the same word.
 //
 //	global option dodo { }   app dodo                     app.go, app_*.go
-//	  store redis            dodo.stores.redis            store_redis.go, store_redis_tls.go
+//	  store redis            dodo.stores.redis            store_redis.go, store_redis_*.go
 //	  store bolt             dodo.stores.bolt             store_bolt.go
 //	dodo_gateway             http.handlers.dodo_gateway   gateway.go, gateway_*.go
 //	  jwt, ask, account                                   login.go, login_*.go
@@ -79,5 +79,7 @@
 //   - Each open store is watched (store_watch.go) while a config runs: health, the gauges
 //     of metrics.go and the log's lines about outages show what the watch knows.
 //   - Secrets are resolved into what Provision makes, and into nothing that is
-//     ever written out (secrets.go).
+//     ever written out (secrets.go). Between Start and Stop, those that come from files
+//     follow their files (secrets_rotation.go); those of a store do while it is open
+//     (store_redis_login.go).
 package caddymodule

@@ -132,6 +132,14 @@ func ProcessLog(name string) *slog.Logger { return coreLogger(processLogger(name
 // PathWork is how many bytes were looked at to read the path of a request.
 func PathWork(r *http.Request) int { return keptSpellings(r).Work() }
 
+// HurrySecrets has the configs that are loaded until the test ends read the files of
+// secrets all the time.
+func HurrySecrets(t interface{ Cleanup(func()) }) {
+	usual := secretsPace
+	secretsPace = 20 * time.Millisecond
+	t.Cleanup(func() { secretsPace = usual })
+}
+
 // LimitBodies gives the configs that are loaded until the test ends other limits.
 func LimitBodies(t interface{ Cleanup(func()) }, limits httpapi.BodyLimits) {
 	usual := bodies

@@ -166,16 +166,21 @@ func TestUnknownEventTypeIsOneLabel(t *testing.T) {
 // webhook delivers a signed event and wants it acknowledged.
 func (b *bench) webhook(id, body string, header ...string) {
 	b.t.Helper()
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(webhookSecret, "whsec_"))
+	if a := b.deliver(webhookSecret, id, body, header...); a.status != http.StatusOK {
+		b.t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+// deliver sends an event that is signed with a secret.
+func (b *bench) deliver(secret, id, body string, header ...string) answer {
+	b.t.Helper()
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	now := fmt.Sprint(time.Now().Unix())
 	mac := hmac.New(sha256.New, key)
 	_, _ = fmt.Fprintf(mac, "%s.%s.%s", id, now, body)
-	a := b.do("POST", "/payments/webhook", body, append(header, "Webhook-Id", id, "Webhook-Timestamp", now,
+	return b.do("POST", "/payments/webhook", body, append(header, "Webhook-Id", id, "Webhook-Timestamp", now,
 		"Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))...)
-	if a.status != http.StatusOK {
-		b.t.Fatalf("%d %s", a.status, a.body)
-	}
 }

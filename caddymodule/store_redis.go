@@ -24,7 +24,9 @@ func init() {
 // RedisStore keeps accounts in Redis: one server, a Sentinel group or a Cluster.
 // Sites on several machines can share it.
 //
-// `{env.NAME}` and `{file./path}` are filled in in all texts.
+// `{env.NAME}` and `{file./path}` are filled in in all texts. The files of the url and of
+// the password are read again every second; a new user or password is used for new
+// connections, and connections that are open go on.
 type RedisStore struct {
 	Written
 
@@ -93,8 +95,17 @@ func (s *RedisStore) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("store redis: %w", err)
 	}
+	open := openRedis
+	login, err := newRedisLogin(processLogger(storesLog), []string{s.URL, s.Password}, []string{options.URL, options.Password})
+	if err != nil {
+		return fmt.Errorf("store redis: %w", err)
+	}
+	if login != nil { // a reload after a change of the files keeps what is open
+		identity = append(identity[2:], "files", login.rest, s.URL, s.Password)
+		open = login.open
+	}
 	key := "redis:" + digest(identity)
-	handle, err := acquire(key, func(ctx context.Context) (openStore, error) { return openRedis(ctx, options) })
+	handle, err := acquire(key, func(ctx context.Context) (openStore, error) { return open(ctx, options) })
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	dodopayments "github.com/dodopayments/dodopayments-go"
@@ -90,19 +91,12 @@ type Client struct {
 
 // New returns a client, or an error that names the unusable option. It makes no call.
 func New(o Options) (*Client, error) {
-	key := strings.TrimSpace(o.APIKey)
-	if key == "" {
-		return nil, errors.New("no api key")
-	}
-	if !isVisible(key) {
-		return nil, errors.New("the api key has characters that a header cannot carry")
-	}
 	base, err := parseBaseURL(o)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		connections: connections{o.Transport},
+		connections: connections{o.Transport, new(atomic.Pointer[[]string])},
 		plainHTTP:   base.Scheme == "http",
 		timeout:     o.Timeout,
 		log:         o.Logger,
@@ -111,13 +105,15 @@ func New(o Options) (*Client, error) {
 		admit:       o.Admit,
 		jitter:      o.Jitter,
 	}
+	if err := c.SetAPIKey(o.APIKey); err != nil {
+		return nil, err
+	}
 	c.setDefaults()
 	// The services are made one by one because dodopayments.NewClient adds what
 	// it finds in DODO_PAYMENTS_* variables, and a header from there would be sent.
 	opts := []option.RequestOption{
 		option.WithHTTPClient(c.connections),
 		option.WithBaseURL(base.String()),
-		option.WithBearerToken(key),
 		option.WithMaxRetries(0),
 	}
 	c.sdk.Options = opts
@@ -130,6 +126,20 @@ func New(o Options) (*Client, error) {
 	c.entitlements = dodopayments.NewEntitlementService(opts...)
 	c.portal = dodopayments.NewCustomerCustomerPortalService(opts...)
 	return c, nil
+}
+
+// SetAPIKey sends another key, from the next attempt of a call on. It refuses a key that
+// cannot be sent; then the key stays as it is.
+func (c *Client) SetAPIKey(key string) error {
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return errors.New("no api key")
+	}
+	if !isVisible(key) {
+		return errors.New("the api key has characters that a header cannot carry")
+	}
+	c.connections.authorization.Store(&[]string{"Bearer " + key})
+	return nil
 }
 
 func (c *Client) setDefaults() {
@@ -166,10 +176,18 @@ func (c *Client) Close() {
 // connections is the part of [http.Client] that the SDK needs. It does not follow redirects,
 // for which http.Client copies the headers of each request, and it keeps no cookies, because
 // Dodo sets none.
-type connections struct{ http.RoundTripper }
+type connections struct {
+	http.RoundTripper
+	// authorization is the header with the key. The SDK would keep the key that it was
+	// made with.
+	authorization *atomic.Pointer[[]string]
+}
 
-// Do sends a request.
-func (c connections) Do(r *http.Request) (*http.Response, error) { return c.RoundTrip(r) }
+// Do sends a request, which the SDK has made for this attempt alone.
+func (c connections) Do(r *http.Request) (*http.Response, error) {
+	r.Header["Authorization"] = *c.authorization.Load()
+	return c.RoundTrip(r)
+}
 
 // maxConns bounds the connections to Dodo, and so the concurrent calls if each takes a
 // connection of its own. Dodo allows a few dozen calls a second (FACTS 1.4), so there are this

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // The order proof is sent to Dodo in a checkout's metadata and comes back with its payment,
@@ -48,22 +49,34 @@ const maxClaim = 256
 type Claim struct{ Site, Order, Account, Product string }
 
 // Prover makes and checks order proofs. It is safe for concurrent use.
-type Prover struct{ keys []*proofKey }
+type Prover struct{ keys atomic.Pointer[[]*proofKey] }
 
 // NewProver signs with the first secret and accepts proofs by any of them. It refuses a secret
 // of fewer than 24 bytes; the error names it only by its position.
 func NewProver(secrets [][]byte) (*Prover, error) {
-	if len(secrets) == 0 {
-		return nil, errors.New("no proof secret")
-	}
-	p := &Prover{}
-	for i, secret := range secrets {
-		if len(secret) < minSecret {
-			return nil, fmt.Errorf("proof secret %d: too short: %d bytes, at least %d are needed", i+1, len(secret), minSecret)
-		}
-		p.keys = append(p.keys, newProofKey(slices.Clone(secret)))
+	p := new(Prover)
+	if err := p.Rotate(secrets); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+// Rotate signs with the first of these secrets and believes what any of them signed,
+// and nothing else, from now on. It refuses what [NewProver] refuses; then the secrets
+// stay as they are.
+func (p *Prover) Rotate(secrets [][]byte) error {
+	if len(secrets) == 0 {
+		return errors.New("no proof secret")
+	}
+	keys := make([]*proofKey, 0, len(secrets))
+	for i, secret := range secrets {
+		if len(secret) < minSecret {
+			return fmt.Errorf("proof secret %d: too short: %d bytes, at least %d are needed", i+1, len(secret), minSecret)
+		}
+		keys = append(keys, newProofKey(slices.Clone(secret)))
+	}
+	p.keys.Store(&keys)
+	return nil
 }
 
 // DeriveKey is the proof secret if none is configured. A change of the API key then
@@ -83,7 +96,7 @@ func (p *Prover) Metadata(c Claim) map[string]string {
 		keyOrder:   writeClaim(c.Order),
 		keyAccount: writeClaim(c.Account),
 		keyProduct: writeClaim(c.Product),
-		keyProof:   p.keys[0].proofOf(c),
+		keyProof:   (*p.keys.Load())[0].proofOf(c),
 	}
 	if c.Site != "" {
 		metadata[keySite] = writeClaim(c.Site)
@@ -105,7 +118,7 @@ func (p *Prover) Claim(metadata map[string]string) (c Claim, ok bool) {
 	if readable != [3]bool{true, true, true} {
 		return Claim{}, false
 	}
-	for _, key := range p.keys {
+	for _, key := range *p.keys.Load() {
 		if hmac.Equal([]byte(metadata[keyProof]), []byte(key.proofOf(c))) {
 			return c, true
 		}

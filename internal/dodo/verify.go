@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,9 @@ const tolerance = 300 // seconds
 // two during a rotation.
 const maxSignatures = 16
 
+// maxSecrets bounds the work of one delivery: each secret signs its body once.
+const maxSecrets = 16
+
 // Delivery is one verified webhook delivery.
 type Delivery struct {
 	ID     string    // the event's id: the same on every retry and replay of it
@@ -53,7 +57,7 @@ type Delivery struct {
 // Verifier checks that webhooks come from Dodo, by Standard Webhooks v1 (FACTS 3.1). It is
 // safe for concurrent use.
 type Verifier struct {
-	keys  [][]byte
+	keys  atomic.Pointer[[][]byte]
 	clock func() time.Time
 }
 
@@ -61,21 +65,35 @@ type Verifier struct {
 // refuses weak or malformed secrets; the error names a secret by its position, never by its
 // value. A nil clock is [time.Now].
 func NewVerifier(secrets []string, clock func() time.Time) (*Verifier, error) {
-	if len(secrets) == 0 {
-		return nil, errors.New("no webhook secret")
-	}
 	if clock == nil {
 		clock = time.Now
 	}
 	v := &Verifier{clock: clock}
+	if err := v.Rotate(secrets); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Rotate accepts what any one of these secrets signed, and nothing else, from the next
+// delivery on. It refuses what [NewVerifier] refuses; then the secrets stay as they are.
+func (v *Verifier) Rotate(secrets []string) error {
+	switch {
+	case len(secrets) == 0:
+		return errors.New("no webhook secret")
+	case len(secrets) > maxSecrets:
+		return fmt.Errorf("%d webhook secrets, at most %d can be used", len(secrets), maxSecrets)
+	}
+	keys := make([][]byte, 0, len(secrets))
 	for i, secret := range secrets {
 		key, err := parseSecret(secret)
 		if err != nil {
-			return nil, fmt.Errorf("webhook secret %d: %w", i+1, err)
+			return fmt.Errorf("webhook secret %d: %w", i+1, err)
 		}
-		v.keys = append(v.keys, key)
+		keys = append(keys, key)
 	}
-	return v, nil
+	v.keys.Store(&keys)
+	return nil
 }
 
 // VerifyHeaders checks the headers before the body is read: [ErrSignature] for missing
@@ -130,7 +148,7 @@ func (v *Verifier) checkAge(timestamp string) (time.Time, error) {
 // isSigned compares the candidates with the signature of each secret over "id.timestamp.body".
 func (v *Verifier) isSigned(s signedHeaders, body []byte) bool {
 	head := s.id + "." + s.timestamp + "."
-	for _, key := range v.keys {
+	for _, key := range *v.keys.Load() {
 		mac := hmac.New(sha256.New, key)
 		_, _ = io.WriteString(mac, head)
 		_, _ = mac.Write(body)

@@ -27,6 +27,9 @@ type Options struct {
 	URL string
 	// Password is used instead of the URL's when it is not empty.
 	Password string
+	// Credentials are asked for before each new connection and used instead of those of
+	// URL and Password; nil is those. The function must not block.
+	Credentials func() Credentials
 	// KeyPrefix begins every key; "dodogate:" when empty. It may not contain braces.
 	KeyPrefix string
 	// Timeout ends every operation, with all its repeats, from when it is its turn;

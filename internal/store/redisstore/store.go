@@ -27,7 +27,7 @@ type Store struct {
 	timeout time.Duration
 	clock   func() time.Time
 	log     *slog.Logger
-	secrets []string
+	logins  *logins
 	turns   turns
 	lines   lines
 	memory  memory
@@ -59,8 +59,15 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	logins := &logins{current: opts.Credentials}
+	if logins.current == nil {
+		fixed := Credentials{client.Username, client.Password}
+		logins.current = func() Credentials { return fixed }
+	}
+	client.CredentialsProvider = logins.next
 	quiet()
 	s := &Store{
+		logins: logins,
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)}, server: serverClock{began: time.Now()},
@@ -69,9 +76,6 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	_, cluster := s.client.(*redis.ClusterClient)
 	s.apart.Store(cluster)
 	s.batch = newBatch(s.client, s.timeout)
-	if client.Password != "" {
-		s.secrets = []string{client.Password}
-	}
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
 	err = s.check(ctx, opts.StartTimeout)
 	if err == nil {
@@ -161,11 +165,7 @@ func (s *Store) unavailable(ctx context.Context, doing string, err error) error 
 // redact is an error's text without passwords: a server that does not know HELLO
 // repeats its arguments.
 func (s *Store) redact(err error) string {
-	text := err.Error()
-	for _, secret := range s.secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	return text
+	return s.logins.redact(err.Error())
 }
 
 // quiet sends what go-redis itself writes, a line on stderr for every failed

@@ -1,0 +1,59 @@
+package redisstore
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Credentials are what a new connection says who it is by.
+type Credentials struct{ Username, Password string }
+
+// SplitURL separates the credentials of a URL from the rest of it. No error shows a password.
+func SplitURL(text string) (rest string, c Credentials, err error) {
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return "", c, errURL
+	}
+	c.Username = u.User.Username()
+	c.Password, _ = u.User.Password()
+	u.User = nil
+	return u.String(), c, nil
+}
+
+// logins hands out credentials, and remembers the passwords so that no error shows one.
+type logins struct {
+	current func() Credentials
+
+	mu    sync.Mutex
+	given []string // passwords, the newest last
+}
+
+// maxGiven is how many passwords are remembered. An error is about a connection that was
+// made a moment ago, so the newest ones are enough.
+const maxGiven = 16
+
+// next is a [redis.UniversalOptions.CredentialsProvider].
+func (l *logins) next() (username, password string) {
+	c := l.current()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.Password != "" && !slices.Contains(l.given, c.Password) {
+		if len(l.given) == maxGiven {
+			l.given = slices.Delete(l.given, 0, 1)
+		}
+		l.given = append(l.given, c.Password)
+	}
+	return c.Username, c.Password
+}
+
+// redact is a text without the passwords.
+func (l *logins) redact(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, password := range l.given {
+		text = strings.ReplaceAll(text, password, "***")
+	}
+	return text
+}
