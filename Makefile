@@ -39,7 +39,7 @@ help: ## list the targets
 
 .PHONY: run
 run: bin/dodogate ## start the demo at http://localhost:8080/ (building it takes minutes the first time)
-	@echo 'dodogate demo: open http://localhost:8080/ (Ctrl-C stops it)'
+	@echo 'dodogate demo: open http://localhost:8080/, and http://localhost:2019/dodo/ for its console (Ctrl-C stops it)'
 	@exec $(demo_env) ./bin/dodogate run --config Caddyfile
 
 .PHONY: bin/dodogate

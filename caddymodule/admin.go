@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/dodogate/dodogate/internal/console"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -25,6 +26,7 @@ func init() {
 // address in it.
 //
 //	GET  /dodo/health                                    whether this gateway can do its work
+//	GET  /dodo/                                          the console, see internal/console
 //	GET  /dodo/parked?after=&limit=                      events that could not be applied
 //	GET  /dodo/events/<id>                               one event
 //	POST /dodo/redrive                                   try all that is parked again
@@ -53,6 +55,8 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/dodo/", Handler: caddy.AdminHandlerFunc(noAdminRoute)},
 		{Pattern: "/dodo/health", Handler: adminRoute{http.MethodGet: showHealth}},
+		{Pattern: console.Root + "{$}", Handler: caddy.AdminHandlerFunc(serveConsole)},
+		{Pattern: console.Pages, Handler: caddy.AdminHandlerFunc(serveConsole)},
 		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
 		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
 		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},

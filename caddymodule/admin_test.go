@@ -281,7 +281,7 @@ func TestAdminRefuses(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"GET", "/dodo/", 404},
+		{"GET", "/dodo/x", 404},
 		{"GET", "/dodo/nothing", 404},
 		{"GET", "/dodo/parked/", 404},
 		{"POST", "/dodo/accounts", 405},

@@ -43,6 +43,7 @@ type demo struct {
 	dir             string // Caddy's data, kept over restarts
 	config          string // the Caddyfile
 	site, simulator string // their addresses
+	admin           string // the address of the admin API, with the console
 	env             []string
 	process         *exec.Cmd
 	log             *os.File
@@ -58,13 +59,15 @@ func newDemo(t *testing.T, storeLine string, edits ...string) *demo {
 	}
 	d := &demo{t: t, dir: t.TempDir()}
 	text := string(shipped)
-	for _, port := range []string{"8080", "8081", "8090"} {
+	for _, port := range []string{"8080", "8081", "8090", "2019"} {
 		free := freeport.Get(t)
 		switch port {
 		case "8080":
 			d.site = "http://localhost:" + free
 		case "8090":
 			d.simulator = "http://localhost:" + free
+		case "2019":
+			d.admin = "http://localhost:" + free
 		}
 		text = strings.ReplaceAll(text, "localhost:"+port, "localhost:"+free)
 	}
