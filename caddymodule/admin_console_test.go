@@ -10,6 +10,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 // browses asks the console for a page, or sends it a form, as a browser does that comes
@@ -278,6 +279,17 @@ func TestConsoleRefusesForgeries(t *testing.T) {
 		t.Errorf("another host: %d", a.status)
 	}
 	b.sees("/dodo/console/event?id=msg_1", "parked, unknown_account")
+}
+
+// While the store is away, the console says so.
+func TestConsoleWithoutStore(t *testing.T) {
+	b := newBench(t)
+	server := redistest.Start(t)
+	b.mustLoad(caddyfile(off(onRedis("redis "+server.URL())), usualProxy))
+	b.sees("/dodo/", "It answers.")
+	server.Kill()
+	b.sees("/dodo/", "Look at this. ", "store unavailable", "Passes over Dodo")
+	b.isPage(b.browses("/dodo/console/account?id=alice", nil), 503, "The store does not answer")
 }
 
 // Without a dodo block there is nothing to show.

@@ -84,7 +84,7 @@ func (d *demo) tab(t *testing.T, chromium context.Context) *tab {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx, d: d}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
