@@ -162,15 +162,16 @@ func serving(t testing.TB) func(next caddyhttp.Handler) error {
 var passOn = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 
 // TestAllocations: what dodo_gateway adds to a request whose account is
-// remembered, against the same request without it.
+// remembered, against the same request without it: two for what is decoded of
+// the remembered record, three for headers and two for the request.
 func TestAllocations(t *testing.T) {
 	serve := serving(t)
 	_ = serve(passOn) // who is remembered from then on
 	_ = serve(passOn)
 	with := testing.AllocsPerRun(1000, func() { _ = serve(passOn) })
 	without := testing.AllocsPerRun(1000, func() { _ = serve(nil) })
-	if added := with - without; added > 6 {
-		t.Errorf("%v allocations are added to a request, want at most 6", added)
+	if added := with - without; added > 7 {
+		t.Errorf("%v allocations are added to a request, want at most 7", added)
 	} else {
 		t.Logf("%v allocations are added to a request", added)
 	}

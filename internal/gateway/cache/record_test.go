@@ -70,12 +70,13 @@ func text() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.SampledFrom([]string{"pro", "none", "active", "0", "a", ""}), rapid.StringN(0, 50, 200))
 }
 
+// instant is none, or one in whole milliseconds, as stores keep them.
 func instant(t *rapid.T, what string) time.Time {
 	if rapid.IntRange(0, 2).Draw(t, what+"?") == 0 {
 		return time.Time{}
 	}
 	d := rapid.OneOf(rapid.Int64Range(-600e9, 600e9), rapid.Int64Range(-1e18, 1e18)).Draw(t, what)
-	return noon.Add(time.Duration(d))
+	return noon.Add(time.Duration(d)).Truncate(time.Millisecond)
 }
 
 func ledgerOf(t *rapid.T) (l ledger.Account) {

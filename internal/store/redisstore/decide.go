@@ -113,10 +113,11 @@ func standBack(ctx context.Context, try int) {
 }
 
 // decideAll makes decisions, one after the other, over the same account. One that fails may have
-// changed the book before; then the others are made once more, without it.
+// changed the book before; then the others are made once more, without it. What it took for likely
+// is compared all the same, because it may have failed by that.
 func (s *Store) decideAll(account string, known *state, src *source, decisions []*decision) (b *book.Book, unread bool) {
+	src.begin()
 	for failed := []*decision(nil); ; {
-		src.begin()
 		b, unread = book.Open(account, &known.Kept, src, src.now), false
 		var refused *decision
 		for _, d := range decisions {
