@@ -142,11 +142,11 @@ func TestStatusWait(t *testing.T) {
 func TestStatusWaitEnds(t *testing.T) {
 	s := newSite(t, func(set *setting) { set.signup = 3 })
 	tag := s.status("", "").tag("3")
-	ctx, leave := context.WithCancel(t.Context())
+	c := s.get("/payments/status?wait=1m").by(alice).with("If-None-Match", tag)
+	ctx, leave := context.WithCancel(c.Context())
 	left := make(chan answer)
 	go func() {
 		for {
-			c := s.get("/payments/status?wait=1m").by(alice).with("If-None-Match", tag)
 			c.Request = c.WithContext(ctx)
 			if a := c.do(); a.Code != http.StatusServiceUnavailable { // else somebody took the place, as below
 				left <- a
