@@ -133,23 +133,31 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A Redis that only reads, such as a replica after a fail-over, is reachable and not ready.
+// A Redis that only reads, such as a replica after a fail-over, is reachable and not ready,
+// wherever its password comes from.
 func TestHealthOfAReplica(t *testing.T) {
-	b := newBench(t)
-	server := redistest.Start(t)
-	b.mustLoad(caddyfile(strings.Replace(onRedis("redis "+server.URL()), "dodo {", "dodo {\n\t\treconcile off", 1), "dodo_health /probe\n"+usualGateway))
-	if a := b.do("GET", "/probe/ready", ""); a.status != 200 {
-		t.Fatalf("%+v", a)
-	}
-	server.MustDo("CONFIG", "SET", "min-replicas-to-write", "1")
-	eventually(t, "writes are refused", func() string {
-		status, h := b.health()
-		if status != 503 || !h.Store.Reachable || h.Store.Writable || !h.Reconcile.Off {
-			return fmt.Sprintf("%d %+v", status, h)
-		}
-		return ""
-	})
-	if a := b.do("GET", "/probe/ready", ""); a.status != 503 {
-		t.Errorf("%+v", a)
+	for login, password := range map[string]string{"gate:secret@": "", "gate@": " {\n\t\t\tpassword {file.{{Dir}}/password}\n\t\t}"} {
+		t.Run(login, func(t *testing.T) {
+			b := newBench(t)
+			server := redistest.Start(t)
+			server.MustDo("ACL", "SETUSER", "gate", "on", ">secret", "allkeys", "allchannels", "+@all")
+			b.write("password", "secret")
+			b.mustLoad(caddyfile(strings.Replace(onRedis("redis redis://"+login+server.Addr+password), "dodo {", "dodo {\n\t\treconcile off", 1), "dodo_health /probe\n"+usualGateway))
+			if a := b.do("GET", "/probe/ready", ""); a.status != 200 {
+				t.Fatalf("%+v", a)
+			}
+			server.MustDo("CONFIG", "SET", "min-replicas-to-write", "1")
+			b.problem(b.do("POST", "/payments/checkout", `{"product":"pack10"}`, "X-Test-User", "alice", "Content-Type", "application/json"), 503, "store_unavailable") // the next check comes soon
+			eventually(t, "writes are refused", func() string {
+				status, h := b.health()
+				if status != 503 || !h.Store.Reachable || h.Store.Writable || !h.Reconcile.Off {
+					return fmt.Sprintf("%d %+v", status, h)
+				}
+				return ""
+			})
+			if a := b.do("GET", "/probe/ready", ""); a.status != 503 {
+				t.Errorf("%+v", a)
+			}
+		})
 	}
 }

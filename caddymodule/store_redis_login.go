@@ -73,17 +73,20 @@ func (l *redisLogin) open(ctx context.Context, options redisstore.Options) (open
 	if err != nil {
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
-	return rotatingStore{s, keepRotating(l.rotation)}, nil
+	return rotatingStore{redisWithProbe{s}, keepRotating(l.rotation)}, nil
 }
 
 // rotatingStore is a store whose login is kept up to date until it is closed.
 type rotatingStore struct {
-	*redisstore.Store
+	redisWithProbe
 	stop context.CancelFunc
 }
 
 // Close implements [openStore].
 func (s rotatingStore) Close() error {
 	s.stop()
-	return s.Store.Close()
+	return s.redisWithProbe.Close()
 }
+
+// Interface guard
+var _ writeProber = rotatingStore{}
