@@ -48,11 +48,14 @@ func (l *logins) next() (username, password string) {
 	return c.Username, c.Password
 }
 
-// redact is a text without the passwords.
+// redact is a text without the passwords. It begins with the longest, because one password
+// may be a part of another.
 func (l *logins) redact(text string) string {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, password := range l.given {
+	given := slices.Clone(l.given)
+	l.mu.Unlock()
+	slices.SortFunc(given, func(a, b string) int { return len(b) - len(a) })
+	for _, password := range given {
 		text = strings.ReplaceAll(text, password, "***")
 	}
 	return text

@@ -180,8 +180,33 @@ func TestPassword(t *testing.T) {
 }
 
 // TestErrorThatRepeatsThePassword: what is no Redis may repeat what it was sent,
-// as old ones do.
+// as old ones do. A new password may begin with the one before it.
 func TestErrorThatRepeatsThePassword(t *testing.T) {
+	asked := 0
+	for name, opts := range map[string]redisstore.Options{
+		"fixed": {Password: secret},
+		"longer each time": {Credentials: func() redisstore.Credentials {
+			asked++
+			return redisstore.Credentials{Password: "a" + strings.Repeat("-"+secret, asked)}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts.URL = "redis://" + repeating(t)
+			_, err := dial(t.Context(), opts)
+			if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "***") {
+				t.Fatalf("error is %v", err)
+			}
+		})
+	}
+	if asked < 2 {
+		t.Errorf("%d passwords", asked)
+	}
+}
+
+// repeating is the address of a server that repeats what it reads as an error, from the
+// second connection on.
+func repeating(t *testing.T) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -189,26 +214,24 @@ func TestErrorThatRepeatsThePassword(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for first := true; ; first = false {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			b := make([]byte, 4096)
-			for {
-				if _, err := c.Read(b); err != nil {
+			for !first {
+				n, err := c.Read(b)
+				if err != nil {
 					break
 				}
-				_, _ = c.Write([]byte("-ERR unknown command 'HELLO', with args beginning with: '2' 'auth' 'default' '" + secret + "'\r\n"))
+				_, _ = c.Write([]byte("-ERR unknown command 'HELLO', with args beginning with: " + strings.Join(strings.Fields(string(b[:n])), " ") + "\r\n"))
 			}
 			_ = c.Close()
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-ended })
-	_, err = dial(t.Context(), redisstore.Options{URL: "redis://:" + secret + "@" + l.Addr().String()})
-	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "***") {
-		t.Fatalf("error is %v", err)
-	}
+	return l.Addr().String()
 }
 
 func TestSettings(t *testing.T) {
