@@ -84,6 +84,9 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 		}
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: %.20q", r.Method)}
 	}
+	if sentByHiddenSite(r.Header) {
+		return caddy.APIError{HTTPStatus: http.StatusForbidden, Err: errors.New("another site sent this request, and hides which one")}
+	}
 	app, err := configuredApp(caddy.ActiveContext())
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
@@ -104,6 +107,18 @@ func (route adminRoute) ServeHTTP(w http.ResponseWriter, r *http.Request) error 
 	}
 	_, err = w.Write(append(body, '\n'))
 	return err
+}
+
+// sentByHiddenSite reports whether a page of another site made a browser send a request that
+// names no origin. Caddy admits it if the admin's origins include "", as the console needs.
+// The page cannot read the answer, but it could load the store, or learn from the status
+// whether there is an event of an id.
+func sentByHiddenSite(h http.Header) bool {
+	if h.Get("Origin") != "" || h.Get("Referer") != "" {
+		return false // Caddy has compared it with the origins
+	}
+	site := h.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 // statusAnswer is an answer with a status of its own. All others have 200.

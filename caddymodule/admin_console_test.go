@@ -281,6 +281,34 @@ func TestConsoleRefusesForgeries(t *testing.T) {
 	b.sees("/dodo/console/event?id=msg_1", "parked, unknown_account")
 }
 
+// With the origin "", which the console needs, a page of another site can have a browser open
+// an address. It gets no answer from the API, either.
+func TestAdminRefusesHiddenSites(t *testing.T) {
+	b := newBench(t)
+	b.mustLoad(strings.Replace(caddyfile(off(usualDodo), usualProxy), "admin {{Admin}}", "admin {{Admin}} {\n\t\torigins {{Admin}} \"\"\n\t}", 1))
+	for name, tt := range map[string]struct {
+		site, referer, mode string
+		status              int
+	}{
+		"typed in":               {"none", "", "navigate", 200},
+		"a link of the console":  {"same-origin", "http://" + b.Admin + "/dodo/", "navigate", 200},
+		"a program":              {"", "", "", 200},
+		"another site":           {"cross-site", "", "navigate", 403},
+		"another port":           {"same-site", "", "navigate", 403},
+		"another site, by name":  {"cross-site", "https://evil.example/", "navigate", 403},
+		"another site's picture": {"cross-site", "", "no-cors", 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{"/dodo/health", "/dodo/accounts", "/dodo/accounts/alice"} {
+				a := b.browses(path, nil, "Sec-Fetch-Site", tt.site, "Referer", tt.referer, "Sec-Fetch-Mode", tt.mode)
+				if a.status != tt.status {
+					t.Errorf("%s: %d %s, want %d", path, a.status, a.body, tt.status)
+				}
+			}
+		})
+	}
+}
+
 // While the store is away, the console says so.
 func TestConsoleWithoutStore(t *testing.T) {
 	b := newBench(t)
