@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,14 @@ func TestKubernetesAppIsClosed(t *testing.T) {
 	sidecar := render(t, "kubernetes/sidecar").deployment.Spec.Template.Spec.Containers[1]
 	if len(sidecar.Ports) != 0 || !slices.Contains(sidecar.Env, corev1.EnvVar{Name: "HOST", Value: "127.0.0.1"}) {
 		t.Error("the app beside the gateway listens to others")
+	}
+	// The admin API shows the secrets to every client that can load a config.
+	admin := regexp.MustCompile(`(?m)^\tadmin unix/(/\S+)/[^/\s]+$`).FindStringSubmatch(read(t, "kubernetes/sidecar/Caddyfile"))
+	if admin == nil {
+		t.Fatal("the admin API beside the app is no socket")
+	}
+	if slices.ContainsFunc(sidecar.VolumeMounts, func(m corev1.VolumeMount) bool { return strings.HasPrefix(admin[1]+"/", m.MountPath) }) {
+		t.Errorf("the app has the folder %s", admin[1])
 	}
 }
 
