@@ -222,6 +222,31 @@ func TestProofsFollowTheAPIKey(t *testing.T) {
 	eventually(t, "the API key", func() string { return asked.checkout(b, "key-new", string(dodo.DeriveKey("key-new"))) })
 }
 
+// Kubernetes changes all secrets of a folder at once: each is a link into a folder that is a
+// link as well, and only that one is replaced.
+func TestSecretsOfLinks(t *testing.T) {
+	caddymodule.HurrySecrets(t)
+	b := newBench(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := func(name string) string { return filepath.Join(b.Dir, name) }
+	for _, version := range []string{"first", "second"} {
+		must(os.Mkdir(path(version), 0o700))
+		b.write(version+"/key", "MARK-"+version)
+	}
+	must(os.Symlink("first", path("data")))
+	must(os.Symlink("data/key", path("key")))
+	b.mustLoad(caddyfile(strings.Replace(loggedDodo, "test_api_key", "{file.{{Dir}}/key}", 1), usualProxy))
+	must(os.Symlink("second", path("data.new")))
+	must(os.Rename(path("data.new"), path("data")))
+	must(os.RemoveAll(path("first")))
+	b.wantLogged(logChanged, "api_key")
+}
+
 // A pipe cannot be read twice: it is told once, and stops nothing.
 func TestSecretsOfAPipe(t *testing.T) {
 	caddymodule.HurrySecrets(t)
