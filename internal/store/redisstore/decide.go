@@ -142,6 +142,9 @@ func (s *Store) decideAll(account string, known *state, src *source, decisions [
 func (s *Store) decideOne(b *book.Book, src *source, d *decision) {
 	if d.receipt != nil && s.ownerOf(src, d.receipt) != b.Account {
 		d.err = errElsewhere
+		if d.receipt.owner == "" { // it may have been read before it was bound
+			d.err = book.ErrUnread
+		}
 		return
 	}
 	changes := b.Changes()

@@ -49,6 +49,13 @@ func Judge(text string) string {
 // SetServerTime makes a store believe that it is so late by the server's clock.
 func SetServerTime(s *Store, now time.Time) { s.server.set(now) }
 
+// Waiting is how many decisions about an account wait for the one that leads.
+func Waiting(s *Store, account string) int {
+	s.lines.mu.Lock()
+	defer s.lines.mu.Unlock()
+	return len(s.lines.accounts[account])
+}
+
 // Memory is what a store remembers.
 type Memory struct{ m memory }
 

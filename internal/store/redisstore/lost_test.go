@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -383,4 +384,49 @@ func TestScriptFlush(t *testing.T) {
 		receives(n+2)(t, s)
 	}
 	wantBalance(t, s, "acc", 20, 20)
+}
+
+// TestReceiveBehindAForgottenScript: an event that joins another one about the same object is
+// applied, even if the object was read before it was bound because the server forgot a script.
+func TestReceiveBehindAForgottenScript(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redisstore.Options{URL: server.URL()})
+	server.MustDo("SCRIPT", "FLUSH")
+	gives(t, s) // so the server knows one script again
+	receive := func(id string, then func()) error {
+		version := int64(-1)
+		done, err := s.Receive(t.Context(), store.Delivery{
+			Event: book.Event{ID: id, Type: "t", Body: []byte("body")}, Object: payment("pay_2"), Account: "acc",
+		}, func(b *book.Book) error {
+			if then != nil {
+				then()
+				then = nil
+			}
+			known, err := b.Object(payment("pay_2"))
+			if err != nil {
+				return err
+			}
+			c := give("acc", "pay_2", 5)
+			c.Version, version = known.Version, known.Version
+			_, err = b.Commit(c)
+			return err
+		})
+		if err == nil && (version < 0 || done.Owner != "acc") {
+			return fmt.Errorf("%s: nothing was decided, and the object is said to be %q's", id, done.Owner)
+		}
+		return err
+	}
+	second := make(chan error, 1)
+	err := receive("msg_1", func() {
+		go func() { second <- receive("msg_2", nil) }()
+		for redisstore.Waiting(s.store, "acc") == 0 {
+			runtime.Gosched()
+		}
+	})
+	if err := errors.Join(err, <-second); err != nil {
+		t.Error(err)
+	}
+	if o, err := s.Object(t.Context(), "acc", payment("pay_2")); err != nil || o.Version != 2 {
+		t.Errorf("version %d, %v; want both events applied", o.Version, err)
+	}
 }
