@@ -135,6 +135,9 @@ func (s *Store) decideAll(account string, known *state, src *source, decisions [
 		if refused == nil {
 			return b, unread
 		}
+		if !src.compared() { // it may fail because of a wrong guess, which nobody would compare
+			return b, true
+		}
 		failed = append(failed, refused)
 	}
 }

@@ -65,8 +65,11 @@ func (src *source) begin() {
 }
 
 // certain reports whether the account and all that decisions were made by was read.
-func (src *source) certain() bool {
-	return src.read && !slices.ContainsFunc(src.items, func(it item) bool { return it.want != "" }) &&
+func (src *source) certain() bool { return src.read && src.compared() }
+
+// compared reports whether nothing but the account itself was taken for likely.
+func (src *source) compared() bool {
+	return !slices.ContainsFunc(src.items, func(it item) bool { return it.want != "" }) &&
 		!slices.ContainsFunc(src.holds, func(h heldItem) bool { return !h.loaded })
 }
 

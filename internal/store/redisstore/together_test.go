@@ -61,6 +61,30 @@ func TestRefusedTogether(t *testing.T) {
 	}
 }
 
+// TestGuessTogether: a commit is not refused because of a guess at its object's version.
+func TestGuessTogether(t *testing.T) {
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server)
+	warm(t, server)
+	s := open(t, redisstore.Options{URL: p.URL(), Timeout: patient})
+	gives(t, s)
+	all := []func(){func() {
+		c := give("acc", "pay_1", 10)
+		c.Version = 1
+		if _, err := s.Commit(t.Context(), c); err != nil {
+			t.Errorf("commit: %v", err)
+		}
+	}}
+	for i := range 8 { // one of them is decided before the commit
+		all = append(all, func() {
+			if _, err := s.Hold(t.Context(), holdOf(fmt.Sprint("beside", i), 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	together(t, p, s, all...)
+}
+
 // TestSignUpBehindAPayment: who pays while they sign up is shown what the payment gave.
 func TestSignUpBehindAPayment(t *testing.T) {
 	server := redistest.Start(t)
