@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -270,5 +271,23 @@ func TestLostAndChanged(t *testing.T) {
 				t.Errorf("%d credits, %d entries, %v; want %d and %d", got, a.Ledger.Seq, err, left, entries)
 			}
 		})
+	}
+}
+
+// TestLookFails: what a look returns is returned as it is, once all that it asked for was read.
+func TestLookFails(t *testing.T) {
+	s := open(t, redisstore.Options{URL: redistest.Start(t).URL()})
+	gives(t, s)
+	own, looks := errors.New("own"), 0
+	_, err := s.View(t.Context(), "acc", func(b *book.Book) error {
+		looks++
+		o, err := b.Object(payment("pay_1"))
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("version %d: %w", o.Version, own)
+	})
+	if !errors.Is(err, own) || err.Error() != "version 1: own" || looks > 2 {
+		t.Errorf("%v after %d looks", err, looks)
 	}
 }

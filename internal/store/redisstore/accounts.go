@@ -23,9 +23,13 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 		return entitlement.Account{}, err
 	}
 	var a entitlement.Account
+	var refused refusedLook
 	err := s.ask(ctx, "read account", func() error {
 		src := &source{account: account, keys: s.keysOf(account), whole: true}
 		st, err := s.viewed(ctx, src, look)
+		if errors.As(err, &refused) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -41,6 +45,9 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 		}
 		return nil
 	})
+	if refused.error != nil {
+		return entitlement.Account{}, refused.error
+	}
 	return a, err
 }
 
@@ -50,23 +57,31 @@ func (s *Store) viewed(ctx context.Context, src *source, look store.Decision) (*
 	if look == nil {
 		return s.look(ctx, src, nil)
 	}
-	err := look(book.Open(src.account, &book.Kept{}, src, s.serverNow()))
+	_ = look(book.Open(src.account, &book.Kept{}, src, s.serverNow())) // what it says counts once all is read
 	for range maxLooks {
-		if err != nil && !errors.Is(err, book.ErrUnread) {
-			return nil, err
-		}
 		st, err := s.look(ctx, src, nil)
 		if err != nil {
 			return nil, err
 		}
 		src.begin()
 		err = look(book.Open(src.account, &st.Kept, src, src.now))
-		if err == nil && src.certain() {
-			return st, nil
+		if src.certain() && !errors.Is(err, book.ErrUnread) {
+			return st, lookError(err)
 		}
 	}
-	return nil, errors.Join(errContention, err)
+	return nil, errContention
 }
+
+// lookError marks what a look returned; nil is nil.
+func lookError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return refusedLook{err}
+}
+
+// refusedLook is an error that a look returned, which is no failure of the store.
+type refusedLook struct{ error }
 
 func parseObject(version, state string) (book.Object, error) {
 	n, err := parseDigits(version)
