@@ -35,7 +35,7 @@ type Commit struct {
 	// Settle, when not nil, settles the event that the state comes from, in a final state:
 	// in the same step, or right behind it where the two cannot be written together. What
 	// is not committed is not settled; an error of the settling says nothing about the
-	// commit. It is [ErrNotFound] when there is no such event; then nothing is committed.
+	// commit. It is [ErrNotFound] when there is no such event.
 	Settle *Settlement
 }
 

@@ -278,9 +278,15 @@ func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, led [
 		src.heard(s, now)
 		return nil, nil
 	}
-	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "CROSSSLOT") && !s.apart.Swap(true) {
+	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "CROSSSLOT") {
+		s.apart.Store(true)
 		src.forgetOthers()
 		return nil, errApart
+	}
+	if asked.Err() != nil {
+		for _, d := range led { // who looked whether events are parked did so before anything was bound
+			d.beside.parked = nil
+		}
 	}
 	reply, err := s.runAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
 	if err != nil {
