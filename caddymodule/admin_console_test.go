@@ -102,8 +102,8 @@ func (b *bench) sellsElsewhere(sim *dodosim.Simulator) (paymentID string) {
 	return attempt.PaymentID
 }
 
-// The console shows who has what, finds it by any id, and lets an operator decide about
-// what is parked.
+// TestConsole: the console shows accounts, finds them by any id, and lets an operator redrive,
+// assign or dismiss parked events.
 func TestConsole(t *testing.T) {
 	b := newBench(t)
 	sim := newSimulator(t, b, "")

@@ -20,7 +20,7 @@ type passView struct {
 	Error     string    `json:"error,omitempty"`
 }
 
-// status implements [statusAnswer]: who asks for a pass gets one that waits.
+// status implements [statusAnswer]: a pass was accepted, and runs later.
 func (passView) status() int { return http.StatusAccepted }
 
 func showPass(p pass) passView {

@@ -56,8 +56,8 @@ func newEntitlementHeaders(prefix string, wanted []string, seats bool) (entitlem
 	return h, nil
 }
 
-// headerValues are the values of the headers but for Credits and Stale. They are made when
-// an account is read, and remembered with it.
+// headerValues returns the values of all headers except Credits and Stale. It is called when
+// an account is read, and the result is remembered with the account.
 func headerValues(account string, s entitlement.Snapshot) []string {
 	return []string{
 		encodeAccount(account, "%"),

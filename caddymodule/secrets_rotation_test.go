@@ -247,7 +247,7 @@ func TestSecretsOfLinks(t *testing.T) {
 	b.wantLogged(logChanged, "api_key")
 }
 
-// A pipe cannot be read twice: it is told once, and stops nothing.
+// TestSecretsOfAPipe: a pipe cannot be read twice. That is logged once, and nothing stops.
 func TestSecretsOfAPipe(t *testing.T) {
 	caddymodule.HurrySecrets(t)
 	b := newBench(t)

@@ -25,8 +25,8 @@ const (
 	assignButton chromedp.CSS = "section form[action='/dodo/console/assign'] button"
 )
 
-// TestBrowserConsole is an operator at the demo, who finds a customer, and says whose a
-// purchase is that leads to no account.
+// TestBrowserConsole: in the demo, an operator finds a customer and assigns a parked purchase
+// to an account.
 func TestBrowserConsole(t *testing.T) {
 	chromium := startChromium(t)
 	axe := readAxe(t)

@@ -69,8 +69,8 @@ func lookAtService(t *testing.T, service types.ServiceConfig) {
 		"only the gateway has ports":        gateway == (len(service.Ports) > 0),
 		"only the gateway leads outside":    gateway == slices.Contains(service.NetworksByPriority(), "outside"),
 		"the image has a version":           service.Build != nil || strings.Contains(service.Image, ":") && !strings.HasSuffix(service.Image, ":latest"),
-		"the root file system is read-only": service.ReadOnly || socket || service.Build == nil && strings.HasPrefix(service.Image, "registry.example.com/"),
-		"the user is not root":              service.User != "" && !strings.HasPrefix(service.User, "0") || socket || strings.HasPrefix(service.Image, "registry.example.com/"),
+		"the root file system is read-only": service.ReadOnly || socket || service.Build == nil && strings.HasPrefix(service.Image, "images.example.com/"),
+		"the user is not root":              service.User != "" && !strings.HasPrefix(service.User, "0") || socket || strings.HasPrefix(service.Image, "images.example.com/"),
 		"the gateway and Redis are watched": service.HealthCheck != nil || !gateway && service.Name != "redis",
 		"stopping takes its time":           service.StopGracePeriod != nil || !gateway && service.Name != "redis",
 	} {

@@ -32,8 +32,8 @@ var (
 	errTime        = fmt.Errorf("time is not in the years 1 to %d", lastYear)
 )
 
-// CheckAccount refuses ids that cannot name one account. The empty one is what a visitor
-// has who has no account.
+// CheckAccount refuses ids that cannot name one account. The empty id stands for
+// a visitor without an account.
 func CheckAccount(id string) error {
 	switch {
 	case id == "":

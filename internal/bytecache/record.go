@@ -140,7 +140,7 @@ func (r *Reader) Time() time.Time {
 	return time.Unix(signed(sec-1), int64(ns)).UTC()
 }
 
-// Refer is told what [Record.Refer] was told.
+// Refer must be called with the same text as [Record.Refer] was.
 func (r *Reader) Refer(text string) {
 	if r.known < maxTexts {
 		r.texts[r.known] = text

@@ -1,6 +1,6 @@
-// Package console is the operator's console: pages of the admin API that show who has what
-// and why, and what waits for a decision. It knows HTTP and the use cases of package
-// gateway, and no Caddy.
+// Package console is the operator's console: pages of the admin API that show accounts, the
+// reasons for their credits and plans, and the events that an operator must decide about. It
+// knows HTTP and the use cases of package gateway, and no Caddy.
 //
 // The pages are plain HTML with one style sheet inside: no script, and nothing that a
 // browser would have to fetch from anywhere. No page has a secret, an event's body, an
