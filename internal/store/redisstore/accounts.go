@@ -55,11 +55,11 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 // first with an account that has nothing.
 func (s *Store) viewed(ctx context.Context, src *source, look store.Decision) (*state, error) {
 	if look == nil {
-		return s.look(ctx, src, nil)
+		return s.look(ctx, src, nil, false)
 	}
 	_ = look(book.Open(src.account, &book.Kept{}, src, s.serverNow())) // what it says counts once all is read
 	for range maxLooks {
-		st, err := s.look(ctx, src, nil)
+		st, err := s.look(ctx, src, nil, false)
 		if err != nil {
 			return nil, err
 		}

@@ -25,6 +25,9 @@ var errEntries = errors.New("damaged account: entries are missing")
 // errApart: keys that belong together lie in different slots of a Cluster.
 var errApart = errors.New("keys lie in different slots")
 
+// errOthersTurn: another gateway has the turn to write the account.
+var errOthersTurn = errors.New("another gateway is about to change it")
+
 var errContention = errors.New("it is changed all the time")
 
 // decide makes decisions about an account and writes what they changed, all or nothing: those
@@ -41,11 +44,15 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 	if known != nil && len(known.items) > 0 {
 		src.items = slices.Clone(known.items)
 	}
+	contended := false
 	for try := range maxDecisions {
 		if known == nil {
 			var err error
-			known, err = s.look(ctx, src, leader.led)
-			if errors.Is(err, errApart) {
+			known, err = s.look(ctx, src, leader.led, contended)
+			if errors.Is(err, errOthersTurn) {
+				standBack(ctx, try)
+			}
+			if errors.Is(err, errApart) || errors.Is(err, errOthersTurn) {
 				continue
 			}
 			if err != nil {
@@ -79,8 +86,8 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			mine.rev++
 		}
 		next, err := s.write(ctx, src, b, known, mine, led)
-		if errors.Is(err, errApart) {
-			known = nil
+		if errors.Is(err, errApart) || errors.Is(err, errOthersTurn) {
+			known, contended = nil, errors.Is(err, errOthersTurn)
 			continue
 		}
 		if err != nil {
@@ -92,18 +99,15 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			s.memory.set(account, after)
 			return after, nil
 		}
-		known = next
-		if try > 0 {
-			standBack(ctx, try)
-		}
+		known, contended = next, true // it has the turn to write now
 	}
 	return nil, errContention
 }
 
-// standBack lets others write who change the same account, and more decisions come to wait, which
-// then are written together.
+// standBack waits while another gateway has the turn to write. More decisions come to wait
+// meanwhile, which then are written together.
 func standBack(ctx context.Context, try int) {
-	const shortest, longest = 200 * time.Microsecond, 10 * time.Millisecond
+	const shortest, longest = 200 * time.Microsecond, 2 * time.Millisecond
 	timer := time.NewTimer(rand.N(min(shortest<<min(try, 8), longest))) //nolint:gosec // nobody gains by guessing
 	defer timer.Stop()
 	select {
@@ -156,9 +160,10 @@ func (s *Store) decideOne(b *book.Book, src *source, d *decision) {
 	d.beside = beside{settled: changes.Settled[settled:], commits: changes.Commits[commits:], receipt: d.receipt}
 }
 
-// look reads an account, and what decisions about it have asked for so far.
-func (s *Store) look(ctx context.Context, src *source, decisions []*decision) (*state, error) {
-	c := s.newRun(src, revision{}, time.Time{}, time.Time{})
+// look reads an account, and what decisions about it have asked for so far. If turn, it takes the
+// turn to write the account.
+func (s *Store) look(ctx context.Context, src *source, decisions []*decision, turn bool) (*state, error) {
+	c := s.newRun(src, revision{}, time.Time{}, time.Time{}, turn)
 	reply, err := s.runAccount(ctx, src, c, decisions, nil, nil)
 	if err != nil {
 		return nil, err
@@ -181,7 +186,7 @@ func (src *source) span() time.Duration {
 // because the account was changed meanwhile.
 func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *state, mine revision, led []*decision) (*state, error) {
 	from, till := b.Window(src.span())
-	c := s.newRun(src, known.revision, from, till)
+	c := s.newRun(src, known.revision, from, till, true)
 	s.addChanges(c, &src.keys, b, known, mine)
 	claims := newClaims(s, b, led)
 	reply, err := s.runAccount(ctx, src, c, led, claims.add, func(ctx context.Context, p redis.Pipeliner) {
@@ -312,8 +317,11 @@ func (s *Store) answered(src *source, reply []string) ([]string, error) {
 		return nil, errReply(reply)
 	}
 	src.heard(s, ms)
-	if wrote {
+	switch {
+	case wrote:
 		return nil, nil
+	case len(reply) == 2:
+		return nil, errOthersTurn
 	}
 	return reply, nil
 }
@@ -328,7 +336,7 @@ func (src *source) heard(s *Store, ms int64) {
 const timeSize = 16
 
 // newRun begins with what is compared and read. Without a window nothing is written.
-func (s *Store) newRun(src *source, known revision, from, till time.Time) *scriptRun {
+func (s *Store) newRun(src *source, known revision, from, till time.Time, turn bool) *scriptRun {
 	k, c := &src.keys, newScriptRun()
 	c.keys = append(c.keys, k.account, k.holds, k.expiring, k.entries)
 	c.add(s.now())
@@ -342,6 +350,11 @@ func (s *Store) newRun(src *source, known revision, from, till time.Time) *scrip
 		c.add(known.stamp)
 		c.time(from)
 		c.time(till)
+	}
+	if turn {
+		c.add(s.name)
+	} else {
+		c.add()
 	}
 	holds := c.list()
 	for i := range src.holds {

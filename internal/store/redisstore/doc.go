@@ -6,7 +6,7 @@
 // Under the prefix, with every name percent-encoded, so that no name can end a
 // key early or move it to another slot:
 //
-//	{account}:account          hash: revision, stamp, number of the last entry, debt, open grants, standings
+//	{account}:account          hash: revision, stamp, number of the last entry, debt, open grants, standings, whose turn it is
 //	{account}:closed           hash: the other grants
 //	{account}:entries          list: entry n is the n-th element
 //	{account}:holds            hash: the holds that have not ended
@@ -36,7 +36,8 @@
 // decide. The script compares what the decision was made by (the revision, a random stamp, a
 // window of time by the server's clock, and what was taken for likely) and writes the changes, or
 // it reads everything anew, and the decision is made again. Decisions about one account that
-// wait in one gateway are made together and written together ([lines]).
+// wait in one gateway are made together and written together ([lines]). Gateways that change one
+// account at the same time take turns, which account.lua gives out.
 //
 // All scripts are written so that a client may send them again after a lost reply, which
 // go-redis does by itself: a stamp that is there already says that the change was written.

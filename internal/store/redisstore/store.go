@@ -22,6 +22,7 @@ type Store struct {
 	client  redis.UniversalClient
 	batch   *batch
 	addrs   string
+	name    string // of this gateway, for a turn; random
 	prefix  string
 	changes string // the channel where changes are published; it is not a key
 	timeout time.Duration
@@ -69,7 +70,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		logins: logins,
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
-		prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
+		name: newStamp(), prefix: opts.KeyPrefix, changes: opts.KeyPrefix + "changes", timeout: opts.Timeout, clock: opts.Clock, log: opts.Logger,
 		turns: turns{free: make(chan struct{}, poolSize)}, server: serverClock{began: time.Now()},
 		memory: newMemory(maxRemembered),
 	}
