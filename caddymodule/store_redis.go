@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/dodogate/dodogate/config"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 )
@@ -150,7 +151,7 @@ func checkRedisURL(url string) error {
 	if !hasAnyPrefix(strings.TrimSpace(url), "redis://", "rediss://", "unix://") {
 		return errors.New("url must begin with redis://, rediss:// or unix:// (it is not shown, for it may hold a password)")
 	}
-	return redisstore.CheckURL(url)
+	return redisconn.CheckURL(url)
 }
 
 func hasAnyPrefix(text string, prefixes ...string) bool {

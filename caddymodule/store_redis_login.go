@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store/redisstore"
 )
 
@@ -15,7 +16,7 @@ import (
 // files. It belongs to the store, which outlives configs.
 type redisLogin struct {
 	rest     string // of the url, which cannot change while the store is open
-	current  atomic.Pointer[redisstore.Credentials]
+	current  atomic.Pointer[redisconn.Credentials]
 	rotation *rotation
 }
 
@@ -36,11 +37,11 @@ func newRedisLogin(log *zap.Logger, written, resolved []string) (*redisLogin, er
 }
 
 // splitRedisLogin reads a url and the password, if any, that replaces the one in it.
-func splitRedisLogin(values []string) (rest string, c redisstore.Credentials, err error) {
+func splitRedisLogin(values []string) (rest string, c redisconn.Credentials, err error) {
 	if err := checkRedisURL(values[0]); err != nil {
 		return "", c, err
 	}
-	rest, c, err = redisstore.SplitURL(values[0])
+	rest, c, err = redisconn.SplitURL(values[0])
 	if values[1] != "" {
 		c.Password = values[1]
 	}
@@ -61,7 +62,7 @@ func (l *redisLogin) use(values []string) error {
 	return nil
 }
 
-func (l *redisLogin) credentials() redisstore.Credentials { return *l.current.Load() }
+func (l *redisLogin) credentials() redisconn.Credentials { return *l.current.Load() }
 
 // open is openRedis with a login that is kept up to date while the store is open.
 func (l *redisLogin) open(ctx context.Context, options redisstore.Options) (openStore, error) {

@@ -159,7 +159,7 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 		return owner, err
 	}
 	err = s.ask(ctx, "claim "+ref.String(), func() error {
-		reply, err := s.run(ctx, claimScript, []string{s.ownerKey(ref)}, []string{account})
+		reply, err := s.conn.Run(ctx, claimScript, []string{s.ownerKey(ref)}, []string{account})
 		if err == nil {
 			owner = reply[0]
 		}

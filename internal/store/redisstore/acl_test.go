@@ -106,7 +106,9 @@ func TestCommandsAreListed(t *testing.T) {
 	if got = slices.Compact(sorted(got)); !slices.Equal(got, sorted(scripted)) {
 		t.Errorf("scripts call\n%q, listed are\n%q", got, sorted(scripted))
 	}
-	for _, name := range found(t, "*.go", `\b(?:client|server|p|pipe|node)\.([A-Z]\w+)\(ctx\b`, []string{"PIPELINED", "PROCESS", "DO", "EXEC"}) {
+	sent := `\b(?:client|server|p|pipe|node)\.([A-Z]\w+)\(ctx\b`
+	except := []string{"PIPELINED", "PROCESS", "DO", "EXEC"}
+	for _, name := range slices.Concat(found(t, "*.go", sent, except), found(t, "../../redisconn/*.go", sent, except)) {
 		if !slices.Contains(direct, name) {
 			t.Errorf("the gateway sends %s, which is not listed", name)
 		}
@@ -177,7 +179,7 @@ func TestOpenWithout(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			setUser(t, server, "-"+strings.ToLower(c.Name))
 			defer setUser(t, server, "+"+strings.ToLower(c.Name))
-			if !c.Optional {
+			if c.Without == "" {
 				refuses(t, redisstore.Options{URL: url + "/1"}, `redis at `+server.Addr, `ACL forbids the commands `+c.Name+`;`)
 				return
 			}
@@ -319,7 +321,7 @@ func TestOpenCluster(t *testing.T) {
 			word := strings.ReplaceAll(strings.ToLower(c.Name), " ", "|")
 			all(t, "-"+word)
 			defer all(t, "+"+word)
-			if c.Optional {
+			if c.Without != "" {
 				s := open(t, redisstore.Options{URL: url + "?cluster=true", KeyPrefix: "dodogate:without:"})
 				if _, err := s.Commit(t.Context(), give("acc", "pay_1", 1)); err != nil {
 					t.Error(err)

@@ -59,7 +59,7 @@ func (s *Store) listen() {
 		}
 		if heard {
 			pause, again = minPause, true
-			s.log.Warn("redis: changes are not heard for now", "addrs", s.addrs, "error", s.redact(err))
+			s.log.Warn("redis: changes are not heard for now", "addrs", s.conn.Addrs(), "error", s.conn.Redact(err))
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // nobody gains by guessing
 		select {
@@ -100,7 +100,7 @@ func (s *Store) follow(ctx context.Context, again bool) (heard bool, err error) 
 	// Only closing interrupts a read.
 	defer context.AfterFunc(ctx, func() { _ = f.sub.Close() })()
 
-	subscribing, cancelSubscribing := context.WithTimeout(ctx, max(s.timeout, minDialTimeout))
+	subscribing, cancelSubscribing := context.WithTimeout(ctx, s.conn.DialTimeout())
 	defer cancelSubscribing()
 	if err := f.sub.Subscribe(subscribing, s.changes, f.own); err != nil {
 		return false, err
@@ -154,7 +154,7 @@ func (f *following) receive(ctx context.Context) error {
 	case *redis.Message:
 		if m.Channel == f.own {
 			if !f.live && f.again {
-				f.log.Info("redis: changes are heard again", "addrs", f.addrs)
+				f.log.Info("redis: changes are heard again", "addrs", f.conn.Addrs())
 			}
 			f.beat, f.live = time.Now(), true
 			f.watchers.Live()

@@ -1,110 +1,61 @@
 package redisstore
 
-import "slices"
-
-// command is a Redis command that the store needs. [commands] is the only list of them: the
-// check at the start tries what it names, and the ACL rule in docs/caddyfile.md is tested by it.
-type command struct {
-	name string
-	// args make the command harmless. In them "$key" is a string that expires, "$none" a key
-	// that does not exist, and "$channel" the channel of changes.
-	args     []string
-	direct   bool   // the gateway sends it
-	scripted bool   // a script calls it
-	cluster  bool   // only a Cluster needs it
-	without  string // what goes wrong without it, if the store can do without
-}
-
-// commands are in the order in which they are tried: SET makes $key, PEXPIRE and DEL remove
-// it. Commands that write find a value of another type in it.
-var commands = []command{
-	{name: "PING", direct: true},
-	{name: "SET", args: []string{"$key", "1", "PX", "10000"}, direct: true, scripted: true},
-	{name: "SETNX", args: []string{"$key", "1"}, direct: true},
-	{name: "GET", args: []string{"$key"}, direct: true, scripted: true},
-	{name: "EXISTS", args: []string{"$key"}, direct: true, scripted: true},
-	{name: "PERSIST", args: []string{"$none"}, scripted: true},
-	{name: "PTTL", args: []string{"$key"}, scripted: true},
-
-	{name: "HSET", args: []string{"$key", "f", "v"}, scripted: true},
-	{name: "HGET", args: []string{"$key", "f"}, direct: true, scripted: true},
-	{name: "HMGET", args: []string{"$key", "f"}, direct: true, scripted: true},
-	{name: "HGETALL", args: []string{"$key"}, direct: true, scripted: true},
-	{name: "HDEL", args: []string{"$key", "f"}, scripted: true},
-
-	{name: "RPUSH", args: []string{"$key", "v"}, scripted: true},
-	{name: "LLEN", args: []string{"$key"}, direct: true, scripted: true},
-	{name: "LRANGE", args: []string{"$key", "0", "0"}, direct: true, scripted: true},
-
-	{name: "ZADD", args: []string{"$key", "0", "m"}, direct: true, scripted: true},
-	{name: "ZREM", args: []string{"$key", "m"}, direct: true, scripted: true},
-	{name: "ZREMRANGEBYRANK", args: []string{"$key", "0", "0"}, scripted: true},
-	{name: "ZREMRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},
-	{name: "ZRANGE", args: []string{"$key", "0", "0"}, direct: true},
-	{name: "ZREVRANGE", args: []string{"$key", "0", "0"}, direct: true},
-	{name: "ZRANGEBYLEX", args: []string{"$key", "-", "+"}, direct: true},
-	{name: "ZRANGEBYSCORE", args: []string{"$key", "0", "0"}, scripted: true},
-	{name: "ZCOUNT", args: []string{"$key", "0", "0"}, scripted: true},
-
-	{name: "TIME", scripted: true},
-	{name: "PUBLISH", args: []string{"$channel", ""}, direct: true, scripted: true},
-	{name: "PEXPIRE", args: []string{"$key", "10000"}, scripted: true},
-	{name: "DEL", args: []string{"$key"}, direct: true, scripted: true},
-
-	{name: "SCAN", args: []string{"0", "COUNT", "1"}, direct: true, without: "accounts cannot be exported"},
-	{name: evalSHA, args: []string{"0000000000000000000000000000000000000000", "0"}, direct: true},
-	{name: eval, args: []string{"return 1", "0"}, direct: true},
-	{name: subscribe, direct: true}, // it is tried on a connection of its own
-	{name: selectDB, direct: true},  // every new connection tries it, unless the database is 0
-	{
-		name: "INFO", args: []string{"memory"}, direct: true,
-		without: "nobody checks that it keeps what it is given; balances need maxmemory-policy noeviction and appendonly yes",
-	},
-	{name: clusterSlots, direct: true, cluster: true}, // go-redis finds the masters by it
-	{name: "ASKING", direct: true, cluster: true},     // while a slot moves
-	{
-		name: "COMMAND", args: []string{"COUNT"}, direct: true, cluster: true,
-		without: "the client asks for it again and again",
-	},
-}
-
-// Commands that are not simply tried.
-const (
-	evalSHA      = "EVALSHA"
-	eval         = "EVAL"
-	subscribe    = "SUBSCRIBE"
-	selectDB     = "SELECT"
-	clusterSlots = "CLUSTER SLOTS"
+import (
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/redisconn"
 )
 
-// neededBy are the commands that one server must have, as use selects them.
-func neededBy(cluster bool, use func(command) bool) (needed []command) {
-	for _, c := range commands {
-		if (cluster || !c.cluster) && use(c) {
-			needed = append(needed, c)
-		}
-	}
-	return needed
+// commands is the only list of the Redis commands that the store needs, besides those of
+// redisconn. The check at the start tries them, and the ACL rule in docs/caddyfile.md is tested
+// against them. SET comes first because it makes the key that the others use; PEXPIRE and DEL
+// remove it.
+var commands = []redisconn.Command{
+	{Name: "SET", Args: []string{redisconn.TestKey, "1", "PX", "10000"}, Direct: true, Scripted: true},
+	{Name: "SETNX", Args: []string{redisconn.TestKey, "1"}, Direct: true},
+	{Name: "GET", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
+	{Name: "EXISTS", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
+	{Name: "PERSIST", Args: []string{redisconn.NoKey}, Scripted: true},
+	{Name: "PTTL", Args: []string{redisconn.TestKey}, Scripted: true},
+
+	{Name: "HSET", Args: []string{redisconn.TestKey, "f", "v"}, Scripted: true},
+	{Name: "HGET", Args: []string{redisconn.TestKey, "f"}, Direct: true, Scripted: true},
+	{Name: "HMGET", Args: []string{redisconn.TestKey, "f"}, Direct: true, Scripted: true},
+	{Name: "HGETALL", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
+	{Name: "HDEL", Args: []string{redisconn.TestKey, "f"}, Scripted: true},
+
+	{Name: "RPUSH", Args: []string{redisconn.TestKey, "v"}, Scripted: true},
+	{Name: "LLEN", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
+	{Name: "LRANGE", Args: []string{redisconn.TestKey, "0", "0"}, Direct: true, Scripted: true},
+
+	{Name: "ZADD", Args: []string{redisconn.TestKey, "0", "m"}, Direct: true, Scripted: true},
+	{Name: "ZREM", Args: []string{redisconn.TestKey, "m"}, Direct: true, Scripted: true},
+	{Name: "ZREMRANGEBYRANK", Args: []string{redisconn.TestKey, "0", "0"}, Scripted: true},
+	{Name: "ZREMRANGEBYSCORE", Args: []string{redisconn.TestKey, "0", "0"}, Scripted: true},
+	{Name: "ZRANGE", Args: []string{redisconn.TestKey, "0", "0"}, Direct: true},
+	{Name: "ZREVRANGE", Args: []string{redisconn.TestKey, "0", "0"}, Direct: true},
+	{Name: "ZRANGEBYLEX", Args: []string{redisconn.TestKey, "-", "+"}, Direct: true},
+	{Name: "ZRANGEBYSCORE", Args: []string{redisconn.TestKey, "0", "0"}, Scripted: true},
+	{Name: "ZCOUNT", Args: []string{redisconn.TestKey, "0", "0"}, Scripted: true},
+
+	{Name: "TIME", Scripted: true},
+	{Name: "PUBLISH", Args: []string{redisconn.TestChannel, ""}, Direct: true, Scripted: true},
+	{Name: "PEXPIRE", Args: []string{redisconn.TestKey, "10000"}, Scripted: true},
+	{Name: "DEL", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
+
+	{Name: "SCAN", Args: []string{"0", "COUNT", "1"}, Direct: true, Without: "accounts cannot be exported"},
 }
 
-// isTried reports whether sending a command with its args shows that it works.
-func (c command) isTried() bool {
-	return !slices.Contains([]string{subscribe, selectDB, clusterSlots}, c.name)
-}
-
-// words are the command as it is sent.
-func (c command) words(key, none, channel string) []string {
-	words := append(make([]string, 0, 1+len(c.args)), c.name)
-	for _, arg := range c.args {
-		switch arg {
-		case "$key":
-			arg = key
-		case "$none":
-			arg = none
-		case "$channel":
-			arg = channel
-		}
-		words = append(words, arg)
+// needs are what the store needs of a server.
+func (s *Store) needs() redisconn.Needs {
+	const nobody = "check"
+	k, ref := s.keysOf(nobody), entitlement.Ref{Kind: nobody, ID: nobody}
+	return redisconn.Needs{
+		Prefix: s.prefix, Commands: commands, Channels: []string{s.changes, s.changes + ":check"},
+		Keys: []string{
+			k.account, k.holds, k.expiring, k.entries, k.closed, k.ended(nobody), k.unpaid(), k.paid(), k.failed(),
+			k.object(ref), k.order(nobody), k.key(nobody), s.ownerKey(ref), s.eventKey(nobody), s.noteKey(nobody),
+			s.noteKey("mark:" + nobody), s.parkedKey(nobody), s.allParkedKey(),
+		},
+		Manual: "docs/caddyfile.md lists what a user needs",
 	}
-	return words
 }

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // errPage says that a page begins where no page ended.
@@ -26,7 +22,7 @@ func (s *Store) AccountIDs(ctx context.Context, after string, limit int) (ids []
 	}
 	err = s.do(ctx, "list accounts", func(ctx context.Context) error {
 		ids, next = nil, ""
-		servers, err := s.servers(ctx)
+		servers, err := s.conn.Masters(ctx)
 		if err != nil {
 			return err
 		}
@@ -52,26 +48,6 @@ func (s *Store) AccountIDs(ctx context.Context, after string, limit int) (ids []
 		return nil
 	})
 	return ids, next, err
-}
-
-// servers are those that have keys, in the same order each time.
-func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
-	cluster, ok := s.client.(*redis.ClusterClient)
-	if !ok {
-		return []*redis.Client{s.client.(*redis.Client)}, nil
-	}
-	var (
-		one     sync.Mutex
-		servers []*redis.Client
-	)
-	err := cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
-		one.Lock()
-		defer one.Unlock()
-		servers = append(servers, node)
-		return nil
-	})
-	slices.SortFunc(servers, func(a, b *redis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
-	return servers, err
 }
 
 // globbed is text as a pattern that only it matches.

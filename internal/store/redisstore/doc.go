@@ -54,8 +54,8 @@
 // # What a server must allow
 //
 // [commands] lists every command that scripts and Go code send, all keys begin with the
-// prefix, and so do all channels. [Open] tries all of it on every master ([trial]) and
-// refuses a server that lacks something. A command that is used for the first time is
+// prefix, and so do all channels. [Open] tries all of it on every master, see package redisconn,
+// and refuses a server that lacks something. A command that is used for the first time is
 // added to the list and to the ACL rule in docs/caddyfile.md; a test compares them.
 //
 // # What is lost when

@@ -1,50 +1,14 @@
 package redisstore
 
 import (
-	"context"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/redisconn"
 )
 
-// Batch is what sends the commands of many callers together.
-type Batch struct{ b *batch }
-
-// NewBatch makes one whose every batch has so long.
-func NewBatch(client redis.UniversalClient, timeout time.Duration) Batch {
-	return Batch{newBatch(client, timeout)}
-}
-
-// Do is [batch.do].
-func (b Batch) Do(ctx context.Context, ask func(context.Context, redis.Pipeliner)) error {
-	return b.b.do(ctx, ask)
-}
-
-// Close is [batch.close].
-func (b Batch) Close() { b.b.close() }
-
-// Command is one that the store needs.
-type Command struct {
-	Name             string
-	Direct, Scripted bool
-	Cluster          bool // only a Cluster needs it
-	Optional         bool // the store can do without
-}
-
-// Commands are all that the store needs.
-func Commands() (list []Command) {
-	for _, c := range commands {
-		list = append(list, Command{c.name, c.direct, c.scripted, c.cluster, c.without != ""})
-	}
-	return list
-}
-
-// Judge says what the store makes of an error that a server replies with.
-func Judge(text string) string {
-	return [...]string{"works", "forbidden command", "forbidden key", "forbidden channel", "unknown command", "trouble"}[judgeText(text)]
-}
+// Commands are all that the store needs, those of its connection included.
+func Commands() []redisconn.Command { return redisconn.Needs{Commands: commands}.All() }
 
 // SetServerTime makes a store believe that it is so late by the server's clock.
 func SetServerTime(s *Store, now time.Time) { s.server.set(now) }

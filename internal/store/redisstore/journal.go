@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -52,7 +53,7 @@ func (s *Store) recordArgs(e book.Event) []string {
 var linger = millis(book.Linger)
 
 // bodyOf is the argument that recordArgs leaves out.
-func bodyOf(e book.Event) blob { return blob{2, e.Body} }
+func bodyOf(e book.Event) redisconn.Blob { return redisconn.Blob{At: 2, Bytes: e.Body} }
 
 // recordedFields is how much record.lua says.
 const recordedFields = 7
@@ -145,7 +146,7 @@ type place struct {
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was or when somebody else has to say what became of it.
 func (s *Store) settle(ctx context.Context, e book.Event, r book.Retention, delivery string) (under *place, err error) {
-	reply, err := s.run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r, delivery))
+	reply, err := s.conn.Run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r, delivery))
 	if err != nil {
 		return nil, err
 	}

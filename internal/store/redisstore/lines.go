@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -59,7 +60,7 @@ func (l *lines) gather(account string, led []*decision) []*decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	waiting := l.accounts[account]
-	n := min(len(waiting), maxTogether-len(led))
+	n := min(len(waiting), redisconn.MaxBatch-len(led))
 	if n <= 0 {
 		return led
 	}

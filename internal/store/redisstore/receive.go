@@ -11,6 +11,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -76,7 +77,7 @@ func received(decisions []*decision) bool {
 
 // record only stores a delivery in the journal.
 func (s *Store) record(ctx context.Context, r *receipt) error {
-	reply, err := s.run(ctx, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
+	reply, err := s.conn.Run(ctx, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
 	if err == nil {
 		reply, err = unpacked(reply, recordedFields)
 	}
@@ -91,8 +92,8 @@ func (s *Store) addReceipt(ctx context.Context, p redis.Pipeliner, r *receipt) {
 	if r == nil || r.done {
 		return
 	}
-	r.recorded = evalSha(ctx, p, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
-	r.claimed = evalSha(ctx, p, claimScript, r.ownerKeys, r.ownerArgs)
+	r.recorded = redisconn.EvalSHA(ctx, p, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
+	r.claimed = redisconn.EvalSHA(ctx, p, claimScript, r.ownerKeys, r.ownerArgs)
 }
 
 // readReceipt reads what came of that.
@@ -100,7 +101,7 @@ func (s *Store) readReceipt(ctx context.Context, r *receipt) error {
 	if r == nil || r.done {
 		return nil
 	}
-	reply, err := s.runAfter(ctx, r.recorded, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
+	reply, err := s.conn.RunAfter(ctx, r.recorded, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
 	if err == nil {
 		reply, err = unpacked(reply, recordedFields)
 	}
@@ -108,7 +109,7 @@ func (s *Store) readReceipt(ctx context.Context, r *receipt) error {
 		r.stored, err = recorded(r.event, reply)
 	}
 	if err == nil {
-		reply, err = s.runAfter(ctx, r.claimed, claimScript, r.ownerKeys, r.ownerArgs)
+		reply, err = s.conn.RunAfter(ctx, r.claimed, claimScript, r.ownerKeys, r.ownerArgs)
 	}
 	if err != nil {
 		return err
@@ -164,7 +165,7 @@ func (s *Store) addBeside(ctx context.Context, p redis.Pipeliner, w *beside, acc
 	for _, e := range w.settled {
 		keys := []string{account, s.eventKey(e.Event.ID)}
 		args := append(s.settleArgs(e.Event, e.Retention, w.delivery(e.Event)), stamp)
-		w.settles = append(w.settles, evalSha(ctx, p, settleScript, keys, args))
+		w.settles = append(w.settles, redisconn.EvalSHA(ctx, p, settleScript, keys, args))
 	}
 }
 
@@ -198,7 +199,7 @@ func (s *Store) finish(ctx context.Context, w *beside) (waiting, settled bool, e
 
 // finishSettling reports whether an event was settled right behind the change.
 func (s *Store) finishSettling(ctx context.Context, asked *redis.Cmd, id string) (done bool, err error) {
-	reply, err := texts(asked)
+	reply, err := redisconn.Strings(asked)
 	if err != nil {
 		return false, nil //nolint:nilerr // it is tried on its own
 	}

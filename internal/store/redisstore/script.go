@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store/record"
 )
 
@@ -53,7 +54,7 @@ func (c *scriptRun) command(ctx context.Context, script *redis.Script) *redis.Cm
 		c.sent = append(c.sent, &c.words[i])
 	}
 	cmd := redis.NewCmd(ctx, c.sent...)
-	cmd.SetFirstKeyPos(firstKey)
+	cmd.SetFirstKeyPos(redisconn.FirstKey)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"strconv"
@@ -35,99 +34,6 @@ var (
 	recordScript  = redis.NewScript(prelude + recordLua)
 	settleScript  = redis.NewScript(prelude + settleLua)
 )
-
-// run runs a script, by its digest or, where the server does not know it (any
-// more), by its text, and returns the strings that it returns.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
-	var asked *redis.Cmd
-	err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = evalSha(ctx, p, script, keys, args, long...) })
-	if err != nil {
-		return nil, err
-	}
-	return s.runAfter(ctx, asked, script, keys, args, long...)
-}
-
-// blob is an argument that is sent without a copy of it, in place of one of the others.
-// It may still be read when the caller has gone, so nobody may write to it.
-type blob struct {
-	at    int
-	bytes []byte
-}
-
-// runAfter is run for a script that was asked for by its digest already, together
-// with other commands: it returns what came of that, and runs it only where the
-// server did not know it. That goes by the batch as well: in a rush on a server that
-// was just started it is so for many at once, who would open all the connections that
-// there may be.
-func (s *Store) runAfter(ctx context.Context, asked *redis.Cmd, script *redis.Script, keys, args []string, long ...blob) ([]string, error) {
-	if asked.Err() != nil && redis.HasErrorPrefix(asked.Err(), "NOSCRIPT") {
-		list := anys(args)
-		for _, b := range long {
-			list[b.at] = b.bytes
-		}
-		err := s.batch.do(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = script.Eval(ctx, p, keys, list...) })
-		if err != nil {
-			return nil, err
-		}
-	}
-	return texts(asked)
-}
-
-// firstKey is the place of the first key in a command that runs a script.
-const firstKey = 3
-
-// evalSha asks for a script by its digest. It is [redis.Script.EvalSha] without a copy of
-// each key and argument.
-func evalSha(ctx context.Context, p redis.Pipeliner, script *redis.Script, keys, args []string, long ...blob) *redis.Cmd {
-	list := append(make([]any, 0, firstKey+len(keys)+len(args)), "evalsha", script.Hash(), len(keys))
-	for i := range keys {
-		list = append(list, &keys[i])
-	}
-	for i := range args {
-		list = append(list, &args[i])
-	}
-	for _, b := range long {
-		list[firstKey+len(keys)+b.at] = b.bytes
-	}
-	cmd := redis.NewCmd(ctx, list...)
-	cmd.SetFirstKeyPos(firstKey)
-	_ = p.Process(ctx, cmd) // it is only noted
-	return cmd
-}
-
-func anys(texts []string) []any {
-	list := make([]any, len(texts))
-	for i, text := range texts {
-		list[i] = text
-	}
-	return list
-}
-
-// texts are the strings that a script returned.
-func texts(said *redis.Cmd) ([]string, error) {
-	reply, err := said.Result()
-	if err != nil {
-		return nil, err
-	}
-	switch reply := reply.(type) {
-	case string:
-		return []string{reply}, nil
-	case int64:
-		return []string{strconv.FormatInt(reply, 10)}, nil
-	case []any:
-		texts := make([]string, len(reply))
-		for i, r := range reply {
-			text, ok := r.(string)
-			if !ok {
-				return nil, fmt.Errorf("script returned %T", r)
-			}
-			texts[i] = text
-		}
-		return texts, nil
-	default:
-		return nil, fmt.Errorf("script returned %T", reply)
-	}
-}
 
 // unpacked is the list that a script returned as one text, see packed in prelude.lua. It
 // has at least as many elements as are asked for.

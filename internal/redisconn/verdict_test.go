@@ -1,9 +1,9 @@
-package redisstore_test
+package redisconn_test
 
 import (
 	"testing"
 
-	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/redisconn"
 )
 
 // TestJudge: servers of several versions and vendors, and their scripts, say the same in
@@ -25,12 +25,12 @@ func TestJudge(t *testing.T) {
 		"ERR unknown command 'evalsha', with args beginning with: 'channel' 'key' ":                        "unknown command",
 		"ERR unknown command `evalsha`, with args beginning with: ":                                        "unknown command",
 		"ERR unknown subcommand 'slots'. Try CLUSTER HELP.":                                                "unknown command",
-		"ERR max number of clients reached":                                                                "trouble",
-		"LOADING Redis is loading the dataset in memory":                                                   "trouble",
-		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.":           "trouble",
-		"CLUSTERDOWN The cluster is down":                                                                  "trouble",
-		"NOAUTH Authentication required.":                                                                  "trouble",
-		"WRONGPASS invalid username-password pair or user is disabled.":                                    "trouble",
+		"ERR max number of clients reached":                                                                "unavailable",
+		"LOADING Redis is loading the dataset in memory":                                                   "unavailable",
+		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.":           "unavailable",
+		"CLUSTERDOWN The cluster is down":                                                                  "unavailable",
+		"NOAUTH Authentication required.":                                                                  "unavailable",
+		"WRONGPASS invalid username-password pair or user is disabled.":                                    "unavailable",
 		"MOVED 1 127.0.0.1:7000":                                                                           "works",
 		"READONLY You can't write against a read only replica.":                                            "works",
 		"OOM command not allowed when used memory > 'maxmemory'.":                                          "works",
@@ -52,7 +52,7 @@ func TestJudge(t *testing.T) {
 		"ERR command is not allowed":                                                                       "unknown command",
 		"ERR SUBSCRIBE is disabled for this kind of service":                                               "unknown command",
 	} {
-		if got := redisstore.Judge(text); got != want {
+		if got := redisconn.Judge(text); got != want {
 			t.Errorf("%q is judged %s, want %s", text, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package redisstore
+package redisconn
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// verdict is what a reply says of the server.
+// verdict is what a reply says about the server.
 type verdict int
 
 const (
@@ -17,16 +17,16 @@ const (
 	forbiddenKey
 	forbiddenChannel
 	unknownCommand
-	trouble // the server, or the way to it, does not work for now
+	unavailable // the server or the network does not work for now
 )
 
-// judge reads the reply to a command that is right in itself.
+// judge reads the reply to a command that is correct.
 func judge(err error) verdict {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return works
 	}
 	if _, answered := errors.AsType[redis.Error](err); !answered {
-		return trouble
+		return unavailable
 	}
 	return judgeText(err.Error())
 }
@@ -43,12 +43,12 @@ func judgeText(text string) verdict {
 		return works
 	case "NOPERM", "ERR", "":
 	default: // LOADING, BUSY, CLUSTERDOWN, NOAUTH
-		return trouble
+		return unavailable
 	}
 	lower := strings.ToLower(text)
 	switch {
 	case strings.Contains(lower, "max number of clients"):
-		return trouble
+		return unavailable
 	case code != "NOPERM" && strings.Contains(lower, "unknown"):
 		return unknownCommand
 	}
@@ -62,7 +62,7 @@ func judgeText(text string) verdict {
 	case code == "NOPERM" || strings.Contains(lower, "user executing the script") || strings.Contains(lower, "no permissions"):
 		return forbiddenCommand
 	default:
-		return unknownCommand // in the words of a managed service
+		return unknownCommand // as managed services say it
 	}
 }
 

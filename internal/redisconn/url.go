@@ -1,4 +1,4 @@
-package redisstore
+package redisconn
 
 import (
 	"crypto/tls"
@@ -15,11 +15,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// parameters of a URL, see [Options].
+// parameters of a URL, see [Options.URL].
 var parameters = []string{"addr", "cluster", "db", "master_name"}
 
-// Errors of the configuration never show the URL: it may hold a password, in places where
-// nobody looks for one. They show no value of a parameter either.
+// Errors of the configuration show neither the URL nor the values of its parameters: either may
+// contain a password.
 var (
 	errURL         = errors.New("redis URL is not of the form redis://host:port/database, rediss://… or unix:///path (it is not shown, for it may hold a password)")
 	errParameter   = errors.New("redis URL has a parameter that is not known; " + strings.Join(parameters, ", ") + " are")
@@ -40,7 +40,7 @@ func CheckURL(text string) error {
 	return err
 }
 
-// parseURL reads a URL. No error shows the password, which may be set beside it.
+// parseURL reads a URL. No error shows its password or the separate one.
 func parseURL(text, password string) (*redis.UniversalOptions, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
@@ -92,9 +92,8 @@ func parseURL(text, password string) (*redis.UniversalOptions, error) {
 
 var parameterName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,39}$`)
 
-// checkParameters names the parameters that are not known, or that are there twice. A
-// password that has a ? in it begins a query, too: then there is an @ behind it, and the
-// names are not shown.
+// checkParameters names the parameters that are unknown or repeated. A password that contains a ?
+// also begins a query; then there is an @ after it, and the names are not shown.
 func checkParameters(raw string, query url.Values, secrets ...string) error {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
@@ -148,8 +147,8 @@ func parseQuery(o *redis.UniversalOptions, query url.Values) error {
 
 var hostForm = regexp.MustCompile(`^(?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)$`)
 
-// withPort adds the port that Redis has when none is named, and reports whether there are
-// a host and a port.
+// withPort adds Redis' default port when there is none, and reports whether host and port are
+// valid.
 func withPort(text string) (addr string, ok bool) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {

@@ -1,4 +1,4 @@
-package redisstore
+package redisconn
 
 import (
 	"context"
@@ -10,44 +10,43 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-//go:embed try.lua
-var tryLua string
+//go:embed trial.lua
+var trialLua string
 
-var tryScript = redis.NewScript(tryLua)
+var trialScript = redis.NewScript(trialLua)
 
-// trial finds out what a server does not let the store do. It tries every command: only
-// that tells the truth about every server, whether the reason is an ACL, a renamed command,
-// a managed service or a proxy. It needs no command that the store does not need itself.
+// trial finds out what a server does not allow. It tries every command, because nothing else works
+// for ACLs, renamed commands, managed services and proxies alike. It needs no command that the
+// caller does not need itself.
 //
-// A reply such as MOVED, READONLY or OOM shows that the command works: servers look
-// for the command and the user's rights first.
+// A reply such as MOVED, READONLY or OOM shows that the command works: servers check the command
+// and the user's rights first.
 type trial struct {
-	*Store
+	*Conn
+	needs   Needs
 	server  *redis.Client
 	addr    string
-	cluster bool // it is one of a Cluster, and the client knows that
+	cluster bool // the server is a node, and the client knows that
 
 	forbidden, unknown []string // commands
-	keys               []string // names of keys that the user may not use
-	channels           bool     // the user may not use ours
+	keys               []string // that the user may not use
+	channels           bool     // the user may not use them
 }
 
-// examine returns an error when the server cannot answer for now, and a [refusal] when it is
-// a node of a Cluster that the store takes for a whole server.
-func (t *trial) examine(ctx context.Context) error {
+// run tries everything. It returns an error when the server cannot answer for now, and a
+// [Refusal] when the server is a node of a Cluster and the client does not know that.
+func (t *trial) run(ctx context.Context) error {
 	if err := t.server.Ping(ctx).Err(); err != nil {
 		what, name := judge(err), quotedName(err)
 		switch {
 		case what != forbiddenCommand && what != unknownCommand:
 			return err
 		case name == selectDB:
-			t.add(selectDB, what) // no connection comes up, so nothing else can be tried
+			t.add(selectDB, what) // no connection works, so nothing else can be tried
 			return nil
-		case name != "PING": // it was not PING that failed, but the login
+		case name != ping: // the login failed
 			return err
 		}
 	}
@@ -55,9 +54,9 @@ func (t *trial) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, none := t.prefix+"{"+tag+"}:check", t.prefix+"{"+tag+"}:none"
-	direct := neededBy(t.cluster, func(c command) bool { return c.direct && c.isTried() })
-	scripted := neededBy(t.cluster, func(c command) bool { return c.scripted })
+	key, none := t.needs.Prefix+"{"+tag+"}:check", t.needs.Prefix+"{"+tag+"}:none"
+	direct := t.needs.commands(t.cluster, func(c Command) bool { return c.Direct && c.isTried() })
+	scripted := t.needs.commands(t.cluster, func(c Command) bool { return c.Scripted })
 	if err := t.try(ctx, direct, key, none); err != nil {
 		return err
 	}
@@ -77,23 +76,23 @@ func (t *trial) examine(ctx context.Context) error {
 	return t.trySubscribe(ctx)
 }
 
-// localTags is how many keys are tried to see which of them a server keeps. A node
-// of a Cluster that keeps half of all keys is taken for a whole server once in 2^localTags.
+// localTags is how many keys are tried to see which of them a server keeps. A node of a Cluster
+// that keeps half of all keys is mistaken for a whole server once in 2^localTags.
 const localTags = 256
 
 // findLocalTag returns a hash tag of keys that this server keeps. The tag is random, so
-// that two gateways that start together do not meet.
+// that two gateways that start together do not use the same keys.
 func (t *trial) findLocalTag(ctx context.Context) (tag string, err error) {
 	random := crand.Text()
 	cmds, _ := t.server.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range localTags {
-			p.Get(ctx, t.prefix+"{check-"+random+strconv.Itoa(i)+"}:check")
+			p.Get(ctx, t.needs.Prefix+"{check-"+random+strconv.Itoa(i)+"}:check")
 		}
 		return nil
 	})
 	local := 0
 	for i, cmd := range cmds {
-		if judge(cmd.Err()) == trouble {
+		if judge(cmd.Err()) == unavailable {
 			return "", cmd.Err()
 		}
 		if cmd.Err() != nil && redis.HasErrorPrefix(cmd.Err(), "MOVED") {
@@ -102,7 +101,7 @@ func (t *trial) findLocalTag(ctx context.Context) (tag string, err error) {
 		local, tag = local+1, "check-"+random+strconv.Itoa(i)
 	}
 	if local < localTags && !t.cluster {
-		return "", refusal("it is one node of a Cluster, which keeps only some of the accounts: add cluster=true to the url")
+		return "", t.refuse(t.addr, "it is one node of a Cluster, which keeps only some of the accounts: add cluster=true to the url")
 	}
 	if tag == "" {
 		tag = "check-" + random
@@ -111,76 +110,72 @@ func (t *trial) findLocalTag(ctx context.Context) (tag string, err error) {
 }
 
 // try tries commands as the gateway sends them.
-func (t *trial) try(ctx context.Context, commands []command, key, none string) error {
+func (t *trial) try(ctx context.Context, commands []Command, key, none string) error {
 	cmds, _ := t.server.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, c := range commands {
-			p.Do(ctx, anys(c.words(key, none, t.changes))...)
+			p.Do(ctx, toAny(c.words(key, none, t.needs.Channels[0]))...)
 		}
 		return nil
 	})
 	for i, cmd := range cmds {
 		what := judge(cmd.Err())
-		if what == trouble {
+		if what == unavailable {
 			return cmd.Err()
 		}
-		t.note(commands[i].name, key, what)
+		t.note(commands[i].Name, key, what)
 	}
 	return nil
 }
 
 // tryScripted tries commands within a script, which runs by its text and by its digest.
-func (t *trial) tryScripted(ctx context.Context, commands []command, key, none string) error {
+func (t *trial) tryScripted(ctx context.Context, commands []Command, key, none string) error {
 	var args []any
 	for _, c := range commands {
-		words := c.words(key, none, t.changes)
-		args = append(append(args, len(words)), anys(words)...)
+		words := c.words(key, none, t.needs.Channels[0])
+		args = append(append(args, len(words)), toAny(words)...)
 	}
 	keys := []string{key, none}
-	replies, err := tryScript.Eval(ctx, t.server, keys, args...).StringSlice()
+	replies, err := trialScript.Eval(ctx, t.server, keys, args...).StringSlice()
 	if err == nil {
-		replies, err = tryScript.EvalSha(ctx, t.server, keys, args...).StringSlice()
+		replies, err = trialScript.EvalSha(ctx, t.server, keys, args...).StringSlice()
 	}
 	switch what := judge(err); {
 	case err == nil && len(replies) != len(commands):
 		return fmt.Errorf("a script returned %d replies, want %d", len(replies), len(commands))
-	case what == trouble:
+	case what == unavailable:
 		return err
 	case what == forbiddenKey:
 		t.note(eval, key, what)
 	case what == forbiddenCommand || what == unknownCommand:
-		return refusal("it does not run scripts: " + err.Error())
+		return t.refuse(t.addr, "it does not run scripts: "+err.Error())
 	}
 	for i, reply := range replies {
 		if reply == "" {
 			continue
 		}
 		what := judgeText(reply)
-		if what == trouble {
-			return fmt.Errorf("%s in a script: %s", commands[i].name, reply)
+		if what == unavailable {
+			return fmt.Errorf("%s in a script: %s", commands[i].Name, reply)
 		}
-		t.note(commands[i].name, key, what)
+		t.note(commands[i].Name, key, what)
 	}
 	return nil
 }
 
-// remove removes the key of a trial that could not do so itself, because the server does
-// not let it or ended it early.
+// remove removes the key of a trial that could not do so itself: the server does not allow it, or
+// the trial ended early.
 func (t *trial) remove(ctx context.Context, key string) error {
-	if err := t.server.Del(ctx, key).Err(); judge(err) == trouble {
+	if err := t.server.Del(ctx, key).Err(); judge(err) == unavailable {
 		return err
 	}
 	return nil
 }
 
-// tryKeys reads and writes, without any effect, a key of each kind: a pattern may fit some
-// of them only, or only let them be read.
+// tryKeys reads and writes, without any effect, a key of each kind: an ACL pattern may match only
+// some of them, or only allow reads.
 func (t *trial) tryKeys(ctx context.Context) error {
-	const nobody = "check"
-	k, ref := t.keysOf(nobody), entitlement.Ref{Kind: nobody, ID: nobody}
-	names := append([]string{k.account, k.holds, k.expiring, k.entries, k.closed}, k.ended(nobody), k.unpaid(), k.paid(), k.failed(), k.object(ref), k.order(nobody), k.key(nobody),
-		t.ownerKey(ref), t.eventKey(nobody), t.noteKey(nobody), t.noteKey("mark:"+nobody), t.parkedKey(nobody), t.allParkedKey())
 	cmds, _ := t.server.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, name := range names {
+		for _, name := range t.needs.Keys {
 			p.HGet(ctx, name, "\x00")
 			p.ZRem(ctx, name, "\x00")
 		}
@@ -188,30 +183,30 @@ func (t *trial) tryKeys(ctx context.Context) error {
 	})
 	for i, cmd := range cmds {
 		switch what := judge(cmd.Err()); what {
-		case trouble:
+		case unavailable:
 			return cmd.Err()
 		case forbiddenKey:
-			t.note("", names[i/2], what)
+			t.note("", t.needs.Keys[i/2], what)
 		default: // commands have been tried before
 		}
 	}
 	return nil
 }
 
-// trySubscribe subscribes as [Store.follow] does, on a connection of its own.
+// trySubscribe subscribes on a connection of its own.
 func (t *trial) trySubscribe(ctx context.Context) error {
-	sub := t.server.Subscribe(ctx, t.changes, t.changes+":check")
+	sub := t.server.Subscribe(ctx, t.needs.Channels...)
 	defer sub.Close()
 	_, err := sub.Receive(ctx)
 	what := judge(err)
-	if what == trouble {
+	if what == unavailable {
 		return err
 	}
 	t.note(subscribe, "", what)
 	return nil
 }
 
-// note keeps what came of a command.
+// note keeps the verdict on a command.
 func (t *trial) note(name, key string, what verdict) {
 	switch what {
 	case forbiddenKey:
@@ -222,7 +217,7 @@ func (t *trial) note(name, key string, what verdict) {
 		t.channels = true
 	case forbiddenCommand, unknownCommand:
 		t.add(name, what)
-	case works, trouble:
+	case works, unavailable:
 	}
 }
 
@@ -240,17 +235,17 @@ func (t *trial) lacks(name string) bool {
 	return slices.Contains(t.forbidden, name) || slices.Contains(t.unknown, name)
 }
 
-// reason is what the server lacks, by name; empty when it lacks nothing. What the store can
-// do without is warned of.
+// reason lists what the server lacks; empty when it lacks nothing. It logs a warning about each
+// command that the caller can do without.
 func (t *trial) reason() string {
 	needed := func(lacking []string) (names []string) {
-		for _, c := range commands {
+		for _, c := range t.needs.All() {
 			switch {
-			case !slices.Contains(lacking, c.name):
-			case c.without == "":
-				names = append(names, c.name)
+			case !slices.Contains(lacking, c.Name):
+			case c.Without == "":
+				names = append(names, c.Name)
 			default:
-				t.log.Warn("redis refuses a command that the store can do without", "addr", t.addr, "command", c.name, "consequence", c.without)
+				t.log.Warn("redis refuses a command that the store can do without", "addr", t.addr, "command", c.Name, "consequence", c.Without)
 			}
 		}
 		return names
@@ -263,10 +258,10 @@ func (t *trial) reason() string {
 		reasons = append(reasons, "it does not have the commands "+strings.Join(names, ", ")+" (renamed, or not offered)")
 	}
 	if len(t.keys) > 0 {
-		reasons = append(reasons, "its ACL forbids keys (such as "+t.keys[0]+"): allow ~"+t.prefix+"*")
+		reasons = append(reasons, "its ACL forbids keys (such as "+t.keys[0]+"): allow ~"+t.needs.Prefix+"*")
 	}
 	if t.channels {
-		reasons = append(reasons, "its ACL forbids channels: allow &"+t.prefix+"*")
+		reasons = append(reasons, "its ACL forbids channels: allow &"+t.needs.Prefix+"*")
 	}
 	return strings.Join(reasons, "; ")
 }

@@ -1,9 +1,8 @@
--- Tries commands from within a script, see commands.go. It is the only script that
--- calls what it is told to.
+-- Tries commands from within a script, see trial.go.
 --
 -- KEYS  all keys of the commands
 -- ARGV  for each command: how many words it has, then the words
--- returns for each command the error that it had, or ''
+-- returns for each command its error, or ''
 local said, at = {}, 1
 while at <= #ARGV do
   local n = tonumber(ARGV[at])

@@ -1,4 +1,4 @@
-package redisstore
+package redisconn
 
 import (
 	"net/url"
@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Credentials are what a new connection says who it is by.
+// Credentials are the user and password of a new connection.
 type Credentials struct{ Username, Password string }
 
 // SplitURL separates the credentials of a URL from the rest of it. No error shows a password.
@@ -22,7 +22,7 @@ func SplitURL(text string) (rest string, c Credentials, err error) {
 	return u.String(), c, nil
 }
 
-// logins hands out credentials, and remembers the passwords so that no error shows one.
+// logins provides credentials, and remembers the passwords so that no error shows one.
 type logins struct {
 	current func() Credentials
 
@@ -30,8 +30,8 @@ type logins struct {
 	given []string // passwords, the newest last
 }
 
-// maxGiven is how many passwords are remembered. An error is about a connection that was
-// made a moment ago, so the newest ones are enough.
+// maxGiven is how many passwords are remembered. An error is about a recent connection, so the
+// newest passwords are enough.
 const maxGiven = 16
 
 // next is a [redis.UniversalOptions.CredentialsProvider].
@@ -48,8 +48,8 @@ func (l *logins) next() (username, password string) {
 	return c.Username, c.Password
 }
 
-// redact is a text without the passwords. It begins with the longest, because one password
-// may be a part of another.
+// redact returns a text without the passwords. The longest comes first, because one password may
+// be a part of another.
 func (l *logins) redact(text string) string {
 	l.mu.Lock()
 	given := slices.Clone(l.given)

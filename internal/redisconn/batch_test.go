@@ -1,4 +1,4 @@
-package redisstore_test
+package redisconn_test
 
 import (
 	"context"
@@ -15,22 +15,20 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/dodogate/dodogate/internal/store"
-	"github.com/dodogate/dodogate/internal/store/redisstore"
+	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
-// TestRush: a server that is slower than all who come at once is no reason to refuse
-// anybody, as long as it answers.
+// TestRush: no operation of a burst is refused while the server answers, however slow it is.
 func TestRush(t *testing.T) {
 	proxy := redistest.NewProxy(t, redistest.Start(t))
 	const timeout, each = time.Second, time.Millisecond
-	s := open(t, redisstore.Options{URL: proxy.URL(), Timeout: timeout})
+	s := open(t, redisconn.Options{URL: proxy.URL(), Timeout: timeout})
 	rush := func() {
 		var callers sync.WaitGroup
 		for range 2 * int(timeout/each) {
 			callers.Go(func() {
-				if _, err := s.Account(t.Context(), "acc"); err != nil {
+				if err := s.ping(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -46,9 +44,9 @@ func TestRush(t *testing.T) {
 	rush()
 }
 
-// TestRushAtNobody: behind a server that answers nobody they do not wait for long, and
-// most of them without having asked.
-func TestRushAtNobody(t *testing.T) {
+// TestRushWithoutAnswer: when the server does not answer, operations fail soon, and most of them
+// are never sent.
+func TestRushWithoutAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin func(*redistest.Server)
 		end   func(*redistest.Server)
@@ -59,15 +57,15 @@ func TestRushAtNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
-			s := open(t, redisstore.Options{URL: server.URL(), Timeout: 200 * time.Millisecond})
+			s := open(t, redisconn.Options{URL: server.URL(), Timeout: 200 * time.Millisecond})
 			c.begin(server)
 			var callers sync.WaitGroup
 			var gaveUp atomic.Int64
 			for range 1000 {
 				callers.Go(func() {
-					_, err := s.Account(t.Context(), "acc")
-					if !errors.Is(err, store.ErrUnavailable) {
-						t.Error(err)
+					err := s.ping(t.Context())
+					if err == nil {
+						t.Error("answered")
 					} else if strings.Contains(err.Error(), c.want) {
 						gaveUp.Add(1)
 					}
@@ -78,16 +76,16 @@ func TestRushAtNobody(t *testing.T) {
 				t.Errorf("%d of 1000 gave up waiting", gaveUp.Load())
 			}
 			c.end(server)
-			eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
+			eventually(t, func() error { return s.ping(t.Context()) })
 		})
 	}
 }
 
-// TestCallersLeave: those who do not wait any longer return, also when it would have been
-// their turn to send for others, and nobody behind them is kept.
+// TestCallersLeave: a caller whose context ends returns, also when it is about to become the
+// leader, and the callers queued after it are served.
 func TestCallersLeave(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, redisstore.Options{URL: server.URL(), Timeout: 5 * time.Second})
+	s := open(t, redisconn.Options{URL: server.URL(), Timeout: 5 * time.Second})
 	for range 20 {
 		server.Freeze()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -95,14 +93,14 @@ func TestCallersLeave(t *testing.T) {
 		for i := range 60 {
 			if i%3 == 0 {
 				stay.Go(func() {
-					if _, err := s.Account(t.Context(), "acc"); err != nil {
+					if err := s.ping(t.Context()); err != nil {
 						t.Error(err)
 					}
 				})
 				continue
 			}
 			leave.Go(func() {
-				if _, err := s.Account(ctx, "acc"); err != nil && !errors.Is(err, context.Canceled) {
+				if err := s.ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
 			})
@@ -119,13 +117,12 @@ func TestCallersLeave(t *testing.T) {
 	}
 }
 
-// TestLeadHandedOn: a caller that leaves in the instant in which it is told to send for
-// those who wait leaves that to the next one.
+// TestLeadHandedOn: when a caller leaves at the moment it becomes the leader, the next one leads.
 func TestLeadHandedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const takes = time.Second
 		client := newSlow(takes)
-		b := redisstore.NewBatch(client, 10*takes)
+		b := redisconn.NewBatch(client, 10*takes)
 		ping := func(ctx context.Context) error {
 			return b.Do(ctx, func(ctx context.Context, p redis.Pipeliner) { p.Ping(ctx) })
 		}
@@ -143,7 +140,7 @@ func TestLeadHandedOn(t *testing.T) {
 				})
 				synctest.Wait()
 			}
-			come(t.Context()) // is sending for so long
+			come(t.Context()) // its batch takes that long
 			for range 10 {
 				come(ctx)
 			}
@@ -162,14 +159,14 @@ func TestLeadHandedOn(t *testing.T) {
 	})
 }
 
-// slow is a server that answers everybody, one batch after the other.
+// slow is a server that answers one batch after the other.
 type slow struct {
 	redis.Hook
 	each time.Duration
 	one  chan struct{}
 }
 
-// newSlow is a client of one. Its name is not looked up, which would outlive the test.
+// newSlow is a client of one. It looks up no name, because that would outlive the test.
 func newSlow(each time.Duration) *redis.Client {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	client.AddHook(slow{each: each, one: make(chan struct{}, 1)})
@@ -188,13 +185,13 @@ func (s slow) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipeli
 func (s slow) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (s slow) DialHook(next redis.DialHook) redis.DialHook          { return next }
 
-// TestRushWithoutEnd: who has waited for too long is refused, so that there is an end to
-// how many wait for a server that answers fewer than come.
+// TestRushWithoutEnd: a caller that has waited for too long is refused, so the queue is bounded
+// when more callers arrive than the server can answer.
 func TestRushWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout, callers = time.Second, 10_000
 		client := newSlow(timeout / 2)
-		b := redisstore.NewBatch(client, timeout)
+		b := redisconn.NewBatch(client, timeout)
 		begin := time.Now()
 		var served, refused atomic.Int64
 		var all sync.WaitGroup
@@ -221,10 +218,10 @@ func TestRushWithoutEnd(t *testing.T) {
 	})
 }
 
-// TestOneConnectionHangs: those who wait are served by another one.
+// TestOneConnectionHangs: queued callers are served by another connection.
 func TestOneConnectionHangs(t *testing.T) {
 	line := newLine(t, redistest.Start(t))
-	s := open(t, redisstore.Options{URL: line.url, Timeout: 2 * time.Second})
+	s := open(t, redisconn.Options{URL: line.url, Timeout: 2 * time.Second})
 	hangs, asked, release := line.conns.Load(), make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	line.answer(func(conn int64, reply []byte) []byte {
@@ -236,14 +233,14 @@ func TestOneConnectionHangs(t *testing.T) {
 	})
 	var first, others sync.WaitGroup
 	first.Go(func() {
-		if _, err := s.Account(t.Context(), "acc"); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("on the connection that hangs: %v", err)
+		if err := s.ping(t.Context()); err == nil {
+			t.Error("the connection that hangs answered")
 		}
 	})
 	<-asked
 	for range 100 {
 		others.Go(func() {
-			if _, err := s.Account(t.Context(), "acc"); err != nil {
+			if err := s.ping(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -253,35 +250,36 @@ func TestOneConnectionHangs(t *testing.T) {
 	close(release)
 }
 
-// TestGarbledReply: nobody waits for ever when the server sends what the client chokes on.
+// TestGarbledReply: no caller waits for ever when the client panics on a reply.
 func TestGarbledReply(t *testing.T) {
 	line := newLine(t, redistest.Start(t))
-	s := open(t, redisstore.Options{URL: line.url})
-	gives(t, s)
+	s := open(t, redisconn.Options{URL: line.url})
+	if err := s.ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	line.answer(func(_ int64, reply []byte) []byte {
-		time.Sleep(10 * time.Millisecond) // others come meanwhile
+		time.Sleep(10 * time.Millisecond) // others are queued meanwhile
 		return []byte("$9223372036854775807\r\n")
 	})
 	var callers sync.WaitGroup
 	for i := range 100 {
 		callers.Go(func() {
 			ctx, cancel := context.WithCancel(t.Context())
-			if i%2 == 0 { // it does not send by itself
+			if i%2 == 0 { // another goroutine sends for it
 				ctx, cancel = context.WithTimeout(ctx, patient)
 			}
 			defer cancel()
-			if _, err := s.Account(ctx, "acc"); !errors.Is(err, store.ErrUnavailable) {
-				t.Error(err)
+			if err := s.ping(ctx); err == nil {
+				t.Error("answered")
 			}
 		})
 	}
 	callers.Wait()
 	line.answer(nil)
-	eventually(t, func() error { _, err := s.Account(t.Context(), "acc"); return err })
-	wantBalance(t, s, "acc", 10, 1)
+	eventually(t, func() error { return s.ping(t.Context()) })
 }
 
-// line carries what goes to a server and what comes back, which it may change.
+// line is a proxy that can change replies.
 type line struct {
 	url    string
 	conns  atomic.Int64
@@ -289,7 +287,7 @@ type line struct {
 	change func(conn int64, reply []byte) []byte
 }
 
-// answer changes what comes back from now on; nil leaves it.
+// answer changes replies from now on; nil passes them on.
 func (l *line) answer(change func(conn int64, reply []byte) []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
