@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -159,11 +160,32 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 		return owner, err
 	}
 	err = s.ask(ctx, "claim "+ref.String(), func() error {
-		reply, err := s.conn.Run(ctx, claimScript, []string{s.ownerKey(ref)}, []string{account})
+		var asked binding
+		err := s.conn.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = addBinding(ctx, p, s.ownerKey(ref), account) })
 		if err == nil {
-			owner = reply[0]
+			owner, err = asked.owner()
 		}
 		return err
 	})
+	return owner, err
+}
+
+// binding is the commands that bind a thing to an account unless it is bound already. It does not
+// matter how often they arrive: an owner never changes, and it never expires.
+type binding struct {
+	set *redis.BoolCmd
+	get *redis.StringCmd
+}
+
+func addBinding(ctx context.Context, p redis.Pipeliner, key, account string) binding {
+	return binding{p.SetNX(ctx, key, account, 0), p.Get(ctx, key)}
+}
+
+// owner is the account that the thing is bound to.
+func (b binding) owner() (string, error) {
+	owner, err := b.get.Result()
+	if errors.Is(err, redis.Nil) { // it could not be bound
+		return "", cmp.Or(b.set.Err(), err)
+	}
 	return owner, err
 }

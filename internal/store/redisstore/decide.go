@@ -95,7 +95,7 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			return nil, err
 		}
 		if next == nil || next.revision == mine { // the reply to the first try was lost
-			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after(b)}
+			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after()}
 			s.memory.set(account, after)
 			return after, nil
 		}
@@ -187,7 +187,7 @@ func (src *source) span() time.Duration {
 func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *state, mine revision, led []*decision) (*state, error) {
 	from, till := b.Window(src.span())
 	c := s.newRun(src, known.revision, from, till, true)
-	s.addChanges(c, &src.keys, b, known, mine)
+	s.addChanges(c, src, b, known, mine)
 	claims := newClaims(s, b, led)
 	reply, err := s.runAccount(ctx, src, c, led, claims.add, func(ctx context.Context, p redis.Pipeliner) {
 		for _, d := range led {

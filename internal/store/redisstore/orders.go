@@ -17,7 +17,7 @@ import (
 // retention is how long an unpaid order is kept after its expiry.
 const retention = 30 * 24 * time.Hour
 
-// orderFields are the fields of an order's hash, as receive.lua reads them.
+// orderFields are the fields of an order's hash.
 var orderFields = [...]string{"order", "state", "created", "expires", "session", "url", "payment"}
 
 // orderValues are the values of orderFields.

@@ -49,10 +49,12 @@ type receipt struct {
 	object entitlement.Ref
 	to     string // the account that the object is to be bound to; "" binds nothing
 
-	// what the scripts take
-	eventKeys, ownerKeys, eventArgs, ownerArgs []string
+	eventKeys, eventArgs []string // what the script takes
+	ownerKey             string   // of the object
 
-	recorded, claimed *redis.Cmd // what was asked for last
+	// what was asked for last
+	recorded *redis.Cmd
+	claimed  binding
 
 	done   bool       // it is in the journal
 	stored book.Event // as it is there
@@ -63,7 +65,7 @@ func (s *Store) newReceipt(d store.Delivery) *receipt {
 	return &receipt{
 		event: d.Event, object: d.Object, to: d.Account,
 		eventKeys: []string{s.eventKey(d.Event.ID)}, eventArgs: s.recordArgs(d.Event),
-		ownerKeys: []string{s.ownerKey(d.Object)}, ownerArgs: []string{d.Account},
+		ownerKey: s.ownerKey(d.Object),
 	}
 }
 
@@ -93,7 +95,7 @@ func (s *Store) addReceipt(ctx context.Context, p redis.Pipeliner, r *receipt) {
 		return
 	}
 	r.recorded = redisconn.EvalSHA(ctx, p, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
-	r.claimed = redisconn.EvalSHA(ctx, p, claimScript, r.ownerKeys, r.ownerArgs)
+	r.claimed = addBinding(ctx, p, r.ownerKey, r.to)
 }
 
 // readReceipt reads what came of that.
@@ -109,13 +111,10 @@ func (s *Store) readReceipt(ctx context.Context, r *receipt) error {
 		r.stored, err = recorded(r.event, reply)
 	}
 	if err == nil {
-		reply, err = s.conn.RunAfter(ctx, r.claimed, claimScript, r.ownerKeys, r.ownerArgs)
+		r.owner, err = r.claimed.owner()
 	}
-	if err != nil {
-		return err
-	}
-	r.owner, r.done = reply[0], true
-	return nil
+	r.done = err == nil
+	return err
 }
 
 // ownerOf is whose the object of an event is. Until it is known, that is likely to be who it is
@@ -124,7 +123,7 @@ func (s *Store) ownerOf(src *source, r *receipt) string {
 	if r.owner != "" {
 		return r.owner
 	}
-	return src.find("GET", r.ownerKeys[0]).text(r.to)
+	return src.find("GET", r.ownerKey).text(r.to)
 }
 
 // forgetOthers lets nothing be compared any more that is not the account's.

@@ -15,9 +15,6 @@ var prelude string
 //go:embed account.lua
 var accountLua string
 
-//go:embed claim.lua
-var claimLua string
-
 //go:embed note.lua
 var noteLua string
 
@@ -29,7 +26,6 @@ var settleLua string
 
 var (
 	accountScript = redis.NewScript(prelude + accountLua)
-	claimScript   = redis.NewScript(prelude + claimLua)
 	noteScript    = redis.NewScript(prelude + noteLua)
 	recordScript  = redis.NewScript(prelude + recordLua)
 	settleScript  = redis.NewScript(prelude + settleLua)

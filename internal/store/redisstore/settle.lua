@@ -2,7 +2,7 @@
 -- lives in other keys, see journal.go.
 --
 -- KEYS  1 account of the commit that the event is settled by, see account.lua; or no such key
---       the last  event: see recorded.lua
+--       the last  event: see record.lua
 -- ARGV  1 now, or "" for the server's time    2 state    3 reason    4 object    5 account
 --       6 how long after its receipt the event ends, or "0" for never
 --       7 and how long it lives on at the least

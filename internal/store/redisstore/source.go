@@ -24,8 +24,9 @@ type source struct {
 	whole   bool      // standings are read, too
 	read    bool      // the account was read for these decisions
 
-	holds []heldItem
-	items []item
+	holds   []heldItem
+	items   []item
+	written []item // orders and keys that a book has changed, as they will be read
 	// room for what mostly are no more
 	roomHolds [1]heldItem
 	room      [1]item
@@ -50,6 +51,7 @@ type item struct {
 	want      string   // "=" and what it must say, while it was not read; see account.lua
 	loaded    bool
 	reply     []string
+	order     *book.Order // that the reply says, once it was parsed; it is never changed
 }
 
 // begin begins decisions anew.
@@ -97,35 +99,34 @@ func (src *source) index(name, key, field string) int {
 // maxItems is how many orders and keys are remembered of an account.
 const maxItems = 4
 
+// note notes how an order or a key will be read; without values there is none.
+func (src *source) note(key string, fields, values []string) *item {
+	if values == nil {
+		values = make([]string, len(fields))
+	}
+	src.written = append(src.written, item{key: key, name: "HMGET", words: fields, loaded: true, reply: values})
+	return &src.written[len(src.written)-1]
+}
+
+// made is the first of orderFields, which never changes; "" is not known.
+func (src *source) made(key string) string {
+	i := src.index("HMGET", key, "")
+	if i < 0 || !src.items[i].loaded {
+		return ""
+	}
+	return src.items[i].reply[0]
+}
+
 // after are the items of orders and keys that a book has found or written, as they will be read:
 // who creates an order opens it next, and then it is paid.
-func (src *source) after(b *book.Book) []item {
-	changes := b.Changes()
-	var items []item
-	add := func(key string, fields, values []string) {
-		items = append(items, item{key: key, name: "HMGET", words: fields, loaded: true, reply: values})
-	}
-	for _, row := range changes.Orders {
-		values := make([]string, len(orderFields))
-		if row.Value != nil {
-			values = writeOrder(row.Value)
-		}
-		add(src.keys.order(row.Key), orderFields[:], values)
-	}
-	for _, row := range changes.Keys {
-		values := make([]string, len(keyFields))
-		if row.Value != nil {
-			values = writeKey(row.Value)
-		}
-		add(src.keys.key(row.Key), keyFields[:], values)
-	}
-	written := items
+func (src *source) after() []item {
+	items := slices.Clip(src.written)
 	for _, it := range src.items {
-		if len(items) == maxItems {
+		if len(items) >= maxItems {
 			break
 		}
 		kept := it.loaded && it.name == "HMGET" && !src.keys.isObject(it.key)
-		if kept && !slices.ContainsFunc(written, func(w item) bool { return w.key == it.key }) {
+		if kept && !slices.ContainsFunc(src.written, func(w item) bool { return w.key == it.key }) {
 			items = append(items, it)
 		}
 	}
@@ -255,11 +256,16 @@ func (src *source) hash(key string, isNew bool, fields []string) (values []strin
 
 // Order implements [book.Source].
 func (src *source) Order(id string, isNew bool) (*book.Order, error) {
-	values, err := src.hash(src.keys.order(id), isNew, orderFields[:])
+	key := src.keys.order(id)
+	values, err := src.hash(key, isNew, orderFields[:])
 	if err != nil || values == nil {
 		return nil, err
 	}
-	return parseOrder(src.account, id, values)
+	it := src.find("HMGET", key)
+	if it.order == nil {
+		it.order, err = parseOrder(src.account, id, values)
+	}
+	return it.order, err
 }
 
 // keyFields are the fields of an idempotency key's hash.

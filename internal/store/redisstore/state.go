@@ -88,7 +88,8 @@ func (src *source) parse(reply []string) (*state, error) {
 		if err != nil || n < 0 || n > len(rest)-1 {
 			return nil, damaged
 		}
-		src.items[i].loaded, src.items[i].reply, rest = true, rest[1:1+n], rest[1+n:]
+		it := &src.items[i]
+		it.loaded, it.reply, it.order, rest = true, rest[1:1+n], nil, rest[1+n:]
 	}
 	src.read = true
 	return st, nil

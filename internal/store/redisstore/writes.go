@@ -10,7 +10,7 @@ import (
 )
 
 // addChanges adds what a book changed, as the revision mine.
-func (s *Store) addChanges(c *scriptRun, k *accountKeys, b *book.Book, known *state, mine revision) {
+func (s *Store) addChanges(c *scriptRun, src *source, b *book.Book, known *state, mine revision) {
 	addAccount(c, b, known, mine)
 	addHolds(c, b)
 	entries := c.list()
@@ -20,7 +20,7 @@ func (s *Store) addChanges(c *scriptRun, k *accountKeys, b *book.Book, known *st
 	}
 	c.end(entries)
 	others := c.list()
-	s.addOthers(c, k, b)
+	s.addOthers(c, src, b)
 	c.end(others)
 	if !b.Spendable() {
 		c.add()
@@ -91,8 +91,8 @@ func addHolds(c *scriptRun, b *book.Book) {
 }
 
 // addOthers adds the commands for what is changed less often.
-func (s *Store) addOthers(c *scriptRun, k *accountKeys, b *book.Book) {
-	n := 0
+func (s *Store) addOthers(c *scriptRun, src *source, b *book.Book) {
+	k, n := &src.keys, 0
 	b.Grants(func(before, after *ledger.Grant) {
 		n++
 		switch {
@@ -127,74 +127,83 @@ func (s *Store) addOthers(c *scriptRun, k *accountKeys, b *book.Book) {
 			c.run("SET", k.ended(row.Key), writeEnded(row.Value), "PX", millis(keep))
 		}
 	}
-	s.addOrders(c, k, b)
+	s.addOrders(c, src, b)
 }
 
-func (s *Store) addOrders(c *scriptRun, keys *accountKeys, b *book.Book) {
-	changes := b.Changes()
+// addOrders adds the commands for orders and keys, and notes them in src as they will be read.
+func (s *Store) addOrders(c *scriptRun, src *source, b *book.Book) {
+	src.written = src.written[:0]
+	changes, k := b.Changes(), &src.keys
 	for _, row := range changes.Orders {
+		key := k.order(row.Key)
 		if row.Value == nil {
-			c.run("DEL", keys.order(row.Key))
-			for _, index := range []string{keys.unpaid(), keys.failed()} {
+			src.note(key, orderFields[:], nil)
+			c.run("DEL", key)
+			for _, index := range []string{k.unpaid(), k.failed()} {
 				c.run("ZREM", index, row.Key)
 			}
 			continue
 		}
-		s.addOrder(c, keys, b.Now, row.Value)
+		values := writeOrder(row.Value, src.made(key))
+		src.note(key, orderFields[:], values).order = row.Value
+		c.run("HSET", key, pairs(orderFields[:], values)...)
+		s.addOrderLists(c, k, b.Now, row.Value)
 	}
 	for _, row := range changes.Keys {
-		key := keys.key(row.Key)
+		key := k.key(row.Key)
 		if row.Value == nil {
+			src.note(key, keyFields[:], nil)
 			c.run("DEL", key)
 			continue
 		}
-		k := row.Value
-		c.run("HSET", key, pairs(keyFields[:], writeKey(k))...)
+		values := writeKey(row.Value)
+		src.note(key, keyFields[:], values)
+		c.run("HSET", key, pairs(keyFields[:], values)...)
 		keep := retention // a key that is not finished lives as long as its order does at the least
-		if k.Done {
-			keep = k.Until.Sub(b.Now)
+		if row.Value.Done {
+			keep = row.Value.Until.Sub(b.Now)
 		}
 		c.run("PEXPIRE", key, millis(keep+s.slack()))
 	}
 }
 
-// addOrder writes an order as a whole, with the lists that it is in.
-func (s *Store) addOrder(c *scriptRun, keys *accountKeys, now time.Time, o *book.Order) {
-	values := writeOrder(o)
-	created, expires := values[2], values[3]
-	key := keys.order(o.ID)
-	c.run("HSET", key, pairs(orderFields[:], values)...)
+// addOrderLists adds what puts an order into the lists that it belongs to, and ends it with them.
+func (s *Store) addOrderLists(c *scriptRun, k *accountKeys, now time.Time, o *book.Order) {
+	key, created := k.order(o.ID), decimal(o.CreatedAt.UnixMilli())
 	live := millis(max(o.ExpiresAt.Sub(now), 0) + retention + s.slack())
-	if o.SessionID != "" && o.State == book.OrderOpen { // who watches is told that it can be paid
+	if o.SessionID != "" && o.State == book.OrderOpen { // watchers learn that it can be paid
 		c.tell(s.changes, "0 "+escape(o.Account))
 	}
 	switch o.State {
 	case book.OrderPaid:
 		c.run("PERSIST", key)
-		c.run("ZREM", keys.unpaid(), o.ID)
-		c.run("ZREM", keys.failed(), o.ID)
-		c.run("ZADD", keys.paid(), created, o.ID)
+		c.run("ZREM", k.unpaid(), o.ID)
+		c.run("ZREM", k.failed(), o.ID)
+		c.run("ZADD", k.paid(), created, o.ID)
 		return
 	case book.OrderOpen:
-		c.run("ZREM", keys.failed(), o.ID)
+		c.run("ZREM", k.failed(), o.ID)
 	default:
-		c.run("ZADD", keys.failed(), created, o.ID)
-		c.run("ZREMRANGEBYRANK", keys.failed(), "0", decimal(-book.MaxPurchases-1))
-		c.run("PEXPIRE", keys.failed(), live)
+		c.run("ZADD", k.failed(), created, o.ID)
+		c.run("ZREMRANGEBYRANK", k.failed(), "0", decimal(-book.MaxPurchases-1))
+		c.run("PEXPIRE", k.failed(), live)
 	}
 	c.run("PEXPIRE", key, live)
-	c.run("ZADD", keys.unpaid(), expires, o.ID)
-	c.run("ZREMRANGEBYSCORE", keys.unpaid(), "-inf", decimal(now.Add(-retention).UnixMilli()))
-	c.run("PEXPIRE", keys.unpaid(), live)
+	c.run("ZADD", k.unpaid(), decimal(o.ExpiresAt.UnixMilli()), o.ID)
+	c.run("ZREMRANGEBYSCORE", k.unpaid(), "-inf", decimal(now.Add(-retention).UnixMilli()))
+	c.run("PEXPIRE", k.unpaid(), live)
 }
 
-// writeOrder is the values of orderFields.
-func writeOrder(o *book.Order) []string {
-	made := *o
-	made.State, made.SessionID, made.CheckoutURL, made.PaymentID = book.OrderOpen, "", "", ""
-	text, _ := record.Order(made) // it was tried before it was decided on
+// writeOrder is the values of orderFields. made is the first, if it is known.
+func writeOrder(o *book.Order, made string) []string {
+	if made == "" {
+		first := *o
+		first.State, first.SessionID, first.CheckoutURL, first.PaymentID = book.OrderOpen, "", "", ""
+		text, _ := record.Order(first) // it was tried before it was decided on
+		made = string(text)
+	}
 	return []string{
-		string(text), string(o.State), decimal(o.CreatedAt.UnixMilli()), decimal(o.ExpiresAt.UnixMilli()),
+		made, string(o.State), decimal(o.CreatedAt.UnixMilli()), decimal(o.ExpiresAt.UnixMilli()),
 		o.SessionID, o.CheckoutURL, o.PaymentID,
 	}
 }
