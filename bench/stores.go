@@ -167,6 +167,11 @@ func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]gr
 		return nil, err
 	}
 	keep(batched)
+	whole, err := naive.NewHolder(ctx, naive.Whole, server.Addr)
+	if err != nil {
+		return nil, err
+	}
+	keep(whole)
 	var gateways []store.Client
 	for range manyGateways {
 		s, err := redisstore.Open(ctx, redisstore.Options{URL: "redis://" + server.Addr, Timeout: 10 * time.Second})
@@ -179,17 +184,20 @@ func (b *bench) redisContenders(ctx context.Context, keep func(io.Closer)) ([]gr
 	const scripts = "two scripts for a pair, one for a payment, each a command of its own. A hold never expires; a pair writes no entry"
 	few := "**floor:** scripts, each a command of its own"
 	together := "the same scripts; those that wait share a round trip"
+	expiring := "they too, but holds expire, captures write entries, and other gateways are notified, as with dodogate"
 	many := func(n int64) int { return int(n) % b.accounts }
 	one := func(int64) int { return 0 }
 	return []group{
 		{title: "Redis", floor: scripts, contenders: []*contender{
 			{title: few, server: server, pair: pairOf(ctx, alone, many), commit: payScript(ctx, server.Client, b.accounts)},
 			{title: together, server: server, pair: pairOf(ctx, batched, many)},
+			{title: expiring, server: server, pair: pairOf(ctx, whole, many)},
 			b.contender(ctx, "dodogate", gateways[0], server),
 		}},
 		{title: "Redis, all pairs of one account", floor: scripts, contenders: []*contender{
 			{title: few, server: server, pair: pairOf(ctx, alone, one)},
 			{title: together, server: server, pair: pairOf(ctx, batched, one)},
+			{title: expiring, server: server, pair: pairOf(ctx, whole, one)},
 			ofOne(ctx, "dodogate, one gateway", server, gateways[:1]),
 			ofOne(ctx, fmt.Sprintf("dodogate, %d gateways, which are stores of one process", manyGateways), server, gateways),
 		}},

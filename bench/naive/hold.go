@@ -14,7 +14,7 @@ import (
 // Hold sets one credit of the account in `X-User` aside, and spends it in the background
 // once the answer is written.
 type Hold struct {
-	// [Scripts], [Batched] or [File].
+	// [Scripts], [Batched], [Whole] or [File].
 	How string `json:"how,omitempty"`
 	// Host and port of Redis, or the file.
 	Where string `json:"where,omitempty"`
@@ -43,7 +43,7 @@ func (n *Hold) Cleanup() error {
 
 // parse reads the directive's arguments:
 //
-//	naive_hold scripts|batched|file <where>
+//	naive_hold scripts|batched|whole|file <where>
 func (n *Hold) parse(d *caddyfile.Dispenser) error {
 	d.Next()
 	if !d.AllArgs(&n.How, &n.Where) {

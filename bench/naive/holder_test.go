@@ -17,7 +17,7 @@ func TestHolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	for _, how := range []string{naive.Scripts, naive.Batched, naive.File} {
+	for _, how := range []string{naive.Scripts, naive.Batched, naive.Whole, naive.File} {
 		t.Run(how, func(t *testing.T) {
 			where := server.Addr
 			if how == naive.File {
