@@ -134,6 +134,7 @@ func parts() []part {
 		{"accounts", "By number of accounts", (*bench).byAccounts},
 		{"stores", "The stores alone", (*bench).stores},
 		{"rich", "An account of many purchases", (*bench).rich},
+		{"sizes", "What the stores keep", (*bench).whatIsKept},
 		{"webhooks", "Webhooks", (*bench).webhooks},
 		{"propagation", "From one gateway to another", (*bench).propagation},
 		{"checkouts", "Checkouts", (*bench).checkouts},
