@@ -141,6 +141,7 @@ func adminStatus(err error) int {
 		{gateway.ErrAssign, http.StatusConflict},
 		{gateway.ErrNotParked, http.StatusConflict},
 		{store.ErrNotFound, http.StatusNotFound},
+		{store.ErrDamaged, http.StatusInternalServerError},
 		{store.ErrUnavailable, http.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, row.sentinel) {

@@ -15,16 +15,16 @@ const otherValue = "error"
 
 // What labels can be. The lists of errors are labels of errorLabels.
 var (
-	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "store_unavailable", otherValue}
+	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "store_unavailable", "account_damaged", otherValue}
 	checkoutResults = []string{
 		"ok", "anonymous", "account_invalid", "invalid", "discount_code", "return_to", "public_url_missing", "key_running", "key_mismatch",
-		"too_many_requests", "too_many_orders", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
+		"too_many_requests", "too_many_orders", "store_unavailable", "account_damaged", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
 	}
-	requestKinds = []string{"known", "anonymous", "store_unavailable", "account_invalid", "login_unavailable", otherValue}
+	requestKinds = []string{"known", "anonymous", "store_unavailable", "account_damaged", "account_invalid", "login_unavailable", otherValue}
 	refusedCodes = []string{
 		"unauthenticated", "credentials_invalid", "login_unavailable", "payment_required", "plan_required", "feature_required",
 		"insufficient_credits", "payment_unconfirmed", "too_early", "cross_origin", "tunnel_refused", "invalid_idempotency_key",
-		"idempotency_key_in_use", "idempotency_key_finished", "idempotency_key_reused", "account_invalid", "store_unavailable", "timeout",
+		"idempotency_key_in_use", "idempotency_key_finished", "idempotency_key_reused", "account_invalid", "store_unavailable", "account_damaged", "timeout",
 		"internal", "other",
 	}
 	chargeResults = []string{"captured", "late", "released", "lost", "replayed"}
@@ -78,6 +78,7 @@ var errorLabels = []struct {
 
 	{gateway.ErrTooManyRequests, "too_many_requests"},
 	{store.ErrTooManyOrders, "too_many_orders"},
+	{store.ErrDamaged, "account_damaged"},
 	{store.ErrUnavailable, "store_unavailable"},
 	{dodo.ErrUnavailable, "dodo_unavailable"},
 	{dodo.ErrBadAnswer, "dodo_refused"},

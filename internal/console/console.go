@@ -190,6 +190,7 @@ func problem(err error) view {
 		{gateway.ErrAssign, http.StatusConflict, "It cannot be assigned"},
 		{gateway.ErrNotParked, http.StatusConflict, "It is not parked"},
 		{store.ErrNotFound, http.StatusNotFound, "Not found"},
+		{store.ErrDamaged, http.StatusInternalServerError, "Records are damaged"},
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "The store does not answer"},
 	} {
 		if errors.Is(err, row.sentinel) {

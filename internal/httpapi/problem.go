@@ -120,6 +120,7 @@ var problems = []struct {
 	{store.ErrTooManyOrders, 429, "too_many_open_orders", "Too many purchases are waiting to be paid. Pay one, or try again when they have expired."},
 	{gateway.ErrTooManyWaiting, 503, "too_many_waiting", "Too many requests are waiting for a change. Ask without wait, or try again shortly."},
 	{store.ErrNotFound, 404, "order_not_found", "There is no such order."},
+	{store.ErrDamaged, 503, "account_damaged", "This account cannot be read right now. The site's operator must repair it."},
 	{store.ErrUnavailable, 503, "store_unavailable", "Accounts cannot be reached right now. Try again shortly."},
 
 	{gateway.ErrUnconfirmed, 503, "payment_unconfirmed", "The payment provider has not confirmed yet what you paid for. Try again shortly."},
@@ -166,6 +167,7 @@ var retryAfter = map[string]time.Duration{
 	"change_unknown":         2 * time.Minute,
 	"too_many_open_orders":   time.Minute,
 	"store_unavailable":      5 * time.Second,
+	"account_damaged":        time.Minute,
 	"login_unavailable":      2 * time.Second,
 	"too_many_waiting":       5 * time.Second,
 	"too_many_bodies":        5 * time.Second,

@@ -22,6 +22,9 @@ var (
 	// ErrUnavailable: the store could not be reached or could not write. What
 	// was asked may or may not have happened; repeating it is safe.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrDamaged: what is stored is not what was written. It is a [DamagedError], which names the
+	// account that it concerns; nobody else's records are affected, and the store is there.
+	ErrDamaged = book.ErrDamaged
 	// ErrNotFound: there is no such order or event.
 	ErrNotFound = book.ErrNotFound
 	// ErrConflict: the object or order changed since the caller read it. Read it again.
@@ -29,6 +32,9 @@ var (
 	// ErrTooManyOrders: the account has [book.MaxOpenOrders] open orders.
 	ErrTooManyOrders = book.ErrTooManyOrders
 )
+
+// DamagedError says whose records are damaged, and how. Every method checks what it reads.
+type DamagedError = book.DamagedError
 
 // Store keeps accounts with their ledgers, objects and orders, the journal of events, and
 // whose things at Dodo are. Its methods may be called at the same time from many goroutines
@@ -51,7 +57,7 @@ type Store interface {
 	Receive(ctx context.Context, d Delivery, decide Decision) (Received, error)
 	// View reads an account with its standings; of the grants, those of which something is
 	// left or held, of the holds, those that have run out. An account that was never written
-	// is empty, not an error. look, unless it is nil, may read its objects and orders, as of
+	// is empty, not an error; one that lost its record, and has others, is damaged. look, unless it is nil, may read its objects and orders, as of
 	// the same instant; what it changes is not written.
 	View(ctx context.Context, account string, look Decision) (entitlement.Account, error)
 	// Orders reads a list of the account's orders, newest first.

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -36,24 +35,30 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 		a.Standings = make(map[string]entitlement.Standing)
 		err := src.bucket.scan(kindStanding, func(name, value []byte) (err error) {
 			a.Standings[string(name)], err = record.ParseStanding(string(value))
-			return damaged(err)
+			return err
 		})
 		if err == nil && look != nil {
-			err = look(book.Open(account, &src.kept, src, src.now))
+			err = s.guarded(look, book.Open(account, &src.kept, src, src.now))
 		}
 		return err
 	})
 	if err != nil {
-		return entitlement.Account{}, err
+		return entitlement.Account{}, book.OfAccount(account, err)
 	}
 	return a, nil
 }
 
-func parseObject(b []byte) book.Object {
-	if len(b) < 8 {
-		return book.Object{}
+// parseObject reads an object; the zero one if b is nil.
+func parseObject(b []byte) (book.Object, error) {
+	if b == nil {
+		return book.Object{}, nil
 	}
-	return book.Object{Version: parseNumber(b), State: bytes.Clone(b[8:])}
+	o := book.Object{Version: parseNumber(b)}
+	if o.Version < 1 || o.Version > ledger.Max {
+		return o, book.Damaged("stored object: %.20q", b)
+	}
+	o.State = bytes.Clone(b[8:])
+	return o, nil
 }
 
 // Entries implements [store.Store].
@@ -71,18 +76,33 @@ func (s *Store) Entries(ctx context.Context, account string, p store.Page) ([]le
 		c := b.Cursor()
 		k, v, next := entriesFrom(c, p)
 		for ; len(k) > 0 && k[0] == kindEntry && len(entries) < limit; k, v = next() {
-			e, err := record.ParseEntry(string(v))
+			e, err := b.parseEntry(k, v)
 			if err != nil {
-				return damaged(err)
+				return err
+			}
+			if n := len(entries); n > 0 && max(e.Seq-entries[n-1].Seq, entries[n-1].Seq-e.Seq) != 1 {
+				return book.Damaged("entry %d is followed by %d", entries[n-1].Seq, e.Seq)
 			}
 			entries = append(entries, e)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, book.OfAccount(account, err)
 	}
 	return entries, nil
+}
+
+// parseEntry reads what is stored as an entry under a key.
+func (b bucket) parseEntry(key, stored []byte) (e ledger.Entry, err error) {
+	value, err := unseal(b.account, key, stored)
+	if err == nil {
+		e, err = record.ParseEntry(string(value))
+	}
+	if err == nil && e.Seq != parseNumber(key[1:]) {
+		err = book.Damaged("entry %d has the number %d", parseNumber(key[1:]), e.Seq)
+	}
+	return e, err
 }
 
 // entriesFrom is the first key of a page with its value, and what finds the next.
@@ -118,12 +138,4 @@ func (s *Store) AccountIDs(ctx context.Context, after string, limit int) (ids []
 		return nil, "", err
 	}
 	return ids, next, nil
-}
-
-// damaged says that the file holds what was never written to it.
-func damaged(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }

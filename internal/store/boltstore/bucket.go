@@ -2,7 +2,7 @@ package boltstore
 
 import (
 	"encoding/binary"
-	"slices"
+	"fmt"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -22,12 +22,16 @@ const (
 	kindKey        = 'k'
 )
 
-// bucket is a bbolt bucket that may not exist: reading it finds nothing then.
-type bucket struct{ *bolt.Bucket }
+// bucket is the bucket of an account, which may not exist: reading it finds nothing then. All
+// reading and writing of an account's values goes through it, and so through the checksums.
+type bucket struct {
+	*bolt.Bucket
+	account string
+}
 
 // accountOf returns the bucket of an account, to be read.
 func accountOf(tx *bolt.Tx, account string) bucket {
-	return bucket{tx.Bucket(bucketAccounts).Bucket([]byte(account))}
+	return bucket{tx.Bucket(bucketAccounts).Bucket([]byte(account)), account}
 }
 
 // accountFor returns the bucket of an account, to be written.
@@ -36,16 +40,22 @@ func accountFor(tx *bolt.Tx, account string) (bucket, error) {
 	if err != nil {
 		return bucket{}, writeError{err}
 	}
-	return bucket{b}, nil
+	return bucket{b, account}, nil
+}
+
+// has reports whether there is a key.
+func (b bucket) has(kind byte, name string) bool {
+	return b.Bucket != nil && b.Get(key(kind, name)) != nil
 }
 
 // get returns the value of a key, valid as long as the transaction; nil when
 // there is none.
-func (b bucket) get(kind byte, name string) []byte {
+func (b bucket) get(kind byte, name string) ([]byte, error) {
 	if b.Bucket == nil {
-		return nil
+		return nil, nil
 	}
-	return b.Get(key(kind, name))
+	k := key(kind, name)
+	return unseal(b.account, k, b.Get(k))
 }
 
 // scan calls visit for every key of a kind, in order of the names, until it
@@ -54,12 +64,27 @@ func (b bucket) scan(kind byte, visit func(name, value []byte) error) error {
 	if b.Bucket == nil {
 		return nil
 	}
-	return scan(b.Cursor(), []byte{kind}, visit)
+	return b.scanBy(b.Cursor(), kind, visit)
+}
+
+// scanBy is scan by a cursor that the caller has.
+func (b bucket) scanBy(c *bolt.Cursor, kind byte, visit func(name, value []byte) error) error {
+	for k, v := c.Seek([]byte{kind}); len(k) > 0 && k[0] == kind; k, v = c.Next() {
+		value, err := unseal(b.account, k, v)
+		if err == nil {
+			err = visit(k[1:], value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // put writes a key.
 func (b bucket) put(kind byte, name string, value []byte) error {
-	return put(b.Bucket, key(kind, name), value)
+	k := key(kind, name)
+	return put(b.Bucket, k, seal(b.account, k, value))
 }
 
 // remove removes a key if it is there.
@@ -77,17 +102,15 @@ func put(b *bolt.Bucket, key, value []byte) error {
 	return nil
 }
 
-// scan calls visit for every key under a prefix, which it is given without it.
-func scan(c *bolt.Cursor, prefix []byte, visit func(name, value []byte) error) error {
-	for k, v := c.Seek(prefix); len(k) >= len(prefix) && slices.Equal(k[:len(prefix)], prefix); k, v = c.Next() {
-		if err := visit(k[len(prefix):], v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func key(kind byte, name string) []byte { return append([]byte{kind}, name...) }
+
+// keyText is a key as people read it.
+func keyText(key []byte) string {
+	if len(key) == 9 && key[0] == kindEntry {
+		return fmt.Sprintf("e %d", parseNumber(key[1:]))
+	}
+	return fmt.Sprintf("%c %.60q", key[0], key[1:])
+}
 
 // entryKey is the key of an entry.
 func entryKey(seq int64) []byte {

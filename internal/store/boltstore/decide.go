@@ -2,6 +2,9 @@ package boltstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -24,7 +27,7 @@ func (s *Store) Update(ctx context.Context, account string, decide store.Decisio
 		return err
 	})
 	if err != nil {
-		return store.Updated{}, err
+		return store.Updated{}, book.OfAccount(account, err)
 	}
 	return done, nil
 }
@@ -39,7 +42,7 @@ func (s *Store) decide(tx *bolt.Tx, account string, received *event, decide stor
 		return done, false, err
 	}
 	b := book.Open(account, &src.kept, src, src.now)
-	if err := decide(b); err != nil {
+	if err := s.guarded(decide, b); err != nil {
 		return done, false, err
 	}
 	beside, err := s.beside(tx, b.Changes().Settled, received)
@@ -78,6 +81,25 @@ func (s *Store) decide(tx *bolt.Tx, account string, received *event, decide stor
 	}
 	return done, len(beside) > 0, nil // also if the decision follows from something that is not on disk yet
 }
+
+// guarded makes a decision. One that panics fails, and only it: it has written nothing yet. A fault
+// of the file, which it reads, is passed on.
+func (s *Store) guarded(decide store.Decision, b *book.Book) (err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if _, fault := r.(interface{ Addr() uintptr }); fault {
+			panic(r)
+		}
+		s.log.Error("a decision about an account panicked: it was not made", "panic", r, "stack", string(debug.Stack()))
+		err = fmt.Errorf("%w: %v", errPanicked, r)
+	}()
+	return decide(b)
+}
+
+var errPanicked = errors.New("the decision panicked")
 
 // settling is an event that is settled with a decision, and what is known of it.
 type settling struct {

@@ -2,7 +2,7 @@
 //
 // # Layout
 //
-//	meta      "format" → "1", "mark " name → a time in milliseconds, "note "
+//	meta      "format" → "2", "mark " name → a time in milliseconds, "note "
 //	          name → a text that stays, "events adopted" → see adopt
 //	accounts  account id → a bucket of that account, its keys by their first byte:
 //	            s            revision, that of the last commit, number of the last
@@ -23,6 +23,9 @@
 //	parked    object, time of receipt, event id → nothing
 //	          0xffff, time of receipt, event id → nothing
 //	ends      time of its end, event id → nothing
+//
+// All values of an account are sealed with a checksum ([seal]); those that format 1 wrote are
+// sealed when they are written anew.
 //
 // Grants, entries, standings and orders are in the form of package record. The
 // keys of an account are flat so that bbolt keeps a small account within a page

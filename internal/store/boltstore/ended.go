@@ -43,7 +43,11 @@ func (w *saving) forgetEnds(now time.Time) {
 		w.remove(kindEndedUntil, string(name))
 		// The id may have been used again since.
 		id := string(name[8:])
-		if e, err := parseEnded(w.bucket.get(kindEnded, id)); err == nil && !now.Before(e.Until) {
+		value, err := w.bucket.get(kindEnded, id)
+		if err != nil {
+			continue // it stays, to be found
+		}
+		if e, err := parseEnded(value); err == nil && !now.Before(e.Until) {
 			w.remove(kindEnded, id)
 		}
 	}

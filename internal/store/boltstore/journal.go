@@ -82,7 +82,7 @@ func (s *Store) Receive(ctx context.Context, d store.Delivery, decide store.Deci
 		err = refused
 	}
 	if err != nil {
-		return store.Received{}, err
+		return store.Received{}, book.OfAccount(d.Account, err)
 	}
 	return r, nil
 }
@@ -185,7 +185,11 @@ func (s *Store) Parked(ctx context.Context, object, after string, limit int) (ev
 				continue
 			}
 			name := k[len(prefix):]
-			e, err := s.readEventAndBody(tx, string(name[min(8, len(name)):]))
+			id := string(name[min(8, len(name)):])
+			e, err := s.readEventAndBody(tx, id)
+			if errors.Is(err, store.ErrDamaged) {
+				e, err = book.Event{ID: id, State: book.EventParked, Reason: book.ReasonDamaged}, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -270,7 +274,7 @@ func (s *Store) readEvent(tx *bolt.Tx, id string) (event, error) {
 func parseEvent(value []byte) (eventRecord, error) {
 	var r eventRecord
 	if err := json.Unmarshal(value, &r); err != nil {
-		return eventRecord{}, damaged(fmt.Errorf("stored event is damaged: %w", err))
+		return eventRecord{}, book.Damaged("stored event: %v", err)
 	}
 	return r, nil
 }

@@ -1,6 +1,10 @@
 package boltstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/dodogate/dodogate/internal/book"
+)
 
 // retention is how long an unpaid order is kept after its expiry, at least.
 const retention = 30 * 24 * time.Hour
@@ -8,11 +12,11 @@ const retention = 30 * 24 * time.Hour
 // unpaid is when an unpaid order expires, and when it may be forgotten, in milliseconds.
 type unpaid struct{ expires, forget int64 }
 
-func parseUnpaid(b []byte) unpaid {
+func parseUnpaid(b []byte) (unpaid, error) {
 	if len(b) != 16 {
-		return unpaid{}
+		return unpaid{}, book.Damaged("stored expiry of an order: %.20q", b)
 	}
-	return unpaid{parseNumber(b), parseNumber(b[8:])}
+	return unpaid{parseNumber(b), parseNumber(b[8:])}, nil
 }
 
 // old names orders and keys of an account that may be forgotten.
@@ -26,7 +30,7 @@ func (o *old) findKeys(b bucket, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if k.Done && !now.Before(k.Until) || b.get(kindOrder, k.Order) == nil {
+		if k.Done && !now.Before(k.Until) || !b.has(kindOrder, k.Order) {
 			o.keys = append(o.keys, string(name))
 		}
 		return nil

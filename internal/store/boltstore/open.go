@@ -29,7 +29,8 @@ type Options struct {
 }
 
 const (
-	format      = "1" // of the layout in doc.go
+	format      = "2" // of the layout in doc.go
+	unsealed    = "1" // the one before: its values of accounts have no checksums
 	lockTimeout = time.Second
 )
 
@@ -170,13 +171,15 @@ func prepare(db *bolt.DB) error {
 		return db.Update(create)
 	case found == "":
 		return errors.New("it is a bbolt file, but not one of dodogate")
+	case found == unsealed, found == format && !complete: // an earlier release must not write it any more
+		return db.Update(func(tx *bolt.Tx) error {
+			if _, err := tx.CreateBucketIfNotExists(bucketEnds); err != nil { // written before events had an end
+				return err
+			}
+			return tx.Bucket(bucketMeta).Put(keyFormat, []byte(format))
+		})
 	case found != format:
 		return fmt.Errorf("it has format %.20q, this version of dodogate knows %q", found, format)
-	case !complete: // written before events had an end
-		return db.Update(func(tx *bolt.Tx) error {
-			_, err := tx.CreateBucket(bucketEnds)
-			return err
-		})
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a short file", func(t *testing.T, path string) { write(t, path, "x") }, "it is damaged, or not a bbolt file"},
 		{"zeros", func(t *testing.T, path string) { write(t, path, strings.Repeat("\x00", 1<<16)) }, "it is damaged, or not a bbolt file"},
 		{"someone else's bbolt file", func(t *testing.T, path string) { edit(t, path, "theirs", "k", "v") }, "not one of dodogate"},
-		{"a later format", func(t *testing.T, path string) { edit(t, path, "meta", "format", "2") }, `it has format "2", this version of dodogate knows "1"`},
+		{"a later format", func(t *testing.T, path string) { edit(t, path, "meta", "format", "3") }, `it has format "3", this version of dodogate knows "2"`},
 		{"a truncated store", func(t *testing.T, path string) {
 			fill(t, path)
 			if err := os.Truncate(path, 8192); err != nil {

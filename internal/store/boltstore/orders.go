@@ -27,7 +27,7 @@ func (s *Store) Orders(ctx context.Context, account string, list store.OrderList
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, book.OfAccount(account, err)
 	}
 	return newest(orders, limit), nil
 }
@@ -35,8 +35,8 @@ func (s *Store) Orders(ctx context.Context, account string, list store.OrderList
 func (s *Store) openOrders(account string, b bucket) (orders []book.Order, err error) {
 	now := s.now().UnixMilli()
 	err = b.scan(kindUnpaid, func(name, value []byte) error {
-		if parseUnpaid(value).expires <= now {
-			return nil
+		if u, err := parseUnpaid(value); err != nil || u.expires <= now {
+			return err
 		}
 		o, err := findOrder(b, account, string(name))
 		if o != nil && o.SessionID != "" {
@@ -54,7 +54,7 @@ func (s *Store) purchases(account string, b bucket) (orders []book.Order, err er
 		if o.State != book.OrderOpen || (o.SessionID != "" && o.ExpiresAt.After(now)) {
 			orders = append(orders, o)
 		}
-		return damaged(err)
+		return err
 	})
 	return orders, err
 }
@@ -69,13 +69,13 @@ func newest(orders []book.Order, limit int) []book.Order {
 
 // findOrder reads an order; nil when there is none.
 func findOrder(b bucket, account, id string) (*book.Order, error) {
-	value := b.get(kindOrder, id)
-	if value == nil {
-		return nil, nil //nolint:nilnil // as said
+	value, err := b.get(kindOrder, id)
+	if value == nil || err != nil {
+		return nil, err
 	}
 	o, err := record.ParseOrder(account, id, value)
 	if err != nil {
-		return nil, damaged(err)
+		return nil, err
 	}
 	return &o, nil
 }

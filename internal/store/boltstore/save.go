@@ -74,6 +74,8 @@ func (src *source) save(tx *bolt.Tx, b *book.Book, rev int64) error {
 	w.forget(src.old)
 	if b.AccountChanged() {
 		w.ledger(b, src.kept.StandingsRev, rev)
+	} else if !w.bucket.has(kindHead, "") {
+		w.put(kindHead, "", make([]byte, headSize)) // orders without a record are damage
 	}
 	c := b.Changes()
 	for _, row := range c.Objects {
@@ -120,7 +122,7 @@ func (w *saving) ledger(b *book.Book, standingsRev, rev int64) {
 	})
 	for _, e := range b.Entries() {
 		if w.err == nil {
-			w.err = put(w.bucket.Bucket, entryKey(e.Seq), record.AppendEntry(make([]byte, 0, likelyEntry+len(e.Grant)+len(e.Cause)), e))
+			w.err = w.bucket.put(kindEntry, string(number(e.Seq)), record.AppendEntry(make([]byte, 0, likelyEntry+len(e.Grant)+len(e.Cause)), e))
 		}
 	}
 }
@@ -158,7 +160,11 @@ func (w *saving) order(id string, o *book.Order, keys book.Table[string, *book.U
 			last = k.Until
 		}
 	}
-	forget := max(parseUnpaid(w.bucket.get(kindUnpaid, id)).forget, last.Add(retention).UnixMilli())
+	var before unpaid
+	if value, err := w.bucket.get(kindUnpaid, id); err == nil && value != nil {
+		before, _ = parseUnpaid(value) // what cannot be read is replaced
+	}
+	forget := max(before.forget, last.Add(retention).UnixMilli())
 	w.put(kindUnpaid, id, append(number(o.ExpiresAt.UnixMilli()), number(forget)...))
 }
 

@@ -2,8 +2,9 @@ package boltstore
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -35,21 +36,78 @@ func (src *source) readKept() error {
 	return nil
 }
 
-// readKept reads what the file has of an account. A later revision in k stays.
+// readKept reads what the file has of an account, and checks it. A later revision in k stays.
 func readKept(b bucket, k *book.Kept) error {
 	if b.Bucket == nil {
 		return nil
 	}
-	c := b.Cursor() // one for both, because each takes memory for its way down the tree
-	if key, head := c.Seek([]byte{kindHead}); len(key) == 1 && key[0] == kindHead && len(head) == headSize {
-		k.Rev, k.StandingsRev = max(k.Rev, parseNumber(head)), parseNumber(head[8:])
-		k.Ledger.Seq, k.Ledger.Debt = parseNumber(head[16:]), parseNumber(head[24:])
+	c := b.Cursor() // one for all, because each takes memory for its way down the tree
+	head, err := b.readHead(c)
+	if err != nil {
+		return err
 	}
-	return scan(c, []byte{kindLive}, func(name, value []byte) error {
+	file := book.Kept{Rev: head.rev, StandingsRev: head.standingsRev, Ledger: ledger.Account{Seq: head.seq, Debt: head.debt}}
+	err = b.scanBy(c, kindLive, func(name, value []byte) error {
 		g, err := record.ParseGrant(string(name), string(value))
-		k.Ledger.Grants = append(k.Ledger.Grants, g) // the file has them in order of their ids
-		return damaged(err)
+		file.Ledger.Grants = append(file.Ledger.Grants, g) // the file has them in order of their ids
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	last, err := b.lastEntry(c, head.seq)
+	if err != nil {
+		return err
+	}
+	if err := file.Check(last); err != nil {
+		return err
+	}
+	k.Rev, k.StandingsRev, k.Ledger = max(k.Rev, file.Rev), file.StandingsRev, file.Ledger
+	return nil
+}
+
+// head is an account's record. It is zero where there are only orders of before it was written
+// with them.
+type head struct{ rev, standingsRev, seq, debt int64 }
+
+func (b bucket) readHead(c *bolt.Cursor) (h head, err error) {
+	key, stored := c.Seek([]byte{kindHead})
+	if len(key) != 1 || key[0] != kindHead {
+		for _, kind := range []byte{kindClosed, kindEntry, kindEnded, kindLive, kindObject, kindStanding} {
+			if key, _ := c.Seek([]byte{kind}); len(key) > 0 && key[0] == kind {
+				return h, book.Damaged("there are other records, but no account record")
+			}
+		}
+		key, stored := c.Seek([]byte{kindOrder})
+		if len(key) > 0 && key[0] == kindOrder && len(stored) > 0 && stored[0] == sealMark {
+			return h, book.Damaged("there are orders, but no account record")
+		}
+		return h, nil
+	}
+	value, err := unseal(b.account, key, stored)
+	if err == nil && len(value) != headSize {
+		err = book.Damaged("stored account record: %d bytes", len(value))
+	}
+	if err != nil {
+		return h, err
+	}
+	return head{parseNumber(value), parseNumber(value[8:]), parseNumber(value[16:]), parseNumber(value[24:])}, nil
+}
+
+// lastEntry is the last entry if it has the number seq; zero if seq is 0 and there is none.
+func (b bucket) lastEntry(c *bolt.Cursor, seq int64) (e ledger.Entry, err error) {
+	key, stored := c.Seek(entryKey(max(seq, 1)))
+	is := func(key []byte) bool { return len(key) == 9 && key[0] == kindEntry }
+	if is(key) && parseNumber(key[1:]) == seq {
+		if e, err = b.parseEntry(key, stored); err != nil {
+			return e, err
+		}
+		key, _ = c.Next()
+	}
+	if is(key) {
+		return e, book.Damaged("there is an entry %d, but the last one is %d", parseNumber(key[1:]), seq)
+	}
+	return e, nil
 }
 
 // Hold implements [book.Source].
@@ -69,26 +127,30 @@ func (src *source) Ended(id, _ string) (*book.EndedHold, error) {
 			return e, nil
 		}
 	}
-	value := src.bucket.get(kindEnded, id)
-	if value == nil {
-		return nil, nil
+	value, err := src.bucket.get(kindEnded, id)
+	if value == nil || err != nil {
+		return nil, err
 	}
 	return parseEnded(value)
 }
 
 // Closed implements [book.Source].
 func (src *source) Closed(grant string) (g ledger.Grant, found bool, err error) {
-	value := src.bucket.get(kindClosed, grant)
-	if value == nil {
-		return g, false, nil
+	value, err := src.bucket.get(kindClosed, grant)
+	if value == nil || err != nil {
+		return g, false, err
 	}
 	g, err = record.ParseGrant(grant, string(value))
-	return g, err == nil, damaged(err)
+	return g, err == nil, err
 }
 
 // Object implements [book.Source].
 func (src *source) Object(ref entitlement.Ref, _ bool) (book.Object, error) {
-	return parseObject(src.bucket.get(kindObject, ref.String())), nil
+	value, err := src.bucket.get(kindObject, ref.String())
+	if err != nil {
+		return book.Object{}, err
+	}
+	return parseObject(value)
 }
 
 // Order implements [book.Source].
@@ -98,9 +160,9 @@ func (src *source) Order(id string, _ bool) (*book.Order, error) {
 
 // Key implements [book.Source]. A key whose order is gone is forgotten, too.
 func (src *source) Key(hash string) (*book.UsedKey, error) {
-	value := src.bucket.get(kindKey, hash)
-	if value == nil {
-		return nil, nil
+	value, err := src.bucket.get(kindKey, hash)
+	if value == nil || err != nil {
+		return nil, err
 	}
 	return parseKey(value)
 }
@@ -110,7 +172,10 @@ func (src *source) Key(hash string) (*book.UsedKey, error) {
 func (src *source) OpenOrders() (int, error) {
 	open := 0
 	err := src.bucket.scan(kindUnpaid, func(name, value []byte) error {
-		u := parseUnpaid(value)
+		u, err := parseUnpaid(value)
+		if err != nil {
+			return err
+		}
 		if u.expires > src.now.UnixMilli() {
 			open++
 		}
@@ -145,7 +210,7 @@ func writeEnded(e *book.EndedHold) ([]byte, error) {
 func parseEnded(value []byte) (*book.EndedHold, error) {
 	var r endedRecord
 	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, damaged(fmt.Errorf("stored end of a hold is damaged: %w", err))
+		return nil, book.Damaged("stored end of a hold: %v", err)
 	}
 	return &book.EndedHold{
 		By: string(r.By), Fingerprint: string(r.Fingerprint), Captured: r.Captured, Receipt: r.Receipt,
@@ -171,7 +236,7 @@ func writeKey(k *book.UsedKey) ([]byte, error) {
 func parseKey(value []byte) (*book.UsedKey, error) {
 	var r keyRecord
 	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, damaged(fmt.Errorf("stored key is damaged: %w", err))
+		return nil, book.Damaged("stored key: %v", err)
 	}
 	return &book.UsedKey{
 		Order: string(r.Order), By: string(r.By), Fingerprint: string(r.Fingerprint), Done: r.Done,

@@ -103,7 +103,8 @@ func ParseEntry(s string) (ledger.Entry, error) {
 	e.Amount, err2 = strconv.ParseInt(f[3], 10, 64)
 	e.Balance, err3 = strconv.ParseInt(f[4], 10, 64)
 	n, err4 = strconv.ParseInt(f[5], 10, 64)
-	if errors.Join(err1, err2, err3, err4) != nil || n < 0 || n > int64(len(rest)) {
+	outside := func(n int64) bool { return n < -ledger.Max || n > ledger.Max }
+	if errors.Join(err1, err2, err3, err4) != nil || e.Seq < 1 || outside(e.Seq) || outside(e.Amount) || outside(e.Balance) || n < 0 || n > int64(len(rest)) {
 		return ledger.Entry{}, errDamaged("entry", s)
 	}
 	var err error

@@ -1,9 +1,10 @@
 package record
 
 import (
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 // Millis writes a time as UTC milliseconds since 1970, or "-" when it is zero.
@@ -31,6 +32,4 @@ func ParseMillis(s string) (time.Time, error) {
 
 // errDamaged says that a stored value is not what this package wrote. Values
 // may be about people, so only a short piece of it is shown.
-func errDamaged(what, value string) error {
-	return fmt.Errorf("stored %s is damaged: %.40q", what, value)
-}
+func errDamaged(what, value string) error { return book.Damaged("stored %s: %.40q", what, value) }

@@ -25,9 +25,9 @@
 --       then what to tell who watches, or ""
 --
 -- Returns now, if it has written; or, packed, {now, when the next hold runs out or "-", how
--- many entries there are, how many fields of the account, field, value..., how many holds have
--- run out, id, text..., the text of each hold to compare, and of each command to compare how
--- many elements it says, element...}.
+-- many entries there are, the last one or "", how many fields of the account, field, value...,
+-- how many holds have run out, id, text..., the text of each hold to compare, and of each
+-- command to compare how many elements it says, element...}.
 --
 -- A gateway that was refused because another was faster has the next turn: until it has written,
 -- or TURN milliseconds have passed, others can neither write nor have the turn. They are told
@@ -87,13 +87,13 @@ if known[1] and ARGV[6] ~= '' then
   call('HSET', ACCOUNT, 'turn', ARGV[6], 'till', int(clock('') + TURN))
 end
 local next = call('ZRANGEBYSCORE', EXPIRING, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', '0', '1')[2]
-local list = { now, next and int(tonumber(next)) or '-', call('LLEN', ENTRIES), 0 }
+local list = { now, next and int(tonumber(next)) or '-', call('LLEN', ENTRIES), call('LRANGE', ENTRIES, '-1', '-1')[1] or '', 0 }
 local fields = call('HGETALL', ACCOUNT)
 for i = 1, #fields, 2 do
   if ARGV[2] == 'whole' or string.sub(fields[i], 1, 2) ~= 's:' then
     list[#list + 1] = fields[i]
     list[#list + 1] = fields[i + 1]
-    list[4] = list[4] + 1
+    list[5] = list[5] + 1
   end
 end
 local over = call('ZRANGEBYSCORE', EXPIRING, '-inf', int(now))

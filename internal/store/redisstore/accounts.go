@@ -47,9 +47,12 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 		return nil
 	})
 	if refused.error != nil {
-		return entitlement.Account{}, refused.error
+		err = refused.error
 	}
-	return a, err
+	if err != nil {
+		return entitlement.Account{}, book.OfAccount(account, err)
+	}
+	return a, nil
 }
 
 // viewed reads an account with what look asks for. To find out what that is, look is called
@@ -116,11 +119,11 @@ func (s *Store) Entries(ctx context.Context, account string, p store.Page) (entr
 		if err != nil {
 			return err
 		}
-		entries, err = parseEntries(texts)
+		entries, err = parseEntries(texts, first+1)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, book.OfAccount(account, err)
 	}
 	if p.Before != 0 {
 		slices.Reverse(entries)
@@ -128,12 +131,16 @@ func (s *Store) Entries(ctx context.Context, account string, p store.Page) (entr
 	return entries, nil
 }
 
-func parseEntries(texts []string) ([]ledger.Entry, error) {
+// parseEntries reads entries that follow each other from the number first on.
+func parseEntries(texts []string, first int64) ([]ledger.Entry, error) {
 	var entries []ledger.Entry
-	for _, text := range texts {
+	for i, text := range texts {
 		e, err := record.ParseEntry(text)
 		if err != nil {
 			return nil, err
+		}
+		if e.Seq != first+int64(i) {
+			return nil, book.Damaged("entry %d has the number %d", first+int64(i), e.Seq)
 		}
 		entries = append(entries, e)
 	}

@@ -20,8 +20,6 @@ func newStamp() string { return strconv.FormatUint(rand.Uint64(), 36) } //nolint
 // meanwhile. Each time somebody else's was written.
 const maxDecisions = 1000
 
-var errEntries = errors.New("damaged account: entries are missing")
-
 // errApart: keys that belong together lie in different slots of a Cluster.
 var errApart = errors.New("keys lie in different slots")
 
@@ -163,12 +161,31 @@ func (s *Store) decideOne(b *book.Book, src *source, d *decision) {
 // look reads an account, and what decisions about it have asked for so far. If turn, it takes the
 // turn to write the account.
 func (s *Store) look(ctx context.Context, src *source, decisions []*decision, turn bool) (*state, error) {
-	c := s.newRun(src, revision{}, time.Time{}, time.Time{}, turn)
-	reply, err := s.runAccount(ctx, src, c, decisions, nil, nil)
-	if err != nil {
-		return nil, err
+	for again := false; ; again = true {
+		st, bereft, err := s.lookOnce(ctx, src, decisions, turn)
+		if err != nil || !bereft {
+			return st, err
+		}
+		if again { // while a slot moves, a server may answer the two questions in the other order
+			return nil, book.Damaged("there are other records, but no account record")
+		}
 	}
-	return src.parse(reply)
+}
+
+// lookOnce also reports whether the account has no record of its own, but others.
+func (s *Store) lookOnce(ctx context.Context, src *source, decisions []*decision, turn bool) (st *state, bereft bool, err error) {
+	c := s.newRun(src, revision{}, time.Time{}, time.Time{}, turn)
+	var others *redis.IntCmd
+	k := &src.keys
+	reply, err := s.runAccount(ctx, src, c, decisions, func(ctx context.Context, p redis.Pipeliner) {
+		// Before the account: whoever writes one of them writes the account with it.
+		others = p.Exists(ctx, k.entries, k.closed, k.holds, k.paid())
+	}, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	st, err = src.parse(reply)
+	return st, err == nil && st.revision == (revision{}) && others.Val() > 0, err
 }
 
 // span is for how long a decision may be on its way: longer than an operation waits for its turn in

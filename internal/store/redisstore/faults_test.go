@@ -312,7 +312,7 @@ func TestDamaged(t *testing.T) {
 			damage[1] = prefix + damage[1]
 			server.MustDo(damage...)
 			s = open(t, redisstore.Options{URL: server.URL(), KeyPrefix: prefix}) // which has not read it yet
-			if _, err := s.Commit(t.Context(), give("acc", "pay_2", 5)); !errors.Is(err, store.ErrUnavailable) {
+			if _, err := s.Commit(t.Context(), give("acc", "pay_2", 5)); !errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrUnavailable) {
 				t.Fatalf("commit: %v", err)
 			}
 			if written := server.MustDo("EXISTS", prefix+"{acc}:object:payment:pay_2"); written != "0" {

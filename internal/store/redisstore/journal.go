@@ -185,7 +185,7 @@ func parsePlace(under, received string) (*place, error) {
 	}
 	at, err := strconv.ParseInt(received, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("stored event is damaged: %w", err)
+		return nil, book.Damaged("stored event: %v", err)
 	}
 	return &place{object: under[1:], received: at}, nil
 }
@@ -249,10 +249,7 @@ func (s *Store) parkedUnder(ctx context.Context, object string, limit int) (even
 			if fields["state"] != string(book.EventParked) || fields["object"] != object || len(events) == limit {
 				continue
 			}
-			e, err := parseEvent(ids[i], fields)
-			if err != nil {
-				return nil, err
-			}
+			e := parseParked(ids[i], fields)
 			events = append(events, e)
 		}
 	}
@@ -280,10 +277,7 @@ func (s *Store) allParked(ctx context.Context, after string, limit int) (events 
 			if next = names[i]; fields["state"] != string(book.EventParked) {
 				continue
 			}
-			e, err := parseEvent(idOfParked(next), fields)
-			if err != nil {
-				return nil, "", err
-			}
+			e := parseParked(idOfParked(next), fields)
 			events = append(events, e)
 		}
 	}
@@ -310,6 +304,15 @@ func (s *Store) Event(ctx context.Context, id string) (book.Event, error) {
 	return e, err
 }
 
+// parseParked is parseEvent for a list, which one event that cannot be read must not end.
+func parseParked(id string, fields map[string]string) book.Event {
+	e, err := parseEvent(id, fields)
+	if err != nil {
+		return book.Event{ID: id, State: book.EventParked, Reason: book.ReasonDamaged}
+	}
+	return e
+}
+
 func parseEvent(id string, fields map[string]string) (book.Event, error) {
 	e := book.Event{
 		ID: id, Type: fields["type"], Body: []byte(fields["body"]), State: book.EventState(fields["state"]),
@@ -324,7 +327,7 @@ func parseReceipt(received, deliveries string) (at time.Time, n int64, err error
 	ms, err1 := strconv.ParseInt(received, 10, 64)
 	n, err2 := strconv.ParseInt(deliveries, 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
-		return time.Time{}, 0, fmt.Errorf("stored event is damaged: %w", err)
+		return time.Time{}, 0, book.Damaged("stored event: %v", err)
 	}
 	return time.UnixMilli(ms).UTC(), n, nil
 }

@@ -106,7 +106,7 @@ func (s *Store) update(ctx context.Context, account string, d *decision) (done s
 		err = d.err
 	}
 	if err != nil {
-		return store.Updated{}, false, err
+		return store.Updated{}, false, book.OfAccount(account, err)
 	}
 	return done, settled, nil
 }

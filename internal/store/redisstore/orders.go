@@ -68,7 +68,7 @@ func (s *Store) Orders(ctx context.Context, account string, list store.OrderList
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, book.OfAccount(account, err)
 	}
 	now := s.serverNow()
 	return newest(orders, limit, func(o book.Order) bool {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/dodogate/dodogate/internal/book"
 )
 
 //go:embed prelude.lua
@@ -65,7 +67,7 @@ func milliseconds(d time.Duration) int64 { return max(d, 0).Milliseconds() }
 func parseDigits(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("stored number is damaged: %.20q", text)
+		return 0, book.Damaged("stored number: %.20q", text)
 	}
 	return n, nil
 }

@@ -243,6 +243,9 @@ func (src *source) hash(key string, isNew bool, fields []string) (values []strin
 	it := src.find("HMGET", key, fields...)
 	switch {
 	case it.loaded && it.reply[0] == "":
+		if slices.ContainsFunc(it.reply, func(value string) bool { return value != "" }) {
+			return nil, book.Damaged("stored hash %.60q has no %s", strings.TrimPrefix(key, src.keys.base), fields[0])
+		}
 		return nil, nil
 	case it.loaded:
 		return it.reply, nil
@@ -308,7 +311,7 @@ func appendHold(b []byte, h *book.PlacedHold) []byte {
 // parseHold reads what writeHold wrote.
 func parseHold(id, text string) (*book.PlacedHold, error) {
 	h := &book.PlacedHold{Hold: ledger.Hold{ID: id}}
-	damaged := fmt.Errorf("stored hold is damaged: %.40q", text)
+	damaged := book.Damaged("stored hold: %.40q", text)
 	expires, rest, _ := strings.Cut(text, " ")
 	var err error
 	if h.ExpiresAt, err = record.ParseMillis(expires); err != nil {
@@ -340,7 +343,7 @@ func writeEnded(e *book.EndedHold) string {
 
 // parseEnded reads what writeEnded wrote.
 func parseEnded(text string) (*book.EndedHold, error) {
-	damaged := fmt.Errorf("stored end of a hold is damaged: %.40q", text)
+	damaged := book.Damaged("stored end of a hold: %.40q", text)
 	until, rest, ok1 := cutNumber(text)
 	captured, rest, ok2 := cutNumber(rest)
 	by, rest, ok3 := cutNumber(rest)

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ type state struct {
 // parse reads what account.lua read.
 func (src *source) parse(reply []string) (*state, error) {
 	damaged := errReply(reply)
-	if len(reply) < 4 {
+	if len(reply) < 5 {
 		return nil, damaged
 	}
 	st := &state{}
@@ -46,7 +47,7 @@ func (src *source) parse(reply []string) (*state, error) {
 		}
 		return rest[1 : 1+2*n], rest[1+2*n:], true
 	}
-	fields, rest, ok := pairs(reply[3:])
+	fields, rest, ok := pairs(reply[4:])
 	if !ok {
 		return nil, damaged
 	}
@@ -56,9 +57,6 @@ func (src *source) parse(reply []string) (*state, error) {
 		}
 	}
 	st.Ledger.Grants = ledger.NewGrants(st.Ledger.Grants)
-	if entries, err := strconv.ParseInt(reply[2], 10, 64); err != nil || entries != st.Ledger.Seq {
-		return nil, errEntries
-	}
 	over, rest, ok := pairs(rest)
 	if !ok {
 		return nil, damaged
@@ -72,6 +70,9 @@ func (src *source) parse(reply []string) (*state, error) {
 			st.Ledger.Holds = make(map[string]ledger.Hold)
 		}
 		st.Ledger.Holds[h.ID] = h.Hold
+	}
+	if err := st.check(reply[2], reply[3]); err != nil {
+		return nil, err
 	}
 	if len(rest) < len(src.holds) {
 		return nil, damaged
@@ -95,21 +96,40 @@ func (src *source) parse(reply []string) (*state, error) {
 	return st, nil
 }
 
-// parse reads a field of the account's hash, but for standings.
+// check looks at what was read as a whole: how many entries there are, and the last one.
+func (st *state) check(entries, last string) error {
+	var e ledger.Entry
+	var err error
+	if last != "" {
+		if e, err = record.ParseEntry(last); err != nil {
+			return err
+		}
+	}
+	switch {
+	case entries != strconv.FormatInt(st.Ledger.Seq, 10):
+		return book.Damaged("there are %.20s entries instead of %d", entries, st.Ledger.Seq)
+	case st.Next.IsZero() && len(st.Ledger.Holds) == 0 && slices.ContainsFunc(st.Ledger.Grants, func(g ledger.Grant) bool { return g.Held > 0 }):
+		return book.Damaged("credits are held, but no hold is there")
+	}
+	return st.Check(e)
+}
+
+// parse reads a field of the account's hash, standings among them. Fields of a kind that it does
+// not know are passed over.
 func (st *state) parse(field, value string) (err error) {
 	kind, name, _ := strings.Cut(field, ":")
 	switch kind {
 	case "rev":
-		st.rev, err = strconv.ParseInt(value, 10, 64)
+		st.rev, err = parseDigits(value)
 		st.Rev = st.rev
 	case "stamp":
 		st.stamp = value
 	case "srev":
-		st.StandingsRev, err = strconv.ParseInt(value, 10, 64)
+		st.StandingsRev, err = parseDigits(value)
 	case "seq":
-		st.Ledger.Seq, err = strconv.ParseInt(value, 10, 64)
+		st.Ledger.Seq, err = parseDigits(value)
 	case "debt":
-		st.Ledger.Debt, err = strconv.ParseInt(value, 10, 64)
+		st.Ledger.Debt, err = parseDigits(value)
 	case "g":
 		var g ledger.Grant
 		g, err = record.ParseGrant(name, value)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/redisconn"
 	"github.com/dodogate/dodogate/internal/store"
@@ -97,7 +99,7 @@ func (s *Store) do(ctx context.Context, doing string, talk func(context.Context)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	err := s.conn.Do(ctx, talk, isOurs)
+	err := s.conn.Do(ctx, func(ctx context.Context) error { return ofRecord(talk(ctx)) }, isOurs)
 	if err == nil || isOurs(err) {
 		return err
 	}
@@ -109,7 +111,7 @@ func (s *Store) ask(ctx context.Context, doing string, talk func() error) error 
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	err := talk()
+	err := ofRecord(talk())
 	if err == nil || isOurs(err) {
 		return err
 	}
@@ -118,12 +120,21 @@ func (s *Store) ask(ctx context.Context, doing string, talk func() error) error 
 
 // isOurs reports whether an error is an answer of the store, not a failure.
 func isOurs(err error) bool {
-	for _, answer := range []error{store.ErrUnavailable, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, ledger.ErrRange} {
+	for _, answer := range []error{store.ErrUnavailable, store.ErrDamaged, store.ErrNotFound, store.ErrConflict, store.ErrTooManyOrders, ledger.ErrRange} {
 		if errors.Is(err, answer) {
 			return true
 		}
 	}
 	return false
+}
+
+// ofRecord makes an error about a record of what the server says about the type of a key. It passes
+// other errors on.
+func ofRecord(err error) error {
+	if said, is := errors.AsType[redis.Error](err); is && strings.Contains(said.Error(), "WRONGTYPE") {
+		return book.Damaged("a key has a value of another type")
+	}
+	return err
 }
 
 // unavailable wraps a failure. It keeps the text of the error but not the error itself, so that
