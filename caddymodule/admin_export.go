@@ -8,7 +8,8 @@ import (
 // accountPage is a page of all accounts, without their orders and parked events.
 type accountPage struct {
 	Accounts []exportedAccount `json:"accounts"`
-	Next     string            `json:"next,omitempty"` // the after of the page that follows
+	Damaged  []string          `json:"damaged,omitempty"` // accounts that cannot be read
+	Next     string            `json:"next,omitempty"`    // the after of the page that follows
 }
 
 // exportedAccount is an account with the ids that an operator imported for it.
@@ -26,11 +27,11 @@ func listAccounts(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts, next, err := a.accounts.Export(r.Context(), after, limit)
+	accounts, damaged, next, err := a.accounts.Export(r.Context(), after, limit)
 	if err != nil {
 		return nil, err
 	}
-	page := accountPage{Accounts: []exportedAccount{}, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}
+	page := accountPage{Accounts: []exportedAccount{}, Damaged: damaged.Names(), Next: base64.RawURLEncoding.EncodeToString([]byte(next))}
 	for _, e := range accounts {
 		page.Accounts = append(page.Accounts, exportedAccount{
 			accountView: accountViewOf(e.Account, e.Inspection),

@@ -16,7 +16,8 @@ type passView struct {
 	Read      int       `json:"read"`
 	Applied   int       `json:"applied"`
 	Unapplied int       `json:"unapplied"`
-	Foreign   int       `json:"foreign"` // ordered at another site, left alone
+	Foreign   int       `json:"foreign"`           // ordered at another site, left alone
+	Damaged   []string  `json:"damaged,omitempty"` // accounts that were passed over
 	Error     string    `json:"error,omitempty"`
 }
 
@@ -27,6 +28,7 @@ func showPass(p pass) passView {
 	v := passView{
 		Pass: p.number, Kind: p.kind, State: p.state, BeganAt: p.began.UTC(), EndedAt: p.ended.UTC(),
 		Seen: p.did.Seen, Read: p.did.Read, Applied: p.did.Applied, Unapplied: p.did.Unapplied, Foreign: p.did.Foreign,
+		Damaged: p.did.Damaged.Names(),
 	}
 	if p.err != nil {
 		v.Error = p.err.Error()

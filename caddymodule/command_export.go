@@ -31,7 +31,8 @@ func exportCommand() *cobra.Command {
   plans.csv     the plans that give access, the highest first
   ledger.csv    the entries of all ledgers, the newest first
 
-What changes meanwhile may or may not be in them. No file is overwritten.`,
+What changes meanwhile may or may not be in them. No file is overwritten. Damaged
+accounts are not in them; the command names them at the end and exits with 1.`,
 		Example: examples("export backup-2026-11-30"),
 		Args:    oneArg("directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,6 +53,7 @@ type export struct {
 
 	accounts, grants, plans, ledger *csv.Writer
 	entries                         int
+	damaged                         []string
 }
 
 func (e *export) run() error {
@@ -89,6 +91,7 @@ func (e *export) run() error {
 				return err
 			}
 		}
+		e.damaged = append(e.damaged, page.Damaged...)
 		if page.Next == "" {
 			break
 		}
@@ -98,7 +101,13 @@ func (e *export) run() error {
 	t.row("accounts", len(e.seen))
 	t.row("entries", e.entries)
 	t.row("as of", e.asOf)
-	return t.print()
+	if err := t.print(); err != nil || len(e.damaged) == 0 {
+		return err
+	}
+	slices.Sort(e.damaged)
+	e.damaged = slices.Compact(e.damaged) // pages may overlap
+	return fmt.Errorf("%d accounts are damaged, and not in the files: %s; mend them with rebuild <account>",
+		len(e.damaged), printable(strings.Join(e.damaged, ", ")))
 }
 
 func fetch[T any](cmd *cobra.Command, path string, query url.Values) (answer T, err error) {

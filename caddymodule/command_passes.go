@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,9 @@ func runPass(cmd *cobra.Command, path string) error {
 		t.row("applied", p.Applied)
 		t.row("not applied", p.Unapplied)
 		t.row("foreign", p.Foreign)
+		if len(p.Damaged) > 0 {
+			t.row("damaged", strings.Join(p.Damaged, ", "))
+		}
 		err = t.print()
 	}
 	if err == nil && p.State == passFailed {

@@ -46,6 +46,7 @@ var meanings = map[string]string{
 	gateway.ReasonUnderpaid:      "Less than min_amount was paid. Decide by hand: grant something, refund it, or dismiss it.",
 	gateway.ReasonGivesNothing:   "Somebody paid, and nothing says what for. Add the product, or refund it.",
 	gateway.ReasonOtherBusiness:  "It is of another business at Dodo. Name that in the option business, or dismiss it.",
+	gateway.ReasonDamaged:        "The records of its account are damaged. Mend them with dodogate dodo rebuild, then try again.",
 	gateway.ReasonImported:       "It is about a payment whose credits were imported. Take them back by hand, or dismiss it.",
 }
 

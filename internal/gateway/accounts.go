@@ -23,6 +23,7 @@ func newAccounts(p *parts, o Options, events *Events) *Accounts {
 	a := &Accounts{parts: p, events: events, words: o.Words, stop: func() {}}
 	a.deferred.parts, a.deferred.owed = p, make(map[string]owing)
 	a.deferred.queue.attempt = a.deferred.attempt
+	a.deferred.away.Heard, a.deferred.away.Clock = p.views.Heard, p.clock
 	if o.Store != nil {
 		w := &storeWatcher{parts: p, waiters: &a.waiters}
 		stop := p.store.Watch(w)

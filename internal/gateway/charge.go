@@ -80,7 +80,7 @@ type Charge struct {
 // those are charged.
 func (a *Accounts) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	trusted := r.Known != nil && r.Key == ""
-	if trusted && a.deferred.storeDown() {
+	if trusted && a.deferred.away.Skips(r.Account) {
 		if c := a.admitDeferred(r); c != nil {
 			return c, nil
 		}
@@ -104,14 +104,14 @@ func (a *Accounts) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 	if err != nil {
 		go c.undo(context.WithoutCancel(ctx)) // a request that is refused need not wait for it
 		if errors.Is(err, store.ErrUnavailable) && trusted {
-			a.deferred.storeFailed()
+			a.deferred.away.Failed(r.Account)
 			if c := a.admitDeferred(r); c != nil {
 				return c, nil
 			}
 		}
 		return nil, err
 	}
-	a.deferred.storeAnswered()
+	a.deferred.away.Answered(r.Account)
 	c.placed = held.Placed
 	c.Available = held.Account.Ledger.Available(a.clock())
 	a.views.Put(r.Account, held.Account)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -27,10 +28,7 @@ type deferredCharges struct {
 	count atomic.Int64     // of the charges that have not ended or are not made; changed under the lock
 	owed  map[string]owing // by account
 	queue deferredQueue    // those that have ended
-
-	// retryAt is not 0 when the store did not answer: it is left alone until then, in
-	// nanoseconds since 1970. Every request looks here, so there is no lock.
-	retryAt atomic.Int64
+	away  cache.Away       // accounts that the store did not answer about
 }
 
 // owing is what an account owes, or may.
@@ -56,18 +54,19 @@ const (
 	deferredHoldTTL = time.Minute
 	// deferredPatience bounds one attempt to make a deferred charge.
 	deferredPatience = 5 * time.Second
-	// storePause is how long a store that did not answer is left alone by requests that
-	// may pass without it; one of them asks it then.
-	storePause = time.Second
 )
 
 // admit lets a request pass that is charged later, with the hold that will charge it; false
 // when it may not. What counts is the latest known state of the account, which may come from
-// the hold of another request that began after this one had looked.
+// the hold of another request that began after this one had looked. Nothing passes on what is known
+// to be outdated.
 func (d *deferredCharges) admit(r HoldRequest) (hold book.Hold, available int64, ok bool) {
 	known := r.Known.Credits
 	if v := d.views.Remembered(r.Account); v != nil {
 		known = min(known, v.Credits)
+	}
+	if d.views.Outdated(r.Account) {
+		return book.Hold{}, 0, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -157,27 +156,7 @@ func (d *deferredCharges) collect(c *deferredCharge) (spent bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	d.storeAnswered()
+	d.away.Answered(c.hold.Account)
 	d.views.Put(c.hold.Account, done.Account)
 	return done.Found, nil
-}
-
-// storeDown reports whether the store did not answer lately. Every now and then it
-// tells one caller no, to try.
-func (d *deferredCharges) storeDown() bool {
-	until, now := d.retryAt.Load(), d.clock()
-	if until == 0 {
-		return false
-	}
-	return now.UnixNano() < until || !d.retryAt.CompareAndSwap(until, now.Add(storePause).UnixNano())
-}
-
-// storeFailed notes that the store did not answer.
-func (d *deferredCharges) storeFailed() { d.retryAt.Store(d.clock().Add(storePause).UnixNano()) }
-
-// storeAnswered notes that the store did.
-func (d *deferredCharges) storeAnswered() {
-	if d.retryAt.Load() != 0 {
-		d.retryAt.Store(0)
-	}
 }

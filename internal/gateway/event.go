@@ -40,7 +40,7 @@ const (
 )
 
 // Reasons are all of them: the closed set that labels metrics.
-var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonUnknownAddon, ReasonGivesNothing, ReasonOtherBusiness, ReasonImported}
+var Reasons = []string{ReasonUnclear, ReasonUnknownAccount, ReasonUnknownProduct, ReasonOutOfRange, ReasonUnderpaid, ReasonUnknownAddon, ReasonGivesNothing, ReasonOtherBusiness, ReasonImported, ReasonDamaged}
 
 // ReasonForeign is why an event about money is ignored: it was ordered at another site.
 const ReasonForeign = "foreign"
@@ -117,7 +117,11 @@ func (e *Events) receiveProven(ctx context.Context, event book.Event, fact dodo.
 	})
 	e.views.Forget(claim.Account) // also if it failed: it may be done, and the reply lost
 	if err != nil {
-		return "", fmt.Errorf("apply event: %w", err)
+		outcome, err := e.parkDamaged(ctx, event, fact, err)
+		if err != nil {
+			err = fmt.Errorf("apply event: %w", err)
+		}
+		return outcome, err
 	}
 	outcome := Outcome("")
 	if done.Owner == claim.Account {
@@ -126,6 +130,8 @@ func (e *Events) receiveProven(ctx context.Context, event book.Event, fact dodo.
 		r, err = e.follow(ctx, f, s, nil)
 		if r, err = e.applied(ctx, fact, r, err); err == nil {
 			outcome, err = e.settle(ctx, done.Event, fact, r)
+		} else {
+			outcome, err = e.parkDamaged(ctx, done.Event, fact, err)
 		}
 	} else {
 		outcome, err = e.take(ctx, done.Event, &fact, false)
@@ -156,9 +162,20 @@ func (e *Events) take(ctx context.Context, record book.Event, fact *dodo.Fact, u
 	}
 	r, err := e.apply(ctx, *fact, record.ID, &record)
 	if err != nil {
-		return "", err
+		return e.parkDamaged(ctx, record, *fact, err)
 	}
 	return e.settle(ctx, record, *fact, r)
+}
+
+// parkDamaged parks an event that could not be applied because its account is damaged. When that is
+// mended, the next redrive applies it. All other errors are returned.
+func (e *Events) parkDamaged(ctx context.Context, record book.Event, fact dodo.Fact, err error) (Outcome, error) {
+	damaged, is := errors.AsType[*store.DamagedError](err)
+	if !is {
+		return "", err
+	}
+	record.Object, record.Account = fact.Ref.String(), damaged.Account
+	return Parked, e.park(ctx, record, ReasonDamaged)
 }
 
 // settle notes in the journal what became of an event's fact.

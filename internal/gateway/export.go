@@ -15,29 +15,39 @@ type Exported struct {
 }
 
 // Export reads the accounts page by page, see [store.Directory]. Reading changes nothing.
-func (a *Accounts) Export(ctx context.Context, after string, limit int) (accounts []Exported, next string, err error) {
+// An account that is damaged is not among them, but in damaged.
+func (a *Accounts) Export(ctx context.Context, after string, limit int) (accounts []Exported, damaged *Damaged, next string, err error) {
 	ids, next, err := a.store.AccountIDs(ctx, after, limit)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	for _, id := range ids {
-		e := Exported{Account: id}
-		if e.Inspection.Account, err = a.store.Account(ctx, id); err != nil {
-			return nil, "", err
+		e, err := a.exported(ctx, id)
+		var is bool
+		damaged, is = damaged.with(err)
+		switch {
+		case is:
+		case err != nil:
+			return nil, nil, "", err
+		default:
+			accounts = append(accounts, e)
 		}
-		object, err := a.store.Object(ctx, id, importRef)
-		if err != nil {
-			return nil, "", err
-		}
-		record, err := recordOf(importRef, object)
-		if err != nil {
-			return nil, "", err
-		}
-		e.Import = record.Import
-		now := a.clock()
-		e.Snapshot = e.Inspection.Account.Snapshot(now, a.catalog.Ranking())
-		e.Ledger = e.Ledger.At(now)
-		accounts = append(accounts, e)
 	}
-	return accounts, next, nil
+	return accounts, damaged, next, nil
+}
+
+func (a *Accounts) exported(ctx context.Context, account string) (e Exported, err error) {
+	e.Account = account
+	if e.Inspection.Account, err = a.store.Account(ctx, account); err != nil {
+		return e, err
+	}
+	record, err := a.record(ctx, account, importRef)
+	if err != nil {
+		return e, err
+	}
+	e.Import = record.Import
+	now := a.clock()
+	e.Snapshot = e.Inspection.Account.Snapshot(now, a.catalog.Ranking())
+	e.Ledger = e.Ledger.At(now)
+	return e, nil
 }

@@ -116,7 +116,7 @@ func recordOf(ref entitlement.Ref, object book.Object) (entitlement.Record, erro
 	}
 	r, err := entitlement.ParseRecord(object.State)
 	if err != nil {
-		return entitlement.Record{}, fmt.Errorf("decode object %s: %w", ref, err)
+		return entitlement.Record{}, book.Damaged("object %s cannot be decoded: %v", ref, err)
 	}
 	return r, nil
 }

@@ -22,7 +22,7 @@ func TestExportHasImportedIDs(t *testing.T) {
 		w.changes(0, again)
 		var accounts []gateway.Exported
 		for after := ""; ; {
-			page, next, err := w.Export(t.Context(), after, 10) // may be empty, and have an account again
+			page, _, next, err := w.Export(t.Context(), after, 10) // may be empty, and have an account again
 			must(t, err)
 			accounts = append(accounts, page...)
 			if after = next; next == "" {

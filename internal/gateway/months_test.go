@@ -74,9 +74,9 @@ func TestMonthsToCome(t *testing.T) {
 				t.Helper()
 				v, err := s.Inspect(t.Context(), "alice")
 				must(t, err)
-				exported, next, err := s.Export(t.Context(), "", 10)
+				exported, _, next, err := s.Export(t.Context(), "", 10)
 				for err == nil && next != "" && len(exported) == 0 { // a page may be empty
-					exported, next, err = s.Export(t.Context(), next, 10)
+					exported, _, next, err = s.Export(t.Context(), next, 10)
 				}
 				must(t, err)
 				if len(exported) != 1 {

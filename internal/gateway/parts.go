@@ -96,7 +96,8 @@ func (p *parts) record(ctx context.Context, account string, ref entitlement.Ref)
 	if err != nil {
 		return entitlement.Record{}, err
 	}
-	return recordOf(ref, object)
+	r, err := recordOf(ref, object)
+	return r, book.OfAccount(account, err)
 }
 
 // viewOf is what a request sees of an account that was just read.

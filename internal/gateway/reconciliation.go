@@ -43,6 +43,9 @@ type Reconciled struct {
 	Applied   int // of these, changed something here
 	Unapplied int // of these, could not be applied or not be understood; the log names them
 	Foreign   int // of these, ordered at another site
+	// Damaged are accounts whose records are damaged. What Dodo says of them is not applied; it is
+	// by [Events.RebuildAccount].
+	Damaged *Damaged
 }
 
 // Reconcile asks Dodo what happened since the last reconciliation and applies
@@ -87,7 +90,10 @@ func (e *Events) reconcileSince(
 	}
 	began := e.clock()
 	r := reconciliation{Events: e, budget: budget, progress: progress, back: back, done: make(map[string]bool)}
-	defer func() { r.logForeign(mark.IsZero()) }()
+	defer func() {
+		r.logForeign(mark.IsZero())
+		r.Damaged.log(e.logger, "reconcile")
+	}()
 	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
 		if err := step(ctx, mark); err != nil {
 			return r.Reconciled, err

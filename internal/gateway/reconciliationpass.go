@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -78,6 +77,11 @@ func (r *reconciliation) odd(list string, n int) {
 // known is what we know of an object, and whether it has to do with us: because
 // somebody here owns it, or because its clues lead to somebody.
 func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues dodo.Clues) (record entitlement.Record, ours bool, err error) {
+	defer func() {
+		if r.noteDamaged(err) {
+			record, ours, err = entitlement.Record{}, false, nil
+		}
+	}()
 	account, err := r.store.Owner(ctx, ref)
 	if err != nil {
 		return record, false, err
@@ -101,11 +105,7 @@ func (r *reconciliation) known(ctx context.Context, ref entitlement.Ref, clues d
 }
 
 func (r *reconciliation) recordOf(ctx context.Context, account string, ref entitlement.Ref) (record entitlement.Record, err error) {
-	object, err := r.store.Object(ctx, account, ref)
-	if err == nil && object.Version > 0 {
-		err = json.Unmarshal(object.State, &record)
-	}
-	return record, err
+	return r.record(ctx, account, ref)
 }
 
 // termsChanged reports whether the catalog has a product now that an object waited for, or
@@ -198,6 +198,8 @@ func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error 
 func (r *reconciliation) applyFact(ctx context.Context, fact dodo.Fact) error {
 	result, err := r.apply(ctx, fact, reconcileMark, nil)
 	switch {
+	case r.noteDamaged(err):
+		r.Unapplied++
 	case err != nil:
 		return err
 	case result.outcome == Applied:

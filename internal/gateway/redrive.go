@@ -27,7 +27,8 @@ type Redriven struct {
 	Applied int // of these, parked no more: applied, or found to be another site's
 	// Parked counts by reason what stays parked, of all that is. It is nil when
 	// this redrive did not come to the end of it.
-	Parked map[string]int
+	Parked  map[string]int
+	Damaged *Damaged // accounts that could not be read
 }
 
 // redriveRound is how far the redrives have come in going through all that is parked.
@@ -94,6 +95,10 @@ func (e *Events) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 		page := make(map[string]int)
 		for _, record := range events {
 			applied, reason, err := e.redrive(ctx, record)
+			var damaged bool
+			if done.Damaged, damaged = done.Damaged.with(err); damaged {
+				reason, err = ReasonDamaged, nil
+			}
 			if ctx.Err() != nil {
 				return done, ctx.Err()
 			}
@@ -117,6 +122,7 @@ func (e *Events) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 			break
 		}
 	}
+	done.Damaged.log(e.logger, "redrive")
 	if first != nil {
 		return done, fmt.Errorf("%d parked events failed, first %w", failed, first)
 	}
@@ -131,6 +137,8 @@ func (e *Events) redriveUpTo(ctx context.Context, most int) (Redriven, error) {
 func (e *Events) redrive(ctx context.Context, record book.Event) (applied bool, reason string, err error) {
 	event, unclear := dodo.Decode(record.Body)
 	switch {
+	case unclear != nil && record.Reason == ReasonDamaged: // its own record is
+		return false, ReasonDamaged, nil //nolint:nilerr // likewise
 	case unclear != nil:
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	case event.Fact == nil: // another version parked it, for which its type was one about money

@@ -81,13 +81,8 @@ type Options struct {
 // a plan. freecache's index of accounts takes 16 to 34 more.
 const AccountSize = 146
 
-const (
-	// remember is how long an entry counts without being read anew.
-	remember = 5 * time.Minute
-	// quiet is how long a store that did not answer is left alone by those who can
-	// do with what is remembered; one of them asks it then.
-	quiet = time.Second
-)
+// remember is how long an entry counts without being read anew.
+const remember = 5 * time.Minute
 
 // Cache remembers views. Its methods may be called by many goroutines.
 type Cache struct {
@@ -100,20 +95,26 @@ type Cache struct {
 	lives  int64      // how many there were
 	lostAt time.Time  // end of the last one
 	fills  map[string]*fill
-	calm   time.Time // not zero: the store did not answer, and is left alone until then
 	closed bool
+
+	away Away
 }
 
 var _ store.Watcher = (*Cache)(nil)
 
 // New makes a cache that has no life yet.
 func New(o Options) *Cache {
-	return &Cache{
+	c := &Cache{
 		Options: o,
 		entries: bytecache.New(o.Entries * AccountSize),
 		fills:   make(map[string]*fill),
 	}
+	c.away.Heard, c.away.Clock = c.Heard, o.Clock
+	return c
 }
+
+// Heard reports whether changes are heard, which the store proves by its own messages.
+func (c *Cache) Heard() bool { return c.life.Load() != 0 }
 
 // Close forgets everything for good. Later views are read from the store.
 func (c *Cache) Close() {
@@ -130,17 +131,18 @@ func (c *Cache) View(ctx context.Context, account string) (*View, Result, error)
 	if v := c.current(account, now); v != nil {
 		return v, Hit, nil
 	}
-	if c.stands(now) {
+	if c.MaxStale > 0 && c.away.Skips(account) {
 		if v := c.remembered(account, now); v != nil {
 			return v, Stale, nil
 		}
 	}
 	e, result, err := c.read(ctx, account)
 	if err == nil {
+		c.away.Answered(account)
 		return c.view(account, e, time.Time{}), result, nil
 	}
 	if c.MaxStale > 0 && errors.Is(err, store.ErrUnavailable) {
-		c.leaveAlone(now)
+		c.away.Failed(account)
 		if v := c.remembered(account, now); v != nil {
 			return v, Stale, nil
 		}
@@ -159,7 +161,8 @@ func (c *Cache) current(account string, now time.Time) *View {
 }
 
 // Remembered is what the account was last known to be, for as long as it may be shown
-// without the store, which is not asked; nil is nothing.
+// without the store, which is not asked; nil is nothing. What is known to be outdated is never
+// shown.
 func (c *Cache) Remembered(account string) *View { return c.remembered(account, c.Clock()) }
 
 // counts reports whether an entry is the truth as far as messages go.
@@ -184,7 +187,6 @@ func (c *Cache) read(ctx context.Context, account string) (*entry, Result, error
 	if c.MaxStale > 0 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.calm = time.Time{}
 		c.set(account, e)
 	}
 	return e, Bypass, nil

@@ -388,11 +388,9 @@ func TestUnavailable(t *testing.T) {
 			w.move(2 * time.Minute)
 			w.Changed("acc", 2)
 			w.fail(errDown)
-			w.move(time.Minute)
-			w.wants(10, cache.Stale)
-			w.Changed("acc", 3) // which makes it no younger
-			w.move(1)
 			w.refuses(cache.Miss)
+			w.Lost()
+			w.refuses(cache.Bypass)
 		}},
 		"outdated by news, and then the news are lost": {time.Minute, func(w *world) {
 			w.wants(10, cache.Miss)

@@ -17,8 +17,7 @@ type entry struct {
 	life   int64     // in which the reading began; 0 is none
 	from   time.Time // when it was read
 
-	// outdated: a change was heard of. The entry stays as the memory of that, and for
-	// as long as MaxStale says as what was true until then.
+	// outdated: a change was heard of. The entry stays as the memory of that, and is not shown.
 	outdated bool
 	heard    int64     // the highest Rev that was heard of; rev unless it is outdated
 	known    time.Time // when it was last known to be true, if that is over
@@ -99,7 +98,7 @@ func (c *Cache) remembered(account string, now time.Time) *View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.get(account)
-	if !ok || now.Sub(c.knownTrue(&e)) > c.MaxStale {
+	if !ok || e.outdated || now.Sub(c.knownTrue(&e)) > c.MaxStale {
 		return nil
 	}
 	v := c.view(account, &e, now)
@@ -107,6 +106,12 @@ func (c *Cache) remembered(account string, now time.Time) *View {
 		v.Stale = true
 	}
 	return v
+}
+
+// Outdated reports whether a change of the account was heard of that was not read yet.
+func (c *Cache) Outdated(account string) bool {
+	e, ok := c.get(account)
+	return ok && e.outdated
 }
 
 // get is what is remembered of an account. Whoever changes it holds the lock.
@@ -134,29 +139,4 @@ func (c *Cache) settle(v *View) {
 		e.settled = v.step
 		c.set(v.account, &e)
 	}
-}
-
-// stands reports whether the store did not answer lately, so that what is
-// remembered will do. Every now and then it tells one caller no, to try.
-func (c *Cache) stands(now time.Time) bool {
-	if c.MaxStale == 0 {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.calm.IsZero():
-		return false
-	case now.Before(c.calm):
-		return true
-	}
-	c.calm = now.Add(quiet)
-	return false
-}
-
-// leaveAlone notes that the store did not answer.
-func (c *Cache) leaveAlone(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.calm = now.Add(quiet)
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 // fill is an account being read, for everybody who asks for it meanwhile.
@@ -58,7 +57,6 @@ func (c *Cache) run(ctx context.Context, account string, f *fill) {
 			delete(c.fills, account)
 		}
 		if f.err == nil {
-			c.calm = time.Time{}
 			if !f.void && f.entry.rev >= f.least {
 				c.set(account, f.entry)
 			}
