@@ -304,7 +304,7 @@ func (a *App) options() (o gateway.Options, err error) {
 	if o.Site, err = config.NewSite(publicURL, returnTo); err != nil {
 		return o, err
 	}
-	a.publicURL, a.isLive = publicURL, client.Mode == dodo.LiveMode
+	a.publicURL, a.isLive, o.Environment = publicURL, client.Mode == dodo.LiveMode, client.Mode
 	if o.Catalog, err = config.NewCatalog(products); err != nil {
 		return o, err
 	}
@@ -376,13 +376,15 @@ func (a *App) Start() error {
 	if err := a.store.open(context.Background()); err != nil {
 		return err
 	}
-	// A reload that keeps the store does without it: then the site is read when it is
-	// first needed.
+	// A reload that keeps the store goes on without it: then both are checked before the first
+	// account is read.
 	switch err := a.events.Open(context.Background()); {
 	case errors.Is(err, gateway.ErrOtherSite):
 		return fmt.Errorf("site: %w", err)
+	case errors.Is(err, gateway.ErrOtherEnvironment):
+		return fmt.Errorf("environment: %w", err)
 	case err != nil:
-		a.logger.Warn("the store's site cannot be read yet", zap.Error(err))
+		a.logger.Warn("the store's site and environment cannot be read yet", zap.Error(err))
 	}
 	a.watching = startWatching(a.store)
 	a.stopSecrets = keepRotating(a.secrets...)

@@ -41,9 +41,10 @@ func newEvents(p *parts, o Options) *Events {
 	}
 }
 
-// Open reads the store's site, or makes one in a store that has none; [ErrOtherSite] if
-// the config names another. It is called when a config starts, so that a store which
-// does not fit is refused before it serves a customer. Otherwise the first use reads the site.
+// Open reads the store's site and environment, or notes them in a store that has none. It returns
+// [ErrOtherSite] or [ErrOtherEnvironment] if the config names others. It is called when a config
+// starts, so that a store which does not fit is refused before it serves a customer. Otherwise the
+// first use checks them.
 func (e *Events) Open(ctx context.Context) error {
 	own, err := e.site.own(ctx)
 	if err == nil {

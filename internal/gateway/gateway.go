@@ -16,6 +16,9 @@ type Options struct {
 	Site    config.Site
 	// SiteID tells the store's orders from those of other stores; see [Events.Open].
 	SiteID config.SiteID
+	// Environment is Dodo's, of which the store must be. Optional: a store of either is served
+	// if it is empty.
+	Environment dodo.Mode
 	// Businesses are Dodo's ids of the businesses whose objects are applied. If it is
 	// empty, the business of the first event that arrives is the only one.
 	Businesses []string

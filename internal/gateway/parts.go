@@ -41,9 +41,13 @@ func newParts(o Options) *parts {
 	if o.Budget == nil {
 		o.Budget = NewBudget(BudgetOptions{Clock: o.Clock})
 	}
+	site := newSiteIdentity(o)
+	if o.Environment != "" {
+		o.Store = checkedStore{o.Store, site}
+	}
 	p := &parts{
 		store: store.Client{Store: o.Store}, provider: o.Provider, budget: o.Budget, catalog: o.Catalog,
-		site:     newSiteIdentity(o),
+		site:     site,
 		observer: o.Observer, logger: o.Logger, clock: o.Clock,
 		signupCredits: o.SignupCredits, grace: o.Grace, glance: cmp.Or(o.Glance, defaultGlance),
 		budgetLog: rate.Sometimes{Interval: budgetLogged},

@@ -25,8 +25,9 @@ import (
 
 // Names of notes in the store.
 const (
-	noteSite     = "site"
-	noteBusiness = "business"
+	noteSite        = "site"
+	noteBusiness    = "business"
+	noteEnvironment = "environment"
 )
 
 // unnamedSite stands for a site that an old proof does not name.
@@ -39,27 +40,34 @@ var ErrOtherSite = errors.New("the store belongs to another site")
 // siteIdentity knows which site the store is of, and whether facts are about objects of
 // this site and this business.
 type siteIdentity struct {
-	config     config.SiteID
-	businesses []string
-	store      store.Client
-	prover     *dodo.Prover
-	logger     *slog.Logger
+	config      config.SiteID
+	environment dodo.Mode // "" is not checked
+	businesses  []string
+	store       store.Client
+	prover      *dodo.Prover
+	logger      *slog.Logger
 
 	known         atomic.Pointer[string] // the site of the store, once it was read
 	firstBusiness atomic.Pointer[string] // once it was read
 }
 
 func newSiteIdentity(o Options) *siteIdentity {
-	return &siteIdentity{config: o.SiteID, businesses: o.Businesses, store: store.Client{Store: o.Store}, prover: o.Prover, logger: o.Logger}
+	return &siteIdentity{
+		config: o.SiteID, environment: o.Environment, businesses: o.Businesses, store: store.Client{Store: o.Store},
+		prover: o.Prover, logger: o.Logger,
+	}
 }
 
-// own is the site of the store.
+// own is the site of the store. The first call also checks the store's environment.
 func (s *siteIdentity) own(ctx context.Context) (string, error) {
 	if own := s.known.Load(); own != nil {
 		return *own, nil
 	}
-	fresh := newSite()
-	own, err := s.store.Note(ctx, noteSite, "", cmp.Or(s.config.ID, fresh))
+	before, err := s.store.Note(ctx, noteSite, "", "")
+	fresh, own := newSite(), before
+	if err == nil && before == "" {
+		own, err = s.store.Note(ctx, noteSite, "", cmp.Or(s.config.ID, fresh))
+	}
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read site: %w", err)
@@ -70,6 +78,9 @@ func (s *siteIdentity) own(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%w: %w: its site is %s, which the config names among those of stores that are lost",
 			store.ErrUnavailable, ErrOtherSite, own)
 	}
+	if err := s.checkEnvironment(ctx, before == ""); err != nil {
+		return "", err
+	}
 	if s.known.CompareAndSwap(nil, &own) && own == fresh {
 		s.logger.Warn("the store was given a site of its own; write it into the config, so that the store can be given it back when it is lost",
 			"site", own)
@@ -77,7 +88,7 @@ func (s *siteIdentity) own(ctx context.Context) (string, error) {
 	return own, nil
 }
 
-// keep gives a store that was emptied while we ran its site back.
+// keep gives a store that was emptied while we ran its site and environment back.
 func (s *siteIdentity) keep(ctx context.Context) error {
 	own, err := s.own(ctx)
 	if err != nil {
@@ -86,6 +97,12 @@ func (s *siteIdentity) keep(ctx context.Context) error {
 	kept, err := s.store.Note(ctx, noteSite, "", own)
 	if err == nil && kept != own {
 		err = fmt.Errorf("%w: it was %s and is %s now", ErrOtherSite, own, kept)
+	}
+	if err != nil {
+		return err
+	}
+	if err = s.checkEnvironment(ctx, true); errors.Is(err, ErrOtherEnvironment) {
+		s.known.Store(nil) // nothing is served from another store that took its place
 	}
 	return err
 }
