@@ -267,6 +267,7 @@ func checkFiring(t *testing.T, prom promql, alerts []alert, before, well string)
 	trouble := map[string]map[string]float64{
 		"DodogateStoreUnreachable":  {"dodogate_store_reachable": 0, "dodogate_store_writable": 0},
 		"DodogateStoreReadOnly":     {"dodogate_store_writable": 0},
+		"DodogateStoreSetting":      {`dodogate_store_setting_dangerous{setting="persistence"}`: 1},
 		"DodogateRequestsFail":      {`dodogate_requests_total{account="store_unavailable"}`: 1e6},
 		"DodogateChangesUnheard":    {"dodogate_changes_heard": 0},
 		"DodogateReconcileLate":     {"dodogate_reconcile_success_timestamp_seconds": now - 4000},

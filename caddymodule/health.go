@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dodogate/dodogate/internal/redisconn"
 )
 
 func init() {
@@ -121,6 +123,12 @@ func healthGauges() (gauges []prometheus.Collector) {
 		func() float64 { return newest(func(h *handle) time.Time { return h.passes.lastGood() }) })
 	add("webhook_timestamp_seconds", "When a webhook was acknowledged last, in seconds since 1970; 0 if none was since the start.",
 		func() float64 { return newest(func(h *handle) time.Time { return h.watch.lastWebhook() }) })
+	for _, setting := range redisconn.Settings {
+		gauges = append(gauges, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "store_setting_dangerous", ConstLabels: prometheus.Labels{"setting": string(setting)},
+			Help: "1 if a setting of the Redis server may lose what was acknowledged, as of the last minute, else 0.",
+		}, func() float64 { return isDangerous(setting) }))
+	}
 	return gauges
 }
 

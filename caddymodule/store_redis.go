@@ -262,4 +262,5 @@ var (
 	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
 	_ storeModule           = (*RedisStore)(nil)
 	_ writeProber           = redisWithProbe{}
+	_ inspected             = redisWithProbe{}
 )

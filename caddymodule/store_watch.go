@@ -60,6 +60,7 @@ type watch struct {
 	// count the requests that were answered with 503, or with remembered values.
 	failed, refused, stale atomic.Int64
 	webhookAt              atomic.Int64 // when an event was settled last, in nanoseconds
+	settings               inspection
 
 	mu        sync.Mutex
 	cause     error // of the operation that failed last
@@ -124,8 +125,10 @@ func (w *watch) blames(err error) bool {
 
 // run checks the store until ctx ends.
 func (w *watch) run(ctx context.Context, h *handle) {
+	w.settings.soon()
 	for {
 		w.check(ctx, h)
+		w.settings.run(ctx, h)
 		pause := checkEvery
 		if !w.settled() {
 			pause = recheckEvery

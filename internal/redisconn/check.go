@@ -36,7 +36,7 @@ func (c *Conn) refuse(addr, reason string) error {
 // Check reports whether the servers can be reached and may be trusted with money. The error lists
 // a [Refusal] for each server that lacks commands, keys or channels, that is a node of a Cluster
 // although the connection is not configured as one, or whose eviction policy may drop any key. It
-// logs a warning when a server keeps no append-only file, and when it may drop keys that expire.
+// logs a warning about every other dangerous setting, see [Conn.Inspect].
 //
 // A server that cannot be reached may be starting, for example after a power cut: Check tries
 // again until the StartTimeout is over.
@@ -47,6 +47,9 @@ func (c *Conn) Check(ctx context.Context, needs Needs) error {
 		refused, err := c.checkServers(limited, needs)
 		if len(refused) > 0 {
 			return errors.Join(refused...)
+		}
+		if err == nil {
+			_, err = c.Inspect(limited)
 		}
 		if err == nil {
 			return nil

@@ -24,6 +24,7 @@ type Conn struct {
 	logins       *logins
 	batch        *batch
 	limiter      limiter
+	settings     settings
 }
 
 // Open prepares a connection. It does not connect yet; [Conn.Check] does. No error shows a

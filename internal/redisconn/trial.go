@@ -41,6 +41,8 @@ func (t *trial) run(ctx context.Context) error {
 	if err := t.server.Ping(ctx).Err(); err != nil {
 		what, name := judge(err), quotedName(err)
 		switch {
+		case strings.Contains(err.Error(), "not allowed in cluster mode"): // SELECT
+			return t.refuse(t.addr, "it is one node of a Cluster, which has only database 0: add cluster=true to the url and take the database out of it")
 		case what != forbiddenCommand && what != unknownCommand:
 			return err
 		case name == selectDB:

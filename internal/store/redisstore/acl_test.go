@@ -336,6 +336,14 @@ func TestOpenCluster(t *testing.T) {
 			refuses(t, redisstore.Options{URL: node.URL()}, node.Addr, "add cluster=true")
 		}
 	})
+	t.Run("with a database index", func(t *testing.T) {
+		for _, node := range nodes {
+			refuses(t, redisstore.Options{URL: node.URL() + "/1"}, node.Addr, "only database 0", "add cluster=true")
+		}
+	})
+	t.Run("of one node", func(t *testing.T) {
+		refuses(t, redisstore.Options{URL: redistest.StartCluster(t, 1)[0].URL()}, "add cluster=true")
+	})
 	t.Run("a server addressed as a Cluster", func(t *testing.T) {
 		refuses(t, redisstore.Options{URL: redistest.Start(t).URL() + "?cluster=true"}, "take cluster=true out")
 	})

@@ -93,6 +93,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping redis", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
 }
 
+// Inspect returns the settings of the servers that may lose data, see [redisconn.Conn.Inspect].
+func (s *Store) Inspect(ctx context.Context) (dangerous []redisconn.Setting, err error) {
+	err = s.ask(ctx, "inspect redis", func() error {
+		dangerous, err = s.conn.Inspect(ctx)
+		return err
+	})
+	return dangerous, err
+}
+
 // do runs an operation within the store's timeout, and turns its failure into
 // [store.ErrUnavailable].
 func (s *Store) do(ctx context.Context, doing string, talk func(context.Context) error) error {

@@ -44,10 +44,12 @@ func TestConformanceCluster(t *testing.T) {
 	})
 }
 
-// TestPlainClientOfACluster: a client that was not told of the Cluster, behind which all
-// slots are on one node for example, does in two steps what it cannot do in one.
+// TestPlainClientOfACluster: a client that cannot know of the Cluster, because a proxy hides it for
+// example, does in two steps what it cannot do in one.
 func TestPlainClientOfACluster(t *testing.T) {
 	node := redistest.StartCluster(t, 1)[0]
+	node.MustDo("ACL", "SETUSER", "proxied", "on", ">"+secret, "~*", "&*", "+@all", "-info")
+	url := strings.Replace(node.URL(), "redis://", "redis://proxied:"+secret+"@", 1)
 	for name, do := range map[string]func(t *testing.T, s *opened, n int64){
 		"an order gets its session": func(t *testing.T, s *opened, n int64) {
 			key := book.Key{Hash: fmt.Sprint("h", n), Fingerprint: "f", Lease: time.Minute, Keep: time.Hour}
@@ -83,7 +85,7 @@ func TestPlainClientOfACluster(t *testing.T) {
 		"an event is received": func(t *testing.T, s *opened, n int64) { receives(n)(t, s) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, redisstore.Options{URL: node.URL(), KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
+			s := open(t, redisstore.Options{URL: url, KeyPrefix: fmt.Sprint("test", prefixes.Add(1), ":")})
 			do(t, s, 1) // and finds out
 			do(t, s, 2) // and knows
 		})
