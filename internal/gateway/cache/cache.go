@@ -14,7 +14,8 @@
 //
 // An entry is read anew after a few minutes all the same. Redis can lose what it
 // acknowledged, in a failover or when somebody restores a backup, and no message
-// tells of that.
+// tells of that. The next change of such an account shows a lower Rev, and the entry is
+// forgotten.
 //
 // # Memory
 //
@@ -206,6 +207,8 @@ func (c *Cache) Put(account string, a entitlement.Account) {
 	}
 	e, ok := c.get(account)
 	switch {
+	case ok && c.isBack(&e, a.Rev):
+		c.entries.Delete(account)
 	case !ok, a.Rev < e.heard, a.Rev == e.heard && !e.outdated:
 	case a.StandingsRev <= e.rev:
 		next := c.entryOf(a.Rev, e.life)
@@ -239,9 +242,22 @@ func (c *Cache) Changed(account string, rev int64) {
 	if f := c.fills[account]; f != nil {
 		f.least = max(f.least, rev)
 	}
-	if e, ok := c.get(account); ok {
+	if e, ok := c.get(account); ok && c.isBack(&e, rev) {
+		c.entries.Delete(account)
+	} else if ok {
 		c.outdate(account, e, rev)
 	}
+}
+
+// overtaken is how much later than the next one a message may come. The store does not trust a
+// subscription for longer that delivers nothing.
+const overtaken = 5 * time.Second
+
+// isBack reports that the store has gone back to a lower Rev than an entry: it was restored, or
+// failed over to a server that lacks the last changes. A lower Rev soon after the entry's is no
+// sign of that, because messages and answers may overtake each other.
+func (c *Cache) isBack(e *entry, rev int64) bool {
+	return rev < e.heard && c.Clock().Sub(e.from) > overtaken
 }
 
 // unsettle is told that the account has an order that can be paid. Who waits for the
