@@ -3,7 +3,10 @@ package boltstore
 import (
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
 // retention is how long an unpaid order is kept after its expiry, at least.
@@ -37,8 +40,17 @@ func (o *old) findKeys(b bucket, now time.Time) error {
 	})
 }
 
-func (w *saving) forget(o old) {
+// forget removes old orders and keys. The session of an order that nobody paid goes with it, if it
+// is bound to the account.
+func (w *saving) forget(tx *bolt.Tx, account string, o old) {
+	owners := tx.Bucket(bucketOwners)
 	for _, id := range o.orders {
+		if order, err := findOrder(w.bucket, account, id); err == nil && order != nil && order.SessionID != "" && w.err == nil {
+			session := []byte(entitlement.Ref{Kind: entitlement.KindSession, ID: order.SessionID}.String())
+			if string(owners.Get(session)) == account {
+				w.err = owners.Delete(session)
+			}
+		}
 		w.remove(kindOrder, id)
 		w.remove(kindUnpaid, id)
 	}

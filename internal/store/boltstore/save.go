@@ -71,7 +71,7 @@ func (src *source) save(tx *bolt.Tx, b *book.Book, rev int64) error {
 	if w.bucket.Bucket == nil {
 		w.bucket, w.err = accountFor(tx, src.account)
 	}
-	w.forget(src.old)
+	w.forget(tx, src.account, src.old)
 	if b.AccountChanged() {
 		w.ledger(b, src.kept.StandingsRev, rev)
 	} else if !w.bucket.has(kindHead, "") {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -168,7 +169,9 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 	}
 	err = s.ask(ctx, "claim "+ref.String(), func() error {
 		var asked binding
-		err := s.conn.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) { asked = addBinding(ctx, p, s.ownerKey(ref), account) })
+		err := s.conn.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) {
+			asked = addBinding(ctx, p, s.ownerKey(ref), account, ownerLife(ref))
+		})
 		if err == nil {
 			owner, err = asked.owner()
 		}
@@ -178,14 +181,23 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 }
 
 // binding is the commands that bind a thing to an account unless it is bound already. It does not
-// matter how often they arrive: an owner never changes, and it never expires.
+// matter how often they arrive: an owner never changes.
 type binding struct {
 	set *redis.BoolCmd
 	get *redis.StringCmd
 }
 
-func addBinding(ctx context.Context, p redis.Pipeliner, key, account string) binding {
-	return binding{p.SetNX(ctx, key, account, 0), p.Get(ctx, key)}
+func addBinding(ctx context.Context, p redis.Pipeliner, key, account string, life time.Duration) binding {
+	return binding{p.SetNX(ctx, key, account, life), p.Get(ctx, key)}
+}
+
+// ownerLife is how long it is kept whose a thing is; 0 is for ever. A checkout session is bound
+// before it is paid, and most are not. Once it is paid, the payment itself is bound.
+func ownerLife(ref entitlement.Ref) time.Duration {
+	if ref.Kind == entitlement.KindSession {
+		return 3 * retention
+	}
+	return 0
 }
 
 // owner is the account that the thing is bound to.

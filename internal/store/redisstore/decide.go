@@ -244,7 +244,7 @@ func (c *claims) add(ctx context.Context, p redis.Pipeliner) {
 		return
 	}
 	for _, ref := range c.of.Changes().Claims {
-		c.asked = append(c.asked, p.SetNX(ctx, c.ownerKey(ref), c.of.Account, 0))
+		c.asked = append(c.asked, p.SetNX(ctx, c.ownerKey(ref), c.of.Account, ownerLife(ref)))
 	}
 }
 

@@ -18,7 +18,7 @@
 //	{account}:paid             sorted set: ids of paid orders by creation
 //	{account}:failed           sorted set: ids of the last failed orders by creation; expires
 //	{account}:key:hash         hash: an idempotency key; expires
-//	owner:kind:id              string: account
+//	owner:kind:id              string: account; that of a session expires after 90 days
 //	event:id                   hash: an event with its body
 //	mark:name                  string: a time in milliseconds
 //	note:name                  string: a text that stays, such as the site

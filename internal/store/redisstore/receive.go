@@ -95,7 +95,7 @@ func (s *Store) addReceipt(ctx context.Context, p redis.Pipeliner, r *receipt) {
 		return
 	}
 	r.recorded = redisconn.EvalSHA(ctx, p, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
-	r.claimed = addBinding(ctx, p, r.ownerKey, r.to)
+	r.claimed = addBinding(ctx, p, r.ownerKey, r.to, ownerLife(r.object))
 }
 
 // readReceipt reads what came of that.
