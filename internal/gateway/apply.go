@@ -53,12 +53,23 @@ func (e *Events) fold(ctx context.Context, fact dodo.Fact, cause string, event *
 	if found.foreign {
 		return result{outcome: Foreign}, nil
 	}
+	if found.account == "" && isUnpaid(fact) {
+		return result{outcome: Ignored}, nil
+	}
 	if found.account == "" {
 		return parked("", ReasonUnknownAccount), nil
 	}
 	f := folding{fact: fact, found: found, cause: cause, event: event}
 	s, err := e.commit(ctx, f)
 	return e.follow(ctx, f, s, err)
+}
+
+// isUnpaid reports a payment that failed or was cancelled, and nothing more. Nobody is owed anything
+// for it, so it need not wait for an account: anybody can cause any number of them.
+func isUnpaid(fact dodo.Fact) bool {
+	p := fact.Payment
+	return fact.Ref.Kind == entitlement.KindPayment && (p.Status == entitlement.PaymentFailed || p.Status == entitlement.PaymentCancelled) &&
+		len(p.Refunds)+len(p.Disputes) == 0
 }
 
 // follow folds a payment that was committed into its subscription, if it has one.

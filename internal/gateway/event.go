@@ -21,7 +21,7 @@ type Outcome string
 const (
 	Applied   Outcome = "applied"   // it changed the account
 	Duplicate Outcome = "duplicate" // everything in it was known
-	Ignored   Outcome = "ignored"   // of a type without an effect
+	Ignored   Outcome = "ignored"   // of a type without an effect, or a failed payment of nobody known
 	Parked    Outcome = "parked"    // about money, kept until it can be applied
 	Foreign   Outcome = "foreign"   // ordered at another site, left alone
 )
@@ -187,6 +187,10 @@ func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, 
 	if result.outcome == Foreign {
 		record.State, record.Reason = book.EventIgnored, ReasonForeign
 		return Foreign, e.note(ctx, record)
+	}
+	if result.outcome == Ignored {
+		record.State, record.Reason = book.EventIgnored, ""
+		return Ignored, e.note(ctx, record)
 	}
 	if result.outcome != Parked {
 		record.State, record.Reason = book.EventApplied, ""

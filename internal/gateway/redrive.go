@@ -163,8 +163,11 @@ func (e *Events) redrive(ctx context.Context, record book.Event) (applied bool, 
 	}
 	waitedFor := record.Reason
 	record.State, record.Reason = book.EventApplied, ""
-	if result.outcome == Foreign {
+	switch result.outcome {
+	case Foreign:
 		record.State, record.Reason = book.EventIgnored, ReasonForeign
+	case Ignored:
+		record.State = book.EventIgnored
 	}
 	if err := e.note(ctx, record); err != nil {
 		return false, waitedFor, err
