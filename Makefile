@@ -138,6 +138,10 @@ bench-profile: bin/dodogate bin/bench ## write CPU profiles of gateways under lo
 	@mkdir -p bin/profiles
 	./bin/bench -only proxy,webhooks -rounds 1 -events 5000 -profiles bin/profiles $(if $(CONTESTANTS),-contestants $(CONTESTANTS))
 
+.PHONY: failovers
+failovers: ## measure what fail-overs of Redis lose, for docs/reliability.md; N=20 SEED=1
+	go test ./internal/store/redisstore -run TestFailOverLosses -v -count=1 -timeout 1h -failovers $(or $(N),5) -failovers.seed $(or $(SEED),1)
+
 .PHONY: bench-smoke
 bench-smoke: ## check in seconds that the benchmarks work
 	$(GO) test -count=1 -timeout 5m ./bench/...

@@ -15,12 +15,12 @@ const otherValue = "error"
 
 // What labels can be. The lists of errors are labels of errorLabels.
 var (
-	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "store_unavailable", "account_damaged", otherValue}
+	refusalReasons  = []string{"signature", "stale", "malformed", "too_large", "too_slow", "too_many", "not_durable", "store_unavailable", "account_damaged", otherValue}
 	checkoutResults = []string{
 		"ok", "anonymous", "account_invalid", "invalid", "discount_code", "return_to", "public_url_missing", "key_running", "key_mismatch",
-		"too_many_requests", "too_many_orders", "store_unavailable", "account_damaged", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
+		"too_many_requests", "too_many_orders", "not_durable", "store_unavailable", "account_damaged", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue,
 	}
-	requestKinds = []string{"known", "anonymous", "store_unavailable", "account_damaged", "account_invalid", "login_unavailable", otherValue}
+	requestKinds = []string{"known", "anonymous", "not_durable", "store_unavailable", "account_damaged", "account_invalid", "login_unavailable", otherValue}
 	refusedCodes = []string{
 		"unauthenticated", "credentials_invalid", "login_unavailable", "payment_required", "plan_required", "feature_required",
 		"insufficient_credits", "payment_unconfirmed", "too_early", "cross_origin", "tunnel_refused", "invalid_idempotency_key",
@@ -28,7 +28,7 @@ var (
 		"internal", "other",
 	}
 	chargeResults = []string{"captured", "late", "released", "lost", "replayed"}
-	passResults   = []string{"ok", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue}
+	passResults   = []string{"ok", "not_durable", "store_unavailable", "dodo_unavailable", "dodo_refused", "dodo_unauthorized", otherValue}
 )
 
 // The handlers whose time is measured.
@@ -79,6 +79,7 @@ var errorLabels = []struct {
 	{gateway.ErrTooManyRequests, "too_many_requests"},
 	{store.ErrTooManyOrders, "too_many_orders"},
 	{store.ErrDamaged, "account_damaged"},
+	{store.ErrNotDurable, "not_durable"},
 	{store.ErrUnavailable, "store_unavailable"},
 	{dodo.ErrUnavailable, "dodo_unavailable"},
 	{dodo.ErrBadAnswer, "dodo_refused"},

@@ -50,6 +50,9 @@ type RedisStore struct {
 	// Default: 300ms.
 	Timeout config.Duration `json:"timeout,omitempty"`
 
+	// How safe a webhook, a claim or a charge must be before it is acknowledged. Default: local.
+	Durability RedisDurability `json:"durability,omitzero"`
+
 	// Turns TLS on, also for redis://, and says whom to trust. Default: off
 	// unless the url begins with rediss://.
 	TLS *RedisTLS `json:"tls,omitempty"`
@@ -73,9 +76,9 @@ func (s *RedisStore) Provision(ctx caddy.Context) error {
 	r := newResolver()
 	options := redisstore.Options{
 		URL: r.must("url", s.URL), Password: r.text("password", s.Password), KeyPrefix: r.text("key_prefix", s.KeyPrefix),
-		Timeout: s.Timeout.Std(), Logger: coreLogger(processLogger(storesLog)),
+		Timeout: s.Timeout.Std(), Logger: coreLogger(processLogger(storesLog)), Durability: s.Durability.level(),
 	}
-	identity := []string{options.URL, options.Password, options.KeyPrefix, options.Timeout.String()}
+	identity := []string{options.URL, options.Password, options.KeyPrefix, options.Timeout.String(), options.Durability.String()}
 	if s.TLS != nil {
 		var err error
 		if options.TLS, err = s.TLS.load(r); err != nil {
@@ -131,12 +134,15 @@ func openRedis(ctx context.Context, options redisstore.Options) (openStore, erro
 	if err != nil {
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
-	return redisWithProbe{s}, nil
+	return redisWithProbe{s, options.Durability.Timeout}, nil
 }
 
 // redisWithProbe is Redis with a check of writes: a replica, and a server that lacks its
 // replicas or whose disk is full, answers a ping and refuses writes.
-type redisWithProbe struct{ *redisstore.Store }
+type redisWithProbe struct {
+	*redisstore.Store
+	confirmTime time.Duration // that replicas have
+}
 
 // healthMark is the mark that checks write.
 const healthMark = "health"
@@ -145,6 +151,9 @@ const healthMark = "health"
 func (s redisWithProbe) ProbeWrite(ctx context.Context) error {
 	return store.Client{Store: s.Store}.SetMark(ctx, healthMark, time.Now())
 }
+
+// ProbeTime implements [patientProber].
+func (s redisWithProbe) ProbeTime() time.Duration { return s.confirmTime }
 
 // checkRedisURL reports what is wrong with a url. It shows no password.
 func checkRedisURL(url string) error {
@@ -185,6 +194,7 @@ func (s *RedisStore) Cleanup() error { return release(s.key) }
 //		password   <password>
 //		key_prefix <prefix>
 //		timeout    <period>
+//		durability local | replicas <n> <period> | fsync <n> <period>
 //		tls {
 //			ca          <file>...
 //			pin         <sha256 of a public key>...
@@ -247,11 +257,13 @@ func (s *RedisStore) parseOption(d *caddyfile.Dispenser) error {
 		return readOne(d, &s.KeyPrefix)
 	case "timeout":
 		return readPeriod(d, &s.Timeout)
+	case "durability":
+		return s.Durability.parse(d)
 	case "tls":
 		s.TLS = new(RedisTLS)
 		return s.TLS.parse(d)
 	default:
-		return unknown(d, "store redis", "url", "password", "key_prefix", "timeout", "tls")
+		return unknown(d, "store redis", "url", "password", "key_prefix", "timeout", "durability", "tls")
 	}
 }
 
@@ -263,4 +275,5 @@ var (
 	_ storeModule           = (*RedisStore)(nil)
 	_ writeProber           = redisWithProbe{}
 	_ inspected             = redisWithProbe{}
+	_ patientProber         = redisWithProbe{}
 )

@@ -74,7 +74,7 @@ func (l *redisLogin) open(ctx context.Context, options redisstore.Options) (open
 	if err != nil {
 		return nil, fmt.Errorf("store redis: %w", err)
 	}
-	return rotatingStore{redisWithProbe{s}, keepRotating(l.rotation)}, nil
+	return rotatingStore{redisWithProbe{s, options.Durability.Timeout}, keepRotating(l.rotation)}, nil
 }
 
 // rotatingStore is a store whose login is kept up to date until it is closed.

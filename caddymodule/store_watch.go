@@ -276,7 +276,10 @@ func (w *watch) forget() {
 
 func (w *watch) tellBegin(now storeState) {
 	message := "the store cannot be reached: until it is back, requests that need it are refused with 503, or served as max_stale and on_store_error say"
-	if now.Reachable {
+	switch {
+	case errors.Is(now.Err, store.ErrNotDurable):
+		message = "too few replicas confirm what is written: until enough do, charges, checkouts and webhooks are refused with 503"
+	case now.Reachable:
 		message = "the store takes no writes: until it does, charges, checkouts and webhooks are refused with 503"
 	}
 	w.log.Error(message, zap.String("store", w.name), zap.Error(now.Err))

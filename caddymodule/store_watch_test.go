@@ -254,3 +254,19 @@ func TestWatchIgnoresClientsThatLeave(t *testing.T) {
 }
 
 var _ caddymodule.WriteProber = (*moodyStore)(nil)
+
+// A store whose replicas do not confirm what it writes says so.
+func TestWatchTellsOfMissingReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, h, logs := moody(t, true)
+		s.set(func() { s.probe = fmt.Errorf("%w: 0 of 1", store.ErrNotDurable) })
+		time.Sleep(caddymodule.CheckEvery + 2*caddymodule.RecheckEvery)
+		synctest.Wait()
+		if h.Ready(t.Context()) {
+			t.Error("it is ready")
+		}
+		if n := logs.FilterMessageSnippet("too few replicas confirm what is written").Len(); n != 1 {
+			t.Errorf("it is told %d times: %v", n, logs.All())
+		}
+	})
+}

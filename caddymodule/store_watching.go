@@ -34,15 +34,24 @@ type writeProber interface {
 	ProbeWrite(ctx context.Context) error
 }
 
-// probe asks the store itself, within checkTime.
+// patientProber is a writeProber whose writes may take longer, because replicas confirm them.
+type patientProber interface {
+	ProbeTime() time.Duration
+}
+
+// probe asks the store itself, within checkTime and the time that its replicas have.
 func (h *handle) probe(ctx context.Context) (writable, reachable bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
 	s, done, err := h.use(ctx)
 	if err != nil {
 		return false, false, err
 	}
 	defer done()
+	limit := checkTime
+	if p, ok := s.(patientProber); ok {
+		limit += p.ProbeTime()
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	prober, ok := s.(writeProber)
 	if !ok {
 		err = store.Client{Store: s}.Ping(ctx)

@@ -191,6 +191,7 @@ func problem(err error) view {
 		{gateway.ErrNotParked, http.StatusConflict, "It is not parked"},
 		{store.ErrNotFound, http.StatusNotFound, "Not found"},
 		{store.ErrDamaged, http.StatusInternalServerError, "Records are damaged"},
+		{store.ErrNotDurable, http.StatusServiceUnavailable, "Too few replicas have confirmed the change. Try again"},
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "The store does not answer"},
 	} {
 		if errors.Is(err, row.sentinel) {

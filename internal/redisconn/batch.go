@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// batch sends the commands of many callers with one write and one read.
+// Batch sends the commands of many callers with one write and one read.
 //
 // A caller that finds no batch under way becomes the leader and sends its commands immediately.
 // Callers that arrive meanwhile are queued. When the batch ends, the first of them becomes the
@@ -28,9 +29,11 @@ import (
 // hung server for more than about two timeouts, or for a server that cannot be reached for longer
 // than it takes to find out: when a batch runs out of time or gets no connection, all queued callers
 // fail, unless another batch was answered since it was sent.
-type batch struct {
-	client  redis.UniversalClient
-	timeout time.Duration // of one batch
+type Batch struct {
+	client     redis.UniversalClient
+	timeout    time.Duration // of one batch
+	confirmed  bool          // each batch waits until replicas have confirmed it
+	mostAtOnce int           // batches under way
 
 	mu       sync.Mutex
 	closed   bool
@@ -51,12 +54,17 @@ type call struct {
 	// result gets errLead, or how sending ended. After nil, each command has its own error.
 	result chan error
 	since  time.Time // when it was queued
+	end    int       // of its commands among those of the batch
+	err    error     // one of its commands is not confirmed
 }
 
 const (
 	// MaxBatch is how many callers are served by one batch.
-	MaxBatch    = 128
-	maxUnderWay = 2 // batches
+	MaxBatch = 128
+	// maxUnderWay and maxConfirming are how many batches are under way at once. Those that wait for
+	// replicas cost the server nothing meanwhile.
+	maxUnderWay   = 2
+	maxConfirming = 16
 	// minQueue is how many callers must be queued for a second batch.
 	minQueue = 16
 )
@@ -66,15 +74,24 @@ var (
 	errLead   = errors.New("the caller becomes the leader")
 )
 
-// newBatch returns a batch. The timeout is that of each batch.
-func newBatch(client redis.UniversalClient, timeout time.Duration) *batch {
-	b := &batch{client: client, timeout: timeout}
+// newBatch returns a Batch. The timeout is that of each batch.
+func newBatch(client redis.UniversalClient, timeout time.Duration) *Batch {
+	b := &Batch{client: client, timeout: timeout, mostAtOnce: maxUnderWay}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b
 }
 
+// newConfirmedBatch returns a Batch whose commands are confirmed by replicas, by the [confirmer] of
+// the client.
+func newConfirmedBatch(client redis.UniversalClient, timeout time.Duration) *Batch {
+	b := newBatch(client, timeout)
+	b.confirmed, b.mostAtOnce = true, maxConfirming
+	b.ctx = context.WithValue(b.ctx, confirmedKey{}, true)
+	return b
+}
+
 // close ends the batches under way, and waits for them.
-func (b *batch) close() {
+func (b *Batch) close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
@@ -82,12 +99,13 @@ func (b *batch) close() {
 	b.done.Wait()
 }
 
-// do sends the commands that add adds, once, and waits for the replies. The caller may read the
-// commands only when there is no error. A command that failed has its own error.
+// Do sends the commands that add adds, once, and waits for the replies. The caller may read the
+// commands only when there is no error. A command that failed has its own error. [ErrUnconfirmed]
+// says that the commands ran, and that too few replicas know of it.
 //
 // The leader waits for all replies, even if its context is cancelled, because followers depend on
 // it. A caller whose context has a deadline lets another goroutine lead.
-func (b *batch) do(ctx context.Context, add func(context.Context, redis.Pipeliner)) error {
+func (b *Batch) Do(ctx context.Context, add func(context.Context, redis.Pipeliner)) error {
 	c := &call{ctx: ctx, add: add}
 	_, hasDeadline := ctx.Deadline()
 	if hasDeadline {
@@ -120,13 +138,13 @@ func (b *batch) do(ctx context.Context, add func(context.Context, redis.Pipeline
 }
 
 // enter makes the caller a leader, or queues it.
-func (b *batch) enter(c *call) (leads bool, err error) {
+func (b *Batch) enter(c *call) (leads bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return false, errClosed
-	case b.underWay == 0 || b.underWay < maxUnderWay && len(b.queue) >= minQueue:
+	case b.underWay == 0 || b.underWay < b.mostAtOnce && len(b.queue) >= minQueue:
 		b.underWay++
 		b.done.Add(1)
 		return true, nil
@@ -141,7 +159,7 @@ func (b *batch) enter(c *call) (leads bool, err error) {
 }
 
 // leave removes a caller that stops waiting. If it had just become the leader, the next one does.
-func (b *batch) leave(c *call) error {
+func (b *Batch) leave(c *call) error {
 	b.mu.Lock()
 	i := slices.Index(b.queue, c)
 	if i >= 0 {
@@ -162,7 +180,7 @@ func (b *batch) leave(c *call) error {
 
 // handOver ends a batch. The first queued caller becomes the leader, unless another batch is under
 // way and few are queued.
-func (b *batch) handOver() {
+func (b *Batch) handOver() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -178,7 +196,7 @@ func (b *batch) handOver() {
 }
 
 // next takes the first caller out of the queue. mu is held.
-func (b *batch) next() *call {
+func (b *Batch) next() *call {
 	c := b.queue[0]
 	b.queue[0] = nil
 	b.queue = b.queue[1:]
@@ -186,7 +204,7 @@ func (b *batch) next() *call {
 }
 
 // followers takes callers out of the queue, for one batch.
-func (b *batch) followers() (calls []*call) {
+func (b *Batch) followers() (calls []*call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(b.queue), MaxBatch-1)
@@ -195,7 +213,7 @@ func (b *batch) followers() (calls []*call) {
 }
 
 // send sends the commands of a leader and its followers.
-func (b *batch) send(leader *call) (err error) {
+func (b *Batch) send(leader *call) (err error) {
 	if err := leader.ctx.Err(); err != nil {
 		return err
 	}
@@ -206,18 +224,21 @@ func (b *batch) send(leader *call) (err error) {
 	defer func() {
 		// go-redis panics on some garbled replies. The followers must still get a result, or they
 		// would wait for ever.
+		var all error
 		if panicked := recover(); panicked != nil {
-			err = fmt.Errorf("client panicked: %v", panicked)
+			all = fmt.Errorf("client panicked: %v", panicked)
+			err = all
 		}
 		for _, c := range followers {
 			if c != nil {
-				c.result <- err
+				c.result <- cmp.Or(all, c.err)
 			}
 		}
 		clear(followers) // the array is that of the queue, which would keep their commands
 	}()
 	p := b.client.Pipeline()
 	leader.add(ctx, p)
+	leader.end = p.Len()
 	followers = b.followers()
 	for i, c := range followers {
 		if err := c.ctx.Err(); err != nil {
@@ -226,6 +247,7 @@ func (b *batch) send(leader *call) (err error) {
 			continue
 		}
 		c.add(ctx, p)
+		c.end = p.Len()
 	}
 	before := b.answered.Load()
 	cmds, failed := p.Exec(ctx) // each command has its own error, and that of the connection
@@ -238,7 +260,25 @@ func (b *batch) send(leader *call) (err error) {
 	case isDial(failed):
 		b.fail(fmt.Errorf("nobody is there: %w", failed))
 	}
-	return nil
+	if b.confirmed {
+		noteUnconfirmed(cmds, leader, followers)
+	}
+	return leader.err
+}
+
+// noteUnconfirmed tells each caller whether one of its commands is not confirmed.
+func noteUnconfirmed(cmds []redis.Cmder, leader *call, followers []*call) {
+	begin := 0
+	for _, c := range slices.Concat([]*call{leader}, followers) {
+		if c == nil { // it has left
+			continue
+		}
+		i := slices.IndexFunc(cmds[begin:c.end], func(cmd redis.Cmder) bool { return errors.Is(cmd.Err(), ErrUnconfirmed) })
+		if i >= 0 {
+			c.err = cmds[begin+i].Err()
+		}
+		begin = c.end
+	}
 }
 
 // isDial reports that no connection could be made. A lost connection proves less: the server, or a
@@ -251,18 +291,18 @@ func isDial(err error) bool {
 // isAnswered reports that the server replied to a command.
 func isAnswered(cmd redis.Cmder) bool {
 	var reply redis.Error
-	return cmd.Err() == nil || errors.As(cmd.Err(), &reply)
+	return cmd.Err() == nil || errors.As(cmd.Err(), &reply) || errors.Is(cmd.Err(), ErrUnconfirmed)
 }
 
 // fail fails all queued callers.
-func (b *batch) fail(err error) {
+func (b *Batch) fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failLocked(err)
 }
 
 // failLocked is fail with mu held.
-func (b *batch) failLocked(err error) {
+func (b *Batch) failLocked(err error) {
 	for _, c := range b.queue {
 		c.result <- err
 	}
@@ -270,7 +310,7 @@ func (b *batch) failLocked(err error) {
 }
 
 // failLate fails callers that have been queued for too long. mu is held.
-func (b *batch) failLate() {
+func (b *Batch) failLate() {
 	for len(b.queue) > 0 && time.Since(b.queue[0].since) > maxWaits*b.timeout {
 		b.next().result <- errBusy
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -119,12 +120,16 @@ func (c *Conn) checkServers(ctx context.Context, needs Needs) (refused []error, 
 
 // checkServer returns a [Refusal] when the server cannot be used.
 func (c *Conn) checkServer(ctx context.Context, server *redis.Client, addr string, needs Needs) error {
+	needs.Commands = slices.Concat(needs.Commands, c.durability.commands())
 	t := &trial{Conn: c, needs: needs, server: server, addr: addr, cluster: c.IsCluster()}
 	if err := t.run(ctx); err != nil {
 		return err
 	}
 	if reason := t.reason(); reason != "" {
 		return c.refuse(addr, reason+"; "+needs.Manual)
+	}
+	if err := c.checkReplication(ctx, server, addr); err != nil {
+		return err
 	}
 	return c.checkSettings(ctx, server, addr)
 }

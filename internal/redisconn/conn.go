@@ -22,7 +22,10 @@ type Conn struct {
 	startTimeout time.Duration
 	log          *slog.Logger
 	logins       *logins
-	batch        *batch
+	reads        *Batch
+	writes       *Batch // the same when nobody waits for replicas
+	durability   Durability
+	sentinel     bool
 	limiter      limiter
 	settings     settings
 }
@@ -45,15 +48,22 @@ func Open(opts Options) (*Conn, error) {
 	c := &Conn{
 		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
 		timeout: opts.Timeout, startTimeout: opts.StartTimeout, log: opts.Logger, logins: logins, limiter: newLimiter(poolSize),
+		durability: opts.Durability, sentinel: client.MasterName != "",
 	}
-	c.batch = newBatch(c.client, c.timeout)
+	c.reads = newBatch(c.client, c.timeout)
+	c.writes = c.reads
+	if opts.Durability.Level != Local {
+		confirm(c.client, opts.Durability, opts.KeyPrefix)
+		c.writes = newConfirmedBatch(c.client, c.timeout+opts.Durability.Timeout)
+	}
 	return c, nil
 }
 
 // Close closes all connections and waits for the batches that are being sent. Everything that is
 // sent later fails.
 func (c *Conn) Close() error {
-	c.batch.close()
+	c.reads.close()
+	c.writes.close()
 	if err := c.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return err
 	}
@@ -111,10 +121,13 @@ func (c *Conn) Do(ctx context.Context, run func(context.Context) error, isAnswer
 	return err
 }
 
-// Batch sends commands together with those of other callers, see [Batch.Do].
-func (c *Conn) Batch(ctx context.Context, add func(context.Context, redis.Pipeliner)) error {
-	return c.batch.do(ctx, add)
-}
+// Reads sends commands whose results nobody is promised.
+func (c *Conn) Reads() *Batch { return c.reads }
+
+// Writes sends commands whose results are acknowledged. They are as durable as the
+// [Options.Durability] says, or fail with [ErrUnconfirmed]. That goes for what they read as well: it
+// may be what an earlier command wrote, which nobody has confirmed yet.
+func (c *Conn) Writes() *Batch { return c.writes }
 
 // ErrorText describes an error of the connection without passwords.
 func (c *Conn) ErrorText(err error) string {

@@ -71,7 +71,7 @@ func open(t *testing.T, opts redisconn.Options) *conn {
 // ping goes by the batch.
 func (c *conn) ping(ctx context.Context) error {
 	var cmd *redis.StatusCmd
-	if err := c.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) { cmd = p.Ping(ctx) }); err != nil {
+	if err := c.Reads().Do(ctx, func(ctx context.Context, p redis.Pipeliner) { cmd = p.Ping(ctx) }); err != nil {
 		return err
 	}
 	return cmd.Err()

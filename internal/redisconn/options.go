@@ -32,6 +32,10 @@ type Options struct {
 	// zero. Operations that wait to run wait for as long as the server answers others, 20
 	// timeouts at most.
 	Timeout time.Duration
+	// Durability is how safe a change must be before it is acknowledged. The timeouts add up.
+	Durability Durability
+	// KeyPrefix begins the keys that this package writes to find out how durable a change is.
+	KeyPrefix string
 	// StartTimeout is how long [Conn.Check] waits for a server that does not answer, because it
 	// may be starting; five seconds when zero.
 	StartTimeout time.Duration
@@ -75,6 +79,9 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.Durability.Check(); err != nil {
+		return nil, err
+	}
 	if o.Password != "" {
 		u.Password = o.Password
 	}
@@ -83,7 +90,7 @@ func (o Options) client() (*redis.UniversalOptions, error) {
 	}
 	u.DialTimeout = max(o.Timeout, minDialTimeout)
 	u.DialerRetries = 1
-	u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = o.Timeout, o.Timeout, o.Timeout
+	u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = o.Timeout+o.Durability.Timeout, o.Timeout, o.Timeout
 	u.ContextTimeoutEnabled = true
 	u.MaxRetries, u.MinRetryBackoff, u.MaxRetryBackoff = 3, 5*time.Millisecond, 50*time.Millisecond
 	u.MaxRedirects = 5

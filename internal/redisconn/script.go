@@ -20,26 +20,26 @@ type Blob struct {
 
 // Run runs a script by its digest or, on a server that does not have it, by its text. It
 // returns the strings that the script returns.
-func (c *Conn) Run(ctx context.Context, script *redis.Script, keys, args []string, blobs ...Blob) ([]string, error) {
+func (b *Batch) Run(ctx context.Context, script *redis.Script, keys, args []string, blobs ...Blob) ([]string, error) {
 	var sent *redis.Cmd
-	err := c.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) { sent = EvalSHA(ctx, p, script, keys, args, blobs...) })
+	err := b.Do(ctx, func(ctx context.Context, p redis.Pipeliner) { sent = EvalSHA(ctx, p, script, keys, args, blobs...) })
 	if err != nil {
 		return nil, err
 	}
-	return c.RunAfter(ctx, sent, script, keys, args, blobs...)
+	return b.RunAfter(ctx, sent, script, keys, args, blobs...)
 }
 
-// RunAfter is [Conn.Run] for a script that was sent by its digest already, together with other
+// RunAfter is [Batch.Run] for a script that was sent by its digest already, together with other
 // commands. It returns the result, and sends the text only if the server did not have the script.
 // That goes through the batch as well: after a restart of the server many callers do so at once, and
 // would otherwise open all connections.
-func (c *Conn) RunAfter(ctx context.Context, sent *redis.Cmd, script *redis.Script, keys, args []string, blobs ...Blob) ([]string, error) {
+func (b *Batch) RunAfter(ctx context.Context, sent *redis.Cmd, script *redis.Script, keys, args []string, blobs ...Blob) ([]string, error) {
 	if sent.Err() != nil && redis.HasErrorPrefix(sent.Err(), "NOSCRIPT") {
 		list := toAny(args)
-		for _, b := range blobs {
-			list[b.At] = b.Bytes
+		for _, blob := range blobs {
+			list[blob.At] = blob.Bytes
 		}
-		err := c.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) { sent = script.Eval(ctx, p, keys, list...) })
+		err := b.Do(ctx, func(ctx context.Context, p redis.Pipeliner) { sent = script.Eval(ctx, p, keys, list...) })
 		if err != nil {
 			return nil, err
 		}

@@ -258,6 +258,9 @@ func (t *trial) reason() string {
 	}
 	if names := needed(t.unknown); len(names) > 0 {
 		reasons = append(reasons, "it does not have the commands "+strings.Join(names, ", ")+" (renamed, or not offered)")
+		if slices.Contains(names, strings.ToUpper(waitAOF)) {
+			reasons = append(reasons, "durability fsync needs Redis 7.2 or newer; durability replicas does not")
+		}
 	}
 	if len(t.keys) > 0 {
 		reasons = append(reasons, "its ACL forbids keys (such as "+t.keys[0]+"): allow ~"+t.needs.Prefix+"*")

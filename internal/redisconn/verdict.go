@@ -49,6 +49,8 @@ func judgeText(text string) verdict {
 	switch {
 	case strings.Contains(lower, "max number of clients"):
 		return unavailable
+	case strings.Contains(lower, "cannot be used with replica instances"): // WAIT
+		return works
 	case code != "NOPERM" && strings.Contains(lower, "unknown"):
 		return unknownCommand
 	}

@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
@@ -25,6 +26,10 @@ var (
 	// ErrDamaged: what is stored is not what was written. It is a [DamagedError], which names the
 	// account that it concerns; nobody else's records are affected, and the store is there.
 	ErrDamaged = book.ErrDamaged
+	// ErrNotDurable: the change was made, but not as safely as the operator wants before it is
+	// acknowledged: too few replicas confirmed it in time. It is an [ErrUnavailable]. Asking for
+	// the same again changes nothing more, and waits for the replicas again.
+	ErrNotDurable = fmt.Errorf("%w: not durable enough", ErrUnavailable)
 	// ErrNotFound: there is no such order or event.
 	ErrNotFound = book.ErrNotFound
 	// ErrConflict: the object or order changed since the caller read it. Read it again.

@@ -169,7 +169,7 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 	}
 	err = s.ask(ctx, "claim "+ref.String(), func() error {
 		var asked binding
-		err := s.conn.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		err := s.conn.Writes().Do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 			asked = addBinding(ctx, p, s.ownerKey(ref), account, ownerLife(ref))
 		})
 		if err == nil {

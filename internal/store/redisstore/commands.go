@@ -54,7 +54,7 @@ func (s *Store) needs() redisconn.Needs {
 		Keys: []string{
 			k.account, k.holds, k.expiring, k.entries, k.closed, k.ended(nobody), k.unpaid(), k.paid(), k.failed(),
 			k.object(ref), k.order(nobody), k.key(nobody), s.ownerKey(ref), s.eventKey(nobody), s.noteKey(nobody),
-			s.noteKey("mark:" + nobody), s.parkedKey(nobody), s.allParkedKey(),
+			s.noteKey("mark:" + nobody), s.parkedKey(nobody), s.allParkedKey(), s.prefix + "confirmed",
 		},
 		Manual: "docs/caddyfile.md lists what a user needs",
 	}

@@ -275,7 +275,11 @@ type adds func(context.Context, redis.Pipeliner)
 // same round trip, and so do the events that are received with decisions.
 func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, led []*decision, ahead, behind adds) ([]string, error) {
 	asked := c.command(ctx, accountScript)
-	err := s.conn.Batch(ctx, func(ctx context.Context, p redis.Pipeliner) {
+	batch := s.conn.Writes()
+	if src.whole { // it is only shown
+		batch = s.conn.Reads()
+	}
+	err := batch.Do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 		for _, d := range led {
 			s.addReceipt(ctx, p, d.receipt)
 		}
@@ -310,7 +314,7 @@ func (s *Store) runAccount(ctx context.Context, src *source, c *scriptRun, led [
 			d.beside.parked = nil
 		}
 	}
-	reply, err := s.conn.RunAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
+	reply, err := batch.RunAfter(ctx, asked, accountScript, c.words[:len(c.keys)], c.words[len(c.keys):])
 	if err != nil {
 		return nil, err // likewise
 	}

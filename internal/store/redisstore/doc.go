@@ -24,6 +24,7 @@
 //	note:name                  string: a text that stays, such as the site
 //	parked:object              sorted set: ids of events by time of receipt
 //	parked                     sorted set: time of receipt and id of all parked events, by name
+//	confirmed                  string: written to find out whether replicas have all before it
 //
 // All keys of an account share its hash tag, so that a script may touch them
 // together in a Cluster. [Store.Account] reads one key, which holds what counts
@@ -61,6 +62,7 @@
 // # What is lost when
 //
 // Redis answers before its append-only file is on disk, unless appendfsync is
-// always, and before its replicas know: a failover or a power cut may lose what
-// was acknowledged last.
+// always, and before its replicas know. What is acknowledged goes through
+// [redisconn.Conn.Writes], which waits for as many replicas as the operator wants; what is only
+// read goes through [redisconn.Conn.Reads].
 package redisstore

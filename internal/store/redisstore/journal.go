@@ -75,7 +75,7 @@ func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) erro
 		r = book.Retention{}
 	}
 	if e.State == book.EventParked {
-		return s.do(ctx, "settle event", func(ctx context.Context) error { return s.park(ctx, e) })
+		return s.ask(ctx, "settle event", func() error { return s.park(ctx, e) })
 	}
 	return s.ask(ctx, "settle event", func() error {
 		under, err := s.settle(ctx, e, r, decimal(e.Deliveries))
@@ -88,11 +88,16 @@ func (s *Store) Settle(ctx context.Context, e book.Event, r book.Retention) erro
 
 // unpark takes an event out of both indexes when it was settled otherwise.
 func (s *Store) unpark(ctx context.Context, id string, was place) error {
-	return s.do(ctx, "settle event", func(ctx context.Context) error { return s.unindex(ctx, id, was, true) })
+	return s.ask(ctx, "settle event", func() error { return s.unindex(ctx, id, was, true) })
 }
 
 func (s *Store) park(ctx context.Context, e book.Event) error {
-	received, err := s.client.HGet(ctx, s.eventKey(e.ID), "received").Int64()
+	var known *redis.StringCmd
+	err := s.conn.Reads().Do(ctx, func(ctx context.Context, p redis.Pipeliner) { known = p.HGet(ctx, s.eventKey(e.ID), "received") })
+	if err != nil {
+		return err
+	}
+	received, err := known.Int64()
 	if errors.Is(err, redis.Nil) {
 		return fmt.Errorf("settle event: %w", store.ErrNotFound)
 	}
@@ -117,14 +122,27 @@ func (s *Store) park(ctx context.Context, e book.Event) error {
 
 // index puts an event into the index of an object and, if so, into that of all.
 func (s *Store) index(ctx context.Context, id, object string, received int64, all bool) error {
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ZAdd(ctx, s.parkedKey(object), redis.Z{Score: float64(received), Member: id})
+	return s.writeAll(ctx, func(ctx context.Context, p redis.Pipeliner) (sent []redis.Cmder) {
+		sent = append(sent, p.ZAdd(ctx, s.parkedKey(object), redis.Z{Score: float64(received), Member: id}))
 		if all {
-			p.ZAdd(ctx, s.allParkedKey(), redis.Z{Member: parkedName(received, id)})
+			sent = append(sent, p.ZAdd(ctx, s.allParkedKey(), redis.Z{Member: parkedName(received, id)}))
 		}
-		return nil
+		return sent
 	})
-	return err
+}
+
+// writeAll sends commands and returns the first error of one.
+func (s *Store) writeAll(ctx context.Context, add func(context.Context, redis.Pipeliner) []redis.Cmder) error {
+	var sent []redis.Cmder
+	if err := s.conn.Writes().Do(ctx, func(ctx context.Context, p redis.Pipeliner) { sent = add(ctx, p) }); err != nil {
+		return err
+	}
+	for _, cmd := range sent {
+		if err := cmd.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parkedName names a parked event in the index of all, where every score is 0, so
@@ -146,7 +164,7 @@ type place struct {
 // settle writes the state of an event and returns where it was parked before, nil
 // when it never was or when somebody else has to say what became of it.
 func (s *Store) settle(ctx context.Context, e book.Event, r book.Retention, delivery string) (under *place, err error) {
-	reply, err := s.conn.Run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r, delivery))
+	reply, err := s.conn.Writes().Run(ctx, settleScript, []string{s.eventKey(e.ID)}, s.settleArgs(e, r, delivery))
 	if err != nil {
 		return nil, err
 	}
@@ -193,17 +211,22 @@ func parsePlace(under, received string) (*place, error) {
 // unindex takes an event out of the index of an object, unless it is parked
 // under it by now, and, if so, out of that of all, unless it is parked at all.
 func (s *Store) unindex(ctx context.Context, id string, was place, all bool) error {
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ZRem(ctx, s.parkedKey(was.object), id)
+	err := s.writeAll(ctx, func(ctx context.Context, p redis.Pipeliner) (sent []redis.Cmder) {
+		sent = append(sent, p.ZRem(ctx, s.parkedKey(was.object), id))
 		if all {
-			p.ZRem(ctx, s.allParkedKey(), parkedName(was.received, id))
+			sent = append(sent, p.ZRem(ctx, s.allParkedKey(), parkedName(was.received, id)))
 		}
-		return nil
+		return sent
 	})
 	if err != nil {
 		return err
 	}
-	now, err := s.client.HMGet(ctx, s.eventKey(id), "state", "object").Result()
+	var read *redis.SliceCmd
+	err = s.conn.Reads().Do(ctx, func(ctx context.Context, p redis.Pipeliner) { read = p.HMGet(ctx, s.eventKey(id), "state", "object") })
+	if err != nil {
+		return err
+	}
+	now, err := read.Result()
 	if err != nil || now[0] != string(book.EventParked) {
 		return err
 	}

@@ -39,7 +39,7 @@ func (s *Store) Note(ctx context.Context, name, seen, text string) (kept string,
 	})
 	if err == nil {
 		err = s.ask(ctx, "note "+name, func() error {
-			reply, err := s.conn.Run(ctx, noteScript, []string{key}, []string{seen, text})
+			reply, err := s.conn.Writes().Run(ctx, noteScript, []string{key}, []string{seen, text})
 			if err == nil {
 				kept = reply[0]
 			}

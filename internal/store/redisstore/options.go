@@ -20,6 +20,7 @@ type Options struct {
 	StartTimeout time.Duration
 	TLS          *tls.Config
 	Logger       *slog.Logger
+	Durability   redisconn.Durability
 
 	// KeyPrefix begins every key; "dodogate:" when empty. It may not contain braces.
 	KeyPrefix string
@@ -53,7 +54,7 @@ func (o Options) checkPrefix() error {
 func (o Options) conn() redisconn.Options {
 	return redisconn.Options{
 		URL: o.URL, Password: o.Password, Credentials: o.Credentials, Timeout: o.Timeout, StartTimeout: o.StartTimeout,
-		TLS: o.TLS, Logger: o.Logger,
+		TLS: o.TLS, Logger: o.Logger, Durability: o.Durability, KeyPrefix: o.KeyPrefix,
 	}
 }
 

@@ -79,7 +79,7 @@ func received(decisions []*decision) bool {
 
 // record only stores a delivery in the journal.
 func (s *Store) record(ctx context.Context, r *receipt) error {
-	reply, err := s.conn.Run(ctx, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
+	reply, err := s.conn.Writes().Run(ctx, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
 	if err == nil {
 		reply, err = unpacked(reply, recordedFields)
 	}
@@ -103,7 +103,7 @@ func (s *Store) readReceipt(ctx context.Context, r *receipt) error {
 	if r == nil || r.done {
 		return nil
 	}
-	reply, err := s.conn.RunAfter(ctx, r.recorded, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
+	reply, err := s.conn.Writes().RunAfter(ctx, r.recorded, recordScript, r.eventKeys, r.eventArgs, bodyOf(r.event))
 	if err == nil {
 		reply, err = unpacked(reply, recordedFields)
 	}

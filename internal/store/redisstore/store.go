@@ -115,7 +115,7 @@ func (s *Store) do(ctx context.Context, doing string, talk func(context.Context)
 	return s.unavailable(ctx, doing, err)
 }
 
-// ask is do for an operation that uses [redisconn.Conn.Batch], which has its own time limit.
+// ask is do for an operation that uses a [redisconn.Batch], which has its own time limit.
 func (s *Store) ask(ctx context.Context, doing string, talk func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -155,5 +155,9 @@ func (s *Store) unavailable(ctx context.Context, doing string, err error) error 
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		return fmt.Errorf("%s: %w", doing, context.DeadlineExceeded)
 	}
-	return fmt.Errorf("%w: %s: %s", store.ErrUnavailable, doing, s.conn.ErrorText(err))
+	kind := store.ErrUnavailable
+	if errors.Is(err, redisconn.ErrUnconfirmed) {
+		kind = store.ErrNotDurable
+	}
+	return fmt.Errorf("%w: %s: %s", kind, doing, s.conn.ErrorText(err))
 }

@@ -59,6 +59,25 @@ func StartCluster(t testing.TB, n int) []*Server {
 	return nodes
 }
 
+// StartClusterReplica starts a replica of a master of a Cluster.
+func StartClusterReplica(t testing.TB, master *Server) *Server {
+	t.Helper()
+	master.MustDo("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+	id := strings.TrimSpace(master.MustDo("CLUSTER", "MYID"))
+	nodes := master.MustDo("CLUSTER", "NODES")
+	bus := nodes[strings.Index(nodes, "@")+1:] // any node will do
+	host, port, _ := net.SplitHostPort(nodes[strings.Index(nodes, " ")+1 : strings.Index(nodes, "@")])
+	bus = bus[:strings.IndexAny(bus, ", ")]
+	replica := Start(t, "--cluster-enabled", "yes", "--cluster-port", freeport.Get(t), "--cluster-node-timeout", "5000")
+	replica.MustDo("CLUSTER", "MEET", host, port, bus)
+	replica.waitFor(t, func() bool {
+		reply, err := replica.Do("CLUSTER", "REPLICATE", id)
+		return err == nil && reply == "OK"
+	})
+	master.waitFor(t, func() bool { return strings.Contains(master.MustDo("INFO", "replication"), "state=online") })
+	return replica
+}
+
 // connected reports whether a node has met all others and is connected to them, by what it
 // says of them.
 func connected(nodes string) bool {
@@ -72,5 +91,5 @@ func (s *Server) waitFor(t testing.TB, done func() bool) {
 			return
 		}
 	}
-	t.Fatalf("the cluster does not come up: %s", s.MustDo("CLUSTER", "NODES"))
+	t.Fatalf("%s does not come up: %s", s.Addr, s.MustDo("INFO"))
 }
