@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -66,6 +67,13 @@ func (r Reconcile) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(budget)), max(1, budget/10))
 }
 
+// urgentLimiter is for passes that must be done within seconds: they may make the calls of a
+// minute, 60 at most, at once.
+func (r Reconcile) urgentLimiter() *rate.Limiter {
+	const most = 60
+	return rate.NewLimiter(r.limiter().Limit(), min(cmp.Or(r.Budget, defaultBudget), most))
+}
+
 // reconciler runs passes until it is stopped: one every interval, and those that
 // the admin API asks for. Those of several gateways run side by side: what one of
 // them applies, the other finds applied.
@@ -77,7 +85,8 @@ type reconciler struct {
 func startReconciler(a *App) *reconciler {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reconciler{cancel: cancel}
-	passes, limiter, interval := a.store.passes, a.Reconcile.limiter(), a.Reconcile.interval()
+	passes, limiter, urgent, interval := a.store.passes, a.Reconcile.limiter(), a.Reconcile.urgentLimiter(), a.Reconcile.interval()
+	passes.turnOff(a.Reconcile.Off)
 	pause := time.Duration(rand.Int64N(int64(min(firstPass, interval)))) //nolint:gosec // nobody gains by guessing
 	if a.Reconcile.Off {
 		pause, interval = never, never
@@ -87,7 +96,7 @@ func startReconciler(a *App) *reconciler {
 			if first {
 				a.shop.OffersNow(ctx) // a wrong product id is logged before a customer meets it
 			}
-			a.reconcile(ctx, limiter)
+			a.reconcile(ctx, limiter, urgent)
 			a.redrive(ctx)
 			pause = interval
 		}
@@ -101,10 +110,13 @@ func (r *reconciler) stop() {
 	r.done.Wait()
 }
 
-func (a *App) reconcile(ctx context.Context, budget *rate.Limiter) {
-	done, ok := a.store.passes.run(ctx, func(kind passKind, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
-		if kind == passRebuild {
+func (a *App) reconcile(ctx context.Context, budget, urgent *rate.Limiter) {
+	done, ok := a.store.passes.run(ctx, func(next pass, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		if next.kind == passRebuild {
 			return a.events.Rebuild(ctx, budget, told)
+		}
+		if next.urgent {
+			return a.events.Reconcile(ctx, urgent)
 		}
 		return a.events.Reconcile(ctx, budget)
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
@@ -64,6 +65,60 @@ func (f *failOver) wantCredits(user, want string) {
 		}
 		return ""
 	})
+}
+
+// TestFailOverHeals: purchases that only the master knew, and that were acknowledged, are gone with
+// it. The gateway sees that another server has taken over, and reads them from Dodo.
+func TestFailOverHeals(t *testing.T) {
+	f := newFailOver(t, "local")
+	const customers = 4
+	user := func(n int) string { return fmt.Sprint("customer_", n) }
+	var sessions []string
+	for n := range customers {
+		f.wantCredits(user(n), "3")
+		sessions = append(sessions, f.order(user(n)))
+	}
+	eventually(t, "replicated", func() string {
+		if n := f.replica.MustDo("ZCARD", "dodogate:{"+user(customers-1)+"}:unpaid"); n != "1" {
+			return n + " orders"
+		}
+		return ""
+	})
+	eventually(t, "the first pass", func() string { // which comes by itself
+		if got := f.passes(); len(got) != 1 || got[0].State != "done" {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
+	f.master.Forsake(f.replica)
+	for n, session := range sessions {
+		if _, err := f.sim.Pay(session, "4242424242424242"); err != nil {
+			t.Fatal(err)
+		}
+		f.wantCredits(user(n), "13") // Dodo has its 200, and sends nothing more
+	}
+	if err := f.sim.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.sim.HoldWebhooks(true)
+	f.master.Kill()
+	f.replica.Thaw()
+	for n := range customers {
+		if entries := f.replica.MustDo("LLEN", "dodogate:{"+user(n)+"}:entries"); entries != "1" {
+			t.Fatalf("%s has %s entries at the replica, so nothing is lost", user(n), entries)
+		}
+	}
+	awaitMaster(t, f.replica)
+	began := time.Now()
+	for n := range customers {
+		for f.credits(user(n)) != "13" {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%s has %s credits", user(n), f.credits(user(n)))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	t.Logf("healed %v after the new master", time.Since(began).Round(10*time.Millisecond))
 }
 
 // TestDurabilityOfWebhooks: with a level, a webhook is acknowledged only when a replica has what it

@@ -156,6 +156,21 @@ func (h *handle) Watched(log *zap.Logger) (stop func()) {
 	return startWatching(h).stop
 }
 
+// PassWaits reports whether somebody asked for a pass that has not begun.
+func (h *handle) PassWaits() bool { return h.passes.wanted() }
+
+// TurnPassesOff says whether only the admin API may ask for passes.
+func (h *handle) TurnPassesOff(off bool) { h.passes.turnOff(off) }
+
+// RunPass runs a pass that does nothing, and reports whether it may make many calls at once.
+func (h *handle) RunPass(ctx context.Context) (urgent bool) {
+	done, _ := h.passes.run(ctx, func(pass, func(gateway.Reconciled)) (gateway.Reconciled, error) { return gateway.Reconciled{}, nil })
+	return done.urgent
+}
+
+// ReplacedEvery is the least time between two passes because a store was replaced.
+const ReplacedEvery = replacedEvery
+
 // Ready reports whether the store can be reached and takes writes, as load balancers see it.
 func (h *handle) Ready(ctx context.Context) bool { return h.watch.fresh(ctx, h).well() }
 

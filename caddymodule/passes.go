@@ -36,6 +36,7 @@ type pass struct {
 	kind   passKind
 	state  passState
 	asked  bool // for, or else it was just time
+	urgent bool // the store may have lost what it acknowledged last
 	began  time.Time
 	ended  time.Time
 	did    gateway.Reconciled // while a reconcile runs: nothing yet
@@ -49,11 +50,16 @@ type passes struct {
 	turn chan struct{} // full while a pass runs
 	wake chan struct{} // full when somebody asked
 
-	mu    sync.Mutex
-	begun int64     // how many
-	asked passKind  // what was asked for and has not begun; "" for nothing
-	kept  []pass    // the newest, the last one may be running
-	good  time.Time // when a pass ended well last
+	mu     sync.Mutex
+	begun  int64     // how many
+	asked  passKind  // what was asked for and has not begun; "" for nothing
+	urgent bool      // that is because the store was replaced
+	kept   []pass    // the newest, the last one may be running
+	good   time.Time // when a pass ended well last
+
+	off        bool        // only the admin API may ask
+	replacedAt time.Time   // when a pass was asked for last because the store was replaced
+	later      *time.Timer // asks for one; nil if none waits
 }
 
 // keepPasses is how many passes are remembered.
@@ -71,6 +77,32 @@ func (p *passes) ask(kind passKind) pass {
 	defer p.mu.Unlock()
 	p.want(kind)
 	return p.waiting()
+}
+
+// replacedEvery is the least time between two passes because the store was replaced.
+const replacedEvery = 10 * time.Second
+
+// turnOff says whether only the admin API may ask for passes.
+func (p *passes) turnOff(off bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.off = off
+}
+
+// storeReplaced has a reconcile begin soon: another server has taken the place of the store, or
+// its data have another history, and what it acknowledged last may be lost.
+func (p *passes) storeReplaced() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off || p.later != nil {
+		return
+	}
+	p.later = time.AfterFunc(max(0, time.Until(p.replacedAt.Add(replacedEvery))), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.later, p.replacedAt, p.urgent = nil, time.Now(), true
+		p.want(passReconcile)
+	})
 }
 
 func (p *passes) want(kind passKind) {
@@ -144,32 +176,31 @@ func (p *passes) handOn() {
 }
 
 // run runs the next pass. It returns false when ctx ended first.
-func (p *passes) run(ctx context.Context, do func(kind passKind, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
+func (p *passes) run(ctx context.Context, do func(next pass, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
 		return pass{}, false
 	}
-	kind := p.begin()
-	did, err := do(kind, p.told)
+	did, err := do(p.begin(), p.told)
 	return p.end(did, err, ctx.Err() != nil)
 }
 
-func (p *passes) begin() passKind {
+func (p *passes) begin() pass {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := p.waiting()
-	next.state, next.began = passRunning, time.Now()
+	next.state, next.began, next.urgent = passRunning, time.Now(), p.urgent
 	if next.kind == "" {
 		next.kind, next.asked = passReconcile, false
 	}
-	p.asked = ""
+	p.asked, p.urgent = "", false
 	p.begun++
 	if p.kept = append(p.kept, next); len(p.kept) > keepPasses {
 		p.kept = slices.Delete(p.kept, 0, 1)
 	}
-	return next.kind
+	return next
 }
 
 func (p *passes) told(did gateway.Reconciled) {
@@ -189,6 +220,7 @@ func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 	case cut:
 		this.state, this.err = passCut, nil
 		if this.asked {
+			p.urgent = p.urgent || this.urgent
 			p.want(this.kind)
 		}
 	default:

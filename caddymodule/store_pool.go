@@ -108,6 +108,13 @@ func (h *handle) open(ctx context.Context) error {
 // remembering is a store that remembers accounts.
 type remembering interface{ Remember(accounts int) }
 
+// replaceable is a store whose servers may be replaced by others, which may lack what was
+// acknowledged last.
+type replaceable interface {
+	// OnReplaced has the function called after each replacement. It must return soon.
+	OnReplaced(replaced func())
+}
+
 // remember says how many accounts the store may remember. The latest config decides.
 func (h *handle) remember(accounts int) {
 	h.mu.Lock()
@@ -140,6 +147,9 @@ func (h *handle) use(ctx context.Context) (s store.Store, done func(), err error
 		}
 		h.opened = opened
 		h.sayHowMany()
+		if s, ok := opened.(replaceable); ok {
+			s.OnReplaced(h.passes.storeReplaced)
+		}
 		opened.Watch(&h.watchers) // until it is closed
 	}
 	h.users++

@@ -276,4 +276,5 @@ var (
 	_ writeProber           = redisWithProbe{}
 	_ inspected             = redisWithProbe{}
 	_ patientProber         = redisWithProbe{}
+	_ replaceable           = redisWithProbe{}
 )

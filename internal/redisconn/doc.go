@@ -6,7 +6,7 @@
 //	conn.go              [Conn], time limits, errors without passwords
 //	batch.go             commands of many callers in one round trip
 //	durability.go        how many replicas must have what is acknowledged, and waiting for them
-//	replication.go       whether a server has replicas
+//	replication.go       whether a server has replicas, and whether it is still the same one
 //	limiter.go           the number of operations that run at once
 //	script.go            running scripts, also on a server that does not have them yet
 //	check.go, trial.go   whether a server allows what the caller needs; verdict.go reads its replies

@@ -2,7 +2,9 @@ package redisconn
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -34,4 +36,29 @@ func (c *Conn) checkReplication(ctx context.Context, server *redis.Client, addr 
 			"Set durability, or min-replicas-to-write of redis", "addr", addr, "replicas", replicas)
 	}
 	return nil
+}
+
+// History names the processes that answer as masters, and the replication histories of their data.
+// It changes when another server takes the place of one, and when one is restarted: then what was
+// acknowledged last may be lost. It is "" when the servers do not tell.
+func (c *Conn) History(ctx context.Context) (string, error) {
+	masters, err := c.Masters(ctx)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, master := range masters {
+		info, err := master.Info(ctx, "server", "replication").Result()
+		switch what := judge(err); {
+		case what == unavailable:
+			return "", err
+		case what != works:
+			return "", nil
+		}
+		if id := infoField(info, "run_id"); id != "" {
+			names = append(names, id+" "+infoField(info, "master_replid"))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ","), nil
 }

@@ -56,6 +56,21 @@ func (ws *Watchers) Live() {
 	}
 }
 
+// Renew tells that changes may have been missed, but are not from now on, unless they are missed
+// anyway.
+func (ws *Watchers) Renew() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if !ws.live {
+		return
+	}
+	ws.lost()
+	ws.live = true
+	for w := range ws.all {
+		(*w).Live()
+	}
+}
+
 // Lost tells that changes may be missed, unless that is known.
 func (ws *Watchers) Lost() {
 	ws.mu.Lock()

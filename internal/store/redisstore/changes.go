@@ -31,12 +31,17 @@ type listener struct {
 	ctx  context.Context //nolint:containedctx // of the goroutine
 	end  context.CancelFunc
 	done sync.WaitGroup
+	// again is full when changes are heard after they were not.
+	again chan struct{}
 }
 
 // Watch implements [store.Changes].
 func (s *Store) Watch(w store.Watcher) (stop func()) {
 	stop = s.watchers.Watch(w)
-	s.listening.Do(func() { s.listener.done.Go(s.listen) })
+	s.listening.Do(func() {
+		s.listener.done.Go(s.listen)
+		s.listener.done.Go(func() { s.followHistory(s.listener.ctx) })
+	})
 	return stop
 }
 
@@ -153,11 +158,7 @@ func (f *following) receive(ctx context.Context) error {
 		f.confirmed++
 	case *redis.Message:
 		if m.Channel == f.own {
-			if !f.live && f.again {
-				f.log.Info("redis: changes are heard again", "addrs", f.conn.Addrs())
-			}
-			f.beat, f.live = time.Now(), true
-			f.watchers.Live()
+			f.hears()
 			return nil
 		}
 		if account, rev, ok := parseChange(m.Payload); ok {
@@ -165,6 +166,21 @@ func (f *following) receive(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hears notes that what we publish comes back.
+func (f *following) hears() {
+	isBack := !f.live && f.again
+	f.beat, f.live = time.Now(), true
+	f.watchers.Live()
+	if !isBack {
+		return
+	}
+	f.log.Info("redis: changes are heard again", "addrs", f.conn.Addrs())
+	select {
+	case f.listener.again <- struct{}{}:
+	default:
+	}
 }
 
 // ended is a context that has ended.

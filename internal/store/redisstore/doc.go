@@ -64,5 +64,5 @@
 // Redis answers before its append-only file is on disk, unless appendfsync is
 // always, and before its replicas know. What is acknowledged goes through
 // [redisconn.Conn.Writes], which waits for as many replicas as the operator wants; what is only
-// read goes through [redisconn.Conn.Reads].
+// read goes through [redisconn.Conn.Reads]. history.go notices that another server has taken over.
 package redisstore

@@ -260,6 +260,10 @@ func TestConfirmedFailOver(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, master, "money")
 	sentinel.KnowsReplicas("1")
 	s := open(t, redisstore.Options{URL: sentinel.URL() + "?master_name=money", Timeout: quick, Durability: oneReplica})
+	var replaced atomic.Int64
+	s.store.OnReplaced(func() { replaced.Add(1) })
+	w := watch(t, s)
+
 	const accounts = 8
 	acknowledged := make([]int64, accounts) // purchases of each, less charges
 	asked := make([]int64, accounts)
@@ -313,6 +317,57 @@ func TestConfirmedFailOver(t *testing.T) {
 	callers.Wait()
 	for i := range accounts {
 		wantBalance(t, s, fmt.Sprint("acc_", i), acknowledged[i], int(2*asked[i]))
+	}
+	eventually(t, func() error {
+		if replaced.Load() == 0 {
+			return errors.New("nobody is told that another server has taken over")
+		}
+		return nil
+	})
+	w.Await(t, func(told []string) bool { return slices.Contains(told, "lost") })
+}
+
+// TestReplacedIsTold: a server that is restarted, or that another one replaces, is told, and
+// watchers forget what they know; a connection that only broke is not.
+func TestReplacedIsTold(t *testing.T) {
+	server := redistest.Start(t)
+	for _, name := range []string{"with INFO", "without"} {
+		t.Run(name, func(t *testing.T) {
+			url := server.URL()
+			if name != "with INFO" {
+				url = restricted(t, server, "-info")
+			}
+			var log bytes.Buffer
+			s := open(t, redisstore.Options{URL: url, Timeout: quick, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			told := make(chan struct{}, 100)
+			s.store.OnReplaced(func() { told <- struct{}{} })
+			w := watch(t, s)
+			if name == "with INFO" { // without it nobody knows
+				server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+				w.Await(t, func(told []string) bool { return slices.Equal(told, []string{"live", "lost", "live"}) })
+				server.MustDo("CONFIG", "RESETSTAT")
+				own := 0
+				eventually(t, func() error { // until it has looked
+					if own++; commandCalls(server, "info") <= own+1 {
+						return errors.New("it does not look")
+					}
+					return nil
+				})
+				if len(told) > 0 {
+					t.Error("a connection that broke is taken for another server")
+				}
+			}
+			server.Restart()
+			if name != "with INFO" {
+				restricted(t, server, "-info")
+			}
+			select {
+			case <-told:
+			case <-time.After(patient):
+				t.Fatal("nobody was told")
+			}
+			w.AwaitLast(t, "live")
+		})
 	}
 }
 

@@ -33,6 +33,7 @@ type Store struct {
 	server  serverClock
 	apart   atomic.Bool // an event and an account are never written by one script
 
+	replaced  atomic.Pointer[func()]
 	watchers  store.Watchers
 	listening sync.Once // starts the listener
 	listener  listener
@@ -57,6 +58,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.apart.Store(conn.IsCluster())
 	s.listener.ctx, s.listener.end = context.WithCancel(context.Background())
+	s.listener.again = make(chan struct{}, 1)
 	err = s.check(ctx)
 	if err == nil {
 		err = s.checkFormat(ctx)
