@@ -34,6 +34,9 @@ func init() {
 //	GET  /dodo/reconcile                                 passes over Dodo's lists
 //	POST /dodo/reconcile                                 begin one
 //	POST /dodo/rebuild                                   begin one that goes back to the beginning
+//	POST /dodo/rebuild/<account>                         mend the records of an account
+//	GET  /dodo/check?after=&limit=                       look for damaged records
+//	GET  /dodo/check/<account>                           likewise, of one account
 //	POST /dodo/assign                                    say whose a purchase is
 //	POST /dodo/dismiss/<id>                              say that nothing is to be done about an event
 //	POST /dodo/import                                    bring customers along, or say what that would change
@@ -63,6 +66,9 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/redrive/{id}", Handler: adminRoute{http.MethodPost: redriveOne}},
 		{Pattern: "/dodo/reconcile", Handler: adminRoute{http.MethodGet: listPasses, http.MethodPost: askFor(passReconcile)}},
 		{Pattern: "/dodo/rebuild", Handler: adminRoute{http.MethodPost: askFor(passRebuild)}},
+		{Pattern: "/dodo/rebuild/{account}", Handler: adminRoute{http.MethodPost: rebuildOne}},
+		{Pattern: "/dodo/check", Handler: adminRoute{http.MethodGet: checkAll}},
+		{Pattern: "/dodo/check/{account}", Handler: adminRoute{http.MethodGet: checkOne}},
 		{Pattern: "/dodo/assign", Handler: adminRoute{http.MethodPost: assign}},
 		{Pattern: "/dodo/dismiss/{id}", Handler: adminRoute{http.MethodPost: dismissEvent}},
 		{Pattern: "/dodo/import", Handler: adminRoute{http.MethodPost: importRows}},

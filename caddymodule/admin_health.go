@@ -20,6 +20,15 @@ type storeHealth struct {
 	CheckedAt time.Time `json:"checked_at,omitzero"`
 	OutageAt  time.Time `json:"outage_at,omitzero"` // when it began
 	Error     string    `json:"error,omitempty"`
+	// Damaged is how many accounts are known to be damaged.
+	Damaged int        `json:"damaged_accounts"`
+	Check   *checkDone `json:"check,omitempty"` // of the embedded file, since the start
+}
+
+type checkDone struct {
+	Running  bool      `json:"running"`
+	Accounts int       `json:"accounts"` // that were looked at so far
+	EndedAt  time.Time `json:"ended_at,omitzero"`
 }
 
 // reconcileHealth is since the process started.
@@ -54,6 +63,10 @@ func showHealth(a *App, r *http.Request) (any, error) {
 	}
 	if !s.well() {
 		v.Status = "unavailable"
+	}
+	v.Store.Damaged = a.store.damages.count()
+	if c := a.store.damages.checked(); c != (fileCheck{}) {
+		v.Store.Check = &checkDone{Running: c.Running, Accounts: c.Accounts, EndedAt: c.EndedAt.UTC()}
 	}
 	if s.Err != nil {
 		v.Store.Error = s.Err.Error()

@@ -46,7 +46,7 @@ func dodoCommand(dodo *cobra.Command) {
 	flags.Bool("json", false, "Print the admin API's answer")
 	dodo.AddCommand(
 		parkedCommand(), eventCommand(), redriveCommand(),
-		reconcileCommand(), rebuildCommand(),
+		reconcileCommand(), rebuildCommand(), checkCommand(),
 		accountCommand(), entriesCommand(), importCommand(),
 		exportCommand(), assignCommand(), dismissCommand(),
 	)
@@ -195,6 +195,15 @@ func printable(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// printAsJSON prints what the answer of several calls is together.
+func printAsJSON(cmd *cobra.Command, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return printJSON(cmd.OutOrStdout(), raw)
 }
 
 // printJSON prints JSON for people and programs, with everything that is not

@@ -33,16 +33,25 @@ it is interrupted itself, the pass goes on.`,
 
 func rebuildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rebuild",
-		Short: "Asks Dodo for everything that was ever bought",
+		Use:   "rebuild [<account>]",
+		Short: "Asks Dodo for everything that was ever bought, or mends one account",
 		Long: `Asks Dodo for everything that was ever bought through this gateway and applies what
 the store does not have. It takes about one call for each purchase, within the
 budget of reconcile, and goes on when the config is changed meanwhile.
 
-It brings back what was bought and taken back, not what was spent.`,
-		Example: examples("rebuild", "reconcile --status"),
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runPass(cmd, "/dodo/rebuild") },
+It brings back what was bought and taken back, not what was spent.
+
+With an account it mends the damaged records of that one: the ledger by what of its
+entries and grants can be read, and the rest by what Dodo says. It says what could
+not be known. If Dodo does not answer, nothing is changed.`,
+		Example: examples("rebuild", "rebuild alice", "reconcile --status"),
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return rebuildAccount(cmd, args[0])
+			}
+			return runPass(cmd, "/dodo/rebuild")
+		},
 	}
 }
 

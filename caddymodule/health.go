@@ -129,6 +129,16 @@ func healthGauges() (gauges []prometheus.Collector) {
 			Help: "1 if a setting of the Redis server may lose what was acknowledged, as of the last minute, else 0.",
 		}, func() float64 { return isDangerous(setting) }))
 	}
+	add("damaged_accounts", "Accounts whose records are known to be damaged.", func() float64 {
+		n := 0
+		stores.Range(func(_, value any) bool {
+			n += value.(*handle).damages.count()
+			return true
+		})
+		return float64(n)
+	})
+	add("store_check_timestamp_seconds", "When all records of the embedded file were checked, in seconds since 1970; 0 if that is not over, or there is no file.",
+		func() float64 { return newest(func(h *handle) time.Time { return h.damages.checked().EndedAt }) })
 	return gauges
 }
 

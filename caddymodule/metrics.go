@@ -31,6 +31,7 @@ type meters struct {
 	parked    *prometheus.GaugeVec
 	reads     counters
 	heard     prometheus.Gauge
+	damaged   prometheus.Counter
 	logins    counters
 	emissions map[notice.Kind]counters
 	stores    map[string]prometheus.Observer // by the kind of the operation
@@ -87,7 +88,9 @@ func newMeters() *meters {
 	}
 	m.heard = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "changes_heard",
 		Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."})
-	m.all = append(m.all, m.spent, m.parked, m.heard)
+	m.damaged = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "damaged_records_total",
+		Help: "Times that an operation met damaged records."})
+	m.all = append(m.all, m.spent, m.parked, m.heard, m.damaged)
 	m.stores = m.histograms("store_seconds",
 		"Time that operations on the store take, by kind.", "operation", storeKinds...)
 	m.handlers = m.histograms("handler_seconds",

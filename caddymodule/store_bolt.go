@@ -15,6 +15,9 @@ func init() {
 	caddy.RegisterModule(BoltStore{})
 }
 
+// boltKey begins the keys of files in the pool.
+const boltKey = "bolt:"
+
 // BoltStore keeps accounts in a file, for a site on one machine. It needs no
 // other program. One process can use the file at a time.
 type BoltStore struct {
@@ -55,7 +58,7 @@ func (s *BoltStore) Provision(caddy.Context) error {
 		return fmt.Errorf("store bolt %s: %w", path, err)
 	}
 	s.path = path
-	key := "bolt:" + path
+	key := boltKey + path
 	if s.handle, err = acquire(key, func(context.Context) (openStore, error) { return openBolt(path) }); err != nil {
 		return err
 	}

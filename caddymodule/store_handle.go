@@ -45,9 +45,16 @@ func (h *handle) Receive(ctx context.Context, d store.Delivery, decide store.Dec
 
 // View implements [store.Store].
 func (h *handle) View(ctx context.Context, account string, look store.Decision) (entitlement.Account, error) {
-	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (entitlement.Account, error) {
+	a, err := passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (entitlement.Account, error) {
 		return s.View(ctx, account, look)
 	})
+	if err == nil && a.Rev == 0 && h.damages.found(account) {
+		return entitlement.Account{}, &store.DamagedError{Account: account, What: "things at Dodo belong to it, but it has no record"}
+	}
+	if err == nil {
+		h.damages.fine(account, false)
+	}
+	return a, err
 }
 
 // Orders implements [store.Store].
@@ -98,3 +105,40 @@ func (h *handle) AccountIDs(ctx context.Context, after string, limit int) (ids [
 	})
 	return ids, next, err
 }
+
+// Records implements [store.Mender].
+func (h *handle) Records(ctx context.Context, account string) (store.Records, error) {
+	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (store.Records, error) {
+		m, err := store.Client{Store: s}.Mender()
+		if err != nil {
+			return store.Records{}, err
+		}
+		return m.Records(ctx, account)
+	})
+}
+
+// Replace implements [store.Mender].
+func (h *handle) Replace(ctx context.Context, account string, r store.Records, with ledger.Account, entries []ledger.Entry) error {
+	return h.run(ctx, opUpdate, func(ctx context.Context, s store.Store) error {
+		m, err := store.Client{Store: s}.Mender()
+		if err != nil {
+			return err
+		}
+		return m.Replace(ctx, account, r, with, entries)
+	})
+}
+
+// Bindings implements [store.Mender].
+func (h *handle) Bindings(ctx context.Context, after string, limit int) (page []store.Binding, next string, err error) {
+	err = h.run(ctx, opRead, func(ctx context.Context, s store.Store) error {
+		m, err := store.Client{Store: s}.Mender()
+		if err == nil {
+			page, next, err = m.Bindings(ctx, after, limit)
+		}
+		return err
+	})
+	return page, next, err
+}
+
+// Interface guard
+var _ store.Mender = (*handle)(nil)

@@ -31,6 +31,9 @@ var storeKinds = []string{opRead.kind, opUpdate.kind, opReceive.kind, opClaim.ki
 func (h *handle) run(ctx context.Context, op operation, do func(context.Context, store.Store) error) error {
 	err := h.measure(ctx, op, do)
 	h.watch.observed(op.proves && err == nil, err)
+	if err != nil {
+		h.damages.met(err)
+	}
 	return err
 }
 

@@ -43,6 +43,8 @@ type handle struct {
 	passes *passes // over Dodo's lists, into this store
 	calls  calls   // to Dodo
 	watch  *watch  // whether the store is there
+	// damages are the accounts that are known to be damaged.
+	damages damages
 	// life ends before the store is closed under those who are still at work, so
 	// that they can give up what waits for it.
 	life context.Context //nolint:containedctx // of no request
@@ -73,7 +75,7 @@ func acquire(key string, opener func(context.Context) (openStore, error)) (*hand
 		if h := leftBehind.take(key); h != nil {
 			return h, nil
 		}
-		h := &handle{key: key, opener: opener, passes: newPasses(), watch: newWatch(key)}
+		h := &handle{key: key, opener: opener, passes: newPasses(), watch: newWatch(key), damages: damages{log: processLogger(storesLog)}}
 		h.life, h.end = context.WithCancel(context.Background())
 		h.left, h.answered = h.done, h.unkeep
 		return h, nil

@@ -114,8 +114,12 @@ func (w *watch) observed(writes bool, err error) {
 
 // blames reports whether the store is the reason of an error, and counts the request that
 // got it. Such an error needs no line in the log for each request: the watch logs one line
-// for an outage, and at most one a minute for single failures.
+// for an outage, and at most one a minute for single failures. Damaged accounts are logged by
+// [damages].
 func (w *watch) blames(err error) bool {
+	if errors.Is(err, store.ErrDamaged) {
+		return true // logged once for each account
+	}
 	if !errors.Is(err, store.ErrUnavailable) {
 		return false
 	}

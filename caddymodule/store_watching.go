@@ -20,6 +20,7 @@ func startWatching(h *handle) *watching {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watching{cancel: cancel}
 	w.done.Go(func() { h.watch.run(ctx, h) })
+	w.done.Go(func() { h.checkFile(ctx) })
 	return w
 }
 

@@ -72,3 +72,6 @@ func (s checkedStore) View(ctx context.Context, account string, look store.Decis
 
 // Ping implements [store.Pinger].
 func (s checkedStore) Ping(ctx context.Context) error { return store.Client{Store: s.Store}.Ping(ctx) }
+
+// Unwrap is the store below.
+func (s checkedStore) Unwrap() store.Store { return s.Store }

@@ -40,6 +40,8 @@ func (c Client) Mender() (Mender, error) {
 		return s, nil
 	case Client:
 		return s.Mender()
+	case interface{ Unwrap() Store }:
+		return Client{Store: s.Unwrap()}.Mender()
 	default:
 		return nil, ErrNoMender
 	}

@@ -75,6 +75,9 @@ type Store struct {
 // New makes a store that passes operations on to s.
 func New(s store.Store, o Options) *Store { return &Store{Store: s, Options: o} }
 
+// Unwrap is the store below.
+func (s *Store) Unwrap() store.Store { return s.Store }
+
 // Update implements [store.Store]. If the decision commits something, and somebody wants to
 // know what follows from that, the account is read first and the decision made again.
 func (s *Store) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
