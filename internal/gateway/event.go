@@ -123,7 +123,7 @@ func (e *Events) receiveProven(ctx context.Context, event book.Event, fact dodo.
 		}
 		return outcome, err
 	}
-	outcome := Outcome("")
+	var outcome Outcome
 	if done.Owner == claim.Account {
 		var r result
 		s.done.alone = s.writes && !done.Waiting

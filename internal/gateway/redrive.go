@@ -138,7 +138,7 @@ func (e *Events) redrive(ctx context.Context, record book.Event) (applied bool, 
 	event, unclear := dodo.Decode(record.Body)
 	switch {
 	case unclear != nil && record.Reason == ReasonDamaged: // its own record is
-		return false, ReasonDamaged, nil //nolint:nilerr // likewise
+		return false, ReasonDamaged, nil
 	case unclear != nil:
 		return false, ReasonUnclear, nil //nolint:nilerr // that is why it waits, nothing failed
 	case event.Fact == nil: // another version parked it, for which its type was one about money

@@ -75,7 +75,7 @@ func (r *reading) add(b bucket, key, value []byte) (err error) {
 			r.Ledger.Grants = append(r.Ledger.Grants, g)
 		}
 	case kindEntry:
-		err = r.addEntry(b, key, value)
+		err = r.addEntry(key, value)
 	case kindStanding:
 		r.Standings[name], err = record.ParseStanding(string(value))
 	case kindObject:
@@ -102,7 +102,7 @@ func (r *reading) add(b bucket, key, value []byte) (err error) {
 // mostGap is how many entries in a row that are missing are believed in.
 const mostGap = 1000
 
-func (r *reading) addEntry(b bucket, key, value []byte) error {
+func (r *reading) addEntry(key, value []byte) error {
 	at := parseNumber(key[1:])
 	entries := &r.Ledger.Entries
 	if len(key) != 9 || at <= int64(len(*entries)) || at > int64(len(*entries))+mostGap {
