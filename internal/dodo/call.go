@@ -34,28 +34,36 @@ const (
 // Use it only for calls that may be repeated: reads, and the creation of checkouts, where a
 // second session does no harm. Use [Client.callOnce] for calls that move money (FACTS 1.5).
 func (c *Client) call(ctx context.Context, op string, send sender, into any) (reply, error) {
-	body, attempts, err := c.callRaw(ctx, op, send)
+	raw, err := c.callRaw(ctx, op, send)
 	if err != nil {
 		return reply{}, err
 	}
-	return decodeReply(op, attempts, body, into)
+	return decodeReply(op, raw, into)
+}
+
+// rawAnswer is the undecoded answer of a call.
+type rawAnswer struct {
+	body     []byte
+	at       time.Time // see [exchange]
+	attempts int
 }
 
 // callRaw makes a call and returns the answer undecoded. The goroutine waits for Dodo here,
 // below the frames of the web server, so its stack use is kept small: Go doubles a stack that
 // is too small.
-func (c *Client) callRaw(ctx context.Context, op string, send sender) (body []byte, attempts int, err error) {
+func (c *Client) callRaw(ctx context.Context, op string, send sender) (rawAnswer, error) {
 	if err := c.admit(ctx); err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", op, err)
+		return rawAnswer{}, fmt.Errorf("%s: %w", op, err)
 	}
 	end := time.Now().Add(c.timeout)
 	for attempt := 1; ; attempt++ {
-		body, failed := c.attempt(ctx, end, send)
+		answer, failed := c.attempt(ctx, end, send)
 		if failed == nil {
-			return body, attempt, nil
+			answer.attempts = attempt
+			return answer, nil
 		}
 		if err := c.waitForRetry(ctx, end, op, attempt, failed); err != nil {
-			return nil, attempt, err
+			return rawAnswer{}, err
 		}
 	}
 }
@@ -123,23 +131,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempt sends the call once, and waits for half of the client's timeout, but not beyond end.
 // An error of the SDK itself is not inspected further, because it can contain the API key
 // (RELIABILITY 6.3).
-func (c *Client) attempt(ctx context.Context, end time.Time, send sender) ([]byte, *failure) {
+func (c *Client) attempt(ctx context.Context, end time.Time, send sender) (rawAnswer, *failure) {
 	if half := time.Now().Add(c.timeout / 2); half.Before(end) {
 		end = half
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	var x exchange
+	x := exchange{clock: c.clock}
 	err := send(ctx, option.WithResponseBodyInto(&x.answer), option.WithMiddleware(x.do))
 	switch {
 	case x.failed != nil: // checked first, because the SDK may report only a timeout
-		return nil, x.failed
+		return rawAnswer{}, x.failed
 	case err != nil && ctx.Err() != nil:
-		return nil, connectionFailure(ctx.Err())
+		return rawAnswer{}, connectionFailure(ctx.Err())
 	case err != nil:
-		return nil, &failure{kind: ErrBadAnswer, reason: "the SDK could not handle the call"}
+		return rawAnswer{}, &failure{kind: ErrBadAnswer, reason: "the SDK could not handle the call"}
 	}
-	return x.body, nil
+	return rawAnswer{body: x.body, at: x.at}, nil
 }
 
 // exchange is one request and its answer, between the network and the SDK. It passes on only
@@ -148,12 +156,15 @@ func (c *Client) attempt(ctx context.Context, end time.Time, send sender) ([]byt
 type exchange struct {
 	answer       *http.Response // unread, for the SDK
 	bodyOptional bool           // a successful answer needs no body
+	clock        func() time.Time
+	at           time.Time // when the request was sent, by Dodo's clock as far as it is known
 	body         []byte
 	failed       *failure
 }
 
 // do is a middleware of the SDK.
 func (x *exchange) do(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+	sent, began := x.clock().UTC(), time.Now()
 	res, err := next(req)
 	if err != nil {
 		x.failed = connectionFailure(err)
@@ -163,10 +174,30 @@ func (x *exchange) do(req *http.Request, next option.MiddlewareNext) (*http.Resp
 		_ = res.Body.Close()
 		return res, nil
 	}
+	x.at = sentAt(sent, time.Since(began), res.Header.Get("Date"))
 	if x.body, x.failed = readAnswer(res); x.failed != nil {
 		return nil, x.failed
 	}
 	return res, nil
+}
+
+// sentAt is when a request was sent, by the server's clock. sent is the same instant by our
+// clock, took is the time until the answer began, and date is the answer's Date header.
+//
+// The header has whole seconds, so the answer was made within the second that begins with it,
+// and the request was sent up to took earlier. Our clock is believed if it agrees with that.
+// Otherwise the earliest instant counts: what happens at the server after the request was sent
+// must not look older than the answer.
+func sentAt(sent time.Time, took time.Duration, date string) time.Time {
+	answered, err := http.ParseTime(date)
+	if err != nil {
+		return sent // no date, so our clock is all there is
+	}
+	earliest := answered.UTC().Add(-took)
+	if sent.Before(earliest) || !sent.Before(answered.Add(time.Second)) {
+		return earliest
+	}
+	return sent
 }
 
 // failure is why one attempt failed.
@@ -304,11 +335,12 @@ type reply struct {
 	scope
 	op       string
 	attempts int
+	at       time.Time // see [exchange]
 }
 
-func decodeReply(op string, attempts int, body []byte, into any) (reply, error) {
-	body = bytes.TrimSpace(body)
-	a := reply{scope: scopeOf(body), op: op, attempts: attempts}
+func decodeReply(op string, raw rawAnswer, into any) (reply, error) {
+	body := bytes.TrimSpace(raw.body)
+	a := reply{scope: scopeOf(body), op: op, attempts: raw.attempts, at: raw.at}
 	if err := parse(body, into); err != nil {
 		return a, a.badAnswer(err.Error(), nil)
 	}

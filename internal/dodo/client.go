@@ -52,7 +52,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Logger gets a line for each repeated attempt; nil discards.
 	Logger *slog.Logger
-	// Clock gives the time of a read of a subscription; nil is [time.Now].
+	// Clock gives the time of a read of a subscription, unless the answer's Date contradicts it;
+	// nil is [time.Now].
 	Clock func() time.Time
 	// Sleep waits between attempts until d has passed or ctx ends; nil waits in real time.
 	Sleep func(ctx context.Context, d time.Duration) error

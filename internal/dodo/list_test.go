@@ -23,14 +23,14 @@ func TestSubscription(t *testing.T) {
 	ticks := 0
 	s := newStub(t, func(o *dodo.Options) {
 		o.Clock = func() time.Time { ticks++; return began.Add(time.Duration(ticks-1) * time.Hour) }
-	}, answer(500, ``), answer(200, body))
+	}, answer(500, ``), dated(began.Add(time.Hour), answer(200, body)))
 	got, err := s.client.Subscription(t.Context(), "sub_1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := dodo.Fact{
 		Fact: entitlement.Fact{Ref: subscription("sub_1"), Subscription: entitlement.Observed(monthlyState(func(s *entitlement.SubscriptionState) {
-			s.At = moment("2026-02-03T04:05:06.000000007Z") // when it began, not when it went well
+			s.At = moment("2026-02-03T05:05:06.000000007Z") // when the attempt began that went well
 		}))},
 		Clues: dodo.Clues{Metadata: map[string]string{"n": "1"}, CustomerID: "cus_1", SubscriptionID: "sub_1"},
 	}
@@ -70,6 +70,54 @@ func TestSubscriptionClock(t *testing.T) {
 	at := got.Subscription.State.At
 	if err != nil || at.Before(before) || at.After(time.Now()) || at != at.Round(0) || at.Location() != time.UTC {
 		t.Errorf("read at %v, %v", at, err)
+	}
+}
+
+// dated answers with a Date of the server's own.
+func dated(at time.Time, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil // none, also not that of the test's server
+		if !at.IsZero() {
+			w.Header().Set("Date", at.UTC().Format(http.TimeFormat))
+		}
+		answer(w, r)
+	}
+}
+
+// TestSubscriptionDated: a read is dated by Dodo's clock, to when it began or a little earlier,
+// however far away the clock of the gateway is.
+func TestSubscriptionDated(t *testing.T) {
+	dodos := moment("2026-02-03T04:05:06.75Z")
+	for name, c := range map[string]struct {
+		ours, date time.Time
+		exact      bool
+	}{
+		"the same":            {ours: dodos, date: dodos, exact: true},
+		"a moment behind":     {ours: dodos.Add(-700 * time.Millisecond), date: dodos, exact: true},
+		"four minutes ahead":  {ours: dodos.Add(4 * time.Minute), date: dodos},
+		"a second ahead":      {ours: dodos.Add(time.Second), date: dodos},
+		"four minutes behind": {ours: dodos.Add(-4 * time.Minute), date: dodos},
+		"a year ahead":        {ours: dodos.Add(365 * 24 * time.Hour), date: dodos},
+		"no date":             {ours: dodos.Add(4 * time.Minute), exact: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStub(t, func(o *dodo.Options) { o.Clock = func() time.Time { return c.ours } }, dated(c.date, answer(200, object(monthly, nil))))
+			began := time.Now()
+			got, err := s.client.Subscription(t.Context(), "sub_1")
+			took := time.Since(began)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := got.Subscription.State.At
+			first, last := c.ours, c.ours
+			if !c.exact {
+				last = dodos.Truncate(time.Second)
+				first = last.Add(-took)
+			}
+			if at.Before(first) || at.After(last) {
+				t.Errorf("dated %s, want %s to %s", at, first, last)
+			}
+		})
 	}
 }
 

@@ -43,18 +43,18 @@ func (c *Client) CreateCheckout(ctx context.Context, checkout *Checkout) (Sessio
 	if err != nil {
 		return Session{}, &Error{Op: op, kind: ErrRejected, reason: "cannot be written as JSON"}
 	}
-	answer, attempts, err := c.callRaw(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
+	answer, err := c.callRaw(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		return c.sdk.Post(ctx, "checkouts", body, nil, raw...)
 	})
 	if err != nil {
 		return Session{}, err
 	}
-	return c.readSession(op, attempts, answer)
+	return c.readSession(op, answer)
 }
 
-func (c *Client) readSession(op string, attempts int, body []byte) (Session, error) {
+func (c *Client) readSession(op string, raw rawAnswer) (Session, error) {
 	var made session
-	answer, err := decodeReply(op, attempts, body, &made)
+	answer, err := decodeReply(op, raw, &made)
 	if err != nil {
 		return Session{}, err
 	}
@@ -186,8 +186,9 @@ func (c *Client) Payment(ctx context.Context, id string) (Fact, error) {
 }
 
 // Subscription reads a subscription with the same reader as webhooks. Its state is dated to
-// the beginning of the read by [Options.Clock]: the answer may be newer than that, never
-// older. If it cannot be understood, the error is both [ErrBadAnswer] and [ErrUnclear].
+// when the request was sent, by Dodo's clock: the answer may be newer than that, never older.
+// [Options.Clock] counts as far as the Date of the answer agrees with it. If the answer cannot
+// be understood, the error is both [ErrBadAnswer] and [ErrUnclear].
 func (c *Client) Subscription(ctx context.Context, id string) (Fact, error) {
 	var fields details
 	_, fact, err := c.subscription(ctx, id, &fields)
@@ -199,7 +200,6 @@ func (c *Client) subscription(ctx context.Context, id string, fields *details) (
 	if !isWord(id, maxID) {
 		return reply{}, Fact{}, invalidID(op)
 	}
-	at := c.clock().UTC()
 	answer, err := c.call(ctx, op, func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.subscriptions.Get(ctx, id, raw...)
 		return err
@@ -207,7 +207,7 @@ func (c *Client) subscription(ctx context.Context, id string, fields *details) (
 	if err != nil {
 		return reply{}, Fact{}, err
 	}
-	fact := readSubscription(fields, answer.scope, "", at)
+	fact := readSubscription(fields, answer.scope, "", answer.at)
 	if fact.Ref.ID != id {
 		answer.refuse("subscription_id", "is not the requested one")
 	}

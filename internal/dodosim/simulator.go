@@ -148,8 +148,10 @@ func (s *Simulator) SetLogger(logger *slog.Logger) {
 	s.log.Store(logger)
 }
 
-// ServeHTTP serves Dodo's API and the hosted checkout page.
+// ServeHTTP serves Dodo's API and the hosted checkout page. Answers are dated in simulated
+// time, like the objects in them.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().Format(http.TimeFormat))
 	s.handler.ServeHTTP(w, r)
 }
 

@@ -163,7 +163,14 @@ func (w *world) newGateway(with settings) *gate {
 	if with.between != nil {
 		provider = with.between(provider)
 	}
-	api := httptest.NewServer(provider)
+	clock := with.clock
+	if clock == nil {
+		clock = time.Now
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Date", clock().UTC().Format(http.TimeFormat)) // the simulator replaces it by its own
+		provider.ServeHTTP(rw, r)
+	}))
 	w.t.Cleanup(api.Close)
 	if with.products == nil {
 		with.products = products
