@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	tokens "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -114,7 +113,7 @@ func TestEventsForOtherModules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := client.Payments(t.Context(), time.Time{}, 0)
+		page, err := client.Payments(t.Context(), dodo.Window{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,24 @@ const pageSize = 100 // Dodo's maximum
 // others are created. Dodo refuses pages that are very deep ([ErrRejected]).
 type Page[Item any] struct {
 	Items []Item
-	Last  bool // no page follows
-	Odd   int  // number of items without an id, which are not in Items
+	Last  bool      // no page follows
+	Odd   int       // number of items without an id, which are not in Items
+	At    time.Time // when it was asked for, by Dodo's clock; see [Client.Subscription]
+}
+
+// Window limits a list to what was made from From to To, both included. Zero is no limit. Dodo
+// takes whole seconds; fractions are dropped.
+type Window struct{ From, To time.Time }
+
+// setWindow sets the parameters of a request. field is [dodopayments.F]; the SDK does not export
+// the type of its fields.
+func setWindow[Field any](w Window, from, to *Field, field func(time.Time) Field) {
+	if !w.From.IsZero() {
+		*from = field(wholeSecond(w.From))
+	}
+	if !w.To.IsZero() {
+		*to = field(wholeSecond(w.To))
+	}
 }
 
 // PaymentSummary is a payment as lists show it, without checkout session and cart (FACTS 2.5);
@@ -45,10 +61,15 @@ type SubscriptionSummary struct {
 	Clues                   Clues // lead to its account
 }
 
-// Differs reports whether the list contradicts the known state.
-func (s SubscriptionSummary) Differs(known entitlement.SubscriptionState) bool {
-	return s.Status != known.Status ||
-		!s.PeriodEnd.Equal(known.PeriodEnd) ||
+// Differs reports whether merging what the list said at an instant, by Dodo's clock, would
+// change the known state. What the list does not say does not count, nor does what is older
+// than the known state.
+func (s SubscriptionSummary) Differs(known entitlement.SubscriptionState, at time.Time) bool {
+	if known.Status != "" && known.At.After(at) {
+		return false
+	}
+	return known.Status == "" || s.Status != "" && s.Status != known.Status ||
+		!s.PeriodEnd.IsZero() && !s.PeriodEnd.Equal(known.PeriodEnd) ||
 		s.ProductID != "" && s.ProductID != known.ProductID ||
 		s.Quantity != 0 && s.Quantity != known.Quantity ||
 		s.CancelSaid && s.CancelAtEnd != known.CancelAtEnd
@@ -62,35 +83,31 @@ type PaymentChange struct {
 	Status    string // in lower case; for a dispute without "dispute_"
 }
 
-// Payments reads one page of the payments made since an instant; all if it is zero. Dodo takes
-// whole seconds, so the page may include a slightly older payment.
-func (c *Client) Payments(ctx context.Context, since time.Time, page int) (Page[PaymentSummary], error) {
-	return c.paymentPage(ctx, dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page))}, since)
+// Payments reads one page of the payments made in a window.
+func (c *Client) Payments(ctx context.Context, made Window, page int) (Page[PaymentSummary], error) {
+	return c.paymentPage(ctx, dodopayments.PaymentListParams{PageNumber: dodopayments.F(int64(page))}, made)
 }
 
-// Charges reads one page of a subscription's payments made since an instant, like
-// [Client.Payments], newest first.
+// Charges reads one page of a subscription's payments made since an instant, newest first.
 func (c *Client) Charges(ctx context.Context, subscription string, since time.Time) (Page[PaymentSummary], error) {
 	if !isWord(subscription, maxID) {
 		return Page[PaymentSummary]{}, invalidID("list payments")
 	}
 	return c.paymentPage(ctx, dodopayments.PaymentListParams{
 		PageNumber: dodopayments.F[int64](0), SubscriptionID: dodopayments.F(subscription),
-	}, since)
+	}, Window{From: since})
 }
 
 // CustomerPayments reads one page of all payments of a customer at Dodo.
 func (c *Client) CustomerPayments(ctx context.Context, customerID string, page int) (Page[PaymentSummary], error) {
 	return c.paymentPage(ctx, dodopayments.PaymentListParams{
 		PageNumber: dodopayments.F(int64(page)), CustomerID: dodopayments.F(customerID),
-	}, time.Time{})
+	}, Window{})
 }
 
-func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentListParams, since time.Time) (Page[PaymentSummary], error) {
+func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentListParams, made Window) (Page[PaymentSummary], error) {
 	params.PageSize = dodopayments.F[int64](pageSize)
-	if !since.IsZero() {
-		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
-	}
+	setWindow(made, &params.CreatedAtGte, &params.CreatedAtLte, dodopayments.F)
 	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.payments.List(ctx, params, raw...)
 		return err
@@ -108,9 +125,11 @@ func (c *Client) paymentPage(ctx context.Context, params dodopayments.PaymentLis
 	})
 }
 
-// Subscriptions reads one page of all subscriptions.
-func (c *Client) Subscriptions(ctx context.Context, page int) (Page[SubscriptionSummary], error) {
-	return c.subscriptionPage(ctx, dodopayments.SubscriptionListParams{}, page)
+// Subscriptions reads one page of the subscriptions made in a window.
+func (c *Client) Subscriptions(ctx context.Context, made Window, page int) (Page[SubscriptionSummary], error) {
+	var params dodopayments.SubscriptionListParams
+	setWindow(made, &params.CreatedAtGte, &params.CreatedAtLte, dodopayments.F)
+	return c.subscriptionPage(ctx, params, page)
 }
 
 // CustomerSubscriptions reads one page of all subscriptions of a customer at Dodo.
@@ -140,12 +159,10 @@ func (c *Client) subscriptionPage(ctx context.Context, params dodopayments.Subsc
 	})
 }
 
-// Refunds reads one page of the refunds made since an instant, like [Client.Payments].
-func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
+// Refunds reads one page of the refunds made in a window.
+func (c *Client) Refunds(ctx context.Context, made Window, page int) (Page[PaymentChange], error) {
 	params := dodopayments.RefundListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
-	if !since.IsZero() {
-		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
-	}
+	setWindow(made, &params.CreatedAtGte, &params.CreatedAtLte, dodopayments.F)
 	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.refunds.List(ctx, params, raw...)
 		return err
@@ -155,12 +172,10 @@ func (c *Client) Refunds(ctx context.Context, since time.Time, page int) (Page[P
 	})
 }
 
-// Disputes reads one page of the disputes opened since an instant, like [Client.Payments].
-func (c *Client) Disputes(ctx context.Context, since time.Time, page int) (Page[PaymentChange], error) {
+// Disputes reads one page of the disputes opened in a window.
+func (c *Client) Disputes(ctx context.Context, opened Window, page int) (Page[PaymentChange], error) {
 	params := dodopayments.DisputeListParams{PageNumber: dodopayments.F(int64(page)), PageSize: dodopayments.F[int64](pageSize)}
-	if !since.IsZero() {
-		params.CreatedAtGte = dodopayments.F(wholeSecond(since))
-	}
+	setWindow(opened, &params.CreatedAtGte, &params.CreatedAtLte, dodopayments.F)
 	send := func(ctx context.Context, raw ...option.RequestOption) error {
 		_, err := c.disputes.List(ctx, params, raw...)
 		return err
@@ -184,7 +199,7 @@ func readPage[Item any](ctx context.Context, c *Client, op string, send sender, 
 	if err != nil {
 		return Page[Item]{}, err
 	}
-	page := Page[Item]{Last: len(items) < pageSize}
+	page := Page[Item]{Last: len(items) < pageSize, At: answer.at}
 	var first error
 	for i := range items {
 		own := answer.lenient() // the item's faults

@@ -131,8 +131,8 @@ func TestPayments(t *testing.T) {
 		item("pay_4", `"status":{"a":1},"created_at":"yesterday"`), // one odd item hides neither itself nor others
 		item("pay_5", `"status":"failed","status":"succeeded","created_at":17`),
 	}, ",")+`]}`))
-	got, err := s.client.Payments(t.Context(), time.Time{}, 0)
-	want := dodo.Page[dodo.PaymentSummary]{Last: true, Items: []dodo.PaymentSummary{
+	got, err := s.client.Payments(t.Context(), dodo.Window{}, 0)
+	want := dodo.Page[dodo.PaymentSummary]{Last: true, At: got.At, Items: []dodo.PaymentSummary{
 		{ID: "pay_1", Status: entitlement.PaymentSucceeded, CreatedAt: moment(at)}, {ID: "pay_2"}, {ID: "pay_3"}, {ID: "pay_4"}, {ID: "pay_5"},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -145,8 +145,8 @@ func TestSubscriptions(t *testing.T) {
 		{"subscription_id":"sub_1","status":"ON_HOLD","created_at":"2026-01-02T03:04:05Z","next_billing_date":"2026-02-02T03:04:05Z"},
 		{"subscription_id":"sub_2","status":true,"created_at":[],"next_billing_date":null,"quantity":1e308},
 		{"subscription_id":3,"product_id":"pdt_1","quantity":"2","cancel_at_next_billing_date":false},{"product_id":"pdt_1"}]}`))
-	got, err := s.client.Subscriptions(t.Context(), 0)
-	want := dodo.Page[dodo.SubscriptionSummary]{Last: true, Odd: 1, Items: []dodo.SubscriptionSummary{
+	got, err := s.client.Subscriptions(t.Context(), dodo.Window{}, 0)
+	want := dodo.Page[dodo.SubscriptionSummary]{Last: true, At: got.At, Odd: 1, Items: []dodo.SubscriptionSummary{
 		{ID: "sub_1", Status: entitlement.SubscriptionOnHold, CreatedAt: moment("2026-01-02T03:04:05Z"), PeriodEnd: moment("2026-02-02T03:04:05Z")},
 		{ID: "sub_2"}, {ID: "3", ProductID: "pdt_1", Quantity: 2, CancelSaid: true},
 	}}
@@ -172,12 +172,20 @@ func TestSubscriptionDiffers(t *testing.T) {
 		"the end in other words": {func(s *dodo.SubscriptionSummary) { s.PeriodEnd = s.PeriodEnd.In(time.FixedZone("", 3600)) }, false},
 		"another product":        {func(s *dodo.SubscriptionSummary) { s.ProductID = "pdt_other" }, true},
 		"another quantity":       {func(s *dodo.SubscriptionSummary) { s.Quantity++ }, true},
+		"says no end":            {func(s *dodo.SubscriptionSummary) { s.PeriodEnd = time.Time{} }, false},
+		"says no status":         {func(s *dodo.SubscriptionSummary) { s.Status = "" }, false},
 		"cancelled at the end":   {func(s *dodo.SubscriptionSummary) { s.CancelAtEnd = true }, true},
 	} {
 		s := all
 		c.change(&s)
-		if got := s.Differs(known); got != c.want {
+		if got := s.Differs(known, known.At); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+		if s.Differs(known, known.At.Add(-time.Second)) {
+			t.Errorf("%s: the list is older than what is known", name)
+		}
+		if s.Differs(entitlement.SubscriptionState{}, known.At) != true {
+			t.Errorf("%s: nothing is known", name)
 		}
 	}
 }
@@ -187,32 +195,32 @@ func TestPaymentChanges(t *testing.T) {
 		{"refund_id":"ref_1","payment_id":"pay_1","status":"Succeeded","amount":-1},{"refund_id":"ref_2","payment_id":"pay_2","status":null}]}`),
 		answer(200, `{"items":[
 		{"dispute_id":"dp_1","payment_id":"pay_1","dispute_status":"dispute_won","amount":4},{"dispute_id":"dp_2","payment_id":"pay_2","dispute_status":[]}]}`))
-	refunds, err := s.client.Refunds(t.Context(), time.Time{}, 0)
+	refunds, err := s.client.Refunds(t.Context(), dodo.Window{}, 0)
 	if want := []dodo.PaymentChange{{"ref_1", "pay_1", "succeeded"}, {"ref_2", "pay_2", ""}}; err != nil || !reflect.DeepEqual(refunds.Items, want) {
 		t.Errorf("refunds %+v, %v, want %+v", refunds.Items, err, want)
 	}
-	disputes, err := s.client.Disputes(t.Context(), time.Time{}, 0)
+	disputes, err := s.client.Disputes(t.Context(), dodo.Window{}, 0)
 	if want := []dodo.PaymentChange{{"dp_1", "pay_1", "won"}, {"dp_2", "pay_2", ""}}; err != nil || !reflect.DeepEqual(disputes.Items, want) {
 		t.Errorf("disputes %+v, %v, want %+v", disputes.Items, err, want)
 	}
 }
 
 // lists are the calls that read one page, by the name of their items' id.
-var lists = map[string]func(ctx context.Context, c *dodo.Client, since time.Time, page int) (n int, last bool, err error){
-	"payment_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
-		p, err := c.Payments(ctx, since, page)
+var lists = map[string]func(ctx context.Context, c *dodo.Client, made dodo.Window, page int) (n int, last bool, err error){
+	"payment_id": func(ctx context.Context, c *dodo.Client, made dodo.Window, page int) (int, bool, error) {
+		p, err := c.Payments(ctx, made, page)
 		return len(p.Items), p.Last, err
 	},
-	"subscription_id": func(ctx context.Context, c *dodo.Client, _ time.Time, page int) (int, bool, error) {
-		p, err := c.Subscriptions(ctx, page)
+	"subscription_id": func(ctx context.Context, c *dodo.Client, made dodo.Window, page int) (int, bool, error) {
+		p, err := c.Subscriptions(ctx, made, page)
 		return len(p.Items), p.Last, err
 	},
-	"refund_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
-		p, err := c.Refunds(ctx, since, page)
+	"refund_id": func(ctx context.Context, c *dodo.Client, made dodo.Window, page int) (int, bool, error) {
+		p, err := c.Refunds(ctx, made, page)
 		return len(p.Items), p.Last, err
 	},
-	"dispute_id": func(ctx context.Context, c *dodo.Client, since time.Time, page int) (int, bool, error) {
-		p, err := c.Disputes(ctx, since, page)
+	"dispute_id": func(ctx context.Context, c *dodo.Client, made dodo.Window, page int) (int, bool, error) {
+		p, err := c.Disputes(ctx, made, page)
 		return len(p.Items), p.Last, err
 	},
 }
@@ -220,20 +228,17 @@ var lists = map[string]func(ctx context.Context, c *dodo.Client, since time.Time
 // What is asked for. The SDK writes whole seconds, so a fraction begins earlier.
 func TestListQueries(t *testing.T) {
 	since := moment("2026-01-02T03:04:05.999+01:00")
-	const created = "created_at_gte=2026-01-02T02%3A04%3A05Z&"
+	const created = "created_at_gte=2026-01-02T02%3A04%3A05Z&created_at_lte=2026-01-02T03%3A04%3A05Z&"
 	for id, list := range lists {
 		s := newStub(t, nil, answer(200, `{"items":[]}`))
-		if _, _, err := list(t.Context(), s.client, time.Time{}, 0); err != nil {
+		if _, _, err := list(t.Context(), s.client, dodo.Window{}, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := list(t.Context(), s.client, since, 7); err != nil {
+		if _, _, err := list(t.Context(), s.client, dodo.Window{From: since, To: since.Add(time.Hour)}, 7); err != nil {
 			t.Fatal(err)
 		}
-		path, from := "/"+strings.TrimSuffix(id, "_id")+"s?", created
-		if id == "subscription_id" {
-			from = ""
-		}
-		for i, want := range []string{"page_number=0&page_size=100", from + "page_number=7&page_size=100"} {
+		path := "/" + strings.TrimSuffix(id, "_id") + "s?"
+		for i, want := range []string{"page_number=0&page_size=100", created + "page_number=7&page_size=100"} {
 			if line := s.seen()[i].line; line != "GET "+path+want {
 				t.Errorf("asked for %s, want %s", line, path+want)
 			}
@@ -277,7 +282,7 @@ func TestListPages(t *testing.T) {
 					also = ""
 				}
 				s := newStub(t, nil, answer(200, strings.NewReplacer("ID", id, "ALSO", also).Replace(tc.body)))
-				n, last, err := list(t.Context(), s.client, time.Time{}, 0)
+				n, last, err := list(t.Context(), s.client, dodo.Window{}, 0)
 				checkError(t, err, tc.err)
 				if n != tc.n || last != tc.last {
 					t.Errorf("%d items, last %t", n, last)
@@ -304,7 +309,7 @@ var reads = map[string]func(context.Context, *dodo.Client) error{
 
 func readList(id string) func(context.Context, *dodo.Client) error {
 	return func(ctx context.Context, c *dodo.Client) error {
-		_, _, err := lists[id](ctx, c, time.Time{}, 0)
+		_, _, err := lists[id](ctx, c, dodo.Window{}, 0)
 		return err
 	}
 }

@@ -26,6 +26,7 @@ type Events struct {
 	cooldowns cooldowns          // by order id
 	inquiries inquiries          // by account
 	redrives  redriveRound
+	lease     *passLease
 	emails    claimedEmails
 	// unansweredLog is how often it is logged that Dodo could not be asked.
 	unansweredLog rate.Sometimes
@@ -33,7 +34,7 @@ type Events struct {
 
 func newEvents(p *parts, o Options) *Events {
 	return &Events{
-		parts: p, verifier: o.Verifier, refundPolicy: o.RefundPolicy, disputePolicy: o.DisputePolicy,
+		parts: p, lease: newPassLease(p.store), verifier: o.Verifier, refundPolicy: o.RefundPolicy, disputePolicy: o.DisputePolicy,
 		keepEvents: o.KeepEvents, matchEmail: o.MatchEmail,
 		cooldowns:     cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 		inquiries:     inquiries{running: make(map[string]*inquiry), next: make(map[string]time.Time)},

@@ -34,16 +34,16 @@ type Books interface {
 	Payment(ctx context.Context, id string) (dodo.Fact, error)
 	// Subscription reads a subscription as a fact.
 	Subscription(ctx context.Context, id string) (dodo.Fact, error)
-	// Payments lists the payments made since.
-	Payments(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentSummary], error)
+	// Payments lists the payments made in a window.
+	Payments(ctx context.Context, made dodo.Window, page int) (dodo.Page[dodo.PaymentSummary], error)
 	// Charges lists the payments of a subscription made since: one page, the newest first.
 	Charges(ctx context.Context, subscription string, since time.Time) (dodo.Page[dodo.PaymentSummary], error)
-	// Refunds lists the refunds made since.
-	Refunds(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
-	// Disputes lists the disputes opened since.
-	Disputes(ctx context.Context, since time.Time, page int) (dodo.Page[dodo.PaymentChange], error)
-	// Subscriptions lists all subscriptions.
-	Subscriptions(ctx context.Context, page int) (dodo.Page[dodo.SubscriptionSummary], error)
+	// Refunds lists the refunds made in a window.
+	Refunds(ctx context.Context, made dodo.Window, page int) (dodo.Page[dodo.PaymentChange], error)
+	// Disputes lists the disputes opened in a window.
+	Disputes(ctx context.Context, opened dodo.Window, page int) (dodo.Page[dodo.PaymentChange], error)
+	// Subscriptions lists the subscriptions made in a window.
+	Subscriptions(ctx context.Context, made dodo.Window, page int) (dodo.Page[dodo.SubscriptionSummary], error)
 }
 
 // Management is what customers do with their subscriptions.

@@ -23,17 +23,24 @@ func (w *world) rebuild() gateway.Reconciled {
 }
 
 // TestRebuild: what lies before the mark is found by it, and only by it. The mark
-// stays when it fails.
+// stays when a list fails.
 func TestRebuild(t *testing.T) {
-	each(t, settings{hold: true, products: storyProducts}, func(t *testing.T, w *world) {
+	clock := newTimer()
+	each(t, settings{hold: true, products: storyProducts, clock: clock.Now}, func(t *testing.T, w *world) {
 		w.buy("alice", "pack10")
 		w.buy("alice", "monthly")
 		bob := w.buy("bob", "pack9")
 		_, err := w.sim.Refund(bob, 300)
 		must(t, err)
-		late := time.Now().Add(365 * 24 * time.Hour).UTC().Truncate(time.Millisecond)
+		clock.Move(20 * day)
+		late := clock.Now().UTC().Truncate(time.Millisecond)
+		must(t, w.store.SetMark(t.Context(), "reconcile far", late))
 		must(t, w.store.SetMark(t.Context(), "reconcile", late))
 
+		w.reconcile()
+		w.has("bob", 0, false)
+		late, err = w.LastPass(t.Context())
+		must(t, err)
 		w.sim.SetFault(dodosim.Fault{Status: http.StatusForbidden, Body: "{}"}, 1)
 		if _, err := w.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), nil); err == nil {
 			t.Error("no error")
@@ -43,10 +50,7 @@ func TestRebuild(t *testing.T) {
 			t.Errorf("after a failure the mark is %s, want %s, %v", mark, late, err)
 		}
 
-		w.reconcile()
-		w.has("bob", 0, false)
-		must(t, w.store.SetMark(t.Context(), "reconcile", late))
-		began := time.Now().Add(-time.Millisecond)
+		began := clock.Now().Add(-time.Millisecond)
 		var told []gateway.Reconciled
 		done, err := w.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), func(r gateway.Reconciled) { told = append(told, r) })
 		must(t, err)
@@ -60,7 +64,7 @@ func TestRebuild(t *testing.T) {
 				t.Errorf("it told %+v and then %+v", told[i-1], told[i])
 			}
 		}
-		if mark, err := w.store.Mark(t.Context(), "reconcile"); err != nil || mark.Before(began) || mark.After(time.Now()) {
+		if mark, err := w.store.Mark(t.Context(), "reconcile"); err != nil || mark.Before(began) || mark.After(clock.Now()) {
 			t.Errorf("after it the mark is %s, %v", mark, err)
 		}
 		if again := w.rebuild(); again.Read != 0 || again.Applied != 0 || again.Seen != done.Seen {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,28 +14,20 @@ import (
 // Webhooks get lost, and a store can lose its last second or all it had. So Dodo
 // is asked from time to time what happened, and the answers take the same path as
 // events: folded into their objects, they change only what was missed.
+//
+// A pass goes through Dodo's lists, each of which is walked by itself: see [walk]. What could
+// not be read is kept apart in the store, and tried again by later passes: see [unreadObjects]
+// and [gap]. One gateway at a time makes a pass: see [passLease].
 
-// reconcileMark is the store's name for when the last reconciliation began, and
-// farMark for when the last one did that looked far back for payments.
-const (
-	reconcileMark = "reconcile"
-	farMark       = "reconcile far"
-)
+// reconcileMark is the store's name for when the last pass began that read every list to its
+// end.
+const reconcileMark = "reconcile"
 
-// How far before the mark to look. A payment may be settled days after it was
-// made (FACTS 3.4), and by some bank only after weeks: as there are many payments,
-// only one pass a day looks so far. A refund may be reviewed, and a dispute takes
-// months; of those there are few.
-const (
-	paymentsBack = 3 * 24 * time.Hour
-	paymentsFar  = 30 * 24 * time.Hour
-	farEvery     = 24 * time.Hour
-	refundsBack  = 14 * 24 * time.Hour
-	disputesBack = 150 * 24 * time.Hour
-)
+// farMark is the mark of an earlier release, for when it last looked far back for payments.
+const farMark = "reconcile far"
 
-// maxPages bounds every list, at 100 objects a page.
-const maxPages = 1000
+// ErrElsewhere says that another gateway on the same store makes the pass, or has just made it.
+var ErrElsewhere = errors.New("another gateway reconciles this store")
 
 // Reconciled counts what a reconciliation did.
 type Reconciled struct {
@@ -51,58 +44,78 @@ type Reconciled struct {
 // Reconcile asks Dodo what happened since the last reconciliation and applies
 // what was missed, at no more than budget's rate of calls. With a store that was
 // never reconciled, an empty one for example, it asks for everything there ever
-// was: what carries our proof comes back.
+// was: what carries our proof comes back. While another gateway makes a pass, it waits.
 //
-// An error leaves the mark where it was, so the next one begins there again. It
-// may be that of a few objects that Dodo did not hand out; all others are applied.
+// An error is that of a list that could not be read: the next pass continues it where this one
+// stopped. All others are read. What Dodo does not hand out, an object or a part of a list, is
+// no error: it is kept apart and tried again.
 func (e *Events) Reconcile(ctx context.Context, budget *rate.Limiter) (Reconciled, error) {
-	mark, err := e.store.Mark(ctx, reconcileMark)
-	if err != nil {
-		return Reconciled{}, err
-	}
-	far, err := e.store.Mark(ctx, farMark)
-	if err != nil {
-		return Reconciled{}, err
-	}
-	began := e.clock()
-	if began.Sub(far) < farEvery {
-		return e.reconcileSince(ctx, mark, paymentsBack, budget, nil)
-	}
-	done, err := e.reconcileSince(ctx, mark, paymentsFar, budget, nil)
-	if err == nil {
-		err = e.store.SetMark(ctx, farMark, began)
-	}
-	return done, err
+	return e.reconcile(ctx, passRequest{budget: budget, waits: true})
+}
+
+// ReconcileIfDue is Reconcile for a gateway to which it is only time to reconcile. It returns
+// [ErrElsewhere] if another gateway makes a pass, or one began within the last while.
+func (e *Events) ReconcileIfDue(ctx context.Context, budget *rate.Limiter, while time.Duration) (Reconciled, error) {
+	return e.reconcile(ctx, passRequest{budget: budget, while: while})
 }
 
 // Rebuild is Reconcile as with an empty store: it asks for everything there ever
-// was. What is known already stays as it is. progress, if not nil, hears how far it
-// has come.
+// was. What is known already stays as it is. A rebuild that did not come to its end is
+// continued by the next pass or rebuild, whichever comes first. progress, if not nil, hears how
+// far it has come.
 func (e *Events) Rebuild(ctx context.Context, budget *rate.Limiter, progress func(Reconciled)) (Reconciled, error) {
-	return e.reconcileSince(ctx, time.Time{}, 0, budget, progress)
+	return e.reconcile(ctx, passRequest{budget: budget, waits: true, all: true, progress: progress})
 }
 
-func (e *Events) reconcileSince(
-	ctx context.Context, mark time.Time, back time.Duration, budget *rate.Limiter, progress func(Reconciled),
-) (Reconciled, error) {
+// LastPass is when the last pass began that read every list to its end, whichever gateway made
+// it; zero if none has.
+func (e *Events) LastPass(ctx context.Context) (time.Time, error) {
+	return e.store.Mark(ctx, reconcileMark)
+}
+
+// passRequest says which pass is wanted.
+type passRequest struct {
+	budget   *rate.Limiter
+	all      bool // of everything there ever was
+	waits    bool // for the pass of another gateway
+	while    time.Duration
+	progress func(Reconciled) // may be nil
+}
+
+func (e *Events) reconcile(ctx context.Context, q passRequest) (Reconciled, error) {
 	if err := e.site.keep(ctx); err != nil {
 		return Reconciled{}, err
 	}
-	began := e.clock()
-	r := reconciliation{Events: e, budget: budget, progress: progress, back: back, done: make(map[string]bool)}
+	if err := e.lease.lock(ctx); err != nil {
+		return Reconciled{}, err
+	}
+	defer e.lease.unlock()
+	ctx, release, err := e.lease.acquire(ctx, q.waits)
+	if err != nil {
+		return Reconciled{}, err
+	}
+	defer release()
+	last, err := e.LastPass(ctx)
+	if err != nil {
+		return Reconciled{}, err
+	}
+	if age := e.clock().Sub(last); age >= 0 && age < q.while {
+		return Reconciled{}, ErrElsewhere
+	}
+	r := newReconciliation(e, q)
+	first := last.IsZero() || q.all
 	defer func() {
-		r.logForeign(mark.IsZero())
+		r.logForeign(first)
 		r.Damaged.log(e.logger, "reconcile")
 	}()
-	for _, step := range []func(context.Context, time.Time) error{r.payments, r.refunds, r.disputes, r.subscriptions, r.features} {
-		if err := step(ctx, mark); err != nil {
-			return r.Reconciled, err
-		}
+	err = r.run(ctx)
+	if lost := context.Cause(ctx); lost != nil && errors.Is(lost, ErrElsewhere) {
+		err = lost
 	}
-	if r.unread != nil {
-		return r.Reconciled, r.unread
+	if err == nil {
+		err = e.store.SetMark(ctx, reconcileMark, r.began)
 	}
-	return r.Reconciled, e.store.SetMark(ctx, reconcileMark, began)
+	return r.Reconciled, err
 }
 
 // readAt reads a payment or subscription at Dodo.

@@ -3,114 +3,149 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
+// ListName names one of Dodo's lists.
+type ListName string
+
 // The lists that a reconciliation goes through. Of each object they tell enough to see
 // whether there is something that we do not know.
+const (
+	ListPayments      ListName = "payments"
+	ListRefunds       ListName = "refunds"
+	ListDisputes      ListName = "disputes"
+	ListSubscriptions ListName = "subscriptions"
+	ListFeatures      ListName = "features"
+)
 
-func (r *reconciliation) payments(ctx context.Context, mark time.Time) error {
-	from := since(mark, r.back)
-	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.provider.Payments(ctx, from, page)
-		if err != nil {
-			return false, err
+// ListNames are all lists, in the order in which they are read.
+var ListNames = []ListName{ListPayments, ListRefunds, ListDisputes, ListSubscriptions, ListFeatures}
+
+// How far before the mark to look. A payment may be settled days after it was
+// made (FACTS 3.4), and by some bank only after weeks: as there are many payments,
+// only one walk a day looks so far. A refund may be reviewed, and a dispute takes
+// months; of those there are few. A subscription changes as long as it lives, so its list is
+// walked again and again: see [walk.fullIsDue].
+const (
+	paymentsBack      = 3 * 24 * time.Hour
+	paymentsFar       = 30 * 24 * time.Hour
+	farEvery          = 24 * time.Hour
+	refundsBack       = 14 * 24 * time.Hour
+	disputesBack      = 150 * 24 * time.Hour
+	subscriptionsBack = 3 * 24 * time.Hour
+)
+
+// list is one of Dodo's lists.
+type list struct {
+	name      ListName
+	back, far time.Duration // far is looked at every farEvery; 0 is never
+	// changing: what is listed may change at any time.
+	changing bool
+	// page reads one page. It is nil for a list that cannot be read by windows.
+	page func(ctx context.Context, made dodo.Window, page int) (listPage, error)
+}
+
+// listPage is a page of a list.
+type listPage struct {
+	items []listed
+	last  bool
+	odd   int
+}
+
+func (r *reconciliation) lists() []list {
+	return []list{
+		{name: ListPayments, back: paymentsBack, far: paymentsFar, page: r.paymentsPage},
+		{name: ListRefunds, back: refundsBack, page: r.refundsPage},
+		{name: ListDisputes, back: disputesBack, page: r.disputesPage},
+		{name: ListSubscriptions, back: subscriptionsBack, changing: true, page: r.subscriptionsPage},
+		{name: ListFeatures, changing: true},
+	}
+}
+
+// pageOf makes a page of what Dodo answered.
+func pageOf[Item any](p dodo.Page[Item], err error, show func(Item) listed) (listPage, error) {
+	page := listPage{last: p.Last, odd: p.Odd, items: make([]listed, 0, len(p.Items))}
+	for _, item := range p.Items {
+		page.items = append(page.items, show(item))
+	}
+	return page, err
+}
+
+func (r *reconciliation) paymentsPage(ctx context.Context, made dodo.Window, page int) (listPage, error) {
+	p, err := r.provider.Payments(ctx, made, page)
+	return pageOf(p, err, func(p dodo.PaymentSummary) listed {
+		return listed{
+			ref: entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}, clues: p.Clues,
+			isNews: func(known entitlement.Record) bool { return known.Payment.IsNews(p.Status) || r.termsChanged(known) },
 		}
-		r.odd("payments", list.Odd)
-		for _, p := range list.Items {
-			r.Seen++
-			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: p.ID}
-			known, ours, err := r.known(ctx, ref, p.Clues)
-			if err == nil && ours && (known.Payment.Status != p.Status || r.termsChanged(known)) {
-				err = r.reread(ctx, ref)
-			}
-			if err != nil {
-				return false, err
-			}
-		}
-		return list.Last, nil
 	})
 }
 
-func (r *reconciliation) refunds(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, "refunds", since(mark, refundsBack), r.provider.Refunds, func(p entitlement.Payment, c dodo.PaymentChange) bool {
-		return string(p.Refunds[c.ID].Status) == c.Status
+func (r *reconciliation) refundsPage(ctx context.Context, made dodo.Window, page int) (listPage, error) {
+	p, err := r.provider.Refunds(ctx, made, page)
+	return pageOf(p, err, func(c dodo.PaymentChange) listed {
+		return changeOf(c, func(p entitlement.Payment) bool { return p.IsRefundNews(c.ID, entitlement.RefundStatus(c.Status)) })
 	})
 }
 
-func (r *reconciliation) disputes(ctx context.Context, mark time.Time) error {
-	return r.changes(ctx, "disputes", since(mark, disputesBack), r.provider.Disputes, func(p entitlement.Payment, c dodo.PaymentChange) bool {
-		return string(p.Disputes[c.ID]) == c.Status
+func (r *reconciliation) disputesPage(ctx context.Context, opened dodo.Window, page int) (listPage, error) {
+	p, err := r.provider.Disputes(ctx, opened, page)
+	return pageOf(p, err, func(c dodo.PaymentChange) listed {
+		return changeOf(c, func(p entitlement.Payment) bool {
+			return p.IsDisputeNews(c.ID, entitlement.DisputeStatus(c.Status))
+		})
 	})
 }
 
-// changes reads the payments that something happened to of which we do not know.
-// A payment that nobody here owns was not made through us.
-func (r *reconciliation) changes(
-	ctx context.Context, name string, from time.Time,
-	list func(context.Context, time.Time, int) (dodo.Page[dodo.PaymentChange], error),
-	isKnown func(entitlement.Payment, dodo.PaymentChange) bool,
-) error {
-	return r.pages(ctx, func(page int) (bool, error) {
-		found, err := list(ctx, from, page)
-		if err != nil {
-			return false, err
+// changeOf is the payment that something happened to. One that nobody here owns was not made
+// through us.
+func changeOf(c dodo.PaymentChange, isNews func(entitlement.Payment) bool) listed {
+	return listed{
+		ref:    entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID},
+		isNews: func(known entitlement.Record) bool { return isNews(known.Payment) },
+	}
+}
+
+func (r *reconciliation) subscriptionsPage(ctx context.Context, made dodo.Window, page int) (listPage, error) {
+	p, err := r.provider.Subscriptions(ctx, made, page)
+	return pageOf(p, err, func(s dodo.SubscriptionSummary) listed {
+		return listed{
+			ref: entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}, clues: s.Clues,
+			isNews: func(known entitlement.Record) bool {
+				return s.Differs(known.Subscription.State, p.At) || r.termsChanged(known)
+			},
 		}
-		r.odd(name, found.Odd)
-		for _, c := range found.Items {
-			r.Seen++
-			ref := entitlement.Ref{Kind: entitlement.KindPayment, ID: c.PaymentID}
-			known, ours, err := r.known(ctx, ref, dodo.Clues{})
-			if err == nil && ours && !isKnown(known.Payment, c) {
-				err = r.reread(ctx, ref)
-			}
-			if err != nil {
-				return false, err
-			}
-		}
-		return found.Last, nil
 	})
 }
 
-func (r *reconciliation) subscriptions(ctx context.Context, _ time.Time) error {
-	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.provider.Subscriptions(ctx, page)
-		if err != nil {
-			return false, err
-		}
-		r.odd("subscriptions", list.Odd)
-		for _, s := range list.Items {
-			r.Seen++
-			ref := entitlement.Ref{Kind: entitlement.KindSubscription, ID: s.ID}
-			known, ours, err := r.known(ctx, ref, s.Clues)
-			if err == nil && ours && (s.Differs(known.Subscription.State) || r.termsChanged(known)) {
-				err = r.reread(ctx, ref)
-			}
-			if err != nil {
-				return false, err
-			}
-		}
-		return list.Last, nil
-	})
-}
+// mostPages bounds the lists that cannot be read by windows, at 100 objects a page.
+const mostPages = 10_000
 
-// features reads all grants of all feature flags: nothing says which of them
-// changed. An API key that may not read them, or a Dodo that knows none, must not
-// hold up what is about money.
-func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
+// features reads all grants of all feature flags: nothing says which of them changed, and Dodo
+// has no windows for them. A flag that cannot be read holds up no other. An API key that may not
+// read them, or a Dodo that knows none, is no failure.
+func (w *walk) features(ctx context.Context) error {
+	r := w.reconciliation
 	var flags []string
-	err := r.pages(ctx, func(page int) (bool, error) {
+	w.pages = 0
+	err := w.unwindowed(ctx, func(page int) (bool, error) {
 		list, err := r.provider.FeatureFlags(ctx, page)
 		r.odd("feature flags", list.Odd)
 		flags = append(flags, list.Items...)
 		return list.Last, err
-	})
+	}, nil)
 	for _, flag := range flags {
+		failed := w.grants(ctx, flag)
+		if failed != nil && endsPass(ctx, failed) {
+			return failed
+		}
 		if err == nil {
-			err = r.grants(ctx, flag)
+			err = failed
 		}
 	}
 	for _, refusal := range []error{dodo.ErrUnauthorized, dodo.ErrNotFound, dodo.ErrRejected} {
@@ -122,27 +157,47 @@ func (r *reconciliation) features(ctx context.Context, _ time.Time) error {
 	return err
 }
 
-func (r *reconciliation) grants(ctx context.Context, flag string) error {
-	return r.pages(ctx, func(page int) (bool, error) {
-		list, err := r.provider.FeatureGrants(ctx, flag, page)
-		if err != nil {
-			return false, err
-		}
+func (w *walk) grants(ctx context.Context, flag string) error {
+	r := w.reconciliation
+	var list dodo.Page[dodo.FeatureGrant]
+	return w.unwindowed(ctx, func(page int) (_ bool, err error) {
+		list, err = r.provider.FeatureGrants(ctx, flag, page)
+		return list.Last, err
+	}, func() error {
 		r.odd("feature grants", list.Odd)
 		for _, grant := range list.Items {
-			r.Seen++
 			if grant.Fact == nil {
+				r.Seen++
 				r.logger.Warn("an object in Dodo's lists cannot be read", "object", grant.ID)
 				continue
 			}
-			known, ours, err := r.known(ctx, grant.Fact.Ref, grant.Fact.Clues)
-			if err == nil && ours && known.Feature.Merge(grant.Fact.Feature) != known.Feature {
-				err = r.applyFact(ctx, *grant.Fact)
-			}
+			err := r.visit(ctx, w, listed{
+				ref: grant.Fact.Ref, clues: grant.Fact.Clues, fact: grant.Fact,
+				isNews: func(known entitlement.Record) bool { return known.Feature.Merge(grant.Fact.Feature) != known.Feature },
+			})
 			if err != nil {
-				return false, err
+				return err
 			}
 		}
-		return list.Last, nil
+		return nil
 	})
+}
+
+// unwindowed reads a list page by page until the last one.
+func (w *walk) unwindowed(ctx context.Context, read func(page int) (last bool, err error), then func() error) error {
+	for page := range mostPages {
+		var last bool
+		err := w.ask(ctx, func() (err error) {
+			last, err = read(page)
+			return err
+		})
+		if err == nil && then != nil {
+			err = then()
+		}
+		w.pages++
+		if err != nil || last {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: no end after %d pages", dodo.ErrBadAnswer, mostPages)
 }

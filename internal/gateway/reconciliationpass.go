@@ -12,6 +12,7 @@ import (
 
 	"github.com/dodogate/dodogate/internal/dodo"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // reconciliation is one pass over Dodo's lists.
@@ -20,18 +21,40 @@ type reconciliation struct {
 	Reconciled
 	budget   *rate.Limiter
 	progress func(Reconciled) // may be nil
-	back     time.Duration    // how far before the mark to look for payments
-	done     map[string]bool  // objects that were read in this pass
-	silent   int              // reads in a row to which Dodo had no answer
-	// unread is the first error of such a read, if there were never maxSilent in a row.
-	unread  error
-	foreign map[string]int // objects by the site that sold them; of a few sites
+	all      bool             // everything is asked for again
+	began    time.Time
+	walks    []*walk
+	unread   *unreadObjects
+	done     map[string]bool // objects that were read in this pass; see maxDone
+	silent   int             // reads of objects in a row to which Dodo had no answer
+	pause    time.Time       // no call is made before it, because Dodo said so
+	foreign  map[string]int  // objects by the site that sold them; of a few sites
 }
 
-// maxSilent is after how many reads in a row without an answer Dodo is taken to
-// be away. Fewer are objects that it cannot hand out (FACTS 1.3: for a missing one
-// the documents name only 500).
-const maxSilent = 3
+func newReconciliation(e *Events, q passRequest) *reconciliation {
+	r := &reconciliation{
+		Events: e, budget: q.budget, progress: q.progress, all: q.all,
+		began: e.clock(), done: make(map[string]bool),
+	}
+	for _, l := range r.lists() {
+		r.walks = append(r.walks, newWalk(r, l))
+	}
+	return r
+}
+
+const (
+	// maxSilent is after how many reads of objects in a row without an answer it is checked
+	// whether Dodo is away. Fewer are objects that it cannot hand out (FACTS 1.3: for a missing
+	// one the documents name only 500).
+	maxSilent = 3
+	// maxDone bounds how many objects a pass remembers to have read, so that it reads a payment
+	// with a refund and a dispute once.
+	maxDone = 4096
+	// maxRetries is how many objects that were kept apart a pass tries again.
+	maxRetries = 20
+	// refreshEvery is how often a long pass looks again for what is new.
+	refreshEvery = 10 * time.Minute
+)
 
 // since is a while before the mark; without a mark it is the beginning.
 func since(mark time.Time, back time.Duration) time.Time {
@@ -41,37 +64,131 @@ func since(mark time.Time, back time.Duration) time.Time {
 	return mark.Add(-back)
 }
 
-// call waits until the budget allows one more call to Dodo.
-func (r *reconciliation) call(ctx context.Context) error {
-	if r.progress != nil {
-		r.progress(r.Reconciled)
+// run walks all lists. First comes what is new, of each list, and of short lists all there is.
+// Then the long ones are walked, a window of each in turn, so that none waits for another.
+func (r *reconciliation) run(ctx context.Context) error {
+	if err := r.load(ctx); err != nil {
+		return err
 	}
-	return r.budget.Wait(ctx)
-}
-
-// pages reads a list page by page until the last one.
-func (r *reconciliation) pages(ctx context.Context, read func(page int) (last bool, err error)) error {
-	for page := range maxPages {
-		if err := r.call(ctx); err != nil {
+	if err := r.retryUnread(ctx); err != nil {
+		return err
+	}
+	if err := r.eachWalk(ctx, (*walk).begin); err != nil {
+		return err
+	}
+	refreshed := r.clock()
+	for r.unfinished() {
+		if err := r.eachWalk(ctx, (*walk).stepFull); err != nil {
 			return err
 		}
-		last, err := read(page)
-		if err != nil || last {
+		if r.clock().Sub(refreshed) < refreshEvery {
+			continue
+		}
+		if err := r.eachWalk(ctx, (*walk).recent); err != nil {
+			return err
+		}
+		refreshed = r.clock()
+	}
+	var failed []error
+	for _, w := range r.walks {
+		if w.failed != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", w.list.name, w.failed))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (r *reconciliation) load(ctx context.Context) (err error) {
+	if r.unread, err = loadUnread(ctx, r.store); err != nil {
+		return err
+	}
+	mark, err := r.store.Mark(ctx, reconcileMark)
+	if err != nil {
+		return err
+	}
+	far, err := r.store.Mark(ctx, farMark)
+	if err != nil {
+		return err
+	}
+	for _, w := range r.walks {
+		if err := w.load(ctx, mark, far); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("reconcile: %w: no end after %d pages", dodo.ErrBadAnswer, maxPages)
+	return nil
 }
 
-// odd counts items of a list that do not say what they are. They are left to the
-// operator; they must not hold up the others.
-func (r *reconciliation) odd(list string, n int) {
-	if n == 0 {
-		return
+// eachWalk does something with every list that has not failed in this pass. A list that fails
+// holds up no other. It returns an error if the pass must end.
+func (r *reconciliation) eachWalk(ctx context.Context, do func(*walk, context.Context) error) error {
+	for _, w := range r.walks {
+		if w.failed != nil {
+			continue
+		}
+		err := do(w, ctx)
+		if err != nil && !endsPass(ctx, err) {
+			err = w.fail(ctx, err)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	r.Seen += n
-	r.Unapplied += n
-	r.logger.Warn("one of Dodo's lists has items that do not say what they are", "list", list, "items", n)
+	return nil
+}
+
+func (r *reconciliation) unfinished() bool {
+	for _, w := range r.walks {
+		if w.failed == nil && w.state.Full != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// passEnd is an error after which a pass can do no more.
+type passEnd struct{ error }
+
+func (e passEnd) Unwrap() error { return e.error }
+
+// endsPass reports whether an error is neither about one object nor about one list.
+func endsPass(ctx context.Context, err error) bool {
+	_, is := errors.AsType[passEnd](err)
+	return is || ctx.Err() != nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOtherSite)
+}
+
+const (
+	// How often a call is repeated that Dodo refused because of too many calls, and how long the
+	// pass waits before that at most.
+	limitedTries = 4
+	longestPause = 2 * time.Minute
+)
+
+// ask makes a call to Dodo within the budget. If Dodo says that there are too many calls, all
+// gateways together make too many: the pass spends a part of its budget on nothing and waits as
+// long as Dodo says.
+func (r *reconciliation) ask(ctx context.Context, call func() error) error {
+	for try := 1; ; try++ {
+		if r.progress != nil {
+			r.progress(r.Reconciled)
+		}
+		if err := r.budget.Wait(ctx); err != nil {
+			return passEnd{err}
+		}
+		if wait := time.Until(r.pause); wait > 0 {
+			if err := sleep(ctx, wait); err != nil {
+				return passEnd{err}
+			}
+		}
+		err := call()
+		refused, ok := errors.AsType[*dodo.Error](err)
+		if !ok || refused.Status != 429 || try == limitedTries {
+			return err
+		}
+		if err := r.budget.WaitN(ctx, r.budget.Burst()); err != nil {
+			return passEnd{err}
+		}
+		r.pause = time.Now().Add(min(refused.RetryAfter, longestPause))
+	}
 }
 
 // known is what we know of an object, and whether it has to do with us: because
@@ -160,55 +277,4 @@ func (r *reconciliation) logForeign(first bool) {
 	r.logger.Warn("other sites sold some of what Dodo lists; it was left alone. "+
 		"If this store takes the place of a lost one, let the config name the lost one's site in the also of site, and rebuild",
 		"site", own, "objects", r.Foreign, "sites", r.foreign)
-}
-
-// reread reads an object at Dodo and applies it. One that cannot be understood is
-// left to the operator, one that is not handed out to the next pass; neither must
-// hold up the others.
-func (r *reconciliation) reread(ctx context.Context, ref entitlement.Ref) error {
-	if r.done[ref.String()] {
-		return nil
-	}
-	r.done[ref.String()] = true
-	if err := r.call(ctx); err != nil {
-		return err
-	}
-	r.Read++
-	fact, err := r.readAt(ctx, ref)
-	silent := errors.Is(err, dodo.ErrUnavailable)
-	if silent {
-		r.silent++
-		r.unread = cmp.Or(r.unread, fmt.Errorf("read %s: %w", ref, err))
-	} else {
-		r.silent = 0
-	}
-	switch {
-	case err == nil:
-		return r.applyFact(ctx, fact)
-	case silent && r.silent < maxSilent,
-		errors.Is(err, dodo.ErrNotFound), errors.Is(err, dodo.ErrRejected), errors.Is(err, dodo.ErrBadAnswer):
-		r.Unapplied++
-		r.logger.Warn("an object in Dodo's lists cannot be read", "object", ref.String(), "error", err)
-		return nil
-	}
-	return err
-}
-
-// applyFact applies what Dodo says.
-func (r *reconciliation) applyFact(ctx context.Context, fact dodo.Fact) error {
-	result, err := r.apply(ctx, fact, reconcileMark, nil)
-	switch {
-	case r.noteDamaged(err):
-		r.Unapplied++
-	case err != nil:
-		return err
-	case result.outcome == Applied:
-		r.Applied++
-	case result.outcome == Foreign:
-		r.countForeign("")
-	case result.outcome == Parked:
-		r.Unapplied++
-		r.logger.Warn("a fact that was read cannot be applied", "object", fact.Ref.String(), "reason", result.reason)
-	}
-	return nil
 }

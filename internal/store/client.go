@@ -218,6 +218,18 @@ func (c Client) SetMark(ctx context.Context, name string, at time.Time) error {
 	return c.Set(ctx, markPrefix+name, text)
 }
 
+// clockAccount is looked at to read the clock. It is never written.
+const clockAccount = "dodogate's clock"
+
+// Now is the time by the store's own clock.
+func (c Client) Now(ctx context.Context) (now time.Time, err error) {
+	_, err = c.View(ctx, clockAccount, func(b *book.Book) error {
+		now = b.Now
+		return nil
+	})
+	return now, err
+}
+
 // Pinger is a store that can tell whether it serves better than by a read.
 type Pinger interface {
 	Ping(ctx context.Context) error
