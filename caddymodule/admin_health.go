@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"net/http"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // healthView is what is shown of this gateway's health. The status says whether it can do
@@ -37,6 +39,10 @@ type reconcileHealth struct {
 	LastGoodAt time.Time `json:"last_good_at,omitzero"`
 	LastState  passState `json:"last_state,omitempty"` // of the newest pass that has begun
 	LastError  string    `json:"last_error,omitempty"`
+	// Failing are the lists that could not be read, and Unread is how many objects and parts of
+	// lists could not, as of the last pass.
+	Failing []gateway.ListName `json:"failing,omitempty"`
+	Unread  int                `json:"unread,omitempty"`
 }
 
 // webhookHealth is since the process started.
@@ -70,6 +76,14 @@ func showHealth(a *App, r *http.Request) (any, error) {
 	}
 	if s.Err != nil {
 		v.Store.Error = s.Err.Error()
+	}
+	status := a.store.passes.status()
+	v.Reconcile.Unread = len(status.Unread)
+	for _, l := range status.Lists {
+		v.Reconcile.Unread += l.Gaps
+		if l.Error != "" {
+			v.Reconcile.Failing = append(v.Reconcile.Failing, l.Name)
+		}
 	}
 	for _, p := range a.store.passes.list() {
 		if p.state == passWaiting {

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"net/http"
 	"time"
+
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 // passView is what is shown of a pass.
@@ -39,11 +41,45 @@ func showPass(p pass) passView {
 // passList is the pass that waits or runs, and the newest ones before it.
 type passList struct {
 	Passes []passView `json:"passes"` // newest first
+	Lists  []listView `json:"lists"`
+	// Unread are objects that could not be read or applied, and are tried again; at most
+	// maxUnreadShown of UnreadCount.
+	Unread      []string `json:"unread,omitempty"`
+	UnreadCount int      `json:"unread_count"`
 }
 
+// listView is what is shown of one of Dodo's lists.
+type listView struct {
+	List     gateway.ListName `json:"list"`
+	MarkAt   time.Time        `json:"mark_at,omitzero"`   // the next pass begins there
+	FullAt   time.Time        `json:"full_at,omitzero"`   // when the whole list was read last
+	WalkedTo time.Time        `json:"walked_to,omitzero"` // how far a walk of the whole list is
+	Walking  bool             `json:"walking,omitempty"`
+	Gaps     int              `json:"gaps"` // parts that could not be read, and are tried again
+	Error    string           `json:"error,omitempty"`
+	ErrorAt  time.Time        `json:"error_at,omitzero"` // since when
+}
+
+func showList(l gateway.ListStatus) listView {
+	return listView{
+		List: l.Name, MarkAt: l.Mark, FullAt: l.FullAt, WalkedTo: l.WalkedTo, Walking: l.Walking,
+		Gaps: l.Gaps, Error: l.Error, ErrorAt: l.ErrorAt,
+	}
+}
+
+// maxUnreadShown is how many objects are named that could not be read.
+const maxUnreadShown = 100
+
 // listPasses serves GET /dodo/reconcile.
-func listPasses(a *App, _ *http.Request) (any, error) {
-	return passList{viewsOf(a.store.passes.list(), showPass)}, nil
+func listPasses(a *App, r *http.Request) (any, error) {
+	status, err := a.events.ReconcileStatus(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return passList{
+		Passes: viewsOf(a.store.passes.list(), showPass), Lists: viewsOf(status.Lists, showList),
+		Unread: status.Unread[:min(len(status.Unread), maxUnreadShown)], UnreadCount: len(status.Unread),
+	}, nil
 }
 
 // askFor serves POST /dodo/reconcile and /dodo/rebuild. A pass may take hours at

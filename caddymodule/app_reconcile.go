@@ -75,8 +75,7 @@ func (r Reconcile) urgentLimiter() *rate.Limiter {
 }
 
 // reconciler runs passes until it is stopped: one every interval, and those that
-// the admin API asks for. Those of several gateways run side by side: what one of
-// them applies, the other finds applied.
+// the admin API asks for. Of several gateways on a store, one at a time makes a pass.
 type reconciler struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -96,7 +95,12 @@ func startReconciler(a *App) *reconciler {
 			if first {
 				a.shop.OffersNow(ctx) // a wrong product id is logged before a customer meets it
 			}
-			a.reconcile(ctx, limiter, urgent)
+			// Soon after another gateway's pass there is nothing to do, but for a new config.
+			recently := interval / 2
+			if first {
+				recently = 0
+			}
+			a.reconcile(ctx, limiter, urgent, recently)
 			a.redrive(ctx)
 			pause = interval
 		}
@@ -110,30 +114,68 @@ func (r *reconciler) stop() {
 	r.done.Wait()
 }
 
-func (a *App) reconcile(ctx context.Context, budget, urgent *rate.Limiter) {
-	done, ok := a.store.passes.run(ctx, func(next pass, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
-		if next.kind == passRebuild {
-			return a.events.Rebuild(ctx, budget, told)
-		}
-		if next.urgent {
+// reconcile makes the next pass. One that nobody asked for is left to another gateway that makes
+// one, or has done so recently.
+func (a *App) reconcile(ctx context.Context, budget, urgent *rate.Limiter, recently time.Duration) {
+	done, ok := a.store.passes.run(ctx, func(this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		switch {
+		case this.kind == passRebuild:
+			return a.events.Rebuild(ctx, budget, a.watchPass(ctx, told))
+		case this.urgent:
 			return a.events.Reconcile(ctx, urgent)
+		case this.asked:
+			return a.events.Reconcile(ctx, budget)
 		}
-		return a.events.Reconcile(ctx, budget)
+		return a.events.ReconcileIfDue(ctx, budget, recently)
 	})
 	if !ok {
+		return
+	}
+	a.noteStatus(ctx)
+	if done.state == passElsewhere {
+		a.logger.Debug("another gateway reconciles with Dodo", zap.Int64("pass", done.number))
 		return
 	}
 	metrics.reconciled(done.err)
 	log := a.logger.With(zap.Int64("pass", done.number), zap.String("kind", string(done.kind)))
 	switch {
 	case done.err != nil && done.kind == passRebuild:
-		log.Error("rebuilding from Dodo failed; ask for it again", zap.Error(done.err))
+		log.Error("rebuilding from Dodo failed; the next pass goes on where it stopped", zap.Error(done.err))
 	case done.err != nil:
-		log.Warn("reconciling with Dodo failed; the next pass begins where this one did", zap.Error(done.err))
+		log.Warn("reconciling with Dodo failed; the next pass goes on where this one stopped", zap.Error(done.err))
 	case done.did.Applied > 0, done.kind == passRebuild:
 		log.Info("reconciled with Dodo", zap.Int("seen", done.did.Seen), zap.Int("read", done.did.Read), zap.Int("applied", done.did.Applied), zap.Int("foreign", done.did.Foreign))
 	default:
 		log.Debug("reconciled with Dodo, nothing was missing", zap.Int("seen", done.did.Seen), zap.Int("read", done.did.Read))
+	}
+}
+
+// watchPass is told, and notes every minute what a long pass has read.
+func (a *App) watchPass(ctx context.Context, told func(gateway.Reconciled)) func(gateway.Reconciled) {
+	noted := time.Now()
+	return func(did gateway.Reconciled) {
+		told(did)
+		if time.Since(noted) > time.Minute {
+			noted = time.Now()
+			a.noteStatus(ctx)
+		}
+	}
+}
+
+// noteStatus notes how far Dodo's lists have been read, whichever gateway did, for health and
+// metrics.
+func (a *App) noteStatus(ctx context.Context) {
+	good, err := a.events.LastPass(ctx)
+	if err == nil {
+		a.store.passes.noteGood(good)
+		var status gateway.ReconcileStatus
+		if status, err = a.events.ReconcileStatus(ctx); err == nil {
+			a.store.passes.noteStatus(status)
+			metrics.listed(status)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		a.logger.Debug("how far Dodo's lists were read is not known", zap.Error(err))
 	}
 }
 

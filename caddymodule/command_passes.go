@@ -27,7 +27,7 @@ it is interrupted itself, the pass goes on.`,
 			return runPass(cmd, "/dodo/reconcile")
 		},
 	}
-	cmd.Flags().Bool("status", false, "Begin nothing; list the pass that runs and those before it")
+	cmd.Flags().Bool("status", false, "Begin nothing; list the pass that runs, those before it, and how far each of Dodo's lists was read")
 	return cmd
 }
 
@@ -37,7 +37,7 @@ func rebuildCommand() *cobra.Command {
 		Short: "Asks Dodo for everything that was ever bought, or mends one account",
 		Long: `Asks Dodo for everything that was ever bought through this gateway and applies what
 the store does not have. It takes about one call for each purchase, within the
-budget of reconcile, and goes on when the config is changed meanwhile.
+budget of reconcile, and goes on after a change of the config or a restart.
 
 It brings back what was bought and taken back, not what was spent.
 
@@ -65,7 +65,40 @@ func printPasses(cmd *cobra.Command) error {
 	for _, p := range list.Passes {
 		t.row(p.Pass, p.Kind, p.State, p.BeganAt, p.EndedAt, p.Seen, p.Read, p.Applied, p.Unapplied, p.Error)
 	}
-	return t.print()
+	if err := t.print(); err != nil {
+		return err
+	}
+	return printLists(cmd, list)
+}
+
+// printLists shows how far each of Dodo's lists was read, and what could not be read.
+func printLists(cmd *cobra.Command, list passList) error {
+	out := cmd.OutOrStdout()
+	_, _ = fmt.Fprintln(out)
+	t := newTable(out)
+	t.row("LIST", "READ TO", "WHOLE LIST", "GAPS", "ERROR")
+	for _, l := range list.Lists {
+		whole := "never"
+		switch {
+		case l.Walking && l.WalkedTo.IsZero():
+			whole = "under way"
+		case l.Walking:
+			whole = "up to " + l.WalkedTo.Format(time.RFC3339)
+		case !l.FullAt.IsZero():
+			whole = l.FullAt.Format(time.RFC3339)
+		}
+		t.row(string(l.List), l.MarkAt, whole, l.Gaps, l.Error)
+	}
+	if err := t.print(); err != nil {
+		return err
+	}
+	if list.UnreadCount > 0 {
+		_, _ = fmt.Fprintf(out, "\n%d objects could not be read or applied, and are tried again:\n", list.UnreadCount)
+		for _, name := range list.Unread {
+			_, _ = fmt.Fprintln(out, "  "+printable(name))
+		}
+	}
+	return nil
 }
 
 // runPass asks for a pass, waits until it is over, and prints what it did.
@@ -140,7 +173,7 @@ func waitForPass(cmd *cobra.Command, p passView) (passView, error) {
 			return p, fmt.Errorf("the %s is not known any more: the gateway or its store is another one now", p.Kind)
 		case p.State == passCut:
 			p.Pass++ // does it over
-		case p.State == passDone, p.State == passFailed:
+		case p.State == passDone, p.State == passFailed, p.State == passElsewhere:
 			return p, nil
 		}
 	}

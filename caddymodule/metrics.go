@@ -29,6 +29,8 @@ type meters struct {
 	spent     prometheus.Counter
 	passes    counters
 	parked    *prometheus.GaugeVec
+	unreads   *prometheus.GaugeVec
+	failing   *prometheus.GaugeVec
 	reads     counters
 	heard     prometheus.Gauge
 	damaged   prometheus.Counter
@@ -86,6 +88,7 @@ func newMeters() *meters {
 	for _, reason := range gateway.Reasons {
 		m.parked.WithLabelValues(reason)
 	}
+	m.countLists()
 	m.heard = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "changes_heard",
 		Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."})
 	m.damaged = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "damaged_records_total",
@@ -100,6 +103,31 @@ func newMeters() *meters {
 	m.all = append(m.all, healthGauges()...)
 	m.countReads()
 	return m
+}
+
+// countLists makes the gauges of Dodo's lists.
+func (m *meters) countLists() {
+	m.unreads = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "reconcile_unread",
+		Help: "Objects and parts of Dodo's lists that could not be read and are tried again, as of the last pass."}, []string{"list"})
+	m.failing = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "reconcile_failing",
+		Help: "1 for each of Dodo's lists that could not be read in the last pass, else 0."}, []string{"list"})
+	for _, name := range gateway.ListNames {
+		m.unreads.WithLabelValues(string(name))
+		m.failing.WithLabelValues(string(name))
+	}
+	m.all = append(m.all, m.unreads, m.failing)
+}
+
+// listed notes how far Dodo's lists have been read.
+func (m *meters) listed(s gateway.ReconcileStatus) {
+	for _, l := range s.Lists {
+		failing := 0.0
+		if l.Error != "" {
+			failing = 1
+		}
+		m.failing.WithLabelValues(string(l.Name)).Set(failing)
+		m.unreads.WithLabelValues(string(l.Name)).Set(float64(l.Gaps + l.Unread))
+	}
 }
 
 // countReads makes the counters of what every request does.

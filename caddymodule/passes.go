@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ const (
 	// passCut: the config was changed meanwhile. If it had been asked for, the next
 	// pass does it over.
 	passCut passState = "interrupted"
+	// passElsewhere: another gateway on the store made it, or is making it.
+	passElsewhere passState = "elsewhere"
 )
 
 // pass is one pass over Dodo's lists.
@@ -51,11 +54,12 @@ type passes struct {
 	wake chan struct{} // full when somebody asked
 
 	mu     sync.Mutex
-	begun  int64     // how many
-	asked  passKind  // what was asked for and has not begun; "" for nothing
-	urgent bool      // that is because the store was replaced
-	kept   []pass    // the newest, the last one may be running
-	good   time.Time // when a pass ended well last
+	begun  int64                   // how many
+	asked  passKind                // what was asked for and has not begun; "" for nothing
+	urgent bool                    // that is because the store was replaced
+	kept   []pass                  // the newest, the last one may be running
+	good   time.Time               // when a pass ended well last, or another gateway's began
+	state  gateway.ReconcileStatus // as of the last pass
 
 	off        bool        // only the admin API may ask
 	replacedAt time.Time   // when a pass was asked for last because the store was replaced
@@ -131,11 +135,34 @@ func (p *passes) list() []pass {
 	return list
 }
 
-// lastGood is when a pass ended well last; zero if none has since the process started.
+// lastGood is when a pass ended well last, of this gateway or another one on the store; zero if
+// none has since the process started.
 func (p *passes) lastGood() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.good
+}
+
+// noteGood notes when what is new at Dodo was read last, whichever gateway did.
+func (p *passes) noteGood(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at.After(p.good) {
+		p.good = at
+	}
+}
+
+// noteStatus notes how far the lists have been read.
+func (p *passes) noteStatus(s gateway.ReconcileStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = s
+}
+
+func (p *passes) status() gateway.ReconcileStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
 }
 
 // sleep waits until it is time or somebody asks, and reports whether ctx is still
@@ -176,7 +203,7 @@ func (p *passes) handOn() {
 }
 
 // run runs the next pass. It returns false when ctx ended first.
-func (p *passes) run(ctx context.Context, do func(next pass, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
+func (p *passes) run(ctx context.Context, do func(this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
@@ -217,6 +244,8 @@ func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 	switch {
 	case err == nil:
 		this.state, p.good = passDone, this.ended
+	case errors.Is(err, gateway.ErrElsewhere) && !this.asked:
+		this.state, this.err = passElsewhere, nil
 	case cut:
 		this.state, this.err = passCut, nil
 		if this.asked {

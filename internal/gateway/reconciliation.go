@@ -19,8 +19,7 @@ import (
 // not be read is kept apart in the store, and tried again by later passes: see [unreadObjects]
 // and [gap]. One gateway at a time makes a pass: see [passLease].
 
-// reconcileMark is the store's name for when the last pass began that read every list to its
-// end.
+// reconcileMark is the store's name for when what was new in every list was read last.
 const reconcileMark = "reconcile"
 
 // farMark is the mark of an earlier release, for when it last looked far back for payments.
@@ -67,8 +66,8 @@ func (e *Events) Rebuild(ctx context.Context, budget *rate.Limiter, progress fun
 	return e.reconcile(ctx, passRequest{budget: budget, waits: true, all: true, progress: progress})
 }
 
-// LastPass is when the last pass began that read every list to its end, whichever gateway made
-// it; zero if none has.
+// LastPass is when what is new in every list was read last, whichever gateway did; zero if
+// never. A long pass does that again and again.
 func (e *Events) LastPass(ctx context.Context) (time.Time, error) {
 	return e.store.Mark(ctx, reconcileMark)
 }
@@ -111,9 +110,6 @@ func (e *Events) reconcile(ctx context.Context, q passRequest) (Reconciled, erro
 	err = r.run(ctx)
 	if lost := context.Cause(ctx); lost != nil && errors.Is(lost, ErrElsewhere) {
 		err = lost
-	}
-	if err == nil {
-		err = e.store.SetMark(ctx, reconcileMark, r.began)
 	}
 	return r.Reconciled, err
 }

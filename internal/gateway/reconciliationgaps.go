@@ -22,24 +22,19 @@ func (w *walk) addGap(from, to int64) error {
 	return nil
 }
 
-// retryGaps tries gaps again, each in two halves, so that a page that cannot be read is narrowed
-// down to what it has.
+// retryGaps tries gaps again that are due.
 func (w *walk) retryGaps(ctx context.Context) error {
-	now, tried := w.clock().Unix(), 0
-	for i := 0; i < len(w.gaps) && tried < gapRetries; i++ {
-		if w.gaps[i].Due > now {
-			continue
+	now := w.clock().Unix()
+	var due []gap
+	for _, g := range w.gaps {
+		if g.Due <= now && len(due) < gapRetries {
+			due = append(due, g)
 		}
-		tried++
-		left, err := w.retryGap(ctx, w.gaps[i])
-		if err != nil {
+	}
+	for _, g := range due {
+		if err := w.retryGap(ctx, g); err != nil {
 			return err
 		}
-		if room := mostGaps - len(w.gaps) + 1; len(left) > room {
-			left = []gap{{From: left[0].From, To: left[len(left)-1].To, Tries: left[0].Tries, Due: left[0].Due}}
-		}
-		w.gaps = slices.Replace(w.gaps, i, i+1, left...)
-		i += len(left) - 1
 		if err := w.save(ctx); err != nil {
 			return err
 		}
@@ -47,28 +42,26 @@ func (w *walk) retryGaps(ctx context.Context) error {
 	return nil
 }
 
-// retryGap returns what still cannot be read of a gap. If that is less, the next pass tries
-// again; else the pauses get longer.
-func (w *walk) retryGap(ctx context.Context, g gap) (left []gap, err error) {
-	halves := [][2]int64{{g.From, g.To}}
-	if start := max(g.From, min(dodoBegan, g.To)); g.To-start > 1 {
-		middle := start + (g.To-start)/2
-		halves = [][2]int64{{g.From, middle}, {middle, g.To}}
-	}
-	for _, half := range halves {
-		read, err := w.window(ctx, half[0], half[1], true)
+// retryGap walks a gap. What still cannot be read of it is a gap again.
+func (w *walk) retryGap(ctx context.Context, g gap) error {
+	before := slices.Clone(w.gaps)
+	w.gaps = slices.DeleteFunc(w.gaps, func(o gap) bool { return o == g })
+	c := &cursor{Began: g.To, Next: g.From, end: g.To}
+	for {
+		done, err := w.step(ctx, c)
 		if err != nil {
-			return nil, err
+			w.gaps = before
+			return err
 		}
-		if !read.fits || !read.whole {
-			left = append(left, gap{From: half[0], To: half[1], Tries: 1, Due: w.clock().Unix()})
-		}
-	}
-	if len(left) == len(halves) {
-		for i := range left {
-			left[i].Tries = g.Tries + 1
-			left[i].Due = w.clock().Add(retryAfter(left[i].Tries)).Unix()
+		if done {
+			break
 		}
 	}
-	return left, nil
+	for i := range w.gaps {
+		if left := &w.gaps[i]; left.From == g.From && left.To == g.To {
+			left.Tries = g.Tries + 1
+			left.Due = w.clock().Add(retryAfter(left.Tries)).Unix()
+		}
+	}
+	return nil
 }

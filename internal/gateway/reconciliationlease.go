@@ -71,8 +71,11 @@ func (l *passLease) acquire(ctx context.Context, waits bool) (held context.Conte
 	}
 }
 
-// take takes or renews the lease, unless another gateway holds it.
+// take takes or renews the lease, unless another gateway holds it. It is not broken off, so that
+// no lease is taken that nobody gives back.
 func (l *passLease) take(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseRenew)
+	defer cancel()
 	now, err := l.store.Now(ctx)
 	if err != nil {
 		return false, err

@@ -46,6 +46,7 @@ type list struct {
 	back, far time.Duration // far is looked at every farEvery; 0 is never
 	// changing: what is listed may change at any time.
 	changing bool
+	kind     entitlement.Kind // of the objects that are read one by one; empty for another list's
 	// page reads one page. It is nil for a list that cannot be read by windows.
 	page func(ctx context.Context, made dodo.Window, page int) (listPage, error)
 }
@@ -59,10 +60,10 @@ type listPage struct {
 
 func (r *reconciliation) lists() []list {
 	return []list{
-		{name: ListPayments, back: paymentsBack, far: paymentsFar, page: r.paymentsPage},
+		{name: ListPayments, kind: entitlement.KindPayment, back: paymentsBack, far: paymentsFar, page: r.paymentsPage},
 		{name: ListRefunds, back: refundsBack, page: r.refundsPage},
 		{name: ListDisputes, back: disputesBack, page: r.disputesPage},
-		{name: ListSubscriptions, back: subscriptionsBack, changing: true, page: r.subscriptionsPage},
+		{name: ListSubscriptions, kind: entitlement.KindSubscription, back: subscriptionsBack, changing: true, page: r.subscriptionsPage},
 		{name: ListFeatures, changing: true},
 	}
 }

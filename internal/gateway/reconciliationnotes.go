@@ -48,6 +48,8 @@ type cursor struct {
 	Pages int64 `json:"pages,omitempty"`
 	// sure: windows of this length have been read, so it need not be tested again.
 	sure bool
+	// end is where the walk ends; 0: nowhere, so that also what is made meanwhile is read.
+	end int64
 }
 
 // listState is how far the passes have come with one list.
@@ -79,7 +81,7 @@ func parseListState(text string) (s listState, err error) {
 	return s, err
 }
 
-// gap is a window of a list that could not be read.
+// gap is a window of a list that could not be read, mostly a second long.
 type gap struct {
 	From, To int64
 	Tries    int64
@@ -190,6 +192,16 @@ func (u *unreadObjects) forget(ref string) {
 		u.length[o.note] -= len(unreadLine(ref, o))
 		delete(u.byRef, ref)
 	}
+}
+
+// of counts the objects of a kind.
+func (u *unreadObjects) of(kind entitlement.Kind) (n int) {
+	for ref := range u.byRef {
+		if of, ok := entitlement.ParseRef(ref); ok && of.Kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // due are the objects that it is time to try again, in the order of their turns.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -76,6 +77,9 @@ func (r *reconciliation) run(ctx context.Context) error {
 	if err := r.eachWalk(ctx, (*walk).begin); err != nil {
 		return err
 	}
+	if err := r.noteRound(ctx, r.began); err != nil {
+		return err
+	}
 	refreshed := r.clock()
 	for r.unfinished() {
 		if err := r.eachWalk(ctx, (*walk).stepFull); err != nil {
@@ -84,10 +88,13 @@ func (r *reconciliation) run(ctx context.Context) error {
 		if r.clock().Sub(refreshed) < refreshEvery {
 			continue
 		}
+		refreshed = r.clock()
 		if err := r.eachWalk(ctx, (*walk).recent); err != nil {
 			return err
 		}
-		refreshed = r.clock()
+		if err := r.noteRound(ctx, refreshed); err != nil {
+			return err
+		}
 	}
 	var failed []error
 	for _, w := range r.walks {
@@ -96,6 +103,14 @@ func (r *reconciliation) run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// noteRound notes that what is new in all lists has been read.
+func (r *reconciliation) noteRound(ctx context.Context, began time.Time) error {
+	if slices.ContainsFunc(r.walks, func(w *walk) bool { return w.failed != nil }) {
+		return nil
+	}
+	return r.store.SetMark(ctx, reconcileMark, began)
 }
 
 func (r *reconciliation) load(ctx context.Context) (err error) {

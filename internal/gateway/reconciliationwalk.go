@@ -15,8 +15,8 @@ import (
 //
 // A list is walked from the mark on by windows of creation time, from the oldest to the newest.
 // When a window has been read, that is noted in the store, so that a restart continues there. A
-// window with more pages than a pass reads at once, or than Dodo lists, is split. A page that
-// cannot be read is left out, and its window becomes a [gap].
+// window is split that has more pages than a pass reads at once, or than Dodo lists, or a page
+// that cannot be read. If it is a second long, it becomes a [gap].
 type walk struct {
 	*reconciliation
 	list     list
@@ -38,7 +38,7 @@ const (
 	// longerWindow is how many times longer a window is at most than the one before.
 	longerWindow = 4
 	// gapRetries is how many gaps of a list a pass tries to close.
-	gapRetries = 4
+	gapRetries = 5
 	// gapMargin is how much later than now an open window is taken to end when it becomes a gap,
 	// because Dodo's clock may be ahead of the gateway's.
 	gapMargin = 10 * time.Minute
@@ -221,16 +221,16 @@ func (w *walk) step(ctx context.Context, c *cursor) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !read.fits && c.split() {
-		return false, nil
-	}
-	c.Pages += int64(read.pages)
-	if !read.fits || !read.whole { // more of one second than Dodo lists is a gap, too
+	if !read.whole {
+		if c.split() {
+			return false, nil
+		}
 		if err := w.addGap(from, to); err != nil {
 			return false, err
 		}
 	}
-	if to == 0 {
+	c.Pages += int64(read.pages)
+	if to == c.end {
 		return true, nil
 	}
 	c.advance(from, to, read.pages)
@@ -252,8 +252,8 @@ func (c *cursor) window(gaps []gap) (from, to int64) {
 	if c.Step > 0 {
 		to = max(from, c.floor()) + c.Step
 	}
-	if to >= c.Began {
-		to = 0 // also what is made while the walk is under way
+	if to == 0 || to >= c.Began {
+		to = c.end
 	}
 	for _, g := range gaps {
 		if g.From > from && (to == 0 || g.From < to) {
@@ -295,15 +295,16 @@ func (c *cursor) advance(from, to int64, pages int) {
 // windowRead is what came of a window.
 type windowRead struct {
 	pages int
-	fits  bool // it has no more pages than were read
-	whole bool // all of these could be read
+	whole bool // it was read to its end
 }
 
-// window reads one window of the list, page by page. If test is set, it is looked first whether
-// it fits.
+// window reads one window of the list, page by page, up to a page that cannot be read; of a
+// second all pages that can be read. If test is set, it is looked first whether the window has
+// too many pages.
 func (w *walk) window(ctx context.Context, from, to int64, test bool) (windowRead, error) {
 	made := dodo.Window{From: second(from), To: second(to)}
-	did := windowRead{whole: true}
+	var did windowRead
+	missed := false
 	for page := 0; page < w.most; page++ {
 		last, err := w.page(ctx, made, page)
 		switch {
@@ -315,14 +316,17 @@ func (w *walk) window(ctx context.Context, from, to int64, test bool) (windowRea
 			w.most = page // deeper pages are refused
 			return did, nil
 		default:
-			w.logger.Warn("a page of one of Dodo's lists cannot be read; it is tried again later", "list", w.list.name, "page", page, "error", err)
 			if err := w.answers(ctx); err != nil {
 				return did, err
 			}
-			did.whole = false
+			if missed = true; to == 0 || to-from > 1 {
+				return did, nil
+			}
+			w.logger.Warn("a page of one of Dodo's lists cannot be read; it is tried again later",
+				"list", w.list.name, "made", second(from), "page", page, "error", err)
 		}
 		if last {
-			did.fits = true
+			did.whole = !missed
 			return did, nil
 		}
 		if page == 0 && test {
