@@ -94,14 +94,18 @@ stories: ## tell every life story in 10,000 shuffles, from SEED or one that it p
 FOR ?= 5m
 
 .PHONY: weather
-LIST_PAYMENTS ?= 250000
-LIST_SUBSCRIPTIONS ?= 150000
-long-lists: deps ## reconcile with 250,000 payments and 150,000 subscriptions, while pages fail and the gateway stops, from SEED or one that it prints
-	$(GO) test ./internal/gateway -run '^TestLongLists$$' -count=1 -timeout 6h -v \
-		-list-payments $(LIST_PAYMENTS) -list-subscriptions $(LIST_SUBSCRIPTIONS) -list-seed $(or $(SEED),0)
-
 weather: deps ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
 	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
+
+# What Dodo's lists have in long-lists.
+LIST_PAYMENTS ?= 250000
+LIST_SUBSCRIPTIONS ?= 150000
+
+.PHONY: long-lists
+long-lists: deps ## reconcile with 250,000 payments, 150,000 of them of subscriptions, from SEED or one that it prints
+	@echo 'SEED=$(SEED)'
+	$(GO) test ./internal/gateway -run '^TestLongLists$$' -count=1 -timeout 6h -v \
+		-list-payments $(LIST_PAYMENTS) -list-subscriptions $(LIST_SUBSCRIPTIONS) -list-seed $(SEED)
 
 # Other programs on the machine delay gateway and customers alike. If this user may do so, the
 # gateway and the good customers get a real-time priority, and the attackers a lower one.

@@ -20,8 +20,9 @@ const (
 )
 
 // ConfirmAccount must be called before an account is refused something because it has
-// not paid. It asks Dodo about the newest of the account's orders that wait to be paid, and about the subscriptions
-// of which something is not known. It applies what Dodo
+// not paid. It asks Dodo about a few of the account's orders that wait to be paid, those first
+// that were not asked about for the longest time, and about the subscriptions of which something
+// is not known. So refusals that follow each other come to every order. It applies what Dodo
 // says, and returns what the account may do then, with the orders that wait all
 // the same, newest first. An order whose last attempt failed waits for another.
 //
@@ -51,7 +52,7 @@ func (e *Events) ConfirmAccount(ctx context.Context, account string) (now *View,
 	// Orders first: one that is paid in between is then in the snapshot.
 	waiting, err = e.store.Orders(ctx, account, store.OpenOrders)
 	if err == nil && len(waiting) > 0 {
-		if err = e.askOrders(ctx, waiting[:min(len(waiting), ordersAsked)]); err == nil {
+		if err = e.askOrders(ctx, e.turns.next(waiting, e.clock())); err == nil {
 			waiting, err = e.store.Orders(ctx, account, store.OpenOrders)
 		}
 	}

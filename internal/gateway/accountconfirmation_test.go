@@ -61,7 +61,36 @@ func TestSettleAsksOnce(t *testing.T) {
 	})
 }
 
-// TestSettleAsksSeldom: the newest few orders, and none of them again at once.
+// TestSettleAsksInTurn: whichever of many open orders is the paid one, a few refusals find it,
+// each with no more than a few calls.
+func TestSettleAsksInTurn(t *testing.T) {
+	for _, paid := range []int{0, 3, 10, 19} {
+		w := newWorld(t, openBolt(t), settings{hold: true})
+		var sessions []string
+		for range 20 {
+			sessions = append(sessions, w.order("alice", "pack10").SessionID)
+		}
+		_, err := w.sim.Pay(sessions[paid], goodCard)
+		must(t, err)
+		refusals, asked := 0, 0
+		for ; refusals < 7; refusals++ {
+			now, _, err := w.ConfirmAccount(t.Context(), "alice")
+			must(t, err)
+			before := asked
+			if asked = w.sim.Calls("GET", "/checkouts/{id}"); asked-before > 3 {
+				t.Errorf("one refusal asked about %d orders", asked-before)
+			}
+			if now.Credits == 10 {
+				break
+			}
+		}
+		if w.has("alice", 10, true); asked > 20 {
+			t.Errorf("with order %d of 20 paid, Dodo was asked %d times in %d refusals", paid, asked, refusals)
+		}
+	}
+}
+
+// TestSettleAsksSeldom: a few orders for each refusal, and none of them again at once.
 func TestSettleAsksSeldom(t *testing.T) {
 	w := newWorld(t, openBolt(t), settings{})
 	for range 5 {
@@ -73,8 +102,8 @@ func TestSettleAsksSeldom(t *testing.T) {
 			t.Fatalf("%d wait, %v", len(waiting), err)
 		}
 	}
-	if n := w.sim.Calls("GET", "/checkouts/{id}"); n != 3 {
-		t.Errorf("Dodo was asked %d times, want 3", n)
+	if n := w.sim.Calls("GET", "/checkouts/{id}"); n != 5 {
+		t.Errorf("Dodo was asked %d times, want once for each order", n)
 	}
 }
 

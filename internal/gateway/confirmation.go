@@ -95,6 +95,7 @@ func (e *Events) askOrder(ctx context.Context, order book.Order) <-chan singlefl
 		}
 		err := e.readOrder(context.WithoutCancel(ctx), order)
 		if e.refusedByBudget(err) {
+			e.turns.again(order.ID)
 			return nil, nil
 		}
 		return nil, err

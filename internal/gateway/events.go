@@ -27,6 +27,7 @@ type Events struct {
 	inquiries inquiries          // by account
 	redrives  redriveRound
 	lease     *passLease
+	turns     orderTurns // of asking about open orders
 	emails    claimedEmails
 	// unansweredLog is how often it is logged that Dodo could not be asked.
 	unansweredLog rate.Sometimes
@@ -34,7 +35,7 @@ type Events struct {
 
 func newEvents(p *parts, o Options) *Events {
 	return &Events{
-		parts: p, lease: newPassLease(p.store), verifier: o.Verifier, refundPolicy: o.RefundPolicy, disputePolicy: o.DisputePolicy,
+		parts: p, lease: newPassLease(p.store), turns: orderTurns{asked: make(map[string]time.Time)}, verifier: o.Verifier, refundPolicy: o.RefundPolicy, disputePolicy: o.DisputePolicy,
 		keepEvents: o.KeepEvents, matchEmail: o.MatchEmail,
 		cooldowns:     cooldowns{every: confirmCooldown, last: make(map[string]time.Time)},
 		inquiries:     inquiries{running: make(map[string]*inquiry), next: make(map[string]time.Time)},

@@ -39,6 +39,8 @@ type longLists struct {
 	stopAt   int    // when total is this, stop is called
 	stop     func() // may be nil
 	onCalled func(total int)
+	onRead   func(n int) // the n-th object is read
+	read     int
 }
 
 func (l *longLists) payments() int { return l.oneTime + l.subs }
@@ -120,6 +122,12 @@ func (l *longLists) answer(r *http.Request) (status int, body any) {
 	}
 	kind, id, isObject := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if isObject {
+		if l.read++; l.onRead != nil {
+			n := l.read
+			l.mu.Unlock()
+			l.onRead(n)
+			l.mu.Lock()
+		}
 		return l.object(kind, id)
 	}
 	l.calls[kind]++
