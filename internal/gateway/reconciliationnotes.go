@@ -150,8 +150,13 @@ func loadUnread(ctx context.Context, s store.Client) (*unreadObjects, error) {
 	u := &unreadObjects{byRef: make(map[string]unreadObject)}
 	for i := range u.notes {
 		u.notes[i].name = unreadNoteName + strconv.Itoa(i)
+	}
+	for i := range u.notes {
 		if err := u.notes[i].load(ctx, s); err != nil {
 			return nil, err
+		}
+		if u.notes[i].text == "" {
+			break // notes are used in their order, and never empty again
 		}
 		for line := range strings.Lines(u.notes[i].text) {
 			var ref string
