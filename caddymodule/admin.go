@@ -11,8 +11,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/console"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/ledger"
 	"github.com/dodogate/dodogate/internal/store"
 )
 
@@ -43,6 +46,9 @@ func init() {
 //	GET  /dodo/accounts?after=&limit=                    all accounts
 //	GET  /dodo/accounts/<account>                        an account
 //	GET  /dodo/accounts/<account>/entries?before=&limit= its ledger
+//	GET  /dodo/accounts/<account>/acts                   what operators did to it
+//	GET  /dodo/accounts/<account>/holds                  what requests hold of it
+//	POST /dodo/grant, take, waive, undo, release         act by hand
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -75,6 +81,13 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/accounts", Handler: adminRoute{http.MethodGet: listAccounts}},
 		{Pattern: "/dodo/accounts/{account}", Handler: adminRoute{http.MethodGet: showAccount}},
 		{Pattern: "/dodo/accounts/{account}/entries", Handler: adminRoute{http.MethodGet: listEntries}},
+		{Pattern: "/dodo/accounts/{account}/acts", Handler: adminRoute{http.MethodGet: listActs}},
+		{Pattern: "/dodo/accounts/{account}/holds", Handler: adminRoute{http.MethodGet: listHolds}},
+		{Pattern: "/dodo/grant", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActGrant)}},
+		{Pattern: "/dodo/take", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActTake)}},
+		{Pattern: "/dodo/waive", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActWaive)}},
+		{Pattern: "/dodo/undo", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActUndo)}},
+		{Pattern: "/dodo/release", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActRelease)}},
 	}
 }
 
@@ -146,6 +159,9 @@ func adminStatus(err error) int {
 		{gateway.ErrAccount, http.StatusBadRequest},
 		{gateway.ErrAssign, http.StatusConflict},
 		{gateway.ErrNotParked, http.StatusConflict},
+		{book.ErrActInput, http.StatusBadRequest},
+		{book.ErrAct, http.StatusConflict},
+		{ledger.ErrRange, http.StatusConflict},
 		{store.ErrNotFound, http.StatusNotFound},
 		{store.ErrDamaged, http.StatusInternalServerError},
 		{store.ErrUnavailable, http.StatusServiceUnavailable},

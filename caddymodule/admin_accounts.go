@@ -34,6 +34,7 @@ type accountView struct {
 	Purchases     []orderView            `json:"purchases"`             // newest first
 	Parked        []eventView            `json:"parked"`                // oldest first
 	ParkedMore    bool                   `json:"parked_more,omitempty"` // there may be more
+	Acts          []actView              `json:"acts"`                  // of operators, newest first
 }
 
 // planView is a plan that gives access.
@@ -107,6 +108,7 @@ func accountViewOf(account string, v gateway.Inspection) accountView {
 		Plans: []planView{}, Grants: []grantView{}, Standings: []standingView{},
 		Pending: viewsOf(v.Pending, showOrder), Purchases: viewsOf(v.Purchases, showOrder),
 		Parked: viewsOf(v.Parked, showEventView), ParkedMore: v.ParkedMore,
+		Acts: viewsOf(v.Acts, showAct),
 	}
 	for _, p := range now.Plans {
 		view.Plans = append(view.Plans, planView{Plan: p.Name, Status: p.Status, ExpiresAt: p.ExpiresAt.UTC()})

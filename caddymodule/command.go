@@ -49,6 +49,7 @@ func dodoCommand(dodo *cobra.Command) {
 		reconcileCommand(), rebuildCommand(), checkCommand(),
 		accountCommand(), entriesCommand(), importCommand(),
 		exportCommand(), assignCommand(), dismissCommand(),
+		grantCommand(), takeCommand(), waiveCommand(), undoCommand(), actsCommand(), holdCommand(),
 	)
 }
 

@@ -57,6 +57,7 @@ func printAccount(w io.Writer, a accountView) error {
 		{"What else payments and subscriptions give", len(a.Standings) == 0, a.fillStandings},
 		{"Orders that can still be paid", len(a.Pending) == 0, func(t table) { fillOrders(t, a.Pending) }},
 		{"Orders", len(a.Purchases) == 0, func(t table) { fillOrders(t, a.Purchases) }},
+		{"What operators did", len(a.Acts) == 0, func(t table) { fillActs(t, a.Acts) }},
 		{"Parked events", len(a.Parked) == 0, func(t table) { fillEvents(t, a.Parked) }},
 	} {
 		if part.empty {

@@ -23,13 +23,14 @@ import (
 func exportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export <directory>",
-		Short: "Writes all accounts, grants, plans and ledgers as CSV files",
-		Long: `Writes four CSV files into a directory, which is made if it is not there:
+		Short: "Writes all accounts, grants, plans, ledgers and acts as CSV files",
+		Long: `Writes five CSV files into a directory, which is made if it is not there:
 
   accounts.csv  one row for each account, in the form that import csv reads
   grants.csv    the grants of which something is left, held or waiting
   plans.csv     the plans that give access, the highest first
   ledger.csv    the entries of all ledgers, the newest first
+  acts.csv      what operators did, the newest hundred for each account
 
 What changes meanwhile may or may not be in them. No file is overwritten. Damaged
 accounts are not in them; the command names them at the end and exits with 1.`,
@@ -51,9 +52,9 @@ type export struct {
 	files     []*os.File
 	seen      map[string]bool
 
-	accounts, grants, plans, ledger *csv.Writer
-	entries                         int
-	damaged                         []string
+	accounts, grants, plans, ledger, acts *csv.Writer
+	entries                               int
+	damaged                               []string
 }
 
 func (e *export) run() error {
@@ -69,6 +70,10 @@ func (e *export) run() error {
 		{&e.grants, "grants.csv", []string{"account", "grant", "amount", "left", "held", "created_at", "expires_at", "waiting", "starts_at"}},
 		{&e.plans, "plans.csv", []string{"account", "plan", "status", "expires_at"}},
 		{&e.ledger, "ledger.csv", []string{"account", "entry", "at", "kind", "amount", "balance", "grant", "cause"}},
+		{&e.acts, "acts.csv", []string{
+			"account", "act", "at", "kind", "credits", "plan", "expires_at", "object", "by", "credits_before", "credits_after",
+			"owed_before", "owed_after", "undone_by", "reason",
+		}},
 	} {
 		f, err := os.OpenFile(filepath.Join(e.directory, file.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
@@ -132,6 +137,13 @@ func (e *export) account(a exportedAccount) error {
 	}
 	for _, p := range a.Plans {
 		err = errors.Join(err, e.plans.Write([]string{importfile.ToCell(a.Account), importfile.ToCell(p.Plan), string(p.Status), instant(p.ExpiresAt)}))
+	}
+	for _, did := range a.Acts {
+		err = errors.Join(err, e.acts.Write([]string{
+			importfile.ToCell(a.Account), did.ID, instant(did.At), string(did.Kind), number(did.Credits), importfile.ToCell(did.Plan), instant(did.ExpiresAt),
+			importfile.ToCell(did.Object), importfile.ToCell(did.By), number(did.Before.Credits), number(did.After.Credits),
+			number(did.Before.Owed), number(did.After.Owed), did.Undone, importfile.ToCell(did.Reason),
+		}))
 	}
 	if err != nil || a.LastEntry == 0 {
 		return err
@@ -201,7 +213,7 @@ func instant(t time.Time) string {
 // close writes what is left into the files.
 func (e *export) close() error {
 	var errs []error
-	for _, w := range []*csv.Writer{e.accounts, e.grants, e.plans, e.ledger} {
+	for _, w := range []*csv.Writer{e.accounts, e.grants, e.plans, e.ledger, e.acts} {
 		if w != nil {
 			w.Flush()
 			errs = append(errs, w.Error())

@@ -31,6 +31,8 @@ func (k *Kept) Account() entitlement.Account {
 type Source interface {
 	// Hold is a hold that has not ended; nil is none.
 	Hold(id string, likely *PlacedHold) (*PlacedHold, error)
+	// Holds are up to limit of the holds that have not ended, those first that end first.
+	Holds(limit int) ([]*PlacedHold, error)
 	// Ended is the end of a hold that is remembered; nil is none.
 	Ended(id, by string) (*EndedHold, error)
 	// Closed is a grant that is not open; false is none.

@@ -3,6 +3,8 @@ package book_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +52,14 @@ func (s *shelf) Hold(id string, _ *book.PlacedHold) (*book.PlacedHold, error) {
 		return nil, book.ErrUnread
 	}
 	return s.holds[id], nil
+}
+func (s *shelf) Holds(limit int) (holds []*book.PlacedHold, err error) {
+	for _, id := range slices.Sorted(maps.Keys(s.holds)) {
+		if len(holds) < limit {
+			holds = append(holds, s.holds[id])
+		}
+	}
+	return holds, nil
 }
 func (s *shelf) Ended(id, _ string) (*book.EndedHold, error) { return s.ends[id], nil }
 func (s *shelf) Closed(id string) (ledger.Grant, bool, error) {

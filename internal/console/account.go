@@ -79,7 +79,7 @@ func showAccount(r *request) (view, error) {
 	if err != nil {
 		return view{}, fmt.Errorf("read the ledger: %w", err)
 	}
-	if isNew(v) {
+	if !v.Known() {
 		return view{
 			Status: http.StatusNotFound, Title: "Never seen", page: "unknown.html", Data: account,
 		}, nil
@@ -111,11 +111,6 @@ func showAccount(r *request) (view, error) {
 		p.Older = Pages + "account?" + url.Values{"id": {account}, "before": {strconv.FormatInt(next, 10)}}.Encode() + "#ledger"
 	}
 	return view{Title: shown(account), page: "account.html", Data: p}, nil
-}
-
-// isNew reports whether nothing was ever heard of an account.
-func isNew(v gateway.Inspection) bool {
-	return v.Rev == 0 && len(v.Pending) == 0 && len(v.Purchases) == 0 && len(v.Parked) == 0
 }
 
 // verdict says in sentences what an account can do. It repeats figures and decides nothing.
@@ -171,6 +166,7 @@ func tally(entries []ledger.Entry) []string {
 		how  string
 	}{
 		{ledger.KindCapture, "spent"}, {ledger.KindClawBack, "taken back"}, {ledger.KindExpire, "not spent in time"},
+		{ledger.KindTake, "taken by an operator"},
 	} {
 		if sum := sums[row.kind]; sum != 0 {
 			said += fmt.Sprintf(", %d %s", -sum, row.how)

@@ -42,7 +42,7 @@ func find(r *request) (view, error) {
 	if err != nil {
 		return view{}, fmt.Errorf("look for an account: %w", err)
 	}
-	if !isNew(v) {
+	if v.Known() {
 		p.add("Account", "account", text)
 	}
 	for prefix, kind := range prefixes {

@@ -33,6 +33,7 @@ type Record struct {
 	Subscription Subscription `json:"subscription,omitzero"`
 	Feature      Feature      `json:"feature,omitzero"`
 	Import       Import       `json:"import,omitzero"`
+	Act          Act          `json:"act,omitzero"`
 	Settled      Settled      `json:"settled,omitzero"`
 	// Terms are frozen when they are first needed: for a payment by Dodo's product id, for a
 	// subscription for each of its periods. So a change of the catalog counts from the next
@@ -51,6 +52,7 @@ func (r Record) Fold(fact Fact, termsOf TermsOf) Record {
 		Subscription: r.Subscription.Merge(fact.Subscription),
 		Feature:      r.Feature.Merge(fact.Feature),
 		Import:       r.Import.Merge(fact.Import),
+		Act:          r.Act, // no fact changes it
 		Settled:      r.Settled.Merge(fact.Settled),
 		Terms:        maps.Clone(r.Terms),
 	}
@@ -163,6 +165,8 @@ func (r Record) effect(ref Ref, policy config.DisputePolicy) (Effect, error) {
 		return r.Feature.Effect(), nil
 	case KindImport:
 		return r.Import.Effect(ref), nil
+	case KindAct:
+		return r.Act.Effect(ref), nil
 	default:
 		if !r.Settled.IsZero() {
 			_, reversed := r.Payment.reversed(policy)

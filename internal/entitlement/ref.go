@@ -18,6 +18,7 @@ const (
 	KindSignup       Kind = "signup"
 	KindOrder        Kind = "order"   // dodogate's own; leads from the order's id to its account
 	KindImport       Kind = "import"  // what an operator reported about a customer of another system
+	KindAct          Kind = "act"     // what an operator did by hand; the ID is the act's
 	KindForeign      Kind = "foreign" // an object that another site sold; its ID is the text of that object's own Ref
 )
 

@@ -3,11 +3,12 @@ package gateway
 import (
 	"context"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
-// Exported is an account as it is now. Of an [Inspection] it has the account and its
-// snapshot.
+// Exported is an account as it is now. Of an [Inspection] it has the account, its snapshot
+// and its acts.
 type Exported struct {
 	Account string
 	Import  entitlement.Import // what an operator imported, with Dodo's ids
@@ -38,10 +39,18 @@ func (a *Accounts) Export(ctx context.Context, after string, limit int) (account
 
 func (a *Accounts) exported(ctx context.Context, account string) (e Exported, err error) {
 	e.Account = account
-	if e.Inspection.Account, err = a.store.Account(ctx, account); err != nil {
-		return e, err
-	}
-	record, err := a.record(ctx, account, importRef)
+	var record entitlement.Record
+	e.Inspection.Account, err = a.store.View(ctx, account, func(b *book.Book) error {
+		object, err := b.Object(importRef)
+		if err != nil {
+			return err
+		}
+		if record, err = recordOf(importRef, object); err != nil {
+			return err
+		}
+		e.Acts, err = b.Acts()
+		return err
+	})
 	if err != nil {
 		return e, err
 	}

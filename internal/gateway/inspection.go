@@ -24,6 +24,19 @@ type Inspection struct {
 	Parked []book.Event
 	// ParkedMore: so much is parked that not all of it was looked through.
 	ParkedMore bool
+	// Acts are the newest acts of operators, the newest first.
+	Acts []book.Acted
+}
+
+// Known reports whether anything was ever heard of the account.
+func (v *Inspection) Known() bool {
+	return everWritten(v.Account) || len(v.Pending)+len(v.Purchases)+len(v.Parked) > 0
+}
+
+// everWritten reports whether anything was ever committed to an account. Its Rev does not say
+// so: a store may give a new account one above that of others.
+func everWritten(a entitlement.Account) bool {
+	return a.Ledger.Seq > 0 || a.StandingsRev > 0
 }
 
 // maxSearched bounds the search for an account's parked events, in pages.
@@ -46,7 +59,11 @@ func (a *Accounts) Inspect(ctx context.Context, account string) (Inspection, err
 	if v.Pending, err = a.store.Orders(ctx, account, store.OpenOrders); err != nil {
 		return Inspection{}, err
 	}
-	if v.Account, err = a.store.Account(ctx, account); err != nil {
+	v.Account, err = a.store.View(ctx, account, func(b *book.Book) (err error) {
+		v.Acts, err = b.Acts()
+		return err
+	})
+	if err != nil {
 		return Inspection{}, err
 	}
 	v.Snapshot = a.viewOf(v.Account).Snapshot

@@ -85,13 +85,17 @@ func (p *parts) readAccount(ctx context.Context, account string) (entitlement.Ac
 	if p.signupCredits == 0 {
 		return p.store.Account(ctx, account)
 	}
-	return p.store.SignUp(ctx, book.Commit{
+	return p.store.SignUp(ctx, p.signup(account))
+}
+
+func (p *parts) signup(account string) book.Commit {
+	return book.Commit{
 		Account: account,
 		Object:  signupRef,
 		State:   []byte("{}"),
 		Effect:  entitlement.Effect{Grants: []ledger.Target{{ID: signupGrant, Amount: p.signupCredits, CreatedAt: p.clock()}}},
 		Cause:   "signup",
-	})
+	}
 }
 
 // record is what is known of an object of an account.

@@ -51,3 +51,4 @@ func (nothing) Object(entitlement.Ref, bool) (o book.Object, err error)         
 func (nothing) Order(string, bool) (*book.Order, error)                          { return nil, nil }
 func (nothing) Key(string) (*book.UsedKey, error)                                { return nil, nil }
 func (nothing) OpenOrders() (int, error)                                         { return 0, nil }
+func (nothing) Holds(int) ([]*book.PlacedHold, error)                            { return nil, nil }

@@ -116,7 +116,7 @@ func (a Account) At(now time.Time) Account {
 	b := a.Open(now)
 	b.sweep()
 	b.Seq = a.Seq
-	return b.account()
+	return b.Account()
 }
 
 // Balance is what the entries so far add up to: what is left and held in all

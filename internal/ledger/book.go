@@ -50,8 +50,8 @@ func (b *Book) Open(a Account, now time.Time) {
 	}
 }
 
-// account is the account by now.
-func (b *Book) account() Account {
+// Account is the account by now.
+func (b *Book) Account() Account {
 	a := Account{Seq: b.Seq, Debt: b.Debt, Grants: b.Grants, Holds: make(map[string]Hold, len(b.holds))}
 	for _, h := range b.holds {
 		a.Holds[h.ID] = h
@@ -87,7 +87,7 @@ func (b *Book) forget(id string) {
 // available is [Account.Available].
 func (b *Book) available() int64 {
 	if b.hasRunOut() || b.Debt > 0 {
-		return b.account().Available(b.now)
+		return b.Account().Available(b.now)
 	}
 	return Account{Grants: b.Grants}.Available(b.now)
 }

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,8 @@ import (
 //
 //	amount = left + held + waiting + lapsed + spent - forgiven - owed
 //
-// The histories have grants that begin later, expire, are refunded, restored and renamed, and
-// holds that are captured, released and run out, often several of these at the same instant.
+// The histories have grants that begin later, expire, are refunded, restored and renamed, acts of
+// an operator, and holds that are captured, released and run out, often several of these at the same instant.
 func TestEveryCreditIsAccountedFor(t *testing.T) {
 	for _, policy := range []ledger.Policy{ledger.PolicyDebt, ledger.PolicyFloor} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -28,7 +29,7 @@ func TestEveryCreditIsAccountedFor(t *testing.T) {
 				for range rapid.IntRange(20, 100).Draw(t, "steps") {
 					h.now = h.now.Add(waits.Draw(t, "wait"))
 					h.look(t)
-					switch rapid.IntRange(0, 6).Draw(t, "operation") {
+					switch rapid.IntRange(0, 8).Draw(t, "operation") {
 					case 0, 1:
 						h.hold(t)
 					case 2:
@@ -37,6 +38,10 @@ func TestEveryCreditIsAccountedFor(t *testing.T) {
 						h.rename(t)
 					case 4:
 						h.refund(t)
+					case 5:
+						h.take(t)
+					case 6:
+						h.waive(t)
 					default:
 						h.apply(t, rapid.SliceOfNDistinct(h.target(), 1, 3, func(t ledger.Target) string { return t.ID }).Draw(t, "targets"))
 					}
@@ -64,6 +69,7 @@ type history struct {
 	tally
 	account ledger.Account
 	policy  ledger.Policy
+	acts    int
 	entered map[string]int64 // what the entries of each grant add up to
 }
 
@@ -139,6 +145,39 @@ func (h *history) end(t *rapid.T) {
 	if want := h.tally.end(id, captured); outcome != want {
 		t.Fatalf("the end of %s: %s, want %s", id, outcome, want)
 	}
+	h.accept(t, next, entries, err)
+}
+
+// take takes credits by hand, more than there are at times.
+func (h *history) take(t *rapid.T) {
+	amount := rapid.SampledFrom([]int64{0, 1, 4, h.available(), h.available() + 3}).Draw(t, "amount")
+	owe := rapid.Bool().Draw(t, "owe")
+	h.act(t, "take", ledger.ErrTooFew, func(b *ledger.Book, name string) (bool, error) {
+		return h.tally.take(name, amount, owe), b.Take(name, amount, owe)
+	})
+}
+
+// waive forgives debt by hand.
+func (h *history) waive(t *rapid.T) {
+	amount := rapid.SampledFrom([]int64{0, 1, h.debt(), h.debt() + 1}).Draw(t, "amount")
+	h.act(t, "waive", ledger.ErrNotOwed, func(b *ledger.Book, name string) (bool, error) {
+		return h.tally.waive(name, amount), b.Waive(name, amount)
+	})
+}
+
+// act does something by hand, under a name of its own. If it is refused, only time passes.
+func (h *history) act(t *rapid.T, kind string, refused error, do func(*ledger.Book, string) (bool, error)) {
+	h.acts++
+	b := h.account.Open(h.now)
+	done, err := do(b, fmt.Sprint(kind, h.acts))
+	if done {
+		h.accept(t, b.Account(), b.Entries, err)
+		return
+	}
+	if !errors.Is(err, refused) || len(b.Entries) > 0 {
+		t.Fatalf("%s: %v, %+v", kind, err, b.Entries)
+	}
+	next, entries, err := h.account.Apply(nil, h.policy, "", h.now)
 	h.accept(t, next, entries, err)
 }
 

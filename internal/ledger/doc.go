@@ -13,7 +13,7 @@
 //	Amount = Left + Held + Waiting + Lapsed + spent - overdrawn
 //
 // Left can be spent. Held is set aside by holds. Waiting has not begun. Lapsed ran out
-// unspent. What a claw-back takes beyond these was spent already: it becomes the account's debt
+// unspent. What an operator took by hand counts as spent. What a claw-back takes beyond these was spent already: it becomes the account's debt
 // (policy debt) or is forgiven and noted in Waived (policy floor).
 //
 // # Invariants

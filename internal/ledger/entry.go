@@ -11,6 +11,8 @@ const (
 	KindClawBack Kind = "clawback" // credits taken back by a refund or the like
 	KindExpire   Kind = "expire"   // credits that ran out unspent
 	KindCapture  Kind = "capture"  // credits spent
+	KindTake     Kind = "take"     // credits that an operator took
+	KindWaive    Kind = "waive"    // debt that an operator forgave
 )
 
 // Entry is one immutable line of an account's ledger.

@@ -40,7 +40,7 @@ func (a Account) Apply(targets []Target, policy Policy, cause string, now time.T
 	if err := b.Apply(targets, policy, cause); err != nil {
 		return a, nil, err
 	}
-	return b.account(), b.Entries, nil
+	return b.Account(), b.Entries, nil
 }
 
 // Apply is [Account.Apply].

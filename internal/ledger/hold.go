@@ -58,7 +58,7 @@ func (a Account) Hold(id string, amount int64, expiresAt time.Time, now time.Tim
 	if outcome == Insufficient {
 		b.sweep() // what time has done is in the account returned
 	}
-	return b.account(), b.Entries, outcome, nil
+	return b.Account(), b.Entries, outcome, nil
 }
 
 // Hold is [Account.Hold].
@@ -107,7 +107,7 @@ func (a Account) End(id string, captured int64, now time.Time) (Account, []Entry
 	if outcome == Gone {
 		b.sweep() // what time has done is in the account returned
 	}
-	return b.account(), b.Entries, outcome, nil
+	return b.Account(), b.Entries, outcome, nil
 }
 
 // End is [Account.End].

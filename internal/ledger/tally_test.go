@@ -159,6 +159,37 @@ func (y *tally) end(id string, captured int64) ledger.HoldOutcome {
 	return ledger.Ended
 }
 
+// take takes credits in burn order, as spending does. Those that are not there are spent of the
+// act itself, and owed.
+func (y *tally) take(name string, amount int64, owe bool) bool {
+	y.elapse()
+	if amount > y.available() && !owe {
+		return false
+	}
+	act := &counted{}
+	for range amount {
+		if from, found := y.first(); found {
+			y.grants[from].left--
+			y.grants[from].spent++
+		} else {
+			act.spent++
+			act.owed++
+		}
+	}
+	y.grants[name] = act
+	return true
+}
+
+// waive gives credits that pay debt.
+func (y *tally) waive(name string, amount int64) bool {
+	y.elapse()
+	if amount > y.debt() {
+		return false
+	}
+	y.grants[name] = &counted{amount: amount, paid: amount, createdAt: instant(y.now)}
+	return true
+}
+
 func (y *tally) apply(targets []ledger.Target, policy ledger.Policy) {
 	y.elapse()
 	for _, t := range targets {

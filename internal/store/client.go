@@ -66,6 +66,37 @@ func (c Client) Commit(ctx context.Context, of book.Commit) (Committed, error) {
 	return done, nil
 }
 
+// Act is [book.Book.Act].
+func (c Client) Act(ctx context.Context, account, id string, a entitlement.Act) (book.Acted, error) {
+	var done book.Acted
+	_, err := c.Update(ctx, account, func(b *book.Book) (err error) {
+		done, err = b.Act(id, a)
+		return err
+	})
+	if err != nil {
+		return book.Acted{}, err
+	}
+	return done, nil
+}
+
+// Acts is [book.Book.Acts].
+func (c Client) Acts(ctx context.Context, account string) (acts []book.Acted, err error) {
+	_, err = c.View(ctx, account, func(b *book.Book) (err error) {
+		acts, err = b.Acts()
+		return err
+	})
+	return acts, err
+}
+
+// Holds is [book.Book.Holds].
+func (c Client) Holds(ctx context.Context, account string, limit int) (holds []*book.PlacedHold, err error) {
+	_, err = c.View(ctx, account, func(b *book.Book) (err error) {
+		holds, err = b.Holds(limit)
+		return err
+	})
+	return holds, err
+}
+
 // Account reads an account, with its standings.
 func (c Client) Account(ctx context.Context, account string) (entitlement.Account, error) {
 	return c.View(ctx, account, nil)

@@ -30,7 +30,7 @@ func (s *Store) View(ctx context.Context, account string, look store.Decision) (
 		if err := readKept(src.bucket, &src.kept); err != nil {
 			return err
 		}
-		held.show(&src.kept, src.now)
+		src.seen = held.show(&src.kept, src.now)
 		a = src.kept.Account()
 		a.Standings = make(map[string]entitlement.Standing)
 		err := src.bucket.scan(kindStanding, func(name, value []byte) (err error) {

@@ -34,8 +34,8 @@ func (h *holds) cut(account string) cut {
 }
 
 // show lays what is held over what a reader has read. Of the account, the reader has every
-// change up to the revision that this makes.
-func (c cut) show(k *book.Kept, now time.Time) {
+// change up to the revision that this makes. It returns the holds that have not ended.
+func (c cut) show(k *book.Kept, now time.Time) (live []liveHold) {
 	k.Ledger.Holds = make(map[string]ledger.Hold)
 	defer back(k.Ledger.Grants).release(k)
 	read := k.Rev
@@ -43,6 +43,7 @@ func (c cut) show(k *book.Kept, now time.Time) {
 		if hold.endedAt != 0 && hold.endedAt <= read {
 			continue
 		}
+		live = append(live, hold)
 		over := ledger.Hold{ID: hold.ID, ExpiresAt: hold.ExpiresAt}
 		for _, p := range hold.Parts {
 			// Less is there only while a grant that it took from is on its way
@@ -62,4 +63,5 @@ func (c cut) show(k *book.Kept, now time.Time) {
 	} else {
 		k.Rev = max(read, c.rev)
 	}
+	return live
 }

@@ -1,7 +1,9 @@
 package boltstore
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -20,6 +22,7 @@ type source struct {
 	now     time.Time
 	kept    book.Kept
 	held    *heldAccount // nil when nothing is held
+	seen    []liveHold   // the holds that a look finds, in place of held
 	old     old          // what OpenOrders found that may be forgotten
 }
 
@@ -118,6 +121,23 @@ func (src *source) Hold(id string, _ *book.PlacedHold) (*book.PlacedHold, error)
 		}
 	}
 	return nil, nil
+}
+
+// Holds implements [book.Source].
+func (src *source) Holds(limit int) ([]*book.PlacedHold, error) {
+	var holds []*book.PlacedHold
+	for _, hold := range src.seen {
+		holds = append(holds, hold.PlacedHold)
+	}
+	if src.held != nil {
+		for _, hold := range src.held.live {
+			holds = append(holds, hold.PlacedHold)
+		}
+	}
+	slices.SortFunc(holds, func(a, b *book.PlacedHold) int {
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
+	})
+	return holds[:min(len(holds), limit)], nil
 }
 
 // Ended implements [book.Source].

@@ -170,6 +170,25 @@ func (src *source) Hold(id string, likely *book.PlacedHold) (*book.PlacedHold, e
 	return h.placed, nil
 }
 
+// Holds implements [book.Source].
+func (src *source) Holds(limit int) ([]*book.PlacedHold, error) {
+	it := src.find("ZRANGEBYSCORE", src.keys.expiring, "-inf", "+inf", "LIMIT", "0", strconv.Itoa(limit))
+	if !it.loaded {
+		return nil, book.ErrUnread
+	}
+	var holds []*book.PlacedHold
+	for _, id := range it.reply {
+		h, err := src.Hold(id, nil)
+		if err != nil {
+			return nil, err
+		}
+		if h != nil { // else it is about to be read
+			holds = append(holds, h)
+		}
+	}
+	return holds, nil
+}
+
 // Ended implements [book.Source]. The end of a hold of a caller without a name is not kept:
 // that caller never uses an id again, so what it spent is among the latest entries.
 func (src *source) Ended(id, by string) (*book.EndedHold, error) {

@@ -35,7 +35,7 @@ var modelTests = []test{
 			m := newModel(r)
 			t.Repeat(map[string]func(*rapid.T){
 				"commit": m.commit, "fact": m.fact, "hold": m.hold, "hold ": m.hold, "renew": m.renew, "capture": m.capture, "release": m.release,
-				"clock": m.moveClock, "": func(t *rapid.T) { steps++; m.check(t) },
+				"act": m.act, "clock": m.moveClock, "": func(t *rapid.T) { steps++; m.check(t) },
 			})
 			m.checkAll(t)
 		})
@@ -387,7 +387,7 @@ func (m *model) audit(t *rapid.T, a ledger.Account) {
 	for _, e := range m.entries[m.audited:] {
 		m.balance += e.Amount
 		switch e.Kind {
-		case ledger.KindGrant, ledger.KindClawBack:
+		case ledger.KindGrant, ledger.KindClawBack, ledger.KindWaive:
 			m.given[e.Grant] += e.Amount
 		}
 		if e.Balance != m.balance || m.balance > most || m.balance < -most || m.given[e.Grant] < 0 {

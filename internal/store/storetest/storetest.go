@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Entries", entriesTests},
 		{"EntriesBefore", entriesBeforeTests},
 		{"Holds", holdTests},
+		{"Acts", actTests},
 		{"Begins", beginTests},
 		{"Standings", standingTests},
 		{"OrderResults", resultTests},
