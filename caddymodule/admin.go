@@ -30,6 +30,7 @@ func init() {
 //
 //	GET  /dodo/health                                    whether this gateway can do its work
 //	GET  /dodo/                                          the console, see internal/console
+//	GET  /dodo/find?q=                                   what an id or e-mail address belongs to
 //	GET  /dodo/parked?after=&limit=                      events that could not be applied
 //	GET  /dodo/events/<id>                               one event
 //	POST /dodo/redrive                                   try all that is parked again
@@ -41,6 +42,7 @@ func init() {
 //	GET  /dodo/check?after=&limit=                       look for damaged records
 //	GET  /dodo/check/<account>                           likewise, of one account
 //	POST /dodo/assign                                    say whose a purchase is
+//	POST /dodo/unassign                                  say that it is not that account's
 //	POST /dodo/dismiss/<id>                              say that nothing is to be done about an event
 //	POST /dodo/import                                    bring customers along, or say what that would change
 //	GET  /dodo/accounts?after=&limit=                    all accounts
@@ -49,6 +51,7 @@ func init() {
 //	GET  /dodo/accounts/<account>/acts                   what operators did to it
 //	GET  /dodo/accounts/<account>/holds                  what requests hold of it
 //	POST /dodo/grant, take, waive, undo, release         act by hand
+//	POST /dodo/close                                     remove an account's personal data
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -66,6 +69,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/health", Handler: adminRoute{http.MethodGet: showHealth}},
 		{Pattern: console.Root + "{$}", Handler: caddy.AdminHandlerFunc(serveConsole)},
 		{Pattern: console.Pages, Handler: caddy.AdminHandlerFunc(serveConsole)},
+		{Pattern: "/dodo/find", Handler: adminRoute{http.MethodGet: find}},
 		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
 		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
 		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},
@@ -76,6 +80,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/check", Handler: adminRoute{http.MethodGet: checkAll}},
 		{Pattern: "/dodo/check/{account}", Handler: adminRoute{http.MethodGet: checkOne}},
 		{Pattern: "/dodo/assign", Handler: adminRoute{http.MethodPost: assign}},
+		{Pattern: "/dodo/unassign", Handler: adminRoute{http.MethodPost: unassign}},
 		{Pattern: "/dodo/dismiss/{id}", Handler: adminRoute{http.MethodPost: dismissEvent}},
 		{Pattern: "/dodo/import", Handler: adminRoute{http.MethodPost: importRows}},
 		{Pattern: "/dodo/accounts", Handler: adminRoute{http.MethodGet: listAccounts}},
@@ -87,6 +92,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/take", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActTake)}},
 		{Pattern: "/dodo/waive", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActWaive)}},
 		{Pattern: "/dodo/undo", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActUndo)}},
+		{Pattern: "/dodo/close", Handler: adminRoute{http.MethodPost: closeAccount}},
 		{Pattern: "/dodo/release", Handler: adminRoute{http.MethodPost: doAct(entitlement.ActRelease)}},
 	}
 }

@@ -18,9 +18,11 @@ import (
 // accountView is an account, and what everything about it follows from.
 type accountView struct {
 	Account       string                 `json:"account"`
-	Credits       int64                  `json:"credits"` // that can be spent
-	Held          int64                  `json:"held"`    // set aside for requests that are under way
-	Owed          int64                  `json:"owed"`    // which credits that come pay first
+	Known         bool                   `json:"known"`             // anything was ever heard of it
+	Verdict       string                 `json:"verdict,omitempty"` // all of this in one sentence
+	Credits       int64                  `json:"credits"`           // that can be spent
+	Held          int64                  `json:"held"`              // set aside for requests that are under way
+	Owed          int64                  `json:"owed"`              // which credits that come pay first
 	HasPaid       bool                   `json:"has_paid"`
 	Plan          string                 `json:"plan"`
 	Plans         []planView             `json:"plans"` // all that give access, the highest first
@@ -97,13 +99,15 @@ func showAccount(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("account: %w", err)
 	}
-	return accountViewOf(account, v), nil
+	view := accountViewOf(account, v)
+	view.Verdict, err = a.accounts.Verdict(r.Context(), account, v)
+	return view, err
 }
 
 func accountViewOf(account string, v gateway.Inspection) accountView {
 	now := v.Snapshot
 	view := accountView{
-		Account: account, Credits: now.Credits, Owed: v.Ledger.Debt, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,
+		Account: account, Known: v.Known(), Credits: now.Credits, Owed: v.Ledger.Debt, HasPaid: now.HasPaid, Plan: now.Plan, PlanStatus: now.PlanStatus,
 		PlanExpiresAt: now.PlanExpiresAt.UTC(), PaymentDate: now.PaymentDate.UTC(), LastEntry: v.Ledger.Seq,
 		Plans: []planView{}, Grants: []grantView{}, Standings: []standingView{},
 		Pending: viewsOf(v.Pending, showOrder), Purchases: viewsOf(v.Purchases, showOrder),

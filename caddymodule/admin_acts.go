@@ -80,6 +80,45 @@ func doAct(kind entitlement.ActKind) func(a *App, r *http.Request) (any, error) 
 	}
 }
 
+// closing asks for an account to be closed.
+type closing struct {
+	Account string   `json:"account"`
+	Reason  string   `json:"reason"`
+	ID      string   `json:"id,omitempty"`
+	Emails  []string `json:"emails,omitempty"` // of the customer, besides those of orders
+}
+
+// closedView is what the closing of an account removed.
+type closedView struct {
+	actView
+	Orders    int  `json:"orders"`    // that lost their addresses
+	Events    int  `json:"events"`    // that lost personal data
+	Addresses int  `json:"addresses"` // that lead to the account no more
+	More      bool `json:"more,omitempty"`
+}
+
+const maxEmails = 20
+
+// closeAccount serves POST /dodo/close.
+func closeAccount(a *App, r *http.Request) (any, error) {
+	wish, err := readAdminJSON[closing](r, maxActBody)
+	if err != nil {
+		return nil, err
+	}
+	if len(wish.Emails) > maxEmails {
+		return nil, fmt.Errorf("%w: more than %d e-mail addresses", errAdminRequest, maxEmails)
+	}
+	done, err := a.accounts.CloseAccount(r.Context(), gateway.Doing{
+		Account: wish.Account, ID: wish.ID, Act: entitlement.Act{By: adminIdentity(r), Reason: wish.Reason},
+	}, wish.Emails...)
+	if err != nil {
+		return nil, err
+	}
+	view := closedView{actView: showAct(done.Act), Orders: done.Orders, Events: done.Events, Addresses: done.Addresses, More: done.More}
+	view.Account = wish.Account
+	return view, nil
+}
+
 // adminIdentity is whom the admin API has verified: the subject of the client's certificate.
 // Only the remote admin endpoint asks for one.
 func adminIdentity(r *http.Request) string {

@@ -24,7 +24,7 @@ func serveConsole(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer app.store.keep()()
 	operatorConsole().Serve(w, r, console.Site{
-		Accounts: app.accounts, Events: app.events, Store: store.Client{Store: app.store}, Passes: viewsOf(app.store.passes.list(), consolePass), Redriven: metrics.redriven,
+		Accounts: app.accounts, Events: app.events, Store: store.Client{Store: app.store}, Passes: viewsOf(app.store.passes.list(), consolePass), Redriven: metrics.redriven, By: adminIdentity(r),
 	})
 	return nil
 }

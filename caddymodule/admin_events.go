@@ -22,6 +22,8 @@ type eventView struct {
 	Account    string          `json:"account,omitempty"`
 	ReceivedAt time.Time       `json:"received_at"` // the first time
 	Deliveries int64           `json:"deliveries"`
+	// Dismissed is who dismissed it, when and why.
+	Dismissed *gateway.Dismissal `json:"dismissed,omitempty"`
 }
 
 func showEventView(e book.Event) eventView {
@@ -68,7 +70,7 @@ func showEvent(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, eventError(err)
 	}
-	return showEventView(e), nil
+	return dismissedView(a, r, e)
 }
 
 // redriven is what came of trying all that is parked.

@@ -55,8 +55,9 @@ func init() {
 // `intercept`) is charged only if both statuses are. A gRPC call is charged if its
 // `grpc-status` is 0, or if it fails behind a part of the answer, which is known at its end.
 //
-// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`. What the app
-// writes under these names is removed. An error page that `handle_errors` makes does
+// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`, and `X-Charge-Id` names
+// the charge, as the field charge_id of the access log and the entry of the ledger do. What the
+// app writes under these names is removed. An error page that `handle_errors` makes does
 // not pass here: if an app makes it that writes them or a price, have its
 // reverse_proxy drop them by header_down.
 //
@@ -155,6 +156,7 @@ const (
 const (
 	headerCharged   = "X-Credits-Charged"
 	headerRemaining = "X-Credits-Remaining"
+	headerChargeID  = "X-Charge-Id"
 )
 
 // Provision sets up the handler.
@@ -203,7 +205,7 @@ func (h *Charge) validate() error {
 		return fmt.Errorf("hold_ttl must be from %v to %v, not %v", config.Duration(minHoldTTL), config.Duration(maxHoldTTL), h.HoldTTL)
 	case h.PriceHeader != "" && !headerName.MatchString(h.PriceHeader):
 		return fmt.Errorf("price_header %q is not the name of a header", h.PriceHeader)
-	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining):
+	case strings.EqualFold(h.PriceHeader, headerCharged), strings.EqualFold(h.PriceHeader, headerRemaining), strings.EqualFold(h.PriceHeader, headerChargeID):
 		return fmt.Errorf("price_header %s is what the client is told by", h.PriceHeader)
 	case h.PriceUnit < 0 || h.PriceUnit > config.MaxCredits:
 		return fmt.Errorf("price_unit must be from 1 to %d", config.MaxCredits)
@@ -265,6 +267,9 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	m = newMeter(h, w, r, v, charge, done)
 	m.record = record
 	v.held(r, charge)
+	if log, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		log.Add(zap.String("charge_id", charge.ID()))
+	}
 	metrics.handled(timedCharge, time.Since(began)-(v.waited-waited))
 	m.err = next.ServeHTTP(m, r)
 	m.returned = true
@@ -277,7 +282,7 @@ func (h *Charge) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // hold sets aside what the request may cost. It returns no charge if the request does
 // not get further: the error is the handler's own then, and nil if the answer is written.
 func (h *Charge) hold(w http.ResponseWriter, r *http.Request, v *visit, key string) (*gateway.Charge, error) {
-	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key}
+	ask := gateway.HoldRequest{Account: v.account, Credits: h.Max, TTL: time.Duration(h.HoldTTL), Key: key, Route: r.URL.EscapedPath()}
 	if key != "" {
 		ask.Fingerprint = fingerprint(r)
 		if v.holds > 0 { // for another dodo_charge of this request; no key of a client has a space

@@ -60,6 +60,7 @@ func (m *meter) WriteHeader(status int) {
 		_ = m.take() // a price is for the final status to tell, and so are receipts
 		removeField(m.Header(), headerCharged)
 		removeField(m.Header(), headerRemaining)
+		removeField(m.Header(), headerChargeID)
 	case m.request.Context().Err() != nil:
 		m.leave()
 		return
@@ -94,6 +95,7 @@ func (m *meter) decide(status int) {
 	m.answer.Status, m.answer.Price = status, m.take()
 	late := m.handler.PriceHeader != "" && declares(header, m.handler.PriceHeader)
 	m.silenceApp()
+	header[headerChargeID] = append(header[headerChargeID], m.charge.ID())
 	m.askOrigin()
 	if status == http.StatusSwitchingProtocols || m.request.Method == http.MethodConnect { // RFC 8441, 9220
 		m.record = nil // what follows cannot be repeated, and is not waited for
@@ -151,7 +153,7 @@ func (m *meter) silenceApp() {
 		return
 	}
 	m.visit.silenced, m.nextToApp = true, true
-	for _, name := range []string{headerCharged, headerRemaining} {
+	for _, name := range []string{headerCharged, headerRemaining, headerChargeID} {
 		removeField(m.Header(), name)
 		declares(m.Header(), name)
 	}
@@ -163,7 +165,7 @@ func (m *meter) silenceTrailers() {
 		return
 	}
 	header := m.Header()
-	for _, name := range []string{headerCharged, headerRemaining} {
+	for _, name := range []string{headerCharged, headerRemaining, headerChargeID} {
 		delete(header, http.TrailerPrefix+name)
 		if values := header[name]; len(values) > 1 { // reverse_proxy adds declared ones to the headers
 			header[name] = values[:1]

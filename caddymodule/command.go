@@ -45,11 +45,11 @@ func dodoCommand(dodo *cobra.Command) {
 	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 	flags.Bool("json", false, "Print the admin API's answer")
 	dodo.AddCommand(
-		parkedCommand(), eventCommand(), redriveCommand(),
+		findCommand(), parkedCommand(), eventCommand(), redriveCommand(),
 		reconcileCommand(), rebuildCommand(), checkCommand(),
 		accountCommand(), entriesCommand(), importCommand(),
-		exportCommand(), assignCommand(), dismissCommand(),
-		grantCommand(), takeCommand(), waiveCommand(), undoCommand(), actsCommand(), holdCommand(),
+		exportCommand(), assignCommand(), unassignCommand(), dismissCommand(),
+		grantCommand(), takeCommand(), waiveCommand(), undoCommand(), actsCommand(), holdCommand(), closeCommand(),
 	)
 }
 

@@ -18,8 +18,8 @@ func accountCommand() *cobra.Command {
 and subscriptions give, the orders that can still be paid, what was bought, and
 the events about it that are parked. Looking changes nothing.
 
-An account that was never seen is shown with nothing in it; it gets its sign-up
-credits at its first request.`,
+An account that was never seen is shown with nothing in it, and the exit code is 1; it
+gets its sign-up credits at its first request.`,
 		Example: examples("account alice", "account --json 'user/42'", "account -- -odd-"),
 		Args:    oneArg("account"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,12 +27,18 @@ credits at its first request.`,
 			if err != nil || printed {
 				return err
 			}
-			return printAccount(cmd.OutOrStdout(), a)
+			if err := printAccount(cmd.OutOrStdout(), a); err != nil || a.Known {
+				return err
+			}
+			return fmt.Errorf("never seen: %s", printable(args[0]))
 		},
 	}
 }
 
 func printAccount(w io.Writer, a accountView) error {
+	if a.Verdict != "" {
+		_, _ = fmt.Fprintf(w, "%s\n\n", printable(a.Verdict))
+	}
 	t := newTable(w)
 	t.row("account", a.Account)
 	t.row("credits", a.Credits)

@@ -189,6 +189,49 @@ undo lets it be owed again.`,
 	return cmd
 }
 
+func closeCommand() *cobra.Command {
+	cmd := actFlags(&cobra.Command{
+		Use:   "close-account <account>",
+		Short: "Removes an account's personal data",
+		Long: `Removes an account's personal data: the e-mail addresses of its orders, what leads from an
+address to it, and personal data in the webhooks that changed it. What money needs
+stays under the account's id: ledger, purchases, plans and acts. Nothing undoes it.
+
+It ends no subscription and refunds nothing: do that in Dodo's dashboard first.`,
+		Example: examples("close-account alice --reason 'she asked for it on 2026-11-30'",
+			"close-account alice --email ann@example.com --reason 'she asked for it'"),
+		Args: oneArg("account"),
+	})
+	cmd.Flags().StringArray("email", nil, "An e-mail address of the customer, besides those of orders. May be repeated")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		reason, id, err := reasonAndID(cmd)
+		if err != nil {
+			return err
+		}
+		emails, err := cmd.Flags().GetStringArray("email")
+		if err != nil {
+			return err
+		}
+		var did closedView
+		printed, err := sendAct(cmd, "/dodo/close", id, closing{Account: args[0], Reason: reason, ID: id, Emails: emails}, &did)
+		if err != nil || printed {
+			return err
+		}
+		if err := printAct(cmd.OutOrStdout(), did.actView); err != nil {
+			return err
+		}
+		t := newTable(cmd.OutOrStdout())
+		t.row("orders", did.Orders)
+		t.row("events", did.Events)
+		t.row("addresses", did.Addresses)
+		if did.More {
+			t.row("note", "the account has more than was looked through; older orders or events may still have personal data")
+		}
+		return t.print()
+	}
+	return cmd
+}
+
 // twoArgs wants an account and one thing more.
 func twoArgs(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

@@ -81,6 +81,12 @@ func printEvent(t table, e eventView) error {
 	t.row("account", e.Account)
 	t.row("received", e.ReceivedAt)
 	t.row("deliveries", e.Deliveries)
+	if d := e.Dismissed; d != nil {
+		t.row("dismissed", d.At)
+		t.row("by", d.By)
+		t.row("because", d.Reason)
+		t.row("act", d.Act)
+	}
 	return t.print()
 }
 

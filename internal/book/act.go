@@ -58,7 +58,17 @@ type actList struct {
 // before and after. An id counts once: repeated with the same wish, it returns what was done
 // then. It returns [ErrActInput]; [ErrAct] if the account does not allow it; and
 // [ledger.ErrRange].
-func (b *Book) Act(id string, a entitlement.Act) (Acted, error) {
+func (b *Book) Act(id string, a entitlement.Act) (Acted, error) { return b.ActOn(id, a, Reach{}) }
+
+// Reach is what an act changes besides credits that it names itself.
+type Reach struct {
+	Commit *Commit           // the new state of an object, and what it gives
+	Free   []entitlement.Ref // that are bound to the account no more
+	Forget []string          // ids of orders whose personal data are removed
+}
+
+// ActOn is [Book.Act] with more that it changes.
+func (b *Book) ActOn(id string, a entitlement.Act, reach Reach) (Acted, error) {
 	a, err := checkedAct(id, a)
 	if err != nil {
 		return Acted{}, err
@@ -82,6 +92,9 @@ func (b *Book) Act(id string, a entitlement.Act) (Acted, error) {
 	}
 	a.At, a.Before = b.Now, b.worth()
 	if err := b.perform(id, &a); err != nil {
+		return Acted{}, err
+	}
+	if err := b.reach(reach); err != nil {
 		return Acted{}, err
 	}
 	a.After = b.worth()
@@ -185,9 +198,44 @@ func (b *Book) perform(id string, a *entitlement.Act) error {
 		return b.undo(ref, a)
 	case entitlement.ActRelease:
 		return b.release(a.Object)
+	case entitlement.ActAssign, entitlement.ActUnassign, entitlement.ActDismiss, entitlement.ActClose:
+		return nil
 	default:
 		return fmt.Errorf("%w: %q is not an act", ErrActInput, a.Kind)
 	}
+}
+
+func (b *Book) reach(r Reach) error {
+	for _, id := range r.Forget {
+		o, err := b.order(id, false)
+		if err != nil {
+			return err
+		}
+		if o == nil {
+			continue
+		}
+		forgotten := *o
+		forgotten.Email, forgotten.CheckoutURL, forgotten.ReturnTo = "", "", ""
+		b.changes.Orders.put(id, &forgotten)
+	}
+	if r.Commit != nil {
+		if _, err := b.Commit(*r.Commit); err != nil {
+			return err
+		}
+	}
+	return b.Free(r.Free...)
+}
+
+// Free lets things at Dodo be bound to another account, if they are bound to this one. That may
+// be done even if the decision is made again.
+func (b *Book) Free(refs ...entitlement.Ref) error {
+	for _, ref := range refs {
+		if err := CheckRef(ref); err != nil {
+			return fmt.Errorf("free: %w", err)
+		}
+	}
+	b.changes.Freed = append(b.changes.Freed, refs...)
+	return nil
 }
 
 // waive forgives what is asked for, or everything.
@@ -253,6 +301,16 @@ func (b *Book) release(id string) error {
 // Holds are up to limit of the account's holds that go on, those first that end first.
 func (b *Book) Holds(limit int) ([]*PlacedHold, error) { return b.source.Holds(limit) }
 
+// CheckAct refuses an act that cannot be kept, before anything is done. An empty id is one that
+// is made later.
+func CheckAct(id string, a entitlement.Act) error {
+	if id == "" {
+		id = "new"
+	}
+	_, err := checkedAct(id, a)
+	return err
+}
+
 // checkedAct is the act as it is kept, if it can be.
 func checkedAct(id string, a entitlement.Act) (entitlement.Act, error) {
 	invalid := func(format string, args ...any) (entitlement.Act, error) {
@@ -287,6 +345,10 @@ func checkedAct(id string, a entitlement.Act) (entitlement.Act, error) {
 	case entitlement.ActGrant, entitlement.ActTake, entitlement.ActWaive:
 		if a.Object != "" {
 			return invalid("%s is about credits and plans only", a.Kind)
+		}
+	case entitlement.ActClose:
+		if a.Object != "" || a.Credits != 0 {
+			return invalid("%s is about the account only", a.Kind)
 		}
 	default:
 		if a.Object == "" || a.Credits != 0 {

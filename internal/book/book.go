@@ -76,6 +76,8 @@ type Changes struct {
 
 	// Claims are things at Dodo that are to be bound to the account, unless they are bound.
 	Claims []entitlement.Ref
+	// Freed are things that are to be bound to the account no more, once the rest is written.
+	Freed []entitlement.Ref
 	// Commits are the objects that were committed, and Settled the events that are to be
 	// settled if the rest is written; both in order.
 	Commits []entitlement.Ref
@@ -127,7 +129,7 @@ func (b *Book) Changed() bool {
 
 // Touched reports whether any decision left anything in the book.
 func (b *Book) Touched() bool {
-	return b.Changed() || len(b.changes.Claims)+len(b.changes.Commits)+len(b.changes.Settled) > 0
+	return b.Changed() || len(b.changes.Claims)+len(b.changes.Freed)+len(b.changes.Commits)+len(b.changes.Settled) > 0
 }
 
 // Object is the merged state of one of the account's objects; the zero one if it was never

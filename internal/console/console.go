@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -27,6 +28,8 @@ type Site struct {
 	Store    store.Client
 	// Passes are the passes over Dodo's lists, the newest first.
 	Passes []Pass
+	// By is the identity that the admin API has verified; empty for none.
+	By string
 	// Redriven counts what stays parked, by reason, after everything was tried again.
 	Redriven func(parked map[string]int)
 }
@@ -84,8 +87,8 @@ func routeOf(path string) (route, bool) {
 		Pages + "parked":   {http.MethodGet, []string{"after"}, listParked},
 		Pages + "event":    {http.MethodGet, []string{"id"}, showEvent},
 		Pages + "redrive":  {http.MethodPost, []string{"id", fieldToken}, redrive},
-		Pages + "assign":   {http.MethodPost, []string{"what", "account", fieldToken}, assign},
-		Pages + "dismiss":  {http.MethodPost, []string{"id", fieldToken}, dismiss},
+		Pages + "assign":   {http.MethodPost, []string{"what", "account", "reason", fieldToken}, assign},
+		Pages + "dismiss":  {http.MethodPost, []string{"id", "reason", fieldToken}, dismiss},
 	}[path]
 	return r, ok
 }
@@ -186,6 +189,8 @@ func problem(err error) view {
 		{errOrigin, http.StatusForbidden, "Refused"},
 		{errToken, http.StatusForbidden, "Refused"},
 		{errInput, http.StatusBadRequest, "This request is not valid"},
+		{book.ErrActInput, http.StatusBadRequest, "This request is not valid"},
+		{book.ErrAct, http.StatusConflict, "It cannot be done"},
 		{gateway.ErrAccount, http.StatusBadRequest, "This request is not valid"},
 		{gateway.ErrAssign, http.StatusConflict, "It cannot be assigned"},
 		{gateway.ErrNotParked, http.StatusConflict, "It is not parked"},

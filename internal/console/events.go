@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
@@ -133,9 +135,16 @@ func redriveAll(r *request) (view, error) {
 	return view{Title: "Tried again", page: "done.html", Data: d}, nil
 }
 
+// doing is what a form has an operator do to the thing that a field names.
+func (r *request) doing(field string) gateway.Doing {
+	return gateway.Doing{Account: r.input.Get("account"), Act: entitlement.Act{
+		By: r.By, Object: r.input.Get(field), Reason: cmp.Or(strings.TrimSpace(r.input.Get("reason")), "in the console, without a reason"),
+	}}
+}
+
 // assign says whose a purchase is.
 func assign(r *request) (view, error) {
-	did, err := r.Events.Assign(r.Context(), r.input.Get("what"), r.input.Get("account"))
+	did, err := r.Events.Assign(r.Context(), r.doing("what"))
 	if errors.Is(err, store.ErrNotFound) {
 		return view{}, noEvent(err)
 	}
@@ -151,7 +160,7 @@ func assign(r *request) (view, error) {
 
 // dismiss says that nothing is to be done about an event.
 func dismiss(r *request) (view, error) {
-	e, err := r.Events.Dismiss(r.Context(), r.input.Get("id"))
+	e, err := r.Events.Dismiss(r.Context(), r.doing("id"))
 	if err != nil {
 		return view{}, noEvent(err)
 	}

@@ -14,7 +14,8 @@ const (
 	KindFeature      Kind = "feature" // one grant of it
 	KindSession      Kind = "session"
 	KindCustomer     Kind = "customer"
-	KindEmail        Kind = "email" // a digest of an address that a login has verified
+	KindEmail        Kind = "email"   // a digest of an address that a login has verified
+	KindContact      Kind = "contact" // a digest of an address that a login verified at a checkout; leads operators to its account
 	KindSignup       Kind = "signup"
 	KindOrder        Kind = "order"   // dodogate's own; leads from the order's id to its account
 	KindImport       Kind = "import"  // what an operator reported about a customer of another system

@@ -64,6 +64,11 @@ func (a *Accounts) Act(ctx context.Context, d Doing) (Done, error) {
 // gets its sign-up credits first: what has an entry gets none later.
 func (p *parts) act(ctx context.Context, d Doing) (done book.Acted, err error) {
 	d.ID = cmp.Or(d.ID, NewActID())
+	return p.actOn(ctx, d, func(*book.Book) (book.Reach, error) { return book.Reach{}, nil })
+}
+
+// actOn is act with what else it changes.
+func (p *parts) actOn(ctx context.Context, d Doing, reach func(*book.Book) (book.Reach, error)) (done book.Acted, err error) {
 	signup := p.signup(d.Account)
 	_, err = p.store.Update(ctx, d.Account, func(b *book.Book) (err error) {
 		if d.Kind == entitlement.ActGrant && p.signupCredits > 0 {
@@ -71,7 +76,13 @@ func (p *parts) act(ctx context.Context, d Doing) (done book.Acted, err error) {
 				return err
 			}
 		}
-		done, err = b.Act(d.ID, d.Act)
+		more, err := reach(b)
+		if err != nil {
+			return err
+		}
+		if done, err = b.ActOn(d.ID, d.Act, more); err == nil && done.Repeated && more.Commit == nil {
+			err = b.Free(more.Free...) // the first time may have ended before it was free
+		}
 		return err
 	})
 	p.views.Forget(d.Account) // also if it failed: it may be done, and the reply lost

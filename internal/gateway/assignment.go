@@ -1,13 +1,17 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
 )
 
 // What an operator decides by hand, because nothing else says whose a purchase is.
@@ -19,42 +23,38 @@ var (
 	ErrNotParked = errors.New("the event is not parked")
 )
 
-const assignCause = "assign"
-
 // Assigned is what an assignment did.
 type Assigned struct {
 	Object  string // that is the account's now
 	Account string
+	Act     string // its id
 	// Unread says why Dodo did not tell what the object is, if nothing that was parked
 	// told it either; empty if that is known.
 	Unread string
 }
 
 // Assign gives what at Dodo belongs to nobody to an account, and applies what is known of
-// it. what is an event's id, which stands for the object that the event waits for, or a
+// it. d.Object is an event's id, which stands for the object that the event waits for, or a
 // payment, subscription or customer, such as sub_1 or subscription:sub_1. What is bound
 // to an account stays bound: [ErrAssign], and also [store.ErrNotFound] for an event
 // that is not in the journal. Repeating it changes nothing.
-func (e *Events) Assign(ctx context.Context, what, account string) (Assigned, error) {
-	switch {
-	case account == "":
-		return Assigned{}, fmt.Errorf("%w: the account is empty", ErrAssign)
-	case len(account) > MaxAccount:
-		return Assigned{}, ErrAccount
-	}
-	ref, err := e.assignable(ctx, what)
+func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
+	ref, err := e.named(ctx, &d, entitlement.ActAssign)
 	if err != nil {
 		return Assigned{}, err
 	}
-	owner, err := e.store.Claim(ctx, ref, account)
+	owner, err := e.store.Claim(ctx, ref, d.Account)
 	switch {
 	case err != nil:
 		return Assigned{}, fmt.Errorf("bind %s: %w", ref, err)
-	case owner != account:
+	case owner != d.Account:
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}
-	e.logger.Info("an operator assigned an object", "object", ref.String(), "account", account)
-	done := Assigned{Object: ref.String(), Account: account}
+	act, err := e.act(ctx, d)
+	if err != nil {
+		return Assigned{}, fmt.Errorf("it is assigned, and not noted: %w", err)
+	}
+	done := Assigned{Object: ref.String(), Account: d.Account, Act: act.ID}
 	if ref.Kind == entitlement.KindCustomer {
 		_, err := e.RedriveAll(ctx)
 		return done, err
@@ -62,11 +62,8 @@ func (e *Events) Assign(ctx context.Context, what, account string) (Assigned, er
 	if err := e.unpark(ctx, ref, ReasonUnknownAccount); err != nil {
 		return done, err
 	}
-	object, err := e.store.Object(ctx, account, ref)
-	if err != nil {
-		return done, fmt.Errorf("read object: %w", err)
-	}
-	if known, err := recordOf(ref, object); err != nil || (entitlement.Fact{Payment: known.Payment, Subscription: known.Subscription}).Describes() {
+	known, err := e.record(ctx, d.Account, ref)
+	if err != nil || (entitlement.Fact{Payment: known.Payment, Subscription: known.Subscription}).Describes() {
 		return done, err
 	}
 	fact, err := e.readAt(ctx, ref)
@@ -74,8 +71,75 @@ func (e *Events) Assign(ctx context.Context, what, account string) (Assigned, er
 		done.Unread = err.Error()
 		return done, nil //nolint:nilerr // the object is assigned; Unread says the rest
 	}
-	_, err = e.apply(ctx, fact, assignCause, nil)
+	_, err = e.apply(ctx, fact, book.ActRef(act.ID).String(), nil)
 	return done, err
+}
+
+// Unassign takes what at Dodo was assigned or imported for an account from it: what it gave is
+// taken back, and is owed where it is spent. The object is nobody's then, and can be assigned
+// to another account. Of a customer, only later purchases are meant. What a checkout of this
+// site sold proves its account, and comes back with the next event. It returns [ErrAssign] for
+// what belongs to another account or to nobody.
+func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
+	ref, err := e.named(ctx, &d, entitlement.ActUnassign)
+	if err != nil {
+		return Assigned{}, err
+	}
+	d.ID = cmp.Or(d.ID, NewActID())
+	owner, err := e.store.Owner(ctx, ref)
+	if err != nil {
+		return Assigned{}, fmt.Errorf("read owner: %w", err)
+	}
+	if owner != d.Account && owner != "" {
+		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
+	}
+	act, err := e.actOn(ctx, d, func(b *book.Book) (book.Reach, error) { return e.taken(b, ref, book.ActRef(d.ID).String()) })
+	e.views.Forget(d.Account)
+	if err == nil && owner == "" && !act.Repeated {
+		return Assigned{}, fmt.Errorf("%w: %s belongs to nobody", ErrAssign, ref)
+	}
+	return Assigned{Object: ref.String(), Account: d.Account, Act: act.ID}, err
+}
+
+// taken is what changes if an object is taken from its account.
+func (e *Events) taken(b *book.Book, ref entitlement.Ref, cause string) (book.Reach, error) {
+	reach := book.Reach{Free: []entitlement.Ref{ref}}
+	object, err := b.Object(ref)
+	if err != nil || blank(object) {
+		return reach, err
+	}
+	prior, err := recordOf(ref, object)
+	if err != nil {
+		return reach, err
+	}
+	effect, err := entitlement.Record{}.Effect(ref, prior, e.disputePolicy)
+	if err != nil {
+		return reach, err
+	}
+	for id := range prior.Subscription.Charges {
+		reach.Free = append(reach.Free, entitlement.Ref{Kind: entitlement.KindPayment, ID: id})
+	}
+	reach.Commit = &book.Commit{
+		Account: b.Account, Object: ref, Version: object.Version, State: []byte(blankState),
+		Effect: effect, Policy: ledger.PolicyDebt, Cause: cause,
+	}
+	return reach, nil
+}
+
+// named finds what an act is about, and checks whom it is for.
+func (e *Events) named(ctx context.Context, d *Doing, kind entitlement.ActKind) (entitlement.Ref, error) {
+	switch {
+	case d.Account == "":
+		return entitlement.Ref{}, fmt.Errorf("%w: the account is empty", ErrAssign)
+	case len(d.Account) > MaxAccount:
+		return entitlement.Ref{}, ErrAccount
+	}
+	ref, err := e.assignable(ctx, d.Object)
+	if err != nil {
+		return ref, err
+	}
+	d.Kind, d.Object = kind, ref.String()
+	return ref, book.CheckAct(d.ID, d.Act)
 }
 
 // assignable is the object that is meant by what an operator typed.
@@ -107,11 +171,17 @@ func objectNamed(text string) (entitlement.Ref, bool) {
 	return entitlement.Ref{}, false
 }
 
-// Dismiss notes of a parked event that nothing is to be done about it. Another delivery
-// of it changes nothing; [Events.RedriveEvent] takes it up again. It returns the event
-// as it is then; [ErrNotParked], or [store.ErrNotFound].
-func (e *Events) Dismiss(ctx context.Context, id string) (book.Event, error) {
-	record, err := e.Event(ctx, id)
+// Dismiss notes of a parked event that nothing is to be done about it, with the reason and
+// whoever decided so. Another delivery of it changes nothing; [Events.RedriveEvent] takes it up
+// again. d.Object is the event. It returns the event as it is then; [ErrNotParked], or
+// [store.ErrNotFound].
+func (e *Events) Dismiss(ctx context.Context, d Doing) (book.Event, error) {
+	d.Kind = entitlement.ActDismiss
+	if err := book.CheckAct(d.ID, d.Act); err != nil {
+		return book.Event{}, err
+	}
+	d.ID = cmp.Or(d.ID, NewActID())
+	record, err := e.Event(ctx, d.Object)
 	switch {
 	case err != nil:
 		return book.Event{}, err
@@ -120,13 +190,63 @@ func (e *Events) Dismiss(ctx context.Context, id string) (book.Event, error) {
 	case record.State != book.EventParked:
 		return book.Event{}, fmt.Errorf("%w: it is %s", ErrNotParked, record.State)
 	}
+	d.Account = record.Account
+	if err := e.noteDismissal(ctx, d, record.Reason); err != nil {
+		return book.Event{}, fmt.Errorf("dismiss: %w", err)
+	}
 	waited := record.Reason
 	record.State, record.Reason = book.EventIgnored, ReasonDismissed
 	if err := e.note(ctx, record); err != nil {
 		return book.Event{}, fmt.Errorf("dismiss: %w", err)
 	}
-	e.logger.Info("an operator dismissed an event", "webhook_id", id, "type", record.Type, "object", record.Object, "was", waited)
-	return e.Event(ctx, id)
+	e.logger.Info("an operator dismissed an event", "webhook_id", d.Object, "act", d.ID, "by", d.By, "type", record.Type, "object", record.Object, "was", waited)
+	return e.Event(ctx, d.Object)
+}
+
+// Dismissal is who dismissed an event, when and why. It is kept for as long as the store.
+type Dismissal struct {
+	Act    string    `json:"act"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason"`
+	Was    string    `json:"was"` // why it was parked
+}
+
+// dismissalPrefix begins the names of the notes with dismissals.
+const dismissalPrefix = "dismissed:"
+
+// noteDismissal keeps why an event is dismissed: beside the event, which may be nobody's, and
+// with the account's acts if it has one.
+func (e *Events) noteDismissal(ctx context.Context, d Doing, was string) error {
+	note := Dismissal{Act: d.ID, At: e.clock().UTC(), By: d.By, Reason: strings.TrimSpace(d.Reason), Was: was}
+	text, err := json.Marshal(note)
+	if err != nil {
+		return err
+	}
+	for len(text) > book.MaxName { // escaped, a reason may be much longer
+		note.Reason = strings.ToValidUTF8(note.Reason[:len(note.Reason)*2/3], "")
+		if text, err = json.Marshal(note); err != nil {
+			return err
+		}
+	}
+	if err := e.store.Set(ctx, dismissalPrefix+d.Object, string(text)); err != nil || d.Account == "" {
+		return err
+	}
+	_, err = e.act(ctx, d)
+	return err
+}
+
+// DismissalOf reads why an event was dismissed the last time; nil if it never was.
+func (e *Events) DismissalOf(ctx context.Context, id string) (*Dismissal, error) {
+	text, err := e.store.Note(ctx, dismissalPrefix+id, "", "")
+	if err != nil || text == "" {
+		return nil, err
+	}
+	note := new(Dismissal)
+	if err := json.Unmarshal([]byte(text), note); err != nil {
+		return nil, fmt.Errorf("decode dismissal of %s: %w", id, err)
+	}
+	return note, nil
 }
 
 func dismissed(e book.Event) bool {

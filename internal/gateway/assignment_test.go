@@ -6,9 +6,15 @@ import (
 	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 )
+
+// doing is an act of an operator who says why.
+func doing(account, what string) gateway.Doing {
+	return gateway.Doing{Account: account, Act: entitlement.Act{Object: what, Reason: "because"}}
+}
 
 // TestAssign: an operator says whose a purchase is, by each of the names that it has; what
 // waited is applied once.
@@ -18,7 +24,7 @@ func TestAssign(t *testing.T) {
 			each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
 				w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
 				for range 2 {
-					done, err := w.Assign(t.Context(), what, "user_42")
+					done, err := w.Assign(t.Context(), doing("user_42", what))
 					must(t, err)
 					if done.Account != "user_42" || done.Unread != "" {
 						t.Errorf("%+v", done)
@@ -26,7 +32,7 @@ func TestAssign(t *testing.T) {
 					w.has("user_42", 500, true)
 				}
 				w.settled("msg_1", book.EventApplied, "", "user_42")
-				if _, err := w.Assign(t.Context(), what, "other"); !errors.Is(err, gateway.ErrAssign) {
+				if _, err := w.Assign(t.Context(), doing("other", what)); !errors.Is(err, gateway.ErrAssign) {
 					t.Errorf("assigned to another account: %v", err)
 				}
 				w.has("other", 0, false)
@@ -39,10 +45,10 @@ func TestAssign(t *testing.T) {
 func TestAssignReads(t *testing.T) {
 	each(t, settings{hold: true}, func(t *testing.T, w *world) {
 		payment := w.elsewhere("pdt_pack10")
-		_, err := w.Assign(t.Context(), payment, "ann")
+		_, err := w.Assign(t.Context(), doing("ann", payment))
 		must(t, err)
 		w.has("ann", 10, true)
-		done, err := w.Assign(t.Context(), "pay_unknown", "ann")
+		done, err := w.Assign(t.Context(), doing("ann", "pay_unknown"))
 		if err != nil || done.Unread == "" {
 			t.Errorf("%+v, %v: Dodo does not know it", done, err)
 		}
@@ -61,7 +67,7 @@ func TestAssignRefuses(t *testing.T) {
 			{"pay_1", "", gateway.ErrAssign},
 			{"pay_1", string(make([]byte, 257)), gateway.ErrAccount},
 		} {
-			if _, err := w.Assign(t.Context(), tt.what, tt.account); !errors.Is(err, tt.want) {
+			if _, err := w.Assign(t.Context(), doing(tt.account, tt.what)); !errors.Is(err, tt.want) {
 				t.Errorf("%q to %.10q: %v, want %v", tt.what, tt.account, err, tt.want)
 			}
 		}
@@ -75,7 +81,7 @@ func TestDismiss(t *testing.T) {
 		body := oldSubscription("subscription.renewed", time.Now())
 		w.posts("msg_1", body)
 		for range 2 {
-			e, err := w.Dismiss(t.Context(), "msg_1")
+			e, err := w.Dismiss(t.Context(), doing("", "msg_1"))
 			must(t, err)
 			if e.State != book.EventIgnored || e.Reason != gateway.ReasonDismissed {
 				t.Errorf("the event is %s, %s", e.State, e.Reason)
@@ -87,10 +93,10 @@ func TestDismiss(t *testing.T) {
 		_, _, err := w.RedriveEvent(t.Context(), "msg_1")
 		must(t, err)
 		w.settled("msg_1", book.EventParked, gateway.ReasonUnknownAccount, "")
-		_, err = w.Assign(t.Context(), "msg_1", "ann")
+		_, err = w.Assign(t.Context(), doing("ann", "msg_1"))
 		must(t, err)
 		w.has("ann", 500, true)
-		if _, err := w.Dismiss(t.Context(), "msg_1"); !errors.Is(err, gateway.ErrNotParked) {
+		if _, err := w.Dismiss(t.Context(), doing("", "msg_1")); !errors.Is(err, gateway.ErrNotParked) {
 			t.Errorf("an event that was applied is dismissed: %v", err)
 		}
 	})

@@ -40,6 +40,9 @@ type HoldRequest struct {
 	// Key is the request's idempotency key; empty for none. Fingerprint digests
 	// what the request asks for, so that a key is not used for something else.
 	Key, Fingerprint string
+	// Route is the path of the request, escaped. The entries of a charge without a Key have
+	// the first 64 bytes of it.
+	Route string
 	// Known is what is remembered of the account, if the request may pass because of that
 	// while the store cannot be reached, and be charged later; nil if it may not. A request
 	// with a Key never may: nobody could say whether it came before.
@@ -90,7 +93,7 @@ func (a *Accounts) Hold(ctx context.Context, r HoldRequest) (*Charge, error) {
 		return nil, ErrInsufficient
 	}
 	c := &Charge{accounts: a, hold: book.Hold{
-		Account: r.Account, ID: "charge:" + rand.Text(), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
+		Account: r.Account, ID: newChargeID("", r.Account, r.Route), Fingerprint: r.Fingerprint, Amount: r.Credits, TTL: r.TTL,
 	}}
 	if r.Key != "" {
 		sum := sha256.Sum256([]byte(r.Key))

@@ -63,12 +63,23 @@ func (s *Shop) open(ctx context.Context, p *purchase, session dodo.Session) erro
 	return err
 }
 
-// noteAddress lets the order be found by its address alone; see [Events.ConfirmAddressed].
+// noteAddress lets the order be found by its address alone; see [Events.ConfirmAddressed]; and
+// the account by the e-mail address that the login vouches for, see [Accounts.Find].
 // Without the note, the customer has to sign in to see the order, which is no reason to
 // fail.
 func (s *Shop) noteAddress(ctx context.Context, order book.Order) {
 	if _, err := s.store.Claim(ctx, addressOf(order.ID), order.Account); err != nil {
 		s.logger.Warn("order is not shown to visitors who are not signed in", "order", order.ID, "error", err)
+	}
+	if order.Email == "" {
+		return
+	}
+	ref, err := s.contactRef(ctx, order.Email)
+	if err == nil {
+		_, err = s.store.Claim(ctx, ref, order.Account)
+	}
+	if err != nil {
+		s.logger.Warn("operators cannot find the order by the customer's e-mail address", "order", order.ID, "error", err)
 	}
 }
 

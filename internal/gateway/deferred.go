@@ -78,7 +78,7 @@ func (d *deferredCharges) admit(r HoldRequest) (hold book.Hold, available int64,
 	d.count.Add(1)
 	d.owed[r.Account] = owing{owes.credits + r.Credits, owes.charges + 1}
 	hold = book.Hold{
-		Account: r.Account, ID: "charge:late:" + rand.Text(), By: rand.Text(), Amount: r.Credits, TTL: deferredHoldTTL,
+		Account: r.Account, ID: newChargeID("late:", r.Account, r.Route), By: rand.Text(), Amount: r.Credits, TTL: deferredHoldTTL,
 	}
 	return hold, left, true
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/dodogate/dodogate/internal/dodo"
@@ -105,10 +106,17 @@ func (e *Events) adopt(ctx context.Context, email string) (searched bool, err er
 }
 
 // emailRef names an address without showing it to readers of the store.
-func (e *Events) emailRef(ctx context.Context, email string) (entitlement.Ref, error) {
-	site, err := e.site.own(ctx)
+func (p *parts) emailRef(ctx context.Context, email string) (entitlement.Ref, error) {
+	site, err := p.site.own(ctx)
 	digest := sha256.Sum256([]byte(site + "\x00" + email))
 	return entitlement.Ref{Kind: entitlement.KindEmail, ID: hex.EncodeToString(digest[:])}, err
+}
+
+// contactRef is emailRef for operators, who may write the address in small letters.
+func (p *parts) contactRef(ctx context.Context, email string) (entitlement.Ref, error) {
+	ref, err := p.emailRef(ctx, strings.ToLower(email))
+	ref.Kind = entitlement.KindContact
+	return ref, err
 }
 
 // leadsTo is the account that a clue leads to; empty for none.

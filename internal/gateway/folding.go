@@ -39,7 +39,7 @@ func (e *Events) decide(b *book.Book, f folding) (step, error) {
 			return step{}, err
 		}
 	}
-	if object.Version == 0 && !f.found.proven {
+	if blank(object) && !f.found.proven {
 		if f.fact.Settled, err = settledBy(b, f.fact); err != nil {
 			return step{}, err
 		}
@@ -108,6 +108,12 @@ func (e *Events) compute(f folding, order *book.Order, object book.Object) (s st
 	s.writes, s.done.settled = true, commit.Settle != nil
 	return s, commit, nil
 }
+
+// blankState is the state of an object that was taken from an account.
+const blankState = "{}"
+
+// blank reports whether nothing is known of an object.
+func blank(o book.Object) bool { return o.Version == 0 || string(o.State) == blankState }
 
 // recordOf is what is known of an object.
 func recordOf(ref entitlement.Ref, object book.Object) (entitlement.Record, error) {

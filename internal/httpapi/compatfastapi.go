@@ -152,7 +152,7 @@ func (a *API) priceTag(ctx context.Context, product string) string {
 var currencySigns = map[string]string{"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "JPY": "¥"}
 
 func priceTag(minor int64, currency string) string {
-	text := money(minor, currency)
+	text := gateway.Money(minor, currency)
 	sign, known := currencySigns[currency]
 	if !known {
 		return text

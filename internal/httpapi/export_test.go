@@ -1,5 +1,7 @@
 package httpapi
 
+import "github.com/dodogate/dodogate/internal/gateway"
+
 // ReadJSON reads an object with the fields text and number, for the fuzz target.
 func ReadJSON(body []byte) (text string, number int64, err error) {
 	err = fields{"text": &text, "number": &number}.readJSON(body)
@@ -7,7 +9,7 @@ func ReadJSON(body []byte) (text string, number int64, err error) {
 }
 
 // Money writes an amount of minor units for people.
-func Money(minor int64, currency string) string { return money(minor, currency) }
+func Money(minor int64, currency string) string { return gateway.Money(minor, currency) }
 
 // RememberedRefusals are how many answers of [API.Refuse] are remembered, and their bytes.
 func (a *API) RememberedRefusals() (answers, bytes int) {

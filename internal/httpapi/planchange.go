@@ -157,10 +157,10 @@ func (a *API) changePage(c *gateway.Change, landing string) changePage {
 	}
 	p := c.Preview
 	if p.Total > 0 {
-		page.Now = money(p.Total, p.Currency)
+		page.Now = gateway.Money(p.Total, p.Currency)
 	}
 	if p.RecurringIn != "" {
-		page.Next = money(p.Recurring, p.RecurringIn) + periodText(a.intervalOf(c.To.ID))
+		page.Next = gateway.Money(p.Recurring, p.RecurringIn) + periodText(a.intervalOf(c.To.ID))
 	}
 	if !p.NextBillingAt.IsZero() {
 		page.NextAt = p.NextBillingAt.UTC().Format("2 January 2006")

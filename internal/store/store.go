@@ -72,8 +72,8 @@ type Store interface {
 	Entries(ctx context.Context, account string, p Page) ([]ledger.Entry, error)
 
 	// Claim binds what ref names to the account unless it is bound already, and returns the
-	// account that it is bound to. The first claim wins, for ever. Without an account it
-	// only reads; "" is bound to nobody.
+	// account that it is bound to. The first claim wins, until a decision frees it
+	// ([book.Book.Free]). Without an account it only reads; "" is bound to nobody.
 	Claim(ctx context.Context, ref entitlement.Ref, account string) (owner string, err error)
 
 	// Settle notes what became of the delivery e, as Receive or a reading method

@@ -46,6 +46,18 @@ func claim(tx *bolt.Tx, ref entitlement.Ref, account string) (string, error) {
 	return account, put(b, name, []byte(account))
 }
 
+// free unbinds a thing that is the account's.
+func free(tx *bolt.Tx, ref entitlement.Ref, account string) error {
+	b, name := tx.Bucket(bucketOwners), []byte(ref.String())
+	if string(b.Get(name)) != account {
+		return nil
+	}
+	if err := b.Delete(name); err != nil {
+		return writeError{err}
+	}
+	return nil
+}
+
 // noteKey names a note in the bucket of what is said about the file as a whole. Marks are under
 // the names that they always had.
 func noteKey(name string) []byte {

@@ -181,7 +181,8 @@ func (s *Store) Claim(ctx context.Context, ref entitlement.Ref, account string) 
 }
 
 // binding is the commands that bind a thing to an account unless it is bound already. It does not
-// matter how often they arrive: an owner never changes.
+// matter how often they arrive: an owner never changes, and only an operator's act frees it
+// (free.lua).
 type binding struct {
 	set *redis.BoolCmd
 	get *redis.StringCmd

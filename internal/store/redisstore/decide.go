@@ -255,13 +255,22 @@ func (c *claims) made() bool {
 			return false
 		}
 	}
-	return len(c.asked) == len(c.of.Changes().Claims) || c.apart.Load()
+	changes := c.of.Changes()
+	return len(changes.Freed) == 0 && len(c.asked) == len(changes.Claims) || c.apart.Load()
 }
 
-// claimAll binds what is to be bound to the account.
+// claimAll binds what is to be bound to the account, and frees what is to be freed.
 func (s *Store) claimAll(ctx context.Context, b *book.Book) error {
 	for _, ref := range b.Changes().Claims {
 		if _, err := s.Claim(ctx, ref, b.Account); err != nil {
+			return err
+		}
+	}
+	for _, ref := range b.Changes().Freed {
+		if err := s.ask(ctx, "free "+ref.String(), func() error {
+			_, err := s.conn.Writes().Run(ctx, freeScript, []string{s.ownerKey(ref)}, []string{b.Account})
+			return err
+		}); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,9 @@ var prelude string
 //go:embed account.lua
 var accountLua string
 
+//go:embed free.lua
+var freeLua string
+
 //go:embed note.lua
 var noteLua string
 
@@ -28,6 +31,7 @@ var settleLua string
 
 var (
 	accountScript = redis.NewScript(prelude + accountLua)
+	freeScript    = redis.NewScript(prelude + freeLua)
 	noteScript    = redis.NewScript(prelude + noteLua)
 	recordScript  = redis.NewScript(prelude + recordLua)
 	settleScript  = redis.NewScript(prelude + settleLua)

@@ -99,6 +99,34 @@ var actTests = []test{
 		}
 		r.audit("acc")
 	}},
+	{"what is freed can be bound again, and only its own account frees it", func(r *rig) {
+		ref, id := payment("pay_1"), 0
+		unassign := func(account string) error {
+			id++
+			_, err := r.Update(r.ctx(), account, func(b *book.Book) error {
+				_, err := b.ActOn(fmt.Sprint("u", id), entitlement.Act{Kind: entitlement.ActUnassign, Object: ref.String(), Reason: "why"},
+					book.Reach{Free: []entitlement.Ref{ref}})
+				return err
+			})
+			return err
+		}
+		owner := func(claim, want string) {
+			r.Helper()
+			if got, err := r.Claim(r.ctx(), ref, claim); err != nil || got != want {
+				r.Fatalf("the owner is %q, %v; want %q", got, err, want)
+			}
+		}
+		owner("ann", "ann")
+		if err := unassign("bob"); err != nil {
+			r.Fatal(err)
+		}
+		owner("", "ann")
+		if err := unassign("ann"); err != nil {
+			r.Fatal(err)
+		}
+		owner("", "")
+		owner("bob", "bob")
+	}},
 }
 
 // act is what an operator does by hand, with the same done to the ledger of the model.
