@@ -43,10 +43,22 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 	if err != nil {
 		return Assigned{}, err
 	}
-	owner, err := e.store.Claim(ctx, ref, d.Account)
+	claimant := d.Account
+	if d.ID != "" {
+		known, err := e.store.Object(ctx, d.Account, book.ActRef(d.ID))
+		if err != nil {
+			return Assigned{}, fmt.Errorf("read act: %w", err)
+		}
+		if known.Version > 0 {
+			claimant = "" // it is done, and may be undone since
+		}
+	}
+	owner, err := e.store.Claim(ctx, ref, claimant)
 	switch {
 	case err != nil:
 		return Assigned{}, fmt.Errorf("bind %s: %w", ref, err)
+	case owner == "":
+		return Assigned{}, fmt.Errorf("%w: %s was assigned by the act %s before, and belongs to nobody now", ErrAssign, ref, d.ID)
 	case owner != d.Account:
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}

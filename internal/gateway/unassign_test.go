@@ -14,8 +14,12 @@ func TestUnassign(t *testing.T) {
 	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
 		body := oldSubscription("subscription.renewed", time.Now())
 		w.posts("msg_1", body)
-		_, err := w.Assign(t.Context(), doing("mallory", "msg_1"))
-		must(t, err)
+		first := doing("mallory", "msg_1")
+		first.ID = "a1"
+		for range 2 {
+			_, err := w.Assign(t.Context(), first)
+			must(t, err)
+		}
 		w.has("mallory", 500, true)
 		if _, err := w.Unassign(t.Context(), doing("ann", "sub_old")); !errors.Is(err, gateway.ErrAssign) {
 			t.Errorf("unassigned from another account: %v", err)
@@ -23,13 +27,16 @@ func TestUnassign(t *testing.T) {
 		d := doing("mallory", "sub_old")
 		d.ID = "u1"
 		for range 2 {
-			_, err = w.Unassign(t.Context(), d)
+			_, err := w.Unassign(t.Context(), d)
 			must(t, err)
 			w.has("mallory", 0, false)
 		}
+		if _, err := w.Assign(t.Context(), first); !errors.Is(err, gateway.ErrAssign) {
+			t.Errorf("an assignment that was undone is repeated: %v", err)
+		}
 		w.posts("msg_2", body)
 		w.has("mallory", 0, false)
-		_, err = w.Assign(t.Context(), doing("ann", "msg_2"))
+		_, err := w.Assign(t.Context(), doing("ann", "msg_2"))
 		must(t, err)
 		w.has("ann", 500, true)
 		w.has("mallory", 0, false)
