@@ -38,8 +38,11 @@ func (b *Book) Take(name string, amount int64, owe bool) error {
 		amount -= n
 		b.enter(KindTake, g.ID, -n)
 	}
-	b.Debt += over
-	b.enter(KindTake, name, -over)
+	if over > 0 {
+		b.Grants.Put(Grant{ID: name, CreatedAt: b.now}) // every entry names a grant that is kept
+		b.Debt += over
+		b.enter(KindTake, name, -over)
+	}
 	return nil
 }
 

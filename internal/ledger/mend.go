@@ -286,7 +286,7 @@ func (m *mending) fromEntries(id string) Grant {
 			g.CreatedAt = e.At
 		}
 		switch e.Kind {
-		case KindGrant, KindClawBack:
+		case KindGrant, KindClawBack, KindWaive:
 			g.Amount += e.Amount
 		case KindExpire:
 			g.Lapsed -= e.Amount
