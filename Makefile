@@ -90,12 +90,18 @@ stories: ## tell every life story in 10,000 shuffles, from SEED or one that it p
 	@echo 'SEED=$(SEED)'
 	$(GO) test -count=1 -timeout 30m -run 'TestLifeStories|TestMissedBodies|TestSpentInAnyLife' ./internal/entitlement -rapid.checks=10000 -rapid.seed=$(SEED)
 
-# How long the weather is bad, for each store.
+# What `make chaos` may be told: how long each scenario lasts, which ones of embedded, redis,
+# sentinel and cluster, which faults, and after how many of them it ends. The names of the
+# faults are in its report. SEED decides what happens, though not exactly when.
 FOR ?= 5m
+FAULTS ?=
+TIMES ?=
 
-.PHONY: weather
-weather: deps ## sell and charge while gateways and Redis die, for as long as FOR says (default 5m) on each store
-	DODOGATE_WEATHER=$(FOR) $(GO) test -count=1 -timeout 3h -v -run TestBadWeather ./cmd/dodogate
+.PHONY: chaos
+chaos: deps ## sell and charge FOR a while (5m) on each store while gateways, stores, disks and clocks fail, from SEED or one that it prints
+	@echo 'SEED=$(SEED)'
+	DODOGATE_CHAOS='for=$(FOR) seed=$(SEED) only=$(ONLY) faults=$(FAULTS) times=$(TIMES)' \
+		$(GO) test -count=1 -timeout 12h -v -run 'TestChaos$$' ./cmd/dodogate
 
 # What Dodo's lists have in long-lists.
 LIST_PAYMENTS ?= 250000

@@ -84,6 +84,26 @@ func (g *gate) config() string { return filepath.Join(g.dir, "Caddyfile") }
 
 func (g *gate) start() {
 	g.t.Helper()
+	g.spawn()
+	g.eventually("the gate answers", g.silent)
+}
+
+// silent says what is wrong with the gate's answers, if there are any.
+func (g *gate) silent() string {
+	resp, err := httpclient.Default.Get("http://" + g.site + "/payments/products")
+	if err != nil {
+		return err.Error()
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusInternalServerError {
+		return resp.Status
+	}
+	return ""
+}
+
+// spawn starts the process and does not wait for it.
+func (g *gate) spawn() {
+	g.t.Helper()
 	log, err := os.CreateTemp(g.dir, "log")
 	if err != nil {
 		g.t.Fatal(err)
@@ -105,17 +125,6 @@ func (g *gate) start() {
 		close(ended)
 	}()
 	g.process, g.log, g.ended = cmd, log, ended
-	g.eventually("the gate answers", func() string {
-		resp, err := httpclient.Default.Get("http://" + g.site + "/payments/products")
-		if err != nil {
-			return err.Error()
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode == http.StatusInternalServerError {
-			return resp.Status
-		}
-		return ""
-	})
 }
 
 // kill ends the process as a power cut would.
@@ -219,7 +228,7 @@ func (g *gate) leaves(user string, want int64) {
 // line is an entry of the ledger.
 type line struct {
 	Seq, Amount, Balance int64
-	Kind, Cause          string
+	Kind, Grant, Cause   string
 }
 
 // ledger reads all entries of an account that never owed anything, newest first.

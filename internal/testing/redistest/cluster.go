@@ -19,7 +19,7 @@ const slots = 16384
 // replica in its place half a second after it is gone.
 func StartSentinel(t testing.TB, master *Server, name string) *Server {
 	t.Helper()
-	return start(t, func(port, dir string) []string {
+	return start(t, nil, func(port, dir string) []string {
 		host, masterPort, _ := net.SplitHostPort(master.Addr)
 		config := fmt.Sprintf("bind 127.0.0.1\nport %[1]s\ndir %[2]s\nsentinel monitor %[3]s %[4]s %[5]s 1\n"+
 			"sentinel down-after-milliseconds %[3]s 500\nsentinel failover-timeout %[3]s 2000\n",

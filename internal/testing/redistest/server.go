@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type Server struct {
 	t    testing.TB
 	bin  string
 	args []string
+	env  []string // besides that of the test
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -40,7 +42,13 @@ type Server struct {
 // "--requirepass", "secret".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return start(t, func(port, dir string) []string {
+	return StartWith(t, nil, args...)
+}
+
+// StartWith is Start with more environment variables, such as "LD_PRELOAD=…".
+func StartWith(t testing.TB, env []string, args ...string) *Server {
+	t.Helper()
+	return start(t, env, func(port, dir string) []string {
 		return append([]string{
 			"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--daemonize", "no",
 			"--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning",
@@ -48,13 +56,13 @@ func Start(t testing.TB, args ...string) *Server {
 	})
 }
 
-func start(t testing.TB, args func(port, dir string) []string) *Server {
+func start(t testing.TB, env []string, args func(port, dir string) []string) *Server {
 	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatal("these tests need a real redis-server: install Redis, or run them by `make test`, which brings one")
 	}
-	s := &Server{t: t, bin: bin}
+	s := &Server{t: t, bin: bin, env: append(os.Environ(), env...)}
 	dir := t.TempDir() // before the cleanup, so that it is removed after it
 	t.Cleanup(s.Kill)
 	for range 5 { // somebody else may take the port first
@@ -120,7 +128,7 @@ func (s *Server) start() error {
 	cmd := exec.Command(s.bin, s.args...) //nolint:noctx // it is killed when the test ends
 	log := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
+	cmd.Env, cmd.SysProcAttr = s.env, dieWithParent()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

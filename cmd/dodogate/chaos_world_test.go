@@ -1,0 +1,342 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/dodosim/simtest"
+	"github.com/dodogate/dodogate/internal/testing/freeport"
+)
+
+var monthly = dodosim.Period{Count: 1, Interval: dodosim.Month}
+
+const (
+	chaosCustomers = 8   // at a time
+	chaosAccounts  = 100 // an account may check out 20 times a minute
+	chaosRich      = 4   // further accounts, which always have enough
+	richPacks      = 50
+	packGives      = 100
+	proGives       = 50
+	teamGives      = 80
+	// A change soon after the start belongs to the same period: both prices together buy a
+	// whole team, and for the rest credits as dear as those of team.
+	changeGives = teamGives + 2000*teamGives/4000 - proGives
+
+	chaosHoldTTL = 5 * time.Second
+	dodoHurry    = 50 // so much faster does Dodo try again
+)
+
+// chaos is the shop, what happens to it, and what everybody was told.
+type chaos struct {
+	scenario
+	chaosOptions
+	t     *testing.T
+	sim   *dodosim.Simulator
+	dodo  string // its address
+	app   *httptest.Server
+	store string // its line in the Caddyfile
+	gates []*chaosGate
+	decks [][]fault // which happen at the same time
+
+	happened atomic.Int64 // faults
+	skew     atomic.Int64 // how far the clock is ahead by which Dodo signs
+	reloads  atomic.Int64
+
+	mu        sync.Mutex
+	log       chaosLog
+	counts    map[string]int           // of faults, by name
+	recovered map[string]time.Duration // the longest time until all is well again, by fault
+}
+
+func newChaos(t *testing.T, s scenario, o chaosOptions) *chaos {
+	c := &chaos{scenario: s, chaosOptions: o, t: t, counts: map[string]int{}, recovered: map[string]time.Duration{}}
+	c.log.init()
+	webhooks := httptest.NewServer(http.HandlerFunc(c.takeWebhook))
+	t.Cleanup(webhooks.Close)
+	c.sim, c.dodo = simtest.Serve(t, dodosim.Options{
+		APIKey: demoKey, WebhookURL: webhooks.URL + "/payments/webhook", WebhookSecret: demoSecret,
+		Products: []dodosim.Product{
+			{ID: "pdt_pack", Name: "Credits", Price: 1000, Currency: "USD"},
+			{ID: "pdt_pro", Name: "Pro", Price: 2000, Currency: "USD", Every: monthly},
+			{ID: "pdt_team", Name: "Team", Price: 4000, Currency: "USD", Every: monthly},
+		},
+		After: func(wait time.Duration) <-chan time.Time { return time.After(wait / dodoHurry) },
+	})
+	c.app = httptest.NewServer(http.HandlerFunc(serveChaos))
+	t.Cleanup(c.app.Close)
+	var faults []fault
+	c.store, faults = s.open(c)
+	for range s.gates {
+		c.gates = append(c.gates, c.newGate())
+	}
+	c.decks = [][]fault{c.chosen(c.gateFaults()), c.chosen(faults)}
+	return c
+}
+
+// chosen are the faults that were asked for.
+func (c *chaos) chosen(faults []fault) (chosen []fault) {
+	for _, f := range faults {
+		if len(c.faults) == 0 || slices.Contains(c.faults, f.name) {
+			chosen = append(chosen, f)
+		}
+	}
+	return chosen
+}
+
+// prepare gives some accounts more than they will spend, and finds how many goroutines an
+// idle gate has.
+func (c *chaos) prepare() {
+	c.t.Helper()
+	chance := rand.New(rand.NewPCG(c.seed, 1<<32))
+	for i := range chaosRich {
+		c.buy(chance, rich(i), richPacks, false)
+	}
+	for i := range chaosAccounts / 10 {
+		c.buy(chance, user(i), 1, false)
+	}
+	if err := c.sim.Flush(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, g := range c.gates {
+		for i := range chaosRich {
+			g.leaves(rich(i), richPacks*packGives)
+		}
+	}
+	for _, g := range c.gates {
+		for i := range chaosRich {
+			c.charge(chance, g, rich(i), "/paid/ok", "")
+		}
+	}
+	crowd.CloseIdleConnections()
+	time.Sleep(100 * time.Millisecond)
+	for _, g := range c.gates {
+		g.idle, _ = g.goroutines()
+	}
+}
+
+func rich(i int) string { return fmt.Sprint("rich", i) }
+func user(i int) string { return fmt.Sprint("user", i) }
+
+// serveChaos is the app behind the gates.
+func serveChaos(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/read":
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(r.Header)
+		return
+	case "/paid/slow":
+		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
+	case "/paid/dear":
+		w.Header().Set("X-Charge-Credits", "3")
+	case "/paid/fail":
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	_, _ = io.WriteString(w, "ok")
+}
+
+// takeWebhook hands Dodo's webhooks to any of the gates, and notes which ones are acknowledged.
+func (c *chaos) takeWebhook(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	req := c.gates[rand.IntN(len(c.gates))].request(r.Context(), r.URL.Path, "")
+	req.Method, req.Body, req.ContentLength = http.MethodPost, io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	req.Header = r.Header.Clone()
+	skew := time.Duration(c.skew.Load())
+	if skew != 0 {
+		c.signAnew(req.Header, body, skew)
+	}
+	resp, err := crowd.Do(req)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode/100 == 2 {
+		c.noteWebhook(r.Header.Get("Webhook-Id"), body)
+		if skew.Abs() > 6*time.Minute {
+			c.t.Errorf("a webhook was acknowledged that is %v old", -skew)
+		}
+	}
+	w.WriteHeader(resp.StatusCode)
+}
+
+// signAnew signs a webhook as Dodo would whose clock differs from that of the gates, unless
+// it is damaged.
+func (c *chaos) signAnew(header http.Header, body []byte, ahead time.Duration) {
+	signer, err := standardwebhooks.NewWebhook(demoSecret)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	if signer.Verify(body, header) != nil {
+		return
+	}
+	at := time.Now().Add(ahead)
+	signature, err := signer.Sign(header.Get("Webhook-Id"), at, body)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
+	header.Set("Webhook-Signature", signature)
+}
+
+// count notes that a fault happened.
+func (c *chaos) count(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[name]++
+}
+
+// chaosGate is a gate with an admin API.
+type chaosGate struct {
+	*gate
+	c     *chaos
+	admin string     // its address
+	mu    sync.Mutex // held by the fault that it has
+	idle  int        // goroutines
+}
+
+func (c *chaos) newGate() *chaosGate {
+	c.t.Helper()
+	g := &chaosGate{
+		gate: &gate{t: c.t, dir: c.t.TempDir(), site: "127.0.0.1:" + freeport.Get(c.t)},
+		c:    c, admin: "127.0.0.1:" + freeport.Get(c.t),
+	}
+	if err := os.WriteFile(g.config(), g.caddyfile(), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	g.start()
+	c.t.Cleanup(g.kill)
+	return g
+}
+
+// caddyfile is another one each time, with the same meaning.
+func (g *chaosGate) caddyfile() []byte {
+	return fmt.Appendf(nil, `{
+	admin %s
+	auto_https off
+	skip_install_trust
+	log {
+		level WARN
+	}
+	dodo {
+		api_key        {env.DODO_PAYMENTS_API_KEY}
+		webhook_secret {env.DODO_PAYMENTS_WEBHOOK_SECRET}
+		base_url       %s
+		public_url     http://localhost
+		store          %s
+		budget         1000000
+		reconcile      off
+		proration      full_immediately
+		product pack {
+			id      pdt_pack
+			title   "Credits, version %d"
+			credits %d
+			allow_multiple
+		}
+		product pro {
+			id      pdt_pro
+			plan    pro
+			credits %d
+			credits_expire never
+		}
+		product team {
+			id      pdt_team
+			plan    team
+			credits %d
+			credits_expire never
+		}
+	}
+}
+http://:%s {
+	bind 127.0.0.1
+	dodo_gateway {
+		account {http.request.header.X-Test-User}
+	}
+	dodo_charge /paid/* 1 {
+		max      5
+		hold_ttl %s
+	}
+	reverse_proxy %s
+}
+`, g.admin, g.c.dodo, strings.ReplaceAll(g.c.store, "{{Dir}}", g.dir), g.c.reloads.Add(1), packGives, proGives, teamGives,
+		strings.TrimPrefix(g.site, "127.0.0.1:"), chaosHoldTTL, strings.TrimPrefix(g.c.app.URL, "http://"))
+}
+
+// revive starts the process until it answers: without its store it ends again.
+func (g *chaosGate) revive() {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+		g.spawn()
+		for g.runs() && time.Now().Before(end) {
+			if g.silent() == "" {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		_ = g.log.Close()
+	}
+	g.t.Errorf("the gate does not start again; it said:\n%s", g.said())
+}
+
+// ask sends a request to the admin API.
+func (g *chaosGate) ask(method, path, contentType string, body []byte) (status int, said string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+g.admin+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, err := crowd.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// goroutines counts those of the process, without those of idle connections, and lists them.
+func (g *chaosGate) goroutines() (n int, list string) {
+	g.t.Helper()
+	status, said, err := g.ask(http.MethodGet, "/debug/pprof/goroutine?debug=1", "", nil)
+	if err != nil || status != http.StatusOK {
+		g.t.Fatalf("goroutines: %d %s %v", status, said, err)
+	}
+	for _, stack := range strings.Split(said, "\n\n") {
+		_, stack, _ = strings.Cut("\n"+stack, "\n")
+		if strings.HasPrefix(stack, "goroutine profile") {
+			_, stack, _ = strings.Cut(stack, "\n")
+		}
+		var alike int
+		if _, err := fmt.Sscanf(stack, "%d @", &alike); err != nil ||
+			strings.Contains(stack, "net/http.(*persistConn)") || strings.Contains(stack, "net/http.(*conn).serve") {
+			continue
+		}
+		n += alike
+		list += stack + "\n\n"
+	}
+	return n, list
+}
