@@ -56,6 +56,9 @@ func Open(opts Options) (*Conn, error) {
 		confirm(c.client, opts.Durability, opts.KeyPrefix)
 		c.writes = newConfirmedBatch(c.client, c.timeout+opts.Durability.Timeout)
 	}
+	if cluster, ok := c.client.(*redis.ClusterClient); ok {
+		cluster.AddHook(clusterFailover{cluster})
+	}
 	return c, nil
 }
 
