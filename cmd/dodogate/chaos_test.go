@@ -28,6 +28,8 @@ func TestChaos(t *testing.T) {
 		{name: "redis", gates: 2, open: singleRedis, durable: true},
 		{name: "sentinel", gates: 2, open: sentinel},
 		{name: "cluster", gates: 3, open: cluster},
+		{name: "deliveries", gates: 2, open: plainRedis, run: (*chaos).deliverAll},
+		{name: "outage", gates: 1, open: plainRedis, run: (*chaos).withoutRedis},
 	} {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
@@ -35,6 +37,10 @@ func TestChaos(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Logf("SEED=%d", o.seed)
 			c := newChaos(t, s, o)
+			if s.run != nil {
+				s.run(c)
+				return
+			}
 			c.prepare()
 			c.rage()
 			c.judge()
@@ -51,6 +57,8 @@ type scenario struct {
 	durable bool
 	// open starts the store and returns its line in the Caddyfile and what can happen to it.
 	open func(c *chaos) (line string, faults []fault)
+	// run takes the place of customers and faults, unless it is nil.
+	run func(c *chaos)
 }
 
 // fault is something that goes wrong. do breaks it, waits, and mends it.
@@ -65,7 +73,7 @@ type chaosOptions struct {
 	seed   uint64        // seed=: decides which faults come, and what customers do
 	only   []string      // only=: the scenarios, separated by commas; all if empty
 	faults []string      // faults=: the faults, likewise
-	times  int           // times=: how many faults there are; 0 is as many as fit into for
+	times  int           // times=: how many faults, or deliveries, there are; 0 is as many as fit into for
 	long   bool          // it is not the short run of every test
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/dodogate/dodogate/internal/dodosim"
 	"github.com/dodogate/dodogate/internal/dodosim/simtest"
 	"github.com/dodogate/dodogate/internal/testing/freeport"
+	"github.com/dodogate/dodogate/internal/testing/redistest"
 )
 
 var monthly = dodosim.Period{Count: 1, Interval: dodosim.Month}
@@ -51,7 +52,9 @@ type chaos struct {
 	sim   *dodosim.Simulator
 	dodo  string // its address
 	app   *httptest.Server
-	store string // its line in the Caddyfile
+	redis *redistest.Server // of some scenarios
+	take  http.HandlerFunc  // takes webhooks
+	store string            // its line in the Caddyfile
 	gates []*chaosGate
 	decks [][]fault // which happen at the same time
 
@@ -68,7 +71,8 @@ type chaos struct {
 func newChaos(t *testing.T, s scenario, o chaosOptions) *chaos {
 	c := &chaos{scenario: s, chaosOptions: o, t: t, counts: map[string]int{}, recovered: map[string]time.Duration{}}
 	c.log.init()
-	webhooks := httptest.NewServer(http.HandlerFunc(c.takeWebhook))
+	c.take = c.takeWebhook
+	webhooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.take(w, r) }))
 	t.Cleanup(webhooks.Close)
 	c.sim, c.dodo = simtest.Serve(t, dodosim.Options{
 		APIKey: demoKey, WebhookURL: webhooks.URL + "/payments/webhook", WebhookSecret: demoSecret,
@@ -192,14 +196,17 @@ func (c *chaos) signAnew(header http.Header, body []byte, ahead time.Duration) {
 	if signer.Verify(body, header) != nil {
 		return
 	}
-	at := time.Now().Add(ahead)
-	signature, err := signer.Sign(header.Get("Webhook-Id"), at, body)
-	if err != nil {
+	if err := sign(signer, header, body, time.Now().Add(ahead)); err != nil {
 		c.t.Error(err)
-		return
 	}
+}
+
+// sign signs a webhook whose id the header has.
+func sign(signer *standardwebhooks.Webhook, header http.Header, body []byte, at time.Time) error {
+	signature, err := signer.Sign(header.Get("Webhook-Id"), at, body)
 	header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
 	header.Set("Webhook-Signature", signature)
+	return err
 }
 
 // count notes that a fault happened.
