@@ -38,7 +38,7 @@ type webhook struct {
 func (c *chaos) deliverAll() {
 	total := c.times
 	if total == 0 {
-		total = 1600
+		total = 1000
 	}
 	events := c.collect(total / deliveriesOfEach)
 	chance := rand.New(rand.NewPCG(c.seed, 0))

@@ -126,6 +126,9 @@ func (g *chaosGate) failing(calls string, chance *rand.Rand) {
 	_ = trace.Process.Signal(syscall.SIGTERM) // so that it lets go
 	_ = trace.Wait()
 	pause(chance, 300*time.Millisecond)
+	if said := g.said(); strings.Contains(said, syscall.EIO.Error()) || strings.Contains(said, syscall.ENOSPC.Error()) {
+		g.c.count("disk errors logged")
+	}
 	g.c.outage(from)
 	g.dieAndRevive(chance)
 }

@@ -35,6 +35,9 @@ func TestChaos(t *testing.T) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			if !o.long {
+				t.Parallel() // they mostly wait
+			}
 			t.Logf("SEED=%d", o.seed)
 			c := newChaos(t, s, o)
 			if s.run != nil {
@@ -79,7 +82,7 @@ type chaosOptions struct {
 
 func readChaosOptions(t *testing.T) chaosOptions {
 	t.Helper()
-	o := chaosOptions{lasts: 4 * time.Second, seed: rand.Uint64() >> 32}
+	o := chaosOptions{lasts: 3 * time.Second, seed: rand.Uint64() >> 32}
 	for word := range strings.FieldsSeq(os.Getenv("DODOGATE_CHAOS")) {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
