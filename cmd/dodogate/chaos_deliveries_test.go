@@ -23,7 +23,7 @@ const (
 
 // plainRedis is a Redis to which nothing happens by itself.
 func plainRedis(c *chaos) (line string, faults []fault) {
-	c.redis = redistest.Start(c.t)
+	c.redis = redistest.Start(c.t, "--appendfsync", "always")
 	return "redis " + c.redis.URL(), nil
 }
 
