@@ -46,7 +46,7 @@ func Open(opts Options) (*Conn, error) {
 	client.CredentialsProvider = logins.next
 	redirectLog()
 	c := &Conn{
-		client: redis.NewUniversalClient(client), addrs: strings.Join(client.Addrs, ", "),
+		client: newClient(client), addrs: strings.Join(client.Addrs, ", "),
 		timeout: opts.Timeout, startTimeout: opts.StartTimeout, log: opts.Logger, logins: logins, limiter: newLimiter(poolSize),
 		durability: opts.Durability, sentinel: client.MasterName != "",
 	}
@@ -55,9 +55,6 @@ func Open(opts Options) (*Conn, error) {
 	if opts.Durability.Level != Local {
 		confirm(c.client, opts.Durability, opts.KeyPrefix)
 		c.writes = newConfirmedBatch(c.client, c.timeout+opts.Durability.Timeout)
-	}
-	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		cluster.AddHook(clusterFailover{cluster})
 	}
 	return c, nil
 }

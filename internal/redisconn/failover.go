@@ -7,6 +7,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// newClient returns a client that does not connect yet.
+func newClient(options *redis.UniversalOptions) redis.UniversalClient {
+	client := redis.NewUniversalClient(options)
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.AddHook(clusterFailover{cluster})
+	}
+	return client
+}
+
 // clusterFailover is a hook that asks the Cluster again where its slots are when a node does not
 // answer. By itself, go-redis asks only when a node answers that it is not the master, or after a
 // minute: a master that died answers nothing, so its accounts would stay away for that long.
