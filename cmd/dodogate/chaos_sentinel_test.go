@@ -11,6 +11,15 @@ import (
 
 // sentinel is a master with two replicas, and a Sentinel that replaces the master.
 func sentinel(c *chaos) (line string, faults []fault) {
+	return sentinelWith(c, "")
+}
+
+// replicated is sentinel with writes that a replica has before they are acknowledged.
+func replicated(c *chaos) (line string, faults []fault) {
+	return sentinelWith(c, " {\n\t\t\tdurability replicas 1 1s\n\t\t}")
+}
+
+func sentinelWith(c *chaos, options string) (line string, faults []fault) {
 	master := redistest.Start(c.t)
 	host, port, _ := net.SplitHostPort(master.Addr)
 	servers := []*redistest.Server{master}
@@ -22,7 +31,7 @@ func sentinel(c *chaos) (line string, faults []fault) {
 	}
 	s := &sentinels{c: c, servers: servers, sentinel: redistest.StartSentinel(c.t, master, "shop")}
 	c.eventually("a Sentinel that knows all", s.notWell)
-	return "redis redis://" + s.sentinel.Addr + "?master_name=shop", []fault{
+	return "redis redis://" + s.sentinel.Addr + "?master_name=shop" + options, []fault{
 		{"failover", s.failover}, {"master-kill", s.kill}, {"master-stop", s.stop}, {"clients-killed", s.hangUp},
 	}
 }
@@ -127,7 +136,9 @@ func (s *sentinels) over(name string, from time.Time, before *redistest.Server) 
 	s.c.well(name)
 	s.c.eventually("all replicas", s.notWell)
 	s.c.outage(from)
-	s.c.forgets(from)
+	if !s.c.durable {
+		s.c.forgets(from)
+	}
 }
 
 // hangUp ends all connections of clients in the middle of what they do.

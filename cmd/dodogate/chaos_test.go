@@ -27,11 +27,12 @@ func TestChaos(t *testing.T) {
 		{name: "embedded", gates: 1, open: embedded, durable: true},
 		{name: "redis", gates: 2, open: singleRedis, durable: true},
 		{name: "sentinel", gates: 2, open: sentinel},
+		{name: "replicas", gates: 2, open: replicated, durable: true, asked: true},
 		{name: "cluster", gates: 3, open: cluster},
 		{name: "deliveries", gates: 2, open: plainRedis, run: (*chaos).deliverAll},
 		{name: "outage", gates: 1, open: plainRedis, run: (*chaos).withoutRedis},
 	} {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+		if asked := slices.Contains(o.only, s.name); !asked && (s.asked || len(o.only) > 0) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
@@ -58,6 +59,7 @@ type scenario struct {
 	// durable says that an acknowledged write survives every fault. Else a new master may lack
 	// the last writes; Dodo has the purchases, and nobody has the charges.
 	durable bool
+	asked   bool // it runs only when only= names it
 	// open starts the store and returns its line in the Caddyfile and what can happen to it.
 	open func(c *chaos) (line string, faults []fault)
 	// run takes the place of customers and faults, unless it is nil.
