@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -11,19 +12,20 @@ import (
 
 // sentinel is a master with two replicas, and a Sentinel that replaces the master.
 func sentinel(c *chaos) (line string, faults []fault) {
-	return sentinelWith(c, "")
+	return sentinelWith(c, 2, "")
 }
 
-// replicated is sentinel with writes that a replica has before they are acknowledged.
+// replicated is a master with one replica, which has every write before it is acknowledged.
+// With two, Sentinel may promote the other one.
 func replicated(c *chaos) (line string, faults []fault) {
-	return sentinelWith(c, " {\n\t\t\tdurability replicas 1 1s\n\t\t}")
+	return sentinelWith(c, 1, " {\n\t\t\tdurability replicas 1 1s\n\t\t}")
 }
 
-func sentinelWith(c *chaos, options string) (line string, faults []fault) {
+func sentinelWith(c *chaos, replicas int, options string) (line string, faults []fault) {
 	master := redistest.Start(c.t)
 	host, port, _ := net.SplitHostPort(master.Addr)
 	servers := []*redistest.Server{master}
-	for range 2 {
+	for range replicas {
 		servers = append(servers, redistest.Start(c.t, "--replicaof", host+" "+port))
 	}
 	for _, s := range servers[1:] {
@@ -62,11 +64,11 @@ func (s *sentinels) master() *redistest.Server {
 	return s.servers[0]
 }
 
-// notWell says what is missing: one master, and two replicas of it that Sentinel knows.
+// notWell says what is missing: one master, and replicas of it that Sentinel knows.
 func (s *sentinels) notWell() string {
 	master := s.master()
 	info, err := master.Do("INFO", "replication")
-	if err != nil || !strings.Contains(info, "role:master") || !strings.Contains(info, "connected_slaves:2") {
+	if err != nil || !strings.Contains(info, "role:master") || !strings.Contains(info, fmt.Sprintf("connected_slaves:%d\r\n", len(s.servers)-1)) {
 		return master.Addr + ": " + info
 	}
 	for _, server := range s.servers {
@@ -77,7 +79,7 @@ func (s *sentinels) notWell() string {
 		}
 	}
 	reply, err := s.sentinel.Do("SENTINEL", "MASTER", "shop")
-	if err != nil || !strings.Contains(reply, "num-slaves\n2") || !strings.Contains(reply, "\nflags\nmaster\n") {
+	if err != nil || !strings.Contains(reply, fmt.Sprintf("num-slaves\n%d\n", len(s.servers)-1)) || !strings.Contains(reply, "\nflags\nmaster\n") {
 		return reply
 	}
 	return ""
