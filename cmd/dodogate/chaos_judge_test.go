@@ -26,13 +26,14 @@ func (c *chaos) judge() {
 	time.Sleep(200 * time.Millisecond) // deliveries that are under way
 	lost := c.acknowledged()
 	c.sayAll()
-	if lost > 0 || !c.durable {
+	if !c.durable {
 		c.rebuild()
 	}
 	c.holdsEnded()
 	c.balances()
-	if status, said, err := c.gates[0].ask(http.MethodGet, "/dodo/parked", "", nil); err != nil || status != http.StatusOK || strings.TrimSpace(said) != `{"events":[]}` {
-		c.t.Errorf("parked events: %d %s %v", status, said, err)
+	var parked struct{ Events []any }
+	if c.inspect("/dodo/parked", &parked); len(parked.Events) > 0 {
+		c.t.Errorf("events are parked: %v", parked.Events)
 	}
 	c.check()
 	c.quiet()
@@ -45,22 +46,21 @@ func (c *chaos) acknowledged() (lost int) {
 	c.log.mu.Lock()
 	webhooks, settled := maps.Clone(c.log.webhooks), maps.Clone(c.log.settled)
 	c.log.mu.Unlock()
-	g := c.gates[0]
 	for _, id := range slices.Sorted(maps.Keys(webhooks)) {
 		var e struct {
 			State      string
 			Deliveries int
 		}
-		status, said, err := g.ask(http.MethodGet, "/dodo/events/"+id, "", nil)
-		switch {
-		case err != nil || status != http.StatusOK && status != http.StatusNotFound || status == http.StatusOK && json.Unmarshal([]byte(said), &e) != nil:
-			c.t.Errorf("event %s: %d %s %v", id, status, said, err)
-		case status == http.StatusOK && e.Deliveries >= webhooks[id] && slices.Contains([]string{"applied", "ignored", "parked"}, e.State): // a refund waits for its payment
-		default:
-			lost++
-			if c.durable {
-				c.t.Errorf("event %s was acknowledged %d times, and there is %d %s", id, webhooks[id], status, said)
-			}
+		status := c.inspect("/dodo/events/"+id, &e)
+		final := e.State == "applied" || e.State == "ignored" ||
+			e.State == "parked" || // a refund waits for its payment
+			e.State == "received" && c.log.unanswered[id] // a later delivery of it was cut off
+		if status == http.StatusOK && e.Deliveries >= webhooks[id] && final {
+			continue
+		}
+		lost++
+		if c.durable {
+			c.t.Errorf("event %s was acknowledged %d times, and there is %d %+v", id, webhooks[id], status, e)
 		}
 	}
 	given := c.given()
@@ -118,9 +118,15 @@ func (c *chaos) sayAll() {
 			c.t.Fatal(err)
 		}
 		for _, d := range sent {
-			if d.Status != http.StatusOK {
-				c.t.Errorf("%s was answered with %d: %v", d.WebhookID, d.Status, d.Err)
-			}
+			c.eventually(d.Type, func() string {
+				if d.Status == http.StatusOK {
+					return ""
+				}
+				if d, err = c.sim.DeliverAs(ctx, d.EventID, d.WebhookID); err != nil {
+					return err.Error()
+				}
+				return fmt.Sprint(d.Status, d.Err)
+			})
 		}
 	}
 }
@@ -166,11 +172,26 @@ type inspected struct {
 }
 
 func (c *chaos) account(name string) (now inspected) {
-	status, said, err := c.gates[0].ask(http.MethodGet, "/dodo/accounts/"+name, "", nil)
-	if err != nil || status != http.StatusOK || json.Unmarshal([]byte(said), &now) != nil {
-		c.t.Fatalf("account %s: %d %s %v", name, status, said, err)
+	if status := c.inspect("/dodo/accounts/"+name, &now); status != http.StatusOK {
+		c.t.Fatalf("account %s: %d", name, status)
 	}
 	return now
+}
+
+// inspect reads an answer of the admin API, or returns that there is nothing. On a busy machine
+// the store may not answer in time at first.
+func (c *chaos) inspect(path string, into any) (status int) {
+	c.t.Helper()
+	c.eventually(path, func() string {
+		var said string
+		var err error
+		status, said, err = c.gates[0].ask(http.MethodGet, path, "", nil)
+		if err != nil || status != http.StatusNotFound && (status != http.StatusOK || json.Unmarshal([]byte(said), into) != nil) {
+			return fmt.Sprint(status, said, err)
+		}
+		return ""
+	})
+	return status
 }
 
 // balances compares each account with what Dodo was paid and what customers were told.

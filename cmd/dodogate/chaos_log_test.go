@@ -10,20 +10,20 @@ import (
 
 // chaosLog is what customers and Dodo know: what they did, and what they were told.
 type chaosLog struct {
-	mu        sync.Mutex
-	charges   []charged
-	purchases []*purchase
-	began     map[string]int64  // credits that an account paid for, or is about to
-	webhooks  map[string]int    // acknowledged deliveries, by webhook-id
-	settled   map[string]bool   // payments of which an acknowledged webhook says that they succeeded
-	outages   []span            // of the store, or of a gate that was stopped
-	deaths    []death           // of gates
-	amnesia   []span            // when the store may have forgotten what it acknowledged, or its clock stepped
-	missing   map[string]string // settled payments that a store has forgotten, with their accounts
+	mu         sync.Mutex
+	charges    []charged
+	purchases  []*purchase
+	began      map[string]int64 // credits that an account paid for, or is about to
+	webhooks   map[string]int   // acknowledged deliveries, by webhook-id
+	unanswered map[string]bool  // ids with deliveries that were not acknowledged
+	settled    map[string]bool  // payments of which an acknowledged webhook says that they succeeded
+	outages    []span           // of the store, or of a gate that was stopped
+	deaths     []death          // of gates
+	amnesia    []span           // when the store may have forgotten what it acknowledged, or its clock stepped
 }
 
 func (l *chaosLog) init() {
-	l.began, l.webhooks, l.settled, l.missing = map[string]int64{}, map[string]int{}, map[string]bool{}, map[string]string{}
+	l.began, l.webhooks, l.settled, l.unanswered = map[string]int64{}, map[string]int{}, map[string]bool{}, map[string]bool{}
 }
 
 // charged is a request that costs credits, with its repeats.
@@ -127,4 +127,11 @@ func (c *chaos) noteWebhook(id string, body []byte) {
 	if e.Type == "payment.succeeded" && e.Data.Status == "succeeded" {
 		c.log.settled[e.Data.Payment] = true
 	}
+}
+
+// noteUnanswered notes that a delivery may have been stored, and was not acknowledged.
+func (c *chaos) noteUnanswered(id string) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.log.unanswered[id] = true
 }

@@ -117,7 +117,9 @@ func (s *sentinels) kill(*rand.Rand) {
 	from, before := time.Now(), s.master()
 	before.Kill()
 	s.another(before)
-	s.c.well("master-kill")
+	if !s.c.durable { // else writes wait for a replica
+		s.c.well("master-kill")
+	}
 	before.Restart()
 	s.over("master-kill", from, before)
 }
@@ -135,8 +137,13 @@ func (s *sentinels) stop(chance *rand.Rand) {
 
 func (s *sentinels) over(name string, from time.Time, before *redistest.Server) {
 	s.another(before)
-	s.c.well(name)
+	if !s.c.durable {
+		s.c.well(name)
+	}
 	s.c.eventually("all replicas", s.notWell)
+	if s.c.durable {
+		s.c.well(name)
+	}
 	s.c.outage(from)
 	if !s.c.durable {
 		s.c.forgets(from)

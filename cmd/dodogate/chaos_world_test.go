@@ -171,12 +171,15 @@ func (c *chaos) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 	resp, err := crowd.Do(req)
 	if err != nil {
+		c.noteUnanswered(r.Header.Get("Webhook-Id"))
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	if resp.StatusCode/100 == 2 {
+	if resp.StatusCode/100 != 2 {
+		c.noteUnanswered(r.Header.Get("Webhook-Id"))
+	} else {
 		c.noteWebhook(r.Header.Get("Webhook-Id"), body)
 		if skew.Abs() > 6*time.Minute {
 			c.t.Errorf("a webhook was acknowledged that is %v old", -skew)
@@ -255,7 +258,7 @@ func (g *chaosGate) caddyfile() []byte {
 		public_url     http://localhost
 		store          %s
 		budget         1000000
-		reconcile      off
+		reconcile      %s
 		proration      full_immediately
 		product pack {
 			id      pdt_pack
@@ -288,8 +291,17 @@ http://:%s {
 	}
 	reverse_proxy %s
 }
-`, g.admin, g.c.dodo, strings.ReplaceAll(g.c.store, "{{Dir}}", g.dir), g.c.reloads.Add(1), packGives, proGives, teamGives,
+`, g.admin, g.c.dodo, strings.ReplaceAll(g.c.store, "{{Dir}}", g.dir), g.c.reconcile(), g.c.reloads.Add(1), packGives, proGives, teamGives,
 		strings.TrimPrefix(g.site, "127.0.0.1:"), chaosHoldTTL, strings.TrimPrefix(g.c.app.URL, "http://"))
+}
+
+// reconcile is how often Dodo is asked by itself: never if nothing that was acknowledged may be
+// lost, because that would hide it.
+func (c *chaos) reconcile() string {
+	if c.durable {
+		return "off"
+	}
+	return "{\n\t\t\tbudget 100000\n\t\t}"
 }
 
 // revive starts the process until it answers: without its store it ends again.

@@ -201,6 +201,10 @@ func (g *gate) get(path, user string) (status int, header http.Header, body stri
 func (g *gate) read(path, user string, into any) {
 	g.t.Helper()
 	status, _, body, err := g.get(path, user)
+	for end := time.Now().Add(20 * time.Second); status == http.StatusServiceUnavailable && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond) // the store is slow on a busy machine
+		status, _, body, err = g.get(path, user)
+	}
 	if err != nil || status != http.StatusOK || json.Unmarshal([]byte(body), into) != nil {
 		g.t.Fatalf("%s: %d %s %v; the process said:\n%s", path, status, body, err, g.said())
 	}
