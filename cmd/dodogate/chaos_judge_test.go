@@ -37,6 +37,9 @@ func (c *chaos) judge() {
 	}
 	c.check()
 	c.quiet()
+	if c.t.Failed() {
+		c.unpaid()
+	}
 	c.report(lost)
 }
 
@@ -283,6 +286,17 @@ func (c *chaos) spent(name string, entries []line, charges []charged) {
 	}
 	if rest < least || rest > most {
 		c.t.Errorf("%s spent %d credits without a key; customers were told of %d that are sure, and know of %d", name, rest, least, most)
+	}
+}
+
+// unpaid prints what gates said about charges that they lost.
+func (c *chaos) unpaid() {
+	for _, g := range c.gates {
+		for said := range strings.Lines(g.said()) {
+			if strings.Contains(said, "could not be charged") {
+				c.t.Logf("%s: %s", g.site, said)
+			}
+		}
 	}
 }
 
