@@ -54,14 +54,18 @@ type sentinels struct {
 }
 
 // master is the server that Sentinel says it is.
-func (s *sentinels) master() *redistest.Server {
-	reply, _ := s.sentinel.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop")
-	for _, server := range s.servers {
-		if server.Addr == strings.Replace(reply, "\n", ":", 1) {
-			return server
+func (s *sentinels) master() (master *redistest.Server) {
+	s.c.eventually("the Sentinel", func() string {
+		reply, err := s.sentinel.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop")
+		for _, server := range s.servers {
+			if err == nil && server.Addr == strings.Replace(reply, "\n", ":", 1) {
+				master = server
+				return ""
+			}
 		}
-	}
-	return s.servers[0]
+		return fmt.Sprint(reply, err)
+	})
+	return master
 }
 
 // notWell says what is missing: one master, and replicas of it that Sentinel knows.

@@ -237,7 +237,7 @@ func (c *chaos) newGate() *chaosGate {
 	if err := os.WriteFile(g.config(), g.caddyfile(), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	g.start()
+	g.revive()
 	c.t.Cleanup(g.kill)
 	return g
 }
