@@ -29,8 +29,8 @@ func TestChaos(t *testing.T) {
 		{name: "sentinel", gates: 2, open: sentinel},
 		{name: "replicas", gates: 2, open: replicated, durable: true, asked: true},
 		{name: "cluster", gates: 3, open: cluster},
-		{name: "deliveries", gates: 2, open: plainRedis, run: (*chaos).deliverAll},
-		{name: "outage", gates: 1, open: plainRedis, run: (*chaos).withoutRedis},
+		{name: "deliveries", gates: 2, open: plainRedis, durable: true, run: (*chaos).deliverAll},
+		{name: "outage", gates: 1, open: plainRedis, durable: true, run: (*chaos).withoutRedis},
 	} {
 		if asked := slices.Contains(o.only, s.name); !asked && (s.asked || len(o.only) > 0) {
 			continue

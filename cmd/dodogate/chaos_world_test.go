@@ -301,7 +301,7 @@ func (c *chaos) reconcile() string {
 	if c.durable {
 		return "off"
 	}
-	return "{\n\t\t\tbudget 100000\n\t\t}"
+	return "{\n\t\t\tbudget 240\n\t\t}"
 }
 
 // revive starts the process until it answers: without its store it ends again.
