@@ -133,8 +133,8 @@ func (cl *clusterNodes) move(chance *rand.Rand) {
 	id := to.MustDo("CLUSTER", "MYID")
 	to.MustDo("CLUSTER", "SETSLOT", slot, "NODE", id)
 	at.MustDo("CLUSTER", "SETSLOT", slot, "NODE", id)
-	cl.c.outage(from)
 	cl.c.well("slot-move")
+	cl.c.outage(from)
 }
 
 // kill ends a master as a power cut would. Its replica takes its place.
@@ -163,8 +163,8 @@ func (cl *clusterNodes) stop(chance *rand.Rand) {
 	node.Freeze()
 	pause(chance, 1200*time.Millisecond)
 	node.Thaw()
-	cl.c.outage(from)
 	cl.c.well("node-stop")
+	cl.c.outage(from)
 }
 
 // hangUp ends all connections of clients in the middle of what they do.
@@ -172,6 +172,6 @@ func (cl *clusterNodes) hangUp(chance *rand.Rand) {
 	from := time.Now()
 	masters := cl.masters()
 	_, _ = masters[chance.IntN(len(masters))].Do("CLIENT", "KILL", "TYPE", "normal")
-	cl.c.outage(from)
 	cl.c.well("clients-killed")
+	cl.c.outage(from)
 }

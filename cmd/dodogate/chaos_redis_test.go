@@ -68,16 +68,16 @@ func singleRedis(c *chaos) (line string, faults []fault) {
 		{"redis-kill", func(*rand.Rand) {
 			from := time.Now()
 			server.Restart()
-			c.outage(from)
 			c.well("redis-kill")
+			c.outage(from)
 		}},
 		{"redis-stop", func(chance *rand.Rand) {
 			from := time.Now()
 			server.Freeze()
 			pause(chance, 1500*time.Millisecond)
 			server.Thaw()
-			c.outage(from)
 			c.well("redis-stop")
+			c.outage(from)
 		}},
 		{"replies-lost", func(chance *rand.Rand) {
 			from := time.Now()
@@ -86,8 +86,8 @@ func singleRedis(c *chaos) (line string, faults []fault) {
 			proxy.LoseReplies(func(int) bool { return replies.Add(1)%int64(every) == 0 })
 			pause(chance, time.Second)
 			proxy.LoseReplies(nil)
-			c.outage(from)
 			c.well("replies-lost")
+			c.outage(from)
 		}},
 	}
 	if s != nil {
@@ -99,8 +99,8 @@ func singleRedis(c *chaos) (line string, faults []fault) {
 				pause(chance, time.Second)
 				s.set(0, 0, 0)
 				server.Restart()
-				c.outage(from)
 				c.well(name)
+				c.outage(from)
 			}}
 		}
 		faults = append(faults, breaks("redis-disk-full", syscall.ENOSPC, 0), breaks("redis-fsync-fails", 0, syscall.EIO), c.clockSteps(s))

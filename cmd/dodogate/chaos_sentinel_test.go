@@ -158,6 +158,6 @@ func (s *sentinels) over(name string, from time.Time, before *redistest.Server) 
 func (s *sentinels) hangUp(*rand.Rand) {
 	from := time.Now()
 	_, _ = s.master().Do("CLIENT", "KILL", "TYPE", "normal")
-	s.c.outage(from)
 	s.c.well("clients-killed")
+	s.c.outage(from)
 }

@@ -62,6 +62,7 @@ type chaos struct {
 	skew     atomic.Int64 // how far the clock is ahead by which Dodo signs
 	reloads  atomic.Int64
 
+	lost      map[int64]int // how many charges of so many credits the gates logged as lost; nil until it is asked for
 	mu        sync.Mutex
 	log       chaosLog
 	counts    map[string]int           // of faults, by name
