@@ -90,21 +90,27 @@ func (c *chaos) collect(n int) (events []webhook) {
 		defer mu.Unlock()
 		events = append(events, webhook{r.Header.Get("Webhook-Id"), body})
 	}
-	chance := rand.New(rand.NewPCG(c.seed, 1))
-	for i := 0; ; i++ {
+	enough := func() bool {
 		mu.Lock()
-		enough := len(events) >= n
-		mu.Unlock()
-		if enough || c.t.Failed() {
-			break
-		}
-		name := user(i / 8) // no account may check out much more often
-		if i%16 == 0 {
-			c.subscribe(chance, fmt.Sprint("sub", i))
-			continue
-		}
-		c.buy(chance, name, 1, i%3 == 0)
+		defer mu.Unlock()
+		return len(events) >= n || c.t.Failed()
 	}
+	var next atomic.Int64
+	var customers sync.WaitGroup
+	for w := range 16 {
+		customers.Go(func() {
+			chance := rand.New(rand.NewPCG(c.seed, uint64(w)))
+			for !enough() {
+				i := int(next.Add(1))
+				if i%16 == 0 {
+					c.subscribe(chance, fmt.Sprint("sub", i))
+				} else {
+					c.buy(chance, user(i/8), 1, i%3 == 0) // no account may check out much more often
+				}
+			}
+		})
+	}
+	customers.Wait()
 	if err := c.sim.Flush(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
