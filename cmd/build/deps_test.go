@@ -25,6 +25,7 @@ var complete = map[string]string{
 	"curl":         "curl 7.88.1 (x86_64-pc-linux-gnu)",
 	"git":          "git version 2.39.5",
 	"cc":           "cc (Debian 12.2.0) 12.2.0",
+	"strace":       "strace -- version 6.1",
 }
 
 // TestDeps runs .ci/deps on made-up machines.
