@@ -35,7 +35,7 @@ func expired(t *testing.T, over time.Duration, option string) (*bench, *dodosim.
 	b := newBench(t)
 	const aDay = 24 * time.Hour
 	var sim *dodosim.Simulator
-	sim, b.Dodo = simtest.Serve(t, dodosim.Options{
+	sim, _ = simtest.Serve(t, dodosim.Options{
 		APIKey: "test_api_key", WebhookURL: "http://127.0.0.1:" + b.Port + "/payments/webhook", WebhookSecret: webhookSecret,
 		Clock: func() time.Time { return time.Now().Add(-aDay - over) },
 		Products: []dodosim.Product{
@@ -43,6 +43,7 @@ func expired(t *testing.T, over time.Duration, option string) (*bench, *dodosim.
 		},
 	})
 	sim.HoldWebhooks(true)
+	b.Dodo = newServer(t, func(w http.ResponseWriter, r *http.Request) { sim.ServeHTTP(datedNow{w}, r) })
 	b.mustLoad(caddyfile(fmt.Sprintf(dailyDodo, option), usualGateway+`
 	dodo_require /pro/* plan pro
 	dodo_charge /costs/* 1
@@ -55,6 +56,20 @@ func expired(t *testing.T, over time.Duration, option string) (*bench, *dodosim.
 	told := b.readDodo("/subscriptions/" + id)
 	b.webhook("msg_1", fmt.Sprintf(`{"type":"subscription.active","timestamp":%q,"data":%s}`, sim.Now().Format(time.RFC3339Nano), told))
 	return b, sim
+}
+
+// datedNow dates an answer of Dodo in real time, because its clock is right: the simulator is only
+// late with what it has to do.
+type datedNow struct{ http.ResponseWriter }
+
+func (d datedNow) WriteHeader(status int) {
+	d.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	d.ResponseWriter.WriteHeader(status)
+}
+
+func (d datedNow) Write(body []byte) (int, error) {
+	d.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	return d.ResponseWriter.Write(body)
 }
 
 // readDodo reads an object at the simulated Dodo.
@@ -178,6 +193,7 @@ func TestPaymentEventsOnly(t *testing.T) {
 		},
 	})
 	sim.HoldWebhooks(true)
+	b.Dodo = newServer(t, func(w http.ResponseWriter, r *http.Request) { sim.ServeHTTP(datedNow{w}, r) })
 	b.mustLoad(caddyfile(fmt.Sprintf(dailyDodo, ""), usualGateway+`
 	dodo_require /pro/* plan pro
 	reverse_proxy {{Upstream}}`))

@@ -180,7 +180,7 @@ func (s *site) simulate(sold []dodosim.Product) {
 	})
 	var err error
 	s.dodo, err = dodo.New(dodo.Options{
-		APIKey: apiKey, BaseURL: s.sells,
+		APIKey: apiKey, BaseURL: s.sells, Clock: s.clock.tick,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	must(t, err)
@@ -232,8 +232,9 @@ func (deaf) ChangesHeard(bool)                    {}
 
 // clock stands still until it is told otherwise.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	ticks time.Duration
 }
 
 func newClock() *clock { return &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
@@ -242,6 +243,15 @@ func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
+}
+
+// tick is a microsecond after the last time it was asked for, so that of two reads at Dodo the
+// later one is newer.
+func (c *clock) tick() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ticks += time.Microsecond
+	return c.now.Add(c.ticks)
 }
 
 func (c *clock) pass(d time.Duration) {
