@@ -142,6 +142,35 @@ func TestReconcileWithheld(t *testing.T) {
 	}
 }
 
+// TestRebuildReadsWhatIsKeptApart: an operator who rebuilds gets at once what passes would try
+// again only later.
+func TestRebuildReadsWhatIsKeptApart(t *testing.T) {
+	var withheld string // a payment
+	w := newWorld(t, openBolt(t), settings{hold: true, between: func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if withheld == "" || r.URL.Path != "/payments/"+withheld {
+				sim.ServeHTTP(rw, r)
+				return
+			}
+			rw.WriteHeader(http.StatusNotFound)
+		})
+	}})
+	withheld = w.buy("alice", "pack10")
+	for range 3 {
+		w.reconcile()
+	}
+	withheld = ""
+	w.reconcile()
+	w.has("alice", 0, false)
+	if _, err := w.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.has("alice", 10, true)
+	if status, err := w.ReconcileStatus(t.Context()); err != nil || len(status.Unread) != 0 {
+		t.Errorf("kept apart: %v, %v", status.Unread, err)
+	}
+}
+
 // TestReconcileStopsWhenDodoIsAway: it does not spend its budget on an answer that
 // does not come.
 func TestReconcileStopsWhenDodoIsAway(t *testing.T) {

@@ -224,3 +224,29 @@ func TestRefusedList(t *testing.T) {
 		})
 	}
 }
+
+// TestRebuildAfterWalk: a rebuild begins at the beginning, also if a pass was stopped in the middle
+// of a list.
+func TestRebuildAfterWalk(t *testing.T) {
+	const all = 1200
+	w := newLongTest(t, all, 0)
+	w.dodo.mostPage = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w.dodo.stop, w.dodo.stopAt = cancel, all+40
+	if _, err := w.Reconcile(ctx, rate.NewLimiter(rate.Inf, 1)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the pass was not stopped: %v", err)
+	}
+	w.dodo.stop = nil
+	s, err := w.ReconcileStatus(t.Context())
+	must(t, err)
+	if !s.Lists[0].Walking || s.Lists[0].WalkedTo.IsZero() {
+		t.Fatalf("the pass was not in the middle: %+v", s.Lists[0])
+	}
+	done, err := w.Rebuild(t.Context(), rate.NewLimiter(rate.Inf, 1), nil)
+	must(t, err)
+	if done.Seen < all {
+		t.Errorf("a rebuild after a pass that was stopped saw %d of %d payments", done.Seen, all)
+	}
+	w.whole()
+}

@@ -46,6 +46,8 @@ type cursor struct {
 	Next  int64 `json:"next,omitempty"` // 0: nothing is done, from the beginning on
 	Step  int64 `json:"step,omitempty"` // how long the next window is; 0: to the end
 	Pages int64 `json:"pages,omitempty"`
+	// All: a rebuild began it.
+	All bool `json:"all,omitempty"`
 	// sure: windows of this length have been read, so it need not be tested again.
 	sure bool
 	// end is where the walk ends; 0: nowhere, so that also what is made meanwhile is read.

@@ -48,10 +48,10 @@ func (r *reconciliation) applyListed(ctx context.Context, o listed) error {
 }
 
 // reread reads an object of a list at Dodo and applies it, unless that was done in this pass or
-// the object is kept apart. An error is that of the whole list or pass.
+// the object is kept apart; a rebuild reads that, too. An error is that of the whole list or pass.
 func (r *reconciliation) reread(ctx context.Context, w *walk, ref entitlement.Ref) error {
 	name := ref.String()
-	if _, apart := r.unread.byRef[name]; apart || r.done[name] {
+	if _, apart := r.unread.byRef[name]; apart && !r.all || r.done[name] {
 		return nil
 	}
 	if len(r.done) >= maxDone {
@@ -59,7 +59,11 @@ func (r *reconciliation) reread(ctx context.Context, w *walk, ref entitlement.Re
 	}
 	r.done[name] = true
 	err := r.read(ctx, ref)
-	if err == nil || endsPass(ctx, err) || errors.Is(err, dodo.ErrUnauthorized) {
+	if err == nil {
+		r.unread.forget(name)
+		return nil
+	}
+	if endsPass(ctx, err) || errors.Is(err, dodo.ErrUnauthorized) {
 		return err
 	}
 	if r.silent >= maxSilent {

@@ -80,7 +80,11 @@ func (w *walk) load(ctx context.Context, mark, far time.Time) (err error) {
 			w.state.Far = far.Unix()
 		}
 	}
-	if w.state.Full == nil && (w.all || w.fullIsDue()) {
+	full := w.state.Full
+	switch {
+	case w.all && (full == nil || !full.All): // the beginning of another walk may lack what this one finds
+		w.state.Full = &cursor{Began: w.began.Unix(), All: true}
+	case full == nil && w.fullIsDue():
 		w.state.Full = &cursor{Began: w.began.Unix()}
 	}
 	return nil
