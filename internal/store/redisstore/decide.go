@@ -72,7 +72,10 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			continue
 		case !b.Changed():
 			s.memory.set(account, known)
-			return known, s.claimAll(ctx, b)
+			if err := s.claimAll(ctx, b); err != nil {
+				return known, err
+			}
+			return known, s.freeAll(ctx, b)
 		}
 		if s.apart.Load() { // in a Cluster, what goes together may arrive in any order
 			if err := s.claimAll(ctx, b); err != nil {
@@ -92,10 +95,10 @@ func (s *Store) decide(ctx context.Context, account string, leader *decision) (*
 			s.memory.forget(account)
 			return nil, err
 		}
-		if next == nil || next.revision == mine { // the reply to the first try was lost
+		if next == nil {
 			after := &state{revision: mine, Kept: b.After(mine.rev), items: src.after()}
 			s.memory.set(account, after)
-			return after, nil
+			return after, s.freeAll(ctx, b)
 		}
 		known, contended = next, true // it has the turn to write now
 	}
@@ -199,8 +202,8 @@ func (src *source) span() time.Duration {
 	return guessed
 }
 
-// write writes what a book changed, as the revision mine. It returns nil, or what was read
-// because the account was changed meanwhile.
+// write writes what a book changed, as the revision mine, and binds what goes with it. It returns
+// nil, or what was read because the account was changed meanwhile.
 func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *state, mine revision, led []*decision) (*state, error) {
 	from, till := b.Window(src.span())
 	c := s.newRun(src, known.revision, from, till, true)
@@ -217,8 +220,10 @@ func (s *Store) write(ctx context.Context, src *source, b *book.Book, known *sta
 		return nil, err
 	}
 	if reply != nil {
-		return src.parse(reply)
-	}
+		if next, err := src.parse(reply); err != nil || next.revision != mine {
+			return next, err
+		}
+	} // else, or if the reply to the first try was lost, it is written
 	if !claims.made() {
 		return nil, s.claimAll(ctx, b)
 	}
@@ -255,17 +260,22 @@ func (c *claims) made() bool {
 			return false
 		}
 	}
-	changes := c.of.Changes()
-	return len(changes.Freed) == 0 && len(c.asked) == len(changes.Claims) || c.apart.Load()
+	return len(c.asked) == len(c.of.Changes().Claims) || c.apart.Load()
 }
 
-// claimAll binds what is to be bound to the account, and frees what is to be freed.
+// claimAll binds what is to be bound to the account.
 func (s *Store) claimAll(ctx context.Context, b *book.Book) error {
 	for _, ref := range b.Changes().Claims {
 		if _, err := s.Claim(ctx, ref, b.Account); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// freeAll frees what is to be freed. It comes after what the decision writes, also in a Cluster:
+// what is free can be bound to another account, so this one must not have its credits any more.
+func (s *Store) freeAll(ctx context.Context, b *book.Book) error {
 	for _, ref := range b.Changes().Freed {
 		if err := s.ask(ctx, "free "+ref.String(), func() error {
 			_, err := s.conn.Writes().Run(ctx, freeScript, []string{s.ownerKey(ref)}, []string{b.Account})

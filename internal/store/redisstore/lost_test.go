@@ -116,6 +116,28 @@ var lostReplies = []struct {
 				t.Fatal(o, err)
 			}
 		}},
+	{"event that binds a customer", 4, nil,
+		func(t *testing.T, s *opened) {
+			if _, err := s.Commit(t.Context(), give("acc", "pay_0", 1)); err != nil { // so that the account is remembered
+				t.Fatal(err)
+			}
+			d := store.Delivery{Event: book.Event{ID: "msg_1", Type: "t", Body: []byte("body")}, Object: payment("pay_1"), Account: "acc"}
+			if _, err := s.Receive(t.Context(), d, func(b *book.Book) error {
+				if err := b.Claim(entitlement.Ref{Kind: entitlement.KindCustomer, ID: "cus_1"}); err != nil {
+					return err
+				}
+				_, err := b.Commit(give("acc", "pay_1", 7))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		func(t *testing.T, s *opened) {
+			wantBalance(t, s, "acc", 8, 2)
+			if owner, err := s.Owner(t.Context(), entitlement.Ref{Kind: entitlement.KindCustomer, ID: "cus_1"}); err != nil || owner != "acc" {
+				t.Fatalf("the customer belongs to %q, %v", owner, err)
+			}
+		}},
 	{"sign up", 2, nil,
 		func(t *testing.T, s *opened) {
 			if a, err := s.SignUp(t.Context(), give("acc", "pay_1", 7)); err != nil || a.Ledger.Seq != 1 {
