@@ -111,6 +111,12 @@ func TestActs(t *testing.T) {
 			s.act("u", entitlement.Act{Kind: entitlement.ActUndo, Object: "a"}, nil)
 			s.owes(0)
 			s.wants(10)
+			if again := s.act("u", entitlement.Act{Kind: entitlement.ActUndo, Object: "a"}, nil); !again.Repeated {
+				s.t.Errorf("it comes back twice: %+v", again)
+			}
+			s.act("u", entitlement.Act{Kind: entitlement.ActUndo, Object: "b"}, book.ErrAct)
+			s.act("v", entitlement.Act{Kind: entitlement.ActUndo, Object: "a"}, book.ErrAct)
+			s.wants(10)
 		},
 		"a hold is released": func(s *shelf) {
 			s.hold(book.Hold{ID: "h", By: "me", Amount: 7}, book.HoldPlaced)

@@ -58,9 +58,10 @@ const (
 // IsZero reports whether nothing was done.
 func (a *Act) IsZero() bool { return a.Kind == "" }
 
-// SameAs reports whether both ask for the same. Why, when and by whom is not compared.
+// SameAs reports whether both ask for the same. Why, when and by whom is not compared, and
+// neither are credits that b leaves to the account to say.
 func (a Act) SameAs(b Act) bool {
-	return a.Kind == b.Kind && (a.Credits == b.Credits || a.Kind == ActWaive && b.Credits == 0) &&
+	return a.Kind == b.Kind && (a.Credits == b.Credits || (a.Kind == ActWaive || a.Kind == ActUndo) && b.Credits == 0) &&
 		a.Expires == b.Expires && a.Plan == b.Plan && a.Owe == b.Owe && a.Object == b.Object
 }
 
