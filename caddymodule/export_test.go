@@ -168,6 +168,13 @@ func (h *handle) RunPass(ctx context.Context) (urgent bool) {
 	return done.urgent
 }
 
+// FailPass runs a pass that fails.
+func (h *handle) FailPass(ctx context.Context) {
+	_, _ = h.passes.run(ctx, func(pass, func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		return gateway.Reconciled{}, store.ErrNotDurable
+	})
+}
+
 // ReplacedEvery is the least time between two passes because a store was replaced.
 const ReplacedEvery = replacedEvery
 

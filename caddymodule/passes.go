@@ -64,6 +64,7 @@ type passes struct {
 	off        bool        // only the admin API may ask
 	replacedAt time.Time   // when a pass was asked for last because the store was replaced
 	later      *time.Timer // asks for one; nil if none waits
+	failed     int         // urgent passes in a row
 }
 
 // keepPasses is how many passes are remembered.
@@ -83,8 +84,13 @@ func (p *passes) ask(kind passKind) pass {
 	return p.waiting()
 }
 
-// replacedEvery is the least time between two passes because the store was replaced.
-const replacedEvery = 10 * time.Second
+const (
+	// replacedEvery is the least time between two passes because the store was replaced.
+	replacedEvery = 10 * time.Second
+	// urgentTries is how often an urgent pass that fails is made again. A server that has just taken
+	// over may lack the replicas that it needs to take writes.
+	urgentTries = 5
+)
 
 // turnOff says whether only the admin API may ask for passes.
 func (p *passes) turnOff(off bool) {
@@ -98,13 +104,23 @@ func (p *passes) turnOff(off bool) {
 func (p *passes) storeReplaced() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.failed = 0
+	p.urge(max(0, time.Until(p.replacedAt.Add(replacedEvery))))
+}
+
+// urge has an urgent reconcile begin after a pause.
+func (p *passes) urge(pause time.Duration) {
 	if p.off || p.later != nil {
 		return
 	}
-	p.later = time.AfterFunc(max(0, time.Until(p.replacedAt.Add(replacedEvery))), func() {
+	p.later = time.AfterFunc(pause, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.later, p.replacedAt, p.urgent = nil, time.Now(), true
+		p.later = nil
+		if p.off { // the config was changed meanwhile
+			return
+		}
+		p.replacedAt, p.urgent = time.Now(), true
 		p.want(passReconcile)
 	})
 }
@@ -243,7 +259,7 @@ func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 	this.did, this.err, this.ended = did, err, time.Now()
 	switch {
 	case err == nil:
-		this.state, p.good = passDone, this.ended
+		this.state, p.good, p.failed = passDone, this.ended, 0
 	case errors.Is(err, gateway.ErrElsewhere) && !this.asked:
 		this.state, this.err = passElsewhere, nil
 	case cut:
@@ -254,6 +270,10 @@ func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 		}
 	default:
 		this.state = passFailed
+		if this.urgent && p.failed < urgentTries {
+			p.urge(replacedEvery << p.failed)
+			p.failed++
+		}
 	}
 	return *this, this.state != passCut
 }

@@ -59,3 +59,56 @@ func TestPassAfterReplacement(t *testing.T) {
 		waits("with reconcile off", false)
 	})
 }
+
+// TestUrgentPassFails: a pass after a replacement that fails is made again soon, because the server
+// may still lack its replicas; one that fails all the time is left to the interval.
+func TestUrgentPassFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(replaceableStore)
+		h := caddymodule.AcquireHandle("replaced:", func(context.Context) (caddymodule.OpenStore, error) { return s, nil })
+		defer func() { _ = caddymodule.ReleaseHandle("replaced:") }()
+		if err := h.Open(); err != nil {
+			t.Fatal(err)
+		}
+		waits := func() bool {
+			synctest.Wait()
+			return h.PassWaits()
+		}
+		s.replaced()
+		if !waits() {
+			t.Fatal("no pass waits")
+		}
+		h.FailPass(t.Context())
+		if waits() {
+			t.Error("it is made again at once")
+		}
+		time.Sleep(caddymodule.ReplacedEvery)
+		if !waits() || !h.RunPass(t.Context()) {
+			t.Error("it is not made again, or is not urgent then")
+		}
+
+		h.FailPass(t.Context()) // that nobody asked for
+		time.Sleep(100 * caddymodule.ReplacedEvery)
+		if waits() {
+			t.Error("a pass that is not urgent is made again")
+		}
+		s.replaced()
+		times := 0
+		for ; times < 20 && waits(); times++ {
+			h.FailPass(t.Context())
+			time.Sleep(100 * caddymodule.ReplacedEvery)
+		}
+		if times < 2 || times == 20 {
+			t.Errorf("it was made %d times", times)
+		}
+
+		s.replaced()
+		waits()
+		h.FailPass(t.Context())
+		h.TurnPassesOff(true)
+		time.Sleep(100 * caddymodule.ReplacedEvery)
+		if waits() {
+			t.Error("it is made again with reconcile off")
+		}
+	})
+}
