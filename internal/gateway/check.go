@@ -92,8 +92,9 @@ func (c Checker) Page(ctx context.Context, after string, limit int) (wrong []Che
 	return wrong, len(ids), checkAccounts + next, nil
 }
 
-// givers are the kinds of object whose account cannot be without a record.
-var givers = []entitlement.Kind{"", entitlement.KindPayment, entitlement.KindSubscription, entitlement.KindFeature, entitlement.KindSession}
+// givers are the kinds of object whose account cannot be without a record. A checkout session is
+// none of them: earlier releases kept it for ever, also when its order was forgotten.
+var givers = []entitlement.Kind{"", entitlement.KindPayment, entitlement.KindSubscription, entitlement.KindFeature}
 
 func (c Checker) bindings(ctx context.Context, after string, limit int) (wrong []Checked, next string, err error) {
 	m, err := c.Store.Mender()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/dodosim"
+	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/store"
 	"github.com/dodogate/dodogate/internal/testing/redistest"
@@ -203,5 +204,29 @@ func TestPassWithDamage(t *testing.T) {
 	}
 	if healed != *manyPurchases-5 {
 		t.Errorf("healed %d of %d", healed, *manyPurchases-5)
+	}
+}
+
+// TestCheckOldSession: an account of which an earlier release kept no more than the session of an
+// abandoned checkout is not damaged.
+func TestCheckOldSession(t *testing.T) {
+	w := newWorld(t, openBolt(t), settings{})
+	_, err := w.store.Claim(t.Context(), entitlement.Ref{Kind: entitlement.KindSession, ID: "cks_1"}, "carol")
+	must(t, err)
+	_, err = w.store.Claim(t.Context(), entitlement.Ref{Kind: entitlement.KindPayment, ID: "pay_1"}, "dave")
+	must(t, err)
+	var damaged []string
+	for after := ""; ; {
+		wrong, _, next, err := (gateway.Checker{Store: w.store}).Page(t.Context(), after, 10)
+		must(t, err)
+		for _, c := range wrong {
+			damaged = append(damaged, c.Account)
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	if len(damaged) != 1 || damaged[0] != "dave" {
+		t.Errorf("damaged are %q, want dave, whose payment is bound", damaged)
 	}
 }
