@@ -24,13 +24,14 @@ func init() {
 }
 
 // adminAPI adds to Caddy's admin API what an operator needs to explain and repair:
-// GET only looks, POST changes something. The app is that of the config that runs
+// GET only looks, POST changes something, except for find. The app is that of the config that runs
 // when the request comes. No answer has a secret, an event's body or an e-mail
 // address in it.
 //
 //	GET  /dodo/health                                    whether this gateway can do its work
 //	GET  /dodo/                                          the console, see internal/console
-//	GET  /dodo/find?q=                                   what an id or e-mail address belongs to
+//	GET  /dodo/find?q=                                   what an id belongs to
+//	POST /dodo/find                                      likewise, or an e-mail address, which no log shows
 //	GET  /dodo/parked?after=&limit=                      events that could not be applied
 //	GET  /dodo/events/<id>                               one event
 //	POST /dodo/redrive                                   try all that is parked again
@@ -69,7 +70,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/dodo/health", Handler: adminRoute{http.MethodGet: showHealth}},
 		{Pattern: console.Root + "{$}", Handler: caddy.AdminHandlerFunc(serveConsole)},
 		{Pattern: console.Pages, Handler: caddy.AdminHandlerFunc(serveConsole)},
-		{Pattern: "/dodo/find", Handler: adminRoute{http.MethodGet: find}},
+		{Pattern: "/dodo/find", Handler: adminRoute{http.MethodGet: find, http.MethodPost: findPosted}},
 		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
 		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
 		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},

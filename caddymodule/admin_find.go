@@ -22,13 +22,37 @@ type matchList struct {
 	Matches []matchView `json:"matches"`
 }
 
+// wanted is what to look for.
+type wanted struct {
+	Q string `json:"q"`
+}
+
 // find serves GET /dodo/find. What was never seen is 404.
 func find(a *App, r *http.Request) (any, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(values) != 1 || len(values["q"]) != 1 || values.Get("q") == "" {
-		return nil, fmt.Errorf("%w: the query must be q, and what to look for", errAdminRequest)
+	if err != nil || len(values) != 1 || len(values["q"]) != 1 {
+		return nil, errNoQuery
 	}
-	matches, err := a.accounts.Find(r.Context(), values.Get("q"))
+	return findText(a, r, values.Get("q"))
+}
+
+// findPosted serves POST /dodo/find, for e-mail addresses: Caddy logs the address of every request
+// to the admin API, and no body.
+func findPosted(a *App, r *http.Request) (any, error) {
+	wish, err := readAdminJSON[wanted](r, maxActBody)
+	if err != nil {
+		return nil, err
+	}
+	return findText(a, r, wish.Q)
+}
+
+var errNoQuery = fmt.Errorf("%w: q must be there once, and say what to look for", errAdminRequest)
+
+func findText(a *App, r *http.Request, text string) (any, error) {
+	if text == "" {
+		return nil, errNoQuery
+	}
+	matches, err := a.accounts.Find(r.Context(), text)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,11 @@
 package caddymodule
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,11 +28,22 @@ What was never seen says so, and the exit code is 1.`,
 		Example: examples("find pay_7jqQWfFZo", "find ann@example.com", "find msg_2xTqv8Rj"),
 		Args:    oneArg("id or address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, printed, err := call[matchList](cmd, http.MethodGet, "/dodo/find", url.Values{"q": {args[0]}})
+			wish, err := json.Marshal(wanted{args[0]})
+			if err != nil {
+				return err
+			}
+			raw, err := sendRaw(cmd, http.MethodPost, "/dodo/find", nil, bytes.NewReader(wish))
 			if err != nil && strings.Contains(err.Error(), "never seen") {
 				return errors.New(printable(fmt.Sprintf("never seen: %s: nothing with this name or id has come here", args[0])))
 			}
-			if err != nil || printed {
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), raw)
+			}
+			var list matchList
+			if err := json.Unmarshal(raw, &list); err != nil {
 				return err
 			}
 			t := newTable(cmd.OutOrStdout())
