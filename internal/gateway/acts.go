@@ -60,8 +60,8 @@ func (a *Accounts) Act(ctx context.Context, d Doing) (Done, error) {
 	return Done{Account: d.Account, Acted: done, New: !everWritten(before)}, err
 }
 
-// act does something by hand, and says so in the log. An account that is given something
-// gets its sign-up credits first: what has an entry gets none later.
+// act does something by hand, and says so in the log. An account that is given something, or
+// from which something is taken, gets its sign-up credits first: what has an entry gets none later.
 func (p *parts) act(ctx context.Context, d Doing) (done book.Acted, err error) {
 	d.ID = cmp.Or(d.ID, NewActID())
 	return p.actOn(ctx, d, func(*book.Book) (book.Reach, error) { return book.Reach{}, nil })
@@ -71,7 +71,7 @@ func (p *parts) act(ctx context.Context, d Doing) (done book.Acted, err error) {
 func (p *parts) actOn(ctx context.Context, d Doing, reach func(*book.Book) (book.Reach, error)) (done book.Acted, err error) {
 	signup := p.signup(d.Account)
 	_, err = p.store.Update(ctx, d.Account, func(b *book.Book) (err error) {
-		if d.Kind == entitlement.ActGrant && p.signupCredits > 0 {
+		if (d.Kind == entitlement.ActGrant || d.Kind == entitlement.ActTake) && p.signupCredits > 0 {
 			if err := b.SignUp(signup); err != nil {
 				return err
 			}
@@ -80,10 +80,15 @@ func (p *parts) actOn(ctx context.Context, d Doing, reach func(*book.Book) (book
 		if err != nil {
 			return err
 		}
-		if done, err = b.ActOn(d.ID, d.Act, more); err == nil && done.Repeated && more.Commit == nil {
-			err = b.Free(more.Free...) // the first time may have ended before it was free
+		if done, err = b.ActOn(d.ID, d.Act, more); err != nil || !done.Repeated || more.Commit != nil || len(more.Free) == 0 {
+			return err
 		}
-		return err
+		// The first time may have ended before it was free.
+		last, err := isLast(b, done)
+		if err != nil || !last {
+			return err
+		}
+		return b.Free(more.Free...)
 	})
 	p.views.Forget(d.Account) // also if it failed: it may be done, and the reply lost
 	if err != nil {
@@ -92,6 +97,21 @@ func (p *parts) actOn(ctx context.Context, d Doing, reach func(*book.Book) (book
 	p.logger.Info("an operator acted", "act", done.ID, "kind", done.Kind, "account", d.Account, "by", done.By, "credits", done.Credits,
 		"object", done.Object, "repeated", done.Repeated)
 	return done, nil
+}
+
+// isLast reports whether none of the account's newest acts is a later one about the same thing,
+// such as an assignment that binds it again.
+func isLast(b *book.Book, done book.Acted) (bool, error) {
+	acts, err := b.Acts()
+	if err != nil {
+		return false, err
+	}
+	for _, a := range acts {
+		if a.Object == done.Object && (a.Kind == done.Kind || a.Kind == entitlement.ActAssign) {
+			return a.ID == done.ID, nil
+		}
+	}
+	return false, nil
 }
 
 // NewActID makes an id for an act.

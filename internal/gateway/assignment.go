@@ -89,7 +89,8 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 
 // Unassign takes what at Dodo was assigned or imported for an account from it: what it gave is
 // taken back, and is owed where it is spent. The object is nobody's then, and can be assigned
-// to another account. Of a customer, only later purchases are meant. What a checkout of this
+// to another account. Of a customer, only later purchases are meant. A feature that was given with
+// a purchase is an object of its own, such as feature:entg_1. What a checkout of this
 // site sold proves its account, and comes back with the next event. It returns [ErrAssign] for
 // what belongs to another account or to nobody.
 func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
@@ -105,12 +106,21 @@ func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
 	if owner != d.Account && owner != "" {
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}
-	act, err := e.actOn(ctx, d, func(b *book.Book) (book.Reach, error) { return e.taken(b, ref, book.ActRef(d.ID).String()) })
-	e.views.Forget(d.Account)
-	if err == nil && owner == "" && !act.Repeated {
-		return Assigned{}, fmt.Errorf("%w: %s belongs to nobody", ErrAssign, ref)
+	act, err := e.actOn(ctx, d, func(b *book.Book) (book.Reach, error) {
+		reach, err := e.taken(b, ref, book.ActRef(d.ID).String())
+		if err != nil || owner != "" || reach.Commit != nil {
+			return reach, err
+		}
+		known, err := b.Object(book.ActRef(d.ID))
+		if err == nil && known.Version == 0 {
+			err = fmt.Errorf("%w: %s belongs to nobody", ErrAssign, ref)
+		}
+		return reach, err
+	})
+	if err != nil {
+		return Assigned{}, err
 	}
-	return Assigned{Object: ref.String(), Account: d.Account, Act: act.ID}, err
+	return Assigned{Object: ref.String(), Account: d.Account, Act: act.ID}, nil
 }
 
 // taken is what changes if an object is taken from its account.
@@ -146,9 +156,12 @@ func (e *Events) named(ctx context.Context, d *Doing, kind entitlement.ActKind) 
 	case len(d.Account) > MaxAccount:
 		return entitlement.Ref{}, ErrAccount
 	}
-	ref, err := e.assignable(ctx, d.Object)
-	if err != nil {
-		return ref, err
+	ref, is := entitlement.ParseRef(d.Object)
+	if !is || kind != entitlement.ActUnassign || ref.Kind != entitlement.KindFeature || !eventID.MatchString(ref.ID) {
+		var err error
+		if ref, err = e.assignable(ctx, d.Object); err != nil {
+			return ref, err
+		}
 	}
 	d.Kind, d.Object = kind, ref.String()
 	return ref, book.CheckAct(d.ID, d.Act)
@@ -236,7 +249,11 @@ func (e *Events) noteDismissal(ctx context.Context, d Doing, was string) error {
 		return err
 	}
 	for len(text) > book.MaxName { // escaped, a reason may be much longer
-		note.Reason = strings.ToValidUTF8(note.Reason[:len(note.Reason)*2/3], "")
+		long := &note.Reason
+		if note.Reason == "" {
+			long = &note.By
+		}
+		*long = strings.ToValidUTF8((*long)[:len(*long)*2/3], "")
 		if text, err = json.Marshal(note); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,19 @@ func TestDismiss(t *testing.T) {
 		if _, err := w.Dismiss(t.Context(), doing("", "msg_1")); !errors.Is(err, gateway.ErrNotParked) {
 			t.Errorf("an event that was applied is dismissed: %v", err)
 		}
+	})
+}
+
+// TestDismissByLongName: a name of any length, as a certificate may have, does not keep an event
+// from being dismissed.
+func TestDismissByLongName(t *testing.T) {
+	each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
+		w.posts("msg_1", oldSubscription("subscription.renewed", time.Now()))
+		d := doing("", "msg_1")
+		d.By = strings.Repeat("<", 4*book.MaxName)
+		_, err := w.Dismiss(t.Context(), d)
+		must(t, err)
+		w.settled("msg_1", book.EventIgnored, gateway.ReasonDismissed, "")
 	})
 }
 

@@ -29,7 +29,8 @@ type Closed struct {
 // CloseAccount removes the personal data of an account: e-mail addresses of its orders, what
 // leads from an address to it, and personal data in the bodies of its events. What money needs
 // stays: its ledger, objects, orders and acts, under the account's id. addresses are those
-// that the operator knows, besides those of the orders. It may be repeated.
+// that the operator knows, besides those of the orders. Only the newest orders and entries are looked
+// through.
 func (a *Accounts) CloseAccount(ctx context.Context, d Doing, addresses ...string) (Closed, error) {
 	if d.Account == "" || len(d.Account) > MaxAccount {
 		return Closed{}, ErrAccount

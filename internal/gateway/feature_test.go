@@ -69,6 +69,33 @@ func TestFeatureIsOvertaken(t *testing.T) {
 	s.features("reports")
 }
 
+// TestFeatureIsUnassigned: an operator takes a feature from an account by its name, and it goes to
+// the account of its subscription then.
+func TestFeatureIsUnassigned(t *testing.T) {
+	for _, backend := range []string{"bolt", "redis"} {
+		t.Run(backend, func(t *testing.T) {
+			s := tell(t, backend, "")
+			sub, feature := entitlement.Ref{Kind: entitlement.KindSubscription, ID: "sub_1"}, entitlement.Ref{Kind: entitlement.KindFeature, ID: "entg_1"}
+			_, err := s.store.Claim(t.Context(), sub, "alice")
+			must(t, err)
+			s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "reports"))
+			s.features("reports")
+			_, err = s.Unassign(t.Context(), doing("alice", "sub_1"))
+			must(t, err)
+			_, err = s.store.Claim(t.Context(), sub, "bob")
+			must(t, err)
+			_, err = s.Unassign(t.Context(), doing("alice", feature.String()))
+			must(t, err)
+			s.features()
+			s.send("entitlement_grant.delivered", s.grant("entg_1", "Delivered", "reports"))
+			s.features()
+			if owner, err := s.store.Owner(t.Context(), feature); err != nil || owner != "bob" {
+				t.Errorf("the feature belongs to %q, %v", owner, err)
+			}
+		})
+	}
+}
+
 // TestFeatureStaysWithItsAccount, whatever later bodies say.
 func TestFeatureStaysWithItsAccount(t *testing.T) {
 	s := tell(t, "bolt", "")
