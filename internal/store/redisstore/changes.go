@@ -171,12 +171,14 @@ func (f *following) receive(ctx context.Context) error {
 // hears notes that what we publish comes back.
 func (f *following) hears() {
 	isBack := !f.live && f.again
+	if isBack {
+		f.log.Info("redis: changes are heard again", "addrs", f.conn.Addrs())
+	}
 	f.beat, f.live = time.Now(), true
 	f.watchers.Live()
 	if !isBack {
 		return
 	}
-	f.log.Info("redis: changes are heard again", "addrs", f.conn.Addrs())
 	select {
 	case f.listener.again <- struct{}{}:
 	default:
