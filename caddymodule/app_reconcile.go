@@ -95,7 +95,7 @@ func startReconciler(a *App) *reconciler {
 			if first {
 				a.shop.OffersNow(ctx) // a wrong product id is logged before a customer meets it
 			}
-			// Soon after another gateway's pass there is nothing to do, but for a new config.
+			// Soon after another gateway's pass there is nothing to do, unless the config is new.
 			recently := interval / 2
 			if first {
 				recently = 0
@@ -150,7 +150,7 @@ func (a *App) reconcile(ctx context.Context, budget, urgent *rate.Limiter, recen
 	}
 }
 
-// watchPass is told, and notes every minute what a long pass has read.
+// watchPass passes told what a long pass has read, and notes that every minute.
 func (a *App) watchPass(ctx context.Context, told func(gateway.Reconciled)) func(gateway.Reconciled) {
 	noted := time.Now()
 	return func(did gateway.Reconciled) {

@@ -55,7 +55,7 @@ func init() {
 // `intercept`) is charged only if both statuses are. A gRPC call is charged if its
 // `grpc-status` is 0, or if it fails behind a part of the answer, which is known at its end.
 //
-// The client is told by `X-Credits-Charged` and `X-Credits-Remaining`, and `X-Charge-Id` names
+// The answer has `X-Credits-Charged` and `X-Credits-Remaining`, and `X-Charge-Id` names
 // the charge, as the field charge_id of the access log and the entry of the ledger do. What the
 // app writes under these names is removed. An error page that `handle_errors` makes does
 // not pass here: if an app makes it that writes them or a price, have its

@@ -11,7 +11,7 @@ import (
 )
 
 // task runs the Caddyfile of a page in docs, with an app that says which plan and how many
-// credits it is told of.
+// credits its headers say.
 func task(t *testing.T, page string) (*bench, *dodosim.Simulator) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/" + page)
