@@ -35,13 +35,17 @@ type Record struct {
 	Import       Import       `json:"import,omitzero"`
 	Act          Act          `json:"act,omitzero"`
 	Settled      Settled      `json:"settled,omitzero"`
+	// Taken is the id of the act by which an operator took the object from the account; empty
+	// otherwise. No fact changes the object until an operator gives it back.
+	Taken string `json:"taken,omitempty"`
 	// Terms are frozen when they are first needed: for a payment by Dodo's product id, for a
 	// subscription for each of its periods. So a change of the catalog counts from the next
 	// period on.
 	Terms map[string]Terms `json:"terms,omitempty"`
 }
 
-// Fold returns the record merged with a fact. It does not change the receiver.
+// Fold returns the record merged with a fact. It does not change the receiver. The result is not
+// taken.
 //
 // It freezes the terms of every product that has none yet, or whose terms give nothing. They
 // come from termsOf, called with a zero start for a payment and with the start of the period

@@ -18,6 +18,7 @@ type result struct {
 	waits   string // the object that its event waits for, unless it is the fact's own
 	alone   bool   // no event is parked for its object; false where that was not looked at
 	settled bool   // its event is noted in the journal as applied
+	taken   bool   // an operator took the object from the account that it led to
 }
 
 func parked(account, reason string) result {
@@ -103,7 +104,7 @@ func (e *Events) charge(ctx context.Context, payer owner, paymentID string, p en
 	if err == nil && !r.alone {
 		err = e.unpark(ctx, fact.Ref, ReasonUnknownAccount)
 	}
-	if r.reason == ReasonGivesNothing && !s.record.Subscription.State.OnDemand {
+	if r.taken || r.reason == ReasonGivesNothing && !s.record.Subscription.State.OnDemand {
 		r.waits = fact.Ref.String() // a change of it may say what the charge was for
 	}
 	return r, err

@@ -44,7 +44,9 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 		return Assigned{}, err
 	}
 	claimant := d.Account
-	if d.ID != "" {
+	if d.ID == "" {
+		d.ID = NewActID()
+	} else {
 		known, err := e.store.Object(ctx, d.Account, book.ActRef(d.ID))
 		if err != nil {
 			return Assigned{}, fmt.Errorf("read act: %w", err)
@@ -54,6 +56,12 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 		}
 	}
 	owner, err := e.store.Claim(ctx, ref, claimant)
+	if err == nil && owner != d.Account && owner != "" && claimant != "" {
+		// It may be bound to an account that it was taken from: by an event that was under way then.
+		if err = e.freeTaken(ctx, owner, ref); err == nil {
+			owner, err = e.store.Claim(ctx, ref, claimant)
+		}
+	}
 	switch {
 	case err != nil:
 		return Assigned{}, fmt.Errorf("bind %s: %w", ref, err)
@@ -62,7 +70,7 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 	case owner != d.Account:
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}
-	act, err := e.act(ctx, d)
+	act, err := e.actOn(ctx, d, func(b *book.Book) (book.Reach, error) { return givenBack(b, ref, d.ID) })
 	if err != nil {
 		return Assigned{}, fmt.Errorf("it is assigned, and not noted: %w", err)
 	}
@@ -90,9 +98,9 @@ func (e *Events) Assign(ctx context.Context, d Doing) (Assigned, error) {
 // Unassign takes what at Dodo was assigned or imported for an account from it: what it gave is
 // taken back, and is owed where it is spent. The object is nobody's then, and can be assigned
 // to another account. Of a customer, only later purchases are meant. A feature that was given with
-// a purchase is an object of its own, such as feature:entg_1. What a checkout of this
-// site sold proves its account, and comes back with the next event. It returns [ErrAssign] for
-// what belongs to another account or to nobody.
+// a purchase is an object of its own, such as feature:entg_1. What a checkout of this site sold
+// stays away, too: its proof counts for less than the act. It returns [ErrAssign] for what
+// belongs to another account or to nobody.
 func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
 	ref, err := e.named(ctx, &d, entitlement.ActUnassign)
 	if err != nil {
@@ -107,8 +115,8 @@ func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
 		return Assigned{}, fmt.Errorf("%w: %s belongs to the account %q", ErrAssign, ref, owner)
 	}
 	act, err := e.actOn(ctx, d, func(b *book.Book) (book.Reach, error) {
-		reach, err := e.taken(b, ref, book.ActRef(d.ID).String())
-		if err != nil || owner != "" || reach.Commit != nil {
+		reach, gave, err := e.taken(b, ref, d.ID)
+		if err != nil || owner != "" || gave {
 			return reach, err
 		}
 		known, err := b.Object(book.ActRef(d.ID))
@@ -123,29 +131,65 @@ func (e *Events) Unassign(ctx context.Context, d Doing) (Assigned, error) {
 	return Assigned{Object: ref.String(), Account: d.Account, Act: act.ID}, nil
 }
 
-// taken is what changes if an object is taken from its account.
-func (e *Events) taken(b *book.Book, ref entitlement.Ref, cause string) (book.Reach, error) {
-	reach := book.Reach{Free: []entitlement.Ref{ref}}
+// taken is what changes if an act takes an object from its account, and whether the account has
+// anything of it. The account keeps that it was taken: an event whose owner was looked up before
+// the object was freed must find that when it is committed.
+func (e *Events) taken(b *book.Book, ref entitlement.Ref, act string) (reach book.Reach, gave bool, err error) {
+	reach.Free = []entitlement.Ref{ref}
+	if ref.Kind == entitlement.KindCustomer { // only later purchases are meant
+		return reach, false, nil
+	}
 	object, err := b.Object(ref)
-	if err != nil || blank(object) {
-		return reach, err
+	if err != nil {
+		return reach, false, err
 	}
 	prior, err := recordOf(ref, object)
-	if err != nil {
-		return reach, err
+	if err != nil || prior.Taken != "" {
+		return reach, false, err
 	}
 	effect, err := entitlement.Record{}.Effect(ref, prior, e.disputePolicy)
 	if err != nil {
-		return reach, err
+		return reach, false, err
 	}
 	for id := range prior.Subscription.Charges {
 		reach.Free = append(reach.Free, entitlement.Ref{Kind: entitlement.KindPayment, ID: id})
 	}
+	state, err := entitlement.Record{Taken: act}.AppendJSON(nil)
 	reach.Commit = &book.Commit{
-		Account: b.Account, Object: ref, Version: object.Version, State: []byte(blankState),
-		Effect: effect, Policy: ledger.PolicyDebt, Cause: cause,
+		Account: b.Account, Object: ref, Version: object.Version, State: state,
+		Effect: effect, Policy: ledger.PolicyDebt, Cause: book.ActRef(act).String(),
 	}
-	return reach, nil
+	return reach, !blank(object), err
+}
+
+// givenBack is what changes if an act gives an object to the account: if it was taken from it
+// before, facts count again.
+func givenBack(b *book.Book, ref entitlement.Ref, act string) (book.Reach, error) {
+	object, err := b.Object(ref)
+	if err != nil {
+		return book.Reach{}, err
+	}
+	if taken, err := isTaken(ref, object); err != nil || !taken {
+		return book.Reach{}, err
+	}
+	return book.Reach{Commit: &book.Commit{
+		Account: b.Account, Object: ref, Version: object.Version, State: []byte(blankState), Cause: book.ActRef(act).String(),
+	}}, nil
+}
+
+// freeTaken frees an object of an account that it was taken from.
+func (e *Events) freeTaken(ctx context.Context, account string, ref entitlement.Ref) error {
+	_, err := e.store.Update(ctx, account, func(b *book.Book) error {
+		object, err := b.Object(ref)
+		if err != nil {
+			return err
+		}
+		if taken, err := isTaken(ref, object); err != nil || !taken {
+			return err
+		}
+		return b.Free(ref)
+	})
+	return err
 }
 
 // named finds what an act is about, and checks whom it is for.

@@ -203,6 +203,9 @@ func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, 
 		return Parked, e.park(ctx, record, result.reason)
 	}
 	waited := waitsFor(fact)
+	if named, ok := entitlement.ParseRef(result.waits); ok {
+		waited = named
+	}
 	record.Object = waited.String()
 	if err := e.park(ctx, record, result.reason); err != nil {
 		return "", err
@@ -213,7 +216,14 @@ func (e *Events) settle(ctx context.Context, record book.Event, fact dodo.Fact, 
 	if err != nil || owner == "" {
 		return Parked, err
 	}
-	return e.take(ctx, record, &fact, false)
+	again, err := e.apply(ctx, fact, record.ID, &record)
+	switch {
+	case err != nil:
+		return e.parkDamaged(ctx, record, fact, err)
+	case again.taken: // whoever gives it back takes up what is parked
+		return Parked, nil
+	}
+	return e.settle(ctx, record, fact, again)
 }
 
 func (e *Events) park(ctx context.Context, record book.Event, reason string) error {

@@ -18,6 +18,7 @@ type folding struct {
 	found owner
 	cause string
 	event *book.Event // to be settled with the commit; nil for none
+	given bool        // by an operator, also if the object was taken from the account before
 }
 
 // step is what a fact does to what is known of its object.
@@ -32,6 +33,11 @@ func (e *Events) decide(b *book.Book, f folding) (step, error) {
 	object, err := b.Object(f.fact.Ref)
 	if err != nil {
 		return step{}, err
+	}
+	if !f.given {
+		if taken, err := isTaken(f.fact.Ref, object); err != nil || taken {
+			return step{done: result{outcome: Parked, reason: ReasonUnknownAccount, taken: taken}}, err
+		}
 	}
 	order := f.found.order
 	if f.found.orderID != "" {
@@ -109,8 +115,18 @@ func (e *Events) compute(f folding, order *book.Order, object book.Object) (s st
 	return s, commit, nil
 }
 
-// blankState is the state of an object that was taken from an account.
+// blankState is the state of an object that was taken from an account and given back.
 const blankState = "{}"
+
+// isTaken reports whether an operator took an object from the account. An event may have looked up
+// its owner before that, so only the account itself can say it.
+func isTaken(ref entitlement.Ref, o book.Object) (bool, error) {
+	if !bytes.Contains(o.State, []byte(`"taken"`)) { // it is rare
+		return false, nil
+	}
+	r, err := recordOf(ref, o)
+	return r.Taken != "", err
+}
 
 // blank reports whether nothing is known of an object.
 func blank(o book.Object) bool { return o.Version == 0 || string(o.State) == blankState }

@@ -196,7 +196,7 @@ func (i *importing) payments(ctx context.Context) error {
 // fold folds a fact of the row into its object, or only looks. It returns the record
 // as it was.
 func (i *importing) fold(ctx context.Context, fact dodo.Fact) (before entitlement.Record, err error) {
-	f := folding{fact: fact, found: owner{account: i.row.Account, proven: true}, cause: importCause}
+	f := folding{fact: fact, found: owner{account: i.row.Account, proven: true}, cause: importCause, given: true}
 	var s step
 	err = i.update(ctx, func(b *book.Book) (err error) {
 		s, err = i.decide(b, f)

@@ -1,12 +1,16 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway"
+	"github.com/dodogate/dodogate/internal/store"
 )
 
 // TestUnassign: what was assigned to the wrong account is taken from it, whatever it was named
@@ -104,5 +108,107 @@ func TestUnassignLate(t *testing.T) {
 		_, err = w.Unassign(t.Context(), d)
 		must(t, err)
 		owned("ann")
+	})
+}
+
+// overtaken runs between right before the next decision about an account.
+type overtaken struct {
+	store.Store
+	account string
+	between func()
+}
+
+func (s *overtaken) run(account string) {
+	if between := s.between; between != nil && account == s.account {
+		s.between = nil
+		between()
+	}
+}
+
+func (s *overtaken) Update(ctx context.Context, account string, decide store.Decision) (store.Updated, error) {
+	s.run(account)
+	return s.Store.Update(ctx, account, decide)
+}
+
+func (s *overtaken) Receive(ctx context.Context, d store.Delivery, decide store.Decision) (store.Received, error) {
+	if d.Account == s.account && s.between != nil { // it binds its object before it decides
+		if _, err := s.Claim(ctx, d.Object, d.Account); err != nil {
+			return store.Received{}, err
+		}
+		s.run(d.Account)
+	}
+	return s.Store.Receive(ctx, d, decide)
+}
+
+// TestUnassignBeforeCommit: an event that found its account before the object was taken from that,
+// and is committed afterwards, gives nothing there. The object's next account gets everything once.
+func TestUnassignBeforeCommit(t *testing.T) {
+	for _, given := range []bool{true, false} { // before or after the event is committed
+		t.Run(fmt.Sprint("assigned before ", given), func(t *testing.T) {
+			each(t, settings{products: oldProducts, hold: true}, func(t *testing.T, w *world) {
+				body := oldSubscription("subscription.renewed", time.Now())
+				w.posts("msg_1", body)
+				_, err := w.Assign(t.Context(), doing("mallory", "msg_1"))
+				must(t, err)
+				w.has("mallory", 500, true)
+				operator := w.gate
+				assign := func() {
+					t.Helper()
+					_, err := operator.Assign(t.Context(), doing("ann", "sub_old"))
+					must(t, err)
+				}
+				w.remake(func(o *gateway.Options) {
+					o.Store = &overtaken{Store: o.Store, account: "mallory", between: func() {
+						_, err := operator.Unassign(t.Context(), doing("mallory", "sub_old"))
+						must(t, err)
+						if given {
+							assign()
+						}
+					}}
+				})
+				w.posts("msg_2", body)
+				w.has("mallory", 0, false)
+				if !given {
+					w.settled("msg_2", book.EventParked, gateway.ReasonUnknownAccount, "")
+					assign()
+				}
+				w.posts("msg_3", body)
+				w.has("mallory", 0, false)
+				w.has("ann", 500, true)
+				w.settled("msg_2", book.EventApplied, "", "ann")
+			})
+		})
+	}
+}
+
+// TestUnassignProven: what this site's own checkout sold stays away from an account that it was
+// taken from, although it proves that account, also if the event was under way.
+func TestUnassignProven(t *testing.T) {
+	each(t, settings{products: products, hold: true}, func(t *testing.T, w *world) {
+		payment := w.buy("mallory", "pack10")
+		w.deliver(w.event("payment.succeeded"))
+		w.has("mallory", 10, true)
+		operator := w.gate
+		w.remake(func(o *gateway.Options) {
+			o.Store = &overtaken{Store: o.Store, account: "mallory", between: func() {
+				_, err := operator.Unassign(t.Context(), doing("mallory", payment))
+				must(t, err)
+			}}
+		})
+		again := w.event("payment.succeeded")
+		w.deliver(again)
+		w.has("mallory", 0, false)
+		w.settled(again, book.EventParked, gateway.ReasonUnknownAccount, "")
+		_, err := operator.Assign(t.Context(), doing("ann", payment))
+		must(t, err)
+		w.deliver(again)
+		w.has("mallory", 0, false)
+		w.has("ann", 10, true)
+		_, err = operator.Unassign(t.Context(), doing("ann", payment))
+		must(t, err)
+		_, err = operator.Assign(t.Context(), doing("mallory", payment))
+		must(t, err)
+		w.has("mallory", 10, true)
+		w.has("ann", 0, false)
 	})
 }
