@@ -31,6 +31,7 @@ import (
 // fail, unless another batch was answered since it was sent.
 type Batch struct {
 	client     redis.UniversalClient
+	silence    *silence
 	timeout    time.Duration // of one batch
 	confirmed  bool          // each batch waits until replicas have confirmed it
 	mostAtOnce int           // batches under way
@@ -75,16 +76,16 @@ var (
 )
 
 // newBatch returns a Batch. The timeout is that of each batch.
-func newBatch(client redis.UniversalClient, timeout time.Duration) *Batch {
-	b := &Batch{client: client, timeout: timeout, mostAtOnce: maxUnderWay}
+func newBatch(client redis.UniversalClient, timeout time.Duration, silence *silence) *Batch {
+	b := &Batch{client: client, silence: silence, timeout: timeout, mostAtOnce: maxUnderWay}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b
 }
 
 // newConfirmedBatch returns a Batch whose commands are confirmed by replicas, by the [confirmer] of
 // the client.
-func newConfirmedBatch(client redis.UniversalClient, timeout time.Duration) *Batch {
-	b := newBatch(client, timeout)
+func newConfirmedBatch(client redis.UniversalClient, timeout time.Duration, silence *silence) *Batch {
+	b := newBatch(client, timeout, silence)
 	b.confirmed, b.mostAtOnce = true, maxConfirming
 	b.ctx = context.WithValue(b.ctx, confirmedKey{}, true)
 	return b
@@ -106,6 +107,9 @@ func (b *Batch) close() {
 // The leader waits for all replies, even if its context is cancelled, because followers depend on
 // it. A caller whose context has a deadline lets another goroutine lead.
 func (b *Batch) Do(ctx context.Context, add func(context.Context, redis.Pipeliner)) error {
+	if err := b.silence.pass(ctx); err != nil {
+		return err
+	}
 	c := &call{ctx: ctx, add: add}
 	_, hasDeadline := ctx.Deadline()
 	if hasDeadline {
@@ -256,6 +260,7 @@ func (b *Batch) send(leader *call) (err error) {
 		b.answered.Add(1)
 	case b.answered.Load() != before:
 	case ctx.Err() != nil:
+		b.silence.begin()
 		b.fail(errSilent)
 	case isDial(failed):
 		b.fail(fmt.Errorf("nobody is there: %w", failed))

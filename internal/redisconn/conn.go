@@ -27,6 +27,7 @@ type Conn struct {
 	durability   Durability
 	sentinel     bool
 	limiter      limiter
+	silence      *silence
 	settings     settings
 }
 
@@ -50,11 +51,16 @@ func Open(opts Options) (*Conn, error) {
 		timeout: opts.Timeout, startTimeout: opts.StartTimeout, log: opts.Logger, logins: logins, limiter: newLimiter(poolSize),
 		durability: opts.Durability, sentinel: client.MasterName != "",
 	}
-	c.reads = newBatch(c.client, c.timeout)
+	probe := c.answers
+	if c.IsCluster() {
+		probe = nil
+	}
+	c.silence = newSilence(probe)
+	c.reads = newBatch(c.client, c.timeout, c.silence)
 	c.writes = c.reads
 	if opts.Durability.Level != Local {
 		confirm(c.client, opts.Durability, opts.KeyPrefix)
-		c.writes = newConfirmedBatch(c.client, c.timeout+opts.Durability.Timeout)
+		c.writes = newConfirmedBatch(c.client, c.timeout+opts.Durability.Timeout, c.silence)
 	}
 	return c, nil
 }
@@ -64,6 +70,7 @@ func Open(opts Options) (*Conn, error) {
 func (c *Conn) Close() error {
 	c.reads.close()
 	c.writes.close()
+	c.silence.close()
 	if err := c.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return err
 	}
@@ -109,16 +116,29 @@ func (c *Conn) Masters(ctx context.Context) ([]*redis.Client, error) {
 // Do calls run when fewer than 64 operations are running, with a context that ends after the
 // timeout. isAnswer reports that an error of run shows that the server answered.
 func (c *Conn) Do(ctx context.Context, run func(context.Context) error, isAnswer func(error) bool) error {
+	if err := c.silence.pass(ctx); err != nil {
+		return err
+	}
 	if err := c.limiter.acquire(ctx, c.timeout); err != nil {
 		return err
 	}
-	answered := false
+	before, answered := c.limiter.answered.Load(), false
 	defer func() { c.limiter.release(answered) }()
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	err := run(limited)
 	answered = err == nil || isAnswer(err)
+	if !answered && ctx.Err() == nil && limited.Err() != nil && c.limiter.answered.Load() == before {
+		c.silence.begin()
+	}
 	return err
+}
+
+// answers reports whether the server says anything at all.
+func (c *Conn) answers(ctx context.Context) bool {
+	err := c.client.Ping(ctx).Err()
+	_, refused := errors.AsType[redis.Error](err)
+	return err == nil || refused
 }
 
 // Reads sends commands whose results nobody is promised.

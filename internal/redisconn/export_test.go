@@ -8,7 +8,7 @@ import (
 
 // NewBatch returns a Batch. The timeout is that of each batch.
 func NewBatch(client redis.UniversalClient, timeout time.Duration) *Batch {
-	return newBatch(client, timeout)
+	return newBatch(client, timeout, newSilence(nil))
 }
 
 // Close is [Batch.close].
