@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -32,7 +34,9 @@ func init() {
 //	GET  /dodo/                                          the console, see internal/console
 //	GET  /dodo/find?q=                                   what an id belongs to
 //	POST /dodo/find                                      likewise, or an e-mail address, which no log shows
+//	GET  /dodo/sales?days=                               what was sold, by product and by day
 //	GET  /dodo/parked?after=&limit=                      events that could not be applied
+//	GET  /dodo/events?after=&limit=                      the journal; also account=, state=, type=, since=
 //	GET  /dodo/events/<id>                               one event
 //	POST /dodo/redrive                                   try all that is parked again
 //	POST /dodo/redrive/<id>                              try one event again
@@ -71,7 +75,9 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: console.Root + "{$}", Handler: caddy.AdminHandlerFunc(serveConsole)},
 		{Pattern: console.Pages, Handler: caddy.AdminHandlerFunc(serveConsole)},
 		{Pattern: "/dodo/find", Handler: adminRoute{http.MethodGet: find, http.MethodPost: findPosted}},
+		{Pattern: "/dodo/sales", Handler: adminRoute{http.MethodGet: showSales}},
 		{Pattern: "/dodo/parked", Handler: adminRoute{http.MethodGet: listParked}},
+		{Pattern: "/dodo/events", Handler: adminRoute{http.MethodGet: listEvents}},
 		{Pattern: "/dodo/events/{id}", Handler: adminRoute{http.MethodGet: showEvent}},
 		{Pattern: "/dodo/redrive", Handler: adminRoute{http.MethodPost: redriveAll}},
 		{Pattern: "/dodo/redrive/{id}", Handler: adminRoute{http.MethodPost: redriveOne}},
@@ -165,6 +171,7 @@ func adminStatus(err error) int {
 		{errAdminRequest, http.StatusBadRequest},
 		{gateway.ErrAccount, http.StatusBadRequest},
 		{gateway.ErrAssign, http.StatusConflict},
+		{gateway.ErrSales, http.StatusBadRequest},
 		{gateway.ErrNotParked, http.StatusConflict},
 		{book.ErrActInput, http.StatusBadRequest},
 		{book.ErrAct, http.StatusConflict},
@@ -187,15 +194,15 @@ const (
 
 // pageQuery reads the query of a list: where the page begins, by the given name,
 // and how long it may be.
-func pageQuery(r *http.Request, name string) (from string, limit int, err error) {
+func pageQuery(r *http.Request, name string, others ...string) (from string, limit int, err error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "", 0, fmt.Errorf("%w: the query cannot be read", errAdminRequest)
 	}
 	for given, v := range values {
 		switch {
-		case given != name && given != "limit":
-			return "", 0, fmt.Errorf("%w: %.40q is not a parameter; there are %s and limit", errAdminRequest, given, name)
+		case given != name && given != "limit" && !slices.Contains(others, given):
+			return "", 0, fmt.Errorf("%w: %.40q is not a parameter; there are %s and limit", errAdminRequest, given, strings.Join(append([]string{name}, others...), ", "))
 		case len(v) > 1:
 			return "", 0, fmt.Errorf("%w: %s is given more than once", errAdminRequest, given)
 		}
@@ -212,8 +219,8 @@ func pageQuery(r *http.Request, name string) (from string, limit int, err error)
 
 // pageAfter is pageQuery for a list whose store says by any bytes where a page ends; the
 // answers carry them as base64.
-func pageAfter(r *http.Request) (after string, limit int, err error) {
-	text, limit, err := pageQuery(r, "after")
+func pageAfter(r *http.Request, others ...string) (after string, limit int, err error) {
+	text, limit, err := pageQuery(r, "after", others...)
 	if err != nil {
 		return "", 0, err
 	}

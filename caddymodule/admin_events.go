@@ -56,6 +56,38 @@ func listParked(a *App, r *http.Request) (any, error) {
 	}, nil
 }
 
+// journalPage is a page of the journal, in an order of the store's own.
+type journalPage struct {
+	Events []eventView `json:"events"`
+	Looked int         `json:"looked"`         // how many events were looked at
+	Next   string      `json:"next,omitempty"` // the after of the page that follows
+}
+
+// listEvents serves GET /dodo/events. A page may be empty, and an event may be on two pages.
+func listEvents(a *App, r *http.Request) (any, error) {
+	after, limit, err := pageAfter(r, "account", "state", "type", "since")
+	if err != nil {
+		return nil, err
+	}
+	query := r.URL.Query()
+	filter := gateway.EventFilter{Account: query.Get("account"), Type: query.Get("type"), State: book.EventState(query.Get("state"))}
+	if text := query.Get("since"); text != "" {
+		if filter.Since, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, fmt.Errorf("%w: since must be a time such as 2026-11-30T09:00:00Z", errAdminRequest)
+		}
+	}
+	switch filter.State {
+	case "", book.EventReceived, book.EventApplied, book.EventIgnored, book.EventParked:
+	default:
+		return nil, fmt.Errorf("%w: state must be received, applied, ignored or parked", errAdminRequest)
+	}
+	events, looked, next, err := a.events.ListEvents(r.Context(), after, limit, filter)
+	if err != nil {
+		return nil, err
+	}
+	return journalPage{Events: viewsOf(events, showEventView), Looked: looked, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}, nil
+}
+
 // eventError says of an event that is not there what that means.
 func eventError(err error) error {
 	if errors.Is(err, store.ErrNotFound) {

@@ -45,7 +45,7 @@ func dodoCommand(dodo *cobra.Command) {
 	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 	flags.Bool("json", false, "Print the admin API's answer")
 	dodo.AddCommand(
-		findCommand(), parkedCommand(), eventCommand(), redriveCommand(),
+		salesCommand(), accountsCommand(), eventsCommand(), findCommand(), parkedCommand(), eventCommand(), redriveCommand(),
 		reconcileCommand(), rebuildCommand(), checkCommand(),
 		accountCommand(), entriesCommand(), importCommand(),
 		exportCommand(), assignCommand(), unassignCommand(), dismissCommand(),

@@ -106,6 +106,41 @@ func (h *handle) AccountIDs(ctx context.Context, after string, limit int) (ids [
 	return ids, next, err
 }
 
+// EventIDs implements [store.Lister].
+func (h *handle) EventIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	err = h.run(ctx, opRead, func(ctx context.Context, s store.Store) error {
+		lister, err := store.Client{Store: s}.Lister()
+		if err == nil {
+			ids, next, err = lister.EventIDs(ctx, after, limit)
+		}
+		return err
+	})
+	return ids, next, err
+}
+
+// Count implements [store.Days].
+func (h *handle) Count(ctx context.Context, d book.Daily) error {
+	return h.run(ctx, opNote, func(ctx context.Context, s store.Store) error {
+		days, err := store.Client{Store: s}.Days()
+		if err != nil {
+			return err
+		}
+		return days.Count(ctx, d)
+	})
+}
+
+// Day implements [store.Days].
+func (h *handle) Day(ctx context.Context, of book.DailyKind, day, after string, limit int) (rows []book.Daily, next string, err error) {
+	err = h.run(ctx, opRead, func(ctx context.Context, s store.Store) error {
+		days, err := store.Client{Store: s}.Days()
+		if err == nil {
+			rows, next, err = days.Day(ctx, of, day, after, limit)
+		}
+		return err
+	})
+	return rows, next, err
+}
+
 // Records implements [store.Mender].
 func (h *handle) Records(ctx context.Context, account string) (store.Records, error) {
 	return passOn(ctx, h, opRead, func(ctx context.Context, s store.Store) (store.Records, error) {

@@ -18,6 +18,7 @@ const (
 	foundFirst   chromedp.CSS = "main dd a"
 	verdict      chromedp.CSS = ".verdict"
 	toParked     chromedp.CSS = "nav a[href='/dodo/console/parked']"
+	toSales      chromedp.CSS = "nav a[href='/dodo/console/sales']"
 	toAccounts   chromedp.CSS = "nav a[href='/dodo/console/accounts']"
 	firstAccount chromedp.CSS = "main li a"
 	tryAgain     chromedp.CSS = "section form[action='/dodo/console/redrive'] button"
@@ -57,6 +58,9 @@ func TestBrowserConsole(t *testing.T) {
 	b.goTo(d.admin+"/dodo/", findField) // typed in: it comes from nowhere
 	b.says("main", "It answers.")
 	looks("overview")
+	b.click(toSales, "svg rect")
+	b.says(verdict, "In the last 30 days, pack10 made most: 5.00 USD with 1 payment.")
+	looks("sales")
 	b.click(toAccounts, firstAccount)
 	looks("accounts")
 	b.click(firstAccount, verdict)

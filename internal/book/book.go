@@ -78,6 +78,8 @@ type Changes struct {
 	Claims []entitlement.Ref
 	// Freed are things that are to be bound to the account no more, once the rest is written.
 	Freed []entitlement.Ref
+	// Counts are daily values that are to be kept.
+	Counts []Daily
 	// Commits are the objects that were committed, and Settled the events that are to be
 	// settled if the rest is written; both in order.
 	Commits []entitlement.Ref
@@ -129,7 +131,7 @@ func (b *Book) Changed() bool {
 
 // Touched reports whether any decision left anything in the book.
 func (b *Book) Touched() bool {
-	return b.Changed() || len(b.changes.Claims)+len(b.changes.Freed)+len(b.changes.Commits)+len(b.changes.Settled) > 0
+	return b.Changed() || len(b.changes.Claims)+len(b.changes.Freed)+len(b.changes.Counts)+len(b.changes.Commits)+len(b.changes.Settled) > 0
 }
 
 // Object is the merged state of one of the account's objects; the zero one if it was never

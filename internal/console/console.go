@@ -81,8 +81,9 @@ const fieldToken = "token"
 func routeOf(path string) (route, bool) {
 	r, ok := map[string]route{
 		Root:               {http.MethodGet, nil, showOverview},
-		Pages + "find":     {http.MethodGet, []string{"q"}, find},
+		Pages + "find":     {http.MethodPost, []string{"q", fieldToken}, find}, // an address stays out of the log
 		Pages + "account":  {http.MethodGet, []string{"id", "before"}, showAccount},
+		Pages + "sales":    {http.MethodGet, []string{"days"}, showSales},
 		Pages + "accounts": {http.MethodGet, []string{"after"}, listAccounts},
 		Pages + "parked":   {http.MethodGet, []string{"after"}, listParked},
 		Pages + "event":    {http.MethodGet, []string{"id"}, showEvent},
@@ -192,6 +193,7 @@ func problem(err error) view {
 		{book.ErrActInput, http.StatusBadRequest, "This request is not valid"},
 		{book.ErrAct, http.StatusConflict, "It cannot be done"},
 		{gateway.ErrAccount, http.StatusBadRequest, "This request is not valid"},
+		{gateway.ErrSales, http.StatusBadRequest, "Sales cannot be shown"},
 		{gateway.ErrAssign, http.StatusConflict, "It cannot be assigned"},
 		{gateway.ErrNotParked, http.StatusConflict, "It is not parked"},
 		{store.ErrNotFound, http.StatusNotFound, "Not found"},

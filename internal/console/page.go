@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dodogate/dodogate/internal/gateway"
 )
 
 var (
@@ -24,6 +26,7 @@ var (
 		"style": func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own file
 		"shown": shown,
 		"time":  showTime,
+		"money": gateway.Money,
 		"acts":  func(token string, e parked) acts { return acts{token, e} },
 	}).ParseFS(pageFiles, "pages/*.html"))
 

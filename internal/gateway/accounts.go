@@ -40,6 +40,7 @@ func newAccounts(p *parts, o Options, events *Events) *Accounts {
 func (a *Accounts) Close() {
 	a.EndWaiting()
 	a.stop()
+	a.daily.close()
 	a.views.Close()
 }
 

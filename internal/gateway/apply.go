@@ -130,6 +130,7 @@ func (e *Events) commit(ctx context.Context, f folding) (step, error) {
 	if err != nil {
 		return step{}, fmt.Errorf("commit: %w", err)
 	}
+	e.daily.add(s.given, 0)
 	s.done.alone = s.writes && !done.Waiting
 	return s, nil
 }

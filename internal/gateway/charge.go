@@ -260,5 +260,8 @@ func (c *Charge) end(ctx context.Context, e book.End) (spent bool, err error) {
 	if err == nil {
 		c.accounts.views.Put(c.hold.Account, done.Account)
 	}
+	if err == nil && done.Found {
+		c.accounts.daily.add(0, e.Captured)
+	}
 	return done.Found, err
 }

@@ -158,5 +158,8 @@ func (d *deferredCharges) collect(c *deferredCharge) (spent bool, err error) {
 	}
 	d.away.Answered(c.hold.Account)
 	d.views.Put(c.hold.Account, done.Account)
+	if done.Found {
+		d.daily.add(0, c.hold.Amount)
+	}
 	return done.Found, nil
 }

@@ -126,6 +126,7 @@ func (e *Events) receiveProven(ctx context.Context, event book.Event, fact dodo.
 	var outcome Outcome
 	if done.Owner == claim.Account {
 		var r result
+		e.daily.add(s.given, 0)
 		s.done.alone = s.writes && !done.Waiting
 		r, err = e.follow(ctx, f, s, nil)
 		if r, err = e.applied(ctx, fact, r, err); err == nil {

@@ -24,7 +24,8 @@ type folding struct {
 // step is what a fact does to what is known of its object.
 type step struct {
 	prior, record entitlement.Record
-	writes        bool // there is something to commit
+	writes        bool  // there is something to commit
+	given         int64 // credits, less those that were taken back
 	done          result
 }
 
@@ -57,7 +58,11 @@ func (e *Events) decide(b *book.Book, f folding) (step, error) {
 	if err := bindCustomer(b, order, f.fact); err != nil || !s.writes {
 		return s, err
 	}
-	_, err = b.Commit(commit)
+	if err := e.countSales(b, f.fact.Ref, s); err != nil {
+		return s, err
+	}
+	entries, err := b.Commit(commit)
+	s.given = given(entries)
 	if errors.Is(err, ledger.ErrRange) {
 		return step{prior: s.prior, record: s.prior, done: parked(f.found.account, ReasonOutOfRange)}, nil
 	}

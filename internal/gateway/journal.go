@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"regexp"
+	"time"
 
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/store"
@@ -16,6 +18,43 @@ func (e *Events) Event(ctx context.Context, id string) (book.Event, error) {
 		return book.Event{}, store.ErrNotFound
 	}
 	return e.store.Event(ctx, id)
+}
+
+// EventFilter chooses events of the journal. What is empty chooses all.
+type EventFilter struct {
+	Account, Type string
+	State         book.EventState
+	Since         time.Time // of the first delivery
+}
+
+func (f EventFilter) has(e book.Event) bool {
+	return (f.Account == "" || e.Account == f.Account) && (f.Type == "" || e.Type == f.Type) &&
+		(f.State == "" || e.State == f.State) && !e.ReceivedAt.Before(f.Since)
+}
+
+// ListEvents looks through a page of the journal, in an order of the store's own, and returns the
+// events that the filter chooses, and how many it has looked at. next is the after of the page
+// that follows; "" when there are no more. A page may repeat events.
+func (e *Events) ListEvents(ctx context.Context, after string, limit int, filter EventFilter) (events []book.Event, looked int, next string, err error) {
+	if e.lister == nil {
+		return nil, 0, "", store.ErrNoLister
+	}
+	ids, next, err := e.lister.EventIDs(ctx, after, limit)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	for _, id := range ids {
+		event, err := e.store.Event(ctx, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound): // it has ended meanwhile
+		case err != nil:
+			return nil, 0, "", err
+		case filter.has(event):
+			event.Body = nil
+			events = append(events, event)
+		}
+	}
+	return events, len(ids), next, nil
 }
 
 // ParkedEvents reads what is parked, see [store.Journal].

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -28,6 +29,9 @@ type parts struct {
 	observer Observer
 	logger   *slog.Logger
 	clock    func() time.Time
+	days     store.Days   // nil if the store has none
+	lister   store.Lister // likewise
+	daily    dailyCredits
 
 	signupCredits int64
 	grace, glance time.Duration // see [Options]
@@ -42,6 +46,8 @@ func newParts(o Options) *parts {
 		o.Budget = NewBudget(BudgetOptions{Clock: o.Clock})
 	}
 	site := newSiteIdentity(o)
+	days, _ := store.Client{Store: o.Store}.Days() // a test's store may have none
+	lister, _ := store.Client{Store: o.Store}.Lister()
 	if o.Environment != "" {
 		o.Store = checkedStore{o.Store, site}
 	}
@@ -50,8 +56,9 @@ func newParts(o Options) *parts {
 		site:     site,
 		observer: o.Observer, logger: o.Logger, clock: o.Clock,
 		signupCredits: o.SignupCredits, grace: o.Grace, glance: cmp.Or(o.Glance, defaultGlance),
-		budgetLog: rate.Sometimes{Interval: budgetLogged},
+		budgetLog: rate.Sometimes{Interval: budgetLogged}, days: days, lister: lister,
 	}
+	p.daily = dailyCredits{days: days, process: rand.Text(), clock: o.Clock, logger: o.Logger}
 	p.views = cache.New(cache.Options{
 		Entries: cmp.Or(o.CacheEntries, DefaultCacheEntries), MaxStale: o.MaxStale,
 		Read: p.readAccount, Ranking: o.Catalog.Ranking(), Grace: o.Grace, UnansweredGrace: entitlement.UnansweredGrace,

@@ -119,23 +119,33 @@ func entriesFrom(c *bolt.Cursor, p store.Page) (k, v []byte, next func() (k, v [
 
 // AccountIDs implements [store.Store]. Pages are in order of the ids.
 func (s *Store) AccountIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	return s.names(ctx, bucketAccounts, after, limit)
+}
+
+// EventIDs implements [store.Lister].
+func (s *Store) EventIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	return s.names(ctx, bucketEvents, after, limit)
+}
+
+// names lists the keys of a bucket. Where a page ends is its last key.
+func (s *Store) names(ctx context.Context, bucket []byte, after string, limit int) (names []string, next string, err error) {
 	err = s.view(ctx, func(tx *bolt.Tx) error {
-		c := tx.Bucket(bucketAccounts).Cursor()
+		c := tx.Bucket(bucket).Cursor()
 		k, _ := c.Seek([]byte(after))
 		if after != "" && string(k) == after {
 			k, _ = c.Next()
 		}
 		for ; k != nil; k, _ = c.Next() {
-			if len(ids) >= limit {
-				next = ids[len(ids)-1]
+			if len(names) >= limit {
+				next = names[len(names)-1]
 				return nil
 			}
-			ids = append(ids, string(k))
+			names = append(names, string(k))
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	return ids, next, nil
+	return names, next, nil
 }

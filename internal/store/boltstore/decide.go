@@ -71,6 +71,11 @@ func (s *Store) decide(tx *bolt.Tx, account string, received *event, decide stor
 			return done, false, err
 		}
 	}
+	for _, d := range b.Changes().Counts {
+		if err := count(tx, d, src.now); err != nil {
+			return done, false, err
+		}
+	}
 	for _, ref := range b.Changes().Freed {
 		if err := free(tx, ref, account); err != nil {
 			return done, false, err
@@ -81,7 +86,7 @@ func (s *Store) decide(tx *bolt.Tx, account string, received *event, decide stor
 			return done, false, err
 		}
 	}
-	if !s.holds.isWriting(account) && len(b.Changes().Claims)+len(b.Changes().Freed)+len(beside) == 0 {
+	if !s.holds.isWriting(account) && len(b.Changes().Claims)+len(b.Changes().Freed)+len(b.Changes().Counts)+len(beside) == 0 {
 		return done, false, errUnwritten
 	}
 	return done, len(beside) > 0, nil // also if the decision follows from something that is not on disk yet

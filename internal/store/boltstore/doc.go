@@ -22,6 +22,7 @@
 //	bodies    event id → body, apart so that settling does not write it again
 //	parked    object, time of receipt, event id → nothing
 //	          0xffff, time of receipt, event id → nothing
+//	days      kind, a blank and the day → a bucket of name → value, since statistics by day
 //	ends      time of its end, event id → nothing
 //
 // All values of an account are sealed with a checksum ([seal]); those that format 1 wrote are

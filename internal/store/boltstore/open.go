@@ -39,6 +39,7 @@ var (
 	bucketMeta     = []byte("meta")
 	bucketAccounts = []byte("accounts")
 	bucketOwners   = []byte("owners")
+	bucketDays     = []byte("days") // made with its first day
 	bucketEvents   = []byte("events")
 	bucketBodies   = []byte("bodies")
 	bucketParked   = []byte("parked")

@@ -17,7 +17,7 @@ var commands = []redisconn.Command{
 	{Name: "PERSIST", Args: []string{redisconn.NoKey}, Scripted: true},
 	{Name: "PTTL", Args: []string{redisconn.TestKey}, Scripted: true},
 
-	{Name: "HSET", Args: []string{redisconn.TestKey, "f", "v"}, Scripted: true},
+	{Name: "HSET", Args: []string{redisconn.TestKey, "f", "v"}, Direct: true, Scripted: true},
 	{Name: "HGET", Args: []string{redisconn.TestKey, "f"}, Direct: true, Scripted: true},
 	{Name: "HMGET", Args: []string{redisconn.TestKey, "f"}, Direct: true, Scripted: true},
 	{Name: "HGETALL", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
@@ -39,9 +39,10 @@ var commands = []redisconn.Command{
 
 	{Name: "TIME", Scripted: true},
 	{Name: "PUBLISH", Args: []string{redisconn.TestChannel, ""}, Direct: true, Scripted: true},
-	{Name: "PEXPIRE", Args: []string{redisconn.TestKey, "10000"}, Scripted: true},
+	{Name: "PEXPIRE", Args: []string{redisconn.TestKey, "10000"}, Direct: true, Scripted: true},
 	{Name: "DEL", Args: []string{redisconn.TestKey}, Direct: true, Scripted: true},
 
+	{Name: "HSCAN", Args: []string{redisconn.TestKey, "0", "COUNT", "1"}, Direct: true, Without: "sales by day cannot be shown"},
 	{Name: "SCAN", Args: []string{"0", "COUNT", "1"}, Direct: true, Without: "accounts cannot be exported"},
 }
 
@@ -55,6 +56,7 @@ func (s *Store) needs() redisconn.Needs {
 			k.account, k.holds, k.expiring, k.entries, k.closed, k.ended(nobody), k.unpaid(), k.paid(), k.failed(),
 			k.object(ref), k.order(nobody), k.key(nobody), s.ownerKey(ref), s.eventKey(nobody), s.noteKey(nobody),
 			s.noteKey("mark:" + nobody), s.parkedKey(nobody), s.allParkedKey(), s.prefix + "confirmed",
+			s.dayKey(nobody, nobody),
 		},
 		Manual: "docs/caddyfile.md lists what a user needs",
 	}

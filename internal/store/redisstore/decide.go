@@ -238,6 +238,8 @@ type claims struct {
 	of    *book.Book
 	ahead bool
 	asked []*redis.BoolCmd
+
+	counted []*redis.IntCmd
 }
 
 func newClaims(s *Store, b *book.Book, led []*decision) *claims {
@@ -245,6 +247,10 @@ func newClaims(s *Store, b *book.Book, led []*decision) *claims {
 }
 
 func (c *claims) add(ctx context.Context, p redis.Pipeliner) {
+	c.counted = c.counted[:0]
+	if !c.apart.Load() { // also if it is decided again: the same payment is counted the same
+		c.counted = c.addCounts(ctx, p, c.of, c.counted)
+	}
 	if c.asked = c.asked[:0]; !c.ahead {
 		return
 	}
@@ -260,7 +266,13 @@ func (c *claims) made() bool {
 			return false
 		}
 	}
-	return len(c.asked) == len(c.of.Changes().Claims) || c.apart.Load()
+	for _, counted := range c.counted {
+		if counted.Err() != nil {
+			return false
+		}
+	}
+	changes := c.of.Changes()
+	return len(c.asked) == len(changes.Claims) && len(c.counted) == len(changes.Counts) || c.apart.Load()
 }
 
 // claimAll binds what is to be bound to the account.
@@ -269,6 +281,9 @@ func (s *Store) claimAll(ctx context.Context, b *book.Book) error {
 		if _, err := s.Claim(ctx, ref, b.Account); err != nil {
 			return err
 		}
+	}
+	if counts := b.Changes().Counts; len(counts) > 0 {
+		return s.count(ctx, b)
 	}
 	return nil
 }

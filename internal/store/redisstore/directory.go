@@ -68,3 +68,17 @@ func (s *Store) scan(ctx context.Context, after, pattern string, limit int) (key
 func globbed(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(text)
 }
+
+// EventIDs implements [store.Lister].
+func (s *Store) EventIDs(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
+	keys, next, err := s.scan(ctx, after, "event:*", limit)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, key := range keys {
+		if id, err := url.QueryUnescape(strings.TrimPrefix(key, s.prefix+"event:")); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, next, nil
+}

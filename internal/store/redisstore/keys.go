@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/entitlement"
 )
 
@@ -46,6 +47,10 @@ func (k accountKeys) key(hash string) string { return k.base + "key:" + escape(h
 
 func (s *Store) ownerKey(ref entitlement.Ref) string {
 	return s.prefix + "owner:" + escape(string(ref.Kind)) + ":" + escape(ref.ID)
+}
+
+func (s *Store) dayKey(of book.DailyKind, day string) string {
+	return s.prefix + "day:" + escape(string(of)) + ":" + day
 }
 
 func (s *Store) eventKey(id string) string      { return s.prefix + "event:" + escape(id) }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,34 @@ func (r *rig) allAccounts() (all []string) {
 }
 
 var directoryTests = []test{
+	{"events are listed", func(r *rig) {
+		lister, err := r.Lister()
+		if err != nil {
+			r.Fatal(err)
+		}
+		var want []string
+		for i := range 250 {
+			id := fmt.Sprint("msg_", i, "{:*}")
+			r.record(id, "{}")
+			want = append(want, id)
+		}
+		r.claim(payment("event:x"), "alice")
+		all := make(map[string]bool)
+		for after, pages := "", 0; ; pages++ {
+			ids, next, err := lister.EventIDs(r.ctx(), after, 50)
+			if err != nil || pages > 1000 {
+				r.Fatal(err)
+			}
+			for _, id := range ids {
+				all[id] = true
+			}
+			if after = next; next == "" {
+				break
+			}
+		}
+		slices.Sort(want)
+		same(r, "events", slices.Sorted(maps.Keys(all)), want)
+	}},
 	{"all accounts are listed, whatever their ids", func(r *rig) {
 		var want []string
 		for i := range 250 {

@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) store.Sto
 		{"Retention", retentionTests},
 		{"Marks", markTests},
 		{"Notes", noteTests},
+		{"Days", dailyTests},
 		{"Directory", directoryTests},
 		{"Changes", changeTests},
 		{"Names", nameTests},

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/dodogate/dodogate/internal/book"
+	"github.com/dodogate/dodogate/internal/entitlement"
+	"github.com/dodogate/dodogate/internal/ledger"
+	"github.com/dodogate/dodogate/internal/store"
+)
+
+// countSales keeps what a commit changes of the sales by day.
+func (e *Events) countSales(b *book.Book, ref entitlement.Ref, s step) error {
+	if e.days == nil {
+		return nil
+	}
+	before := s.prior.Sales(ref)
+	for id, sale := range s.record.Sales(ref) {
+		if sale == before[id] {
+			continue
+		}
+		value, err := json.Marshal(sale.Sale)
+		if err == nil {
+			err = b.Count(book.Daily{Of: book.DailySales, Day: dayOf(sale.At), Name: id, Value: string(value)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// given is how many credits entries of a commit add, less what they take back.
+func given(entries []ledger.Entry) (credits int64) {
+	for _, e := range entries {
+		credits += e.Amount
+	}
+	return credits
+}
+
+// creditsOfDay are the credits that one gateway counted in a day.
+type creditsOfDay struct {
+	Sold  int64 `json:"sold"` // less what was taken back
+	Spent int64 `json:"spent"`
+}
+
+// dailyCredits count credits by day. Each gateway keeps its own totals under a name of its own, a
+// few seconds after they change and when it is closed. One that is killed loses those seconds of the
+// statistics, and of nothing else.
+type dailyCredits struct {
+	days    store.Days // nil counts nothing
+	process string
+	clock   func() time.Time
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	totals  map[string]creditsOfDay // by day
+	kept    map[string]creditsOfDay // as they are in the store
+	pending *time.Timer             // until the totals are kept; nil if they are
+	closed  bool
+}
+
+const (
+	dailyKept     = 5 * time.Second
+	dailyPatience = 2 * time.Second
+)
+
+func (d *dailyCredits) add(sold, spent int64) {
+	if d.days == nil || sold == 0 && spent == 0 {
+		return
+	}
+	day := dayOf(d.clock())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.totals == nil {
+		d.totals, d.kept = make(map[string]creditsOfDay), make(map[string]creditsOfDay)
+	}
+	t := d.totals[day]
+	t.Sold, t.Spent = t.Sold+sold, t.Spent+spent
+	d.totals[day] = t
+	d.wait()
+}
+
+// wait lets the totals be kept in a while. The caller holds mu.
+func (d *dailyCredits) wait() {
+	if d.pending == nil && !d.closed {
+		d.pending = time.AfterFunc(dailyKept, d.keep)
+	}
+}
+
+// keep writes the totals that have changed to the store. If it fails, it tries again.
+func (d *dailyCredits) keep() {
+	d.mu.Lock()
+	changed := maps.Clone(d.totals)
+	maps.DeleteFunc(changed, func(day string, t creditsOfDay) bool { return d.kept[day] == t })
+	d.pending = nil
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), dailyPatience)
+	defer cancel()
+	for day, t := range changed {
+		value, err := json.Marshal(t)
+		if err == nil {
+			err = d.days.Count(ctx, book.Daily{Of: book.DailyCredits, Day: day, Name: d.process, Value: string(value)})
+		}
+		d.mu.Lock()
+		if err == nil {
+			d.kept[day] = t
+		} else {
+			d.logger.Debug("the credits of a day could not be kept; it is tried again", "error", err)
+			d.wait()
+		}
+		d.mu.Unlock()
+	}
+}
+
+// close keeps what is not kept yet.
+func (d *dailyCredits) close() {
+	d.mu.Lock()
+	d.closed = true
+	pending := d.pending != nil && d.pending.Stop()
+	d.mu.Unlock()
+	if pending {
+		d.keep()
+	}
+}
