@@ -270,6 +270,8 @@ func checkFiring(t *testing.T, prom promql, alerts []alert, before, well string)
 		"DodogateStoreSetting":      {`dodogate_store_setting_dangerous{setting="persistence"}`: 1},
 		"DodogateRequestsFail":      {`dodogate_requests_total{account="store_unavailable"}`: 1e6},
 		"DodogateChangesUnheard":    {"dodogate_changes_heard": 0},
+		"DodogateListFails":         {`dodogate_reconcile_failing{list="disputes"}`: 1},
+		"DodogateChargesDeferred":   {"dodogate_deferred_charges": 3},
 		"DodogateReconcileLate":     {"dodogate_reconcile_success_timestamp_seconds": now - 4000},
 		"DodogateReconcileFails":    {`dodogate_reconciliations_total{result="ok"}`: valueOf(t, before, `dodogate_reconciliations_total{result="ok"}`), `dodogate_reconciliations_total{result="dodo_unavailable"}`: 1e6},
 		"DodogateEventsParked":      {`dodogate_parked_events{reason="underpaid"}`: 7},

@@ -33,6 +33,7 @@ type meters struct {
 	failing   *prometheus.GaugeVec
 	reads     counters
 	heard     prometheus.Gauge
+	deferred  prometheus.Gauge
 	damaged   prometheus.Counter
 	logins    counters
 	emissions map[notice.Kind]counters
@@ -91,9 +92,11 @@ func newMeters() *meters {
 	m.countLists()
 	m.heard = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "changes_heard",
 		Help: "Configs in use that hear of every change of an account; at 0 every request reads the store."})
+	m.deferred = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "deferred_charges",
+		Help: "Requests that passed while the store was away and are not charged yet."})
 	m.damaged = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "damaged_records_total",
 		Help: "Times that an operation met damaged records."})
-	m.all = append(m.all, m.spent, m.parked, m.heard, m.damaged)
+	m.all = append(m.all, m.spent, m.parked, m.heard, m.deferred, m.damaged)
 	m.stores = m.histograms("store_seconds",
 		"Time that operations on the store take, by kind.", "operation", storeKinds...)
 	m.handlers = m.histograms("handler_seconds",
@@ -222,6 +225,9 @@ func (m *meters) CheckoutEnded(err error) { m.checkouts.inc(labelOf(err)) }
 
 // EntitlementRead implements [gateway.Observer].
 func (m *meters) EntitlementRead(r cache.Result) { m.results[r].Inc() }
+
+// ChargesDeferred implements [gateway.Observer].
+func (m *meters) ChargesDeferred(more int) { m.deferred.Add(float64(more)) }
 
 // ChangesHeard implements [gateway.Observer].
 func (m *meters) ChangesHeard(all bool) {

@@ -84,6 +84,7 @@ func TestMetricsAreFrozen(t *testing.T) {
 		m.EntitlementRead(r)
 	}
 	m.ChangesHeard(true)
+	m.ChargesDeferred(1)
 
 	const file = "testdata/metrics.golden"
 	got := shapeOf(t, registry)

@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"context"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/dodogate/dodogate/internal/entitlement"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
@@ -22,6 +25,7 @@ type Accounts struct {
 func newAccounts(p *parts, o Options, events *Events) *Accounts {
 	a := &Accounts{parts: p, events: events, words: o.Words, stop: func() {}}
 	a.deferred.parts, a.deferred.owed = p, make(map[string]owing)
+	a.deferred.oldLog = rate.Sometimes{Interval: time.Minute}
 	a.deferred.queue.attempt = a.deferred.attempt
 	a.deferred.away.Heard, a.deferred.away.Clock = p.views.Heard, p.clock
 	if o.Store != nil {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway/cache"
 	"github.com/dodogate/dodogate/internal/store"
@@ -29,6 +31,8 @@ type deferredCharges struct {
 	owed  map[string]owing // by account
 	queue deferredQueue    // those that have ended
 	away  cache.Away       // accounts that the store did not answer about
+
+	oldLog rate.Sometimes // how often it is logged that charges wait for long
 }
 
 // owing is what an account owes, or may.
@@ -38,6 +42,7 @@ type owing struct{ credits, charges int64 }
 type deferredCharge struct {
 	ctx  context.Context // of the caller that waits for it
 	hold book.Hold       // of as much as is to be spent
+	from time.Time       // when it was decided
 
 	// When it is done:
 	done  chan struct{}
@@ -54,6 +59,8 @@ const (
 	deferredHoldTTL = time.Minute
 	// deferredPatience bounds one attempt to make a deferred charge.
 	deferredPatience = 5 * time.Second
+	// deferredOld is after how long a charge that is not made is logged, once a minute for all.
+	deferredOld = time.Minute
 )
 
 // admit lets a request pass that is charged later, with the hold that will charge it; false
@@ -76,6 +83,7 @@ func (d *deferredCharges) admit(r HoldRequest) (hold book.Hold, available int64,
 		return book.Hold{}, 0, false
 	}
 	d.count.Add(1)
+	d.observer.ChargesDeferred(1)
 	d.owed[r.Account] = owing{owes.credits + r.Credits, owes.charges + 1}
 	hold = book.Hold{
 		Account: r.Account, ID: newChargeID("late:", r.Account, r.Route), By: rand.Text(), Amount: r.Credits, TTL: deferredHoldTTL,
@@ -104,7 +112,7 @@ func (d *deferredCharges) end(ctx context.Context, hold book.Hold, captured int6
 		return true, nil
 	}
 	hold.Amount = captured
-	c := &deferredCharge{ctx: ctx, hold: hold, done: make(chan struct{})}
+	c := &deferredCharge{ctx: ctx, hold: hold, from: d.clock(), done: make(chan struct{})}
 	d.queue.do(ctx, c)
 	d.reduce(hold.Account, captured, true)
 	return c.spent, c.err
@@ -119,6 +127,7 @@ func (d *deferredCharges) reduce(account string, credits int64, over bool) {
 	if over {
 		owes.charges--
 		d.count.Add(-1)
+		d.observer.ChargesDeferred(-1)
 	}
 	if owes == (owing{}) {
 		delete(d.owed, account)
@@ -130,7 +139,16 @@ func (d *deferredCharges) reduce(account string, credits int64, over bool) {
 // attempt tries to make a charge, and reports whether the store answered.
 func (d *deferredCharges) attempt(c *deferredCharge) (answered bool) {
 	c.spent, c.err = d.collect(c)
-	return !errors.Is(c.err, store.ErrUnavailable) && !errors.Is(c.err, context.DeadlineExceeded) && !errors.Is(c.err, context.Canceled)
+	if !errors.Is(c.err, store.ErrUnavailable) && !errors.Is(c.err, context.DeadlineExceeded) && !errors.Is(c.err, context.Canceled) {
+		return true
+	}
+	if age := d.clock().Sub(c.from); age >= deferredOld {
+		d.oldLog.Do(func() {
+			d.logger.Warn("requests that passed without the store are not charged yet; if this process ends before they are, nobody is",
+				"waiting", d.count.Load(), "account", c.hold.Account, "age", age, "error", c.err)
+		})
+	}
+	return false
 }
 
 // collect holds and spends. It may be repeated: the hold has one name, which is

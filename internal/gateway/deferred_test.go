@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -355,4 +357,58 @@ func TestHoldWaitsForEnds(t *testing.T) {
 		t.Errorf("behind its end: %v", err)
 	}
 	<-done
+}
+
+// TestOldDeferredCharges: charges that wait are counted, and one that has waited for a minute is
+// logged with its account.
+func TestOldDeferredCharges(t *testing.T) {
+	clock, log := newTimer(), new(lines)
+	u := &unsteady{Store: openBolt(t)}
+	w := newWorld(t, u, settings{
+		signupCredits: 10, maxStale: time.Hour, clock: clock.Now, logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	_, err := w.View(t.Context(), "ann")
+	must(t, err)
+	u.set(true, 0)
+	c := w.passes(2, 8)
+	waiting := func() int {
+		w.seen.mu.Lock()
+		defer w.seen.mu.Unlock()
+		return w.seen.deferred
+	}
+	if waiting() != 1 {
+		t.Errorf("%d charges wait", waiting())
+	}
+	done := end(t.Context(), c, 2)
+	if log.has("not charged yet") {
+		t.Error("a charge is old at once")
+	}
+	until(t, "an old charge is logged", func() bool {
+		clock.Move(time.Second)
+		return log.has("not charged yet") && log.has("account=ann")
+	})
+	u.set(false, 0)
+	if got := <-done; !got.spent || got.err != nil {
+		t.Error(got)
+	}
+	until(t, "none waits", func() bool { return waiting() == 0 })
+	w.keeps(8)
+}
+
+// lines is a log that is written and read at the same time.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) has(words string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), words)
 }

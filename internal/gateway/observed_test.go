@@ -15,6 +15,7 @@ type observed struct {
 	checkouts []error
 	reads     map[cache.Result]int
 	heard     int // gateways that hear of changes
+	deferred  int // charges
 }
 
 func (o *observed) EventSettled(eventType string, outcome gateway.Outcome) {
@@ -45,6 +46,12 @@ func (o *observed) EntitlementRead(result cache.Result) {
 		o.reads = make(map[cache.Result]int)
 	}
 	o.reads[result]++
+}
+
+func (o *observed) ChargesDeferred(more int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.deferred += more
 }
 
 func (o *observed) ChangesHeard(all bool) {

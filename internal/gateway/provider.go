@@ -83,6 +83,9 @@ type Observer interface {
 	CheckoutEnded(err error)
 	// EntitlementRead: somebody asked what an account may do.
 	EntitlementRead(result cache.Result)
+	// ChargesDeferred: so many more requests have passed without the store and are not charged yet, or
+	// fewer.
+	ChargesDeferred(more int)
 	// ChangesHeard: from now on all changes of accounts are heard, or not.
 	ChangesHeard(all bool)
 }

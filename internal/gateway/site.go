@@ -81,7 +81,11 @@ func (s *siteIdentity) own(ctx context.Context) (string, error) {
 	if err := s.checkEnvironment(ctx, before == ""); err != nil {
 		return "", err
 	}
-	if s.known.CompareAndSwap(nil, &own) && own == fresh {
+	switch first := s.known.CompareAndSwap(nil, &own); {
+	case first && before == "" && own == s.config.ID:
+		s.logger.Warn("the store is empty, although the config names its site; unless this is the first start, the store was lost: restore a backup, or run `dodogate dodo rebuild`",
+			"site", own)
+	case first && own == fresh:
 		s.logger.Warn("the store was given a site of its own; write it into the config, so that the store can be given it back when it is lost",
 			"site", own)
 	}
@@ -94,7 +98,11 @@ func (s *siteIdentity) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kept, err := s.store.Note(ctx, noteSite, "", own)
+	kept, err := s.store.Note(ctx, noteSite, "", "")
+	if err == nil && kept == "" {
+		s.logger.Error("the store was emptied while this gateway ran; what it had is lost: restore a backup, or run `dodogate dodo rebuild`", "site", own)
+		kept, err = s.store.Note(ctx, noteSite, "", own)
+	}
 	if err == nil && kept != own {
 		err = fmt.Errorf("%w: it was %s and is %s now", ErrOtherSite, own, kept)
 	}

@@ -327,14 +327,29 @@ type emptied struct{ store.Store }
 func TestEmptiedWhileRunning(t *testing.T) {
 	server := redistest.Start(t)
 	emptied := &emptied{openRedis(t, server.Addr)}
-	w := newWorld(t, emptied, settings{hold: true})
+	log := new(lines)
+	w := newWorld(t, emptied, settings{hold: true, logger: slog.New(slog.NewTextHandler(log, nil))})
 	w.buy("alice", "pack10")
+	must(t, w.Open(t.Context()))
+	const empty, lost = "the store is empty, although the config names its site", "the store was emptied while this gateway ran"
+	if !log.has(empty) || log.has(lost) {
+		t.Error("a store that is new, and should not be, is not logged as empty")
+	}
 	emptied.Store = openRedis(t, redistest.Start(t).Addr)
 	_, err := w.Rebuild(t.Context(), unlimited, nil)
 	must(t, err)
 	w.has("alice", 10, true)
 	if site, err := w.store.Note(t.Context(), "site", "", ""); err != nil || site != siteID {
 		t.Errorf("the store's site is %q, %v", site, err)
+	}
+	if !log.has(lost) {
+		t.Error("it is not logged that the store was emptied")
+	}
+	other := w.newGateway(settings{logger: slog.New(slog.NewTextHandler(log, nil))})
+	log.text.Reset()
+	must(t, other.Open(t.Context()))
+	if log.has(empty) {
+		t.Error("a store that has something is logged as empty")
 	}
 }
 

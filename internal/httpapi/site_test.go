@@ -228,6 +228,7 @@ func (deaf) EventSettled(string, gateway.Outcome) {}
 func (deaf) EventRefused(error)                   {}
 func (deaf) CheckoutEnded(error)                  {}
 func (deaf) EntitlementRead(cache.Result)         {}
+func (deaf) ChargesDeferred(int)                  {}
 func (deaf) ChangesHeard(bool)                    {}
 
 // clock stands still until it is told otherwise.

@@ -14,7 +14,7 @@ import (
 
 func (r *rig) days() store.Days {
 	r.Helper()
-	days, err := r.Client.Days()
+	days, err := r.Days()
 	if err != nil {
 		r.Fatal(err)
 	}
