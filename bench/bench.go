@@ -34,6 +34,7 @@ type options struct {
 	rounds      int
 	burst       time.Duration
 	connections int
+	listeners   int
 	accounts    int
 	remembered  string // numbers of accounts, for the part that compares them; "" is accounts
 	rate        float64

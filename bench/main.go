@@ -58,6 +58,7 @@ func run() error {
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; each result is their median")
 	flag.DurationVar(&o.burst, "burst", time.Second, "how long a contestant runs at a time")
 	flag.IntVar(&o.connections, "connections", 64, "connections to each contestant")
+	flag.IntVar(&o.listeners, "listeners", 5000, "clients that listen at the same time")
 	flag.IntVar(&o.accounts, "accounts", 10_000, "accounts")
 	flag.StringVar(&o.remembered, "remembered", "1000,100000,1000000", "in accounts: `numbers` of accounts that gateways remember")
 	flag.Float64Var(&o.rate, "rate", 1000, "the low constant rate, requests a second")
@@ -139,6 +140,7 @@ func parts() []part {
 		{"propagation", "From one gateway to another", (*bench).propagation},
 		{"checkouts", "Checkouts", (*bench).checkouts},
 		{"streams", "Long answers", (*bench).streams},
+		{"listeners", "Clients that listen", (*bench).idleListeners},
 	}
 }
 

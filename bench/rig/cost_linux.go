@@ -33,6 +33,9 @@ func (p *Process) CPU() (time.Duration, error) {
 // Memory is how much of the process is in memory, in bytes.
 func (p *Process) Memory() (int64, error) { return p.status("VmRSS:") }
 
+// OwnMemory is Memory without pages of files, such as the executable's, which the system may drop.
+func (p *Process) OwnMemory() (int64, error) { return p.status("RssAnon:") }
+
 // Peak is the most that Memory was since ResetPeak.
 func (p *Process) Peak() (int64, error) { return p.status("VmHWM:") }
 

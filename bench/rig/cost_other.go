@@ -18,6 +18,9 @@ func (p *Process) CPU() (time.Duration, error) { return 0, errLinux }
 // Memory is how much of the process is in memory, in bytes. On Linux only.
 func (p *Process) Memory() (int64, error) { return 0, errLinux }
 
+// OwnMemory is Memory without pages of files. On Linux only.
+func (p *Process) OwnMemory() (int64, error) { return 0, errLinux }
+
 // Peak is the most that Memory was since ResetPeak. On Linux only.
 func (p *Process) Peak() (int64, error) { return 0, errLinux }
 

@@ -45,10 +45,13 @@ type Waiter struct {
 
 // Next waits until there may be something to see, and reports false when waiting
 // is over: ctx ended, or nobody may wait any longer.
-func (w *Waiter) Next(ctx context.Context) bool {
-	pause := livePause
+func (w *Waiter) Next(ctx context.Context) bool { return w.NextWithin(ctx, livePause) }
+
+// NextWithin is [Waiter.Next] for a caller that looks again after a pause of its own while the
+// store reports all changes.
+func (w *Waiter) NextWithin(ctx context.Context, pause time.Duration) bool {
 	if !w.waiters.isLive() {
-		pause = deafPause
+		pause = min(pause, deafPause)
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

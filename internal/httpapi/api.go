@@ -224,6 +224,7 @@ func (a *API) ownRoutes() map[string]route {
 		changeRoute:        {method: http.MethodPost, change: true, serve: a.changePlan},
 		checkoutRoute:      {method: http.MethodPost, change: true, serve: a.checkout},
 		portalRoute:        {method: http.MethodPost, change: true, serve: a.portal},
+		"/events":          {method: http.MethodGet, serve: a.stream},
 		"/confirm":         {method: http.MethodPost, change: true, serve: a.confirm},
 		"/history":         {method: http.MethodGet, serve: a.history},
 		"/products":        {method: http.MethodGet, serve: a.products},
