@@ -20,7 +20,8 @@ type eventView struct {
 	Reason     string          `json:"reason,omitempty"` // why it is parked
 	Object     string          `json:"object,omitempty"`
 	Account    string          `json:"account,omitempty"`
-	ReceivedAt time.Time       `json:"received_at"` // the first time
+	About      string          `json:"about,omitempty"` // amounts and products; only in a list of the journal
+	ReceivedAt time.Time       `json:"received_at"`     // the first time
 	Deliveries int64           `json:"deliveries"`
 	// Dismissed is who dismissed it, when and why.
 	Dismissed *gateway.Dismissal `json:"dismissed,omitempty"`
@@ -31,6 +32,12 @@ func showEventView(e book.Event) eventView {
 		ID: e.ID, Type: e.Type, State: e.State, Reason: e.Reason, Object: e.Object, Account: e.Account,
 		ReceivedAt: e.ReceivedAt.UTC(), Deliveries: e.Deliveries,
 	}
+}
+
+func showJournalEvent(e gateway.JournalEvent) eventView {
+	v := showEventView(e.Event)
+	v.About = e.About
+	return v
 }
 
 // parkedPage is a page of what is parked, the oldest first.
@@ -85,7 +92,7 @@ func listEvents(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return journalPage{Events: viewsOf(events, showEventView), Looked: looked, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}, nil
+	return journalPage{Events: viewsOf(events, showJournalEvent), Looked: looked, Next: base64.RawURLEncoding.EncodeToString([]byte(next))}, nil
 }
 
 // eventError says of an event that is not there what that means.

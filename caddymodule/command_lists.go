@@ -97,9 +97,9 @@ func listJournal(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	t := newTable(out)
-	t.row("RECEIVED", "EVENT", "TYPE", "STATE", "REASON", "OBJECT", "ACCOUNT")
+	t.row("RECEIVED", "EVENT", "TYPE", "STATE", "REASON", "OBJECT", "ACCOUNT", "ABOUT")
 	for _, e := range newest.rows {
-		t.row(e.ReceivedAt, e.ID, e.Type, e.State, e.Reason, e.Object, e.Account)
+		t.row(e.ReceivedAt, e.ID, e.Type, e.State, e.Reason, e.Object, e.Account, e.About)
 	}
 	if err := t.print(); err != nil {
 		return err

@@ -179,7 +179,7 @@ func orderText(o book.Order) string {
 // recordText says what is known of a payment or subscription.
 func (p *parts) recordText(r entitlement.Record) string {
 	switch pay, sub := r.Payment, r.Subscription.State; {
-	case pay.Status != "":
+	case pay.Status != "", len(pay.Refunds)+len(pay.Disputes) > 0:
 		return p.paymentText(pay)
 	case sub.Status != "":
 		text := fmt.Sprintf("%s, %s, until %s", p.productText(sub.ProductID, sub.Quantity), sub.Status, day(sub.PeriodEnd))
@@ -193,7 +193,10 @@ func (p *parts) recordText(r entitlement.Record) string {
 }
 
 func (p *parts) paymentText(pay entitlement.Payment) string {
-	said := []string{string(pay.Status)}
+	var said []string
+	if pay.Status != "" {
+		said = append(said, string(pay.Status))
+	}
 	if pay.Currency != "" {
 		said = append(said, Money(pay.Total, pay.Currency))
 	}
@@ -254,14 +257,20 @@ func (p *parts) EventText(e book.Event) string {
 	if e.Reason != "" {
 		text += " (" + e.Reason + ")"
 	}
-	event, err := dodo.Decode(e.Body)
-	if err == nil && event.Fact != nil {
-		if about := p.recordText(entitlement.Record{Payment: event.Fact.Payment, Subscription: event.Fact.Subscription}); about != "" {
-			text += ": " + about
-		}
+	if about := p.eventAbout(e); about != "" {
+		text += ": " + about
 	}
 	if e.Object != "" {
 		text += ", " + e.Object
 	}
 	return text
+}
+
+// eventAbout is the amount and the products of an event; empty if its body has none.
+func (p *parts) eventAbout(e book.Event) string {
+	event, err := dodo.Decode(e.Body)
+	if err != nil || event.Fact == nil {
+		return ""
+	}
+	return p.recordText(entitlement.Record{Payment: event.Fact.Payment, Subscription: event.Fact.Subscription})
 }

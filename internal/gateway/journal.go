@@ -32,10 +32,16 @@ func (f EventFilter) has(e book.Event) bool {
 		(f.State == "" || e.State == f.State) && !e.ReceivedAt.Before(f.Since)
 }
 
+// JournalEvent is an event without its body.
+type JournalEvent struct {
+	book.Event
+	About string // amounts and products, as far as the body has them; nothing about people
+}
+
 // ListEvents looks through a page of the journal, in an order of the store's own, and returns the
 // events that the filter chooses, and how many it has looked at. next is the after of the page
 // that follows; "" when there are no more. A page may repeat events.
-func (e *Events) ListEvents(ctx context.Context, after string, limit int, filter EventFilter) (events []book.Event, looked int, next string, err error) {
+func (e *Events) ListEvents(ctx context.Context, after string, limit int, filter EventFilter) (events []JournalEvent, looked int, next string, err error) {
 	if e.lister == nil {
 		return nil, 0, "", store.ErrNoLister
 	}
@@ -50,8 +56,9 @@ func (e *Events) ListEvents(ctx context.Context, after string, limit int, filter
 		case err != nil:
 			return nil, 0, "", err
 		case filter.has(event):
-			event.Body = nil
-			events = append(events, event)
+			listed := JournalEvent{event, e.eventAbout(event)}
+			listed.Body = nil
+			events = append(events, listed)
 		}
 	}
 	return events, len(ids), next, nil
