@@ -65,6 +65,8 @@ type dailyCredits struct {
 	kept    map[string]creditsOfDay // as they are in the store
 	pending *time.Timer             // until the totals are kept; nil if they are
 	closed  bool
+
+	keeping sync.Mutex // held while totals are written, so that an older one never follows a newer one
 }
 
 const (
@@ -76,7 +78,14 @@ func (d *dailyCredits) add(sold, spent int64) {
 	if d.days == nil || sold == 0 && spent == 0 {
 		return
 	}
-	day := dayOf(d.clock())
+	if d.count(dayOf(d.clock()), sold, spent) {
+		d.keep()
+	}
+}
+
+// count reports whether the totals are to be kept at once, because this is for a request that outlives
+// its config.
+func (d *dailyCredits) count(day string, sold, spent int64) (atOnce bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.totals == nil {
@@ -86,6 +95,7 @@ func (d *dailyCredits) add(sold, spent int64) {
 	t.Sold, t.Spent = t.Sold+sold, t.Spent+spent
 	d.totals[day] = t
 	d.wait()
+	return d.closed
 }
 
 // wait lets the totals be kept in a while. The caller holds mu.
@@ -97,6 +107,8 @@ func (d *dailyCredits) wait() {
 
 // keep writes the totals that have changed to the store. If it fails, it tries again.
 func (d *dailyCredits) keep() {
+	d.keeping.Lock()
+	defer d.keeping.Unlock()
 	d.mu.Lock()
 	changed := maps.Clone(d.totals)
 	maps.DeleteFunc(changed, func(day string, t creditsOfDay) bool { return d.kept[day] == t })
@@ -113,20 +125,20 @@ func (d *dailyCredits) keep() {
 		if err == nil {
 			d.kept[day] = t
 		} else {
-			d.logger.Debug("the credits of a day could not be kept; it is tried again", "error", err)
-			d.wait()
+			d.logger.Debug("the credits of a day could not be kept", "error", err)
+			d.wait() // and try again
 		}
 		d.mu.Unlock()
 	}
 }
 
-// close keeps what is not kept yet.
+// close keeps what is not kept yet, and waits for it.
 func (d *dailyCredits) close() {
 	d.mu.Lock()
 	d.closed = true
-	pending := d.pending != nil && d.pending.Stop()
-	d.mu.Unlock()
-	if pending {
-		d.keep()
+	if d.pending != nil {
+		d.pending.Stop()
 	}
+	d.mu.Unlock()
+	d.keep()
 }

@@ -107,6 +107,26 @@ func TestCreditsByDay(t *testing.T) {
 	})
 }
 
+// TestCreditsAfterClose: a request that outlives its config still counts.
+func TestCreditsAfterClose(t *testing.T) {
+	each(t, settings{products: products, hold: true}, func(t *testing.T, w *world) {
+		w.buy("alice", "pack10")
+		w.deliverAll()
+		charge, err := w.Hold(t.Context(), gateway.HoldRequest{Account: "alice", Credits: 3, TTL: time.Minute})
+		must(t, err)
+		options := w.Options
+		w.Close()
+		_, err = charge.End(t.Context(), 3, nil)
+		must(t, err)
+		w.gate = newGate(t, options)
+		s, err := w.Sales(t.Context(), 1)
+		must(t, err)
+		if d := s.Days[0]; d.CreditsSold != 10 || d.CreditsSpent != 3 {
+			t.Errorf("the day has %d credits sold and %d spent, want 10 and 3", d.CreditsSold, d.CreditsSpent)
+		}
+	})
+}
+
 // TestSalesSpan: the number of days is bounded.
 func TestSalesSpan(t *testing.T) {
 	each(t, settings{products: products}, func(t *testing.T, w *world) {
