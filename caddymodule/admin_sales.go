@@ -22,6 +22,7 @@ type productSalesView struct {
 	Product  string `json:"product"`
 	Currency string `json:"currency"`
 	Payments int64  `json:"payments"`
+	Refunds  int64  `json:"refunds"`
 	Quantity int64  `json:"quantity"`
 	gateway.Amount
 	Net int64 `json:"net"`
@@ -31,6 +32,7 @@ type productSalesView struct {
 type daySalesView struct {
 	Day          string                    `json:"day"`
 	Payments     int64                     `json:"payments"`
+	Refunds      int64                     `json:"refunds"`
 	Money        map[string]gateway.Amount `json:"money"` // by currency, in minor units
 	CreditsSold  int64                     `json:"credits_sold"`
 	CreditsSpent int64                     `json:"credits_spent"`
@@ -57,10 +59,10 @@ func showSales(a *App, r *http.Request) (any, error) {
 	return salesView{
 		Verdict: gateway.SalesVerdict(sales, days), Cut: sales.Cut,
 		Products: viewsOf(sales.Products, func(p gateway.ProductSales) productSalesView {
-			return productSalesView{p.Product, p.Currency, p.Payments, p.Quantity, p.Amount, p.Net()}
+			return productSalesView{p.Product, p.Currency, p.Payments, p.Refunds, p.Quantity, p.Amount, p.Net()}
 		}),
 		Days: viewsOf(sales.Days, func(d gateway.DaySales) daySalesView {
-			return daySalesView{d.Day, d.Payments, d.Money, d.CreditsSold, d.CreditsSpent}
+			return daySalesView{d.Day, d.Payments, d.Refunds, d.Money, d.CreditsSold, d.CreditsSpent}
 		}),
 	}, nil
 }

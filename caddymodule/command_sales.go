@@ -18,7 +18,8 @@ func salesCommand() *cobra.Command {
 		Use:   "sales",
 		Short: "Shows what was sold, by product and by day",
 		Long: `Shows what was sold in the last days, today included, by product and by day. Days are
-UTC. Amounts include taxes. A refund counts on the day of its payment.
+UTC. Amounts include taxes. A refund counts on its own day, under the product that was
+paid; a dispute that was lost counts on the day of its payment.
 
 Credits are what purchases gave, less those taken back, and what requests spent. A
 gateway that was killed may lack the last seconds of them.`,
@@ -44,9 +45,9 @@ func printSales(cmd *cobra.Command, v salesView) error {
 	}
 	if len(v.Products) > 0 {
 		t := newTable(out)
-		t.row("PRODUCT", "PAYMENTS", "QUANTITY", "TOTAL", "REFUNDED", "NET")
+		t.row("PRODUCT", "PAYMENTS", "REFUNDS", "QUANTITY", "TOTAL", "REFUNDED", "NET")
 		for _, p := range v.Products {
-			t.row(p.Product, p.Payments, p.Quantity, gateway.Money(p.Total, p.Currency), gateway.Money(p.Refunded, p.Currency), gateway.Money(p.Net, p.Currency))
+			t.row(p.Product, p.Payments, p.Refunds, p.Quantity, gateway.Money(p.Total, p.Currency), gateway.Money(p.Refunded, p.Currency), gateway.Money(p.Net, p.Currency))
 		}
 		if err := t.print(); err != nil {
 			return err
@@ -54,18 +55,22 @@ func printSales(cmd *cobra.Command, v salesView) error {
 		_, _ = fmt.Fprintln(out)
 	}
 	t := newTable(out)
-	t.row("DAY", "PAYMENTS", "NET", "CREDITS SOLD", "CREDITS SPENT")
+	t.row("DAY", "PAYMENTS", "REFUNDS", "TOTAL", "REFUNDED", "NET", "CREDITS SOLD", "CREDITS SPENT")
 	for _, d := range v.Days {
-		t.row(d.Day, d.Payments, netOf(d.Money), d.CreditsSold, d.CreditsSpent)
+		t.row(d.Day, d.Payments, d.Refunds, moneyOf(d.Money, total), moneyOf(d.Money, refunded),
+			moneyOf(d.Money, gateway.Amount.Net), d.CreditsSold, d.CreditsSpent)
 	}
 	return t.print()
 }
 
-// netOf is what is left of amounts, in each currency.
-func netOf(money map[string]gateway.Amount) string {
+func total(a gateway.Amount) int64    { return a.Total }
+func refunded(a gateway.Amount) int64 { return a.Refunded }
+
+// moneyOf is one part of amounts, in each currency.
+func moneyOf(money map[string]gateway.Amount, part func(gateway.Amount) int64) string {
 	var all []string
 	for _, currency := range slices.Sorted(maps.Keys(money)) {
-		all = append(all, gateway.Money(money[currency].Net(), currency))
+		all = append(all, gateway.Money(part(money[currency]), currency))
 	}
 	return strings.Join(all, ", ")
 }

@@ -52,7 +52,7 @@ type chart struct {
 	From, To  string // days
 	Width     int
 	Bars      []bar
-	Legend    []string // of two series; none for one
+	Legend    []string // of the series
 	Described string
 }
 
@@ -78,16 +78,16 @@ func chartsOf(days []gateway.DaySales) []chart {
 	}
 	var charts []chart
 	for _, currency := range slices.Sorted(maps.Keys(currencies)) {
-		charts = append(charts, newChart("Net sales in "+cmp.Or(currency, "an unknown currency"), days, nil,
+		charts = append(charts, newChart("Money in "+cmp.Or(currency, "an unknown currency"), days, []string{"sold", "refunded"},
 			func(n int64) string { return gateway.Money(n, currency) },
-			func(d gateway.DaySales) []int64 { return []int64{d.Money[currency].Net()} }))
+			func(d gateway.DaySales) []int64 { return []int64{d.Money[currency].Total, d.Money[currency].Refunded} }))
 	}
 	return append(charts, newChart("Credits", days, []string{"sold", "spent"},
 		func(n int64) string { return strconv.FormatInt(n, 10) },
 		func(d gateway.DaySales) []int64 { return []int64{d.CreditsSold, d.CreditsSpent} }))
 }
 
-// newChart draws the values of days, one or two of each. legend names two.
+// newChart draws the values of days, one for each name of the legend.
 func newChart(title string, days []gateway.DaySales, legend []string, show func(int64) string, values func(gateway.DaySales) []int64) chart {
 	c := chart{Title: title, Width: dayWidth * len(days), Legend: legend}
 	var most int64
@@ -98,11 +98,10 @@ func newChart(title string, days []gateway.DaySales, legend []string, show func(
 		of := values(d)
 		width := (dayWidth - 4) / len(of)
 		for series, n := range of {
-			label := d.Day + ": " + show(n)
-			if legend != nil {
-				label += " " + legend[series]
+			b := bar{
+				X: i*dayWidth + 2 + series*width, Width: width, Series: series,
+				Label: d.Day + ": " + show(n) + " " + legend[series],
 			}
-			b := bar{X: i*dayWidth + 2 + series*width, Width: width, Series: series, Label: label}
 			if n > 0 {
 				b.Height = max(1, int(float64(n)/float64(most)*chartHeight))
 			}

@@ -196,6 +196,7 @@ func readOneRefund(c *refundOrDispute, in scope) (id string, r entitlement.Refun
 	r.Status = entitlement.RefundStatus(c.Status.get(in))
 	r.Currency = c.Currency.get(in)
 	r.Amount = c.Amount.get(in)
+	r.CreatedAt = c.CreatedAt.get(in.lenient())
 	if partial, present := c.IsPartial.lookup(in); present {
 		r.Full = !partial
 	}

@@ -122,6 +122,8 @@ func TestDecodeRefund(t *testing.T) {
 		"full without an amount": {refundEvent("refund.succeeded", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundSucceeded, Full: true}},
 		"full and failed":        {refundEvent("refund.failed", `"is_partial":false`), entitlement.Refund{Status: entitlement.RefundFailed, Full: true}},
 		"partial":                {refundEvent("refund.succeeded", `"is_partial":true,"amount":150,"currency":"USD"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 150, Currency: "USD"}},
+		"its time":               {refundEvent("refund.succeeded", `"amount":7,"created_at":"2026-01-02T03:04:05Z"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7, CreatedAt: moment("2026-01-02T03:04:05Z")}},
+		"a time that is none":    {refundEvent("refund.succeeded", `"amount":7,"created_at":"soon"`), entitlement.Refund{Status: entitlement.RefundSucceeded, Amount: 7}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := dodo.Decode([]byte(tc.body))

@@ -51,9 +51,8 @@ type details struct {
 // listItem has the fields that lists include for the same objects.
 type listItem struct {
 	refundOrDispute
-	CreatedAt moment           `json:"created_at"`
-	Customer  object[customer] `json:"customer"`
-	Metadata  metadata         `json:"metadata"`
+	Customer object[customer] `json:"customer"`
+	Metadata metadata         `json:"metadata"`
 
 	PaymentID      id       `json:"payment_id"`
 	SubscriptionID id       `json:"subscription_id"`
@@ -73,6 +72,7 @@ type listItem struct {
 
 // refundOrDispute is a refund or a dispute, also as an item of a payment's own lists.
 type refundOrDispute struct {
+	CreatedAt     moment   `json:"created_at"`
 	RefundID      id       `json:"refund_id"`
 	Status        word     `json:"status"`
 	Amount        whole    `json:"amount"`

@@ -199,7 +199,7 @@ func reports() *dodo.Fact {
 func lateDelivery() *dodo.Fact {
 	f := oneOff(entitlement.PaymentSucceeded)
 	f.Payment.Refunds = map[string]entitlement.Refund{
-		"ref_nUV0DuvmVgeKJVbS04L0y": {Status: entitlement.RefundSucceeded, Amount: 150, Currency: "USD"},
+		"ref_nUV0DuvmVgeKJVbS04L0y": {Status: entitlement.RefundSucceeded, Amount: 150, Currency: "USD", CreatedAt: moment("2025-08-04T05:50:32.873493Z")},
 	}
 	return f
 }
@@ -229,7 +229,7 @@ func renewal(status entitlement.PaymentStatus) *dodo.Fact {
 func refund(status entitlement.RefundStatus, amount int64, full bool) *dodo.Fact {
 	return &dodo.Fact{
 		Fact: entitlement.Fact{Ref: payment("pay_aTkzUDRuc7Rb3kVJXE17z"), Payment: entitlement.Payment{Refunds: map[string]entitlement.Refund{
-			"ref_nUV0DuvmVgeKJVbS04L0y": {Status: status, Amount: amount, Currency: "USD", Full: full},
+			"ref_nUV0DuvmVgeKJVbS04L0y": {Status: status, Amount: amount, Currency: "USD", Full: full, CreatedAt: moment("2025-08-04T05:50:32.873493Z")},
 		}}},
 		Clues: dodo.Clues{CustomerID: "cus_123", CustomerEmail: "jane@example.com"},
 	}
@@ -250,7 +250,7 @@ func fromCLI() *dodo.Fact {
 func refundFromCLI() *dodo.Fact {
 	return &dodo.Fact{
 		Fact: entitlement.Fact{Ref: payment("pay_test"), Payment: entitlement.Payment{Refunds: map[string]entitlement.Refund{
-			"ref_test": {Status: entitlement.RefundSucceeded, Amount: 400, Currency: "USD", Full: true},
+			"ref_test": {Status: entitlement.RefundSucceeded, Amount: 400, Currency: "USD", Full: true, CreatedAt: moment("2026-03-20T00:00:00Z")},
 		}}},
 		Clues: dodo.Clues{CustomerID: "cus_test", CustomerEmail: "john.doe@example.com"},
 	}

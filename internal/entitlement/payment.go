@@ -79,6 +79,8 @@ type Refund struct {
 	Amount   int64        `json:"amount,omitempty"`   // minor units of Currency; 0 if unknown
 	Currency string       `json:"currency,omitempty"` // ISO 4217; empty if unknown
 	Full     bool         `json:"full,omitempty"`     // is_partial was false
+	// CreatedAt is when it was made, UTC; zero if unknown. Only statistics depend on it.
+	CreatedAt time.Time `json:"created_at,omitzero"`
 }
 
 // Payment is what is known about one payment: everything, or only that it has a refund. The
@@ -159,6 +161,7 @@ func (r Refund) compare(s Refund) int {
 		cmp.Compare(r.Amount, s.Amount),
 		cmp.Compare(boolRank(r.Full), boolRank(s.Full)),
 		cmp.Compare(r.Currency, s.Currency),
+		r.CreatedAt.Compare(s.CreatedAt),
 		cmp.Compare(r.Status, s.Status),
 	)
 }

@@ -262,6 +262,8 @@ var facts = rapid.Custom(func(t *rapid.T) entitlement.Payment {
 			Amount:   rapid.Int64Range(0, 2).Draw(t, "amount"),
 			Currency: rapid.SampledFrom([]string{"", "USD"}).Draw(t, "refund currency"),
 			Full:     rapid.Bool().Draw(t, "full"),
+
+			CreatedAt: noon.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "refunded at"))),
 		}
 	}
 	return p

@@ -14,25 +14,36 @@ import (
 	"github.com/dodogate/dodogate/internal/store"
 )
 
-// countSales keeps what a commit changes of the sales by day.
+// countSales keeps what a commit changes of the sales by day. A sale that turns out to be of another
+// day leaves an empty one behind.
 func (e *Events) countSales(b *book.Book, ref entitlement.Ref, s step) error {
 	if e.days == nil {
 		return nil
 	}
-	before := s.prior.Sales(ref)
-	for id, sale := range s.record.Sales(ref) {
-		if sale == before[id] {
-			continue
+	before, now := s.prior.Sales(ref), s.record.Sales(ref)
+	for id, was := range before {
+		if is, still := now[id]; !still || dayOf(is.At) != dayOf(was.At) {
+			if err := countSale(b, id, entitlement.DatedSale{At: was.At}); err != nil {
+				return err
+			}
 		}
-		value, err := json.Marshal(sale.Sale)
-		if err == nil {
-			err = b.Count(book.Daily{Of: book.DailySales, Day: dayOf(sale.At), Name: id, Value: string(value)})
-		}
-		if err != nil {
-			return err
+	}
+	for id, sale := range now {
+		if sale != before[id] {
+			if err := countSale(b, id, sale); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func countSale(b *book.Book, id string, sale entitlement.DatedSale) error {
+	value, err := json.Marshal(sale.Sale)
+	if err != nil {
+		return err
+	}
+	return b.Count(book.Daily{Of: book.DailySales, Day: dayOf(sale.At), Name: id, Value: string(value)})
 }
 
 func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -22,5 +22,9 @@ func Money(minor int64, currency string) string {
 	if digits == 0 {
 		return fmt.Sprintf("%d %s", minor, currency)
 	}
-	return fmt.Sprintf("%d.%0*d %s", minor/unit, digits, minor%unit, currency)
+	sign := ""
+	if minor < 0 {
+		sign, minor = "-", -minor
+	}
+	return fmt.Sprintf("%s%d.%0*d %s", sign, minor/unit, digits, minor%unit, currency)
 }

@@ -35,6 +35,7 @@ type ProductSales struct {
 	Product  string // its name in the catalog, else Dodo's id; of a cart, those of all its products
 	Currency string
 	Payments int64
+	Refunds  int64
 	Quantity int64
 	Amount
 }
@@ -50,11 +51,12 @@ func (a Amount) Net() int64 { return a.Total - a.Refunded }
 
 func (a *Amount) add(b Amount) { a.Total, a.Refunded = a.Total+b.Total, a.Refunded+b.Refunded }
 
-// DaySales are the sales of one UTC day, by the time of the payment. A refund counts on the day of
-// its payment.
+// DaySales are the payments and refunds that were made on one UTC day. A dispute that was lost counts
+// on the day of its payment, because Dodo does not say when it was lost.
 type DaySales struct {
 	Day      string // 2026-11-30
 	Payments int64
+	Refunds  int64
 	Money    map[string]Amount // by currency
 	// CreditsSold are the credits that purchases gave, less those that were taken back, and
 	// CreditsSpent those that charges took, both on that day. A gateway that was killed may
@@ -99,7 +101,7 @@ func (s *salesSum) addDay(ctx context.Context, day string) error {
 	counted := make(map[string]bool) // a page may repeat a payment
 	err := s.events.readDay(ctx, book.DailySales, day, func(d book.Daily) bool {
 		var sale entitlement.Sale
-		if counted[d.Name] || json.Unmarshal([]byte(d.Value), &sale) != nil {
+		if counted[d.Name] || json.Unmarshal([]byte(d.Value), &sale) != nil || sale == (entitlement.Sale{}) {
 			return true // statistics do without what cannot be read
 		}
 		if s.payments++; s.payments > maxSales {
@@ -133,14 +135,18 @@ func (s *salesSum) add(day *DaySales, sale entitlement.Sale) {
 	money := day.Money[sale.Currency]
 	money.add(amount)
 	day.Money[sale.Currency] = money
-	day.Payments++
+	payments, refunds := int64(1), int64(0)
+	if sale.Payment != "" {
+		payments, refunds = 0, 1
+	}
+	day.Payments, day.Refunds = day.Payments+payments, day.Refunds+refunds
 	key := [2]string{s.events.productNames(sale.Product), sale.Currency}
 	p := s.products[key]
 	if p == nil {
 		p = &ProductSales{Product: key[0], Currency: key[1]}
 		s.products[key] = p
 	}
-	p.Payments, p.Quantity = p.Payments+1, p.Quantity+sale.Quantity
+	p.Payments, p.Refunds, p.Quantity = p.Payments+payments, p.Refunds+refunds, p.Quantity+sale.Quantity
 	p.add(amount)
 }
 
@@ -182,8 +188,10 @@ func SalesVerdict(s SalesReport, days int) string {
 		span = fmt.Sprintf("in the last %d days", days)
 	}
 	var best []string
-	for i, p := range s.Products {
-		if i == 0 || p.Currency != s.Products[i-1].Currency {
+	said := make(map[string]bool) // by currency
+	for _, p := range s.Products {
+		if p.Payments > 0 && !said[p.Currency] { // what was only refunded has made nothing
+			said[p.Currency] = true
 			best = append(best, fmt.Sprintf("%s made most: %s with %s", p.Product, Money(p.Net(), p.Currency), counted(p.Payments, "payment")))
 		}
 	}

@@ -25,9 +25,10 @@ func (w *world) sells(days int, want ...gateway.ProductSales) gateway.SalesRepor
 	return s
 }
 
-func sold(product string, payments, total, refunded int64) gateway.ProductSales {
+func sold(product string, payments, refunds, total, refunded int64) gateway.ProductSales {
 	return gateway.ProductSales{
-		Product: product, Currency: "USD", Payments: payments, Quantity: payments, Amount: gateway.Amount{Total: total, Refunded: refunded},
+		Product: product, Currency: "USD", Payments: payments, Refunds: refunds, Quantity: payments,
+		Amount: gateway.Amount{Total: total, Refunded: refunded},
 	}
 }
 
@@ -44,17 +45,49 @@ func TestSales(t *testing.T) {
 		w.deliverAll()
 		w.buy("alice", "pro30")
 		w.deliverAll()
-		w.sells(7, sold("pro30", 1, 1900, 0), sold("pack10", 2, 1000, 0))
+		w.sells(7, sold("pro30", 1, 0, 1900, 0), sold("pack10", 2, 0, 1000, 0))
 		_, err := w.sim.Refund(first, 200)
 		must(t, err)
 		w.deliverAll()
-		s := w.sells(1, sold("pro30", 1, 1900, 0), sold("pack10", 2, 1000, 200))
+		s := w.sells(1, sold("pro30", 1, 0, 1900, 0), sold("pack10", 2, 1, 1000, 200))
 		if got, want := gateway.SalesVerdict(s, 1), "Today, pro30 made most: 19.00 USD with 1 payment."; got != want {
 			t.Errorf("the verdict is %q, want %q", got, want)
 		}
 		if day := s.Days[0]; len(s.Days) != 1 || day.Payments != 3 || day.Money["USD"].Net() != 2700 {
 			t.Errorf("today is %+v", s.Days)
 		}
+	})
+}
+
+// TestRefundsByDay: a refund counts on its own day. A dispute that is lost counts on the day of its
+// payment, and takes no more than what refunds have left.
+func TestRefundsByDay(t *testing.T) {
+	clock := newTimer()
+	each(t, settings{products: products, hold: true, clock: clock.Now}, func(t *testing.T, w *world) {
+		payment := w.buy("alice", "pack10")
+		w.deliverAll()
+		clock.Move(10 * 24 * time.Hour)
+		w.sim.Advance(0)
+		_, err := w.sim.Refund(payment, 200)
+		must(t, err)
+		w.deliverAll()
+		w.deliverAll()
+		s := w.sells(7, sold("pack10", 0, 1, 0, 200))
+		if got, want := gateway.SalesVerdict(s, 7), "Nothing was sold in the last 7 days."; got != want {
+			t.Errorf("the verdict is %q, want %q", got, want)
+		}
+		if today := s.Days[6]; today.Refunds != 1 || today.Payments != 0 || today.Money["USD"].Net() != -200 {
+			t.Errorf("today is %+v", today)
+		}
+		w.sells(20, sold("pack10", 1, 1, 500, 200))
+		dispute, err := w.sim.OpenDispute(payment)
+		must(t, err)
+		w.deliverAll()
+		w.sells(20, sold("pack10", 1, 1, 500, 200))
+		must(t, w.sim.DecideDispute(dispute, "dispute_lost"))
+		w.deliverAll()
+		w.sells(7, sold("pack10", 0, 1, 0, 200))
+		w.sells(20, sold("pack10", 1, 1, 500, 500))
 	})
 }
 
@@ -67,7 +100,7 @@ func TestSalesOfSubscription(t *testing.T) {
 		clock.Move(32 * 24 * time.Hour)
 		w.sim.Advance(0)
 		w.deliverAll()
-		s := w.sells(40, sold("pro", 2, 1800, 0))
+		s := w.sells(40, sold("pro", 2, 0, 1800, 0))
 		var days []int64
 		for _, d := range s.Days {
 			if d.Payments > 0 {
@@ -77,7 +110,7 @@ func TestSalesOfSubscription(t *testing.T) {
 		if !slices.Equal(days, []int64{1, 900, 1, 900}) {
 			t.Errorf("the days with sales have %d", days)
 		}
-		w.sells(20, sold("pro", 1, 900, 0))
+		w.sells(20, sold("pro", 1, 0, 900, 0))
 	})
 }
 

@@ -271,6 +271,7 @@ func TestMoney(t *testing.T) {
 		currency string
 	}{
 		"9.99 USD": {999, "USD"}, "0.05 EUR": {5, "EUR"}, "500 JPY": {500, "JPY"}, "1.005 KWD": {1005, "KWD"}, "10.00 XYZ": {1000, "XYZ"},
+		"-0.50 USD": {-50, "USD"}, "-3 JPY": {-3, "JPY"}, "-1.005 KWD": {-1005, "KWD"},
 	} {
 		if got := httpapi.Money(amount.minor, amount.currency); got != want {
 			t.Errorf("%s, want %s", got, want)
