@@ -93,7 +93,11 @@ func listJournal(cmd *cobra.Command, _ []string) error {
 	}
 	out := cmd.OutOrStdout()
 	if len(newest.rows) == 0 {
-		_, err := fmt.Fprintf(out, "None of the %d events in the journal is such a one.\n", looked)
+		said := "The journal has no events yet."
+		if looked > 0 {
+			said = fmt.Sprintf("None of the %d events in the journal is such a one.", looked)
+		}
+		_, err := fmt.Fprintln(out, said)
 		return err
 	}
 	t := newTable(out)
@@ -157,6 +161,10 @@ func listAllAccounts(cmd *cobra.Command, _ []string) error {
 	}
 	if asJSON(cmd) {
 		return printAsJSON(cmd, accountPage{Accounts: first.rows, Damaged: damaged})
+	}
+	if len(first.rows)+len(damaged) == 0 {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "There is no such account.")
+		return err
 	}
 	t := newTable(cmd.OutOrStdout())
 	t.row("ACCOUNT", "CREDITS", "HELD", "OWED", "PLAN", "STATUS", "HAS PAID")
