@@ -137,7 +137,7 @@ func (c *Client) attempt(ctx context.Context, end time.Time, send sender) (rawAn
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	x := exchange{clock: c.clock}
+	x := exchange{clock: c.clock, dodos: c.dodos}
 	err := send(ctx, option.WithResponseBodyInto(&x.answer), option.WithMiddleware(x.do))
 	switch {
 	case x.failed != nil: // checked first, because the SDK may report only a timeout
@@ -157,6 +157,7 @@ type exchange struct {
 	answer       *http.Response // unread, for the SDK
 	bodyOptional bool           // a successful answer needs no body
 	clock        func() time.Time
+	dodos        *serverClock
 	at           time.Time // when the request was sent, by Dodo's clock as far as it is known
 	body         []byte
 	failed       *failure
@@ -174,30 +175,11 @@ func (x *exchange) do(req *http.Request, next option.MiddlewareNext) (*http.Resp
 		_ = res.Body.Close()
 		return res, nil
 	}
-	x.at = sentAt(sent, time.Since(began), res.Header.Get("Date"))
+	x.at = x.dodos.sentAt(sent, time.Since(began), res.Header.Get("Date"))
 	if x.body, x.failed = readAnswer(res); x.failed != nil {
 		return nil, x.failed
 	}
 	return res, nil
-}
-
-// sentAt is when a request was sent, by the server's clock. sent is the same instant by our
-// clock, took is the time until the answer began, and date is the answer's Date header.
-//
-// The header has whole seconds, so the answer was made within the second that begins with it,
-// and the request was sent up to took earlier. Our clock is believed if it agrees with that.
-// Otherwise the earliest instant counts: what happens at the server after the request was sent
-// must not look older than the answer.
-func sentAt(sent time.Time, took time.Duration, date string) time.Time {
-	answered, err := http.ParseTime(date)
-	if err != nil {
-		return sent // no date, so our clock is all there is
-	}
-	earliest := answered.UTC().Add(-took)
-	if sent.Before(earliest) || !sent.Before(answered.Add(time.Second)) {
-		return earliest
-	}
-	return sent
 }
 
 // failure is why one attempt failed.

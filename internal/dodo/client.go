@@ -52,7 +52,7 @@ type Options struct {
 	Transport http.RoundTripper
 	// Logger gets a line for each repeated attempt; nil discards.
 	Logger *slog.Logger
-	// Clock gives the time of a read of a subscription, unless the answer's Date contradicts it;
+	// Clock gives the time of a read of a subscription, unless the Dates of answers contradict it;
 	// nil is [time.Now].
 	Clock func() time.Time
 	// Sleep waits between attempts until d has passed or ctx ends; nil waits in real time.
@@ -85,6 +85,7 @@ type Client struct {
 	timeout       time.Duration
 	log           *slog.Logger
 	clock         func() time.Time
+	dodos         *serverClock
 	sleep         func(context.Context, time.Duration) error
 	admit         func(context.Context) error
 	jitter        func() float64
@@ -102,6 +103,7 @@ func New(o Options) (*Client, error) {
 		timeout:     o.Timeout,
 		log:         o.Logger,
 		clock:       o.Clock,
+		dodos:       new(serverClock),
 		sleep:       o.Sleep,
 		admit:       o.Admit,
 		jitter:      o.Jitter,

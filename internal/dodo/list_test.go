@@ -121,6 +121,43 @@ func TestSubscriptionDated(t *testing.T) {
 	}
 }
 
+// TestSubscriptionOrder: reads within one second of Dodo's Date are dated in their order, and never
+// later than they began, also after the gateway's clock was set.
+func TestSubscriptionOrder(t *testing.T) {
+	const step = 70 * time.Millisecond
+	for name, steps := range map[string][]time.Duration{
+		"minutes ahead":        {4 * time.Minute},
+		"minutes behind":       {-4 * time.Minute},
+		"set while it runs":    {4 * time.Minute, -10 * time.Minute, 3 * time.Second},
+		"set to the truth":     {4 * time.Minute, 0},
+		"set by half a second": {2 * time.Second, 2500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dodos, ahead := moment("2026-02-03T04:05:06.75Z"), time.Duration(0)
+			s := newStub(t, func(o *dodo.Options) { o.Clock = func() time.Time { return dodos.Add(ahead) } },
+				func(w http.ResponseWriter, r *http.Request) { dated(dodos, answer(200, object(monthly, nil)))(w, r) })
+			for _, ahead = range steps {
+				var before time.Time
+				for n := range 60 {
+					dodos = dodos.Add(step)
+					got, err := s.client.Subscription(t.Context(), "sub_1")
+					if err != nil {
+						t.Fatal(err)
+					}
+					at := got.Subscription.State.At
+					if learned := n >= 30; learned && (at.After(dodos) || !at.After(before)) {
+						t.Fatalf("%v ahead: read at %s, dated %s; the read before %s", ahead, dodos, at, before)
+					}
+					before = at
+				}
+				if late := dodos.Sub(before); late > 3*step {
+					t.Errorf("%v ahead: dated %v too early", ahead, late)
+				}
+			}
+		})
+	}
+}
+
 func TestPayments(t *testing.T) {
 	const at = "2026-01-02T03:04:05Z"
 	item := func(id, rest string) string { return `{"payment_id":"` + id + `"` + comma(rest) + `}` }

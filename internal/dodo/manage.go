@@ -176,7 +176,7 @@ func (c *Client) callOnce(ctx context.Context, op string, send sender) error {
 	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	x := exchange{bodyOptional: true, clock: c.clock}
+	x := exchange{bodyOptional: true, clock: c.clock, dodos: c.dodos}
 	err := send(ctx, option.WithResponseBodyInto(&x.answer), option.WithMiddleware(x.do))
 	failed := x.failed
 	switch {
