@@ -117,7 +117,7 @@ func (r *reconciler) stop() {
 // reconcile makes the next pass. One that nobody asked for is left to another gateway that makes
 // one, or has done so recently.
 func (a *App) reconcile(ctx context.Context, budget, urgent *rate.Limiter, recently time.Duration) {
-	done, ok := a.store.passes.run(ctx, func(this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
+	done, ok := a.store.passes.run(ctx, func(ctx context.Context, this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error) {
 		switch {
 		case this.kind == passRebuild:
 			return a.events.Rebuild(ctx, budget, a.watchPass(ctx, told))

@@ -164,13 +164,28 @@ func (h *handle) TurnPassesOff(off bool) { h.passes.turnOff(off) }
 
 // RunPass runs a pass that does nothing, and reports whether it may make many calls at once.
 func (h *handle) RunPass(ctx context.Context) (urgent bool) {
-	done, _ := h.passes.run(ctx, func(pass, func(gateway.Reconciled)) (gateway.Reconciled, error) { return gateway.Reconciled{}, nil })
+	done, _ := h.passes.run(ctx, func(context.Context, pass, func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		return gateway.Reconciled{}, nil
+	})
 	return done.urgent
 }
 
+// LongPass runs a pass until its context ends, and reports whether it was a rebuild.
+func (h *handle) LongPass(ctx context.Context) (rebuild bool) {
+	_, _ = h.passes.run(ctx, func(ctx context.Context, this pass, _ func(gateway.Reconciled)) (gateway.Reconciled, error) {
+		rebuild = this.kind == passRebuild
+		<-ctx.Done()
+		return gateway.Reconciled{}, ctx.Err()
+	})
+	return rebuild
+}
+
+// AskRebuild asks for a rebuild.
+func (h *handle) AskRebuild() { h.passes.ask(passRebuild) }
+
 // FailPass runs a pass that fails.
 func (h *handle) FailPass(ctx context.Context) {
-	_, _ = h.passes.run(ctx, func(pass, func(gateway.Reconciled)) (gateway.Reconciled, error) {
+	_, _ = h.passes.run(ctx, func(context.Context, pass, func(gateway.Reconciled)) (gateway.Reconciled, error) {
 		return gateway.Reconciled{}, store.ErrNotDurable
 	})
 }

@@ -26,8 +26,8 @@ const (
 	passRunning passState = "running"
 	passDone    passState = "done"
 	passFailed  passState = "failed"
-	// passCut: the config was changed meanwhile. If it had been asked for, the next
-	// pass does it over.
+	// passCut: the config was changed meanwhile, or an urgent pass was due. If this one had been
+	// asked for, a later one does it over.
 	passCut passState = "interrupted"
 	// passElsewhere: another gateway on the store made it, or is making it.
 	passElsewhere passState = "elsewhere"
@@ -57,6 +57,7 @@ type passes struct {
 	begun  int64                   // how many
 	asked  passKind                // what was asked for and has not begun; "" for nothing
 	urgent bool                    // that is because the store was replaced
+	cut    context.CancelFunc      // ends the pass that runs; nil if none does, or if it is urgent
 	kept   []pass                  // the newest, the last one may be running
 	good   time.Time               // when a pass ended well last, or another gateway's began
 	state  gateway.ReconcileStatus // as of the last pass
@@ -122,6 +123,9 @@ func (p *passes) urge(pause time.Duration) {
 		}
 		p.replacedAt, p.urgent = time.Now(), true
 		p.want(passReconcile)
+		if p.cut != nil {
+			p.cut() // a pass can take hours, and continues later where it stopped
+		}
 	})
 }
 
@@ -218,19 +222,22 @@ func (p *passes) handOn() {
 	}
 }
 
-// run runs the next pass. It returns false when ctx ended first.
-func (p *passes) run(ctx context.Context, do func(this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
+// run runs the next pass. It returns false if ctx ended first, or if an urgent pass interrupted it.
+func (p *passes) run(ctx context.Context, do func(ctx context.Context, this pass, told func(gateway.Reconciled)) (gateway.Reconciled, error)) (pass, bool) {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
 		return pass{}, false
 	}
-	did, err := do(p.begin(), p.told)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	did, err := do(ctx, p.begin(cancel), p.told)
 	return p.end(did, err, ctx.Err() != nil)
 }
 
-func (p *passes) begin() pass {
+// begin begins the pass that waits. An urgent one goes before a rebuild.
+func (p *passes) begin(cut context.CancelFunc) pass {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := p.waiting()
@@ -238,7 +245,15 @@ func (p *passes) begin() pass {
 	if next.kind == "" {
 		next.kind, next.asked = passReconcile, false
 	}
-	p.asked, p.urgent = "", false
+	p.asked = ""
+	if p.urgent {
+		if next.kind == passRebuild {
+			next.kind = passReconcile
+			p.want(passRebuild)
+		}
+		cut = nil
+	}
+	p.urgent, p.cut = false, cut
 	p.begun++
 	if p.kept = append(p.kept, next); len(p.kept) > keepPasses {
 		p.kept = slices.Delete(p.kept, 0, 1)
@@ -255,6 +270,7 @@ func (p *passes) told(did gateway.Reconciled) {
 func (p *passes) end(did gateway.Reconciled, err error, cut bool) (pass, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.cut = nil
 	this := &p.kept[len(p.kept)-1]
 	this.did, this.err, this.ended = did, err, time.Now()
 	switch {

@@ -60,6 +60,46 @@ func TestPassAfterReplacement(t *testing.T) {
 	})
 }
 
+// TestUrgentPassInterrupts: a pass after a replacement does not wait for a long one, and the long one
+// continues after it.
+func TestUrgentPassInterrupts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(replaceableStore)
+		h := caddymodule.AcquireHandle("replaced:", func(context.Context) (caddymodule.OpenStore, error) { return s, nil })
+		defer func() { _ = caddymodule.ReleaseHandle("replaced:") }()
+		if err := h.Open(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for _, asked := range []bool{false, true} {
+			if asked {
+				h.AskRebuild()
+			}
+			time.AfterFunc(caddymodule.ReplacedEvery, func() { s.replaced() })
+			if rebuild := h.LongPass(ctx); ctx.Err() != nil || rebuild != asked {
+				t.Fatalf("interrupted: %v; a rebuild: %v, want %v", ctx.Err() == nil, rebuild, asked)
+			}
+			if !h.RunPass(ctx) {
+				t.Error("the next pass is not urgent")
+			}
+			if h.PassWaits() != asked {
+				t.Errorf("a pass waits after it: %v, want %v", !asked, asked)
+			}
+		}
+		s.replaced()
+		time.Sleep(2 * caddymodule.ReplacedEvery)
+		if !h.RunPass(ctx) {
+			t.Error("the pass before the rebuild is not urgent")
+		}
+		short, end := context.WithTimeout(ctx, time.Minute)
+		defer end()
+		if !h.LongPass(short) {
+			t.Error("the rebuild was forgotten")
+		}
+	})
+}
+
 // TestUrgentPassFails: a pass after a replacement that fails is made again soon, because the server
 // may still lack its replicas; one that fails all the time is left to the interval.
 func TestUrgentPassFails(t *testing.T) {
