@@ -58,6 +58,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), streamLife+rand.N(streamLife/4)) //nolint:gosec // nobody gains by guessing
 	defer cancel()
 	s := statusStream{api: a, who: who, session: session, control: http.NewResponseController(w), last: session.LastEventID.String()}
+	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
 	s.run(ctx, waiting, first)
 	return nil // what failed behind the first byte ends the stream, and the client connects again
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	sse "github.com/tmaxmax/go-sse"
 
@@ -171,5 +172,34 @@ func TestStreamRefuses(t *testing.T) {
 	}
 	if a := s.call(http.MethodPost, "/payments/events", "").by(alice).do(); a.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST is %d", a.Code)
+	}
+}
+
+// deadlines is an answer that notes until when it may be written.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	last  time.Time
+	set   int
+	leave func() // is called when the second message is written
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	if d.last, d.set = t, d.set+1; d.set == 2 {
+		d.leave()
+	}
+	return nil
+}
+
+// TestStreamDeadline: a client that does not read is left, and a connection is as it was
+// afterwards, for its next request.
+func TestStreamDeadline(t *testing.T) {
+	s := newSite(t, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	c := s.get("/payments/events").by(alice)
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder(), leave: leave}
+	s.api.ServeHTTP(d, c.WithContext(httpapi.WithIdentity(ctx, gateway.Identity{Account: "alice"})))
+	if d.set != 3 || !d.last.IsZero() {
+		t.Errorf("after %d deadlines the last one is %v; %d %s", d.set, d.last, d.Code, d.Body)
 	}
 }
