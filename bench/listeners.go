@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -101,7 +102,7 @@ func listen(ctx context.Context, addr, account string, opened func(error)) {
 		if line, err = reader.ReadSlice('\n'); strings.HasPrefix(string(line), "HTTP/1.1 ") && !bytes.Contains(line, []byte(" 200 ")) {
 			err = fmt.Errorf("the answer is %q", line)
 		}
-		if bytes.HasPrefix(line, []byte("data:")) || err == bufio.ErrBufferFull {
+		if bytes.HasPrefix(line, []byte("data:")) || errors.Is(err, bufio.ErrBufferFull) {
 			opened(nil)
 			_, _ = io.Copy(io.Discard, reader)
 			return

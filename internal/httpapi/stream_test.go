@@ -149,7 +149,9 @@ func TestStreamEnds(t *testing.T) {
 		t.Errorf("another account's is %d", got)
 	}
 	open[0].leave()
-	<-open[0].ended
+	if err := <-open[0].ended; err == nil {
+		t.Error("the client left, and its stream ended well")
+	}
 	for full("alice") != http.StatusOK { // when the server has noticed
 		if t.Context().Err() != nil {
 			t.Fatal("there is no room behind one who left")
