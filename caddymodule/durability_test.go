@@ -162,6 +162,43 @@ func TestDurabilityOfWebhooks(t *testing.T) {
 	f.wantCredits("alice", "13")
 }
 
+// TestDurabilityOfRefunds: a refund is acknowledged only when a replica has it, and is there when
+// the master is gone.
+func TestDurabilityOfRefunds(t *testing.T) {
+	f := newFailOver(t, "replicas 1 500ms")
+	attempt, err := f.sim.Pay(f.order("alice"), "4242424242424242")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.wantCredits("alice", "13")
+	f.sim.HoldWebhooks(true)
+	if _, err := f.sim.Refund(attempt.PaymentID, 0); err != nil {
+		t.Fatal(err)
+	}
+	event := ""
+	for _, e := range f.sim.Events() {
+		if e.Type == "refund.succeeded" {
+			event = e.ID
+		}
+	}
+	f.replica.Freeze()
+	for range 2 {
+		if d, err := f.sim.Redeliver(t.Context(), event); err != nil || d.Status != http.StatusServiceUnavailable {
+			t.Fatalf("without a replica: %+v, %v", d, err)
+		}
+	}
+	f.replica.Thaw()
+	eventually(t, "acknowledged", func() string {
+		if d, err := f.sim.Redeliver(t.Context(), event); err != nil || !d.Acknowledged() {
+			return fmt.Sprint(d.Status, err)
+		}
+		return ""
+	})
+	f.master.Kill()
+	redistest.StartReplica(t, awaitMaster(t, f.replica))
+	f.wantCredits("alice", "3")
+}
+
 func awaitMaster(t *testing.T, server *redistest.Server) *redistest.Server {
 	t.Helper()
 	eventually(t, "another master", func() string {
