@@ -38,7 +38,7 @@ func (b *bench) idleListeners(ctx context.Context) (string, error) {
 	for _, r := range field {
 		t.add(r.title, idle[r.name].format("%.0f"), all[r.name].format("%.0f"), more[r.name].format("%.0f"))
 		if r.name == "own-redis" {
-			b.goalAtMost(200, "%.0f", "listeners, Redis: memory that all take, MiB", *more[r.name])
+			b.goalAtMost(200, "%.0f", "listeners, Redis, its own GC settings: memory that all take, MiB", *more[r.name])
 		}
 	}
 	return fmt.Sprintf("%d clients, each of another account, listen to `GET /payments/events` for %v and hear heartbeats only. Memory is the\ngateway's own, without pages of its executable.\n\n%s",

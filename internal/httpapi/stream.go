@@ -103,14 +103,19 @@ type look struct {
 // goroutine of a stream would keep for as long as the stream is open.
 func (a *API) look(ctx context.Context, who gateway.Identity) (seen look, err error) {
 	done := make(chan struct{})
+	var panicked any
 	go func() {
 		defer close(done)
+		defer func() { panicked = recover() }() // the server would not, and the process would end
 		var tag string
 		if seen.body, tag, err = a.taggedStatus(ctx, who); err == nil {
 			seen.id, seen.pause = eventIDOf(tag), untilChange(seen.body)
 		}
 	}()
 	<-done
+	if panicked != nil {
+		panic(panicked)
+	}
 	return seen, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	sse "github.com/tmaxmax/go-sse"
 
+	"github.com/dodogate/dodogate/internal/book"
 	"github.com/dodogate/dodogate/internal/gateway"
 	"github.com/dodogate/dodogate/internal/httpapi"
 	"github.com/dodogate/dodogate/internal/store"
@@ -204,4 +205,28 @@ func TestStreamDeadline(t *testing.T) {
 	if d.set != 3 || !d.last.IsZero() {
 		t.Errorf("after %d deadlines the last one is %v; %d %s", d.set, d.last, d.Code, d.Body)
 	}
+}
+
+// panicky is a store that panics when orders are read.
+type panicky struct{ store.Store }
+
+func (panicky) Orders(context.Context, string, store.OrderList) ([]book.Order, error) {
+	panic("orders")
+}
+
+// TestStreamPanics: a panic while a status is read is the request's, as with every other route. It
+// does not end the process.
+func TestStreamPanics(t *testing.T) {
+	s := newSite(t, func(set *setting) {
+		set.store = func(t *testing.T, clock *clock) opened {
+			inner := openBolt(t, clock)
+			return opened{store.Client{Store: panicky{inner.Store}}, inner}
+		}
+	})
+	defer func() {
+		if r := recover(); r != "orders" {
+			t.Errorf("the request panicked with %v", r)
+		}
+	}()
+	s.get("/payments/events").by(alice).do()
 }
