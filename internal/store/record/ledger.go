@@ -104,7 +104,9 @@ func ParseEntry(s string) (ledger.Entry, error) {
 	e.Balance, err3 = strconv.ParseInt(f[4], 10, 64)
 	n, err4 = strconv.ParseInt(f[5], 10, 64)
 	outside := func(n int64) bool { return n < -ledger.Max || n > ledger.Max }
-	if errors.Join(err1, err2, err3, err4) != nil || e.Seq < 1 || outside(e.Seq) || outside(e.Amount) || outside(e.Balance) || n < 0 || n > int64(len(rest)) {
+	// Between a claw-back and the waiver that follows it, more is owed than an account can owe.
+	low := e.Balance < -2*ledger.Max
+	if errors.Join(err1, err2, err3, err4) != nil || e.Seq < 1 || outside(e.Seq) || outside(e.Amount) || low || e.Balance > ledger.Max || n < 0 || n > int64(len(rest)) {
 		return ledger.Entry{}, errDamaged("entry", s)
 	}
 	var err error

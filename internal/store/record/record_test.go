@@ -66,7 +66,11 @@ func TestDamage(t *testing.T) {
 			t.Errorf("grant %q was read as %+v", bad, g)
 		}
 	}
-	for _, bad := range []string{"", "1 0 grant 1 1", "1 0 grant 1 1 5 abc", "1 0 grant 1 1 -1 abc", "x 0 grant 1 1 1 abc", "1 x grant 1 1 1 abc"} {
+	const between = "1 0 clawback -9007199254740991 -18014398509481982 1 abc" // and a waiver follows
+	if e, err := record.ParseEntry(between); err != nil || e.Balance != -2*ledger.Max {
+		t.Errorf("entry %q was read as %+v, %v", between, e, err)
+	}
+	for _, bad := range []string{"1 0 clawback -1 -18014398509481983 1 abc", "1 0 grant 1 9007199254740992 1 abc", "", "1 0 grant 1 1", "1 0 grant 1 1 5 abc", "1 0 grant 1 1 -1 abc", "x 0 grant 1 1 1 abc", "1 x grant 1 1 1 abc"} {
 		if e, err := record.ParseEntry(bad); err == nil {
 			t.Errorf("entry %q was read as %+v", bad, e)
 		}
