@@ -2,6 +2,7 @@ package entitlement
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ func (r Record) Sales(ref Ref) map[string]DatedSale {
 	return sales
 }
 
+// maxNamed is how many products of a cart are named.
+const maxNamed = 8
+
 // bought are the ids of the products in the cart, and how many pieces there are.
 func (p Payment) bought() (ids string, quantity int64) {
 	var all []string
@@ -53,7 +57,11 @@ func (p Payment) bought() (ids string, quantity int64) {
 		quantity += line.Quantity
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), " + "), quantity
+	all = slices.Compact(all)
+	if n := len(all) - maxNamed; n > 0 {
+		all = append(all[:maxNamed:maxNamed], fmt.Sprintf("%d more", n))
+	}
+	return strings.Join(all, " + "), quantity
 }
 
 // addSales adds the payment and its refunds, unless nobody has paid, or the time or the product is

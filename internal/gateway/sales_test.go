@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func sold(product string, payments, refunds, total, refunded int64) gateway.Prod
 	}
 }
 
-// TestSales: each payment counts once, under its product and on its day, however often it is told;
+// TestSales: each payment counts once, under its product and on its day, however often Dodo reports it;
 // what is refunded is taken from it.
 func TestSales(t *testing.T) {
 	clock := newTimer()
@@ -169,4 +170,19 @@ func TestSalesSpan(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSalesNeverHoldUpAPayment: a payment gives what it gives also if its cart is too long to be
+// counted among the sales.
+func TestSalesNeverHoldUpAPayment(t *testing.T) {
+	var cart []any
+	for i := range 60 {
+		cart = append(cart, map[string]any{"product_id": fmt.Sprintf("pdt_of_a_very_long_name_%d", i), "quantity": 1})
+	}
+	cart = append(cart, map[string]any{"product_id": "pdt_both", "quantity": 1})
+	s := tell(t, "bolt", "")
+	s.deliverAs("msg_1", "payment.succeeded", s.payment("pdt_both", "product_cart", cart))
+	if a, err := s.store.Account(t.Context(), "alice"); err != nil || a.Ledger.Available(s.Clock()) == 0 {
+		t.Errorf("the payment gave nothing: %+v, %v", a.Ledger, err)
+	}
 }
